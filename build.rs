@@ -1,0 +1,21 @@
+//! Compiles the gRPC contract with protox, so that no protoc is needed, and keeps the descriptor
+//! set for server reflection.
+
+use std::{env, error::Error, fs, path::PathBuf};
+
+use prost::Message as _;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo:rerun-if-changed=proto");
+    println!("cargo:rerun-if-changed=policies");
+
+    let descriptors = protox::compile(["humbaba/v1/authorization_service.proto"], ["proto"])?;
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    fs::write(out.join("humbaba.bin"), descriptors.encode_to_vec())?;
+
+    tonic_prost_build::configure()
+        .codec_path("crate::server::codec::Codec")
+        .extern_path(".google.rpc", "::tonic_types::pb")
+        .compile_fds(descriptors)?;
+    Ok(())
+}

@@ -1,0 +1,160 @@
+//! Problems in the files of a policy store: what is wrong, in which file, at which line and column,
+//! and what to do about it.
+
+use std::{fmt, sync::Arc};
+
+use miette::{
+    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceSpan,
+};
+
+/// One problem in one file of a policy store.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    file: String,
+    source: Option<Arc<NamedSource<String>>>,
+    message: String,
+    labels: Vec<LabeledSpan>,
+    help: Option<String>,
+}
+
+/// Where in a file something is. Both count from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Location {
+    /// The line.
+    pub line: usize,
+    /// The character in the line.
+    pub column: usize,
+}
+
+impl Problem {
+    /// A problem of the file as a whole.
+    pub fn of_file(file: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            file: file.into(),
+            source: None,
+            message: message.into(),
+            labels: Vec::new(),
+            help: None,
+        }
+    }
+
+    /// A problem at a place in the file's text.
+    pub fn at(
+        file: impl Into<String>,
+        text: impl Into<String>,
+        span: impl Into<SourceSpan>,
+        label: Option<String>,
+        message: impl Into<String>,
+    ) -> Self {
+        let label = LabeledSpan::new_with_span(label, span);
+        Self::of_file(file, message).with_text(text).with_labels(vec![label])
+    }
+
+    /// The same problem with an advice on what to do.
+    #[must_use]
+    pub fn with_help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    fn with_text(mut self, text: impl Into<String>) -> Self {
+        self.source = Some(Arc::new(NamedSource::new(&self.file, text.into())));
+        self
+    }
+
+    fn with_labels(mut self, labels: Vec<LabeledSpan>) -> Self {
+        self.labels = labels;
+        self
+    }
+
+    /// The problems that a library reports of a file's text, with its own labels and advice.
+    #[must_use]
+    pub fn of_diagnostic(file: &str, text: &str, diagnostic: &dyn Diagnostic) -> Vec<Self> {
+        let mut message = diagnostic.to_string();
+        let mut source = diagnostic.source();
+        while let Some(cause) = source {
+            let cause_text = cause.to_string();
+            if !message.contains(&cause_text) {
+                message = format!("{message}: {cause_text}");
+            }
+            source = cause.source();
+        }
+        let labels = diagnostic.labels().map(Iterator::collect).unwrap_or_default();
+        let mut problem = Self::of_file(file, message).with_text(text).with_labels(labels);
+        problem.help = diagnostic.help().map(|help| help.to_string());
+        let related = diagnostic.related().into_iter().flatten();
+        std::iter::once(problem)
+            .chain(related.flat_map(|diagnostic| Self::of_diagnostic(file, text, diagnostic)))
+            .collect()
+    }
+
+    /// The file, relative to the policies folder.
+    #[must_use]
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// What is wrong.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn help(&self) -> Option<&str> {
+        self.help.as_deref()
+    }
+
+    /// Where it is, if it is somewhere in particular.
+    #[must_use]
+    pub fn location(&self) -> Option<Location> {
+        let text = self.source.as_deref()?.inner();
+        let before = text.get(..self.labels.first()?.offset())?;
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        Some(Location {
+            line: before.matches('\n').count() + 1,
+            column: before.get(line_start..)?.chars().count() + 1,
+        })
+    }
+
+    /// The problem with its piece of source and a caret, for a terminal or a log.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        let handler = GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor());
+        match handler.with_width(120).render_report(&mut text, self) {
+            Ok(()) => text,
+            Err(fmt::Error) => self.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        if let Some(Location { line, column }) = self.location() {
+            write!(f, ":{line}:{column}")?;
+        }
+        write!(f, ": {}", self.message)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+impl Diagnostic for Problem {
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        self.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
+    }
+
+    fn source_code(&self) -> Option<&dyn miette::SourceCode> {
+        self.source.as_deref().map(|source| source as &dyn miette::SourceCode)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        if self.labels.is_empty() {
+            return None;
+        }
+        Some(Box::new(self.labels.iter().cloned()))
+    }
+}

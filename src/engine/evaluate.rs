@@ -1,0 +1,94 @@
+//! Evaluating the policies that a request can touch.
+
+use std::sync::Arc;
+
+use cedar_policy_core::{
+    ast::{self, Literal, ValueKind},
+    entities::Entities,
+    evaluator::{EvaluationError, Evaluator},
+    extensions::Extensions,
+};
+
+use super::{
+    decision::{Effect, EvaluationFailure, OnForbidError},
+    slices::{PreparedPolicy, Slices},
+};
+
+/// The answer with the policies behind it, as Cedar's authorizer would give it.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The answer.
+    pub effect: Effect,
+    pub(super) determining: Vec<Arc<PreparedPolicy>>,
+    /// The policies whose evaluation failed, by id.
+    pub errors: Vec<EvaluationFailure>,
+}
+
+impl Outcome {
+    /// A deny because the request could not be evaluated at all.
+    pub(super) fn undecidable(message: String) -> Self {
+        let failure = EvaluationFailure { policy_id: String::new(), message };
+        Self { effect: Effect::Deny, determining: Vec::new(), errors: vec![failure] }
+    }
+
+    /// The ids of the policies that made the answer, in order.
+    pub fn determining(&self) -> impl Iterator<Item = &str> {
+        self.determining.iter().map(|policy| policy.id())
+    }
+}
+
+/// Decides a request over entities that are transitively closed.
+///
+/// With [`OnForbidError::Skip`] the answer, its reasons and errors are those of Cedar's
+/// `Authorizer::is_authorized` on all policies.
+#[must_use]
+pub fn evaluate(
+    slices: &Slices,
+    request: &ast::Request,
+    entities: &Entities,
+    on_forbid_error: OnForbidError,
+) -> Outcome {
+    let (mut permits, mut forbids, mut errors) = (Vec::new(), Vec::new(), Vec::new());
+    let uids = (request.principal().uid(), request.action().uid(), request.resource().uid());
+    if let (Some(principal), Some(action), Some(resource)) = uids {
+        let evaluator = Evaluator::new(request.clone(), entities, Extensions::all_available());
+        slices.matching(principal, action, resource, entities, |policy| {
+            let applies = match is_satisfied(&evaluator, policy) {
+                Ok(satisfied) => satisfied,
+                Err(error) => {
+                    errors.push(EvaluationFailure {
+                        policy_id: policy.id().to_owned(),
+                        message: error.to_string(),
+                    });
+                    policy.is_forbid() && on_forbid_error == OnForbidError::Deny
+                }
+            };
+            if applies {
+                let satisfied = if policy.is_forbid() { &mut forbids } else { &mut permits };
+                satisfied.push(Arc::clone(policy));
+            }
+        });
+    }
+    errors.sort_by(|a, b| a.policy_id.cmp(&b.policy_id));
+    let effect =
+        if forbids.is_empty() && !permits.is_empty() { Effect::Allow } else { Effect::Deny };
+    let mut determining = if effect == Effect::Allow { permits } else { forbids };
+    determining.sort_by(|a, b| a.id().cmp(b.id()));
+    Outcome { effect, determining, errors }
+}
+
+fn is_satisfied(
+    evaluator: &Evaluator<'_>,
+    policy: &PreparedPolicy,
+) -> Result<bool, EvaluationError> {
+    let Some(condition) = policy.condition() else { return Ok(true) };
+    let value = evaluator.interpret(condition, policy.variables())?;
+    match value.value {
+        ValueKind::Lit(Literal::Bool(satisfied)) => Ok(satisfied),
+        // Not a boolean: let Cedar say so in its own words.
+        _ => {
+            let as_condition = ast::Expr::and(ast::Expr::val(true), condition.clone());
+            evaluator.interpret(&as_condition, policy.variables()).map(|_| false)
+        }
+    }
+}

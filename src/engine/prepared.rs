@@ -1,0 +1,75 @@
+//! The policies of a store, prepared at load so that a decision does no work twice.
+
+use std::collections::HashSet;
+
+use cedar_policy::PolicySet;
+use cedar_policy_core::ast::{EntityUID, Expr, ExprKind, Literal, Policy};
+
+use super::slices::Slices;
+use crate::{
+    roles::Slot,
+    store::{FixedEntities, StoreSchema},
+};
+
+/// The policies of a store, arranged and with what they name known.
+#[derive(Debug)]
+pub(crate) struct PreparedPolicies {
+    slices: Slices,
+    literals: Vec<EntityUID>,
+    named_roles: Vec<(EntityUID, Slot)>,
+}
+
+impl PreparedPolicies {
+    pub(crate) fn new(policies: &PolicySet, schema: &StoreSchema, fixed: &FixedEntities) -> Self {
+        let set: &cedar_policy_core::ast::PolicySet = policies.as_ref();
+        let actions: Vec<_> = schema
+            .actions()
+            .map(|action| {
+                let ancestors = fixed
+                    .get(&action.uid)
+                    .into_iter()
+                    .flat_map(|entity| entity.ancestors().cloned());
+                (action.uid.clone(), ancestors.collect())
+            })
+            .collect();
+        let mut named: Vec<_> =
+            set.policies().flat_map(uids_of).collect::<HashSet<_>>().into_iter().collect();
+        named.sort();
+        let named_roles = named.iter().filter_map(|uid| schema.scope_of(uid)).collect();
+        // A policy may look into an entity that it names; it can hold something only if the store
+        // holds it or it has slots.
+        named.retain(|uid| {
+            let has_slots =
+                schema.entity(uid.entity_type()).is_some_and(|shape| !shape.slots.is_empty());
+            fixed.contains(uid) || has_slots
+        });
+        Self { slices: Slices::new(set.policies(), &actions), literals: named, named_roles }
+    }
+
+    pub(crate) fn slices(&self) -> &Slices {
+        &self.slices
+    }
+
+    /// Entities that the policies name and may look into, whatever the request is about.
+    pub(crate) fn literals(&self) -> &[EntityUID] {
+        &self.literals
+    }
+
+    /// The roles that policies name themselves, as they do for singletons.
+    pub(crate) fn named_roles(&self) -> &[(EntityUID, Slot)] {
+        &self.named_roles
+    }
+}
+
+fn uids_of(policy: &Policy) -> Vec<EntityUID> {
+    let conditions = policy.non_scope_constraints().into_iter().flat_map(Expr::subexpressions);
+    let literals = conditions.filter_map(|expr| match expr.expr_kind() {
+        ExprKind::Lit(Literal::EntityUID(uid)) => Some((**uid).clone()),
+        _ => None,
+    });
+    let principal = policy.principal_constraint();
+    let resource = policy.resource_constraint();
+    let scopes = [principal.as_inner().get_euid(), resource.as_inner().get_euid()];
+    let scopes = scopes.into_iter().flatten().map(|uid| (**uid).clone());
+    literals.chain(scopes).chain(policy.env().values().cloned()).collect()
+}

@@ -1,0 +1,213 @@
+//! Policies arranged by their scopes, so that a decision looks only at those whose scope can match.
+//!
+//! Leaving out a policy whose scope does not match changes neither decision, reasons nor errors: a
+//! scope clause cannot fail, so such a policy is just not satisfied (Cedar's Lean development
+//! proves it as `isAuthorized_eq_for_scope_based_policy_slice`).
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use cedar_policy_core::{
+    ast::{
+        ActionConstraint, Effect, EntityReference, EntityType, EntityUID, Expr, Policy,
+        PrincipalOrResourceConstraint as Constraint, SlotEnv,
+    },
+    entities::{Dereference, Entities},
+};
+
+/// A policy with its condition built once.
+#[derive(Debug)]
+pub struct PreparedPolicy {
+    policy: Policy,
+    principal: Scope,
+    resource: Scope,
+}
+
+/// A scope clause on principal or resource, without variables to fill.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Scope {
+    entity_type: Option<EntityType>,
+    entity: Option<EntityUID>,
+    /// Whether `entity` must be met exactly, and not only be an ancestor.
+    exact: bool,
+}
+
+/// The uids under which a policy is found: those of its scope on principal and on resource.
+type Key = (Option<EntityUID>, Option<EntityUID>);
+
+/// The policies that can apply to one action.
+#[derive(Debug, Default)]
+struct ActionSlice {
+    by_scope: HashMap<Key, Vec<Arc<PreparedPolicy>>>,
+    /// Whether any key names a principal, so that a request need not look its ancestors up in vain.
+    by_principal: bool,
+    /// The same for resources.
+    by_resource: bool,
+}
+
+/// All policies of a store, arranged by action, principal and resource.
+#[derive(Debug, Default)]
+pub struct Slices {
+    by_action: HashMap<EntityUID, ActionSlice>,
+    /// For actions that neither a policy nor the schema names.
+    any_action: ActionSlice,
+}
+
+impl Slices {
+    /// Arranges policies. `actions` holds the action entities of the schema with their ancestors.
+    pub fn new<'a>(
+        policies: impl IntoIterator<Item = &'a Policy>,
+        actions: &[(EntityUID, HashSet<EntityUID>)],
+    ) -> Self {
+        let policies: Vec<_> =
+            policies.into_iter().map(|policy| Arc::new(PreparedPolicy::new(policy))).collect();
+        let mut known: HashMap<&EntityUID, Option<&HashSet<EntityUID>>> =
+            actions.iter().map(|(uid, ancestors)| (uid, Some(ancestors))).collect();
+        for policy in &policies {
+            for uid in policy.policy.action_constraint().iter_euids() {
+                known.entry(uid).or_insert(None);
+            }
+        }
+        // Found by the entity that a policy's scope names, a policy meets each action only once.
+        let mut by_named: HashMap<&EntityUID, Vec<&Arc<PreparedPolicy>>> = HashMap::new();
+        let mut of_any: Vec<&Arc<PreparedPolicy>> = Vec::new();
+        for policy in &policies {
+            match policy.policy.action_constraint() {
+                ActionConstraint::Any => of_any.push(policy),
+                constraint => {
+                    for uid in constraint.iter_euids() {
+                        by_named.entry(uid).or_default().push(policy);
+                    }
+                }
+            }
+        }
+        let by_action = known.iter().map(|(action, ancestors)| {
+            let mut slice = ActionSlice::default();
+            let mut seen = HashSet::new();
+            let ancestors = ancestors.iter().copied().flatten();
+            let named = std::iter::once(*action).chain(ancestors).flat_map(|uid| {
+                by_named.get(uid).into_iter().flatten().map(move |policy| (uid, *policy))
+            });
+            for (uid, policy) in named {
+                let reaches = match policy.policy.action_constraint() {
+                    ActionConstraint::Eq(_) => uid == *action,
+                    _ => true,
+                };
+                if reaches && seen.insert(Arc::as_ptr(policy)) {
+                    slice.add(policy);
+                }
+            }
+            of_any.iter().for_each(|policy| slice.add(policy));
+            ((*action).clone(), slice)
+        });
+        let by_action = by_action.collect();
+        let mut any_action = ActionSlice::default();
+        of_any.iter().for_each(|policy| any_action.add(policy));
+        Self { by_action, any_action }
+    }
+
+    /// Calls `visit` with every policy whose scope matches, each once.
+    pub(super) fn matching<'a>(
+        &'a self,
+        principal: &EntityUID,
+        action: &EntityUID,
+        resource: &EntityUID,
+        entities: &Entities,
+        mut visit: impl FnMut(&'a Arc<PreparedPolicy>),
+    ) {
+        let slice = self.by_action.get(action).unwrap_or(&self.any_action);
+        let principals = keys(principal, entities, slice.by_principal);
+        let resources = keys(resource, entities, slice.by_resource);
+        for principal_key in &principals {
+            for resource_key in &resources {
+                let key = (principal_key.cloned(), resource_key.cloned());
+                for policy in slice.by_scope.get(&key).into_iter().flatten() {
+                    if policy.principal.fits(principal) && policy.resource.fits(resource) {
+                        visit(policy);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The keys under which policies on an entity are found: no uid, its own, and its ancestors'.
+fn keys<'a>(uid: &'a EntityUID, entities: &'a Entities, named: bool) -> Vec<Option<&'a EntityUID>> {
+    let mut keys = vec![None];
+    if named {
+        keys.push(Some(uid));
+        if let Dereference::Data(entity) = entities.entity(uid) {
+            keys.extend(entity.ancestors().filter(|ancestor| *ancestor != uid).map(Some));
+        }
+    }
+    keys
+}
+
+impl ActionSlice {
+    fn add(&mut self, policy: &Arc<PreparedPolicy>) {
+        self.by_principal |= policy.principal.entity.is_some();
+        self.by_resource |= policy.resource.entity.is_some();
+        let key = (policy.principal.entity.clone(), policy.resource.entity.clone());
+        self.by_scope.entry(key).or_default().push(Arc::clone(policy));
+    }
+}
+
+impl Scope {
+    fn new(constraint: &Constraint) -> Self {
+        let (entity_type, entity, exact) = match constraint {
+            Constraint::Any => (None, None, false),
+            Constraint::Is(ty) => (Some(ty), None, false),
+            Constraint::Eq(reference) => (None, reference_uid(reference), true),
+            Constraint::In(reference) => (None, reference_uid(reference), false),
+            Constraint::IsIn(ty, reference) => (Some(ty), reference_uid(reference), false),
+        };
+        Self { entity_type: entity_type.map(|ty| (**ty).clone()), entity, exact }
+    }
+
+    /// Whether an entity that was found by this scope's key matches the rest of the clause.
+    fn fits(&self, uid: &EntityUID) -> bool {
+        self.entity_type.as_ref().is_none_or(|ty| ty == uid.entity_type())
+            && (!self.exact || self.entity.as_ref().is_none_or(|entity| entity == uid))
+    }
+}
+
+fn reference_uid(reference: &EntityReference) -> Option<EntityUID> {
+    match reference {
+        EntityReference::EUID(uid) => Some((**uid).clone()),
+        // Policies have their slots filled; only templates do not, and they never get here.
+        EntityReference::Slot(_) => None,
+    }
+}
+
+impl PreparedPolicy {
+    fn new(policy: &Policy) -> Self {
+        Self {
+            principal: Scope::new(policy.principal_constraint().as_inner()),
+            resource: Scope::new(policy.resource_constraint().as_inner()),
+            policy: policy.clone(),
+        }
+    }
+
+    pub(super) fn id(&self) -> &str {
+        self.policy.id().as_ref()
+    }
+
+    pub(super) fn is_forbid(&self) -> bool {
+        self.policy.effect() == Effect::Forbid
+    }
+
+    pub(super) fn annotations(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.policy.annotations().map(|(name, annotation)| (name.as_ref(), annotation.val.as_str()))
+    }
+
+    /// The `when` and `unless` clauses; none where there are none.
+    pub(super) fn condition(&self) -> Option<&Expr> {
+        self.policy.non_scope_constraints()
+    }
+
+    pub(super) fn variables(&self) -> &SlotEnv {
+        self.policy.env()
+    }
+}

@@ -1,0 +1,13 @@
+//! Humbaba: an authorization sidecar.
+
+pub mod diagnostics;
+pub mod engine;
+pub mod live;
+pub mod name;
+pub mod proto;
+pub mod reload;
+pub mod request;
+pub mod roles;
+pub mod server;
+pub mod store;
+pub mod time;

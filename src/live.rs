@@ -1,0 +1,89 @@
+//! What the process decides with at this moment, and how it came to it.
+
+use std::{sync::Arc, time::SystemTime};
+
+use arc_swap::{ArcSwap, Guard};
+
+use crate::{
+    diagnostics::Problem,
+    name::{Revision, StoreName},
+    store::Stores,
+};
+
+/// The stores that decide now and the state of loading them. Reading never waits, and a reload
+/// replaces the whole in one step.
+#[derive(Debug, Default)]
+pub struct Live {
+    stores: ArcSwap<Stores>,
+    status: ArcSwap<LoadStatus>,
+}
+
+/// How loading went.
+#[derive(Debug, Clone, Default)]
+pub struct LoadStatus {
+    /// Where policies come from: a folder, or `embedded`.
+    pub source: String,
+    /// When loading was last tried, whether or not anything had changed.
+    pub last_attempt: Option<SystemTime>,
+    /// When what decides last changed.
+    pub last_change: Option<SystemTime>,
+    /// Attempts that put something new in force.
+    pub reloads: u64,
+    /// Attempts in which a store or the folder was refused.
+    pub failures: u64,
+    /// What is wrong with the folder as a whole, if something is: the last good state stays.
+    pub folder_problem: Option<String>,
+    /// What is wrong with watching the folder, if something is: changes are found by the periodic
+    /// re-hash.
+    pub watch_problem: Option<String>,
+    /// Every store that is loaded or was refused, in the order of their names.
+    pub stores: Vec<StoreStatus>,
+}
+
+/// The state of one store.
+#[derive(Debug, Clone)]
+pub struct StoreStatus {
+    /// The store.
+    pub name: StoreName,
+    /// The revision that decides; none where the store was never valid.
+    pub revision: Option<Revision>,
+    /// When that revision came into force.
+    pub loaded_at: Option<SystemTime>,
+    /// How many policies decide, links included.
+    pub policies: usize,
+    /// Why the files as they are now were refused, if they were; the revision stays in force.
+    pub problems: Vec<Problem>,
+}
+
+impl Live {
+    /// The stores to decide one call with.
+    #[must_use]
+    pub fn stores(&self) -> Guard<Arc<Stores>> {
+        self.stores.load()
+    }
+
+    /// How loading went.
+    #[must_use]
+    pub fn status(&self) -> Arc<LoadStatus> {
+        self.status.load_full()
+    }
+
+    /// Puts stores in force.
+    pub fn publish(&self, stores: Stores, status: LoadStatus) {
+        self.stores.store(Arc::new(stores));
+        self.status.store(Arc::new(status));
+    }
+
+    /// Records how loading went where nothing new came in force.
+    pub fn publish_status(&self, status: LoadStatus) {
+        self.status.store(Arc::new(status));
+    }
+}
+
+impl LoadStatus {
+    /// Whether everything that was found is in force.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.folder_problem.is_none() && self.stores.iter().all(|store| store.problems.is_empty())
+    }
+}

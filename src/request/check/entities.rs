@@ -1,0 +1,162 @@
+//! Checking the entities that a caller sends.
+
+use std::collections::{HashMap, HashSet};
+
+use cedar_policy_core::ast::EntityUID;
+
+use super::{Checker, listed};
+use crate::{
+    request::{EntityFacts, EntityInput, FieldPath},
+    store::EntityShape,
+};
+
+impl Checker<'_> {
+    pub(super) fn entities(&mut self, sent: &[EntityInput]) -> Vec<EntityFacts> {
+        let list = FieldPath::Field("entities");
+        if !self.count_fits(&list, sent.len(), self.limits.entities) {
+            return Vec::new();
+        }
+        let mut entities: Vec<EntityFacts> = Vec::with_capacity(sent.len());
+        let mut places: HashMap<EntityUID, usize> = HashMap::with_capacity(sent.len());
+        for (index, entity) in sent.iter().enumerate() {
+            let path = FieldPath::Index(&list, index);
+            let Some(facts) = self.entity(&path, entity) else { continue };
+            if let Some(first) = places.insert(facts.uid.clone(), index) {
+                self.violation(
+                    &FieldPath::Of(&path, "uid"),
+                    format!("the same entity as entities[{first}]: send it once"),
+                );
+                continue;
+            }
+            entities.push(facts);
+        }
+        self.no_cycle(&entities, &places);
+        entities
+    }
+
+    fn entity(&mut self, path: &FieldPath<'_>, sent: &EntityInput) -> Option<EntityFacts> {
+        let uid_path = FieldPath::Of(path, "uid");
+        let uid = self.required(&uid_path, sent.uid.as_ref())?;
+        let Some(shape) = self.schema().entity(uid.entity_type()) else {
+            self.violation(&uid_path, "an action is known from the schema: do not send it");
+            return None;
+        };
+        if self.store.fixed().contains(&uid) {
+            self.violation(
+                &uid_path,
+                format!("the policy store holds `{uid}` itself: do not send it"),
+            );
+            return None;
+        }
+        self.values_left = self.limits.entity_values;
+        let attributes_path = FieldPath::Of(path, "attributes");
+        let attributes = self.fields(&attributes_path, &sent.attributes, &shape.attributes);
+        let given = |name: &str| {
+            shape.slots.contains_key(name) || sent.attributes.iter().any(|(sent, _)| sent == name)
+        };
+        let missing: Vec<_> = shape.attributes.missing(given).collect();
+        for (name, value) in missing {
+            self.violation(
+                &FieldPath::Of(&attributes_path, name),
+                format!("missing: `{}` requires a {value}", uid.entity_type()),
+            );
+        }
+        let tags = self.tags(&FieldPath::Of(path, "tags"), sent, shape);
+        let parents = self.parents(&FieldPath::Of(path, "parents"), sent, shape);
+        Some(EntityFacts { uid, attributes, parents, tags })
+    }
+
+    fn tags(
+        &mut self,
+        path: &FieldPath<'_>,
+        sent: &EntityInput,
+        shape: &EntityShape,
+    ) -> Vec<(smol_str::SmolStr, cedar_policy_core::ast::Value)> {
+        let Some(tag) = &shape.tags else {
+            if !sent.tags.is_empty() {
+                self.violation(path, format!("`{}` has no tags", shape.entity_type));
+            }
+            return Vec::new();
+        };
+        let mut tags = Vec::with_capacity(sent.tags.len());
+        for (name, value) in &sent.tags {
+            let path = FieldPath::Of(path, name);
+            if self.text_fits(&path, name)
+                && let Some(value) = self.value(&path, value, tag, 1)
+            {
+                tags.push((name.as_str().into(), value));
+            }
+        }
+        tags
+    }
+
+    fn parents(
+        &mut self,
+        list: &FieldPath<'_>,
+        sent: &EntityInput,
+        shape: &EntityShape,
+    ) -> Vec<EntityUID> {
+        if !self.count_fits(list, sent.parents.len(), self.limits.parents) {
+            return Vec::new();
+        }
+        let mut parents = Vec::with_capacity(sent.parents.len());
+        for (index, parent) in sent.parents.iter().enumerate() {
+            let path = FieldPath::Index(list, index);
+            let Some(parent) = self.uid(&path, parent) else { continue };
+            if shape.parents.contains(parent.entity_type()) {
+                parents.push(parent);
+            } else {
+                let types = if shape.parents.is_empty() {
+                    "it can be in nothing".to_owned()
+                } else {
+                    format!("it can be in {}", listed(&shape.parents))
+                };
+                self.violation(
+                    &path,
+                    format!(
+                        "a `{}` cannot be in a `{}`: {types}",
+                        shape.entity_type,
+                        parent.entity_type()
+                    ),
+                );
+            }
+        }
+        parents
+    }
+
+    /// Entities that are in each other in a circle would make `in` mean nothing.
+    fn no_cycle(&mut self, entities: &[EntityFacts], places: &HashMap<EntityUID, usize>) {
+        let by_uid: HashMap<&EntityUID, &EntityFacts> =
+            entities.iter().map(|entity| (&entity.uid, entity)).collect();
+        let mut free: HashSet<&EntityUID> = HashSet::with_capacity(entities.len());
+        for start in entities {
+            // Depth first; an entity is free of cycles once everything above it is.
+            let mut path: Vec<(&EntityFacts, usize)> = vec![(start, 0)];
+            let mut on_path: HashSet<&EntityUID> = HashSet::from([&start.uid]);
+            while let Some((entity, next)) = path.last_mut() {
+                let Some(parent) = entity.parents.get(*next) else {
+                    on_path.remove(&entity.uid);
+                    free.insert(&entity.uid);
+                    path.pop();
+                    continue;
+                };
+                *next += 1;
+                if on_path.contains(parent) {
+                    let index = places.get(&entity.uid).copied().unwrap_or_default();
+                    let list = FieldPath::Field("entities");
+                    self.violation(
+                        &FieldPath::Of(&FieldPath::Index(&list, index), "parents"),
+                        format!("`{}` is in `{parent}`, which is in it: a circle", entity.uid),
+                    );
+                    return;
+                }
+                if let Some(&parent) =
+                    by_uid.get(parent).filter(|parent| !free.contains(&parent.uid))
+                {
+                    on_path.insert(&parent.uid);
+                    path.push((parent, 0));
+                }
+            }
+        }
+    }
+}

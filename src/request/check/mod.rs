@@ -1,0 +1,345 @@
+//! Checking a request against a store's schema.
+
+mod entities;
+mod values;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use cedar_policy_core::ast::{self, Eid, EntityType, EntityUID};
+use smol_str::SmolStr;
+
+use super::{
+    FieldPath, Request, RequestInput, RequestLimits, RoleAssignment, RoleAssignmentInput, Uid,
+    Value, Violation, shorten, value::datetime,
+};
+use crate::{
+    store::{ActionSchema, PolicyStore, Shape, StoreSchema},
+    time::Timestamp,
+};
+
+/// Checks a request against the schema of the store that will decide it. `now` is the time of the
+/// decision, unless the request carries a `context.now` of its own.
+///
+/// # Errors
+/// Every violation, if there is one, up to the limit on their number.
+pub fn check(
+    store: &PolicyStore,
+    input: &RequestInput,
+    now: Timestamp,
+    limits: &RequestLimits,
+) -> Result<Request, Vec<Violation>> {
+    let mut checker = Checker { store, limits, violations: Vec::new(), more: 0, values_left: 0 };
+    let request = checker.request(input, now);
+    checker.finish(request)
+}
+
+struct Checker<'a> {
+    store: &'a PolicyStore,
+    limits: &'a RequestLimits,
+    violations: Vec<Violation>,
+    /// Violations beyond the limit on their number.
+    more: usize,
+    /// How many values the record that is being read may still hold.
+    values_left: usize,
+}
+
+impl<'a> Checker<'a> {
+    fn finish(mut self, request: Option<Request>) -> Result<Request, Vec<Violation>> {
+        match request {
+            Some(request) if self.violations.is_empty() => Ok(request),
+            _ => {
+                if self.more > 0 {
+                    let description = format!("there are {} violations more", self.more);
+                    self.violations.push(FieldPath::Field("request").violation(description));
+                }
+                Err(self.violations)
+            }
+        }
+    }
+
+    fn violation(&mut self, path: &FieldPath<'_>, description: impl Into<String>) {
+        if self.violations.len() < self.limits.violations.max(1) {
+            self.violations.push(path.violation(description));
+        } else {
+            self.more += 1;
+        }
+    }
+
+    fn schema(&self) -> &'a StoreSchema {
+        self.store.schema()
+    }
+
+    fn request(&mut self, input: &RequestInput, now: Timestamp) -> Option<Request> {
+        let principal = self.required(&FieldPath::Field("principal"), input.principal.as_ref());
+        let action = self.action(&FieldPath::Field("action"), input.action.as_ref());
+        let resource = self.required(&FieldPath::Field("resource"), input.resource.as_ref());
+        if let Some(action) = action {
+            self.applies(action, principal.as_ref(), resource.as_ref());
+        }
+        let now = now_of(input, action).unwrap_or(now);
+        let context = self.context(&input.context, action, now);
+        let entities = self.entities(&input.entities);
+        let role_assignments =
+            self.role_assignments(&input.role_assignments, principal.as_ref(), resource.as_ref());
+        Some(Request {
+            principal: principal?,
+            action: action?.uid.clone(),
+            resource: resource?,
+            context: Arc::new(context),
+            entities,
+            role_assignments,
+            now,
+        })
+    }
+
+    fn required(&mut self, path: &FieldPath<'_>, uid: Option<&Uid>) -> Option<EntityUID> {
+        if uid.is_none() {
+            self.violation(path, "missing: name an entity by its type and id");
+        }
+        self.uid(path, uid?)
+    }
+
+    /// The entity that is written so.
+    fn uid(&mut self, path: &FieldPath<'_>, uid: &Uid) -> Option<EntityUID> {
+        let (type_path, id_path) = (FieldPath::Of(path, "type"), FieldPath::Of(path, "id"));
+        let Some(entity_type) = self.schema().entity_type(&uid.type_name) else {
+            return self.action_uid(&type_path, uid);
+        };
+        if !self.text_fits(&id_path, &uid.id) {
+            return None;
+        }
+        let ids = self.schema().entity(entity_type).and_then(|shape| shape.ids.as_ref());
+        if let Some(ids) = ids.filter(|ids| !ids.contains(uid.id.as_str())) {
+            let there_are = listed(ids);
+            let written = shorten(&uid.id);
+            self.violation(
+                &id_path,
+                format!("no `{entity_type}` is called `{written}`: there are {there_are}"),
+            );
+            return None;
+        }
+        Some(EntityUID::from_components(entity_type.clone(), Eid::new(uid.id.as_str()), None))
+    }
+
+    /// An action that is referred to as a value.
+    fn action_uid(&mut self, type_path: &FieldPath<'_>, uid: &Uid) -> Option<EntityUID> {
+        let action =
+            self.schema().action(&uid.type_name, &uid.id).filter(|_| !uid.type_name.is_empty());
+        if action.is_none() {
+            let there_are = listed(self.schema().entities().map(|shape| &shape.entity_type));
+            let written = shorten(&uid.type_name);
+            self.violation(
+                type_path,
+                format!("no entity type `{written}` in the schema: there are {there_are}"),
+            );
+        }
+        Some(action?.uid.clone())
+    }
+
+    fn action(&mut self, path: &FieldPath<'_>, uid: Option<&Uid>) -> Option<&'a ActionSchema> {
+        let Some(uid) = uid else {
+            self.violation(path, "missing: name an action by its id");
+            return None;
+        };
+        let action = self.schema().action(&uid.type_name, &uid.id);
+        if action.is_none() {
+            let written = shorten(&uid.id);
+            let advice = self.similar_actions(&uid.id);
+            self.violation(
+                &FieldPath::Of(path, "id"),
+                format!("no action `{written}` in the schema of `{}`{advice}", self.store.name()),
+            );
+        }
+        action
+    }
+
+    fn similar_actions(&self, id: &str) -> String {
+        let prefix = id.split('.').next().unwrap_or_default();
+        let similar = self
+            .schema()
+            .actions()
+            .map(|action| AsRef::<str>::as_ref(action.uid.eid()))
+            .filter(|action| !prefix.is_empty() && action.starts_with(prefix));
+        let mut similar: Vec<_> = similar.collect();
+        similar.sort_unstable();
+        similar.truncate(12);
+        if similar.is_empty() {
+            String::new()
+        } else {
+            format!(": there are {} and others", similar.join(", "))
+        }
+    }
+
+    fn applies(
+        &mut self,
+        action: &ActionSchema,
+        principal: Option<&EntityUID>,
+        resource: Option<&EntityUID>,
+    ) {
+        let sides = [
+            ("principal", principal, &action.principals),
+            ("resource", resource, &action.resources),
+        ];
+        for (field, uid, types) in sides {
+            let Some(uid) = uid.filter(|uid| !types.contains(uid.entity_type())) else { continue };
+            let description = if types.is_empty() {
+                format!(
+                    "the action `{}` is only a group and cannot be asked",
+                    action.uid.eid().escaped()
+                )
+            } else {
+                format!(
+                    "the action `{}` does not apply to a {field} of type `{}`: it applies to {}",
+                    action.uid.eid().escaped(),
+                    uid.entity_type(),
+                    listed(types),
+                )
+            };
+            self.violation(&FieldPath::Of(&FieldPath::Field(field), "type"), description);
+        }
+    }
+
+    fn context(
+        &mut self,
+        sent: &[(String, Value)],
+        action: Option<&ActionSchema>,
+        now: Timestamp,
+    ) -> BTreeMap<SmolStr, ast::Value> {
+        self.values_left = self.limits.context_values;
+        let path = FieldPath::Field("context");
+        let Some(action) = action else { return BTreeMap::new() };
+        let mut context: BTreeMap<_, _> =
+            self.fields(&path, sent, &action.context).into_iter().collect();
+        if wants_now(action)
+            && !context.contains_key("now")
+            && sent.iter().all(|(name, _)| name != "now")
+        {
+            match datetime(now) {
+                Ok(now) => drop(context.insert("now".into(), now)),
+                Err(error) => self.violation(&FieldPath::Of(&path, "now"), error),
+            }
+        }
+        let given =
+            |name: &str| context.contains_key(name) || sent.iter().any(|(sent, _)| sent == name);
+        let missing: Vec<_> = action.context.missing(given).collect();
+        for (name, shape) in missing {
+            self.violation(
+                &FieldPath::Of(&path, name),
+                format!("missing: the action requires a {shape}"),
+            );
+        }
+        context
+    }
+
+    fn role_assignments(
+        &mut self,
+        sent: &[RoleAssignmentInput],
+        principal: Option<&EntityUID>,
+        resource: Option<&EntityUID>,
+    ) -> Vec<RoleAssignment> {
+        let list = FieldPath::Field("role_assignments");
+        if !self.count_fits(&list, sent.len(), self.limits.role_assignments) {
+            return Vec::new();
+        }
+        let mut assignments = Vec::with_capacity(sent.len());
+        for (index, assignment) in sent.iter().enumerate() {
+            let path = FieldPath::Index(&list, index);
+            let mut side = |field, written: Option<&Uid>, default: Option<&EntityUID>| match written
+            {
+                Some(uid) => self.uid(&FieldPath::Of(&path, field), uid),
+                None => default.cloned(),
+            };
+            let principal = side("principal", assignment.principal.as_ref(), principal);
+            let scope = side("scope", assignment.scope.as_ref(), resource);
+            assignments.extend(self.role_assignment(&path, assignment, principal, scope));
+        }
+        assignments
+    }
+
+    fn role_assignment(
+        &mut self,
+        path: &FieldPath<'_>,
+        sent: &RoleAssignmentInput,
+        principal: Option<EntityUID>,
+        scope: Option<EntityUID>,
+    ) -> Option<RoleAssignment> {
+        let scope = scope?;
+        let slots = self.schema().entity(scope.entity_type()).map(|shape| &shape.slots);
+        let Some(slots) = slots.filter(|slots| !slots.is_empty()) else {
+            let scopes = self.schema().entities().filter(|shape| !shape.slots.is_empty());
+            let scopes = listed(scopes.map(|shape| &shape.entity_type));
+            self.violation(
+                &FieldPath::Of(path, "scope"),
+                format!(
+                    "no role can be held on a `{}`: roles are held on {scopes}",
+                    scope.entity_type()
+                ),
+            );
+            return None;
+        };
+        let Some((slot, role_type)) = slots.get_key_value(sent.role.as_str()) else {
+            let written = shorten(&sent.role);
+            self.violation(
+                &FieldPath::Of(path, "role"),
+                format!(
+                    "`{}` has no role `{written}`: its roles are {}",
+                    scope.entity_type(),
+                    listed(slots.keys())
+                ),
+            );
+            return None;
+        };
+        let principal = principal?;
+        if !self.can_be_in(principal.entity_type(), role_type) {
+            self.violation(
+                &FieldPath::Of(path, "principal"),
+                format!("a `{}` cannot hold a role", principal.entity_type()),
+            );
+            return None;
+        }
+        Some(RoleAssignment { principal, slot: slot.clone(), scope, expires_at: sent.expires_at })
+    }
+
+    fn can_be_in(&self, child: &EntityType, parent: &EntityType) -> bool {
+        self.schema().entity(child).is_some_and(|shape| shape.parents.contains(parent))
+    }
+
+    fn count_fits(&mut self, path: &FieldPath<'_>, count: usize, limit: usize) -> bool {
+        let fits = count <= limit;
+        if !fits {
+            self.violation(path, format!("{count} elements, more than the limit of {limit}"));
+        }
+        fits
+    }
+
+    fn text_fits(&mut self, path: &FieldPath<'_>, text: &str) -> bool {
+        let (length, limit) = (text.len(), self.limits.text_bytes);
+        let fits = length <= limit;
+        if !fits {
+            self.violation(path, format!("{length} bytes, more than the limit of {limit}"));
+        }
+        fits
+    }
+}
+
+/// The time that the request itself names.
+fn now_of(input: &RequestInput, action: Option<&ActionSchema>) -> Option<Timestamp> {
+    action.filter(|action| wants_now(action))?;
+    input.context.iter().find_map(|(name, value)| match value {
+        Value::Datetime(now) if name == "now" => Some(*now),
+        _ => None,
+    })
+}
+
+fn wants_now(action: &ActionSchema) -> bool {
+    let now = action.context.fields.get("now").map(|field| &field.shape);
+    matches!(now, Some(Shape::Extension(name)) if name == "datetime")
+}
+
+/// Names in order, for a message.
+fn listed<T: ToString>(names: impl IntoIterator<Item = T>) -> String {
+    let mut names: Vec<_> =
+        names.into_iter().map(|name| format!("`{}`", name.to_string())).collect();
+    names.sort_unstable();
+    names.join(", ")
+}

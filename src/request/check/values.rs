@@ -1,0 +1,162 @@
+//! Reading values by the type that the schema declares for them.
+
+use cedar_policy_core::ast;
+use smol_str::SmolStr;
+
+use super::Checker;
+use crate::{
+    request::{FieldPath, Value, shorten, value},
+    store::{RecordShape, Shape},
+};
+
+impl Checker<'_> {
+    /// The fields of a record, an entity or the context. Fields that are missing are not looked for.
+    pub(super) fn fields(
+        &mut self,
+        path: &FieldPath<'_>,
+        sent: &[(String, Value)],
+        shape: &RecordShape,
+    ) -> Vec<(SmolStr, ast::Value)> {
+        let mut fields = Vec::with_capacity(sent.len());
+        for (name, value) in sent {
+            let path = FieldPath::Of(path, name);
+            if !self.text_fits(&path, name) {
+                continue;
+            }
+            let Some(field) = shape.fields.get(name.as_str()) else {
+                self.undeclared(&path, shape);
+                continue;
+            };
+            if let Some(value) = self.value(&path, value, &field.shape, 1) {
+                fields.push((SmolStr::from(name.as_str()), value));
+            }
+        }
+        fields
+    }
+
+    fn undeclared(&mut self, path: &FieldPath<'_>, shape: &RecordShape) {
+        let names: Vec<_> = shape.fields.keys().map(|name| format!("`{name}`")).collect();
+        let declared = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        self.violation(
+            path,
+            format!("the schema does not declare it here: declared are {declared}"),
+        );
+    }
+
+    /// A value of the type that the schema declares.
+    pub(super) fn value(
+        &mut self,
+        path: &FieldPath<'_>,
+        sent: &Value,
+        shape: &Shape,
+        depth: usize,
+    ) -> Option<ast::Value> {
+        if depth > self.limits.depth {
+            self.violation(path, format!("nested deeper than the limit of {}", self.limits.depth));
+            return None;
+        }
+        // Said once: what lies beyond the limit is not looked at.
+        if self.values_left == 0 {
+            return None;
+        }
+        self.values_left -= 1;
+        if self.values_left == 0 {
+            self.violation(path, "the limit on the number of values is reached here");
+            return None;
+        }
+        let made = match (sent, shape) {
+            (Value::Bool(value), Shape::Bool) => Ok((*value).into()),
+            (Value::Long(value), Shape::Long) => Ok((*value).into()),
+            (Value::String(text), Shape::String) => {
+                return self.text_fits(path, text).then(|| text.as_str().into());
+            }
+            (Value::Entity(uid), Shape::Entity(entity_type)) => {
+                let uid = self.uid(path, uid)?;
+                if uid.entity_type() == entity_type {
+                    Ok(uid.into())
+                } else {
+                    Err(format!("a `{entity_type}` is expected here, not a `{}`", uid.entity_type()))
+                }
+            }
+            (Value::Set(values), Shape::Set(element)) => return self.set(path, values, element, depth),
+            (Value::Record(fields), Shape::Record(shape)) => return self.record(path, fields, shape, depth),
+            (Value::Decimal(text), Shape::Extension(name)) if name == "decimal" => {
+                value::decimal(text).map_err(|_| {
+                    format!("`{}` is not a decimal: write digits, a point and one to four digits, e.g. `12.50`", shorten(text))
+                })
+            }
+            (Value::Ip(text), Shape::Extension(name)) if name == "ipaddr" => value::ip(text).map_err(|_| {
+                format!("`{}` is not an IP address or range, e.g. `192.168.0.1` or `10.0.0.0/8`", shorten(text))
+            }),
+            (Value::Datetime(moment), Shape::Extension(name)) if name == "datetime" => value::datetime(*moment),
+            (Value::Duration(millis), Shape::Extension(name)) if name == "duration" => value::duration(*millis),
+            (Value::Missing, shape) => Err(format!("no value is set: a {shape} is expected here")),
+            (sent, shape) => Err(format!("a {shape} is expected here, not a {}", kind(sent))),
+        };
+        made.map_err(|description| self.violation(path, description)).ok()
+    }
+
+    fn set(
+        &mut self,
+        path: &FieldPath<'_>,
+        values: &[Value],
+        element: &Shape,
+        depth: usize,
+    ) -> Option<ast::Value> {
+        let mut elements = Vec::with_capacity(values.len().min(self.values_left));
+        let mut complete = true;
+        for (index, value) in values.iter().enumerate() {
+            match self.value(&FieldPath::Index(path, index), value, element, depth + 1) {
+                Some(value) => elements.push(value),
+                None => complete = false,
+            }
+        }
+        complete.then(|| ast::Value::set(elements, None))
+    }
+
+    fn record(
+        &mut self,
+        path: &FieldPath<'_>,
+        sent: &[(String, Value)],
+        shape: &RecordShape,
+        depth: usize,
+    ) -> Option<ast::Value> {
+        let mut fields = Vec::with_capacity(sent.len());
+        let mut complete = true;
+        for (name, value) in sent {
+            let path = FieldPath::Of(path, name);
+            let Some(field) = shape.fields.get(name.as_str()) else {
+                self.undeclared(&path, shape);
+                complete = false;
+                continue;
+            };
+            match self.value(&path, value, &field.shape, depth + 1) {
+                Some(value) => fields.push((SmolStr::from(name.as_str()), value)),
+                None => complete = false,
+            }
+        }
+        let missing: Vec<_> =
+            shape.missing(|name| sent.iter().any(|(sent, _)| sent == name)).collect();
+        for (name, shape) in missing {
+            self.violation(&FieldPath::Of(path, name), format!("missing: a {shape} is required"));
+            complete = false;
+        }
+        complete.then(|| ast::Value::record(fields, None))
+    }
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Missing => "missing value",
+        Value::Bool(_) => "boolean",
+        Value::Long(_) => "long",
+        Value::String(_) => "string",
+        Value::Entity(_) => "reference to an entity",
+        Value::Set(_) => "set",
+        Value::Record(_) => "record",
+        Value::Decimal(_) => "decimal",
+        Value::Ip(_) => "ip address",
+        Value::Datetime(_) => "datetime",
+        Value::Duration(_) => "duration",
+    }
+}

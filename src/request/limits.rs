@@ -1,0 +1,40 @@
+//! How large a request may be.
+
+use serde::{Deserialize, Serialize};
+
+/// Bounds on what one request may carry, so that no caller can make a decision slow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RequestLimits {
+    /// Entities in a request.
+    pub entities: usize,
+    /// Role assignments in a request.
+    pub role_assignments: usize,
+    /// Values in the context, counted at every depth.
+    pub context_values: usize,
+    /// Values in the attributes and tags of one entity, counted at every depth.
+    pub entity_values: usize,
+    /// Direct parents of one entity.
+    pub parents: usize,
+    /// How deep sets and records may nest.
+    pub depth: usize,
+    /// Bytes of one id, type name, attribute name or string.
+    pub text_bytes: usize,
+    /// Violations that are listed for one bad request; further ones are counted only.
+    pub violations: usize,
+}
+
+impl Default for RequestLimits {
+    fn default() -> Self {
+        Self {
+            entities: 1_000,
+            role_assignments: 1_000,
+            context_values: 1_000,
+            entity_values: 10_000,
+            parents: 1_000,
+            depth: 16,
+            text_bytes: 65_536,
+            violations: 100,
+        }
+    }
+}

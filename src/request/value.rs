@@ -1,0 +1,60 @@
+//! Making Cedar's values.
+
+use std::sync::LazyLock;
+
+use cedar_policy_core::{
+    ast::{self, Name, PartialValue},
+    extensions::Extensions,
+};
+
+use crate::time::Timestamp;
+
+/// Cedar's constructors and methods that make values of extension types.
+struct Functions {
+    decimal: Option<Name>,
+    ip: Option<Name>,
+    duration: Option<Name>,
+    offset: Option<Name>,
+    epoch: Option<ast::Value>,
+}
+
+static FUNCTIONS: LazyLock<Functions> = LazyLock::new(|| {
+    let name = |name: &str| Name::parse_unqualified_name(name).ok();
+    Functions {
+        decimal: name("decimal"),
+        ip: name("ip"),
+        duration: name("duration"),
+        offset: name("offset"),
+        epoch: call(name("datetime").as_ref(), &["1970-01-01".into()]).ok(),
+    }
+});
+
+/// The decimal number that is written so.
+pub(crate) fn decimal(text: &str) -> Result<ast::Value, String> {
+    call(FUNCTIONS.decimal.as_ref(), &[text.into()])
+}
+
+/// The IP address or range that is written so.
+pub(crate) fn ip(text: &str) -> Result<ast::Value, String> {
+    call(FUNCTIONS.ip.as_ref(), &[text.into()])
+}
+
+/// The span of so many milliseconds.
+pub(crate) fn duration(millis: i64) -> Result<ast::Value, String> {
+    call(FUNCTIONS.duration.as_ref(), &[format!("{millis}ms").into()])
+}
+
+/// The moment.
+pub(crate) fn datetime(moment: Timestamp) -> Result<ast::Value, String> {
+    let epoch = FUNCTIONS.epoch.clone().ok_or("datetime is not available")?;
+    call(FUNCTIONS.offset.as_ref(), &[epoch, duration(moment.as_millis())?])
+}
+
+fn call(function: Option<&Name>, arguments: &[ast::Value]) -> Result<ast::Value, String> {
+    let function = function.ok_or("the extension is not available")?;
+    let function = Extensions::all_available().func(function).map_err(|error| error.to_string())?;
+    match function.call(arguments).map_err(|error| error.to_string())? {
+        PartialValue::Value(value) => Ok(value),
+        PartialValue::Residual(_) => Err("the value is not known".to_owned()),
+    }
+}

@@ -1,0 +1,64 @@
+//! What is wrong with a request, and where.
+
+use std::fmt;
+
+/// One thing that is wrong with a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// The path of the field, in the names of the gRPC contract, e.g.
+    /// `entities[2].attributes.team`.
+    pub field: String,
+    /// What is wrong with it and what to send instead.
+    pub description: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.field, self.description)
+    }
+}
+
+/// The path of a field as a list of steps from the innermost outwards. It lives on the stack and
+/// becomes text only when something is wrong.
+#[derive(Debug, Clone, Copy)]
+pub enum FieldPath<'a> {
+    /// A field of the request.
+    Field(&'a str),
+    /// A field of a message.
+    Of(&'a FieldPath<'a>, &'a str),
+    /// An element of a list.
+    Index(&'a FieldPath<'a>, usize),
+}
+
+impl FieldPath<'_> {
+    /// A violation at this path.
+    pub fn violation(&self, description: impl Into<String>) -> Violation {
+        Violation { field: self.to_string(), description: description.into() }
+    }
+}
+
+impl fmt::Display for FieldPath<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Field(name) => f.write_str(name),
+            Self::Of(parent, name) if is_plain(name) => write!(f, "{parent}.{name}"),
+            Self::Of(parent, name) => write!(f, "{parent}[{:?}]", shorten(name)),
+            Self::Index(parent, index) => write!(f, "{parent}[{index}]"),
+        }
+    }
+}
+
+fn is_plain(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= 64
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+}
+
+/// The beginning of a text that a caller sent, short enough to be shown back to them.
+pub(crate) fn shorten(text: &str) -> String {
+    const SHOWN: usize = 80;
+    if text.chars().nth(SHOWN).is_none() {
+        return text.to_owned();
+    }
+    text.chars().take(SHOWN).chain(['…']).collect()
+}

@@ -1,0 +1,3 @@
+//! The gRPC and HTTP faces.
+
+pub mod codec;

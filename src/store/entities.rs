@@ -1,0 +1,113 @@
+//! `*.cedarentities.json`: the entities that a store holds by itself.
+
+use std::{collections::HashMap, sync::Arc};
+
+use cedar_policy::Entities;
+use cedar_policy_core::ast::{Entity, EntityUID};
+use serde_json::{Value, json};
+
+use super::{Bounds, FileKind, StoreFiles, StoreSchema, schema::role_entity};
+use crate::diagnostics::Problem;
+
+/// The entities that a store holds by itself and the actions of its schema, with every role slot
+/// filled and every ancestor known.
+#[derive(Debug, Default)]
+pub(crate) struct FixedEntities {
+    entities: HashMap<EntityUID, Arc<Entity>>,
+}
+
+impl FixedEntities {
+    /// The entity of that uid, if the store holds it.
+    pub(crate) fn get(&self, uid: &EntityUID) -> Option<&Arc<Entity>> {
+        self.entities.get(uid)
+    }
+
+    /// Whether the store holds that entity.
+    pub(crate) fn contains(&self, uid: &EntityUID) -> bool {
+        self.entities.contains_key(uid)
+    }
+}
+
+pub(super) fn read(
+    files: &StoreFiles,
+    schema: &StoreSchema,
+    bounds: &Bounds,
+    problems: &mut Vec<Problem>,
+) -> FixedEntities {
+    let mut all = Entities::empty();
+    for (path, text) in files.texts(FileKind::Entities, problems) {
+        let path = files.path(path);
+        let mut json: Value = match serde_json::from_str(text) {
+            Ok(json) => json,
+            Err(error) => {
+                let start = text
+                    .split_inclusive('\n')
+                    .take(error.line().saturating_sub(1))
+                    .map(str::len)
+                    .sum::<usize>();
+                let at = (start + error.column().saturating_sub(1)).min(text.len());
+                problems.push(Problem::at(&path, text, at, None, error.to_string()));
+                continue;
+            }
+        };
+        fill_slots(&mut json, schema);
+        match all.clone().add_entities_from_json_value(json, Some(schema.cedar())) {
+            Ok(more) => all = more,
+            Err(error) => problems.extend(Problem::of_diagnostic(&path, text, &error)),
+        }
+    }
+    // Without the action entities a policy on an action group would match nothing, and a `forbid`
+    // on a group would be open.
+    let with_actions = schema
+        .cedar()
+        .action_entities()
+        .and_then(|actions| all.clone().add_entities(actions, Some(schema.cedar())));
+    match with_actions {
+        Ok(with_actions) => all = with_actions,
+        Err(error) => problems.push(Problem::of_file(files.name().as_str(), error.to_string())),
+    }
+    if all.len() > bounds.entities {
+        problems.push(Problem::of_file(
+            files.name().as_str(),
+            format!(
+                "the store has {} entities, more than the bound of {}",
+                all.len(),
+                bounds.entities
+            ),
+        ));
+    }
+    let entities = all.into_iter().map(|entity| {
+        let entity: Entity = entity.as_ref().clone();
+        (entity.uid().clone(), Arc::new(entity))
+    });
+    FixedEntities { entities: entities.collect() }
+}
+
+/// Fills the slots that the file leaves out, before Cedar misses them.
+fn fill_slots(json: &mut Value, schema: &StoreSchema) {
+    for entity in json.as_array_mut().into_iter().flatten() {
+        let Some((scope, shape)) = scope(entity, schema) else { continue };
+        let Some(entity) = entity.as_object_mut() else { continue };
+        let attributes = entity.entry("attrs").or_insert_with(|| json!({}));
+        let Some(attributes) = attributes.as_object_mut() else { continue };
+        for (slot, role_type) in &shape.slots {
+            attributes.entry(slot.as_str()).or_insert_with(|| {
+                let role = role_entity(&scope, slot, role_type);
+                json!({ "type": role_type.to_string(), "id": AsRef::<str>::as_ref(role.eid()) })
+            });
+        }
+    }
+}
+
+fn scope<'a>(
+    entity: &Value,
+    schema: &'a StoreSchema,
+) -> Option<(EntityUID, &'a super::EntityShape)> {
+    use cedar_policy_core::ast::Eid;
+
+    let uid = entity.get("uid")?;
+    let uid = uid.get("__entity").unwrap_or(uid);
+    let shape = schema.entity(schema.entity_type(uid.get("type")?.as_str()?)?)?;
+    let id = Eid::new(uid.get("id")?.as_str()?);
+    Some((EntityUID::from_components(shape.entity_type.clone(), id, None), shape))
+}

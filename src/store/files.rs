@@ -1,0 +1,192 @@
+//! The files of one policy store, in memory.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use sha2::{Digest, Sha256};
+
+use super::Bounds;
+use crate::{
+    diagnostics::Problem,
+    name::{Revision, StoreName},
+};
+
+/// The files of one policy store, read as one consistent state. Paths are relative to the store's
+/// folder and use `/`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreFiles {
+    name: StoreName,
+    files: BTreeMap<String, Arc<[u8]>>,
+}
+
+impl StoreFiles {
+    /// A store of that name with those files.
+    pub fn new(name: StoreName, files: impl IntoIterator<Item = (String, Arc<[u8]>)>) -> Self {
+        Self { name, files: files.into_iter().collect() }
+    }
+
+    /// The store's name.
+    #[must_use]
+    pub fn name(&self) -> &StoreName {
+        &self.name
+    }
+
+    /// The files by path.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_ref()))
+    }
+
+    /// The bytes of one file.
+    #[must_use]
+    pub fn get(&self, path: &str) -> Option<&[u8]> {
+        self.files.get(path).map(AsRef::as_ref)
+    }
+
+    /// The same store with one file more, or with another content of it.
+    #[must_use]
+    pub fn with_file(mut self, path: impl Into<String>, bytes: impl Into<Arc<[u8]>>) -> Self {
+        self.files.insert(path.into(), bytes.into());
+        self
+    }
+
+    /// A digest of all files: equal digests mean that nothing changed.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        self.digest_of(|_| true)
+    }
+
+    /// The revision: a digest of the files that decide, which tests and documents do not.
+    pub(super) fn revision(&self) -> Revision {
+        let digest = self.digest_of(|path| FileKind::of(path).is_some_and(FileKind::decides));
+        Revision::from_hex(digest.get(..32).unwrap_or(&digest))
+    }
+
+    fn digest_of(&self, included: impl Fn(&str) -> bool) -> String {
+        let mut hash = Sha256::new();
+        hash.update(self.name.as_str());
+        for (path, bytes) in self.iter().filter(|(path, _)| included(path)) {
+            // Lengths keep two different lists of files from running together into one text.
+            hash.update((path.len() as u64).to_le_bytes());
+            hash.update(path);
+            hash.update((bytes.len() as u64).to_le_bytes());
+            hash.update(bytes);
+        }
+        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// What is beyond the bounds.
+    pub(super) fn beyond(&self, bounds: &Bounds) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        if self.files.len() > bounds.files {
+            problems.push(Problem::of_file(
+                self.name.as_str(),
+                format!(
+                    "the store has {} files, more than the bound of {}",
+                    self.files.len(),
+                    bounds.files
+                ),
+            ));
+        }
+        for (path, bytes) in self.iter() {
+            if bytes.len() > bounds.file_bytes {
+                problems.push(Problem::of_file(
+                    self.path(path),
+                    format!(
+                        "the file has {} bytes, more than the bound of {}",
+                        bytes.len(),
+                        bounds.file_bytes
+                    ),
+                ));
+            }
+        }
+        problems
+    }
+
+    /// The texts of all files of a kind, with their paths; what is not UTF-8 is a problem.
+    pub(super) fn texts(&self, kind: FileKind, problems: &mut Vec<Problem>) -> Vec<(&str, &str)> {
+        let of_kind = self.iter().filter(|(path, _)| FileKind::of(path) == Some(kind));
+        of_kind
+            .filter_map(|(path, bytes)| Some((path, self.text(path, bytes, problems)?)))
+            .collect()
+    }
+
+    fn text<'a>(
+        &self,
+        path: &str,
+        bytes: &'a [u8],
+        problems: &mut Vec<Problem>,
+    ) -> Option<&'a str> {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Some(text),
+            Err(error) => {
+                problems.push(Problem::of_file(
+                    self.path(path),
+                    format!(
+                        "the file is not UTF-8 text: byte {} is not valid",
+                        error.valid_up_to()
+                    ),
+                ));
+                None
+            }
+        }
+    }
+
+    /// The path of a file relative to the policies folder, for messages.
+    #[must_use]
+    pub fn path(&self, file: &str) -> String {
+        format!("{}/{file}", self.name)
+    }
+}
+
+/// What a file of a store is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FileKind {
+    /// `*.cedarschema`
+    Schema,
+    /// `*.cedar`
+    Policies,
+    /// `*.links.toml`
+    Links,
+    /// `*.cedarentities.json`
+    Entities,
+    /// `store.toml`
+    Settings,
+    /// `matrix.csv`
+    Matrix,
+    /// `matrix.toml`
+    MatrixMeaning,
+    /// `mutants.toml`
+    Mutants,
+    /// `tests/**/*.toml`
+    TestsToml,
+    /// `tests/**/*.json`
+    TestsJson,
+}
+
+impl FileKind {
+    /// The kind of the file at that path; none for documents and whatever else lies in a folder.
+    pub(crate) fn of(path: &str) -> Option<Self> {
+        if path.starts_with("tests/") {
+            return match path {
+                _ if path.ends_with(".toml") => Some(Self::TestsToml),
+                _ if path.ends_with(".json") => Some(Self::TestsJson),
+                _ => None,
+            };
+        }
+        match path {
+            "store.toml" => Some(Self::Settings),
+            "matrix.csv" => Some(Self::Matrix),
+            "matrix.toml" => Some(Self::MatrixMeaning),
+            "mutants.toml" => Some(Self::Mutants),
+            _ if path.ends_with(".cedarschema") => Some(Self::Schema),
+            _ if path.ends_with(".cedar") => Some(Self::Policies),
+            _ if path.ends_with(".links.toml") => Some(Self::Links),
+            _ if path.ends_with(".cedarentities.json") => Some(Self::Entities),
+            _ => None,
+        }
+    }
+
+    /// Whether the file has a part in decisions.
+    fn decides(self) -> bool {
+        matches!(self, Self::Schema | Self::Policies | Self::Links | Self::Entities)
+    }
+}

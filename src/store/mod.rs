@@ -1,0 +1,146 @@
+//! Policy stores: from files in memory to something that can decide.
+
+mod bounds;
+mod embedded;
+mod entities;
+mod files;
+mod links;
+mod policies;
+mod schema;
+mod settings;
+mod stores;
+
+pub use bounds::Bounds;
+pub use embedded::embedded_stores;
+pub(crate) use files::FileKind;
+pub use files::StoreFiles;
+pub use schema::{ActionSchema, EntityShape, RecordShape, Shape, StoreSchema};
+pub use stores::{StoreLookupError, Stores};
+
+pub(crate) use entities::FixedEntities;
+
+use std::sync::Arc;
+
+use cedar_policy::PolicySet;
+
+use crate::{
+    diagnostics::Problem,
+    engine::PreparedPolicies,
+    name::{Revision, StoreName},
+    request::{Request, RequestInput, RequestLimits, Violation},
+    time::Timestamp,
+};
+
+/// A policy store that is valid as a whole: schema, policies, links and fixed entities.
+#[derive(Debug)]
+pub struct PolicyStore {
+    files: Arc<StoreFiles>,
+    revision: Revision,
+    schema: Arc<StoreSchema>,
+    policies: PolicySet,
+    prepared: PreparedPolicies,
+    fixed: Arc<FixedEntities>,
+    level: Option<u32>,
+}
+
+impl PolicyStore {
+    /// Makes a store of its files.
+    ///
+    /// # Errors
+    /// Every problem of every file, if there is one.
+    pub fn load(files: Arc<StoreFiles>, bounds: &Bounds) -> Result<Self, Vec<Problem>> {
+        let mut problems = files.beyond(bounds);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let settings = settings::read(&files, &mut problems);
+        let schema = schema::read(&files, &mut problems);
+        let parsed = policies::read(&files, &mut problems);
+        let parsed = links::link(&files, parsed, bounds, &mut problems);
+        let Some(schema) = schema else { return Err(problems) };
+        let fixed = entities::read(&files, &schema, bounds, &mut problems);
+        policies::validate(&files, &schema, &parsed, settings.level, &mut problems);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let prepared = PreparedPolicies::new(&parsed.set, &schema, &fixed);
+        Ok(Self {
+            revision: files.revision(),
+            schema: Arc::new(schema),
+            prepared,
+            policies: parsed.set,
+            fixed: Arc::new(fixed),
+            level: settings.level,
+            files,
+        })
+    }
+
+    /// The same store with other policies, validated like the store's own. It keeps the revision,
+    /// so it is for tests of tests, not for decisions that leave the process.
+    ///
+    /// # Errors
+    /// What the validation says.
+    pub fn with_policies(&self, policies: PolicySet) -> Result<Self, String> {
+        policies::validate_set(&self.schema, &policies, self.level)?;
+        Ok(Self {
+            prepared: PreparedPolicies::new(&policies, &self.schema, &self.fixed),
+            policies,
+            files: Arc::clone(&self.files),
+            revision: self.revision.clone(),
+            schema: Arc::clone(&self.schema),
+            fixed: Arc::clone(&self.fixed),
+            level: self.level,
+        })
+    }
+
+    /// The store's name.
+    #[must_use]
+    pub fn name(&self) -> &StoreName {
+        self.files.name()
+    }
+
+    /// Which policies and entities these are.
+    #[must_use]
+    pub fn revision(&self) -> &Revision {
+        &self.revision
+    }
+
+    /// The files that the store was made of.
+    #[must_use]
+    pub fn files(&self) -> &StoreFiles {
+        &self.files
+    }
+
+    /// The store's schema.
+    #[must_use]
+    pub fn schema(&self) -> &StoreSchema {
+        &self.schema
+    }
+
+    /// The policies, templates and links as Cedar knows them.
+    #[must_use]
+    pub fn policies(&self) -> &PolicySet {
+        &self.policies
+    }
+
+    pub(crate) fn prepared(&self) -> &PreparedPolicies {
+        &self.prepared
+    }
+
+    pub(crate) fn fixed(&self) -> &FixedEntities {
+        &self.fixed
+    }
+
+    /// Checks a request against the store's schema.
+    ///
+    /// # Errors
+    /// Every violation, if there is one, up to the limit on their number.
+    pub fn check(
+        &self,
+        input: &RequestInput,
+        now: Timestamp,
+        limits: &RequestLimits,
+    ) -> Result<Request, Vec<Violation>> {
+        crate::request::check(self, input, now, limits)
+    }
+}

@@ -1,0 +1,128 @@
+//! Reading and validating the policies of a store.
+
+use std::{
+    collections::{HashMap, HashSet},
+    str::FromStr,
+};
+
+use cedar_policy::{PolicyId, PolicySet, Schema, ValidationMode, ValidationResult, Validator};
+use miette::Diagnostic;
+
+use super::{FileKind, StoreFiles, StoreSchema};
+use crate::diagnostics::Problem;
+
+/// The policies and templates of a store, and where each was written.
+#[derive(Debug, Default)]
+pub(super) struct ParsedPolicies {
+    /// Everything under its final id.
+    pub set: PolicySet,
+    /// The file of each policy, template and link.
+    pub files: HashMap<PolicyId, String>,
+}
+
+pub(super) fn read(files: &StoreFiles, problems: &mut Vec<Problem>) -> ParsedPolicies {
+    let mut parsed = ParsedPolicies::default();
+    for (path, text) in files.texts(FileKind::Policies, problems) {
+        match PolicySet::from_str(text) {
+            Ok(set) => add(files, path, text, &set, &mut parsed, problems),
+            Err(error) => problems.extend(Problem::of_diagnostic(&files.path(path), text, &error)),
+        }
+    }
+    parsed
+}
+
+fn add(
+    files: &StoreFiles,
+    path: &str,
+    text: &str,
+    set: &PolicySet,
+    parsed: &mut ParsedPolicies,
+    problems: &mut Vec<Problem>,
+) {
+    let name = |parsed_id: &PolicyId, id: Option<&str>| {
+        id.filter(|id| !id.is_empty()).map_or_else(|| default_id(path, parsed_id), PolicyId::new)
+    };
+    let mut clash = |id: &PolicyId, span: Option<(usize, usize)>, parsed: &ParsedPolicies| {
+        let other = parsed.files.get(id).cloned().unwrap_or_default();
+        let message =
+            format!("two policies have the id `{id}`: the other is in {}", files.path(&other));
+        let problem = match span {
+            Some(span) => {
+                Problem::at(files.path(path), text, span, Some("this one".into()), message)
+            }
+            None => Problem::of_file(files.path(path), message),
+        };
+        problems.push(problem.with_help("give one of them another `@id`"));
+    };
+    for policy in set.policies() {
+        let id = name(policy.id(), policy.annotation("id"));
+        let span = policy.as_ref().loc().map(|loc| (loc.start(), loc.end() - loc.start()));
+        if parsed.files.contains_key(&id) || parsed.set.add(policy.new_id(id.clone())).is_err() {
+            clash(&id, span, parsed);
+        } else {
+            parsed.files.insert(id, path.to_owned());
+        }
+    }
+    for template in set.templates() {
+        let id = name(template.id(), template.annotation("id"));
+        let span = template.as_ref().loc().map(|loc| (loc.start(), loc.end() - loc.start()));
+        if parsed.files.contains_key(&id)
+            || parsed.set.add_template(template.new_id(id.clone())).is_err()
+        {
+            clash(&id, span, parsed);
+        } else {
+            parsed.files.insert(id, path.to_owned());
+        }
+    }
+}
+
+/// The id of a policy without `@id`: its file and its place in it, counted from 1. Cedar's parser
+/// calls the policies of a text `policy0`, `policy1` and so on.
+fn default_id(path: &str, parsed_id: &PolicyId) -> PolicyId {
+    let id: &str = parsed_id.as_ref();
+    let place =
+        id.strip_prefix("policy").and_then(|n| n.parse::<usize>().ok()).unwrap_or_default() + 1;
+    PolicyId::new(format!("{path}:{place}"))
+}
+
+pub(super) fn validate(
+    files: &StoreFiles,
+    schema: &StoreSchema,
+    parsed: &ParsedPolicies,
+    level: Option<u32>,
+    problems: &mut Vec<Problem>,
+) {
+    let result = validation(schema.cedar(), &parsed.set, level);
+    let mut seen = HashSet::new();
+    for error in result.validation_errors() {
+        let path = parsed.files.get(error.policy_id()).map_or("", String::as_str);
+        let text =
+            files.get(path).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default();
+        for problem in Problem::of_diagnostic(&files.path(path), text, error as &dyn Diagnostic) {
+            // Cedar reports a mistake once for each kind of request in which it shows.
+            if seen.insert(problem.to_string()) {
+                problems.push(problem);
+            }
+        }
+    }
+}
+
+pub(super) fn validate_set(
+    schema: &StoreSchema,
+    set: &PolicySet,
+    level: Option<u32>,
+) -> Result<(), String> {
+    let result = validation(schema.cedar(), set, level);
+    match result.validation_errors().next() {
+        None => Ok(()),
+        Some(error) => Err(error.to_string()),
+    }
+}
+
+fn validation(schema: &Schema, set: &PolicySet, level: Option<u32>) -> ValidationResult {
+    let validator = Validator::new(schema.clone());
+    match level {
+        Some(level) => validator.validate_with_level(set, ValidationMode::Strict, level),
+        None => validator.validate(set, ValidationMode::Strict),
+    }
+}

@@ -1,0 +1,403 @@
+//! What a store's schema says, prepared for checking requests without asking Cedar again.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    fmt,
+};
+
+use cedar_policy::{Schema, SchemaFragment};
+use cedar_policy_core::{
+    ast::{Eid, EntityType, EntityUID, Name},
+    validator::{
+        ValidatorActionId, ValidatorSchema,
+        types::{Attributes, EntityKind, OpenTag, Type},
+    },
+};
+use smol_str::SmolStr;
+
+use super::{FileKind, StoreFiles};
+use crate::{
+    diagnostics::Problem,
+    roles::{RoleId, Slot},
+};
+
+/// A store's schema.
+#[derive(Debug)]
+pub struct StoreSchema {
+    cedar: Schema,
+    namespace: Option<String>,
+    /// Entity types by every way in which they may be written.
+    types: HashMap<SmolStr, EntityType>,
+    entities: HashMap<EntityType, EntityShape>,
+    actions: HashMap<EntityUID, ActionSchema>,
+    /// Uids of actions by id, for the action type of the store's namespace.
+    action_ids: HashMap<SmolStr, EntityUID>,
+}
+
+/// What the schema says of an entity type.
+#[derive(Debug, Clone)]
+pub struct EntityShape {
+    /// The type.
+    pub entity_type: EntityType,
+    /// The attributes.
+    pub attributes: RecordShape,
+    /// What tags hold, where the type has tags.
+    pub tags: Option<Shape>,
+    /// The types that an entity of this type may be in, directly or not.
+    pub parents: HashSet<EntityType>,
+    /// The only ids there are, for an enumerated type.
+    pub ids: Option<HashSet<SmolStr>>,
+    /// The role slots with the type of their Role entities.
+    pub slots: BTreeMap<Slot, EntityType>,
+}
+
+/// What the schema says of an action.
+#[derive(Debug, Clone)]
+pub struct ActionSchema {
+    /// The action.
+    pub uid: EntityUID,
+    /// The types of principal that may ask for it.
+    pub principals: HashSet<EntityType>,
+    /// The types of resource on which it may be asked.
+    pub resources: HashSet<EntityType>,
+    /// The facts of a request for it.
+    pub context: RecordShape,
+}
+
+/// The fields of a record and whether each is required.
+#[derive(Debug, Clone, Default)]
+pub struct RecordShape {
+    /// The fields by name.
+    pub fields: BTreeMap<SmolStr, FieldShape>,
+    /// Whether fields that are not declared may be there too.
+    pub open: bool,
+}
+
+impl RecordShape {
+    /// The required fields that are not there, in the order of their names.
+    pub fn missing(&self, is_there: impl Fn(&str) -> bool) -> impl Iterator<Item = (&str, &Shape)> {
+        let required = self.fields.iter().filter(|(_, field)| field.required);
+        required
+            .filter(move |(name, _)| !is_there(name))
+            .map(|(name, field)| (name.as_str(), &field.shape))
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bool => f.write_str("boolean"),
+            Self::Long => f.write_str("long"),
+            Self::String => f.write_str("string"),
+            Self::Entity(entity_type) => write!(f, "reference to a `{entity_type}`"),
+            Self::Set(element) => write!(f, "set of which each is a {element}"),
+            Self::Record(_) => f.write_str("record"),
+            Self::Extension(name) if name == "ipaddr" => f.write_str("ip address"),
+            Self::Extension(name) => f.write_str(name),
+        }
+    }
+}
+
+/// A field of a record.
+#[derive(Debug, Clone)]
+pub struct FieldShape {
+    /// What it holds.
+    pub shape: Shape,
+    /// Whether it must be there.
+    pub required: bool,
+}
+
+/// The type of a value.
+#[derive(Debug, Clone)]
+pub enum Shape {
+    /// `Bool`
+    Bool,
+    /// `Long`
+    Long,
+    /// `String`
+    String,
+    /// A reference to an entity of that type.
+    Entity(EntityType),
+    /// A set of values of that type.
+    Set(Box<Shape>),
+    /// A record.
+    Record(RecordShape),
+    /// A value of an extension type: `decimal`, `ipaddr`, `datetime` or `duration`.
+    Extension(SmolStr),
+}
+
+pub(super) fn read(files: &StoreFiles, problems: &mut Vec<Problem>) -> Option<StoreSchema> {
+    let found = problems.len();
+    let texts = files.texts(FileKind::Schema, problems);
+    if texts.is_empty() {
+        problems.push(
+            Problem::of_file(files.name().as_str(), "the store has no schema")
+                .with_help("add a file `schema.cedarschema`"),
+        );
+        return None;
+    }
+    let mut fragments = Vec::new();
+    for (path, text) in &texts {
+        match SchemaFragment::from_cedarschema_str(text) {
+            Ok((fragment, _warnings)) => fragments.push(fragment),
+            Err(error) => problems.extend(Problem::of_diagnostic(&files.path(path), text, &error)),
+        }
+    }
+    if problems.len() > found {
+        return None;
+    }
+    match Schema::from_schema_fragments(fragments) {
+        Ok(schema) => Some(StoreSchema::new(schema)),
+        Err(error) => {
+            // Errors across fragments carry a span of one file only where there is one file.
+            let (path, text) = match texts.as_slice() {
+                [(path, text)] => (files.path(path), *text),
+                _ => (files.name().to_string(), ""),
+            };
+            problems.extend(Problem::of_diagnostic(&path, text, &error));
+            None
+        }
+    }
+}
+
+impl StoreSchema {
+    fn new(cedar: Schema) -> Self {
+        let core: &ValidatorSchema = cedar.as_ref();
+        let namespace = main_namespace(core);
+        let types = spellings(core.entity_type_names(), namespace.as_deref());
+        let entities: HashMap<_, _> = core
+            .entity_types()
+            .map(|declared| (declared.name().clone(), entity_shape(core, declared.name())))
+            .collect();
+        let actions: HashMap<_, _> = core
+            .action_ids()
+            .map(|action| (action.name().clone(), action_schema(action)))
+            .collect();
+        let own = own_action_type(namespace.as_deref());
+        let action_ids = actions
+            .keys()
+            .filter(|uid| uid.entity_type().to_string() == own)
+            .map(|uid| (SmolStr::from(AsRef::<str>::as_ref(uid.eid())), uid.clone()))
+            .collect();
+        Self { namespace, types, entities, actions, action_ids, cedar }
+    }
+
+    /// The schema as Cedar knows it.
+    #[must_use]
+    pub fn cedar(&self) -> &Schema {
+        &self.cedar
+    }
+
+    /// The namespace that may be left out in names: the only one, or the one that declares `Role`.
+    #[must_use]
+    pub fn namespace(&self) -> Option<&str> {
+        self.namespace.as_deref()
+    }
+
+    /// The entity type that is written so, with or without the store's namespace.
+    #[must_use]
+    pub fn entity_type(&self, written: &str) -> Option<&EntityType> {
+        self.types.get(written)
+    }
+
+    /// What the schema says of an entity type.
+    #[must_use]
+    pub fn entity(&self, entity_type: &EntityType) -> Option<&EntityShape> {
+        self.entities.get(entity_type)
+    }
+
+    /// What the schema says of all entity types, in no order.
+    pub fn entities(&self) -> impl Iterator<Item = &EntityShape> {
+        self.entities.values()
+    }
+
+    /// The action of that type and id; an empty type is the `Action` of the store's namespace.
+    #[must_use]
+    pub fn action(&self, type_name: &str, id: &str) -> Option<&ActionSchema> {
+        let own = type_name.is_empty() || type_name == "Action";
+        if own && let Some(uid) = self.action_ids.get(id) {
+            return self.actions.get(uid);
+        }
+        let type_name = if type_name.is_empty() { "Action" } else { type_name };
+        let entity_type = EntityType::from(type_name.parse::<Name>().ok()?);
+        self.actions.get(&EntityUID::from_components(entity_type, Eid::new(id), None))
+    }
+
+    /// All actions, in no order.
+    pub fn actions(&self) -> impl Iterator<Item = &ActionSchema> {
+        self.actions.values()
+    }
+
+    /// The Role entity of a slot on a scope; none where the scope's type has no such slot.
+    #[must_use]
+    pub fn role(&self, scope: &EntityUID, slot: &Slot) -> Option<EntityUID> {
+        let role_type = self.entity(scope.entity_type())?.slots.get(slot)?;
+        Some(role_entity(scope, slot, role_type))
+    }
+
+    /// Whether the entity is a Role.
+    #[must_use]
+    pub fn is_role(&self, uid: &EntityUID) -> bool {
+        is_role(uid.entity_type())
+    }
+
+    /// The scope and slot of a Role entity; none where no scope type has such a slot.
+    #[must_use]
+    pub fn scope_of(&self, role: &EntityUID) -> Option<(EntityUID, Slot)> {
+        let id: RoleId = AsRef::<str>::as_ref(role.eid()).parse().ok()?;
+        let slot = Slot::new(id.slot.as_str());
+        self.entities
+            .values()
+            .filter(|shape| shape.slots.get(&slot) == Some(role.entity_type()))
+            .find(|shape| scope_type(&shape.entity_type, role.entity_type()) == id.scope_type)
+            .map(|shape| {
+                let scope_id = Eid::new(id.scope_id.as_str());
+                (EntityUID::from_components(shape.entity_type.clone(), scope_id, None), slot)
+            })
+    }
+}
+
+pub(crate) fn role_entity(scope: &EntityUID, slot: &Slot, role_type: &EntityType) -> EntityUID {
+    let role = RoleId {
+        scope_type: scope_type(scope.entity_type(), role_type),
+        scope_id: AsRef::<str>::as_ref(scope.eid()).to_owned(),
+        slot: slot.as_str().to_owned(),
+    };
+    EntityUID::from_components(role_type.clone(), Eid::new(role.to_string()), None)
+}
+
+/// How a scope's type is written in the ids of roles of that type.
+fn scope_type(scope: &EntityType, role_type: &EntityType) -> String {
+    let (scope, role) = (scope.name(), role_type.name());
+    if scope.as_ref().namespace() == role.as_ref().namespace() {
+        scope.basename().to_string()
+    } else {
+        format!("::{scope}")
+    }
+}
+
+fn main_namespace(schema: &ValidatorSchema) -> Option<String> {
+    let namespace = |ty: &EntityType| ty.name().as_ref().namespace();
+    let roles: HashSet<_> =
+        schema.entity_type_names().filter(|ty| is_role(ty)).map(namespace).collect();
+    let all: HashSet<_> = schema
+        .entity_type_names()
+        .chain(schema.action_ids().map(|action| action.name().entity_type()))
+        .map(namespace)
+        .collect();
+    [all, roles]
+        .into_iter()
+        .find_map(|set| if set.len() == 1 { set.into_iter().next() } else { None })
+        .filter(|namespace| !namespace.is_empty())
+}
+
+fn own_action_type(namespace: Option<&str>) -> String {
+    namespace.map_or_else(|| "Action".to_owned(), |namespace| format!("{namespace}::Action"))
+}
+
+fn is_role(entity_type: &EntityType) -> bool {
+    AsRef::<str>::as_ref(entity_type.name().basename_as_ref()) == "Role"
+}
+
+fn spellings<'a>(
+    types: impl Iterator<Item = &'a EntityType>,
+    namespace: Option<&str>,
+) -> HashMap<SmolStr, EntityType> {
+    let mut spellings = HashMap::new();
+    for entity_type in types {
+        let full = entity_type.to_string();
+        let prefix = namespace.map(|namespace| format!("{namespace}::"));
+        if let Some(short) = prefix.and_then(|prefix| full.strip_prefix(&prefix).map(SmolStr::from))
+        {
+            // A type that is really called so is not overruled by a shortened name.
+            spellings.entry(short).or_insert_with(|| entity_type.clone());
+        }
+        spellings.insert(full.into(), entity_type.clone());
+    }
+    spellings
+}
+
+fn entity_shape(schema: &ValidatorSchema, entity_type: &EntityType) -> EntityShape {
+    use cedar_policy_core::validator::ValidatorEntityTypeKind as Kind;
+
+    let declared = schema.get_entity_type(entity_type);
+    let open =
+        declared.is_some_and(|declared| declared.open_attributes() == OpenTag::OpenAttributes);
+    let attributes =
+        declared.map(|declared| record(declared.attributes(), open)).unwrap_or_default();
+    let namespace = |ty: &EntityType| ty.name().as_ref().namespace();
+    let slots = attributes
+        .fields
+        .iter()
+        .filter_map(|(name, field)| match &field.shape {
+            Shape::Entity(ty) if is_role(ty) && namespace(ty) == namespace(entity_type) => {
+                Some((Slot::new(name.clone()), ty.clone()))
+            }
+            _ => None,
+        })
+        .collect();
+    let ids = declared.and_then(|declared| match &declared.kind {
+        Kind::Enum(ids) => {
+            Some(ids.iter().map(|id| SmolStr::from(AsRef::<str>::as_ref(id))).collect())
+        }
+        _ => None,
+    });
+    EntityShape {
+        entity_type: entity_type.clone(),
+        tags: declared.and_then(|declared| declared.tag_type()).and_then(shape),
+        parents: schema
+            .ancestors(entity_type)
+            .map(|types| types.cloned().collect())
+            .unwrap_or_default(),
+        ids,
+        slots,
+        attributes,
+    }
+}
+
+fn action_schema(action: &ValidatorActionId) -> ActionSchema {
+    let context = match action.context_type() {
+        Some(Type::Record { attrs, open_attributes }) => {
+            record(attrs, *open_attributes == OpenTag::OpenAttributes)
+        }
+        _ => RecordShape::default(),
+    };
+    ActionSchema {
+        uid: action.name().clone(),
+        principals: action.applies_to_principals().cloned().collect(),
+        resources: action.applies_to_resources().cloned().collect(),
+        context,
+    }
+}
+
+fn record(attributes: &Attributes, open: bool) -> RecordShape {
+    let fields = attributes
+        .iter()
+        .filter_map(|(name, attribute)| {
+            let field =
+                FieldShape { shape: shape(&attribute.attr_type)?, required: attribute.is_required };
+            Some((name.clone(), field))
+        })
+        .collect();
+    RecordShape { fields, open }
+}
+
+/// The shape of a schema's type; none for types that no schema can declare.
+fn shape(ty: &Type) -> Option<Shape> {
+    Some(match ty {
+        Type::Bool(_) => Shape::Bool,
+        Type::Long => Shape::Long,
+        Type::String => Shape::String,
+        Type::Entity(EntityKind::Entity(types)) => {
+            Shape::Entity(types.get_single_entity()?.clone())
+        }
+        Type::Set { element_type: Some(element) } => Shape::Set(Box::new(shape(element)?)),
+        Type::Record { attrs, open_attributes } => {
+            Shape::Record(record(attrs, *open_attributes == OpenTag::OpenAttributes))
+        }
+        Type::ExtensionType { name } => Shape::Extension(name.to_string().into()),
+        Type::Never | Type::Entity(EntityKind::AnyEntity) | Type::Set { element_type: None } => {
+            return None;
+        }
+    })
+}
