@@ -1,0 +1,106 @@
+//! The engine against Cedar's official corpus, where it is at hand.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    fs::File,
+    io::Read,
+    path::Path,
+    str::FromStr,
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+};
+
+use cedar_policy::{Context, Entities, EntityUid, PolicySet, Request, Schema};
+use flate2::read::GzDecoder;
+use humbaba::engine::{OnForbidError, evaluate};
+use serde::Deserialize;
+
+use crate::engine_oracle::{Answer, slices};
+
+#[derive(Deserialize)]
+struct Test {
+    policies: String,
+    entities: String,
+    schema: String,
+    requests: Vec<TestRequest>,
+}
+
+#[derive(Deserialize)]
+struct TestRequest {
+    description: String,
+    principal: serde_json::Value,
+    action: serde_json::Value,
+    resource: serde_json::Value,
+    context: serde_json::Value,
+    decision: String,
+    reason: BTreeSet<String>,
+    errors: BTreeSet<String>,
+}
+
+#[test]
+fn the_engine_answers_like_the_corpus_of_cedar() {
+    let archive =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus/cedar-corpus-tests.tar.gz");
+    let Ok(archive) = File::open(&archive) else {
+        println!("skipped: Cedar's corpus is not at {}", archive.display());
+        return;
+    };
+    let files = unpack(archive);
+    let tests: Vec<_> = files
+        .keys()
+        .filter(|name| name.ends_with(".json") && !name.ends_with(".entities.json"))
+        .collect();
+    assert!(!tests.is_empty());
+
+    let (next, decided) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(2, usize::from) {
+            scope.spawn(|| {
+                while let Some(name) = tests.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    decided.fetch_add(check(name, &files), Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    println!("{} tests, {} requests", tests.len(), decided.into_inner());
+}
+
+fn unpack(archive: impl Read) -> HashMap<String, String> {
+    let mut archive = tar::Archive::new(GzDecoder::new(archive));
+    let entries = archive.entries().unwrap().filter_map(|entry| {
+        let mut entry = entry.unwrap();
+        let name = entry.path().unwrap().to_str().unwrap().trim_start_matches("./").to_owned();
+        let mut text = String::new();
+        entry.header().entry_type().is_file().then(|| entry.read_to_string(&mut text).unwrap())?;
+        Some((name, text))
+    });
+    entries.collect()
+}
+
+fn check(name: &str, files: &HashMap<String, String>) -> usize {
+    let test: Test = serde_json::from_str(&files[name]).unwrap();
+    let schema = Schema::from_str(&files[&test.schema]).unwrap();
+    let policies = PolicySet::from_str(&files[&test.policies]).unwrap();
+    let entities = Entities::from_json_str(&files[&test.entities], Some(&schema)).unwrap();
+    let slices = slices(&policies, &schema);
+    for expected in &test.requests {
+        let place = format!("{name}, {}", expected.description);
+        let uid = |json: &serde_json::Value| EntityUid::from_json(json.clone()).unwrap();
+        let action = uid(&expected.action);
+        let context = Context::from_json_value(expected.context.clone(), Some((&schema, &action)));
+        let context = context
+            .unwrap_or_else(|_| Context::from_json_value(expected.context.clone(), None).unwrap());
+        let request =
+            Request::new(uid(&expected.principal), action, uid(&expected.resource), context, None)
+                .unwrap();
+
+        let outcome = evaluate(&slices, request.as_ref(), entities.as_ref(), OnForbidError::Skip);
+        let ours = Answer::of_outcome(&outcome);
+        assert_eq!(ours, Answer::of_cedar(&request, &policies, &entities), "{place}");
+        assert_eq!(ours.allow, expected.decision == "allow", "{place}");
+        assert_eq!(ours.reasons, expected.reason, "{place}");
+        let failed: BTreeSet<_> = ours.errors.iter().map(|(id, _)| id.clone()).collect();
+        assert_eq!(failed, expected.errors, "{place}");
+    }
+    test.requests.len()
+}
