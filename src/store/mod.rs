@@ -41,6 +41,7 @@ pub struct PolicyStore {
     prepared: PreparedPolicies,
     fixed: Arc<FixedEntities>,
     level: Option<u32>,
+    warnings: Vec<Problem>,
 }
 
 impl PolicyStore {
@@ -59,7 +60,7 @@ impl PolicyStore {
         let parsed = links::link(&files, parsed, bounds, &mut problems);
         let Some(schema) = schema else { return Err(problems) };
         let fixed = entities::read(&files, &schema, bounds, &mut problems);
-        policies::validate(&files, &schema, &parsed, settings.level, &mut problems);
+        let warnings = policies::validate(&files, &schema, &parsed, settings.level, &mut problems);
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -71,6 +72,7 @@ impl PolicyStore {
             policies: parsed.set,
             fixed: Arc::new(fixed),
             level: settings.level,
+            warnings,
             files,
         })
     }
@@ -90,6 +92,7 @@ impl PolicyStore {
             schema: Arc::clone(&self.schema),
             fixed: Arc::clone(&self.fixed),
             level: self.level,
+            warnings: Vec::new(),
         })
     }
 
@@ -121,6 +124,12 @@ impl PolicyStore {
     #[must_use]
     pub fn policies(&self) -> &PolicySet {
         &self.policies
+    }
+
+    /// What is valid but looks like a mistake, such as a policy that can never apply.
+    #[must_use]
+    pub fn warnings(&self) -> &[Problem] {
+        &self.warnings
     }
 
     pub(crate) fn prepared(&self) -> &PreparedPolicies {

@@ -85,26 +85,34 @@ fn default_id(path: &str, parsed_id: &PolicyId) -> PolicyId {
     PolicyId::new(format!("{path}:{place}"))
 }
 
+/// Validates the policies. What Cedar only warns of, such as a policy that can never apply, is
+/// returned.
 pub(super) fn validate(
     files: &StoreFiles,
     schema: &StoreSchema,
     parsed: &ParsedPolicies,
     level: Option<u32>,
     problems: &mut Vec<Problem>,
-) {
+) -> Vec<Problem> {
     let result = validation(schema.cedar(), &parsed.set, level);
+    let told = |id: &PolicyId, diagnostic: &dyn Diagnostic| {
+        // The mistake of a link shows in the text of its template.
+        let template = parsed.set.policy(id).and_then(|policy| policy.template_id());
+        let path = parsed.files.get(template.unwrap_or(id)).map_or("", String::as_str);
+        let text = files.get(path).and_then(|bytes| std::str::from_utf8(bytes).ok());
+        Problem::of_diagnostic(&files.path(path), text.unwrap_or_default(), diagnostic)
+    };
+    let errors = result.validation_errors().flat_map(|error| told(error.policy_id(), error));
+    problems.extend(once_each(errors));
+    let warnings =
+        result.validation_warnings().flat_map(|warning| told(warning.policy_id(), warning));
+    once_each(warnings)
+}
+
+/// Cedar reports a mistake once for each kind of request in which it shows.
+fn once_each(problems: impl Iterator<Item = Problem>) -> Vec<Problem> {
     let mut seen = HashSet::new();
-    for error in result.validation_errors() {
-        let path = parsed.files.get(error.policy_id()).map_or("", String::as_str);
-        let text =
-            files.get(path).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default();
-        for problem in Problem::of_diagnostic(&files.path(path), text, error as &dyn Diagnostic) {
-            // Cedar reports a mistake once for each kind of request in which it shows.
-            if seen.insert(problem.to_string()) {
-                problems.push(problem);
-            }
-        }
-    }
+    problems.filter(|problem| seen.insert(problem.to_string())).collect()
 }
 
 pub(super) fn validate_set(

@@ -4,3 +4,5 @@
 
 mod engine_corpus;
 mod engine_oracle;
+mod purity;
+mod store_load;
