@@ -6,3 +6,4 @@ mod engine_corpus;
 mod engine_oracle;
 mod purity;
 mod store_load;
+mod symbolic;
