@@ -1,5 +1,6 @@
 //! Humbaba: an authorization sidecar.
 
+pub mod cli;
 pub mod diagnostics;
 pub mod engine;
 pub mod live;
@@ -9,5 +10,6 @@ pub mod reload;
 pub mod request;
 pub mod roles;
 pub mod server;
+pub mod settings;
 pub mod store;
 pub mod time;
