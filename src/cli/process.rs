@@ -15,14 +15,15 @@ use tokio::{
 use super::{
     CliError, Exit,
     addresses::{AddressFile, Addresses},
+    client::chain,
     listeners::{self, Listeners},
     signals::{Signal, Signals},
     source::source,
 };
 use crate::{
     live::Live,
-    reload::{self, FirstLoadError, Options, Reloader, Source},
-    server::{Listener, Server, ServerOptions},
+    reload::{self, Options, Reloader, Source},
+    server::{Listener, ServeError, Server, ServerOptions},
     settings::Settings,
 };
 
@@ -42,8 +43,8 @@ pub(super) async fn serve(
     // The listeners are open before anything is loaded, so that who asks meanwhile is told
     // NOT_SERVING instead of being refused.
     let live = Arc::new(Live::default());
-    let server = Arc::new(Server::new(Arc::clone(&live), server_options(settings)));
-    let mut serving = Serving::start(Arc::clone(&server), grpc, http);
+    let server = Server::new(Arc::clone(&live), server_options(settings));
+    let mut serving = Serving::start(&server, grpc, http);
     let loading = Loading { source: source(settings), options: reload_options(settings), live };
     let reloader = tokio::select! {
         reloader = loading.run() => match reloader? {
@@ -150,31 +151,23 @@ impl Loading {
                 let (source, options) = (self.source.clone(), self.options.clone());
                 Ok(Some(reload::watch(source, options, Arc::clone(&self.live))))
             }
+            // The loader has logged every problem of every store.
             Err(error) => {
-                self.log_failure(&error);
+                tracing::error!("nothing to decide with: {error}");
                 Ok(None)
             }
         }
-    }
-
-    fn log_failure(&self, error: &FirstLoadError) {
-        for store in &self.live.status().stores {
-            for problem in &store.problems {
-                tracing::error!(store = %store.name, "{problem}\n{}", problem.render());
-            }
-        }
-        tracing::error!("{error}");
     }
 }
 
 /// The running servers.
 struct Serving {
-    servers: JoinSet<Result<(), String>>,
+    servers: JoinSet<Result<(), ServeError>>,
     stop: watch::Sender<bool>,
 }
 
 impl Serving {
-    fn start(server: Arc<Server>, grpc: Vec<Listener>, http: Option<TcpListener>) -> Self {
+    fn start(server: &Server, grpc: Vec<Listener>, http: Option<TcpListener>) -> Self {
         let stop = watch::Sender::new(false);
         let mut servers = JoinSet::new();
         let stopping = || {
@@ -183,17 +176,11 @@ impl Serving {
             async move { drop(stop.wait_for(|stop| *stop).await) }
         };
         if let Some(listener) = http {
-            let (server, stopping) = (Arc::clone(&server), stopping());
-            servers.spawn(async move {
-                let served = server.serve_http(listener, stopping).await;
-                served.map_err(|error| format!("HTTP: {error}"))
-            });
+            let (server, stopping) = (server.clone(), stopping());
+            servers.spawn(async move { server.serve_http(listener, stopping).await });
         }
-        let stopping = stopping();
-        servers.spawn(async move {
-            let served = server.serve_grpc(grpc, stopping).await;
-            served.map_err(|error| format!("gRPC: {error}"))
-        });
+        let (server, stopping) = (server.clone(), stopping());
+        servers.spawn(async move { server.serve_grpc(grpc, stopping).await });
         Self { servers, stop }
     }
 
@@ -201,7 +188,7 @@ impl Serving {
     async fn failure(&mut self) -> CliError {
         let reason = match self.servers.join_next().await {
             None | Some(Ok(Ok(()))) => "it ended by itself".to_owned(),
-            Some(Ok(Err(error))) => error,
+            Some(Ok(Err(error))) => chain(&error),
             Some(Err(error)) => broken(&error),
         };
         CliError::Failure(format!("the server has failed: {reason}"))
@@ -213,7 +200,7 @@ impl Serving {
         while let Some(ended) = self.servers.join_next().await {
             match ended {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::warn!("{error}"),
+                Ok(Err(error)) => tracing::warn!("{}", chain(&error)),
                 Err(error) => tracing::warn!("{}", broken(&error)),
             }
         }

@@ -81,6 +81,10 @@ impl ServeArgs {
     }
 }
 
+/// The stack of the threads that load and decide: as large as that of a main thread, so that a
+/// store is valid here if it is for `validate`.
+const STACK_BYTES: usize = 8 * 1024 * 1024;
+
 pub(super) fn run(args: &ServeArgs, started: Instant) -> Result<Exit, CliError> {
     let settled = args.settings.settle(args.flags())?;
     if args.print_config {
@@ -89,7 +93,10 @@ pub(super) fn run(args: &ServeArgs, started: Instant) -> Result<Exit, CliError> 
     }
     let settings = settled.settings;
     logging::init(&settings.log);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .thread_stack_size(STACK_BYTES)
+        .enable_all()
+        .build();
     let runtime = runtime.map_err(CliError::io("cannot start the runtime"))?;
     let result = runtime.block_on(process::serve(&settings, args.addr_file.as_deref(), started));
     // Not waiting for a load that was interrupted.

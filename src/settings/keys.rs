@@ -34,11 +34,11 @@ pub(super) const KEYS: &[Key] = keys! {
     "on_forbid_error" Text on_forbid_error: "what a forbid whose evaluation fails does: deny or skip";
     "require_tests" Switch require_tests: "refuse a store of which a test fails";
     "reload.settle_ms" Millis reload.settle: "how long the folder must be quiet before it is read";
-    "reload.rehash_interval_s" Seconds reload.rehash_interval: "how often the folder is read in any case";
+    "reload.rehash_interval_s" PositiveSeconds reload.rehash_interval: "how often the folder is read in any case";
     "limits.message_bytes" Positive limits.message_bytes: "bytes of one gRPC message";
     "limits.batch_items" Positive limits.batch_items: "questions in one batch";
     "limits.concurrent_requests" Positive limits.concurrent_requests: "calls served at once; more are refused";
-    "limits.request_timeout_ms" Millis limits.request_timeout: "how long one call may take, the arrival of its message included";
+    "limits.request_timeout_ms" PositiveMillis limits.request_timeout: "how long one call may take, the arrival of its message included";
     "limits.entities" Count limits.request.entities: "entities in a request";
     "limits.role_assignments" Count limits.request.role_assignments: "role assignments in a request";
     "limits.context_values" Count limits.request.context_values: "values in a context, at every depth";

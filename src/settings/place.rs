@@ -28,9 +28,18 @@ pub(super) enum Place<'a> {
     Switch(&'a mut bool),
     Count(&'a mut usize),
     Positive(&'a mut NonZeroUsize),
+    /// Milliseconds.
     Millis(&'a mut Duration),
+    /// Milliseconds, at least one.
+    PositiveMillis(&'a mut Duration),
+    /// Seconds.
     Seconds(&'a mut Duration),
+    /// Seconds, at least one.
+    PositiveSeconds(&'a mut Duration),
 }
+
+/// A year, in milliseconds: who adds a longer time to the clock may find that it does not fit.
+const LONGEST: usize = 365 * 24 * 60 * 60 * 1_000;
 
 /// A setting that is written as one text.
 pub(super) trait Text {
@@ -64,16 +73,14 @@ impl Place<'_> {
             Self::Addresses(place) => addresses(written).map(|addresses| *place = addresses),
             Self::Switch(place) => switch(written).map(|on| *place = on),
             Self::Count(place) => number(written).map(|number| *place = number),
-            Self::Positive(place) => {
-                let number = NonZeroUsize::new(number(written)?);
-                *place = number.ok_or("0 is too little: write 1 or more")?;
-                Ok(())
+            Self::Positive(place) => positive(number(written)?).map(|number| *place = number),
+            Self::Millis(place) => time(number(written)?, 1).map(|time| *place = time),
+            Self::PositiveMillis(place) => {
+                time(positive(number(written)?)?.get(), 1).map(|time| *place = time)
             }
-            Self::Millis(place) => {
-                number(written).map(|millis| *place = Duration::from_millis(millis as u64))
-            }
-            Self::Seconds(place) => {
-                number(written).map(|seconds| *place = Duration::from_secs(seconds as u64))
+            Self::Seconds(place) => time(number(written)?, 1_000).map(|time| *place = time),
+            Self::PositiveSeconds(place) => {
+                time(positive(number(written)?)?.get(), 1_000).map(|time| *place = time)
             }
         }
     }
@@ -90,8 +97,8 @@ impl Place<'_> {
             Self::Switch(place) => (*place).into(),
             Self::Count(place) => integer(*place as u128),
             Self::Positive(place) => integer(place.get() as u128),
-            Self::Millis(place) => integer(place.as_millis()),
-            Self::Seconds(place) => integer(place.as_secs().into()),
+            Self::Millis(place) | Self::PositiveMillis(place) => integer(place.as_millis()),
+            Self::Seconds(place) | Self::PositiveSeconds(place) => integer(place.as_secs().into()),
         }
     }
 }
@@ -148,4 +155,15 @@ fn number(written: &Written) -> Result<usize, String> {
     // TOML knows no greater number, and the settled settings must be a valid file again.
     let number = number.filter(|number| i64::try_from(*number).is_ok());
     number.ok_or_else(|| "a whole number of 0 or more is expected".to_owned())
+}
+
+fn positive(number: usize) -> Result<NonZeroUsize, String> {
+    NonZeroUsize::new(number).ok_or_else(|| "0 is too little: write 1 or more".to_owned())
+}
+
+/// So many units of so many milliseconds.
+fn time(number: usize, unit: usize) -> Result<Duration, String> {
+    let millis = number.checked_mul(unit).filter(|millis| *millis <= LONGEST);
+    let millis = millis.ok_or_else(|| format!("write {} (a year) or less", LONGEST / unit))?;
+    Ok(Duration::from_millis(millis as u64))
 }

@@ -1,7 +1,6 @@
 //! The command line as a whole, and what its tests share.
 
 use std::{
-    io::Read as _,
     path::Path,
     process::{Command, Stdio},
 };
@@ -81,6 +80,19 @@ pub fn end(command: &mut Command) -> Ended {
     Ended {
         code: output.status.code().unwrap(),
         out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// Runs a command of which nobody reads what it prints.
+pub fn end_unread(command: &mut Command) -> Ended {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = command.stdin(Stdio::null()).stdout(writer).stderr(Stdio::piped()).spawn();
+    let output = output.unwrap().wait_with_output().unwrap();
+    Ended {
+        code: output.status.code().unwrap(),
+        out: String::new(),
         err: String::from_utf8(output.stderr).unwrap(),
     }
 }
@@ -166,12 +178,7 @@ fn completions_are_printed_for_every_shell() {
 #[test]
 fn that_nobody_reads_on_is_no_failure() {
     for args in [&["completions", "zsh"][..], &["--help"], &["--print-config"]] {
-        let mut child =
-            command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        drop(child.stdout.take());
-        let mut err = String::new();
-        child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
-        assert_eq!(child.wait().unwrap().code(), Some(0), "{args:?}: {err}");
-        assert_eq!(err, "", "{args:?}");
+        let ended = end_unread(&mut command(args));
+        assert_eq!((ended.code, ended.err.as_str()), (0, ""), "{args:?}");
     }
 }
