@@ -116,6 +116,8 @@ fn reload_options(settings: &Settings) -> Options {
         require_tests: settings.require_tests,
         settle: settings.reload.settle,
         rehash_interval: settings.reload.rehash_interval,
+        use_events: settings.reload.use_events,
+        ..Options::default()
     }
 }
 

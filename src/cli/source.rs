@@ -8,7 +8,7 @@ use crate::{
     name::StoreName,
     reload::{self, Source},
     settings::Settings,
-    store::{PolicyStore, StoreFiles, embedded_stores},
+    store::{Bounds, PolicyStore, StoreFiles, embedded_stores},
 };
 
 /// The folder that the settings name, else `./policies` if it is there, else the stores that the
@@ -23,16 +23,16 @@ pub(super) fn source(settings: &Settings) -> Source {
 }
 
 /// The files of all stores.
-pub(super) fn read(source: &Source) -> Result<Vec<StoreFiles>, CliError> {
+pub(super) fn read(source: &Source, bounds: &Bounds) -> Result<Vec<StoreFiles>, CliError> {
     match source {
-        Source::Folder(folder) => Ok(reload::read_folder(folder)?),
+        Source::Folder(folder) => Ok(reload::read_folder_within(folder, bounds)?),
         Source::Embedded => Ok(embedded_stores()),
     }
 }
 
 /// Loads the store of that name, else the default, else the only one there is.
 pub(super) fn load_one(settings: &Settings, name: Option<&str>) -> Result<PolicyStore, CliError> {
-    let mut stores = read(&source(settings))?;
+    let mut stores = read(&source(settings), &settings.bounds)?;
     let names: Vec<_> = stores.iter().map(|files| files.name().as_str()).collect();
     let there_are = names.join(", ");
     let name = name.or(settings.default_store.as_ref().map(StoreName::as_str));

@@ -77,7 +77,7 @@ pub(super) fn run(args: &ValidateArgs) -> Result<Exit, CliError> {
     };
     let mut report = Report::default();
     for source in &sources {
-        match source::read(source) {
+        match source::read(source, &settings.bounds) {
             Ok(stores) => report
                 .stores
                 .extend(stores.into_iter().map(|files| StoreReport::of(files, &settings.bounds))),

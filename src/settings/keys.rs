@@ -35,6 +35,7 @@ pub(super) const KEYS: &[Key] = keys! {
     "require_tests" Switch require_tests: "refuse a store of which a test fails";
     "reload.settle_ms" Millis reload.settle: "how long the folder must be quiet before it is read";
     "reload.rehash_interval_s" PositiveSeconds reload.rehash_interval: "how often the folder is read in any case";
+    "reload.use_events" Switch reload.use_events: "listen to the file system's events";
     "limits.message_bytes" Positive limits.message_bytes: "bytes of one gRPC message";
     "limits.batch_items" Positive limits.batch_items: "questions in one batch";
     "limits.concurrent_requests" Positive limits.concurrent_requests: "calls served at once; more are refused";

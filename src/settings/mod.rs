@@ -66,6 +66,8 @@ pub struct ReloadSettings {
     pub settle: Duration,
     /// How often the folder is read even if nothing was heard of it.
     pub rehash_interval: Duration,
+    /// Listen to the file system's events, which network file systems do not send.
+    pub use_events: bool,
 }
 
 /// How large requests may be, and how many there may be at once.
@@ -111,8 +113,9 @@ impl Default for Settings {
             on_forbid_error: OnForbidError::default(),
             require_tests: false,
             reload: ReloadSettings {
-                settle: Duration::from_millis(100),
+                settle: Duration::from_millis(50),
                 rehash_interval: Duration::from_secs(30),
+                use_events: true,
             },
             limits: Limits {
                 request: RequestLimits::default(),

@@ -6,4 +6,5 @@ mod cli;
 mod cli_check;
 mod cli_serve;
 mod cli_validate;
+mod reload;
 mod settings;
