@@ -49,6 +49,7 @@
 //! have changed decision, reasons or errors ([`engine::Slices`]); the engine is held against
 //! Cedar's own authorizer.
 
+pub mod cli;
 pub mod diagnostics;
 pub mod engine;
 pub mod live;
@@ -58,5 +59,6 @@ pub mod reload;
 pub mod request;
 pub mod roles;
 pub mod server;
+pub mod settings;
 pub mod store;
 pub mod time;

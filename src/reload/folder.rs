@@ -1,12 +1,24 @@
-//! Reading a policies folder.
+//! Reading a policies folder once.
 
 use std::{
-    fs, io,
+    io,
     path::{Path, PathBuf},
-    sync::Arc,
+    thread,
+    time::{Duration, Instant},
 };
 
-use crate::{name::StoreName, store::StoreFiles};
+use super::snapshot::{FolderContent, Read, Snapshot, take};
+use crate::{
+    diagnostics::Problem,
+    name::StoreNameError,
+    store::{Bounds, StoreFiles},
+};
+
+/// How long one reading waits for a folder that is being written to.
+const PATIENCE: Duration = Duration::from_millis(500);
+const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(10);
+/// What changed more recently may not be complete.
+const RECENT: Duration = Duration::from_millis(25);
 
 /// Why a folder could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -22,75 +34,95 @@ pub enum FolderError {
     /// There is no store in it.
     #[error("`{0}` holds no policy store: a store is a folder in it with a `*.cedarschema`")]
     Empty(PathBuf),
+    /// A folder in it looks like a store but cannot be one under its name.
+    #[error("cannot load `{path}`: {error}; rename the folder")]
+    Misnamed {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong with the name.
+        error: StoreNameError,
+    },
+    /// A store in it cannot be read as a whole: a file is too large, a pipe, unreadable.
+    #[error("{}", lines(.0))]
+    Unreadable(Vec<Problem>),
+    /// It never held still while it was read.
+    #[error("`{0}` keeps changing while it is read: try again when nothing writes to it")]
+    Unsettled(PathBuf),
 }
 
-/// Reads a policies folder, or the folder of a single store.
+fn lines(problems: &[Problem]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// Reads a policies folder, or the folder of a single store, within the default bounds.
+///
+/// Files that are no part of a store are left out, and so are hidden ones.
 ///
 /// # Errors
-/// The folder cannot be read or holds no store.
+/// The folder cannot be read or holds no store; a store in it cannot be read as a whole.
 pub fn read_folder(path: &Path) -> Result<Vec<StoreFiles>, FolderError> {
-    if is_store(path) {
-        let name = path.canonicalize().ok().and_then(|path| store_name(&path));
-        let name = name.ok_or_else(|| FolderError::Empty(path.to_owned()))?;
-        return Ok(vec![read_store(name, path)?]);
-    }
+    read_folder_within(path, &Bounds::default())
+}
+
+/// Reads a policies folder like [`read_folder`], within those bounds: a file that is larger is not
+/// read into memory.
+///
+/// # Errors
+/// The folder cannot be read or holds no store; a store in it cannot be read as a whole.
+pub fn read_folder_within(path: &Path, bounds: &Bounds) -> Result<Vec<StoreFiles>, FolderError> {
+    let content = take_settled(path, bounds).folder?;
+    content.check(path)?;
     let mut stores = Vec::new();
-    for entry in entries(path)? {
-        if entry.is_dir()
-            && let Some(name) = store_name(&entry)
-        {
-            stores.push(read_store(name, &entry)?);
+    let mut problems = Vec::new();
+    for store in content.stores.into_values() {
+        match store.read {
+            Read::Files(files) if files.iter().next().is_some() => stores.push(files),
+            Read::Files(_) => {}
+            Read::Flawed(flaws) => {
+                problems.extend(flaws.iter().map(super::tree::Flaw::problem));
+            }
+            Read::Moved => return Err(FolderError::Unsettled(path.to_owned())),
         }
     }
-    if stores.is_empty() { Err(FolderError::Empty(path.to_owned())) } else { Ok(stores) }
+    if problems.is_empty() { Ok(stores) } else { Err(FolderError::Unreadable(problems)) }
 }
 
-fn is_store(path: &Path) -> bool {
-    entries(path).is_ok_and(|entries| {
-        entries.iter().any(|entry| entry.extension().is_some_and(|e| e == "cedarschema"))
-    })
-}
-
-fn store_name(path: &Path) -> Option<StoreName> {
-    path.file_name()?.to_str()?.parse().ok()
-}
-
-fn read_store(name: StoreName, root: &Path) -> Result<StoreFiles, FolderError> {
-    let mut files = Vec::new();
-    collect(root, root, &mut files)?;
-    Ok(StoreFiles::new(name, files))
-}
-
-fn collect(
-    root: &Path,
-    folder: &Path,
-    files: &mut Vec<(String, Arc<[u8]>)>,
-) -> Result<(), FolderError> {
-    for entry in entries(folder)? {
-        if entry.is_dir() {
-            collect(root, &entry, files)?;
-        } else if let Some(relative) = entry.strip_prefix(root).ok().and_then(Path::to_str) {
-            let bytes =
-                fs::read(&entry).map_err(|error| FolderError::Io { path: entry.clone(), error })?;
-            files.push((relative.to_owned(), bytes.into()));
+/// A snapshot of a folder that nobody is writing to, if it can be had in a short while.
+pub(super) fn take_settled(path: &Path, bounds: &Bounds) -> Snapshot {
+    let begun = Instant::now();
+    loop {
+        let snapshot = take(path, bounds, None, |_| ());
+        if !snapshot.is_unsettled() || begun.elapsed() > PATIENCE {
+            return snapshot;
         }
+        thread::sleep(BETWEEN_ATTEMPTS);
     }
-    Ok(())
 }
 
-fn entries(folder: &Path) -> Result<Vec<PathBuf>, FolderError> {
-    let io_error = |error| FolderError::Io { path: folder.to_owned(), error };
-    let mut entries = Vec::new();
-    for entry in fs::read_dir(folder).map_err(io_error)? {
-        let path = entry.map_err(io_error)?.path();
-        let hidden = path
-            .file_name()
-            .and_then(|name| name.to_str())
-            .is_none_or(|name| name.starts_with('.'));
-        if !hidden {
-            entries.push(path);
-        }
+impl Snapshot {
+    fn is_unsettled(&self) -> bool {
+        let stores = self.folder.iter().flat_map(|folder| folder.stores.values());
+        self.moved
+            || stores
+                .into_iter()
+                .any(|store| matches!(store.read, Read::Moved) || store.changed_within(RECENT))
     }
-    entries.sort();
-    Ok(entries)
+}
+
+impl FolderContent {
+    /// What is wrong with the folder as a whole, if something is.
+    pub(super) fn check(&self, path: &Path) -> Result<(), FolderError> {
+        if let Some((path, error)) = self.misnamed.first() {
+            return Err(FolderError::Misnamed { path: path.clone(), error: error.clone() });
+        }
+        if self.holds_store() { Ok(()) } else { Err(FolderError::Empty(path.to_owned())) }
+    }
+
+    /// Whether there is anything that is, or was meant to be, a store.
+    pub(super) fn holds_store(&self) -> bool {
+        self.stores.values().any(|store| match &store.read {
+            Read::Files(files) => files.iter().next().is_some(),
+            Read::Flawed(_) | Read::Moved => true,
+        })
+    }
 }

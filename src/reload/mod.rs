@@ -1,12 +1,42 @@
 //! Loading policy stores and keeping them up to date.
+//!
+//! A hint that something may have changed comes from the file system, from [`Reloader::hint`] or
+//! from the clock. Once the folder is quiet, [`snapshot`] reads it as it was at one moment, and
+//! [`loader`] loads the stores whose files changed and puts them in force. Whatever is wrong with a
+//! store or with the folder, the last good state stays.
+//!
+//! Architecture Invariant: no event is relied on for what it says has changed, only for that
+//! something has. A missed or misunderstood one costs time and never a wrong state.
 
+mod announce;
 mod folder;
+mod listing;
+mod loader;
+mod paths;
+mod signal;
+mod snapshot;
+mod tree;
+mod watcher;
+mod worker;
 
-pub use folder::{FolderError, read_folder};
+pub use folder::{FolderError, read_folder, read_folder_within};
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, thread, time::Duration};
 
-use crate::{live::Live, name::StoreName, store::Bounds};
+use crate::{
+    diagnostics::Problem,
+    live::Live,
+    name::StoreName,
+    store::{Bounds, PolicyStore, embedded_stores},
+};
+use loader::{Found, Loader};
+use signal::Signal;
+use snapshot::Read;
+use worker::Worker;
+
+/// The stack of the reloading thread: as large as that of a main thread, so that a store which
+/// loads at the start loads later too.
+const STACK_BYTES: usize = 8 * 1024 * 1024;
 
 /// Where policy stores come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,10 +56,31 @@ pub struct Options {
     pub bounds: Bounds,
     /// Refuse a store of which a test fails.
     pub require_tests: bool,
-    /// How long the folder must be quiet before it is read.
+    /// Runs the tests of a store and says what fails. Without it no store passes where tests are
+    /// required.
+    pub run_tests: Option<fn(&PolicyStore) -> Vec<Problem>>,
+    /// How long the folder must be quiet before it is read. While changes go on it is read after
+    /// five times as long.
     pub settle: Duration,
     /// How often the folder is read even if nothing was heard of it.
     pub rehash_interval: Duration,
+    /// Listen to the file system's events. Without them changes are found by hints and by the
+    /// periodic reading only, as on network file systems, which send none.
+    pub use_events: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            default_store: None,
+            bounds: Bounds::default(),
+            require_tests: false,
+            run_tests: None,
+            settle: Duration::from_millis(50),
+            rehash_interval: Duration::from_secs(30),
+            use_events: true,
+        }
+    }
 }
 
 /// Why there is nothing to decide with.
@@ -45,27 +96,99 @@ pub enum FirstLoadError {
 
 /// A running reload. Dropping it ends it.
 #[derive(Debug)]
-pub struct Reloader {}
+pub struct Reloader {
+    signal: Arc<Signal>,
+}
 
 /// Loads once and publishes the result.
 ///
 /// # Errors
 /// There is nothing to decide with.
 pub fn load(source: &Source, options: &Options, live: &Live) -> Result<(), FirstLoadError> {
-    let _ = (source, options, live);
-    todo!()
+    let mut loader = Loader::resume(source.to_string(), options.clone(), live);
+    match source {
+        Source::Embedded => {
+            let stores = embedded_stores().into_iter();
+            let found = stores.map(|files| (files.name().clone(), Found::Files(files))).collect();
+            loader.apply(found, None, live);
+        }
+        Source::Folder(path) => load_folder(path, options, &mut loader, live)?,
+    }
+    if live.stores().is_empty() { Err(FirstLoadError::NoValidStore) } else { Ok(()) }
+}
+
+fn load_folder(
+    path: &std::path::Path,
+    options: &Options,
+    loader: &mut Loader,
+    live: &Live,
+) -> Result<(), FolderError> {
+    let snapshot = folder::take_settled(path, &options.bounds);
+    let refuse = |error: FolderError, loader: &mut Loader| {
+        loader.keep(error.to_string(), live);
+        Err(error)
+    };
+    let content = match snapshot.folder {
+        Ok(content) if !snapshot.moved => content,
+        Ok(_) => return refuse(FolderError::Unsettled(path.to_owned()), loader),
+        Err(error) => return refuse(error, loader),
+    };
+    let problem = content.check(path).err();
+    if !content.holds_store() {
+        return problem.map_or(Ok(()), |error| refuse(error, loader));
+    }
+    let mut found = BTreeMap::new();
+    for (name, store) in content.stores {
+        let store = match store.read {
+            Read::Files(files) if files.iter().next().is_none() => continue,
+            Read::Files(files) => Found::Files(files),
+            Read::Flawed(flaws) => Found::Flawed(flaws),
+            Read::Moved => Found::NeverSettles,
+        };
+        found.insert(name, store);
+    }
+    loader.apply(found, problem.map(|error| error.to_string()), live);
+    Ok(())
 }
 
 /// Watches the source, after a first [`load`], until the reloader is dropped. For embedded stores
 /// there is nothing to watch.
 pub fn watch(source: Source, options: Options, live: Arc<Live>) -> Reloader {
-    let _ = (source, options, live);
-    todo!()
+    let signal = Arc::new(Signal::default());
+    let name = source.to_string();
+    if let Source::Folder(path) = source {
+        let worker =
+            Worker::new(path, name.clone(), options, Arc::clone(&live), Arc::clone(&signal));
+        let thread = thread::Builder::new().name("reload".to_owned()).stack_size(STACK_BYTES);
+        if let Err(error) = thread.spawn(move || worker.run()) {
+            let problem = format!("nothing is reloaded, for no thread can be started: {error}");
+            announce::watching(&name, Some(&problem));
+            let mut status = live.status().as_ref().clone();
+            status.watch_problem = Some(problem);
+            live.publish_status(status);
+        }
+    }
+    Reloader { signal }
 }
 
 impl Reloader {
     /// Says that something may have changed, as SIGHUP does.
     pub fn hint(&self) {
-        todo!()
+        self.signal.hint();
+    }
+}
+
+impl Drop for Reloader {
+    fn drop(&mut self) {
+        self.signal.stop();
+    }
+}
+
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Folder(path) => path.display().fmt(f),
+            Self::Embedded => f.write_str("embedded"),
+        }
     }
 }

@@ -10,6 +10,7 @@ mod violation;
 pub use check::check;
 pub use input::{EntityInput, RequestInput, RoleAssignmentInput, Uid, UidParseError, Value};
 pub use limits::RequestLimits;
+pub(crate) use value::duration_millis;
 pub(crate) use violation::shorten;
 pub use violation::{FieldPath, Violation};
 

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use cedar_policy_core::{
-    ast::{self, Name, PartialValue},
+    ast::{self, Literal, Name, PartialValue, ValueKind},
     extensions::Extensions,
 };
 
@@ -44,6 +44,16 @@ pub(crate) fn duration(millis: i64) -> Result<ast::Value, String> {
     call(FUNCTIONS.duration.as_ref(), &[format!("{millis}ms").into()])
 }
 
+/// The milliseconds of a span that is written in Cedar's syntax, e.g. `1h30m`.
+pub(crate) fn duration_millis(text: &str) -> Option<i64> {
+    let span = call(FUNCTIONS.duration.as_ref(), &[text.into()]).ok()?;
+    let millis = Name::parse_unqualified_name("toMilliseconds").ok()?;
+    match call(Some(&millis), &[span]).ok()?.value {
+        ValueKind::Lit(Literal::Long(millis)) => Some(millis),
+        _ => None,
+    }
+}
+
 /// The moment.
 pub(crate) fn datetime(moment: Timestamp) -> Result<ast::Value, String> {
     let epoch = FUNCTIONS.epoch.clone().ok_or("datetime is not available")?;
@@ -56,5 +66,28 @@ fn call(function: Option<&Name>, arguments: &[ast::Value]) -> Result<ast::Value,
     match function.call(arguments).map_err(|error| error.to_string())? {
         PartialValue::Value(value) => Ok(value),
         PartialValue::Residual(_) => Err("the value is not known".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::duration_millis;
+
+    #[test]
+    fn durations() {
+        for (text, millis) in [
+            ("1h30m", Some(5_400_000)),
+            ("-1d2h3m4s5ms", Some(-93_784_005)),
+            ("0s", Some(0)),
+            ("5ms", Some(5)),
+            ("", None),
+            ("-", None),
+            ("1", None),
+            ("1m1h", None),
+            ("1x", None),
+            ("999999999999999d", None),
+        ] {
+            assert_eq!(duration_millis(text), millis, "{text}");
+        }
     }
 }

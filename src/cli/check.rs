@@ -1,0 +1,337 @@
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use serde::Serialize;
+use serde_json::{Map, Value as Json};
+
+use super::{
+    CliError, Exit,
+    client::ServerAddress,
+    facts::FactReader,
+    healthcheck::seconds,
+    output::{self, Format},
+    remote,
+    setting_flags::{SettingFlags, assignment, flag},
+    source,
+    verdict::Verdict,
+};
+use crate::{
+    engine::{Effect, decide, explain},
+    request::{FieldPath, RequestInput, RoleAssignmentInput, Uid, Violation},
+    settings::Settings,
+    store::{PolicyStore, RecordShape, StoreSchema},
+    time::Timestamp,
+};
+
+/// Make one decision
+///
+/// Decides with the policies of a folder or of the binary or, with `--server`, asks a running
+/// Humbaba. Exits with 0 for an allow, 2 for a deny and 64 for bad input, of which everything that
+/// is wrong is listed.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+JSON:
+  {\"decision\": \"allow\" | \"deny\", \"determining_policies\": [{\"policy_id\", \"annotations\": {}}],
+   \"errors\": [{\"policy_id\", \"message\"}], \"explanation\": null | {\"summary\",
+   \"missing_roles\": [{\"principal\", \"role\", \"scope\", \"expires_at\"}],
+   \"obstacles\": [{\"policy_id\", \"advice\"}], \"carried_by\": [as missing_roles]},
+   \"revision\", \"decision_id\": null without a server}
+  Bad input: {\"violations\": [{\"field\", \"description\"}]}
+
+Values of the context and of entities are read by the type that the store's schema declares, e.g.
+`--context reason=audit` or `--context amount=12.50`. With `--server` there is no schema at hand:
+write them as JSON, with Cedar's `__entity` and `__extn` where needed.
+
+Examples:
+  humbaba check --store hitkeep --principal 'User::\"alice\"' --action site.goals.create \\
+      --resource 'Site::\"42\"' --role editor --explain
+  humbaba check --server unix:/run/humbaba.sock --principal 'User::\"alice\"' \\
+      --action site.view --resource 'Site::\"42\"' \\
+      --role 'admin@Instance::\"main\"' --role 'owner@Team::\"t\"=2026-01-01T00:00:00Z'")]
+pub(super) struct CheckArgs {
+    /// The policy store [default: the default store, or the only one]
+    #[arg(long, value_name = "NAME")]
+    store: Option<String>,
+    /// Who asks, e.g. `User::"alice"`
+    #[arg(long, value_name = "UID")]
+    principal: String,
+    /// What they want to do, e.g. `site.view`
+    #[arg(long, value_name = "ID")]
+    action: String,
+    /// On what, e.g. `Site::"42"`
+    #[arg(long, value_name = "UID")]
+    resource: String,
+    /// A role that the principal holds: `role`, on the resource, or `role@scope`, and `=time` where
+    /// it expires
+    #[arg(long = "role", value_name = "ROLE[@UID][=TIME]")]
+    roles: Vec<String>,
+    /// Facts of the request
+    #[arg(long, value_name = "KEY=VALUE", num_args = 1.., value_parser = assignment)]
+    context: Vec<(String, String)>,
+    /// Facts of the request, as a JSON object in a file; `--context` is laid over it
+    #[arg(long, value_name = "FILE")]
+    context_file: Option<PathBuf>,
+    /// Entities, in a file in Cedar's JSON
+    #[arg(long, value_name = "FILE")]
+    entities: Option<PathBuf>,
+    /// Decide as if it were this time; a server is sent it as `context.now`
+    #[arg(long, value_name = "TIME")]
+    now: Option<Timestamp>,
+    /// Explain the decision
+    #[arg(long)]
+    explain: bool,
+    /// The policies folder [default: ./policies if it is there, else the embedded stores]
+    #[arg(long, value_name = "DIR")]
+    policies: Option<String>,
+    /// Ask a running Humbaba instead: `http://host:port` or `unix:/path`
+    #[arg(long, value_name = "ADDR", conflicts_with_all = ["policies", "config", "set"])]
+    server: Option<ServerAddress>,
+    /// How many seconds the server's answer may take
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
+    timeout: Duration,
+    /// How to print
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    #[command(flatten)]
+    settings: SettingFlags,
+}
+
+/// What came of a question: a decision, or everything that is wrong with it.
+type Answer = Result<Verdict, Vec<Violation>>;
+
+pub(super) fn run(args: &CheckArgs) -> Result<Exit, CliError> {
+    let answer = match &args.server {
+        Some(server) => ask(args, server)?,
+        None => {
+            let own = flag("policies", args.policies.clone());
+            let settings = args.settings.settle(own.into_iter().collect())?.settings;
+            let store = source::load_one(&settings, args.store.as_deref())?;
+            decide_here(args, &settings, &store)?
+        }
+    };
+    match answer {
+        Ok(verdict) => {
+            match args.format {
+                Format::Human => output::print(&verdict.human())?,
+                Format::Json => output::print_json(&verdict)?,
+            }
+            Ok(if verdict.decision == Effect::Allow { Exit::Ok } else { Exit::Refused })
+        }
+        Err(violations) => {
+            if args.format == Format::Json {
+                output::print_json(&BadInput::of(&violations))?;
+                return Ok(Exit::Usage);
+            }
+            let lines: Vec<_> = violations.iter().map(|one| format!("\n  {one}")).collect();
+            Err(CliError::Usage(format!("bad input{}", lines.concat())))
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct BadInput<'a> {
+    violations: Vec<BadField<'a>>,
+}
+
+#[derive(Serialize)]
+struct BadField<'a> {
+    field: &'a str,
+    description: &'a str,
+}
+
+impl<'a> BadInput<'a> {
+    fn of(violations: &'a [Violation]) -> Self {
+        let violations = violations
+            .iter()
+            .map(|one| BadField { field: &one.field, description: &one.description });
+        Self { violations: violations.collect() }
+    }
+}
+
+fn decide_here(
+    args: &CheckArgs,
+    settings: &Settings,
+    store: &PolicyStore,
+) -> Result<Answer, CliError> {
+    let input = match args.read(Some(store.schema()))? {
+        Ok(input) => input,
+        Err(violations) => return Ok(Err(violations)),
+    };
+    let now = args.now.unwrap_or_else(system_time);
+    let request = match store.check(&input, now, &settings.limits.request) {
+        Ok(request) => request,
+        Err(violations) => return Ok(Err(violations)),
+    };
+    let decision = decide(store, &request, settings.on_forbid_error);
+    let explanation =
+        args.explain.then(|| explain(store, &request, &decision, settings.on_forbid_error));
+    Ok(Ok(Verdict::new(decision, explanation)))
+}
+
+fn ask(args: &CheckArgs, server: &ServerAddress) -> Result<Answer, CliError> {
+    let mut input = match args.read(None)? {
+        Ok(input) => input,
+        Err(violations) => return Ok(Err(violations)),
+    };
+    if let Some(now) = args.now {
+        input.context.retain(|(name, _)| name != "now");
+        input.context.push(("now".to_owned(), crate::request::Value::Datetime(now)));
+    }
+    let store = args.store.clone().unwrap_or_default();
+    remote::ask(server, args.timeout, remote::request(store, input, args.explain))
+}
+
+fn system_time() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+impl CheckArgs {
+    /// The question, as far as it can be told without checking it against the schema.
+    fn read(
+        &self,
+        schema: Option<&StoreSchema>,
+    ) -> Result<Result<RequestInput, Vec<Violation>>, CliError> {
+        let mut reader = FactReader::default();
+        let principal = uid(&mut reader, "principal", &self.principal);
+        let resource = uid(&mut reader, "resource", &self.resource);
+        let action = action(&self.action);
+        let shape = schema
+            .and_then(|schema| schema.action(&action.type_name, &action.id))
+            .map(|action| &action.context);
+        let context = self.context(&mut reader, shape)?;
+        let entities = match &self.entities {
+            Some(path) => reader.entities(&json(path)?, schema),
+            None => Vec::new(),
+        };
+        let list = FieldPath::Field("role_assignments");
+        let mut role_assignments = Vec::new();
+        for (index, written) in self.roles.iter().enumerate() {
+            match role(written) {
+                Ok(role) => role_assignments.push(role),
+                Err(error) => reader.violation(&FieldPath::Index(&list, index), error),
+            }
+        }
+        if !reader.violations.is_empty() {
+            return Ok(Err(reader.violations));
+        }
+        let action = Some(action);
+        Ok(Ok(RequestInput { principal, action, resource, context, entities, role_assignments }))
+    }
+
+    fn context(
+        &self,
+        reader: &mut FactReader,
+        shape: Option<&RecordShape>,
+    ) -> Result<Vec<(String, crate::request::Value)>, CliError> {
+        let path = FieldPath::Field("context");
+        let mut context = Vec::new();
+        if let Some(file) = &self.context_file {
+            match json(file)? {
+                Json::Object(fields) => {
+                    let not_replaced: Map<_, _> = fields
+                        .into_iter()
+                        .filter(|(name, _)| self.context.iter().all(|(key, _)| key != name))
+                        .collect();
+                    context.extend(reader.fields(&path, &not_replaced, shape).unwrap_or_default());
+                }
+                _ => reader.violation(&path, "a JSON object is expected in the file"),
+            }
+        }
+        for (index, (name, text)) in self.context.iter().enumerate() {
+            let path = FieldPath::Of(&path, name);
+            if self.context.iter().take(index).any(|(key, _)| key == name) {
+                reader.violation(&path, "given more than once");
+                continue;
+            }
+            let field = shape.and_then(|shape| shape.fields.get(name.as_str()));
+            let value = reader.text(&path, text, field.map(|field| &field.shape));
+            context.extend(value.map(|value| (name.clone(), value)));
+        }
+        Ok(context)
+    }
+}
+
+fn uid(reader: &mut FactReader, field: &str, text: &str) -> Option<Uid> {
+    text.parse()
+        .map_err(|error| reader.violation(&FieldPath::Field(field), format!("{error}")))
+        .ok()
+}
+
+/// An action by its id or, like other entities, by type and id.
+fn action(text: &str) -> Uid {
+    match text.parse::<Uid>() {
+        Ok(uid) if text.ends_with('"') => uid,
+        _ => Uid::action(text),
+    }
+}
+
+/// Reads `role`, `role@scope`, and both with `=time`.
+fn role(text: &str) -> Result<RoleAssignmentInput, String> {
+    let (role, scope) = match text.split_once('@') {
+        Some((role, scope)) => (role, Some(scope)),
+        None => (text, None),
+    };
+    // The scope's id may contain a `=` itself, but only in quotes.
+    let time_of = |text: &str| match text.rfind('"') {
+        Some(quote) => text.get(quote..).and_then(|end| end.find('=')).map(|at| quote + at),
+        None => text.rfind('='),
+    };
+    let cut = |text| match time_of(text) {
+        Some(at) => (text.get(..at).unwrap_or_default(), text.get(at + 1..)),
+        None => (text, None),
+    };
+    let (role, scope, time): (&str, Option<&str>, Option<&str>) = match scope {
+        None => {
+            let (role, time) = cut(role);
+            (role, None, time)
+        }
+        Some(scope) => {
+            let (scope, time) = cut(scope);
+            (role, Some(scope), time)
+        }
+    };
+    if role.is_empty() {
+        return Err("write `role`, `role@scope` or `role@scope=time`".to_owned());
+    }
+    let scope = scope.map(str::parse).transpose().map_err(|error| format!("{error}"))?;
+    let expires_at = time.map(str::parse).transpose().map_err(|error| format!("{error}"))?;
+    Ok(RoleAssignmentInput { principal: None, role: role.to_owned(), scope, expires_at })
+}
+
+fn json(path: &Path) -> Result<Json, CliError> {
+    let bad = |error: String| CliError::Usage(format!("cannot read `{}`: {error}", path.display()));
+    let text = fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
+    serde_json::from_str(&text).map_err(|error| bad(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn roles() {
+        for (text, name, scope, expires) in [
+            ("editor", "editor", None, false),
+            ("editor=2026-01-01T00:00:00Z", "editor", None, true),
+            (r#"admin@Instance::"main""#, "admin", Some(("Instance", "main")), false),
+            (r#"owner@Team::"t"=2026-01-01"#, "owner", Some(("Team", "t")), true),
+            (r#"owner@Team::"a=b@c""#, "owner", Some(("Team", "a=b@c")), false),
+            (r#"owner@Team::"a=b"=2026-01-01"#, "owner", Some(("Team", "a=b")), true),
+            ("owner@Team::t=2026-01-01", "owner", Some(("Team", "t")), true),
+        ] {
+            let read = role(text).unwrap();
+            assert_eq!(read.role, name, "{text}");
+            assert_eq!(read.scope, scope.map(|(ty, id)| Uid::new(ty, id)), "{text}");
+            assert_eq!(read.expires_at.is_some(), expires, "{text}");
+        }
+        for text in ["", "@", "@Team::t", "owner@", "owner@x", "owner=", "owner=soon"] {
+            assert!(role(text).is_err(), "{text}");
+        }
+    }
+}

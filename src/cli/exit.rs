@@ -1,0 +1,69 @@
+use std::{io, process::ExitCode};
+
+use crate::{reload::FolderError, settings::SettingsErrors};
+
+/// How a command ended, as its exit code tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// All is well.
+    Ok = 0,
+    /// Something failed that is no fault of the input.
+    Failure = 1,
+    /// The decision is a deny, or a check failed.
+    Refused = 2,
+    /// Policies are invalid.
+    InvalidPolicies = 3,
+    /// The settings, arguments or input are wrong.
+    Usage = 64,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Why a command could not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// The settings are wrong.
+    #[error("bad configuration\n{0}")]
+    Settings(#[from] SettingsErrors),
+    /// The arguments or the input are wrong.
+    #[error("{0}")]
+    Usage(String),
+    /// The policies folder cannot be read or holds no store.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// The policies are not valid.
+    #[error("{0}")]
+    Policies(String),
+    /// Input or output failed.
+    #[error("{doing}: {error}")]
+    Io {
+        /// What was being done.
+        doing: String,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// Something else failed.
+    #[error("{0}")]
+    Failure(String),
+}
+
+impl CliError {
+    pub(super) fn io(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let doing = doing.into();
+        move |error| Self::Io { doing, error }
+    }
+
+    /// The exit code of a command that ends so.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Settings(_) | Self::Usage(_) => Exit::Usage,
+            Self::Folder(_) | Self::Policies(_) => Exit::InvalidPolicies,
+            Self::Io { .. } | Self::Failure(_) => Exit::Failure,
+        }
+    }
+}

@@ -1,0 +1,75 @@
+use std::time::Duration;
+
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
+
+use super::{
+    CliError, Exit,
+    client::{self, ServerAddress, chain},
+    output,
+    setting_flags::SettingFlags,
+};
+
+/// Ask a running Humbaba whether it serves
+///
+/// A gRPC health check over TCP or a Unix socket, for exec probes: it reaches what listens on
+/// loopback only. Exits with 0 if it serves and with 1 if not.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  humbaba healthcheck --address unix:/run/humbaba.sock")]
+pub(super) struct HealthcheckArgs {
+    /// Where it serves gRPC [default: the first `listen` address of the settings]
+    #[arg(long, value_name = "ADDR")]
+    address: Option<ServerAddress>,
+    /// The gRPC service to ask about [default: the process as a whole]
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+    service: String,
+    /// How many seconds the answer may take
+    #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
+    timeout: Duration,
+    #[command(flatten)]
+    settings: SettingFlags,
+}
+
+pub(super) fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds
+        .filter(|timeout| !timeout.is_zero())
+        .ok_or_else(|| "write a number of seconds, e.g. `2` or `0.5`".to_owned())
+}
+
+pub(super) fn run(args: &HealthcheckArgs) -> Result<Exit, CliError> {
+    let address = match &args.address {
+        Some(address) => address.clone(),
+        None => {
+            let settings = args.settings.settle(Vec::new())?.settings;
+            let first = settings.listen.first().map(ServerAddress::from);
+            first.ok_or_else(|| CliError::Usage("the settings name no address".to_owned()))?
+        }
+    };
+    match client::run(ask(&address, args))? {
+        ServingStatus::Serving => {
+            output::print("serving\n")?;
+            Ok(Exit::Ok)
+        }
+        status => Err(CliError::Failure(format!("not serving: {}", status.as_str_name()))),
+    }
+}
+
+async fn ask(address: &ServerAddress, args: &HealthcheckArgs) -> Result<ServingStatus, CliError> {
+    let asking = async {
+        let mut client = HealthClient::new(address.connect(args.timeout).await?);
+        let response = client.check(HealthCheckRequest { service: args.service.clone() }).await;
+        response.map(|response| response.into_inner().status()).map_err(|status| {
+            CliError::Failure(match status.code() {
+                tonic::Code::NotFound => format!("no service is called `{}`", args.service),
+                _ => format!("the health check failed: {}", chain(&status)),
+            })
+        })
+    };
+    let timed_out =
+        |_| CliError::Failure(format!("no answer within {} s", args.timeout.as_secs_f64()));
+    tokio::time::timeout(args.timeout, asking).await.map_err(timed_out)?
+}

@@ -1,0 +1,110 @@
+//! The command line: one file a subcommand. Everything here is wiring; what a command does is done
+//! by the modules below it.
+
+mod addresses;
+mod check;
+mod client;
+mod completions;
+mod exit;
+mod facts;
+mod healthcheck;
+mod listeners;
+mod logging;
+mod output;
+mod process;
+mod remote;
+mod serve;
+mod setting_flags;
+mod signals;
+mod source;
+mod validate;
+mod verdict;
+
+pub use exit::{CliError, Exit};
+
+use std::{ffi::OsString, io::Write as _, time::Instant};
+
+use clap::{Parser, Subcommand, error::ErrorKind};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0   ok
+  1   failure
+  2   deny, or a failed check
+  3   invalid policies
+  64  bad configuration, usage or input
+
+Examples:
+  humbaba --policies ./policies
+  humbaba check --store hitkeep --principal 'User::\"alice\"' --action site.view \\
+      --resource 'Site::\"42\"' --role viewer";
+
+/// An authorization sidecar: Cedar policy stores from a folder, decided over gRPC
+///
+/// Loads Cedar policy stores from a folder, reloads them when a file changes, and answers who may
+/// do what. Without a subcommand it serves, as `humbaba serve` does.
+#[derive(Debug, Parser)]
+#[command(
+    name = "humbaba",
+    version,
+    args_conflicts_with_subcommands = true,
+    after_help = EXIT_CODES,
+    max_term_width = 100
+)]
+struct Cli {
+    #[command(flatten)]
+    serve: serve::ServeArgs,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::ServeArgs),
+    Check(check::CheckArgs),
+    Validate(validate::ValidateArgs),
+    Healthcheck(healthcheck::HealthcheckArgs),
+    Completions(completions::CompletionsArgs),
+}
+
+/// Runs the command that the arguments name. `started` is when the process did.
+pub fn run(arguments: impl IntoIterator<Item = OsString>, started: Instant) -> Exit {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => return not_run(&error),
+    };
+    let result = match cli.command {
+        None => serve::run(&cli.serve, started),
+        Some(Command::Serve(args)) => serve::run(&args, started),
+        Some(Command::Check(args)) => check::run(&args),
+        Some(Command::Validate(args)) => validate::run(&args),
+        Some(Command::Healthcheck(args)) => healthcheck::run(&args),
+        Some(Command::Completions(args)) => completions::run(&args),
+    };
+    result.unwrap_or_else(|error| {
+        // There is nobody left to tell if this fails.
+        let _ = writeln!(std::io::stderr(), "error: {error}");
+        error.exit()
+    })
+}
+
+/// Help that was asked for, or a mistake in the arguments.
+fn not_run(error: &clap::Error) -> Exit {
+    let _ = error.print();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Ok,
+        _ => Exit::Usage,
+    }
+}
+
+fn command() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_arguments_are_consistent() {
+        super::command().debug_assert();
+    }
+}

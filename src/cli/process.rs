@@ -1,0 +1,214 @@
+//! The life of a serving process: bind, load, serve, stop.
+
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    net::TcpListener,
+    sync::watch,
+    task::{self, JoinError, JoinSet},
+};
+
+use super::{
+    CliError, Exit,
+    addresses::{AddressFile, Addresses},
+    client::chain,
+    listeners::{self, Listeners},
+    signals::{Signal, Signals},
+    source::source,
+};
+use crate::{
+    live::Live,
+    reload::{self, Options, Reloader, Source},
+    server::{Listener, ServeError, Server, ServerOptions},
+    settings::Settings,
+};
+
+/// How much longer than their own deadline the servers are given to stop.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Serves until a signal ends it.
+pub(super) async fn serve(
+    settings: &Settings,
+    address_file: Option<&Path>,
+    started: Instant,
+) -> Result<Exit, CliError> {
+    let mut signals = Signals::listen().map_err(CliError::io("cannot listen for signals"))?;
+    let Listeners { grpc, http, addresses, sockets: _sockets } = listeners::bind(settings).await?;
+    let _address_file = address_file.map(|path| write_addresses(path, &addresses)).transpose()?;
+
+    // The listeners are open before anything is loaded, so that who asks meanwhile is told
+    // NOT_SERVING instead of being refused.
+    let live = Arc::new(Live::default());
+    let server = Server::new(Arc::clone(&live), server_options(settings));
+    let mut serving = Serving::start(&server, grpc, http);
+    let loading = Loading { source: source(settings), options: reload_options(settings), live };
+    let reloader = tokio::select! {
+        reloader = loading.run() => match reloader? {
+            Some(reloader) => reloader,
+            None => return Ok(Exit::InvalidPolicies),
+        },
+        signal = signals.stop() => {
+            tracing::info!(signal, "stopped while loading");
+            return Ok(Exit::Ok);
+        }
+        error = serving.failure() => return Err(error),
+    };
+    server.set_serving(true);
+    log_ready(&addresses, &loading.live, started);
+
+    loop {
+        tokio::select! {
+            signal = signals.next() => match signal {
+                Signal::Changed => {
+                    tracing::info!(signal = "SIGHUP", "looking for changes");
+                    reloader.hint();
+                }
+                Signal::Stop(signal) => {
+                    tracing::info!(signal, "stopping");
+                    break;
+                }
+            },
+            error = serving.failure() => return Err(error),
+        }
+    }
+    server.set_serving(false);
+    tokio::select! {
+        stopped = tokio::time::timeout(settings.shutdown.drain + GRACE, serving.stop()) => {
+            match stopped {
+                Ok(()) => tracing::info!("stopped"),
+                Err(_) => tracing::warn!("stopped with calls unanswered"),
+            }
+            Ok(Exit::Ok)
+        }
+        signal = signals.stop() => {
+            tracing::warn!(signal, "stopped at once");
+            Ok(Exit::Failure)
+        }
+    }
+}
+
+fn write_addresses(path: &Path, addresses: &Addresses) -> Result<AddressFile, CliError> {
+    let failed = CliError::io(format!("cannot write `{}`", path.display()));
+    AddressFile::write(path, addresses).map_err(failed)
+}
+
+fn server_options(settings: &Settings) -> ServerOptions {
+    let limits = &settings.limits;
+    ServerOptions {
+        limits: limits.request.clone(),
+        batch_items: limits.batch_items.get(),
+        message_bytes: limits.message_bytes.get(),
+        on_forbid_error: settings.on_forbid_error,
+        concurrent_requests: limits.concurrent_requests.get(),
+        request_timeout: limits.request_timeout,
+        drain_timeout: settings.shutdown.drain,
+    }
+}
+
+fn reload_options(settings: &Settings) -> Options {
+    Options {
+        default_store: settings.default_store.clone(),
+        bounds: settings.bounds.clone(),
+        require_tests: settings.require_tests,
+        settle: settings.reload.settle,
+        rehash_interval: settings.reload.rehash_interval,
+        use_events: settings.reload.use_events,
+        ..Options::default()
+    }
+}
+
+fn log_ready(addresses: &Addresses, live: &Live, started: Instant) {
+    let stores = live.stores();
+    let stores: Vec<_> =
+        stores.iter().map(|store| format!("{}@{}", store.name(), store.revision())).collect();
+    tracing::info!(
+        ready_in = format!("{:.1?}", started.elapsed()),
+        grpc = addresses.grpc.join(", "),
+        http = addresses.http.as_deref().unwrap_or("off"),
+        source = live.status().source,
+        stores = stores.join(", "),
+        "ready"
+    );
+}
+
+/// The first load.
+struct Loading {
+    source: Source,
+    options: Options,
+    live: Arc<Live>,
+}
+
+impl Loading {
+    /// Loads and then watches; nothing where there is nothing to decide with, which is logged.
+    async fn run(&self) -> Result<Option<Reloader>, CliError> {
+        let (source, options) = (self.source.clone(), self.options.clone());
+        let live = Arc::clone(&self.live);
+        let loaded = task::spawn_blocking(move || reload::load(&source, &options, &live)).await;
+        match loaded.map_err(|error| CliError::Failure(format!("loading broke off: {error}")))? {
+            Ok(()) => {
+                let (source, options) = (self.source.clone(), self.options.clone());
+                Ok(Some(reload::watch(source, options, Arc::clone(&self.live))))
+            }
+            // The loader has logged every problem of every store.
+            Err(error) => {
+                tracing::error!("nothing to decide with: {error}");
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// The running servers.
+struct Serving {
+    servers: JoinSet<Result<(), ServeError>>,
+    stop: watch::Sender<bool>,
+}
+
+impl Serving {
+    fn start(server: &Server, grpc: Vec<Listener>, http: Option<TcpListener>) -> Self {
+        let stop = watch::Sender::new(false);
+        let mut servers = JoinSet::new();
+        let stopping = || {
+            let mut stop = stop.subscribe();
+            // It fails where nobody can say it any more, and that is a reason to stop too.
+            async move { drop(stop.wait_for(|stop| *stop).await) }
+        };
+        if let Some(listener) = http {
+            let (server, stopping) = (server.clone(), stopping());
+            servers.spawn(async move { server.serve_http(listener, stopping).await });
+        }
+        let (server, stopping) = (server.clone(), stopping());
+        servers.spawn(async move { server.serve_grpc(grpc, stopping).await });
+        Self { servers, stop }
+    }
+
+    /// Why a server ended that nobody told to.
+    async fn failure(&mut self) -> CliError {
+        let reason = match self.servers.join_next().await {
+            None | Some(Ok(Ok(()))) => "it ended by itself".to_owned(),
+            Some(Ok(Err(error))) => chain(&error),
+            Some(Err(error)) => broken(&error),
+        };
+        CliError::Failure(format!("the server has failed: {reason}"))
+    }
+
+    /// Takes no more calls and waits for those that have begun.
+    async fn stop(&mut self) {
+        self.stop.send_replace(true);
+        while let Some(ended) = self.servers.join_next().await {
+            match ended {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!("{}", chain(&error)),
+                Err(error) => tracing::warn!("{}", broken(&error)),
+            }
+        }
+    }
+}
+
+fn broken(error: &JoinError) -> String {
+    format!("it broke off: {error}")
+}

@@ -1,0 +1,181 @@
+//! Asking a running Humbaba.
+
+use std::time::Duration;
+
+use prost_types::Timestamp as ProtoTimestamp;
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
+
+use super::{
+    CliError,
+    client::{self, ServerAddress, chain},
+    verdict::{Obstacle, Policy, PolicyError, Reasons, Role, Verdict},
+};
+use crate::{
+    engine::Effect,
+    proto::{self, authorization_service_client::AuthorizationServiceClient, value::Kind},
+    request::{EntityInput, RequestInput, RoleAssignmentInput, Uid, Value, Violation},
+    time::Timestamp,
+};
+
+/// Asks for one decision.
+pub(super) fn ask(
+    server: &ServerAddress,
+    timeout: Duration,
+    request: proto::IsAuthorizedRequest,
+) -> Result<Result<Verdict, Vec<Violation>>, CliError> {
+    client::run(async {
+        let mut client = AuthorizationServiceClient::new(server.connect(timeout).await?);
+        match client.is_authorized(request).await {
+            Ok(response) => Ok(Ok(verdict(response.into_inner()))),
+            Err(status) => refusal(&status).map(Err),
+        }
+    })
+}
+
+fn refusal(status: &Status) -> Result<Vec<Violation>, CliError> {
+    let details = status.get_details_bad_request();
+    let violations: Vec<_> = details
+        .into_iter()
+        .flat_map(|details| details.field_violations)
+        .map(|one| Violation { field: one.field, description: one.description })
+        .collect();
+    match status.code() {
+        Code::InvalidArgument if !violations.is_empty() => Ok(violations),
+        Code::InvalidArgument | Code::NotFound | Code::OutOfRange => {
+            Err(CliError::Usage(status.message().to_owned()))
+        }
+        code => {
+            let message = if status.message().is_empty() {
+                chain(status)
+            } else {
+                status.message().to_owned()
+            };
+            Err(CliError::Failure(format!("the server does not decide ({code:?}): {message}")))
+        }
+    }
+}
+
+/// The question as the contract carries it.
+pub(super) fn request(
+    policy_store: String,
+    input: RequestInput,
+    explain: bool,
+) -> proto::IsAuthorizedRequest {
+    proto::IsAuthorizedRequest {
+        policy_store,
+        principal: input.principal.map(uid),
+        action: input.action.map(uid),
+        resource: input.resource.map(uid),
+        context: fields(input.context),
+        entities: input.entities.into_iter().map(entity).collect(),
+        role_assignments: input.role_assignments.into_iter().map(role_assignment).collect(),
+        explain,
+    }
+}
+
+fn uid(uid: Uid) -> proto::EntityUid {
+    proto::EntityUid { r#type: uid.type_name, id: uid.id }
+}
+
+fn fields<M: FromIterator<(String, proto::Value)>>(fields: Vec<(String, Value)>) -> M {
+    fields.into_iter().map(|(name, field)| (name, value(field))).collect()
+}
+
+fn entity(entity: EntityInput) -> proto::Entity {
+    proto::Entity {
+        uid: entity.uid.map(uid),
+        attributes: fields(entity.attributes),
+        parents: entity.parents.into_iter().map(uid).collect(),
+        tags: fields(entity.tags),
+    }
+}
+
+fn role_assignment(role: RoleAssignmentInput) -> proto::RoleAssignment {
+    proto::RoleAssignment {
+        principal: role.principal.map(uid),
+        role: role.role,
+        scope: role.scope.map(uid),
+        expires_at: role.expires_at.map(timestamp),
+    }
+}
+
+fn value(value: Value) -> proto::Value {
+    let values = |values: Vec<Value>| values.into_iter().map(self::value).collect();
+    let kind = match value {
+        Value::Missing => None,
+        Value::Bool(value) => Some(Kind::Boolean(value)),
+        Value::Long(value) => Some(Kind::Long(value)),
+        Value::String(text) => Some(Kind::String(text)),
+        Value::Entity(entity) => Some(Kind::Entity(uid(entity))),
+        Value::Set(set) => Some(Kind::Set(proto::ValueSet { values: values(set) })),
+        Value::Record(record) => Some(Kind::Record(proto::ValueRecord { fields: fields(record) })),
+        Value::Decimal(text) => Some(Kind::Decimal(text)),
+        Value::Ip(text) => Some(Kind::Ip(text)),
+        Value::Datetime(moment) => Some(Kind::Datetime(timestamp(moment))),
+        Value::Duration(millis) => Some(Kind::Duration(prost_types::Duration {
+            seconds: millis / 1_000,
+            nanos: (millis % 1_000) as i32 * 1_000_000,
+        })),
+    };
+    proto::Value { kind }
+}
+
+fn timestamp(moment: Timestamp) -> ProtoTimestamp {
+    let millis = moment.as_millis();
+    ProtoTimestamp {
+        seconds: millis.div_euclid(1_000),
+        nanos: millis.rem_euclid(1_000) as i32 * 1_000_000,
+    }
+}
+
+fn verdict(response: proto::IsAuthorizedResponse) -> Verdict {
+    // Whatever is not an allow is a deny, also what a later version may add.
+    let decision = match response.decision() {
+        proto::Decision::Allow => Effect::Allow,
+        proto::Decision::Deny | proto::Decision::Unspecified => Effect::Deny,
+    };
+    let policies = response.determining_policies.into_iter().map(|policy| Policy {
+        policy_id: policy.policy_id,
+        annotations: policy.annotations.into_iter().collect(),
+    });
+    let errors = response.errors.into_iter();
+    Verdict {
+        decision,
+        determining_policies: policies.collect(),
+        errors: errors
+            .map(|error| PolicyError { policy_id: error.policy_id, message: error.message })
+            .collect(),
+        explanation: response.explanation.map(reasons),
+        revision: response.revision,
+        decision_id: Some(response.decision_id),
+    }
+}
+
+fn reasons(explanation: proto::Explanation) -> Reasons {
+    let obstacles = explanation.obstacles.into_iter();
+    Reasons {
+        summary: explanation.summary,
+        missing_roles: explanation.missing_roles.into_iter().map(role).collect(),
+        obstacles: obstacles
+            .map(|one| Obstacle { policy_id: one.policy_id, advice: one.advice })
+            .collect(),
+        carried_by: explanation.carried_by.into_iter().map(role).collect(),
+    }
+}
+
+fn role(role: proto::RoleAssignment) -> Role {
+    let name = |uid: Option<proto::EntityUid>| {
+        uid.map(|uid| Uid::new(uid.r#type, uid.id).to_string()).unwrap_or_default()
+    };
+    let moment = role.expires_at.map(|moment| {
+        let millis = moment.seconds.saturating_mul(1_000);
+        Timestamp::from_millis(millis.saturating_add(i64::from(moment.nanos / 1_000_000)))
+    });
+    Role {
+        principal: name(role.principal),
+        role: role.role,
+        scope: name(role.scope),
+        expires_at: moment.map(|moment| moment.to_string()),
+    }
+}

@@ -1,0 +1,105 @@
+use std::{path::PathBuf, time::Instant};
+
+use super::{
+    CliError, Exit, logging, output, process,
+    setting_flags::{SettingFlags, flag},
+};
+use crate::settings::{FlagSetting, print};
+
+/// Serve decisions (the default command)
+///
+/// Loads policy stores, decides over gRPC, and reloads a store when a file of it changes. SIGHUP
+/// looks for changes at once; SIGTERM and SIGINT stop the process once the calls that have begun
+/// are answered, a second one at once.
+///
+/// Settings come from flags, then from the environment (`HUMBABA_LISTEN`; for `limits.entities`
+/// `HUMBABA_LIMITS__ENTITIES`), then from the file that `--config` or `HUMBABA_CONFIG` names, then
+/// from defaults.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  humbaba serve --policies ./policies --listen 127.0.0.1:8180 --listen unix:/run/humbaba.sock
+  humbaba serve --print-config > humbaba.toml")]
+pub(super) struct ServeArgs {
+    /// The policies folder [default: ./policies if it is there, else the embedded stores]
+    #[arg(long, value_name = "DIR")]
+    policies: Option<String>,
+    /// Serve gRPC here: `host:port` or `unix:/path`; may be given several times
+    /// [default: 127.0.0.1:8180]
+    #[arg(long, value_name = "ADDR")]
+    listen: Vec<String>,
+    /// Serve HTTP here: `host:port` or `off` [default: 127.0.0.1:8181]
+    #[arg(long, value_name = "ADDR")]
+    http_listen: Option<String>,
+    /// The store that decides requests which name none
+    #[arg(long, value_name = "NAME")]
+    default_store: Option<String>,
+    /// What a forbid whose evaluation fails does: `deny` or `skip` [default: deny]
+    #[arg(long, value_name = "EFFECT")]
+    on_forbid_error: Option<String>,
+    /// Refuse a store of which a test fails
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    require_tests: Option<String>,
+    /// Listen on addresses that other machines can reach, although there is no TLS
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    insecure: Option<String>,
+    /// Which events to log, e.g. `info` or `humbaba=debug,warn` [default: info]
+    #[arg(long, value_name = "FILTER")]
+    log_filter: Option<String>,
+    /// How to log: `text` or `json` [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<String>,
+    #[command(flatten)]
+    settings: SettingFlags,
+    /// Print the settled settings as a configuration file, with where each comes from, and exit
+    #[arg(long)]
+    print_config: bool,
+    /// Write the addresses that were bound to this file as JSON: `{"grpc": […], "http": …}`
+    #[arg(long, value_name = "FILE")]
+    addr_file: Option<PathBuf>,
+}
+
+impl ServeArgs {
+    fn flags(&self) -> Vec<FlagSetting> {
+        let log = |name: &str, value: &Option<String>| {
+            let value = value.clone()?;
+            let flag = format!("--log-{name}");
+            Some(FlagSetting { flag, key: format!("log.{name}"), values: vec![value] })
+        };
+        let flags = [
+            flag("policies", self.policies.clone()),
+            flag("listen", self.listen.clone()),
+            flag("http_listen", self.http_listen.clone()),
+            flag("default_store", self.default_store.clone()),
+            flag("on_forbid_error", self.on_forbid_error.clone()),
+            flag("require_tests", self.require_tests.clone()),
+            flag("insecure", self.insecure.clone()),
+            log("filter", &self.log_filter),
+            log("format", &self.log_format),
+        ];
+        flags.into_iter().flatten().collect()
+    }
+}
+
+/// The stack of the threads that load and decide: as large as that of a main thread, so that a
+/// store is valid here if it is for `validate`.
+const STACK_BYTES: usize = 8 * 1024 * 1024;
+
+pub(super) fn run(args: &ServeArgs, started: Instant) -> Result<Exit, CliError> {
+    let settled = args.settings.settle(args.flags())?;
+    if args.print_config {
+        output::print(&print(&settled))?;
+        return Ok(Exit::Ok);
+    }
+    let settings = settled.settings;
+    logging::init(&settings.log);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .thread_stack_size(STACK_BYTES)
+        .enable_all()
+        .build();
+    let runtime = runtime.map_err(CliError::io("cannot start the runtime"))?;
+    let result = runtime.block_on(process::serve(&settings, args.addr_file.as_deref(), started));
+    // Not waiting for a load that was interrupted.
+    runtime.shutdown_background();
+    result
+}

@@ -1,0 +1,59 @@
+//! Where policies come from.
+
+use std::{path::Path, sync::Arc};
+
+use super::CliError;
+use crate::{
+    diagnostics::Problem,
+    name::StoreName,
+    reload::{self, Source},
+    settings::Settings,
+    store::{Bounds, PolicyStore, StoreFiles, embedded_stores},
+};
+
+/// The folder that the settings name, else `./policies` if it is there, else the stores that the
+/// binary carries.
+pub(super) fn source(settings: &Settings) -> Source {
+    let usual = Path::new("policies");
+    match &settings.policies {
+        Some(folder) => Source::Folder(folder.clone()),
+        None if usual.is_dir() => Source::Folder(usual.to_owned()),
+        None => Source::Embedded,
+    }
+}
+
+/// The files of all stores.
+pub(super) fn read(source: &Source, bounds: &Bounds) -> Result<Vec<StoreFiles>, CliError> {
+    match source {
+        Source::Folder(folder) => Ok(reload::read_folder_within(folder, bounds)?),
+        Source::Embedded => Ok(embedded_stores()),
+    }
+}
+
+/// Loads the store of that name, else the default, else the only one there is.
+pub(super) fn load_one(settings: &Settings, name: Option<&str>) -> Result<PolicyStore, CliError> {
+    let mut stores = read(&source(settings), &settings.bounds)?;
+    let names: Vec<_> = stores.iter().map(|files| files.name().as_str()).collect();
+    let there_are = names.join(", ");
+    let name = name.or(settings.default_store.as_ref().map(StoreName::as_str));
+    if let Some(name) = name {
+        stores.retain(|files| files.name().as_str() == name);
+    }
+    match (<[StoreFiles; 1]>::try_from(stores), name) {
+        (Ok([files]), _) => {
+            PolicyStore::load(Arc::new(files), &settings.bounds).map_err(|problems| {
+                let problems: Vec<_> = problems.iter().map(Problem::render).collect();
+                CliError::Policies(format!("the policy store is invalid\n{}", problems.join("\n")))
+            })
+        }
+        (Err(stores), _) if stores.is_empty() && there_are.is_empty() => {
+            Err(CliError::Usage("there is no policy store: name a folder with `--policies`".into()))
+        }
+        (Err(_), Some(name)) => Err(CliError::Usage(format!(
+            "no policy store is called `{name}`: there are {there_are}"
+        ))),
+        (Err(_), None) => Err(CliError::Usage(format!(
+            "name a policy store with `--store`, for there are several: {there_are}"
+        ))),
+    }
+}

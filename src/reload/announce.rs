@@ -1,0 +1,75 @@
+//! What the log says of loading.
+
+use std::time::Duration;
+
+use crate::{
+    diagnostics::Problem,
+    name::{Revision, StoreName},
+    store::PolicyStore,
+};
+
+/// How many problems of a store are logged one by one.
+const MAX_PROBLEMS: usize = 20;
+
+pub(super) fn loaded(store: &PolicyStore, old: Option<&Revision>, took: Duration) {
+    let message = match old {
+        None => "policy store loaded",
+        Some(old) if old == store.revision() => "policy store read again: it decides as before",
+        Some(_) => "policy store reloaded",
+    };
+    tracing::info!(
+        store = %store.name(),
+        old_revision = old.map(Revision::as_str),
+        revision = %store.revision(),
+        policies = store.policies().num_of_policies(),
+        duration_ms = took.as_secs_f64() * 1_000.0,
+        "{message}"
+    );
+}
+
+pub(super) fn removed(name: &StoreName, in_force: Option<&PolicyStore>) {
+    let old_revision = in_force.map(|store| store.revision().as_str());
+    tracing::info!(store = %name, old_revision, "policy store removed: its folder is gone");
+}
+
+pub(super) fn refused(name: &StoreName, in_force: Option<&PolicyStore>, problems: &[Problem]) {
+    let consequence = match in_force {
+        Some(_) => "policy store refused, the last good state stays in force",
+        None => "policy store refused, it was never valid",
+    };
+    let revision = in_force.map(|store| store.revision().as_str());
+    for problem in problems.iter().take(MAX_PROBLEMS) {
+        let location = problem.location();
+        tracing::error!(
+            store = %name,
+            revision,
+            file = problem.file(),
+            line = location.map(|location| location.line),
+            column = location.map(|location| location.column),
+            "{consequence}:\n{}",
+            problem.render()
+        );
+    }
+    if let Some(more) = problems.len().checked_sub(MAX_PROBLEMS).filter(|more| *more > 0) {
+        tracing::error!(store = %name, revision, "{consequence}: {more} problems more");
+    }
+}
+
+pub(super) fn folder(source: &str, problem: Option<&str>) {
+    match problem {
+        Some(problem) => {
+            tracing::error!(folder = source, "policies folder refused: {problem}");
+        }
+        None => tracing::info!(folder = source, "policies folder is in order again"),
+    }
+}
+
+pub(super) fn watching(source: &str, problem: Option<&str>) {
+    match problem {
+        Some(problem) => tracing::error!(
+            folder = source,
+            "changes are found by the periodic re-hash only: {problem}"
+        ),
+        None => tracing::info!(folder = source, "the policies folder is watched again"),
+    }
+}

@@ -1,0 +1,292 @@
+//! From the files of stores to stores in force, store by store.
+
+use std::{
+    collections::BTreeMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
+
+use super::{Options, announce, tree::Flaw};
+use crate::{
+    diagnostics::Problem,
+    live::{Live, LoadStatus, StoreStatus},
+    name::StoreName,
+    store::{PolicyStore, StoreFiles, Stores},
+};
+
+/// What was found of a store.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// Its files.
+    Files(StoreFiles),
+    /// It cannot be read as a whole.
+    Flawed(Vec<Flaw>),
+    /// It is being written to. What is known of it stays.
+    Unsettled,
+    /// It has been written to for so long that somebody should know.
+    NeverSettles,
+}
+
+/// The stores as they were last loaded, and how that went.
+#[derive(Debug)]
+pub(super) struct Loader {
+    options: Options,
+    source: String,
+    stores: BTreeMap<StoreName, Known>,
+    folder_problem: Option<String>,
+    watch_problem: Option<String>,
+    last_attempt: Option<SystemTime>,
+    last_change: Option<SystemTime>,
+    reloads: u64,
+    failures: u64,
+}
+
+/// What is known of one store.
+#[derive(Debug, Default)]
+struct Known {
+    in_force: Option<Arc<PolicyStore>>,
+    loaded_at: Option<SystemTime>,
+    /// What was last found of it: while that stays the same there is nothing to do.
+    seen: Option<Seen>,
+    problems: Vec<Problem>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Seen {
+    Digest(String),
+    Flaws(Vec<Flaw>),
+    Unsettled,
+}
+
+/// What an attempt came to.
+#[derive(Debug, Default)]
+struct Outcome {
+    /// Something else decides.
+    changed: bool,
+    /// Something was refused that had not been before.
+    refused: bool,
+}
+
+impl Loader {
+    /// Goes on from what is in force.
+    pub fn resume(source: String, options: Options, live: &Live) -> Self {
+        let status = live.status();
+        let mut stores: BTreeMap<_, Known> = BTreeMap::new();
+        for store in &status.stores {
+            let known = stores.entry(store.name.clone()).or_default();
+            known.loaded_at = store.loaded_at;
+            known.problems.clone_from(&store.problems);
+        }
+        for store in live.stores().iter() {
+            let known = stores.entry(store.name().clone()).or_default();
+            if known.problems.is_empty() {
+                known.seen = Some(Seen::Digest(store.files().digest()));
+            }
+            known.in_force = Some(Arc::clone(store));
+        }
+        Self {
+            options,
+            source,
+            stores,
+            folder_problem: status.folder_problem.clone(),
+            watch_problem: status.watch_problem.clone(),
+            last_attempt: status.last_attempt,
+            last_change: status.last_change,
+            reloads: status.reloads,
+            failures: status.failures,
+        }
+    }
+
+    /// Takes over what was found, and puts in force what is valid and new.
+    pub fn apply(
+        &mut self,
+        found: BTreeMap<StoreName, Found>,
+        folder_problem: Option<String>,
+        live: &Live,
+    ) {
+        let mut outcome = Outcome { refused: self.folder(folder_problem), ..Outcome::default() };
+        self.stores.retain(|name, known| {
+            let stays = found.contains_key(name);
+            if !stays {
+                announce::removed(name, known.in_force.as_deref());
+                outcome.changed |= known.in_force.is_some();
+            }
+            stays
+        });
+        for (name, found) in found {
+            self.store(name, found, &mut outcome);
+        }
+        self.finish(&outcome, live);
+    }
+
+    /// Keeps everything in force, for the folder as a whole cannot be used.
+    pub fn keep(&mut self, folder_problem: String, live: &Live) {
+        let refused = self.folder(Some(folder_problem));
+        self.finish(&Outcome { refused, ..Outcome::default() }, live);
+    }
+
+    /// Records what is wrong with watching, if something is.
+    pub fn watching(&mut self, problem: Option<&str>) {
+        if self.watch_problem.as_deref() != problem {
+            announce::watching(&self.source, problem);
+            self.watch_problem = problem.map(str::to_owned);
+        }
+    }
+
+    /// Whether a store of that name decides.
+    pub fn holds(&self, name: &StoreName) -> bool {
+        self.stores.get(name).is_some_and(|known| known.in_force.is_some())
+    }
+
+    fn folder(&mut self, problem: Option<String>) -> bool {
+        let is_new = problem != self.folder_problem;
+        if is_new {
+            announce::folder(&self.source, problem.as_deref());
+        }
+        self.folder_problem = problem;
+        is_new && self.folder_problem.is_some()
+    }
+
+    fn store(&mut self, name: StoreName, found: Found, outcome: &mut Outcome) {
+        let seen = match &found {
+            Found::Files(files) => Seen::Digest(files.digest()),
+            Found::Flawed(flaws) => Seen::Flaws(flaws.clone()),
+            Found::NeverSettles => Seen::Unsettled,
+            Found::Unsettled => return,
+        };
+        let known = self.stores.entry(name.clone()).or_default();
+        if known.seen.as_ref() == Some(&seen) {
+            return;
+        }
+        let begun = Instant::now();
+        let result = match found {
+            Found::Files(files) => load_unless_in_force(files, known, &self.options),
+            Found::Flawed(flaws) => Err(flaws.iter().map(Flaw::problem).collect()),
+            Found::NeverSettles | Found::Unsettled => Err(vec![unsettled(&name)]),
+        };
+        match result {
+            Ok(store) => {
+                let old = known.in_force.replace(Arc::clone(&store));
+                let old = old.as_ref().map(|store| store.revision());
+                if old != Some(store.revision()) {
+                    known.loaded_at = Some(SystemTime::now());
+                    outcome.changed = true;
+                }
+                announce::loaded(&store, old, begun.elapsed());
+                known.problems.clear();
+            }
+            Err(problems) => {
+                // After a start the same problems are told again only if the files changed.
+                if known.seen.is_some() || texts(&problems) != texts(&known.problems) {
+                    announce::refused(&name, known.in_force.as_deref(), &problems);
+                    outcome.refused = true;
+                }
+                known.problems = problems;
+            }
+        }
+        known.seen = Some(seen);
+    }
+
+    fn finish(&mut self, outcome: &Outcome, live: &Live) {
+        let now = SystemTime::now();
+        self.last_attempt = Some(now);
+        self.failures += u64::from(outcome.refused);
+        if outcome.changed {
+            self.reloads += 1;
+            self.last_change = Some(now);
+        }
+        // A changed test makes another store of the same revision.
+        let stores: Vec<_> =
+            self.stores.values().filter_map(|known| known.in_force.clone()).collect();
+        let live_stores = live.stores();
+        let is_same = live_stores.iter().count() == stores.len()
+            && live_stores.iter().zip(&stores).all(|(old, new)| Arc::ptr_eq(old, new));
+        drop(live_stores);
+        if is_same {
+            live.publish_status(self.status());
+        } else {
+            let stores = Stores::new(stores, self.options.default_store.clone());
+            live.publish(stores, self.status());
+        }
+    }
+
+    fn status(&self) -> LoadStatus {
+        let stores = self.stores.iter().map(|(name, known)| StoreStatus {
+            name: name.clone(),
+            revision: known.in_force.as_ref().map(|store| store.revision().clone()),
+            loaded_at: known.loaded_at,
+            policies: known.in_force.as_ref().map_or(0, |store| store.policies().num_of_policies()),
+            problems: known.problems.clone(),
+        });
+        LoadStatus {
+            source: self.source.clone(),
+            last_attempt: self.last_attempt,
+            last_change: self.last_change,
+            reloads: self.reloads,
+            failures: self.failures,
+            folder_problem: self.folder_problem.clone(),
+            watch_problem: self.watch_problem.clone(),
+            stores: stores.collect(),
+        }
+    }
+}
+
+fn load_unless_in_force(
+    files: StoreFiles,
+    known: &Known,
+    options: &Options,
+) -> Result<Arc<PolicyStore>, Vec<Problem>> {
+    match &known.in_force {
+        // A bad edit was taken back.
+        Some(store) if *store.files() == files => Ok(Arc::clone(store)),
+        _ => load(files, options).map(Arc::new),
+    }
+}
+
+/// Parses, validates and checks one store. A panic in it is a problem of this store alone.
+fn load(files: StoreFiles, options: &Options) -> Result<PolicyStore, Vec<Problem>> {
+    let name = files.name().clone();
+    let load = || {
+        let store = PolicyStore::load(Arc::new(files), &options.bounds)?;
+        let failing = failing_tests(&store, options);
+        if failing.is_empty() { Ok(store) } else { Err(failing) }
+    };
+    catch_unwind(AssertUnwindSafe(load)).unwrap_or_else(|panic| {
+        let message = format!("loading the store failed within: {}", panic_message(&*panic));
+        Err(vec![Problem::of_file(name.as_str(), message).with_help(
+            "take back the last change of the store, and report this as a defect of Humbaba",
+        )])
+    })
+}
+
+/// The tests of a store that fail, where stores must pass their tests.
+fn failing_tests(store: &PolicyStore, options: &Options) -> Vec<Problem> {
+    match options.run_tests {
+        _ if !options.require_tests => Vec::new(),
+        Some(run_tests) => run_tests(store),
+        // Untested is not passed.
+        None => vec![Problem::of_file(
+            store.name().as_str(),
+            "the store must pass its tests, and there is nothing to run them with",
+        )],
+    }
+}
+
+/// What a caught panic said.
+pub(super) fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("a panic without a message")
+}
+
+fn unsettled(name: &StoreName) -> Problem {
+    Problem::of_file(name.as_str(), "the files keep changing, or one is written to and not closed")
+        .with_help("write to another file and rename it over the old one")
+}
+
+fn texts(problems: &[Problem]) -> Vec<String> {
+    problems.iter().map(ToString::to_string).collect()
+}

@@ -1,0 +1,223 @@
+//! What the reloading thread is told by others.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use super::paths::Places;
+
+/// A writer that has not written for so long has forgotten to close the file.
+const WRITER_PATIENCE: Duration = Duration::from_secs(5);
+/// How many files are remembered as written to.
+const MAX_WRITTEN: usize = 10_000;
+
+/// The mailbox of the reloading thread. It holds at most one hint, however many events come.
+#[derive(Debug, Default)]
+pub(super) struct Signal {
+    state: Mutex<State>,
+    told: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    stop: bool,
+    burst: Option<Burst>,
+    places: Places,
+    written: HashMap<PathBuf, Written>,
+    /// Which watcher is listened to: a replaced one has no say any more.
+    watcher: u64,
+    watcher_error: Option<String>,
+}
+
+/// Hints that came shortly after one another.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Burst {
+    pub first: Instant,
+    pub last: Instant,
+}
+
+/// A file that was written to in place.
+#[derive(Debug, Clone, Copy)]
+struct Written {
+    last: Instant,
+    /// The writer has not closed it yet.
+    open: bool,
+}
+
+/// Why a wait ended.
+#[derive(Debug)]
+pub(super) enum Wake {
+    Stop,
+    Hint,
+    Time,
+    WatcherBroke(String),
+}
+
+/// What an event says of one path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    /// The content is being written in place.
+    Written,
+    /// A writer closed the file.
+    Closed,
+    /// It is gone, or something else is in its place.
+    Replaced,
+    /// Anything else.
+    Other,
+}
+
+impl Signal {
+    /// Something may have changed.
+    pub fn hint(&self) {
+        self.lock().note_hint();
+        self.told.notify_one();
+    }
+
+    /// The thread is to end.
+    pub fn stop(&self) {
+        self.lock().stop = true;
+        self.told.notify_one();
+    }
+
+    pub fn is_stopped(&self) -> bool {
+        self.lock().stop
+    }
+
+    /// Something happened to those paths, according to that watcher.
+    pub fn event(&self, watcher: u64, change: Change, paths: &[PathBuf]) {
+        let mut state = self.lock();
+        let matters = paths.is_empty() || paths.iter().any(|path| state.places.concern(path));
+        if watcher != state.watcher || !matters {
+            return;
+        }
+        for path in paths {
+            state.note(change, path);
+        }
+        state.note_hint();
+        drop(state);
+        self.told.notify_one();
+    }
+
+    /// A watcher reports an error, or that it ended.
+    pub fn watcher_broke(&self, watcher: u64, error: String) {
+        let mut state = self.lock();
+        if watcher == state.watcher {
+            state.watcher_error.get_or_insert(error);
+            drop(state);
+            self.told.notify_one();
+        }
+    }
+
+    /// From now on another watcher is listened to. What the old one told of writers is void.
+    pub fn next_watcher(&self) -> u64 {
+        let mut state = self.lock();
+        state.watcher += 1;
+        state.watcher_error = None;
+        state.written.clear();
+        state.watcher
+    }
+
+    /// Events count only where they concern these places.
+    pub fn listen_to(&self, places: Places) {
+        self.lock().places = places;
+    }
+
+    /// Waits until there is something to do, at most until that moment.
+    pub fn wait(&self, until: Option<Instant>) -> Wake {
+        let mut state = self.lock();
+        loop {
+            if state.stop {
+                return Wake::Stop;
+            }
+            if let Some(error) = state.watcher_error.take() {
+                return Wake::WatcherBroke(error);
+            }
+            if state.burst.is_some() {
+                return Wake::Hint;
+            }
+            match until.map(|until| until.saturating_duration_since(Instant::now())) {
+                Some(Duration::ZERO) => return Wake::Time,
+                left => state = self.wait_for(state, left),
+            }
+        }
+    }
+
+    /// Waits until no hint has come for `quiet`, or for at most `most` since the first one, and
+    /// takes the hints.
+    pub fn settle(&self, quiet: Duration, most: Duration) -> Option<Burst> {
+        let mut state = self.lock();
+        loop {
+            let burst = state.burst?;
+            let now = Instant::now();
+            let left = quiet
+                .saturating_sub(now.duration_since(burst.last))
+                .min(most.saturating_sub(now.duration_since(burst.first)));
+            if left.is_zero() || state.stop {
+                state.burst = None;
+                return Some(burst);
+            }
+            state = self.wait_for(state, Some(left));
+        }
+    }
+
+    /// Whether one of those files is open for writing in place, or was written since that moment.
+    pub fn is_written(&self, paths: &[PathBuf], since: Instant) -> bool {
+        let mut state = self.lock();
+        let now = Instant::now();
+        state.written.retain(|_, written| now.duration_since(written.last) < WRITER_PATIENCE);
+        paths
+            .iter()
+            .filter_map(|path| state.written.get(path))
+            .any(|written| written.open || written.last >= since)
+    }
+
+    fn wait_for<'a>(
+        &self,
+        state: MutexGuard<'a, State>,
+        left: Option<Duration>,
+    ) -> MutexGuard<'a, State> {
+        match left {
+            Some(left) => {
+                let woken = self.told.wait_timeout(state, left);
+                woken.unwrap_or_else(PoisonError::into_inner).0
+            }
+            None => self.told.wait(state).unwrap_or_else(PoisonError::into_inner),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn note_hint(&mut self) {
+        let now = Instant::now();
+        let first = self.burst.map_or(now, |burst| burst.first);
+        self.burst = Some(Burst { first, last: now });
+    }
+
+    fn note(&mut self, change: Change, path: &Path) {
+        let last = Instant::now();
+        match change {
+            Change::Written if cfg!(any(target_os = "linux", target_os = "android")) => {
+                if self.written.len() < MAX_WRITTEN {
+                    self.written.insert(path.to_owned(), Written { last, open: true });
+                }
+            }
+            Change::Closed => {
+                if let Some(written) = self.written.get_mut(path) {
+                    *written = Written { last, open: false };
+                }
+            }
+            Change::Replaced => {
+                self.written.remove(path);
+            }
+            // Other systems do not tell when a writer closes a file.
+            Change::Written | Change::Other => {}
+        }
+    }
+}

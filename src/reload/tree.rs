@@ -1,0 +1,302 @@
+//! What lies in a policies folder, without reading the files.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use super::{
+    folder::FolderError,
+    listing::{Listed, list},
+    paths::{FolderId, Places},
+};
+use crate::{
+    diagnostics::Problem,
+    name::{StoreName, StoreNameError},
+    store::{Bounds, FileKind},
+};
+
+/// How deep the folders of a store may nest.
+const MAX_DEPTH: usize = 16;
+
+/// How a policies folder is laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Layout {
+    /// It is itself a store.
+    OneStore,
+    /// Each folder in it is a store.
+    ManyStores,
+}
+
+/// What lies in a policies folder.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Tree {
+    /// Where the folder really is.
+    pub real: PathBuf,
+    pub layout: Layout,
+    pub stores: BTreeMap<StoreName, StoreTree>,
+    /// Folders that hold a schema but cannot be a store under their name.
+    pub misnamed: Vec<(PathBuf, StoreNameError)>,
+}
+
+/// What lies in the folder of a store.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct StoreTree {
+    /// The files that are part of the store, by their path in it.
+    pub files: BTreeMap<String, FileAt>,
+    /// Why it cannot be read as a whole.
+    pub flaws: Vec<Flaw>,
+}
+
+/// A file and the state that it was seen in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct FileAt {
+    /// Where the file really is.
+    pub path: PathBuf,
+    pub stamp: Stamp,
+}
+
+/// What tells one state of a file from another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Stamp {
+    device: u64,
+    inode: u64,
+    pub size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+/// A file or folder that a store cannot be read with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Flaw {
+    pub file: String,
+    pub message: String,
+    pub help: &'static str,
+}
+
+impl Stamp {
+    pub fn of(metadata: &fs::Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+
+    /// When anything about the file last changed. No program can set it.
+    pub fn changed(&self) -> SystemTime {
+        let (seconds, nanos) = self.changed;
+        let since_epoch = u64::try_from(seconds)
+            .ok()
+            .zip(u32::try_from(nanos).ok())
+            .map_or(Duration::ZERO, |(seconds, nanos)| Duration::new(seconds, nanos));
+        SystemTime::UNIX_EPOCH.checked_add(since_epoch).unwrap_or(SystemTime::UNIX_EPOCH)
+    }
+}
+
+impl Flaw {
+    pub fn problem(&self) -> Problem {
+        Problem::of_file(&self.file, &self.message).with_help(self.help)
+    }
+}
+
+/// Looks through a policies folder, or the folder of a single store. `before` is the layout that
+/// it had: it stays as long as it makes sense, so that one stray file does not turn a folder of
+/// stores into a store.
+pub(super) fn look(
+    path: &Path,
+    bounds: &Bounds,
+    before: Option<Layout>,
+    places: &mut Places,
+) -> Result<Tree, FolderError> {
+    let io_error = |error| FolderError::Io { path: path.to_owned(), error };
+    let absolute = std::path::absolute(path).map_err(io_error)?;
+    let real = places.resolve(&absolute).map_err(io_error)?;
+    let entries = list(&real, bounds.files, places).map_err(io_error)?;
+    let layout = layout(&entries, bounds, before);
+    let mut tree =
+        Tree { real: real.clone(), layout, stores: BTreeMap::new(), misnamed: Vec::new() };
+    if layout == Layout::OneStore {
+        let name = absolute.file_name().or(real.file_name()).unwrap_or_default();
+        match name.to_string_lossy().parse::<StoreName>() {
+            Ok(name) => {
+                let store = StoreWalk::of(&name, &real, bounds, places);
+                tree.stores.insert(name, store);
+            }
+            Err(error) => tree.misnamed.push((absolute, error)),
+        }
+        return Ok(tree);
+    }
+    for entry in entries {
+        let real = if entry.is_link { places.resolve(&entry.path) } else { Ok(entry.path.clone()) };
+        let is_folder = real.as_deref().is_ok_and(Path::is_dir);
+        match (entry.name.to_string_lossy().parse::<StoreName>(), real) {
+            (Ok(name), Ok(real)) if is_folder => {
+                let store = StoreWalk::of(&name, &real, bounds, places);
+                tree.stores.insert(name, store);
+            }
+            // A link to nowhere was a link to a store: it must not pass for a deleted one.
+            (Ok(name), Err(error)) => {
+                let flaws = vec![unreadable(name.to_string(), &error)];
+                tree.stores.insert(name, StoreTree { flaws, ..StoreTree::default() });
+            }
+            (Err(error), Ok(real)) if is_folder && holds_schema(&real, bounds) => {
+                tree.misnamed.push((path.join(&entry.name), error));
+            }
+            _ => {}
+        }
+    }
+    Ok(tree)
+}
+
+fn layout(entries: &[Listed], bounds: &Bounds, before: Option<Layout>) -> Layout {
+    let kinds = || entries.iter().filter_map(|entry| FileKind::of(entry.name.to_str()?));
+    let stores = || entries.iter().any(|entry| holds_schema(&entry.path, bounds));
+    let one_store = match before {
+        Some(Layout::OneStore) => kinds().next().is_some(),
+        Some(Layout::ManyStores) if stores() => false,
+        _ => kinds().any(|kind| kind == FileKind::Schema),
+    };
+    if one_store { Layout::OneStore } else { Layout::ManyStores }
+}
+
+fn holds_schema(folder: &Path, bounds: &Bounds) -> bool {
+    let is_schema = |entry: &Listed| {
+        entry.name.to_str().and_then(FileKind::of).is_some_and(|kind| kind == FileKind::Schema)
+    };
+    list(folder, bounds.files, &mut Places::default())
+        .is_ok_and(|entries| entries.iter().any(is_schema))
+}
+
+fn unreadable(file: String, error: &io::Error) -> Flaw {
+    Flaw {
+        file,
+        message: format!("cannot be read: {error}"),
+        help: "make it readable, or remove it",
+    }
+}
+
+/// A walk through the folder of one store.
+struct StoreWalk<'a> {
+    name: &'a StoreName,
+    bounds: &'a Bounds,
+    places: &'a mut Places,
+    /// The folders between the store's folder and the one that is being walked.
+    above: Vec<FolderId>,
+    /// How many entries may still be met.
+    left: usize,
+    tree: StoreTree,
+}
+
+impl<'a> StoreWalk<'a> {
+    fn of(
+        name: &'a StoreName,
+        folder: &Path,
+        bounds: &'a Bounds,
+        places: &'a mut Places,
+    ) -> StoreTree {
+        let (above, left) = (Vec::new(), bounds.files);
+        let mut walk = Self { name, bounds, places, above, left, tree: StoreTree::default() };
+        walk.folder(folder, "");
+        walk.tree
+    }
+
+    fn folder(&mut self, folder: &Path, relative: &str) {
+        let shown = format!("{}/{relative}", self.name);
+        let shown = shown.trim_end_matches('/');
+        let id = match self.places.note_folder(folder) {
+            Ok(id) => id,
+            Err(error) => return self.tree.flaws.push(unreadable(shown.to_owned(), &error)),
+        };
+        if self.above.contains(&id) {
+            return self.flaw(
+                shown,
+                "a symbolic link leads back to a folder that it lies in",
+                "remove the link",
+            );
+        }
+        if self.above.len() >= MAX_DEPTH {
+            return self.flaw(
+                shown,
+                format!("the folders nest deeper than {MAX_DEPTH} levels"),
+                "lay the store's files out more flatly",
+            );
+        }
+        match list(folder, self.left, self.places) {
+            Ok(entries) => {
+                self.left = self.left.saturating_sub(entries.len());
+                self.above.push(id);
+                for entry in entries {
+                    self.entry(&entry, relative);
+                }
+                self.above.pop();
+            }
+            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => self.flaw(
+                self.name.as_str(),
+                format!("the store has more files than the bound of {}", self.bounds.files),
+                "move what is no part of the store out of its folder",
+            ),
+            Err(error) => self.tree.flaws.push(unreadable(shown.to_owned(), &error)),
+        }
+    }
+
+    fn entry(&mut self, entry: &Listed, folder: &str) {
+        let name = entry.name.to_string_lossy();
+        let relative = format!("{folder}{name}");
+        let shown = format!("{}/{relative}", self.name);
+        let kind = FileKind::of(&relative);
+        if kind.is_none() && !entry.is_link && !entry.is_folder {
+            return;
+        }
+        let real =
+            if entry.is_link { self.places.resolve(&entry.path) } else { Ok(entry.path.clone()) };
+        let (real, metadata) =
+            match real.and_then(|real| fs::metadata(&real).map(|meta| (real, meta))) {
+                Ok(found) => found,
+                Err(error) => return self.tree.flaws.push(unreadable(shown, &error)),
+            };
+        if entry.name.to_str().is_none() && (kind.is_some() || metadata.is_dir()) {
+            self.flaw(shown, "the name is not UTF-8 text", "give it another name");
+        } else if metadata.is_dir() {
+            self.folder(&real, &format!("{relative}/"));
+        } else if kind.is_some() {
+            self.file(relative, shown, real, &metadata, entry.is_link);
+        }
+    }
+
+    fn file(
+        &mut self,
+        relative: String,
+        shown: String,
+        path: PathBuf,
+        metadata: &fs::Metadata,
+        is_linked: bool,
+    ) {
+        if !metadata.is_file() {
+            return self.flaw(shown, "is not a regular file", "replace it with one, or remove it");
+        }
+        let bound = self.bounds.file_bytes;
+        if metadata.len() > bound as u64 {
+            let size = metadata.len();
+            return self.flaw(
+                shown,
+                format!("the file has {size} bytes, more than the bound of {bound}"),
+                "split the file, or raise the bound",
+            );
+        }
+        // What is linked may be edited where it really is.
+        if is_linked && let Some(folder) = path.parent() {
+            let _ = self.places.note_folder(folder);
+        }
+        self.tree.files.insert(relative, FileAt { path, stamp: Stamp::of(metadata) });
+    }
+
+    fn flaw(&mut self, file: impl Into<String>, message: impl Into<String>, help: &'static str) {
+        self.tree.flaws.push(Flaw { file: file.into(), message: message.into(), help });
+    }
+}

@@ -1,0 +1,209 @@
+//! The thread that keeps the stores up to date.
+
+use std::{
+    collections::BTreeMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::PathBuf,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{
+    Options,
+    loader::{Found, Loader, panic_message},
+    signal::{Signal, Wake},
+    snapshot::{Read, StoreContent, take},
+    tree::Layout,
+    watcher::FolderWatch,
+};
+use crate::{live::Live, name::StoreName};
+
+/// How many times `settle` a reload waits at most while events go on.
+const MOST_SETTLES: u32 = 5;
+/// How long what is being written to is left alone before it is tried again.
+const RETRY: Duration = Duration::from_millis(50);
+/// After that long a store that is never at rest is reported.
+const NEVER_SETTLES: Duration = Duration::from_secs(2);
+/// How long the events of a moment may take to arrive.
+const EVENT_DELAY: Duration = Duration::from_millis(5);
+/// The shortest pause between two periodic readings.
+const MIN_REHASH: Duration = Duration::from_millis(10);
+/// How long to pause after a panic.
+const AFTER_PANIC: Duration = Duration::from_secs(1);
+
+/// Keeps the stores of one folder up to date.
+pub(super) struct Worker {
+    path: PathBuf,
+    options: Options,
+    live: Arc<Live>,
+    signal: Arc<Signal>,
+    watch: FolderWatch,
+    loader: Loader,
+    layout: Option<Layout>,
+    /// Stores that are being written to, and since when something was heard of that.
+    unsettled: BTreeMap<StoreName, Instant>,
+    /// Since when the folder as a whole has been moving.
+    moving: Option<Instant>,
+}
+
+impl Worker {
+    pub fn new(
+        path: PathBuf,
+        source: String,
+        options: Options,
+        live: Arc<Live>,
+        signal: Arc<Signal>,
+    ) -> Self {
+        Self {
+            watch: FolderWatch::new(Arc::clone(&signal), options.use_events),
+            loader: Loader::resume(source, options.clone(), &live),
+            layout: None,
+            unsettled: BTreeMap::new(),
+            moving: None,
+            path,
+            options,
+            live,
+            signal,
+        }
+    }
+
+    /// Runs until the signal says stop. A panic is reported, and the work goes on.
+    pub fn run(mut self) {
+        loop {
+            let panic = match catch_unwind(AssertUnwindSafe(|| self.keep_up())) {
+                Ok(()) => return,
+                Err(panic) => panic,
+            };
+            let message = format!("loading failed within: {}", panic_message(&*panic));
+            // Should the status itself be what panics, the log still has the message.
+            let told = AssertUnwindSafe(|| self.loader.keep(message.clone(), &self.live));
+            if catch_unwind(told).is_err() {
+                tracing::error!("{message}");
+            }
+            thread::sleep(AFTER_PANIC);
+        }
+    }
+
+    fn keep_up(&mut self) {
+        // Whatever happened since the first load is found by reading once more.
+        let mut heard = Instant::now();
+        loop {
+            self.reload(heard);
+            let pause = self.options.rehash_interval.max(MIN_REHASH);
+            let rehash_at = Instant::now().checked_add(pause);
+            heard = match self.signal.wait(self.next_time(rehash_at)) {
+                Wake::Stop => return,
+                Wake::Hint => self.settle(),
+                Wake::Time => Instant::now(),
+                Wake::WatcherBroke(error) => {
+                    self.watch.broke(&error);
+                    Instant::now()
+                }
+            };
+        }
+    }
+
+    /// Waits until the folder is quiet, and says when the first of the hints came.
+    fn settle(&self) -> Instant {
+        let settle = self.options.settle;
+        let burst = self.signal.settle(settle, self.longest_settle());
+        burst.map_or_else(Instant::now, |burst| burst.first)
+    }
+
+    fn longest_settle(&self) -> Duration {
+        self.options.settle.saturating_mul(MOST_SETTLES)
+    }
+
+    fn next_time(&self, rehash_at: Option<Instant>) -> Option<Instant> {
+        let is_waiting = !self.unsettled.is_empty() || self.moving.is_some();
+        let retry_at = is_waiting.then(|| Instant::now() + RETRY);
+        [rehash_at, retry_at, self.watch.retry_at()].into_iter().flatten().min()
+    }
+
+    /// Reads the folder and puts in force what is new. `heard` is when the first word came.
+    fn reload(&mut self, heard: Instant) {
+        let watch = &mut self.watch;
+        let snapshot =
+            take(&self.path, &self.options.bounds, self.layout, |places| watch.arm(places));
+        self.loader.watching(self.watch.problem());
+        if self.signal.is_stopped() {
+            return;
+        }
+        if snapshot.moved {
+            let since = *self.moving.get_or_insert(heard);
+            if since.elapsed() >= NEVER_SETTLES {
+                let error = super::FolderError::Unsettled(self.path.clone());
+                self.loader.keep(error.to_string(), &self.live);
+            }
+            return;
+        }
+        self.moving = None;
+        let content = match snapshot.folder {
+            Ok(content) => content,
+            Err(error) => return self.loader.keep(error.to_string(), &self.live),
+        };
+        let problem = content.check(&self.path).err().map(|error| error.to_string());
+        if !content.holds_store() {
+            return self.loader.keep(problem.unwrap_or_default(), &self.live);
+        }
+        self.layout = Some(content.layout);
+        let mut found = BTreeMap::new();
+        for (name, store) in content.stores {
+            if is_empty(&store) && !self.loader.holds(&name) {
+                // A folder of something else.
+                continue;
+            }
+            let store = self.judge(&name, store, heard, snapshot.begun);
+            found.insert(name, store);
+        }
+        self.unsettled.retain(|name, _| found.contains_key(name));
+        self.loader.apply(found, problem, &self.live);
+    }
+
+    /// Whether what was read of a store may be relied on: a file that is being written to in place
+    /// could be half of what it is going to be, and still valid.
+    fn judge(
+        &mut self,
+        name: &StoreName,
+        store: StoreContent,
+        heard: Instant,
+        begun: Instant,
+    ) -> Found {
+        let since = *self.unsettled.entry(name.clone()).or_insert(heard);
+        let is_settled = match &store.read {
+            Read::Moved => false,
+            Read::Files(_) | Read::Flawed(_) => {
+                self.is_quiet(&store, since) && !self.signal.is_written(&store.paths, begun)
+            }
+        };
+        if !is_settled {
+            let is_overdue = since.elapsed() >= NEVER_SETTLES;
+            return if is_overdue { Found::NeverSettles } else { Found::Unsettled };
+        }
+        self.unsettled.remove(name);
+        match store.read {
+            Read::Files(files) => Found::Files(files),
+            Read::Flawed(flaws) => Found::Flawed(flaws),
+            Read::Moved => Found::Unsettled,
+        }
+    }
+
+    /// Whether nobody wrote to a store a moment ago. Where changes do not end, and every writer is
+    /// heard of, it is enough that none was at it while it was read.
+    fn is_quiet(&self, store: &StoreContent, since: Instant) -> bool {
+        if !store.changed_within(self.options.settle / 2) {
+            return true;
+        }
+        let is_late = since.elapsed() >= self.longest_settle();
+        if is_late && self.watch.hears_all() {
+            thread::sleep(EVENT_DELAY);
+            return true;
+        }
+        false
+    }
+}
+
+fn is_empty(store: &StoreContent) -> bool {
+    matches!(&store.read, Read::Files(files) if files.iter().next().is_none())
+}

@@ -1,0 +1,190 @@
+//! What every call goes through before and after it is answered: the limit on calls under way, the
+//! time limit, and the fence around whatever goes wrong in it.
+
+use std::{
+    convert::Infallible,
+    future::poll_fn,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tonic::{
+    Code, Status,
+    body::Body,
+    codegen::{BoxFuture, Service, http},
+    server::NamedService,
+};
+
+use super::{
+    errors,
+    metrics::{Metrics, Rpc},
+};
+
+/// Counts the calls that are under way in the process and turns away those beyond a limit.
+#[derive(Debug)]
+pub(super) struct Gate {
+    limit: usize,
+    in_flight: AtomicUsize,
+    shed: AtomicU64,
+}
+
+/// The place of one call under way.
+struct Place(Arc<Gate>);
+
+impl Gate {
+    pub fn new(limit: usize) -> Self {
+        Self { limit, in_flight: AtomicUsize::new(0), shed: AtomicU64::new(0) }
+    }
+
+    fn enter(self: &Arc<Self>) -> Result<Place, Status> {
+        if self.in_flight.fetch_add(1, Ordering::Relaxed) < self.limit {
+            return Ok(Place(Arc::clone(self)));
+        }
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.shed.fetch_add(1, Ordering::Relaxed);
+        Err(errors::overloaded(self.limit))
+    }
+
+    /// Calls under way.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Calls that were turned away.
+    pub fn shed(&self) -> u64 {
+        self.shed.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A gRPC service behind the gate. A call counts from the arrival of its headers, so what waits to
+/// be looked at counts too.
+#[derive(Clone)]
+pub(super) struct Admitted<S> {
+    pub inner: S,
+    pub gate: Arc<Gate>,
+    pub timeout: Duration,
+    pub metrics: Arc<Metrics>,
+}
+
+impl<S: NamedService> NamedService for Admitted<S> {
+    const NAME: &'static str = S::NAME;
+}
+
+type Response = http::Response<Body>;
+
+impl<S> Service<http::Request<Body>> for Admitted<S>
+where
+    S: Service<http::Request<Body>, Response = Response, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<Response, Infallible>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let metrics = Arc::clone(&self.metrics);
+        let rpc = Rpc::of_path(request.uri().path());
+        let place = match self.gate.enter() {
+            Ok(place) => place,
+            Err(status) => return Box::pin(async move { Ok(status.into_http()) }),
+        };
+        let answer = self.inner.call(request);
+        let timeout = self.timeout;
+        Box::pin(async move {
+            let response = match tokio::time::timeout(timeout, fenced(answer)).await {
+                Ok(Ok(Ok(response))) => response,
+                Ok(Err(status)) => status.into_http(),
+                Err(_) => too_late(timeout).into_http(),
+            };
+            drop(place);
+            let response = with_broken_frames_named(response);
+            if let (Some(rpc), Some(status)) = (rpc, response.extensions().get::<Status>()) {
+                metrics.failed(rpc, status.code());
+            }
+            Ok(response)
+        })
+    }
+}
+
+/// The error of this server itself.
+const BROKEN: &str = "the server failed to answer this request; the reason is in its log";
+
+/// Runs a future of which a panic ends this one call and nothing else.
+///
+/// What a call shares with others is behind atomics or locks that know of poisoning, so nothing half
+/// done can be seen by another call.
+async fn fenced<F: Future>(future: F) -> Result<F::Output, Status> {
+    let mut future = Box::pin(future);
+    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+        Ok(poll) => poll.map(Ok),
+        Err(panic) => {
+            let panic = panic.downcast_ref::<String>().map(String::as_str).or_else(|| {
+                let text = panic.downcast_ref::<&'static str>();
+                text.copied()
+            });
+            tracing::error!(panic, "a call panicked");
+            Poll::Ready(Err(Status::internal(BROKEN)))
+        }
+    })
+    .await
+}
+
+fn too_late(timeout: Duration) -> Status {
+    Status::deadline_exceeded(format!("the call took longer than {timeout:?}"))
+}
+
+/// Tonic calls a request INTERNAL of which the message is missing, cut off or framed wrongly. It is
+/// the caller's mistake and must not look like the server's.
+fn with_broken_frames_named(response: Response) -> Response {
+    let status = response.extensions().get::<Status>();
+    match status.filter(|status| status.code() == Code::Internal && status.message() != BROKEN) {
+        Some(status) => Status::invalid_argument(format!(
+            "the request is not a valid message: {}",
+            status.message()
+        ))
+        .into_http(),
+        None => response,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_ends_its_own_call_only() {
+        let status = fenced(async { panic!("on purpose") }).await.map(|(): ()| ()).unwrap_err();
+        assert_eq!((status.code(), status.message()), (Code::Internal, BROKEN));
+        assert_eq!(fenced(async { 42 }).await.unwrap(), 42);
+    }
+
+    #[test]
+    fn calls_beyond_the_limit_are_shed_until_one_ends() {
+        let gate = Arc::new(Gate::new(2));
+        let first = gate.enter().unwrap();
+        let _second = gate.enter().unwrap();
+        let status = gate.enter().map(|_| ()).unwrap_err();
+        assert_eq!(status.code(), Code::ResourceExhausted);
+        assert_eq!((gate.in_flight(), gate.shed()), (2, 1));
+        drop(first);
+        assert!(gate.enter().is_ok());
+        assert_eq!((gate.in_flight(), gate.shed()), (1, 1));
+    }
+}

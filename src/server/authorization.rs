@@ -1,0 +1,184 @@
+//! The gRPC service: each handler finds the store, has the question decided and writes the answer.
+
+use std::{
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
+
+use tonic::{Request, Response, Status};
+
+use super::{
+    ServerOptions, batch,
+    convert::{self, Question},
+    decision_id::DecisionId,
+    errors::{bad_item, bad_request, no_store},
+    metrics::{Metrics, Rpc},
+    work::{FACTS_OF_SHORT, Turn, Workshop},
+};
+use crate::{
+    engine,
+    live::Live,
+    proto::{self, authorization_service_server::AuthorizationService},
+    request::{FieldPath, Violation},
+    store::PolicyStore,
+    time::Timestamp,
+};
+
+/// The policy decision point.
+pub(super) struct Authorization {
+    pub live: Arc<Live>,
+    pub options: Arc<ServerOptions>,
+    pub metrics: Arc<Metrics>,
+    pub workshop: Workshop,
+}
+
+type Answer = Result<proto::IsAuthorizedResponse, Vec<Violation>>;
+
+impl Authorization {
+    /// The store as it is at this moment. A call asks once, so all of it is decided by one revision.
+    fn store(&self, name: &str) -> Result<Arc<PolicyStore>, Status> {
+        self.live.stores().get(name).map(Arc::clone).map_err(no_store)
+    }
+
+    async fn answer(
+        &self,
+        store: &Arc<PolicyStore>,
+        question: proto::IsAuthorizedRequest,
+        now: Timestamp,
+        id: DecisionId,
+        rpc: Rpc,
+    ) -> Result<Answer, Status> {
+        let facts = question.entities.len() + question.role_assignments.len();
+        if !question.explain && facts <= FACTS_OF_SHORT {
+            return Ok(answer(store, question, now, id, rpc, &self.options, &self.metrics));
+        }
+        let store = Arc::clone(store);
+        let (options, metrics) = (Arc::clone(&self.options), Arc::clone(&self.metrics));
+        let answer = move || answer(&store, question, now, id, rpc, &options, &metrics);
+        self.workshop.run(answer).await
+    }
+}
+
+/// Decides one question. From here to the answer nothing waits.
+fn answer(
+    store: &PolicyStore,
+    question: proto::IsAuthorizedRequest,
+    now: Timestamp,
+    id: DecisionId,
+    rpc: Rpc,
+    options: &ServerOptions,
+    metrics: &Metrics,
+) -> Answer {
+    let explain = question.explain;
+    let request =
+        Question::of_request(question, &options.limits).check(store, now, &options.limits)?;
+    let decision = engine::decide(store, &request, options.on_forbid_error);
+    metrics.decided(store.name(), rpc, &decision);
+    let explanation =
+        explain.then(|| engine::explain(store, &request, &decision, options.on_forbid_error));
+    Ok(convert::response(decision, explanation, id))
+}
+
+#[tonic::async_trait]
+impl AuthorizationService for Authorization {
+    async fn is_authorized(
+        &self,
+        request: Request<proto::IsAuthorizedRequest>,
+    ) -> Result<Response<proto::IsAuthorizedResponse>, Status> {
+        let started = Instant::now();
+        let id = DecisionId::sent(request.metadata()).unwrap_or_else(DecisionId::new);
+        let question = request.into_inner();
+        let store = self.store(&question.policy_store)?;
+        let answer = self.answer(&store, question, now(), id, Rpc::IsAuthorized).await?;
+        self.metrics.took(store.name(), Rpc::IsAuthorized, started.elapsed());
+        answer.map(Response::new).map_err(bad_request)
+    }
+
+    async fn batch_is_authorized(
+        &self,
+        request: Request<proto::BatchIsAuthorizedRequest>,
+    ) -> Result<Response<proto::BatchIsAuthorizedResponse>, Status> {
+        use proto::batch_is_authorized_result::Result as ItemResult;
+
+        let started = Instant::now();
+        let sent_id = DecisionId::sent(request.metadata());
+        let mut batch = request.into_inner();
+        let items = std::mem::take(&mut batch.items);
+        let store = self.store(&batch.policy_store)?;
+        self.items_fit(items.len())?;
+        let now = now();
+        let shared = batch::Shared::new(batch, &store);
+        let mut results = Vec::with_capacity(items.len());
+        let mut turn = Turn::start();
+        for item in items {
+            let question = shared.question(item);
+            let id = sent_id.clone().unwrap_or_else(DecisionId::new);
+            let answer = self.answer(&store, question, now, id, Rpc::BatchIsAuthorized).await?;
+            let result = match answer {
+                Ok(response) => ItemResult::Response(response),
+                Err(violations) => ItemResult::Error(bad_item(violations)),
+            };
+            results.push(proto::BatchIsAuthorizedResult { result: Some(result) });
+            turn.pass_on_if_over().await;
+        }
+        self.metrics.took(store.name(), Rpc::BatchIsAuthorized, started.elapsed());
+        let revision = store.revision().to_string();
+        Ok(Response::new(proto::BatchIsAuthorizedResponse { items: results, revision }))
+    }
+
+    async fn list_actions(
+        &self,
+        request: Request<proto::ListActionsRequest>,
+    ) -> Result<Response<proto::ListActionsResponse>, Status> {
+        let started = Instant::now();
+        let question = request.into_inner();
+        let store = self.store(&question.policy_store)?;
+        let (deciding, options) = (Arc::clone(&store), Arc::clone(&self.options));
+        let list = move || list(&deciding, question, &options);
+        let listed = self.workshop.run(list).await?;
+        self.metrics.took(store.name(), Rpc::ListActions, started.elapsed());
+        let listed = listed.map_err(bad_request)?;
+        Ok(Response::new(proto::ListActionsResponse {
+            actions: listed.allowed.iter().map(convert::uid).collect(),
+            undecided: listed.undecided.into_iter().map(convert::undecided).collect(),
+            revision: store.revision().to_string(),
+        }))
+    }
+}
+
+impl Authorization {
+    fn items_fit(&self, count: usize) -> Result<(), Status> {
+        let limit = self.options.batch_items;
+        if count <= limit {
+            return Ok(());
+        }
+        let description =
+            format!("{count} elements, more than the limit of {limit}: send several batches");
+        Err(bad_request(vec![FieldPath::Field("items").violation(description)]))
+    }
+}
+
+fn list(
+    store: &PolicyStore,
+    question: proto::ListActionsRequest,
+    options: &ServerOptions,
+) -> Result<engine::ListedActions, Vec<Violation>> {
+    let question = Question::of_list(question, &options.limits);
+    let listed = engine::list_actions(
+        store,
+        &question.input,
+        now(),
+        &options.limits,
+        options.on_forbid_error,
+    );
+    question.with_violations_of(listed, &options.limits)
+}
+
+fn now() -> Timestamp {
+    let millis = |duration: std::time::Duration| i64::try_from(duration.as_millis());
+    let now = match SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(since) => millis(since),
+        Err(before) => millis(before.duration()).map(|millis| -millis),
+    };
+    Timestamp::from_millis(now.unwrap_or(i64::MAX))
+}

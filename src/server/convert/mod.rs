@@ -1,0 +1,9 @@
+//! Between the messages of the gRPC contract and the words of the core.
+
+mod answer;
+mod question;
+mod time;
+mod write;
+
+pub(super) use answer::{response, uid, undecided};
+pub(super) use question::Question;

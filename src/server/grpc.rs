@@ -1,0 +1,103 @@
+//! The gRPC face, put together.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{sync::watch, task::JoinSet, time::timeout};
+use tonic::transport::{self, server::Router};
+use tonic_health::pb::health_server::HealthServer;
+use tonic_reflection::server as reflection;
+
+use super::{
+    Listener, ServeError, Server,
+    admission::Admitted,
+    authorization::Authorization,
+    listen::{Accept, Incoming},
+    work::Workshop,
+};
+use crate::proto::{
+    self, authorization_service_server::AuthorizationServiceServer as AuthorizationServer,
+};
+
+/// Calls on one connection; more wait at the client.
+const STREAMS: u32 = 1_024;
+/// Bytes of a call's headers.
+const HEADER_BYTES: u32 = 16 * 1024;
+/// A connection that is silent for this long is asked whether it is still there.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Serves until told to stop, and then until the calls under way are answered.
+pub(super) async fn serve(
+    server: &Server,
+    listeners: Vec<Listener>,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    let router = router(server)?;
+    let (stop, stopped) = watch::channel(false);
+    let mut serving = JoinSet::new();
+    for listener in listeners {
+        let (router, stopped) = (router.clone(), stopped.clone());
+        match listener {
+            Listener::Tcp(listener) => serving.spawn(accept(router, listener, stopped)),
+            Listener::Unix(listener) => serving.spawn(accept(router, listener, stopped)),
+        };
+    }
+    tokio::select! {
+        () = shutdown => {}
+        Some(ended) = serving.join_next() => return ended.unwrap_or_else(|error| Err(error.into())),
+    }
+    server.health().stop();
+    stop.send_replace(true);
+    let drained = async {
+        while let Some(ended) = serving.join_next().await {
+            ended.unwrap_or_else(|error| Err(error.into()))?;
+        }
+        Ok(())
+    };
+    timeout(server.options().drain_timeout, drained).await.unwrap_or_else(|_| {
+        tracing::warn!("stopped before every call was answered");
+        Ok(())
+    })
+}
+
+async fn accept<L: Accept>(
+    router: Router,
+    listener: L,
+    mut stopped: watch::Receiver<bool>,
+) -> Result<(), ServeError> {
+    let stop = async move {
+        // The sender is gone only when serving is over as well.
+        let _ = stopped.wait_for(|stopped| *stopped).await;
+    };
+    Ok(router.serve_with_incoming_shutdown(Incoming::new(listener), stop).await?)
+}
+
+fn router(server: &Server) -> Result<Router, ServeError> {
+    let authorization = Authorization {
+        live: Arc::clone(server.live()),
+        options: Arc::clone(server.options()),
+        metrics: Arc::clone(server.metrics()),
+        workshop: Workshop::new(),
+    };
+    let authorization = Admitted {
+        inner: AuthorizationServer::new(authorization)
+            .max_decoding_message_size(server.options().message_bytes),
+        gate: Arc::clone(server.gate()),
+        timeout: server.options().request_timeout,
+        metrics: Arc::clone(server.metrics()),
+    };
+    let described = || {
+        reflection::Builder::configure()
+            .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    Ok(transport::Server::builder()
+        .max_concurrent_streams(STREAMS)
+        .http2_max_header_list_size(HEADER_BYTES)
+        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .add_service(authorization)
+        .add_service(HealthServer::new(server.health().clone()))
+        .add_service(described().build_v1()?)
+        .add_service(described().build_v1alpha()?))
+}

@@ -1,0 +1,51 @@
+//! The HTTP face: probes, status and metrics.
+
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+
+use super::{Server, status::StatusPage};
+
+/// The routes of the HTTP face.
+pub(super) fn routes(server: Server) -> Router {
+    Router::new()
+        .route("/livez", get(livez))
+        .route("/readyz", get(readyz))
+        .route("/status", get(status))
+        .route("/metrics", get(metrics))
+        .with_state(server)
+}
+
+/// The process runs.
+async fn livez() -> &'static str {
+    "ok\n"
+}
+
+/// There is something to decide with, be it an older state than the files have now: a bad reload
+/// must not take every copy of a service out of rotation at once.
+async fn readyz(State(server): State<Server>) -> Response {
+    if server.live().stores().is_empty() {
+        (StatusCode::SERVICE_UNAVAILABLE, "no policy store is loaded\n").into_response()
+    } else {
+        "ok\n".into_response()
+    }
+}
+
+async fn status(State(server): State<Server>) -> Response {
+    let status = server.live().status();
+    Json(StatusPage::new(&status, server.is_serving(), server.uptime())).into_response()
+}
+
+async fn metrics(State(server): State<Server>) -> Response {
+    match server.metrics().text() {
+        Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "cannot write the metrics");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Where calls come in.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream, UnixListener, UnixStream},
+    time::Sleep,
+};
+use tokio_stream::Stream;
+use tonic::transport::server::Connected;
+
+/// A bound socket on which calls are taken.
+#[derive(Debug)]
+pub enum Listener {
+    /// TCP.
+    Tcp(TcpListener),
+    /// A Unix socket.
+    Unix(UnixListener),
+}
+
+/// How long no connection is taken after the system had none to give.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Something that connections come from.
+pub(super) trait Accept: Unpin + Send + 'static {
+    type Io: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static;
+
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Self::Io>>;
+}
+
+impl Accept for TcpListener {
+    type Io = TcpStream;
+
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<TcpStream>> {
+        let (stream, _) = ready!(Self::poll_accept(self, cx))?;
+        // An answer is one small packet that nothing follows.
+        stream.set_nodelay(true)?;
+        Poll::Ready(Ok(stream))
+    }
+}
+
+impl Accept for UnixListener {
+    type Io = UnixStream;
+
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<UnixStream>> {
+        Poll::Ready(ready!(Self::poll_accept(self, cx)).map(|(stream, _)| stream))
+    }
+}
+
+/// The connections of a listener, without end. When the system cannot give one, for example because
+/// it has no file descriptor left, it waits a little instead of asking again at once and for ever.
+pub(super) struct Incoming<L> {
+    listener: L,
+    pause: Option<Pin<Box<Sleep>>>,
+}
+
+impl<L> Incoming<L> {
+    pub fn new(listener: L) -> Self {
+        Self { listener, pause: None }
+    }
+}
+
+impl<L: Accept> Stream for Incoming<L> {
+    type Item = io::Result<L::Io>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            if let Some(pause) = &mut self.pause {
+                ready!(pause.as_mut().poll(cx));
+                self.pause = None;
+            }
+            match ready!(self.listener.poll_accept(cx)) {
+                Ok(io) => return Poll::Ready(Some(Ok(io))),
+                Err(error) if is_of_connection(&error) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    self.pause = Some(Box::pin(tokio::time::sleep(PAUSE)));
+                }
+            }
+        }
+    }
+}
+
+/// Whether it is the one connection that failed and the next may be fine.
+fn is_of_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, InvalidInput};
+
+    // Setting an option on a connection that is gone already is an invalid argument on some systems.
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | InvalidInput)
+}

@@ -1,0 +1,100 @@
+//! The state of the process as JSON.
+
+use std::time::{Duration, SystemTime};
+
+use serde::Serialize;
+
+use crate::{
+    diagnostics::Problem,
+    live::{LoadStatus, StoreStatus},
+    name::{Revision, StoreName},
+    time::Timestamp,
+};
+
+/// What `/status` tells.
+#[derive(Debug, Serialize)]
+pub(super) struct StatusPage<'a> {
+    version: &'static str,
+    uptime_seconds: u64,
+    /// Whether calls are answered.
+    serving: bool,
+    /// Whether everything that was found is in force.
+    clean: bool,
+    source: &'a str,
+    last_attempt: Option<String>,
+    last_change: Option<String>,
+    reloads: u64,
+    failures: u64,
+    folder_problem: Option<&'a str>,
+    watch_problem: Option<&'a str>,
+    stores: Vec<StoreState<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct StoreState<'a> {
+    name: &'a StoreName,
+    revision: Option<&'a Revision>,
+    loaded_at: Option<String>,
+    policies: usize,
+    problems: Vec<ProblemText<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct ProblemText<'a> {
+    file: &'a str,
+    line: Option<usize>,
+    column: Option<usize>,
+    message: &'a str,
+    help: Option<&'a str>,
+    rendered: String,
+}
+
+impl<'a> StatusPage<'a> {
+    pub fn new(status: &'a LoadStatus, serving: bool, uptime: Duration) -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            uptime_seconds: uptime.as_secs(),
+            serving,
+            clean: status.is_clean(),
+            source: &status.source,
+            last_attempt: status.last_attempt.and_then(rfc3339),
+            last_change: status.last_change.and_then(rfc3339),
+            reloads: status.reloads,
+            failures: status.failures,
+            folder_problem: status.folder_problem.as_deref(),
+            watch_problem: status.watch_problem.as_deref(),
+            stores: status.stores.iter().map(StoreState::new).collect(),
+        }
+    }
+}
+
+impl<'a> StoreState<'a> {
+    fn new(store: &'a StoreStatus) -> Self {
+        Self {
+            name: &store.name,
+            revision: store.revision.as_ref(),
+            loaded_at: store.loaded_at.and_then(rfc3339),
+            policies: store.policies,
+            problems: store.problems.iter().map(ProblemText::new).collect(),
+        }
+    }
+}
+
+impl<'a> ProblemText<'a> {
+    fn new(problem: &'a Problem) -> Self {
+        let location = problem.location();
+        Self {
+            file: problem.file(),
+            line: location.map(|location| location.line),
+            column: location.map(|location| location.column),
+            message: problem.message(),
+            help: problem.help(),
+            rendered: problem.render(),
+        }
+    }
+}
+
+fn rfc3339(time: SystemTime) -> Option<String> {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    Some(Timestamp::from_millis(i64::try_from(since.as_millis()).ok()?).to_string())
+}

@@ -1,0 +1,113 @@
+//! The table of all settings.
+
+use super::{Settings, place::Place};
+
+/// One setting.
+pub(super) struct Key {
+    /// Its name in the configuration file, with the table in front: `limits.entities`.
+    pub name: &'static str,
+    /// What it is for.
+    pub about: &'static str,
+    /// Where its value lives.
+    pub place: for<'a> fn(&'a mut Settings) -> Place<'a>,
+}
+
+macro_rules! keys {
+    ($($name:literal $kind:ident $($field:ident).+ : $about:literal;)*) => {
+        &[$(Key {
+            name: $name,
+            about: $about,
+            place: |settings| Place::$kind(&mut settings.$($field).+),
+        }),*]
+    };
+}
+
+/// All settings, those of one table together.
+#[rustfmt::skip]
+pub(super) const KEYS: &[Key] = keys! {
+    "policies" Text policies: "the policies folder; empty: ./policies if it is there, else the embedded stores";
+    "listen" Addresses listen: "where decisions are served over gRPC: host:port or unix:/path";
+    "http_listen" Text http_listen: "where HTTP is served: host:port or off";
+    "socket_mode" Text socket_mode: "the mode of Unix sockets";
+    "insecure" Switch insecure: "listen beyond this machine although there is no TLS";
+    "default_store" Text default_store: "the store that decides requests which name none";
+    "on_forbid_error" Text on_forbid_error: "what a forbid whose evaluation fails does: deny or skip";
+    "require_tests" Switch require_tests: "refuse a store of which a test fails";
+    "reload.settle_ms" Millis reload.settle: "how long the folder must be quiet before it is read";
+    "reload.rehash_interval_s" PositiveSeconds reload.rehash_interval: "how often the folder is read in any case";
+    "reload.use_events" Switch reload.use_events: "listen to the file system's events";
+    "limits.message_bytes" Positive limits.message_bytes: "bytes of one gRPC message";
+    "limits.batch_items" Positive limits.batch_items: "questions in one batch";
+    "limits.concurrent_requests" Positive limits.concurrent_requests: "calls served at once; more are refused";
+    "limits.request_timeout_ms" PositiveMillis limits.request_timeout: "how long one call may take, the arrival of its message included";
+    "limits.entities" Count limits.request.entities: "entities in a request";
+    "limits.role_assignments" Count limits.request.role_assignments: "role assignments in a request";
+    "limits.context_values" Count limits.request.context_values: "values in a context, at every depth";
+    "limits.entity_values" Count limits.request.entity_values: "values in one entity, at every depth";
+    "limits.parents" Count limits.request.parents: "direct parents of one entity";
+    "limits.depth" Count limits.request.depth: "how deep sets and records may nest";
+    "limits.text_bytes" Count limits.request.text_bytes: "bytes of one id, name or string";
+    "limits.violations" Count limits.request.violations: "violations listed for one bad request";
+    "bounds.files" Count bounds.files: "files in a store";
+    "bounds.file_bytes" Count bounds.file_bytes: "bytes of one file";
+    "bounds.policies" Count bounds.policies: "policies, templates and links in a store";
+    "bounds.entities" Count bounds.entities: "fixed entities in a store";
+    "shutdown.drain_s" Seconds shutdown.drain: "how long calls that have begun may take to end";
+    "log.filter" Text log.filter: "which events are logged, e.g. info or humbaba=debug,warn";
+    "log.format" Text log.format: "text or json";
+};
+
+/// The setting of that name.
+pub(super) fn find(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}
+
+/// Whether that name is a table of settings.
+pub(super) fn is_table(name: &str) -> bool {
+    KEYS.iter().any(|key| key.name.split_once('.').is_some_and(|(table, _)| table == name))
+}
+
+/// The setting that may have been meant by a name that is none.
+pub(super) fn suggestion(name: &str) -> Option<&'static str> {
+    let last = |name: &'static str| name.rsplit('.').next().unwrap_or(name);
+    let written_last = name.rsplit('.').next().unwrap_or(name);
+    // The right name in the wrong table is nearer than any misspelling.
+    let misplaced = KEYS.iter().find(|key| last(key.name) == written_last);
+    let misspelt = || {
+        let distance = |key: &&Key| strsim::damerau_levenshtein(key.name, name);
+        let nearest = KEYS.iter().min_by_key(distance)?;
+        (distance(&nearest) <= nearest.name.len().div_ceil(3)).then_some(nearest)
+    };
+    misplaced.or_else(misspelt).map(|key| key.name)
+}
+
+/// The environment variable of a setting: `HUMBABA_LIMITS__ENTITIES` for `limits.entities`.
+pub(super) fn variable(name: &str) -> String {
+    format!("HUMBABA_{}", name.replace('.', "__").to_ascii_uppercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn suggestions() {
+        for (written, meant) in [
+            ("lisen", Some("listen")),
+            ("limits.entites", Some("limits.entities")),
+            ("entity_values", Some("limits.entity_values")),
+            ("http-listen", Some("http_listen")),
+            ("colour", None),
+        ] {
+            assert_eq!(suggestion(written), meant, "{written}");
+        }
+    }
+
+    #[test]
+    fn names_are_unique_and_stay_so_as_variables() {
+        let mut variables: Vec<_> = KEYS.iter().map(|key| variable(key.name)).collect();
+        variables.sort();
+        variables.dedup();
+        assert_eq!(variables.len(), KEYS.len());
+    }
+}

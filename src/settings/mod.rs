@@ -1,0 +1,232 @@
+//! What the process is told to do, in four layers: defaults, a TOML file, the environment, flags.
+//! A later layer wins, and the settled settings know where each value came from.
+
+mod address;
+mod environment;
+mod error;
+mod file;
+mod keys;
+mod origin;
+mod place;
+mod print;
+mod values;
+
+pub use address::{HttpListen, ListenAddress, ListenAddressError, TcpAddress};
+pub use error::{SettingError, SettingsErrors};
+pub use origin::Origin;
+pub use print::print;
+pub use values::{LogFilter, LogFormat, SocketMode};
+
+use std::{
+    collections::HashMap,
+    io,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use crate::{engine::OnForbidError, name::StoreName, request::RequestLimits, store::Bounds};
+use place::Written;
+
+/// What the process is told to do.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The policies folder; unset: `./policies` if it is there, else the embedded stores.
+    pub policies: Option<PathBuf>,
+    /// Where decisions are served over gRPC.
+    pub listen: Vec<ListenAddress>,
+    /// Where HTTP is served.
+    pub http_listen: HttpListen,
+    /// The mode of Unix sockets.
+    pub socket_mode: SocketMode,
+    /// Listen beyond this machine although there is no TLS.
+    pub insecure: bool,
+    /// The store that decides requests which name none.
+    pub default_store: Option<StoreName>,
+    /// What a forbid whose evaluation fails does.
+    pub on_forbid_error: OnForbidError,
+    /// Refuse a store of which a test fails.
+    pub require_tests: bool,
+    /// Reloading.
+    pub reload: ReloadSettings,
+    /// Bounds on requests.
+    pub limits: Limits,
+    /// Bounds on stores.
+    pub bounds: Bounds,
+    /// Stopping.
+    pub shutdown: ShutdownSettings,
+    /// Logging.
+    pub log: LogSettings,
+}
+
+/// How policies are reloaded.
+#[derive(Debug, Clone)]
+pub struct ReloadSettings {
+    /// How long the folder must be quiet before it is read.
+    pub settle: Duration,
+    /// How often the folder is read even if nothing was heard of it.
+    pub rehash_interval: Duration,
+    /// Listen to the file system's events, which network file systems do not send.
+    pub use_events: bool,
+}
+
+/// How large requests may be, and how many there may be at once.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// What one question may carry.
+    pub request: RequestLimits,
+    /// Bytes of one gRPC message.
+    pub message_bytes: NonZeroUsize,
+    /// Questions in one batch.
+    pub batch_items: NonZeroUsize,
+    /// Calls that are served at once; more are refused.
+    pub concurrent_requests: NonZeroUsize,
+    /// How long one call may take, the arrival of its message included.
+    pub request_timeout: Duration,
+}
+
+/// How the process stops.
+#[derive(Debug, Clone)]
+pub struct ShutdownSettings {
+    /// How long calls that have begun may take to end.
+    pub drain: Duration,
+}
+
+/// What is logged and how.
+#[derive(Debug, Clone)]
+pub struct LogSettings {
+    /// Which events are logged.
+    pub filter: LogFilter,
+    /// How an event is written.
+    pub format: LogFormat,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            policies: None,
+            listen: vec![ListenAddress::Tcp(TcpAddress::loopback(8180))],
+            http_listen: HttpListen::On(TcpAddress::loopback(8181)),
+            socket_mode: SocketMode::default(),
+            insecure: false,
+            default_store: None,
+            on_forbid_error: OnForbidError::default(),
+            require_tests: false,
+            reload: ReloadSettings {
+                settle: Duration::from_millis(50),
+                rehash_interval: Duration::from_secs(30),
+                use_events: true,
+            },
+            limits: Limits {
+                request: RequestLimits::default(),
+                message_bytes: const { NonZeroUsize::new(4 * 1024 * 1024).unwrap() },
+                batch_items: const { NonZeroUsize::new(1_000).unwrap() },
+                concurrent_requests: const { NonZeroUsize::new(1_024).unwrap() },
+                request_timeout: Duration::from_secs(10),
+            },
+            bounds: Bounds::default(),
+            shutdown: ShutdownSettings { drain: Duration::from_secs(10) },
+            log: LogSettings { filter: LogFilter::default(), format: LogFormat::default() },
+        }
+    }
+}
+
+/// One setting given as a flag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FlagSetting {
+    /// The flag as the user wrote it, e.g. `--listen`.
+    pub flag: String,
+    /// The setting, e.g. `limits.entities`.
+    pub key: String,
+    /// Its value; several for a list.
+    pub values: Vec<String>,
+}
+
+/// Settings with the origin of each value.
+#[derive(Debug, Clone)]
+pub struct Settled {
+    /// The settings.
+    pub settings: Settings,
+    origins: HashMap<&'static str, Origin>,
+}
+
+impl Settled {
+    /// Where the value of a setting comes from, e.g. of `limits.entities`.
+    #[must_use]
+    pub fn origin(&self, key: &str) -> Origin {
+        self.origins.get(key).cloned().unwrap_or_default()
+    }
+}
+
+/// Settles the settings from flags, environment variables and the file that `--config` or
+/// `HUMBABA_CONFIG` names. Variables that do not begin with `HUMBABA_` are not looked at.
+///
+/// # Errors
+/// Everything that is wrong in any of the layers.
+pub fn settle(
+    flags: &[FlagSetting],
+    config: Option<&Path>,
+    variables: impl IntoIterator<Item = (String, String)>,
+    read_file: impl Fn(&Path) -> io::Result<String>,
+) -> Result<Settled, SettingsErrors> {
+    let mut layers = Layers::default();
+    let environment = environment::read(variables, &mut layers.errors);
+    let file = config.map(Path::to_owned).or(environment.config);
+    if let Some(path) = file {
+        match read_file(&path) {
+            Ok(text) => file::read(&path, &text, &mut layers),
+            Err(error) => layers.errors.push(SettingError::Unreadable { path, error }),
+        }
+    }
+    for (key, variable, value) in environment.settings {
+        layers.set(key, &Written::text(value), Origin::Variable(variable));
+    }
+    for FlagSetting { flag, key, values } in flags {
+        let origin = Origin::Flag(flag.clone());
+        match keys::find(key) {
+            Some(key) => layers.set(key, &Written::Texts(values.clone()), origin),
+            None => layers.errors.push(SettingError::UnknownKey {
+                key: key.clone(),
+                origin,
+                suggestion: keys::suggestion(key),
+            }),
+        }
+    }
+    layers.settle()
+}
+
+#[derive(Default)]
+struct Layers {
+    settings: Settings,
+    origins: HashMap<&'static str, Origin>,
+    errors: Vec<SettingError>,
+}
+
+impl Layers {
+    fn set(&mut self, key: &'static keys::Key, written: &Written, origin: Origin) {
+        match (key.place)(&mut self.settings).read(written) {
+            Ok(()) => drop(self.origins.insert(key.name, origin)),
+            Err(message) => {
+                self.errors.push(SettingError::Value { key: key.name, origin, message })
+            }
+        }
+    }
+
+    fn settle(mut self) -> Result<Settled, SettingsErrors> {
+        let addresses = self.settings.listen.iter().map(|address| ("listen", address.tcp()));
+        let http = ("http_listen", self.settings.http_listen.tcp());
+        for (key, address) in addresses.chain([http]) {
+            let Some(address) = address else { continue };
+            if !address.is_loopback() && !self.settings.insecure {
+                let origin = self.origins.get(key).cloned().unwrap_or_default();
+                let address = address.clone();
+                self.errors.push(SettingError::Insecure { key, address, origin });
+            }
+        }
+        if self.errors.is_empty() {
+            Ok(Settled { settings: self.settings, origins: self.origins })
+        } else {
+            Err(SettingsErrors(self.errors))
+        }
+    }
+}

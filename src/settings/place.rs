@@ -1,0 +1,169 @@
+//! Reading a written value into the place where a setting lives.
+
+use std::{num::NonZeroUsize, time::Duration};
+
+use super::ListenAddress;
+
+/// A value as one of the layers writes it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Written {
+    /// Texts of an environment variable or of flags, to be read by the setting's type.
+    Texts(Vec<String>),
+    /// A TOML string.
+    String(String),
+    /// A TOML integer; none where it is out of range.
+    Integer(Option<i64>),
+    /// A TOML boolean.
+    Boolean(bool),
+    /// A TOML array of strings.
+    Strings(Vec<String>),
+    /// TOML of another kind, with its name.
+    Other(&'static str),
+}
+
+/// The place where the value of a setting lives.
+pub(super) enum Place<'a> {
+    Text(&'a mut dyn Text),
+    Addresses(&'a mut Vec<ListenAddress>),
+    Switch(&'a mut bool),
+    Count(&'a mut usize),
+    Positive(&'a mut NonZeroUsize),
+    /// Milliseconds.
+    Millis(&'a mut Duration),
+    /// Milliseconds, at least one.
+    PositiveMillis(&'a mut Duration),
+    /// Seconds.
+    Seconds(&'a mut Duration),
+    /// Seconds, at least one.
+    PositiveSeconds(&'a mut Duration),
+}
+
+/// A year, in milliseconds: who adds a longer time to the clock may find that it does not fit.
+const LONGEST: usize = 365 * 24 * 60 * 60 * 1_000;
+
+/// A setting that is written as one text.
+pub(super) trait Text {
+    /// Takes the value over from text.
+    fn read(&mut self, text: &str) -> Result<(), String>;
+    /// The value as it is written.
+    fn write(&self) -> String;
+}
+
+impl Written {
+    pub(super) fn text(text: String) -> Self {
+        Self::Texts(vec![text])
+    }
+
+    fn describe(&self) -> &'static str {
+        match self {
+            Self::Texts(_) | Self::String(_) => "a string",
+            Self::Integer(_) => "an integer",
+            Self::Boolean(_) => "a boolean",
+            Self::Strings(_) => "an array",
+            Self::Other(kind) => kind,
+        }
+    }
+}
+
+impl Place<'_> {
+    /// Takes a value over.
+    pub(super) fn read(self, written: &Written) -> Result<(), String> {
+        match self {
+            Self::Text(place) => place.read(&one_text(written)?),
+            Self::Addresses(place) => addresses(written).map(|addresses| *place = addresses),
+            Self::Switch(place) => switch(written).map(|on| *place = on),
+            Self::Count(place) => number(written).map(|number| *place = number),
+            Self::Positive(place) => positive(number(written)?).map(|number| *place = number),
+            Self::Millis(place) => time(number(written)?, 1).map(|time| *place = time),
+            Self::PositiveMillis(place) => {
+                time(positive(number(written)?)?.get(), 1).map(|time| *place = time)
+            }
+            Self::Seconds(place) => time(number(written)?, 1_000).map(|time| *place = time),
+            Self::PositiveSeconds(place) => {
+                time(positive(number(written)?)?.get(), 1_000).map(|time| *place = time)
+            }
+        }
+    }
+
+    /// The value as TOML.
+    pub(super) fn write(self) -> toml::Value {
+        let integer = |number: u128| i64::try_from(number).unwrap_or(i64::MAX).into();
+        match self {
+            Self::Text(place) => place.write().into(),
+            Self::Addresses(place) => {
+                let addresses: Vec<_> = place.iter().map(ToString::to_string).collect();
+                addresses.into()
+            }
+            Self::Switch(place) => (*place).into(),
+            Self::Count(place) => integer(*place as u128),
+            Self::Positive(place) => integer(place.get() as u128),
+            Self::Millis(place) | Self::PositiveMillis(place) => integer(place.as_millis()),
+            Self::Seconds(place) | Self::PositiveSeconds(place) => integer(place.as_secs().into()),
+        }
+    }
+}
+
+fn one_text(written: &Written) -> Result<String, String> {
+    match written {
+        Written::String(text) => Ok(text.clone()),
+        Written::Texts(texts) => match texts.as_slice() {
+            [text] => Ok(text.clone()),
+            _ => Err("it is given more than once".to_owned()),
+        },
+        other => Err(format!("a string is expected, not {}", other.describe())),
+    }
+}
+
+fn addresses(written: &Written) -> Result<Vec<ListenAddress>, String> {
+    let texts = match written {
+        Written::String(text) => vec![text.as_str()],
+        Written::Strings(texts) => texts.iter().map(String::as_str).collect(),
+        // In a variable or flag there is no list, so several addresses are set apart by commas.
+        Written::Texts(texts) => texts.iter().flat_map(|text| text.split(',')).collect(),
+        other => {
+            return Err(format!("an array of strings is expected, not {}", other.describe()));
+        }
+    };
+    let addresses: Vec<_> = texts
+        .into_iter()
+        .map(|text| text.trim().parse().map_err(|error| format!("{error}")))
+        .collect::<Result<_, _>>()?;
+    if addresses.is_empty() {
+        return Err("name at least one address".to_owned());
+    }
+    Ok(addresses)
+}
+
+fn switch(written: &Written) -> Result<bool, String> {
+    match written {
+        Written::Boolean(on) => Ok(*on),
+        Written::Texts(texts) => match texts.last().map(String::as_str) {
+            Some("true") => Ok(true),
+            Some("false") => Ok(false),
+            other => Err(format!("`{}` is neither `true` nor `false`", other.unwrap_or_default())),
+        },
+        other => Err(format!("`true` or `false` is expected, not {}", other.describe())),
+    }
+}
+
+fn number(written: &Written) -> Result<usize, String> {
+    let number = match written {
+        Written::Integer(number) => number.and_then(|number| usize::try_from(number).ok()),
+        Written::Texts(_) => one_text(written)?.parse().ok(),
+        other => return Err(format!("a number is expected, not {}", other.describe())),
+    };
+    // TOML knows no greater number, and the settled settings must be a valid file again.
+    let number = number.filter(|number| i64::try_from(*number).is_ok());
+    number.ok_or_else(|| "a whole number of 0 or more is expected".to_owned())
+}
+
+fn positive(number: usize) -> Result<NonZeroUsize, String> {
+    NonZeroUsize::new(number).ok_or_else(|| "0 is too little: write 1 or more".to_owned())
+}
+
+/// So many units of so many milliseconds.
+fn time(number: usize, unit: usize) -> Result<Duration, String> {
+    let millis = number.checked_mul(unit).filter(|millis| *millis <= LONGEST);
+    let millis = millis.ok_or_else(|| format!("write {} (a year) or less", LONGEST / unit))?;
+    Ok(Duration::from_millis(millis as u64))
+}

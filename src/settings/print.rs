@@ -1,0 +1,35 @@
+//! The settled settings as a configuration file.
+
+use std::fmt::Write as _;
+
+use super::{Settled, keys::KEYS};
+
+/// The settings as a configuration file, with the origin of each value in a comment.
+#[must_use]
+pub fn print(settled: &Settled) -> String {
+    let mut settings = settled.settings.clone();
+    let mut lines = Vec::new();
+    let mut table = "";
+    for key in KEYS {
+        let (of_table, name) = key.name.split_once('.').unwrap_or(("", key.name));
+        if of_table != table {
+            table = of_table;
+            lines.push((String::new(), None));
+            lines.push((format!("[{table}]"), None));
+        }
+        let value = (key.place)(&mut settings).write();
+        // A path in the origin could hold a line break, which would end the comment.
+        let origin = settled.origin(key.name).to_string().replace(char::is_control, "?");
+        lines.push((format!("{name} = {value}"), Some(format!("{origin}: {}", key.about))));
+    }
+    let commented = lines.iter().filter(|(_, comment)| comment.is_some());
+    let width = commented.map(|(line, _)| line.chars().count()).max().unwrap_or(0).min(60);
+    let mut text = String::from("# The settings of `humbaba serve`, with where each comes from.\n");
+    for (line, comment) in lines {
+        match comment {
+            Some(comment) => drop(writeln!(text, "{line:width$}  # {comment}")),
+            None => drop(writeln!(text, "{line}")),
+        }
+    }
+    text
+}

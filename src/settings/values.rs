@@ -1,0 +1,162 @@
+//! Settings that are written as one text.
+
+use std::path::PathBuf;
+
+use tracing_subscriber::EnvFilter;
+
+use super::{HttpListen, place::Text};
+use crate::{engine::OnForbidError, name::StoreName};
+
+/// Which events are logged, in the words of `tracing`'s filters: `info`, `humbaba=debug,warn`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogFilter(String);
+
+/// How an event is written to the log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// A line for people.
+    #[default]
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+/// The mode of a Unix socket. Who may write to the socket may ask for decisions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SocketMode(u32);
+
+impl Default for LogFilter {
+    fn default() -> Self {
+        Self("info".to_owned())
+    }
+}
+
+impl LogFilter {
+    /// The filter as `tracing` takes it.
+    #[must_use]
+    pub fn to_env_filter(&self) -> EnvFilter {
+        EnvFilter::new(&self.0)
+    }
+}
+
+impl Default for SocketMode {
+    fn default() -> Self {
+        Self(0o660)
+    }
+}
+
+impl SocketMode {
+    /// The permission bits.
+    #[must_use]
+    pub fn bits(self) -> u32 {
+        self.0
+    }
+}
+
+impl Text for Option<PathBuf> {
+    fn read(&mut self, text: &str) -> Result<(), String> {
+        *self = (!text.is_empty()).then(|| text.into());
+        Ok(())
+    }
+
+    fn write(&self) -> String {
+        self.as_ref().map(|path| path.display().to_string()).unwrap_or_default()
+    }
+}
+
+impl Text for Option<StoreName> {
+    fn read(&mut self, text: &str) -> Result<(), String> {
+        *self = match text {
+            "" => None,
+            name => Some(name.parse().map_err(|error| format!("{error}"))?),
+        };
+        Ok(())
+    }
+
+    fn write(&self) -> String {
+        self.as_ref().map(ToString::to_string).unwrap_or_default()
+    }
+}
+
+impl Text for HttpListen {
+    fn read(&mut self, text: &str) -> Result<(), String> {
+        *self = text.parse().map_err(|_| {
+            format!(
+                "`{text}` is not an address: write `host:port`, e.g. `127.0.0.1:8181`, or `off`"
+            )
+        })?;
+        Ok(())
+    }
+
+    fn write(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Text for OnForbidError {
+    fn read(&mut self, text: &str) -> Result<(), String> {
+        *self = match text {
+            "deny" => Self::Deny,
+            "skip" => Self::Skip,
+            _ => return Err(format!("`{text}` is neither `deny` nor `skip`")),
+        };
+        Ok(())
+    }
+
+    fn write(&self) -> String {
+        match self {
+            Self::Deny => "deny".to_owned(),
+            Self::Skip => "skip".to_owned(),
+        }
+    }
+}
+
+impl Text for SocketMode {
+    fn read(&mut self, text: &str) -> Result<(), String> {
+        let bits = u32::from_str_radix(text, 8).ok().filter(|bits| *bits <= 0o777);
+        let bits = bits.ok_or_else(|| {
+            format!("`{text}` is not a mode: write three octal digits, e.g. `0660`")
+        })?;
+        *self = Self(bits);
+        Ok(())
+    }
+
+    fn write(&self) -> String {
+        format!("{:04o}", self.0)
+    }
+}
+
+impl Text for LogFilter {
+    fn read(&mut self, text: &str) -> Result<(), String> {
+        EnvFilter::builder().parse(text).map_err(|error| {
+            format!(
+                "`{text}` is not a filter: {error}: write a level (error, warn, info, debug, \
+                 trace, off) or `target=level` pairs"
+            )
+        })?;
+        *self = Self(text.to_owned());
+        Ok(())
+    }
+
+    fn write(&self) -> String {
+        self.0.clone()
+    }
+}
+
+impl Text for LogFormat {
+    fn read(&mut self, text: &str) -> Result<(), String> {
+        *self = match text {
+            "text" => Self::Text,
+            "json" => Self::Json,
+            _ => return Err(format!("`{text}` is neither `text` nor `json`")),
+        };
+        Ok(())
+    }
+
+    fn write(&self) -> String {
+        match self {
+            Self::Text => "text".to_owned(),
+            Self::Json => "json".to_owned(),
+        }
+    }
+}

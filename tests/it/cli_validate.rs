@@ -1,0 +1,83 @@
+//! `humbaba validate`
+
+use serde_json::{Value as Json, json};
+use tempfile::TempDir;
+
+use crate::cli::{command, end, end_unread, policies, run, write_store};
+
+#[test]
+fn valid_stores_are_counted() {
+    let folder = policies(&["one", "two"]);
+    let ended = run(&["validate", folder.path().to_str().unwrap()]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let lines: Vec<_> = ended.out.lines().collect();
+    assert_eq!(lines.len(), 2);
+    assert!(lines[0].starts_with("ok       one: 3 policies, 0 templates, 2 actions, revision "));
+    assert!(lines[1].starts_with("ok       two: "));
+}
+
+#[test]
+fn one_store_may_be_named() {
+    let folder = policies(&["one", "two"]);
+    let ended = run(&["validate", folder.path().join("two").to_str().unwrap()]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(ended.out.starts_with("ok       two: ") && ended.out.lines().count() == 1);
+}
+
+#[test]
+fn every_problem_of_every_file_is_shown_with_its_place() {
+    let folder = policies(&["good"]);
+    write_store(
+        folder.path(),
+        "bad",
+        "permit (principal, action, resource)\nwhen { resource.colour };\n",
+    );
+    std::fs::write(folder.path().join("bad/other.cedar"), "permit (principal\n").unwrap();
+    let path = folder.path().to_str().unwrap();
+    let ended = run(&["validate", path]);
+    assert_eq!(ended.code, 3, "{ended:?}");
+    assert!(ended.out.contains("bad/policies.cedar") && ended.out.contains("colour"));
+    assert!(ended.out.contains("bad/other.cedar") && ended.out.contains('╰'), "{}", ended.out);
+    assert!(ended.out.contains("invalid  bad: "));
+    assert!(ended.out.contains("ok       good: "));
+
+    let ended = run(&["validate", "--format", "json", path]);
+    assert_eq!(ended.code, 3);
+    let report: Json = serde_json::from_str(&ended.out).unwrap();
+    assert_eq!(report["valid"], json!(false));
+    assert_eq!(report["stores"][0]["name"], json!("bad"));
+    assert_eq!(report["stores"][0]["revision"], json!(null));
+    let problems = report["stores"][0]["problems"].as_array().unwrap();
+    assert!(problems.iter().any(|one| one["file"] == "bad/policies.cedar" && one["line"] == 2));
+    assert!(problems.iter().any(|one| one["file"] == "bad/other.cedar" && one["line"].is_u64()));
+    assert_eq!(report["stores"][1]["valid"], json!(true));
+    assert_eq!(report["stores"][1]["policies"], json!(3));
+    assert_eq!(report["stores"][1]["revision"].as_str().unwrap().len(), 32);
+}
+
+#[test]
+fn folders_without_stores_are_invalid() {
+    let folder = TempDir::new().unwrap();
+    for path in [folder.path(), &folder.path().join("nowhere")] {
+        let ended = run(&["validate", path.to_str().unwrap()]);
+        assert_eq!(ended.code, 3, "{ended:?}");
+        assert!(ended.out.starts_with("error: "), "{ended:?}");
+    }
+}
+
+#[test]
+fn without_a_path_the_stores_of_the_folder_at_hand_are_validated() {
+    let folder = TempDir::new().unwrap();
+    write_store(&folder.path().join("policies"), "here", crate::cli::POLICIES);
+    let ended = end(command(&["validate"]).current_dir(folder.path()));
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(ended.out.starts_with("ok       here: "));
+}
+
+#[test]
+fn a_closed_pipe_does_not_make_invalid_policies_valid() {
+    let folder = policies(&[]);
+    write_store(folder.path(), "bad", "permit");
+    let ended = end_unread(&mut command(&["validate", folder.path().to_str().unwrap()]));
+    assert_eq!((ended.code, ended.err.as_str()), (3, ""));
+}

@@ -1,0 +1,12 @@
+//! Loading policy stores from a folder and keeping them up to date.
+
+mod edits;
+mod first_load;
+mod kubelet;
+mod lab;
+mod log;
+mod odd_files;
+mod refusals;
+mod under_load;
+mod vanishing;
+mod watching;

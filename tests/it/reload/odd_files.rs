@@ -1,0 +1,179 @@
+//! Files that nobody should have put there.
+
+use std::{
+    ffi::OsStr,
+    fs,
+    os::unix::{ffi::OsStrExt as _, fs::symlink},
+    process::Command,
+};
+
+use humbaba::{
+    reload::{FolderError, Options, read_folder, read_folder_within},
+    store::Bounds,
+};
+
+use super::lab::{Lab, forbid, options, permit};
+
+fn pipe(path: &std::path::Path) {
+    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+}
+
+/// Does something odd to a store that is in force, and says what it is refused for.
+fn refused_for(options: Options, odd: impl FnOnce(&Lab)) -> Vec<String> {
+    let lab = Lab::watched_with(options);
+    lab.add_store("other", "other");
+    lab.until_decides("other", "other");
+    odd(&lab);
+    lab.until("it is refused", |lab| !lab.problems("main").is_empty());
+    assert_eq!(lab.deciding("main").unwrap(), ["first"]);
+    // The reload goes on.
+    lab.write("other/policies.cedar", &permit("edited"));
+    lab.until_decides("other", "edited");
+    lab.problems("main")
+}
+
+#[test]
+fn a_pipe() {
+    let problems = refused_for(options(), |lab| pipe(&lab.root.join("main/pipe.cedar")));
+    assert_eq!(problems, ["main/pipe.cedar: is not a regular file"]);
+}
+
+#[test]
+fn a_pipe_that_is_no_part_of_a_store() {
+    let lab = Lab::watched();
+    pipe(&lab.root.join("main/pipe"));
+    pipe(&lab.root.join("pipe"));
+    lab.write("main/policies.cedar", &permit("second"));
+    lab.until_decides("main", "second");
+    assert!(lab.status().is_clean());
+}
+
+#[test]
+fn a_device() {
+    let problems = refused_for(options(), |lab| {
+        symlink("/dev/zero", lab.root.join("main/zero.cedar")).unwrap();
+    });
+    assert_eq!(problems, ["main/zero.cedar: is not a regular file"]);
+}
+
+#[test]
+fn a_link_to_itself() {
+    let problems = refused_for(options(), |lab| {
+        symlink("loop.cedar", lab.root.join("main/loop.cedar")).unwrap();
+    });
+    assert_eq!(problems, ["main/loop.cedar: cannot be read: its symbolic links lead in a circle"]);
+}
+
+#[test]
+fn a_link_to_the_folder_that_it_lies_in() {
+    let problems = refused_for(options(), |lab| {
+        fs::create_dir(lab.root.join("main/sub")).unwrap();
+        symlink("..", lab.root.join("main/sub/loop")).unwrap();
+    });
+    assert_eq!(problems, ["main/sub/loop: a symbolic link leads back to a folder that it lies in"]);
+}
+
+#[test]
+fn a_link_to_nowhere() {
+    // It might have been a forbid.
+    let problems = refused_for(options(), |lab| {
+        symlink("missing", lab.root.join("main/guards")).unwrap();
+    });
+    assert_eq!(problems.len(), 1);
+    assert!(problems[0].starts_with("main/guards: cannot be read: No such file"));
+}
+
+#[test]
+fn folders_that_nest_too_deep() {
+    let problems = refused_for(options(), |lab| {
+        fs::create_dir_all(lab.root.join("main").join("d/".repeat(40))).unwrap();
+    });
+    assert_eq!(problems.len(), 1);
+    assert!(problems[0].ends_with("the folders nest deeper than 16 levels"));
+}
+
+#[test]
+fn a_file_that_is_too_large() {
+    let bounds = Bounds { file_bytes: 1_000, ..Bounds::default() };
+    let problems = refused_for(Options { bounds, ..options() }, |lab| {
+        lab.write("main/large.cedar", &"/".repeat(1_001));
+    });
+    assert_eq!(
+        problems,
+        ["main/large.cedar: the file has 1001 bytes, more than the bound of 1000"]
+    );
+}
+
+#[test]
+fn a_file_larger_than_memory_is_not_read() {
+    let problems = refused_for(options(), |lab| {
+        let draft = lab.root.join("main/large.draft");
+        fs::File::create(&draft).unwrap().set_len(1 << 42).unwrap();
+        fs::rename(draft, lab.root.join("main/large.cedar")).unwrap();
+    });
+    assert_eq!(problems.len(), 1);
+    assert!(problems[0].contains("the file has 4398046511104 bytes, more than the bound of"));
+}
+
+#[test]
+fn too_many_files() {
+    let bounds = Bounds { files: 10, ..Bounds::default() };
+    let problems = refused_for(Options { bounds, ..options() }, |lab| {
+        for file in 0..10 {
+            lab.write(&format!("main/{file}.cedar"), "");
+        }
+    });
+    assert_eq!(problems, ["main: the store has more files than the bound of 10"]);
+}
+
+#[test]
+fn a_name_that_is_not_text() {
+    let problems = refused_for(options(), |lab| {
+        let name = OsStr::from_bytes(b"\xff.cedar");
+        fs::write(lab.root.join("main").join(name), forbid("guard")).unwrap();
+    });
+    assert_eq!(problems, ["main/\u{fffd}.cedar: the name is not UTF-8 text"]);
+}
+
+#[test]
+fn a_file_that_is_not_text() {
+    let problems = refused_for(options(), |lab| {
+        let draft = lab.root.join("main/binary.draft");
+        fs::write(&draft, b"\xff\xfe").unwrap();
+        fs::rename(draft, lab.root.join("main/binary.cedar")).unwrap();
+    });
+    assert_eq!(problems, ["main/binary.cedar: the file is not UTF-8 text: byte 0 is not valid"]);
+}
+
+#[test]
+fn hidden_files_and_unknown_endings_are_left_out() {
+    let lab = Lab::watched();
+    lab.write("main/.hidden.cedar", "broken");
+    lab.write_dir("main/.git/broken.cedar", "broken");
+    lab.write_dir(".git/schema.cedarschema", "broken");
+    lab.write("main/policies.cedar~", "broken");
+    lab.write("main/policies.cedar.swp", "broken");
+    lab.until_read();
+    assert!(lab.status().is_clean());
+    assert_eq!(lab.status().stores.len(), 1);
+    let stores = lab.live.stores();
+    let files: Vec<_> = stores.get("main").unwrap().files().iter().map(|(path, _)| path).collect();
+    assert_eq!(files, ["policies.cedar", "schema.cedarschema"]);
+}
+
+#[test]
+fn reading_a_folder_once_tells_what_cannot_be_read() {
+    let lab = Lab::new();
+    lab.add_store("main", "first");
+    lab.write("main/large.cedar", &"/".repeat(1_001));
+    pipe(&lab.root.join("main/pipe.cedar"));
+    let bounds = Bounds { file_bytes: 1_000, ..Bounds::default() };
+    let error = read_folder_within(&lab.root, &bounds).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "main/large.cedar: the file has 1001 bytes, more than the bound of 1000\n\
+         main/pipe.cedar: is not a regular file"
+    );
+    let missing = read_folder(&lab.root.join("missing")).unwrap_err();
+    assert!(matches!(missing, FolderError::Io { .. }));
+}
