@@ -39,6 +39,8 @@ pub struct Decision {
     pub errors: Vec<EvaluationFailure>,
     /// Which policies and entities decided.
     pub revision: Revision,
+    /// Whether a permit applied, whatever the forbids say.
+    pub(super) permitted: bool,
 }
 
 /// A policy as it is told to a caller.
@@ -60,7 +62,13 @@ impl Decision {
     pub(super) fn new(outcome: Outcome, revision: Revision) -> Self {
         let determining =
             outcome.determining.into_iter().map(|policy| PolicyNote { policy }).collect();
-        Self { effect: outcome.effect, determining, errors: outcome.errors, revision }
+        Self {
+            effect: outcome.effect,
+            determining,
+            errors: outcome.errors,
+            revision,
+            permitted: outcome.permitted,
+        }
     }
 
     /// Whether the answer is an allow.

@@ -19,6 +19,8 @@ use super::{
 pub struct Outcome {
     /// The answer.
     pub effect: Effect,
+    /// Whether a permit applied, whatever the forbids say.
+    pub(super) permitted: bool,
     pub(super) determining: Vec<Arc<PreparedPolicy>>,
     /// The policies whose evaluation failed, by id.
     pub errors: Vec<EvaluationFailure>,
@@ -28,7 +30,12 @@ impl Outcome {
     /// A deny because the request could not be evaluated at all.
     pub(super) fn undecidable(message: String) -> Self {
         let failure = EvaluationFailure { policy_id: String::new(), message };
-        Self { effect: Effect::Deny, determining: Vec::new(), errors: vec![failure] }
+        Self {
+            effect: Effect::Deny,
+            permitted: false,
+            determining: Vec::new(),
+            errors: vec![failure],
+        }
     }
 
     /// The ids of the policies that made the answer, in order.
@@ -70,11 +77,11 @@ pub fn evaluate(
         });
     }
     errors.sort_by(|a, b| a.policy_id.cmp(&b.policy_id));
-    let effect =
-        if forbids.is_empty() && !permits.is_empty() { Effect::Allow } else { Effect::Deny };
+    let permitted = !permits.is_empty();
+    let effect = if permitted && forbids.is_empty() { Effect::Allow } else { Effect::Deny };
     let mut determining = if effect == Effect::Allow { permits } else { forbids };
     determining.sort_by(|a, b| a.id().cmp(b.id()));
-    Outcome { effect, determining, errors }
+    Outcome { effect, permitted, determining, errors }
 }
 
 fn is_satisfied(

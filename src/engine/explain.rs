@@ -1,10 +1,10 @@
 //! Why a decision came out as it did, found by deciding again with one thing changed.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, slice};
 
 use cedar_policy_core::ast::EntityUID;
 
-use super::{Decision, OnForbidError, decide, graph};
+use super::{Decision, OnForbidError, PolicyNote, decide, graph};
 use crate::{
     request::{Request, RoleAssignment},
     roles::Slot,
@@ -19,7 +19,8 @@ const CANDIDATES: usize = 200;
 pub struct Explanation {
     /// The reason in a sentence.
     pub summary: String,
-    /// For a deny: each of these, added alone, would turn it into an allow.
+    /// For a deny to which no permit applied: with each of these, added alone, one would; it would
+    /// be an allow once the obstacles are out of the way, and no other forbid would come in.
     pub missing_roles: Vec<RoleAssignment>,
     /// For a deny: the forbids that stood in the way.
     pub obstacles: Vec<Obstacle>,
@@ -45,30 +46,34 @@ pub fn explain(
     decision: &Decision,
     on_forbid_error: OnForbidError,
 ) -> Explanation {
-    let allows = |role_assignments: Vec<RoleAssignment>| {
+    let decide_with = |role_assignments: Vec<RoleAssignment>| {
         let request = Request { role_assignments, ..request.clone() };
-        decide(store, &request, on_forbid_error).is_allow()
+        decide(store, &request, on_forbid_error)
     };
     if decision.is_allow() {
-        return explain_allow(request, decision, allows);
+        return explain_allow(request, decision, |roles| decide_with(roles).is_allow());
     }
-    let missing_roles: Vec<_> = candidates(store, request)
-        .into_iter()
-        .filter(|candidate| allows([&request.role_assignments[..], &[candidate.clone()]].concat()))
-        .collect();
-    let forbids = decision.determining.iter().filter(|policy| policy.is_forbid());
-    let obstacles: Vec<_> = forbids
+    let forbids = || decision.determining.iter().filter(|policy| policy.is_forbid());
+    let obstacles: Vec<_> = forbids()
         .map(|policy| Obstacle {
             policy_id: policy.id().to_owned(),
             advice: policy.annotation("advice").unwrap_or_default().to_owned(),
         })
         .collect();
-    Explanation {
-        summary: summary_of_deny(&missing_roles, &obstacles),
-        missing_roles,
-        obstacles,
-        carried_by: Vec::new(),
-    }
+    let stood_already = |policy: &PolicyNote| forbids().any(|forbid| forbid.id() == policy.id());
+    let would_do = |candidate: &RoleAssignment| {
+        let roles = [&request.role_assignments[..], slice::from_ref(candidate)].concat();
+        let decision = decide_with(roles);
+        decision.permitted
+            && decision.determining.iter().filter(|policy| policy.is_forbid()).all(stood_already)
+    };
+    let missing_roles: Vec<_> = if decision.permitted {
+        Vec::new()
+    } else {
+        candidates(store, request).into_iter().filter(would_do).collect()
+    };
+    let summary = summary_of_deny(decision, &missing_roles, &obstacles);
+    Explanation { summary, missing_roles, obstacles, carried_by: Vec::new() }
 }
 
 fn explain_allow(
@@ -103,19 +108,28 @@ fn explain_allow(
     Explanation { summary, carried_by, ..Explanation::default() }
 }
 
-fn summary_of_deny(missing_roles: &[RoleAssignment], obstacles: &[Obstacle]) -> String {
-    if let [first, ..] = obstacles {
-        let advice =
-            if first.advice.is_empty() { String::new() } else { format!(": {}", first.advice) };
-        return format!("Denied by `{}`{advice}", first.policy_id);
+fn summary_of_deny(
+    decision: &Decision,
+    missing_roles: &[RoleAssignment],
+    obstacles: &[Obstacle],
+) -> String {
+    let mut sentences = Vec::new();
+    if !decision.permitted {
+        let roles: Vec<_> =
+            missing_roles.iter().map(|role| format!("`{}` on {}", role.slot, role.scope)).collect();
+        sentences.push(match roles.as_slice() {
+            [] => "No policy allows this, and no single role would change that.".to_owned(),
+            [role] => format!("No policy allows this without the role {role}."),
+            roles => {
+                format!("No policy allows this without one of these roles: {}.", roles.join(", "))
+            }
+        });
     }
-    let roles: Vec<_> =
-        missing_roles.iter().map(|role| format!("`{}` on {}", role.slot, role.scope)).collect();
-    if roles.is_empty() {
-        "Denied: no policy allows this, and no single role would change it.".to_owned()
-    } else {
-        format!("Denied: no policy allows this. One of these roles would: {}.", roles.join(", "))
-    }
+    sentences.extend(obstacles.iter().map(|obstacle| match obstacle.advice.as_str() {
+        "" => format!("`{}` forbids it.", obstacle.policy_id),
+        advice => format!("`{}` forbids it: {advice}", obstacle.policy_id),
+    }));
+    format!("Denied. {}", sentences.join(" "))
 }
 
 fn describe(role: &RoleAssignment) -> String {

@@ -153,20 +153,17 @@ impl<'a> Checker<'a> {
         action
     }
 
+    /// The ids that are most like the one that was written.
     fn similar_actions(&self, id: &str) -> String {
-        let prefix = id.split('.').next().unwrap_or_default();
-        let similar = self
-            .schema()
-            .actions()
-            .map(|action| AsRef::<str>::as_ref(action.uid.eid()))
-            .filter(|action| !prefix.is_empty() && action.starts_with(prefix));
-        let mut similar: Vec<_> = similar.collect();
-        similar.sort_unstable();
-        similar.truncate(12);
+        let id = shorten(id);
+        let ids = self.schema().actions().map(|action| AsRef::<str>::as_ref(action.uid.eid()));
+        let mut ids: Vec<_> = ids.map(|other| (strsim::jaro_winkler(&id, other), other)).collect();
+        ids.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+        let similar: Vec<_> = ids.iter().take(3).map(|(_, id)| format!("`{id}`")).collect();
         if similar.is_empty() {
             String::new()
         } else {
-            format!(": there are {} and others", similar.join(", "))
+            format!(": is it one of {}?", similar.join(", "))
         }
     }
 
