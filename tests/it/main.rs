@@ -6,5 +6,4 @@ mod cli;
 mod cli_check;
 mod cli_serve;
 mod cli_validate;
-mod reload;
 mod settings;
