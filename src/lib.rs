@@ -1,5 +1,6 @@
 //! Humbaba: an authorization sidecar.
 
+pub mod cli;
 pub mod diagnostics;
 pub mod engine;
 pub mod live;
@@ -10,4 +11,5 @@ pub mod request;
 pub mod roles;
 pub mod server;
 pub mod store;
+pub mod testing;
 pub mod time;

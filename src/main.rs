@@ -1,3 +1,5 @@
 //! The binary `humbaba`.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    humbaba::cli::run()
+}

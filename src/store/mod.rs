@@ -18,6 +18,7 @@ pub use schema::{ActionSchema, EntityShape, RecordShape, Shape, StoreSchema};
 pub use stores::{StoreLookupError, Stores};
 
 pub(crate) use entities::FixedEntities;
+pub(crate) use settings::toml_problem;
 
 use std::sync::Arc;
 

@@ -1,0 +1,45 @@
+//! The tests of a policy store: cases, the expected matrix, and mutants of the policies.
+
+mod case;
+mod cases;
+mod facts;
+mod fixtures;
+mod matrix;
+mod matrix_meaning;
+mod node;
+mod report;
+mod run;
+mod table;
+mod value;
+
+pub use case::{Case, DEFAULT_NOW, Expectation, ExpectedPolicies};
+pub use matrix::Exempt;
+pub use report::{CaseResult, Failure, Got, TestReport};
+
+use crate::{diagnostics::Problem, store::PolicyStore};
+
+/// Every case of a store: those of `tests/` and those of the matrix.
+///
+/// # Errors
+/// Every problem of every test file, if there is one.
+pub fn cases(store: &PolicyStore) -> Result<Vec<Case>, Vec<Problem>> {
+    read(store).map(|(cases, _)| cases)
+}
+
+fn read(store: &PolicyStore) -> Result<(Vec<Case>, Vec<Exempt>), Vec<Problem>> {
+    let mut problems = Vec::new();
+    let mut cases = cases::read(store.files(), store.schema(), &mut problems);
+    let (matrix, exempt) = matrix::read(store.files(), store.schema(), &mut problems);
+    cases.extend(matrix);
+    if problems.is_empty() { Ok((cases, exempt)) } else { Err(problems) }
+}
+
+/// Decides every case of a store.
+///
+/// # Errors
+/// Every problem of every test file, if there is one.
+pub fn run(store: &PolicyStore) -> Result<TestReport, Vec<Problem>> {
+    let (cases, exempt) = read(store)?;
+    let results = cases.into_iter().map(|case| run::run(store, case)).collect();
+    Ok(TestReport { store: store.name().clone(), results, exempt })
+}
