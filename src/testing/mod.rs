@@ -2,19 +2,28 @@
 
 mod case;
 mod cases;
+mod equivalent;
 mod facts;
 mod fixtures;
 mod matrix;
 mod matrix_meaning;
+mod mutants;
+mod mutate;
+mod mutate_expression;
 mod node;
 mod report;
 mod run;
+mod show;
 mod table;
+mod text;
 mod value;
 
 pub use case::{Case, DEFAULT_NOW, Expectation, ExpectedPolicies};
 pub use matrix::Exempt;
-pub use report::{CaseResult, Failure, Got, TestReport};
+pub use mutants::{Fate, MutantReport, run_mutants};
+pub use mutate::Mutant;
+pub use report::{CaseResult, Failure, Got, Group, TestReport};
+pub use text::{mutants_as_text, tests_as_text};
 
 use crate::{diagnostics::Problem, store::PolicyStore};
 
@@ -39,7 +48,19 @@ fn read(store: &PolicyStore) -> Result<(Vec<Case>, Vec<Exempt>), Vec<Problem>> {
 /// # Errors
 /// Every problem of every test file, if there is one.
 pub fn run(store: &PolicyStore) -> Result<TestReport, Vec<Problem>> {
+    run_where(store, |_| true)
+}
+
+/// Decides the cases of a store that are wanted.
+///
+/// # Errors
+/// Every problem of every test file, if there is one.
+pub fn run_where(
+    store: &PolicyStore,
+    wanted: impl Fn(&Case) -> bool,
+) -> Result<TestReport, Vec<Problem>> {
     let (cases, exempt) = read(store)?;
-    let results = cases.into_iter().map(|case| run::run(store, case)).collect();
+    let cases = cases.into_iter().filter(wanted);
+    let results = cases.map(|case| run::run(store, case)).collect();
     Ok(TestReport { store: store.name().clone(), results, exempt })
 }
