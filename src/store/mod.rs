@@ -17,7 +17,7 @@ pub use files::StoreFiles;
 pub use schema::{ActionSchema, EntityShape, RecordShape, Shape, StoreSchema};
 pub use stores::{StoreLookupError, Stores};
 
-pub(crate) use entities::FixedEntities;
+pub(crate) use entities::{FixedEntities, json_problem};
 pub(crate) use settings::toml_problem;
 
 use std::{collections::HashMap, sync::Arc};

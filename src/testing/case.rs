@@ -2,7 +2,7 @@
 
 use crate::{
     engine::Effect,
-    request::RequestInput,
+    request::{RequestInput, Value},
     store::{Shape, StoreSchema},
     time::Timestamp,
 };
@@ -58,13 +58,33 @@ pub enum ExpectedPolicies {
 }
 
 impl Case {
-    /// Whether the action takes the time of the decision from the request: whoever replays the case
-    /// where they cannot set the clock then sends `now` as the context's `now`.
+    /// Whether the action takes the time of the decision from the request, as the context's `now`.
     #[must_use]
     pub fn declares_now(&self, schema: &StoreSchema) -> bool {
         let action = self.input.action.as_ref();
         let action = action.and_then(|action| schema.action(&action.type_name, &action.id));
         let now = action.and_then(|action| action.context.fields.get("now"));
         matches!(now.map(|now| &now.shape), Some(Shape::Extension(name)) if name == "datetime")
+    }
+
+    /// The same request for where the clock cannot be set and says `clock`: the time of the
+    /// decision is sent with it where the action takes it from the request, and else every role
+    /// assignment keeps its distance to the time of the decision.
+    #[must_use]
+    pub fn input_at(&self, clock: Timestamp, schema: &StoreSchema) -> RequestInput {
+        let mut input = self.input.clone();
+        if self.declares_now(schema) {
+            if !input.context.iter().any(|(name, _)| name == "now") {
+                input.context.push(("now".to_owned(), Value::Datetime(self.now)));
+            }
+            return input;
+        }
+        let shift = clock.as_millis().saturating_sub(self.now.as_millis());
+        for assignment in &mut input.role_assignments {
+            assignment.expires_at = assignment.expires_at.map(|expires_at| {
+                Timestamp::from_millis(expires_at.as_millis().saturating_add(shift))
+            });
+        }
+        input
     }
 }

@@ -1,6 +1,9 @@
 //! Named facts that cases use.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+};
 
 use super::{facts::Facts, node::Place, table::Table};
 use crate::{diagnostics::Problem, store::StoreSchema};
@@ -18,11 +21,17 @@ impl Fixtures {
     /// Takes the fixtures out of a file.
     pub(super) fn take(&mut self, file: &mut Table, problems: &mut Vec<Problem>) {
         for field in file.fields("fixtures", problems) {
-            if self.by_name.contains_key(&field.name) {
-                let message = format!("`{SHARED}` has a fixture `{}` already", field.name);
-                problems.push(field.place.problem(message).with_help("give this one another name"));
-            } else if let Some(facts) = Facts::read(field.value, problems) {
-                self.by_name.insert(field.name, Arc::new(facts));
+            match self.by_name.entry(field.name) {
+                Entry::Occupied(known) => {
+                    let message = format!("`{SHARED}` has a fixture `{}` already", known.key());
+                    let problem = field.place.problem(message);
+                    problems.push(problem.with_help("give this one another name"));
+                }
+                Entry::Vacant(free) => {
+                    if let Some(facts) = Facts::read(field.value, problems) {
+                        free.insert(Arc::new(facts));
+                    }
+                }
             }
         }
     }

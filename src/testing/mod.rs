@@ -2,9 +2,12 @@
 
 mod case;
 mod cases;
+mod cedar_json;
 mod equivalent;
 mod facts;
 mod fixtures;
+mod json;
+mod junit;
 mod matrix;
 mod matrix_meaning;
 mod mutants;
@@ -18,7 +21,12 @@ mod table;
 mod text;
 mod value;
 
+#[cfg(test)]
+mod tests;
+
 pub use case::{Case, DEFAULT_NOW, Expectation, ExpectedPolicies};
+pub use json::{problem_as_json, report_as_json};
+pub use junit::junit;
 pub use matrix::Exempt;
 pub use mutants::{Fate, MutantReport, run_mutants};
 pub use mutate::Mutant;
@@ -38,9 +46,19 @@ pub fn cases(store: &PolicyStore) -> Result<Vec<Case>, Vec<Problem>> {
 fn read(store: &PolicyStore) -> Result<(Vec<Case>, Vec<Exempt>), Vec<Problem>> {
     let mut problems = Vec::new();
     let mut cases = cases::read(store.files(), store.schema(), &mut problems);
+    cases.extend(cedar_json::read(store, &mut problems));
     let (matrix, exempt) = matrix::read(store.files(), store.schema(), &mut problems);
     cases.extend(matrix);
-    if problems.is_empty() { Ok((cases, exempt)) } else { Err(problems) }
+    if problems.is_empty() { Ok((cases, exempt)) } else { Err(in_order(problems)) }
+}
+
+/// Problems file by file, from the first line to the last.
+fn in_order(mut problems: Vec<Problem>) -> Vec<Problem> {
+    problems.sort_by_cached_key(|problem| {
+        let place = problem.location().map(|place| (place.line, place.column));
+        (problem.file().to_owned(), place)
+    });
+    problems
 }
 
 /// Decides every case of a store.

@@ -88,7 +88,7 @@ pub fn run_mutants(store: &PolicyStore) -> Result<MutantReport, Vec<Problem>> {
     let mut problems = Vec::new();
     let equivalents = equivalent::read(store.files(), &mut problems);
     if !problems.is_empty() {
-        return Err(problems);
+        return Err(super::in_order(problems));
     }
     let baseline = Baseline::new(store, &cases);
     let mut mutants: Vec<_> = mutate::mutants(store)

@@ -232,11 +232,11 @@ fn describe(mutated: &Mutated, conjuncts: &mut usize, disjuncts: &mut usize) -> 
     match mutated.dropped {
         Dropped::Conjunct => {
             *conjuncts += 1;
-            (format!("drop-conjunct:{conjuncts}"), format!("without `… && {part}`"))
+            (format!("drop-conjunct:{conjuncts}"), format!("without the condition `{part}`"))
         }
         Dropped::Disjunct => {
             *disjuncts += 1;
-            (format!("drop-disjunct:{disjuncts}"), format!("without `… || {part}`"))
+            (format!("drop-disjunct:{disjuncts}"), format!("without the alternative `{part}`"))
         }
         Dropped::Element => match action_id(&mutated.part) {
             Some(id) => (format!("drop-action:{id}"), format!("without the action `{id}`")),

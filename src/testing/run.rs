@@ -2,10 +2,10 @@
 
 use super::{
     case::{Case, Expectation, ExpectedPolicies},
-    report::{CaseResult, Failure, Got},
+    report::{CaseResult, Failure, Got, effect_name},
 };
 use crate::{
-    engine::{Decision, OnForbidError, decide, explain},
+    engine::{Decision, Effect, OnForbidError, decide, explain},
     request::{Request, RequestLimits},
     store::PolicyStore,
 };
@@ -62,7 +62,7 @@ fn failure(expectation: &Expectation, decision: &Decision) -> Option<String> {
 /// Why an answer is not the expected one. The policies are in the order of their ids.
 pub(super) fn mismatch(
     expectation: &Expectation,
-    got: crate::engine::Effect,
+    got: Effect,
     policies: &[&str],
     errors: usize,
 ) -> Option<String> {
@@ -73,7 +73,7 @@ pub(super) fn mismatch(
         }
     };
     if *effect != got {
-        return Some("the answer is the other one".to_owned());
+        return Some(format!("expected {}, got {}", effect_name(*effect), effect_name(got)));
     }
     match expected_policies {
         ExpectedPolicies::Any => {}

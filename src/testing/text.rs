@@ -46,7 +46,7 @@ pub fn mutants_as_text(report: &MutantReport, threshold: f64) -> String {
         let mark = if report.is_success(threshold) { '✓' } else { '✗' };
         writeln!(
             text,
-            "  {mark} mutants: {}, {} caught, {} survived ({percent:.1} % caught), {} equivalent, {} refused by validation",
+            "  {mark} mutants: {}, {} caught, {} survived ({percent:.2} % caught), {} equivalent, {} refused by validation",
             report.mutants.len(),
             report.count(|fate| matches!(fate, Fate::Caught { .. })),
             report.count(|fate| *fate == Fate::Survived),
