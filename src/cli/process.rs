@@ -17,6 +17,7 @@ use super::{
     addresses::{AddressFile, Addresses},
     client::chain,
     listeners::{self, Listeners},
+    required_tests,
     signals::{Signal, Signals},
     source::source,
 };
@@ -116,8 +117,8 @@ fn reload_options(settings: &Settings) -> Options {
         require_tests: settings.require_tests,
         settle: settings.reload.settle,
         rehash_interval: settings.reload.rehash_interval,
+        run_tests: Some(required_tests::failures),
         use_events: settings.reload.use_events,
-        ..Options::default()
     }
 }
 

@@ -410,6 +410,29 @@ fn a_broken_store_does_not_keep_the_others_from_serving() {
 }
 
 #[test]
+fn a_store_may_have_to_pass_its_tests() {
+    let folder = policies(&["passing", "failing"]);
+    for (store, expect) in [("passing", "deny"), ("failing", "allow")] {
+        let case = format!(
+            "[[case]]\nname = \"nobody edits\"\nprincipal = 'User::\"alice\"'\naction = \"edit\"\n\
+             resource = 'Site::\"42\"'\nexpect = \"{expect}\"\n"
+        );
+        let tests = folder.path().join(store).join("tests");
+        fs::create_dir(&tests).unwrap();
+        fs::write(tests.join("edit.toml"), case).unwrap();
+    }
+    let sidecar = Sidecar::start(folder.path(), &["--require-tests"]);
+    let ask = |store: &str| sidecar.check(&sidecar.tcp(), &["--store", store, "--action", "edit"]);
+    assert_eq!(ask("passing").code, 2);
+    assert_eq!(ask("failing").code, 64);
+    let log = sidecar.log();
+    assert!(log.contains("failing/tests/edit.toml") && log.contains("nobody edits"), "{log}");
+    let sidecar = Sidecar::start(folder.path(), &["--require-tests=false"]);
+    let ended = sidecar.check(&sidecar.tcp(), &["--store", "failing", "--action", "edit"]);
+    assert_eq!(ended.code, 2);
+}
+
+#[test]
 fn settings_reach_the_sidecar() {
     let folder = policies(&["one", "two"]);
     let more = ["--default-store", "two", "--set", "limits.role_assignments=1"];
