@@ -1,0 +1,15 @@
+//! The integration tests: one binary, one module for each part.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod server_batch;
+mod server_decisions;
+mod server_explanation;
+mod server_http;
+mod server_input;
+mod server_limits;
+mod server_list_actions;
+mod server_stores;
+mod server_transport;
+mod server_values;
+mod support;
