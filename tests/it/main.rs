@@ -1,4 +1,4 @@
-//! The integration tests, in one binary so that they link once.
+//! The integration tests: one binary, so that they link once, and a module for each part.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
@@ -6,4 +6,15 @@ mod cli;
 mod cli_check;
 mod cli_serve;
 mod cli_validate;
+mod server_batch;
+mod server_decisions;
+mod server_explanation;
+mod server_http;
+mod server_input;
+mod server_limits;
+mod server_list_actions;
+mod server_stores;
+mod server_transport;
+mod server_values;
 mod settings;
+mod support;
