@@ -38,8 +38,8 @@ pub(super) async fn serve(
     started: Instant,
 ) -> Result<Exit, CliError> {
     let mut signals = Signals::listen().map_err(CliError::io("cannot listen for signals"))?;
-    let Listeners { grpc, http, addresses, sockets: _sockets } = listeners::bind(settings).await?;
-    let _address_file = address_file.map(|path| write_addresses(path, &addresses)).transpose()?;
+    let Listeners { grpc, http, addresses, sockets } = listeners::bind(settings).await?;
+    let address_file = address_file.map(|path| write_addresses(path, &addresses)).transpose()?;
 
     // The listeners are open before anything is loaded, so that who asks meanwhile is told
     // NOT_SERVING instead of being refused.
@@ -77,6 +77,8 @@ pub(super) async fn serve(
         }
     }
     server.set_serving(false);
+    // While the sockets are still listened on: later, a successor may have put its own there.
+    drop((sockets, address_file));
     tokio::select! {
         stopped = tokio::time::timeout(settings.shutdown.drain + GRACE, serving.stop()) => {
             match stopped {

@@ -4,7 +4,10 @@
 
 mod cli;
 mod cli_check;
+mod cli_remote;
 mod cli_serve;
+mod cli_sidecar;
+mod cli_stop;
 mod cli_validate;
 mod server_batch;
 mod server_decisions;
