@@ -61,4 +61,5 @@ pub mod roles;
 pub mod server;
 pub mod settings;
 pub mod store;
+pub mod testing;
 pub mod time;

@@ -8,5 +8,5 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let started = Instant::now();
-    humbaba::cli::run(env::args_os(), started).into()
+    humbaba::cli::run(env::args_os(), started)
 }

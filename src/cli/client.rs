@@ -42,8 +42,8 @@ impl From<&ListenAddress> for ServerAddress {
 }
 
 impl ServerAddress {
-    /// Connects, for calls that each take so long at most.
-    pub(super) async fn connect(&self, timeout: Duration) -> Result<Channel, CliError> {
+    /// Connects.
+    pub(super) async fn connect(&self) -> Result<Channel, CliError> {
         let uri = match &self.0 {
             ListenAddress::Tcp(address) => format!("http://{address}"),
             ListenAddress::Unix(path) => format!("unix:{}", path.display()),
@@ -52,16 +52,22 @@ impl ServerAddress {
             CliError::Failure(format!("cannot reach `{}`: {}", self.0, chain(&error)))
         };
         let endpoint = Endpoint::from_shared(uri).map_err(failed)?;
-        endpoint.connect_timeout(timeout).timeout(timeout).connect().await.map_err(failed)
+        endpoint.connect().await.map_err(failed)
     }
 }
 
-/// Runs one short conversation with a server.
+/// Runs one conversation with a server that takes so long at most.
 pub(super) fn run<T>(
+    timeout: Duration,
     conversation: impl Future<Output = Result<T, CliError>>,
 ) -> Result<T, CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(CliError::io("cannot start the runtime"))?.block_on(conversation)
+    let runtime = runtime.map_err(CliError::io("cannot start the runtime"))?;
+    let ended = runtime.block_on(async { tokio::time::timeout(timeout, conversation).await });
+    // Not waiting for a name that is still being looked up.
+    runtime.shutdown_background();
+    let late = || CliError::Failure(format!("no answer within {} s", timeout.as_secs_f64()));
+    ended.map_err(|_| late())?
 }
 
 /// An error with its causes, for libraries whose errors do not name them themselves.

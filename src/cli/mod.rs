@@ -13,16 +13,18 @@ mod logging;
 mod output;
 mod process;
 mod remote;
+mod required_tests;
 mod serve;
 mod setting_flags;
 mod signals;
 mod source;
+mod test;
 mod validate;
 mod verdict;
 
 pub use exit::{CliError, Exit};
 
-use std::{ffi::OsString, io::Write as _, time::Instant};
+use std::{ffi::OsString, io::Write as _, process::ExitCode, time::Instant};
 
 use clap::{Parser, Subcommand, error::ErrorKind};
 
@@ -63,29 +65,33 @@ enum Command {
     Serve(serve::ServeArgs),
     Check(check::CheckArgs),
     Validate(validate::ValidateArgs),
+    /// Run the tests of policy stores
+    Test(test::TestArgs),
     Healthcheck(healthcheck::HealthcheckArgs),
     Completions(completions::CompletionsArgs),
 }
 
 /// Runs the command that the arguments name. `started` is when the process did.
-pub fn run(arguments: impl IntoIterator<Item = OsString>, started: Instant) -> Exit {
+pub fn run(arguments: impl IntoIterator<Item = OsString>, started: Instant) -> ExitCode {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
-        Err(error) => return not_run(&error),
+        Err(error) => return not_run(&error).into(),
     };
     let result = match cli.command {
         None => serve::run(&cli.serve, started),
         Some(Command::Serve(args)) => serve::run(&args, started),
         Some(Command::Check(args)) => check::run(&args),
         Some(Command::Validate(args)) => validate::run(&args),
+        Some(Command::Test(args)) => return test::run(args),
         Some(Command::Healthcheck(args)) => healthcheck::run(&args),
         Some(Command::Completions(args)) => completions::run(&args),
     };
-    result.unwrap_or_else(|error| {
+    let exit = result.unwrap_or_else(|error| {
         // There is nobody left to tell if this fails.
         let _ = writeln!(std::io::stderr(), "error: {error}");
         error.exit()
-    })
+    });
+    exit.into()
 }
 
 /// Help that was asked for, or a mistake in the arguments.

@@ -17,6 +17,7 @@ use super::{
     addresses::{AddressFile, Addresses},
     client::chain,
     listeners::{self, Listeners},
+    required_tests,
     signals::{Signal, Signals},
     source::source,
 };
@@ -37,8 +38,8 @@ pub(super) async fn serve(
     started: Instant,
 ) -> Result<Exit, CliError> {
     let mut signals = Signals::listen().map_err(CliError::io("cannot listen for signals"))?;
-    let Listeners { grpc, http, addresses, sockets: _sockets } = listeners::bind(settings).await?;
-    let _address_file = address_file.map(|path| write_addresses(path, &addresses)).transpose()?;
+    let Listeners { grpc, http, addresses, sockets } = listeners::bind(settings).await?;
+    let address_file = address_file.map(|path| write_addresses(path, &addresses)).transpose()?;
 
     // The listeners are open before anything is loaded, so that who asks meanwhile is told
     // NOT_SERVING instead of being refused.
@@ -76,6 +77,8 @@ pub(super) async fn serve(
         }
     }
     server.set_serving(false);
+    // While the sockets are still listened on: later, a successor may have put its own there.
+    drop((sockets, address_file));
     tokio::select! {
         stopped = tokio::time::timeout(settings.shutdown.drain + GRACE, serving.stop()) => {
             match stopped {
@@ -116,8 +119,8 @@ fn reload_options(settings: &Settings) -> Options {
         require_tests: settings.require_tests,
         settle: settings.reload.settle,
         rehash_interval: settings.reload.rehash_interval,
+        run_tests: Some(required_tests::failures),
         use_events: settings.reload.use_events,
-        ..Options::default()
     }
 }
 

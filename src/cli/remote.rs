@@ -24,8 +24,8 @@ pub(super) fn ask(
     timeout: Duration,
     request: proto::IsAuthorizedRequest,
 ) -> Result<Result<Verdict, Vec<Violation>>, CliError> {
-    client::run(async {
-        let mut client = AuthorizationServiceClient::new(server.connect(timeout).await?);
+    client::run(timeout, async {
+        let mut client = AuthorizationServiceClient::new(server.connect().await?);
         match client.is_authorized(request).await {
             Ok(response) => Ok(Ok(verdict(response.into_inner()))),
             Err(status) => refusal(&status).map(Err),

@@ -94,33 +94,16 @@ impl Verdict {
                 let _ = writeln!(text, "     advice: {advice}");
             }
         }
-        if self.determining_policies.is_empty() && self.decision == Effect::Deny {
-            text.push_str("  no policy allows this\n");
-        }
         for PolicyError { policy_id, message } in &self.errors {
             let _ = writeln!(text, "  error in {policy_id}: {message}");
         }
         if let Some(reasons) = &self.explanation {
-            reasons.describe(&mut text);
+            let _ = writeln!(text, "  why: {}", reasons.summary);
+        } else if self.decision == Effect::Deny && self.determining_policies.is_empty() {
+            text.push_str("  no policy allows this\n");
         }
         let _ = writeln!(text, "  revision {}", self.revision);
         text
-    }
-}
-
-impl Reasons {
-    fn describe(&self, text: &mut String) {
-        let _ = writeln!(text, "  why: {}", self.summary);
-        for role in &self.missing_roles {
-            let _ = writeln!(text, "     would allow: {} on {}", role.role, role.scope);
-        }
-        for role in &self.carried_by {
-            let _ = writeln!(
-                text,
-                "     carried by: {} is {} on {}",
-                role.principal, role.role, role.scope
-            );
-        }
     }
 }
 

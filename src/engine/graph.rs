@@ -34,7 +34,7 @@ struct Graph<'a> {
 }
 
 /// The request as Cedar's evaluator takes it.
-pub(super) fn cedar_request(request: &Request) -> ast::Request {
+pub(crate) fn cedar_request(request: &Request) -> ast::Request {
     let known = |uid: &EntityUID| EntityUIDEntry::known(uid.clone(), None);
     ast::Request::new_unchecked(
         known(&request.principal),
@@ -48,7 +48,7 @@ pub(super) fn cedar_request(request: &Request) -> ast::Request {
 ///
 /// # Errors
 /// Cedar's words, if it does not take them. Uids are unique, so this is not expected to happen.
-pub(super) fn entities(store: &PolicyStore, request: &Request) -> Result<Entities, String> {
+pub(crate) fn entities(store: &PolicyStore, request: &Request) -> Result<Entities, String> {
     let mut graph = Graph {
         store,
         sent: request.entities.iter().map(|entity| (&entity.uid, entity)).collect(),

@@ -14,7 +14,8 @@ pub use explain::{Explanation, Obstacle, explain};
 pub use list_actions::{ListedActions, UndecidedAction, list_actions};
 pub use slices::Slices;
 
-pub(crate) use prepared::PreparedPolicies;
+pub(crate) use graph::{cedar_request, entities as request_entities};
+pub(crate) use prepared::{PreparedPolicies, slices};
 
 use crate::{request::Request, store::PolicyStore};
 

@@ -8,7 +8,7 @@ use cedar_policy_core::ast::{EntityUID, Expr, ExprKind, Literal, Policy};
 use super::slices::Slices;
 use crate::{
     roles::Slot,
-    store::{FixedEntities, StoreSchema},
+    store::{FixedEntities, PolicyStore, StoreSchema},
 };
 
 /// The policies of a store, arranged and with what they name known.
@@ -22,16 +22,6 @@ pub(crate) struct PreparedPolicies {
 impl PreparedPolicies {
     pub(crate) fn new(policies: &PolicySet, schema: &StoreSchema, fixed: &FixedEntities) -> Self {
         let set: &cedar_policy_core::ast::PolicySet = policies.as_ref();
-        let actions: Vec<_> = schema
-            .actions()
-            .map(|action| {
-                let ancestors = fixed
-                    .get(&action.uid)
-                    .into_iter()
-                    .flat_map(|entity| entity.ancestors().cloned());
-                (action.uid.clone(), ancestors.collect())
-            })
-            .collect();
         let mut named: Vec<_> =
             set.policies().flat_map(uids_of).collect::<HashSet<_>>().into_iter().collect();
         named.sort();
@@ -43,7 +33,7 @@ impl PreparedPolicies {
                 schema.entity(uid.entity_type()).is_some_and(|shape| !shape.slots.is_empty());
             fixed.contains(uid) || has_slots
         });
-        Self { slices: Slices::new(set.policies(), &actions), literals: named, named_roles }
+        Self { slices: arranged(set.policies(), schema, fixed), literals: named, named_roles }
     }
 
     pub(crate) fn slices(&self) -> &Slices {
@@ -59,6 +49,30 @@ impl PreparedPolicies {
     pub(crate) fn named_roles(&self) -> &[(EntityUID, Slot)] {
         &self.named_roles
     }
+}
+
+/// Policies arranged for requests to a store, whichever policies the store itself has.
+pub(crate) fn slices<'a>(
+    store: &PolicyStore,
+    policies: impl IntoIterator<Item = &'a Policy>,
+) -> Slices {
+    arranged(policies, store.schema(), store.fixed())
+}
+
+fn arranged<'a>(
+    policies: impl IntoIterator<Item = &'a Policy>,
+    schema: &StoreSchema,
+    fixed: &FixedEntities,
+) -> Slices {
+    let actions: Vec<_> = schema
+        .actions()
+        .map(|action| {
+            let ancestors =
+                fixed.get(&action.uid).into_iter().flat_map(|entity| entity.ancestors().cloned());
+            (action.uid.clone(), ancestors.collect())
+        })
+        .collect();
+    Slices::new(policies, &actions)
 }
 
 fn uids_of(policy: &Policy) -> Vec<EntityUID> {

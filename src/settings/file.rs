@@ -12,7 +12,7 @@ use super::{
 use crate::diagnostics::Problem;
 
 pub(super) fn read(path: &Path, text: &str, layers: &mut Layers) {
-    let mut reader = Reader { path, text, layers };
+    let mut reader = Reader { path, text, layers, problems: Vec::new() };
     let (table, errors) = DeTable::parse_recoverable(text);
     if errors.is_empty() {
         reader.table("", table.get_ref());
@@ -20,12 +20,18 @@ pub(super) fn read(path: &Path, text: &str, layers: &mut Layers) {
     for error in errors {
         reader.problem(error.span().unwrap_or_default(), error.message().to_owned(), None);
     }
+    let mut problems = reader.problems;
+    // The parser hands keys over by name; a person reads a file from its beginning.
+    problems.sort_by_key(|(start, _)| *start);
+    layers.errors.extend(problems.into_iter().map(|(_, problem)| SettingError::File(problem)));
 }
 
 struct Reader<'a> {
     path: &'a Path,
     text: &'a str,
     layers: &'a mut Layers,
+    /// What is wrong, with where it begins.
+    problems: Vec<(usize, Problem)>,
 }
 
 impl Reader<'_> {
@@ -68,12 +74,12 @@ impl Reader<'_> {
     }
 
     fn problem(&mut self, span: Range<usize>, message: String, help: Option<String>) {
-        let file = self.path.display().to_string();
+        let (file, start) = (self.path.display().to_string(), span.start);
         let mut problem = Problem::at(file, self.text, span, None, message);
         if let Some(help) = help {
             problem = problem.with_help(help);
         }
-        self.layers.errors.push(SettingError::File(problem));
+        self.problems.push((start, problem));
     }
 }
 

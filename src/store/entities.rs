@@ -40,13 +40,7 @@ pub(super) fn read(
         let mut json: Value = match serde_json::from_str(text) {
             Ok(json) => json,
             Err(error) => {
-                let start = text
-                    .split_inclusive('\n')
-                    .take(error.line().saturating_sub(1))
-                    .map(str::len)
-                    .sum::<usize>();
-                let at = (start + error.column().saturating_sub(1)).min(text.len());
-                problems.push(Problem::at(&path, text, at, None, error.to_string()));
+                problems.push(json_problem(&path, text, &error));
                 continue;
             }
         };
@@ -81,6 +75,14 @@ pub(super) fn read(
         (entity.uid().clone(), Arc::new(entity))
     });
     FixedEntities { entities: entities.collect() }
+}
+
+/// The problem that the JSON parser reports of a file.
+pub(crate) fn json_problem(file: &str, text: &str, error: &serde_json::Error) -> Problem {
+    let lines_before = text.split_inclusive('\n').take(error.line().saturating_sub(1));
+    let start: usize = lines_before.map(str::len).sum();
+    let at = (start + error.column().saturating_sub(1)).min(text.len());
+    Problem::at(file, text, at, None, error.to_string())
 }
 
 /// Fills the slots that the file leaves out, before Cedar misses them.

@@ -17,11 +17,12 @@ pub use files::StoreFiles;
 pub use schema::{ActionSchema, EntityShape, RecordShape, Shape, StoreSchema};
 pub use stores::{StoreLookupError, Stores};
 
-pub(crate) use entities::FixedEntities;
+pub(crate) use entities::{FixedEntities, json_problem};
+pub(crate) use settings::toml_problem;
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
-use cedar_policy::PolicySet;
+use cedar_policy::{PolicyId, PolicySet};
 
 use crate::{
     diagnostics::Problem,
@@ -38,6 +39,7 @@ pub struct PolicyStore {
     revision: Revision,
     schema: Arc<StoreSchema>,
     policies: PolicySet,
+    policy_files: Arc<HashMap<PolicyId, String>>,
     prepared: PreparedPolicies,
     fixed: Arc<FixedEntities>,
     level: Option<u32>,
@@ -70,6 +72,7 @@ impl PolicyStore {
             schema: Arc::new(schema),
             prepared,
             policies: parsed.set,
+            policy_files: Arc::new(parsed.files),
             fixed: Arc::new(fixed),
             level: settings.level,
             warnings,
@@ -83,10 +86,11 @@ impl PolicyStore {
     /// # Errors
     /// What the validation says.
     pub fn with_policies(&self, policies: PolicySet) -> Result<Self, String> {
-        policies::validate_set(&self.schema, &policies, self.level)?;
+        self.validate(&policies)?;
         Ok(Self {
             prepared: PreparedPolicies::new(&policies, &self.schema, &self.fixed),
             policies,
+            policy_files: Arc::clone(&self.policy_files),
             files: Arc::clone(&self.files),
             revision: self.revision.clone(),
             schema: Arc::clone(&self.schema),
@@ -94,6 +98,14 @@ impl PolicyStore {
             level: self.level,
             warnings: Vec::new(),
         })
+    }
+
+    /// Validates policies as if they were the store's own.
+    ///
+    /// # Errors
+    /// What the validation says.
+    pub fn validate(&self, policies: &PolicySet) -> Result<(), String> {
+        policies::validate_set(&self.schema, policies, self.level)
     }
 
     /// The store's name.
@@ -130,6 +142,12 @@ impl PolicyStore {
     #[must_use]
     pub fn warnings(&self) -> &[Problem] {
         &self.warnings
+    }
+
+    /// The file in which a policy, template or link is written, relative to the store's folder.
+    #[must_use]
+    pub fn file_of(&self, policy: &PolicyId) -> Option<&str> {
+        self.policy_files.get(policy).map(String::as_str)
     }
 
     pub(crate) fn prepared(&self) -> &PreparedPolicies {

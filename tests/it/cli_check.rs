@@ -60,8 +60,7 @@ fn people_read_why() {
     let allowed = check(&folder, "edit", &["--role", "editor", "--explain"]).out;
     for part in [
         "by edit: Owners and editors edit.",
-        "why: Allowed by `edit`",
-        r#"carried by: Guard::User::"alice" is editor on Guard::Site::"42""#,
+        r#"why: Allowed by `edit`, because Guard::User::"alice" is `editor` on Guard::Site::"42"."#,
         "revision ",
     ] {
         assert!(allowed.contains(part), "no `{part}` in\n{allowed}");
@@ -71,7 +70,7 @@ fn people_read_why() {
         assert!(forbidden.contains(part), "no `{part}` in\n{forbidden}");
     }
     let missing = check(&folder, "edit", &["--role", "viewer", "--explain"]).out;
-    for part in ["no policy allows this", r#"would allow: editor on Guard::Site::"42""#] {
+    for part in ["no policy allows this", r#"`editor` on Guard::Site::"42""#] {
         assert!(missing.contains(part), "no `{part}` in\n{missing}");
     }
 }

@@ -1,15 +1,29 @@
-//! All integration tests, in one binary so that Cedar is linked once.
+//! All integration tests: one binary, so that Cedar is linked once, and a module for each part.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod cli;
 mod cli_check;
+mod cli_remote;
 mod cli_serve;
+mod cli_sidecar;
+mod cli_stop;
 mod cli_validate;
 mod engine_corpus;
 mod engine_oracle;
 mod purity;
 mod reload;
+mod server_batch;
+mod server_decisions;
+mod server_explanation;
+mod server_http;
+mod server_input;
+mod server_limits;
+mod server_list_actions;
+mod server_stores;
+mod server_transport;
+mod server_values;
 mod settings;
 mod store_load;
+mod support;
 mod symbolic;

@@ -48,7 +48,7 @@ impl Checker<'_> {
             );
             return None;
         }
-        self.values_left = self.limits.entity_values;
+        self.values_left = self.limits.entity_values.saturating_add(1);
         let attributes_path = FieldPath::Of(path, "attributes");
         let attributes = self.fields(&attributes_path, &sent.attributes, &shape.attributes);
         let given = |name: &str| {

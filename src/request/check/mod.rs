@@ -39,7 +39,8 @@ struct Checker<'a> {
     violations: Vec<Violation>,
     /// Violations beyond the limit on their number.
     more: usize,
-    /// How many values the record that is being read may still hold.
+    /// How many values the record that is being read may still hold, and one: reaching zero is what
+    /// is beyond the limit.
     values_left: usize,
 }
 
@@ -202,7 +203,7 @@ impl<'a> Checker<'a> {
         action: Option<&ActionSchema>,
         now: Timestamp,
     ) -> BTreeMap<SmolStr, ast::Value> {
-        self.values_left = self.limits.context_values;
+        self.values_left = self.limits.context_values.saturating_add(1);
         let path = FieldPath::Field("context");
         let Some(action) = action else { return BTreeMap::new() };
         let mut context: BTreeMap<_, _> =

@@ -1,0 +1,198 @@
+//! `matrix.toml`: what the cells of the matrix mean as requests.
+
+use std::collections::BTreeMap;
+
+use super::{
+    facts::Facts,
+    node::{Node, Place},
+    table::{self, Table},
+};
+use crate::diagnostics::Problem;
+
+/// What the cells of the matrix mean as requests.
+#[derive(Debug, Default)]
+pub(super) struct Meaning {
+    pub scopes: BTreeMap<String, Named>,
+    pub columns: BTreeMap<String, Named>,
+    /// In the order of the file.
+    pub rows: Vec<(Pattern, Facts)>,
+    /// In the order of the file.
+    pub conds: Vec<Cond>,
+    pub exempt: Vec<ExemptCells>,
+}
+
+/// Facts of a scope or a column.
+#[derive(Debug)]
+pub(super) struct Named {
+    pub place: Place,
+    pub facts: Facts,
+}
+
+/// What makes cond cells true and false.
+#[derive(Debug)]
+pub(super) struct Cond {
+    pub place: Place,
+    pub name: String,
+    pub cells: Cells,
+    pub allow: Vec<Side>,
+    pub deny: Vec<Side>,
+}
+
+/// Facts under which a cond cell allows, or denies.
+#[derive(Debug)]
+pub(super) struct Side {
+    pub name: Option<String>,
+    pub facts: Facts,
+}
+
+/// Cells that mean nothing as a request.
+#[derive(Debug)]
+pub(super) struct ExemptCells {
+    pub place: Place,
+    pub cells: Cells,
+    pub reason: String,
+}
+
+/// Which cells are meant.
+#[derive(Debug)]
+pub(super) struct Cells {
+    columns: Vec<Pattern>,
+    actions: Vec<Pattern>,
+    except: Vec<Pattern>,
+}
+
+/// A text in which `*` stands for any text.
+#[derive(Debug)]
+pub(super) struct Pattern {
+    pub place: Place,
+    text: String,
+}
+
+impl Meaning {
+    pub(super) fn read(node: Node, problems: &mut Vec<Problem>) -> Option<Self> {
+        let mut table = Table::new(node, problems)?;
+        let mut meaning = Self {
+            scopes: named(&mut table, "scopes", problems),
+            columns: named(&mut table, "columns", problems),
+            ..Self::default()
+        };
+        for field in table.fields("rows", problems) {
+            let pattern = Pattern { place: field.place, text: field.name };
+            meaning.rows.extend(Facts::read(field.value, problems).map(|facts| (pattern, facts)));
+        }
+        for node in table.array("cond", problems) {
+            meaning.conds.extend(Cond::read(node, problems));
+        }
+        for node in table.array("exempt", problems) {
+            meaning.exempt.extend(ExemptCells::read(node, problems));
+        }
+        table.finish(problems);
+        Some(meaning)
+    }
+}
+
+fn named(
+    table: &mut Table,
+    key: &'static str,
+    problems: &mut Vec<Problem>,
+) -> BTreeMap<String, Named> {
+    let mut named = BTreeMap::new();
+    for field in table.fields(key, problems) {
+        if let Some(facts) = Facts::read(field.value, problems) {
+            named.insert(field.name, Named { place: field.place, facts });
+        }
+    }
+    named
+}
+
+impl Cond {
+    fn read(node: Node, problems: &mut Vec<Problem>) -> Option<Self> {
+        let mut table = Table::new(node, problems)?;
+        let name = table.required_string("name", problems);
+        let cells = Cells::take(&mut table, problems);
+        let allow = sides(&mut table, "allow", problems);
+        let deny = sides(&mut table, "deny", problems);
+        let place = name.as_ref().map_or_else(|| table.place().clone(), |(_, place)| place.clone());
+        for (side, facts) in [("allow", &allow), ("deny", &deny)] {
+            if facts.is_empty() {
+                let message = format!("a condition needs facts that {side}: add `{side}`");
+                problems.push(place.problem(message));
+            }
+        }
+        table.finish(problems);
+        Some(Self { place, name: name?.0, cells, allow, deny })
+    }
+}
+
+/// One set of facts, or several with names.
+fn sides(table: &mut Table, key: &'static str, problems: &mut Vec<Problem>) -> Vec<Side> {
+    use super::node::Plain;
+
+    let nodes = match table.take(key) {
+        None => return Vec::new(),
+        Some(node) if matches!(node.plain, Plain::Array(_)) => table::array(node, problems),
+        Some(node) => vec![node],
+    };
+    let mut sides = Vec::new();
+    for node in nodes {
+        let Some(mut table) = Table::new(node, problems) else { continue };
+        let name = table.string("name", problems).map(|(name, _)| name);
+        let facts = Facts::take(&mut table, problems);
+        table.finish(problems);
+        sides.push(Side { name, facts });
+    }
+    sides
+}
+
+impl ExemptCells {
+    fn read(node: Node, problems: &mut Vec<Problem>) -> Option<Self> {
+        let mut table = Table::new(node, problems)?;
+        let cells = Cells::take(&mut table, problems);
+        let reason = table.required_string("reason", problems);
+        let place = table.place().clone();
+        table.finish(problems);
+        Some(Self { place, cells, reason: reason?.0 })
+    }
+}
+
+impl Cells {
+    fn take(table: &mut Table, problems: &mut Vec<Problem>) -> Self {
+        let mut patterns = |key| {
+            let texts = table.strings(key, problems);
+            texts.into_iter().map(|(text, place)| Pattern { place, text }).collect()
+        };
+        Self {
+            columns: patterns("columns"),
+            actions: patterns("actions"),
+            except: patterns("except"),
+        }
+    }
+
+    /// Whether the cell of that column and action is meant.
+    pub(super) fn hold(&self, column: &str, action: &str) -> bool {
+        let any = |patterns: &[Pattern], text| patterns.iter().any(|pattern| pattern.matches(text));
+        (self.columns.is_empty() || any(&self.columns, column))
+            && (self.actions.is_empty() || any(&self.actions, action))
+            && !any(&self.except, action)
+    }
+}
+
+impl Pattern {
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub(super) fn matches(&self, text: &str) -> bool {
+        let mut parts = self.text.split('*');
+        let first = parts.next().unwrap_or_default();
+        let Some(mut rest) = text.strip_prefix(first) else { return false };
+        let Some(last) = parts.next_back() else { return rest.is_empty() };
+        for part in parts {
+            match rest.split_once(part) {
+                Some((_, after)) => rest = after,
+                None => return false,
+            }
+        }
+        rest.ends_with(last)
+    }
+}

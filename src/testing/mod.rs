@@ -1,0 +1,84 @@
+//! The tests of a policy store: cases, the expected matrix, and mutants of the policies.
+
+mod case;
+mod cases;
+mod cedar_json;
+mod equivalent;
+mod facts;
+mod fixtures;
+mod json;
+mod junit;
+mod matrix;
+mod matrix_meaning;
+mod mutants;
+mod mutate;
+mod mutate_expression;
+mod node;
+mod report;
+mod run;
+mod show;
+mod table;
+mod text;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+pub use case::{Case, DEFAULT_NOW, Expectation, ExpectedPolicies};
+pub use json::{problem_as_json, report_as_json};
+pub use junit::junit;
+pub use matrix::Exempt;
+pub use mutants::{Fate, MutantReport, run_mutants};
+pub use mutate::Mutant;
+pub use report::{CaseResult, Failure, Got, Group, TestReport};
+pub use text::{mutants_as_text, tests_as_text};
+
+use crate::{diagnostics::Problem, store::PolicyStore};
+
+/// Every case of a store: those of `tests/` and those of the matrix.
+///
+/// # Errors
+/// Every problem of every test file, if there is one.
+pub fn cases(store: &PolicyStore) -> Result<Vec<Case>, Vec<Problem>> {
+    read(store).map(|(cases, _)| cases)
+}
+
+fn read(store: &PolicyStore) -> Result<(Vec<Case>, Vec<Exempt>), Vec<Problem>> {
+    let mut problems = Vec::new();
+    let mut cases = cases::read(store.files(), store.schema(), &mut problems);
+    cases.extend(cedar_json::read(store, &mut problems));
+    let (matrix, exempt) = matrix::read(store.files(), store.schema(), &mut problems);
+    cases.extend(matrix);
+    if problems.is_empty() { Ok((cases, exempt)) } else { Err(in_order(problems)) }
+}
+
+/// Problems file by file, from the first line to the last.
+fn in_order(mut problems: Vec<Problem>) -> Vec<Problem> {
+    problems.sort_by_cached_key(|problem| {
+        let place = problem.location().map(|place| (place.line, place.column));
+        (problem.file().to_owned(), place)
+    });
+    problems
+}
+
+/// Decides every case of a store.
+///
+/// # Errors
+/// Every problem of every test file, if there is one.
+pub fn run(store: &PolicyStore) -> Result<TestReport, Vec<Problem>> {
+    run_where(store, |_| true)
+}
+
+/// Decides the cases of a store that are wanted.
+///
+/// # Errors
+/// Every problem of every test file, if there is one.
+pub fn run_where(
+    store: &PolicyStore,
+    wanted: impl Fn(&Case) -> bool,
+) -> Result<TestReport, Vec<Problem>> {
+    let (cases, exempt) = read(store)?;
+    let cases = cases.into_iter().filter(wanted);
+    let results = cases.map(|case| run::run(store, case)).collect();
+    Ok(TestReport { store: store.name().clone(), results, exempt })
+}

@@ -1,0 +1,194 @@
+//! Plain values of a test file (TOML or JSON), each with its place, before any schema has been
+//! looked at.
+
+use std::{ops::Range, sync::Arc};
+
+use toml::de::{DeTable, DeValue};
+
+use crate::{diagnostics::Problem, store::StoreFiles};
+
+/// A file with tests.
+#[derive(Debug)]
+pub(super) struct TestFile {
+    /// Relative to the store's folder.
+    pub path: String,
+    /// Relative to the policies folder, for messages.
+    pub shown: String,
+    pub text: String,
+}
+
+impl TestFile {
+    /// The file of that path, if its bytes are text.
+    pub(super) fn new(
+        files: &StoreFiles,
+        path: &str,
+        bytes: &[u8],
+        problems: &mut Vec<Problem>,
+    ) -> Option<Arc<Self>> {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Some(Arc::new(Self {
+                path: path.to_owned(),
+                shown: files.path(path),
+                text: text.to_owned(),
+            })),
+            Err(error) => {
+                let message = format!(
+                    "the file is not UTF-8 text: byte {} is not valid",
+                    error.valid_up_to()
+                );
+                problems.push(Problem::of_file(files.path(path), message));
+                None
+            }
+        }
+    }
+
+    pub(super) fn place(self: &Arc<Self>, span: Range<usize>) -> Place {
+        Place { file: Arc::clone(self), span }
+    }
+}
+
+/// A place in a test file.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    file: Arc<TestFile>,
+    span: Range<usize>,
+}
+
+impl Place {
+    /// The file, relative to the store's folder.
+    pub(super) fn path(&self) -> &str {
+        &self.file.path
+    }
+
+    /// The line, from 1.
+    pub(super) fn line(&self) -> usize {
+        let before = self.file.text.get(..self.span.start).unwrap_or_default();
+        before.matches('\n').count() + 1
+    }
+
+    pub(super) fn problem(&self, message: impl Into<String>) -> Problem {
+        Problem::at(&self.file.shown, &self.file.text, self.span.clone(), None, message)
+    }
+}
+
+/// A value and where it is written.
+#[derive(Debug, Clone)]
+pub(super) struct Node {
+    pub place: Place,
+    pub plain: Plain,
+}
+
+/// A value of a test file.
+#[derive(Debug, Clone)]
+pub(super) enum Plain {
+    Bool(bool),
+    Integer(i64),
+    /// A number that is no `i64`, as it is written.
+    Number(String),
+    String(String),
+    /// A date or time of TOML, as it is written.
+    Datetime(String),
+    Array(Vec<Node>),
+    /// Fields in the order of the file.
+    Table(Vec<Field>),
+    /// JSON's null.
+    Null,
+}
+
+/// A field of a table.
+#[derive(Debug, Clone)]
+pub(super) struct Field {
+    pub name: String,
+    pub place: Place,
+    pub value: Node,
+}
+
+impl Plain {
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::Bool(_) => "a boolean",
+            Self::Integer(_) => "an integer",
+            Self::Number(_) => "a number",
+            Self::String(_) => "a string",
+            Self::Datetime(_) => "a date or time",
+            Self::Array(_) => "an array",
+            Self::Table(_) => "a table",
+            Self::Null => "null",
+        }
+    }
+}
+
+/// Reads a TOML file. What cannot be read is told, all of it, and nothing of the file is used.
+pub(super) fn parse_toml(file: &Arc<TestFile>, problems: &mut Vec<Problem>) -> Option<Node> {
+    let (table, errors) = DeTable::parse_recoverable(&file.text);
+    if !errors.is_empty() {
+        problems.extend(
+            errors.iter().map(|error| crate::store::toml_problem(&file.shown, &file.text, error)),
+        );
+        return None;
+    }
+    let plain = of_table(file, table.get_ref());
+    Some(Node { place: file.place(table.span()), plain })
+}
+
+fn of_table(file: &Arc<TestFile>, table: &DeTable<'_>) -> Plain {
+    let mut fields: Vec<_> = table
+        .iter()
+        .map(|(name, value)| Field {
+            name: name.get_ref().to_string(),
+            place: file.place(name.span()),
+            value: Node { place: file.place(value.span()), plain: of_value(file, value.get_ref()) },
+        })
+        .collect();
+    fields.sort_by_key(|field| field.place.span.start);
+    Plain::Table(fields)
+}
+
+fn of_value(file: &Arc<TestFile>, value: &DeValue<'_>) -> Plain {
+    match value {
+        DeValue::String(text) => Plain::String(text.to_string()),
+        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
+            .map_or_else(|_| Plain::Number(number.to_string()), Plain::Integer),
+        DeValue::Float(number) => Plain::Number(number.to_string()),
+        DeValue::Boolean(value) => Plain::Bool(*value),
+        DeValue::Datetime(moment) => Plain::Datetime(moment.to_string()),
+        DeValue::Array(values) => Plain::Array(
+            values
+                .iter()
+                .map(|value| Node {
+                    place: file.place(value.span()),
+                    plain: of_value(file, value.get_ref()),
+                })
+                .collect(),
+        ),
+        DeValue::Table(table) => of_table(file, table),
+    }
+}
+
+/// A JSON value; all of it has one place, for JSON is read without places.
+pub(super) fn of_json(place: &Place, value: &serde_json::Value) -> Node {
+    use serde_json::Value;
+
+    let plain = match value {
+        Value::Null => Plain::Null,
+        Value::Bool(value) => Plain::Bool(*value),
+        Value::Number(number) => {
+            number.as_i64().map_or_else(|| Plain::Number(number.to_string()), Plain::Integer)
+        }
+        Value::String(text) => Plain::String(text.clone()),
+        Value::Array(values) => {
+            Plain::Array(values.iter().map(|value| of_json(place, value)).collect())
+        }
+        Value::Object(fields) => Plain::Table(
+            fields
+                .iter()
+                .map(|(name, value)| Field {
+                    name: name.clone(),
+                    place: place.clone(),
+                    value: of_json(place, value),
+                })
+                .collect(),
+        ),
+    };
+    Node { place: place.clone(), plain }
+}

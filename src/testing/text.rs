@@ -1,0 +1,88 @@
+//! Reports as a short tree for a terminal: counts, and details only of what is wrong.
+
+use std::fmt::{self, Write};
+
+use super::{
+    mutants::{Fate, MutantReport},
+    report::TestReport,
+};
+
+/// The tests of a store as text.
+#[must_use]
+pub fn tests_as_text(report: &TestReport) -> String {
+    written(|text| {
+        let count = counted(report.results.len(), report.failed());
+        writeln!(text, "{}: {count}", report.store)?;
+        for group in report.groups() {
+            let mark = if group.failed() == 0 { '✓' } else { '✗' };
+            let count = counted(group.results.len(), group.failed());
+            writeln!(text, "  {mark} {}: {count}", group.file)?;
+            for result in &group.results {
+                let Some(failure) = &result.failure else { continue };
+                let case = &result.case;
+                writeln!(text, "\n    ✗ {}:{} {}", case.file, case.line, case.name)?;
+                writeln!(text, "      {}", failure.reason)?;
+                for line in failure.details(case).lines() {
+                    writeln!(text, "        {line}")?;
+                }
+            }
+            if group.failed() > 0 {
+                writeln!(text)?;
+            }
+        }
+        for exempt in &report.exempt {
+            let (scope, action, column) = (&exempt.scope, &exempt.action, &exempt.column);
+            writeln!(text, "  - not asked: {scope} / {action} / {column}: {}", exempt.reason)?;
+        }
+        Ok(())
+    })
+}
+
+/// The mutants of a store as text. Below `threshold` per cent caught is a failure.
+#[must_use]
+pub fn mutants_as_text(report: &MutantReport, threshold: f64) -> String {
+    written(|text| {
+        let percent = report.caught_percent();
+        let mark = if report.is_success(threshold) { '✓' } else { '✗' };
+        writeln!(
+            text,
+            "  {mark} mutants: {}, {} caught, {} survived ({percent:.2} % caught), {} equivalent, {} refused by validation",
+            report.mutants.len(),
+            report.count(|fate| matches!(fate, Fate::Caught { .. })),
+            report.count(|fate| *fate == Fate::Survived),
+            report.count(|fate| matches!(fate, Fate::Equivalent { .. })),
+            report.count(|fate| matches!(fate, Fate::Refused { .. })),
+        )?;
+        for (mutant, fate) in &report.mutants {
+            let (id, place, change) = (&mutant.id, &mutant.place, &mutant.change);
+            match fate {
+                Fate::Survived => writeln!(text, "    survived: {id}\n      {place}: {change}")?,
+                Fate::Equivalent { reason } => {
+                    writeln!(
+                        text,
+                        "    equivalent: {id}\n      {place}: {change}\n      {reason}"
+                    )?;
+                }
+                Fate::Caught { .. } | Fate::Refused { .. } => {}
+            }
+        }
+        for problem in &report.problems {
+            writeln!(text, "{}", problem.render())?;
+        }
+        Ok(())
+    })
+}
+
+fn counted(all: usize, failed: usize) -> String {
+    let cases = if all == 1 { "case" } else { "cases" };
+    if failed == 0 { format!("{all} {cases}") } else { format!("{all} {cases}, {failed} failed") }
+}
+
+fn written(write: impl FnOnce(&mut String) -> fmt::Result) -> String {
+    let mut text = String::new();
+    match write(&mut text) {
+        Ok(()) => text,
+        // Writing to a string does not fail.
+        Err(fmt::Error) => text,
+    }
+}

@@ -1,0 +1,255 @@
+//! Many questions in one call.
+
+use humbaba::{
+    proto::{
+        BatchIsAuthorizedItem as Item, BatchIsAuthorizedRequest as Batch,
+        BatchIsAuthorizedResponse, BatchIsAuthorizedResult, IsAuthorizedResponse,
+        batch_is_authorized_result::Result as ItemResult, value::Kind,
+    },
+    server::ServerOptions,
+};
+use tonic::{Code, Request, Status};
+use tonic_types::{RpcStatusExt as _, pb};
+
+use crate::support::{
+    TestServer,
+    ask::{Knowing as _, action, assignment, entity, fields, is_allow, policies, text, uid, value},
+    stores,
+};
+
+/// Alice views sites of which she owns the first.
+fn batch(items: impl IntoIterator<Item = Item>) -> Batch {
+    Batch {
+        principal: Some(uid("User::alice")),
+        action: Some(action("site.view")),
+        resource: Some(uid("Site::1")),
+        role_assignments: vec![assignment("owner", "Site::1")],
+        items: items.into_iter().collect(),
+        ..Batch::default()
+    }
+}
+
+async fn ask(server: &TestServer, batch: Batch) -> Result<BatchIsAuthorizedResponse, Status> {
+    server.client().batch_is_authorized(batch).await.map(tonic::Response::into_inner)
+}
+
+fn response(result: &BatchIsAuthorizedResult) -> &IsAuthorizedResponse {
+    match &result.result {
+        Some(ItemResult::Response(response)) => response,
+        other => panic!("no response: {other:?}"),
+    }
+}
+
+fn error(result: &BatchIsAuthorizedResult) -> &pb::Status {
+    match &result.result {
+        Some(ItemResult::Error(error)) => error,
+        other => panic!("no error: {other:?}"),
+    }
+}
+
+fn error_fields(result: &BatchIsAuthorizedResult) -> Vec<String> {
+    let details = error(result).get_details_bad_request().expect("a google.rpc.BadRequest");
+    details.field_violations.into_iter().map(|violation| violation.field).collect()
+}
+
+fn allowed(answer: &BatchIsAuthorizedResponse) -> Vec<bool> {
+    answer.items.iter().map(|item| is_allow(response(item))).collect()
+}
+
+#[tokio::test]
+async fn answers_come_in_the_order_of_the_items() {
+    let server = TestServer::start([stores::acme()]).await;
+    let items = (0..50)
+        .map(|n| Item { resource: Some(uid(&format!("Site::{}", n % 3))), ..Item::default() });
+    let answer = ask(&server, batch(items)).await.unwrap();
+    let expected: Vec<_> = (0..50).map(|n| n % 3 == 1).collect();
+    assert_eq!(allowed(&answer), expected);
+}
+
+#[tokio::test]
+async fn all_items_have_one_revision_and_a_name_each() {
+    let server = TestServer::start([stores::acme()]).await;
+    let answer = ask(&server, batch(vec![Item::default(); 3])).await.unwrap();
+    assert_eq!(answer.revision, stores::acme().revision().as_str());
+    let mut ids: Vec<_> = answer.items.iter().map(|item| &response(item).decision_id).collect();
+    assert!(answer.items.iter().all(|item| response(item).revision == answer.revision));
+    ids.dedup();
+    assert_eq!(ids.len(), 3);
+
+    let mut request = Request::new(batch(vec![Item::default(); 2]));
+    request.metadata_mut().insert("x-request-id", "mine".parse().unwrap());
+    let answer = server.client().batch_is_authorized(request).await.unwrap().into_inner();
+    assert!(answer.items.iter().all(|item| response(item).decision_id == "mine"));
+}
+
+#[tokio::test]
+async fn an_item_that_says_nothing_is_the_shared_question() {
+    let server = TestServer::start([stores::acme()]).await;
+    assert_eq!(allowed(&ask(&server, batch([Item::default()])).await.unwrap()), [true]);
+}
+
+#[tokio::test]
+async fn principal_action_and_resource_of_an_item_come_before_the_shared_ones() {
+    let server = TestServer::start([stores::acme()]).await;
+    let items = [
+        Item { principal: Some(uid("User::bob")), ..Item::default() },
+        Item { action: Some(action("site.edit")), ..Item::default() },
+        Item { resource: Some(uid("Site::2")), ..Item::default() },
+    ];
+    // The shared assignment names its scope, but its principal is that of the item.
+    assert_eq!(allowed(&ask(&server, batch(items)).await.unwrap()), [true, true, false]);
+}
+
+#[tokio::test]
+async fn assignments_of_an_item_take_the_place_of_all_shared_ones() {
+    let server = TestServer::start([stores::acme()]).await;
+    let items = [
+        Item { role_assignments: vec![assignment("viewer", "Site::2")], ..Item::default() },
+        Item {
+            resource: Some(uid("Site::2")),
+            role_assignments: vec![assignment("viewer", "Site::2")],
+            ..Item::default()
+        },
+    ];
+    assert_eq!(allowed(&ask(&server, batch(items)).await.unwrap()), [false, true]);
+}
+
+#[tokio::test]
+async fn facts_of_an_item_are_laid_over_the_shared_ones_by_name() {
+    let server = TestServer::start([stores::acme()]).await;
+    let mut batch = batch([
+        Item::default(),
+        Item { context: [("reason".to_owned(), text(""))].into(), ..Item::default() },
+        Item { context: [("other".to_owned(), text(""))].into(), ..Item::default() },
+    ]);
+    batch.action = Some(action("site.delete"));
+    batch.context = [("reason".to_owned(), text("old"))].into();
+    let answer = ask(&server, batch).await.unwrap();
+    assert!(is_allow(response(&answer.items[0])));
+    assert!(!is_allow(response(&answer.items[1])));
+    assert_eq!(error_fields(&answer.items[2]), ["context.other"]);
+}
+
+#[tokio::test]
+async fn entities_of_an_item_take_the_place_of_shared_ones_by_uid() {
+    let server = TestServer::start([stores::acme()]).await;
+    let locked = |text, locked| entity(text).attribute("locked", value(Kind::Boolean(locked)));
+    let mut batch = batch([
+        Item::default(),
+        Item { entities: vec![locked("Site::1", false)], ..Item::default() },
+        // The same entity, however its type is written.
+        Item { entities: vec![locked("Acme::Site::1", false)], ..Item::default() },
+        // Another entity leaves the shared one in place.
+        Item { entities: vec![locked("Site::2", false)], ..Item::default() },
+    ]);
+    batch.action = Some(action("site.edit"));
+    batch.entities = vec![locked("Site::1", true)];
+    let answer = ask(&server, batch).await.unwrap();
+    assert_eq!(allowed(&answer), [false, true, true, false]);
+    assert_eq!(policies(response(&answer.items[0])), ["locked"]);
+}
+
+#[tokio::test]
+async fn a_bad_item_fails_alone_and_its_paths_begin_at_the_item() {
+    let server = TestServer::start([stores::acme()]).await;
+    let bad = Item {
+        resource: Some(uid("Page::1")),
+        context: [("reason".to_owned(), text(""))].into(),
+        entities: vec![entity("Site::1").attribute("color", text("red"))],
+        role_assignments: vec![assignment("king", "Site::1")],
+        ..Item::default()
+    };
+    let mut shared = batch([Item::default(), bad, Item::default()]);
+    shared.entities = vec![entity("Site::7")];
+    let answer = ask(&server, shared).await.unwrap();
+    assert!(is_allow(response(&answer.items[0])));
+    assert!(is_allow(response(&answer.items[2])));
+    let error = error(&answer.items[1]);
+    assert_eq!(error.code, i32::from(Code::InvalidArgument));
+    assert!(error.message.starts_with("resource.type: "), "{}", error.message);
+    assert_eq!(
+        error_fields(&answer.items[1]),
+        [
+            "resource.type",
+            "context.reason",
+            "entities[0].attributes.color",
+            "role_assignments[0].role",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_bad_shared_field_fails_the_items_that_use_it() {
+    let server = TestServer::start([stores::acme()]).await;
+    let mut batch =
+        batch([Item::default(), Item { resource: Some(uid("Site::1")), ..Item::default() }]);
+    batch.resource = None;
+    let answer = ask(&server, batch).await.unwrap();
+    assert_eq!(error_fields(&answer.items[0]), ["resource"]);
+    assert!(is_allow(response(&answer.items[1])));
+}
+
+#[tokio::test]
+async fn items_are_explained_one_by_one_or_all() {
+    let server = TestServer::start([stores::acme()]).await;
+    let explained = async |all, one| {
+        let mut batch = batch([Item::default(), Item { explain: one, ..Item::default() }]);
+        batch.explain = all;
+        let answer = ask(&server, batch).await.unwrap();
+        let explained = answer.items.iter().map(|item| response(item).explanation.is_some());
+        explained.collect::<Vec<_>>()
+    };
+    assert_eq!(explained(false, false).await, [false, false]);
+    assert_eq!(explained(false, true).await, [false, true]);
+    assert_eq!(explained(true, false).await, [true, true]);
+}
+
+#[tokio::test]
+async fn an_item_carries_all_its_violations() {
+    let server = TestServer::start([stores::acme()]).await;
+    let bad = Item { role_assignments: vec![assignment("king", "Site::1"); 99], ..Item::default() };
+    let answer = ask(&server, batch([bad])).await.unwrap();
+    assert_eq!(error_fields(&answer.items[0]).len(), 99);
+}
+
+#[tokio::test]
+async fn no_items_are_no_answers() {
+    let server = TestServer::start([stores::acme()]).await;
+    let answer = ask(&server, batch([])).await.unwrap();
+    assert_eq!((answer.items.len(), answer.revision.len()), (0, 32));
+}
+
+#[tokio::test]
+async fn more_items_than_the_limit_fail_together() {
+    let options = ServerOptions { batch_items: 3, ..ServerOptions::default() };
+    let server = TestServer::with([stores::acme()], options).await;
+    assert!(ask(&server, batch(vec![Item::default(); 3])).await.is_ok());
+    let status = ask(&server, batch(vec![Item::default(); 4])).await.unwrap_err();
+    assert_eq!(fields(&status), ["items"]);
+}
+
+#[tokio::test]
+async fn a_thousand_items_are_answered_and_do_not_hold_up_others() {
+    let server = TestServer::start([stores::acme()]).await;
+    let long = {
+        let mut client = server.client();
+        let batch = batch(vec![Item::default(); 1_000]);
+        tokio::spawn(async move { client.batch_is_authorized(batch).await })
+    };
+    // On this runtime of one thread nothing else would run if the batch never let go.
+    let single = crate::support::ask("User::alice", "site.view", "Site::1");
+    while !long.is_finished() {
+        assert!(!server.allows(single.clone()).await);
+    }
+    let answer = long.await.unwrap().unwrap().into_inner();
+    assert_eq!(answer.items.len(), 1_000);
+    assert!(allowed(&answer).into_iter().all(|allowed| allowed));
+}
+
+#[tokio::test]
+async fn a_batch_has_the_errors_of_stores_as_a_whole() {
+    let server = TestServer::start([stores::acme()]).await;
+    let mut batch = batch([Item::default()]);
+    batch.policy_store = "other".to_owned();
+    assert_eq!(ask(&server, batch).await.unwrap_err().code(), Code::NotFound);
+}

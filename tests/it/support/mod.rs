@@ -1,0 +1,11 @@
+//! What tests share: small stores in memory, a server on a port of its own, questions to it.
+
+pub mod ask;
+pub mod http;
+pub mod raw;
+pub mod server;
+pub mod stores;
+pub mod wait;
+
+pub use ask::ask;
+pub use server::TestServer;

@@ -1,0 +1,54 @@
+//! Calls of which the bytes are the test's own.
+
+use axum::body::Body as AnyBody;
+use humbaba::proto::{IsAuthorizedResponse, authorization_service_server::SERVICE_NAME};
+use prost::Message as _;
+use tokio::sync::mpsc;
+use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
+use tonic::{
+    Code, Status,
+    body::Body,
+    codegen::{Bytes, Service as _, http},
+    transport::Channel,
+};
+
+/// A message in its gRPC frame.
+pub fn frame(message: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(message.len()).unwrap();
+    [&[0], &length.to_be_bytes()[..], message].concat()
+}
+
+/// Calls `IsAuthorized` with that body.
+pub async fn call(channel: Channel, body: AnyBody) -> Result<IsAuthorizedResponse, Status> {
+    let mut channel = channel;
+    std::future::poll_fn(|cx| channel.poll_ready(cx)).await.unwrap();
+    let request = http::Request::builder()
+        .method("POST")
+        .uri(format!("/{SERVICE_NAME}/IsAuthorized"))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .body(Body::new(body))
+        .unwrap();
+    let response =
+        channel.call(request).await.map_err(|error| Status::unavailable(error.to_string()))?;
+    if let Some(status) = Status::from_header_map(response.headers()) {
+        return Err(status);
+    }
+    let body = axum::body::to_bytes(AnyBody::new(response.into_body()), usize::MAX).await;
+    let body = body.map_err(|error| Status::unavailable(error.to_string()))?;
+    IsAuthorizedResponse::decode(&body[5..])
+        .map_err(|error| Status::new(Code::DataLoss, error.to_string()))
+}
+
+/// Calls `IsAuthorized` with those bytes as its whole body.
+pub async fn call_with(channel: Channel, bytes: Vec<u8>) -> Result<IsAuthorizedResponse, Status> {
+    call(channel, AnyBody::from(bytes)).await
+}
+
+/// A body that is sent bit by bit; it ends when the sender is dropped.
+pub fn slow_body() -> (mpsc::Sender<Vec<u8>>, AnyBody) {
+    let (sender, receiver) = mpsc::channel::<Vec<u8>>(4);
+    let pieces = ReceiverStream::new(receiver)
+        .map(|piece| Ok::<_, std::convert::Infallible>(Bytes::from(piece)));
+    (sender, AnyBody::from_stream(pieces))
+}

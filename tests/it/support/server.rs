@@ -1,0 +1,151 @@
+//! A server on ports of its own.
+
+use std::{net::SocketAddr, sync::Arc, time::SystemTime};
+
+use humbaba::{
+    live::{Live, LoadStatus, StoreStatus},
+    proto::{
+        IsAuthorizedRequest, IsAuthorizedResponse,
+        authorization_service_client::AuthorizationServiceClient,
+    },
+    server::{Listener, ServeError, Server, ServerOptions},
+    store::{PolicyStore, Stores},
+};
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use tonic::{Response, Status, transport::Channel};
+
+use super::wait::DEADLINE;
+
+/// A client of the service.
+pub type Client = AuthorizationServiceClient<Channel>;
+
+/// A running server. It ends when it is dropped.
+pub struct TestServer {
+    pub server: Server,
+    pub live: Arc<Live>,
+    pub grpc: SocketAddr,
+    pub http: SocketAddr,
+    channel: Channel,
+    stop: watch::Sender<bool>,
+    serving: Vec<JoinHandle<Result<(), ServeError>>>,
+}
+
+impl TestServer {
+    /// A server that decides with those stores, and says that it serves.
+    pub async fn start(stores: impl IntoIterator<Item = Arc<PolicyStore>>) -> Self {
+        Self::with(stores, ServerOptions::default()).await
+    }
+
+    /// The same with options.
+    pub async fn with(
+        stores: impl IntoIterator<Item = Arc<PolicyStore>>,
+        options: ServerOptions,
+    ) -> Self {
+        let server = Self::empty(options).await;
+        server.publish(stores, None);
+        server.server.set_serving(true);
+        server
+    }
+
+    /// A server that has nothing to decide with and does not say that it serves.
+    pub async fn empty(options: ServerOptions) -> Self {
+        let live = Arc::new(Live::default());
+        let server = Server::new(Arc::clone(&live), options);
+        let bind = || async { TcpListener::bind("127.0.0.1:0").await.unwrap() };
+        let (grpc_listener, http_listener) = (bind().await, bind().await);
+        let grpc = grpc_listener.local_addr().unwrap();
+        let http = http_listener.local_addr().unwrap();
+        let (stop, stopped) = watch::channel(false);
+        let stopped = || {
+            let mut stopped = stopped.clone();
+            async move { drop(stopped.wait_for(|stopped| *stopped).await) }
+        };
+        let serve_grpc = {
+            let (server, stopped) = (server.clone(), stopped());
+            let listeners = vec![Listener::Tcp(grpc_listener)];
+            tokio::spawn(async move { server.serve_grpc(listeners, stopped).await })
+        };
+        let serve_http = {
+            let (server, stopped) = (server.clone(), stopped());
+            tokio::spawn(async move { server.serve_http(http_listener, stopped).await })
+        };
+        let channel = Channel::from_shared(format!("http://{grpc}")).unwrap().connect_lazy();
+        Self { server, live, grpc, http, channel, stop, serving: vec![serve_grpc, serve_http] }
+    }
+
+    /// Puts stores in force; `default` decides requests that name none.
+    pub fn publish(
+        &self,
+        stores: impl IntoIterator<Item = Arc<PolicyStore>>,
+        default: Option<&str>,
+    ) {
+        let stores: Vec<_> = stores.into_iter().collect();
+        let status = status_of(&stores);
+        let default = default.map(|name| name.parse().unwrap());
+        self.live.publish(Stores::new(stores, default), status);
+    }
+
+    /// A connection.
+    pub fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
+    /// A client of the service.
+    pub fn client(&self) -> Client {
+        AuthorizationServiceClient::new(self.channel())
+    }
+
+    /// Asks one question.
+    pub async fn ask(&self, question: IsAuthorizedRequest) -> Result<IsAuthorizedResponse, Status> {
+        self.client().is_authorized(question).await.map(Response::into_inner)
+    }
+
+    /// Whether it is allowed.
+    pub async fn allows(&self, question: IsAuthorizedRequest) -> bool {
+        super::ask::is_allow(&self.ask(question).await.unwrap())
+    }
+
+    /// What is wrong with a question.
+    pub async fn refuses(&self, question: IsAuthorizedRequest) -> Status {
+        self.ask(question).await.expect_err("bad input")
+    }
+
+    /// Tells the server to stop.
+    pub fn begin_stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    /// Stops the server and waits for its end.
+    pub async fn stop(mut self) {
+        self.begin_stop();
+        for serving in std::mem::take(&mut self.serving) {
+            tokio::time::timeout(DEADLINE, serving).await.unwrap().unwrap().unwrap();
+        }
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        self.serving.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// The state of loading when those stores were just loaded.
+pub fn status_of(stores: &[Arc<PolicyStore>]) -> LoadStatus {
+    let now = Some(SystemTime::now());
+    let states = stores.iter().map(|store| StoreStatus {
+        name: store.name().clone(),
+        revision: Some(store.revision().clone()),
+        loaded_at: now,
+        policies: store.policies().policies().count(),
+        problems: Vec::new(),
+    });
+    LoadStatus {
+        source: "memory".to_owned(),
+        last_attempt: now,
+        last_change: now,
+        reloads: 1,
+        stores: states.collect(),
+        ..LoadStatus::default()
+    }
+}
