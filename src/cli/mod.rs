@@ -25,8 +25,12 @@ enum Command {
 /// Runs the command that the arguments name.
 #[must_use]
 pub fn run() -> ExitCode {
-    match Cli::parse().command {
-        Command::Validate(args) => validate::run(args),
-        Command::Test(args) => test::run(args),
+    match Cli::try_parse() {
+        Ok(Cli { command: Command::Validate(args) }) => validate::run(args),
+        Ok(Cli { command: Command::Test(args) }) => test::run(args),
+        Err(error) => {
+            let _ = error.print();
+            ExitCode::from(if error.use_stderr() { 64 } else { 0 })
+        }
     }
 }
