@@ -27,3 +27,4 @@ mod settings;
 mod store_load;
 mod support;
 mod symbolic;
+mod testing;
