@@ -150,8 +150,8 @@ fn row_place(file: &Arc<TestFile>, position: Option<&csv::Position>) -> Place {
     // The reader counts the blank before a record to the record.
     let rest = file.text.get(start..).unwrap_or_default();
     let start = start + (rest.len() - rest.trim_start().len());
-    let length = file.text.get(start..).and_then(|rest| rest.lines().next()).map_or(0, str::len);
-    file.place(start..start + length.min(60))
+    let line = file.text.get(start..).and_then(|rest| rest.lines().next()).unwrap_or_default();
+    file.place(start..start + line.floor_char_boundary(60))
 }
 
 fn csv_problem(file: &Arc<TestFile>, error: &csv::Error) -> Problem {

@@ -1,4 +1,15 @@
-//! The tests of a policy store: cases, the expected matrix, and mutants of the policies.
+//! The tests of a policy store.
+//!
+//! A store carries its tests with it: cases (`tests/*.toml`), cases in Cedar's own format
+//! (`tests/*.json`) and the expected matrix (`matrix.csv`, of which `matrix.toml` says what its cells
+//! mean). All of them become [`Case`]s: whole requests with the answer that is expected. A case is
+//! decided as a call is: checked against the schema, then decided by the engine.
+//!
+//! Mutants test the tests: each policy is changed in every small way, and a case must fail on each
+//! change. `mutants.toml` names those that change nothing.
+//!
+//! Architecture invariant: this is part of the core. It takes the files that a store was made of and
+//! gives results; it reads and prints nothing itself.
 
 mod case;
 mod cases;

@@ -30,9 +30,9 @@ pub fn tests_as_text(report: &TestReport) -> String {
                 writeln!(text)?;
             }
         }
-        for exempt in &report.exempt {
-            let (scope, action, column) = (&exempt.scope, &exempt.action, &exempt.column);
-            writeln!(text, "  - not asked: {scope} / {action} / {column}: {}", exempt.reason)?;
+        for (reason, cells) in exempt_by_reason(report) {
+            let cells_are = if cells == 1 { "cell is" } else { "cells are" };
+            writeln!(text, "  - {cells} {cells_are} not asked: {reason}")?;
         }
         Ok(())
     })
@@ -71,6 +71,18 @@ pub fn mutants_as_text(report: &MutantReport, threshold: f64) -> String {
         }
         Ok(())
     })
+}
+
+/// The reasons for exempt cells, each with the number of cells, in the order of the matrix.
+fn exempt_by_reason(report: &TestReport) -> Vec<(&str, usize)> {
+    let mut reasons: Vec<(&str, usize)> = Vec::new();
+    for exempt in &report.exempt {
+        match reasons.iter_mut().find(|(reason, _)| *reason == exempt.reason) {
+            Some((_, cells)) => *cells += 1,
+            None => reasons.push((&exempt.reason, 1)),
+        }
+    }
+    reasons
 }
 
 fn counted(all: usize, failed: usize) -> String {

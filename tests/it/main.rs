@@ -21,3 +21,4 @@ mod server_transport;
 mod server_values;
 mod settings;
 mod support;
+mod testing;

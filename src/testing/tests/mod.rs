@@ -6,6 +6,7 @@ mod cases;
 mod cedar_json;
 mod matrix;
 mod mutants;
+mod nonsense;
 mod reports;
 mod values;
 

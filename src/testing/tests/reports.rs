@@ -148,3 +148,15 @@ fn mutants_are_counted_and_survivors_listed() {
         assert!(text.contains(part), "{part}\n{text}");
     }
 }
+
+#[test]
+fn exempt_cells_are_counted_by_reason() {
+    let csv = "scope,action,label,owner,viewer,condition,source\nsite,site.view,View,deny,deny,,\n";
+    let meaning =
+        "[scopes.site]\n[columns.owner]\n[columns.viewer]\n[[exempt]]\nreason = 'it is winter'\n";
+    let report = report(&[("matrix.csv", csv), ("matrix.toml", meaning)]);
+    assert_eq!(
+        tests_as_text(&report),
+        "garden: 0 cases\n  - 2 cells are not asked: it is winter\n"
+    );
+}
