@@ -29,9 +29,11 @@ pub struct LoadStatus {
     pub last_change: Option<SystemTime>,
     /// Attempts that put something new in force.
     pub reloads: u64,
-    /// Attempts in which a store or the folder was refused.
+    /// Attempts in which a store or the folder was refused. What is refused and does not change
+    /// counts once.
     pub failures: u64,
-    /// What is wrong with the folder as a whole, if something is: the last good state stays.
+    /// What is wrong with the folder as a whole, if something is. Where no store can be read the
+    /// last good state of all stays.
     pub folder_problem: Option<String>,
     /// What is wrong with watching the folder, if something is: changes are found by the periodic
     /// re-hash.

@@ -120,6 +120,12 @@ impl Signal {
         state.watcher
     }
 
+    /// The watcher that is listened to.
+    #[cfg(test)]
+    pub fn watcher(&self) -> u64 {
+        self.lock().watcher
+    }
+
     /// Events count only where they concern these places.
     pub fn listen_to(&self, places: Places) {
         self.lock().places = places;

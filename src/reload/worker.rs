@@ -207,3 +207,84 @@ impl Worker {
 fn is_empty(store: &StoreContent) -> bool {
     matches!(&store.read, Read::Files(files) if files.iter().next().is_none())
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::{fs, path::Path};
+
+    use super::*;
+
+    const SCHEMA: &str = "entity User; action view appliesTo { principal: User, resource: User };";
+
+    fn write(root: &Path, id: &str) {
+        fs::create_dir_all(root.join("main")).unwrap();
+        fs::write(root.join("main/s.cedarschema"), SCHEMA).unwrap();
+        let policy = format!("@id(\"{id}\") permit (principal, action, resource);");
+        fs::write(root.join("main/p.cedar"), policy).unwrap();
+    }
+
+    fn start(root: &Path) -> (Arc<Live>, Arc<Signal>) {
+        let (live, signal) = (Arc::new(Live::default()), Arc::new(Signal::default()));
+        let rehash_interval = Duration::from_secs(3_600);
+        let options = Options { rehash_interval, ..Options::default() };
+        let (path, source) = (root.to_owned(), root.display().to_string());
+        let worker = Worker::new(path, source, options, Arc::clone(&live), Arc::clone(&signal));
+        thread::spawn(|| worker.run());
+        (live, signal)
+    }
+
+    fn until(what: &str, is_so: impl Fn() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !is_so() {
+            assert!(Instant::now() < deadline, "{what}: not within 10 s");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn decides(live: &Live, id: &str) -> bool {
+        live.stores().get("main").is_ok_and(|store| {
+            store.policies().policies().all(|policy| policy.id().to_string() == id)
+        })
+    }
+
+    #[test]
+    fn a_broken_watcher_is_reported_and_replaced() {
+        let home = tempfile::tempdir().unwrap();
+        write(home.path(), "first");
+        let (live, signal) = start(home.path());
+        until("it loads", || decides(&live, "first"));
+        for id in ["second", "third"] {
+            signal.watcher_broke(signal.watcher(), "of a sudden".to_owned());
+            until("it is reported", || {
+                live.status().watch_problem.as_deref() == Some("watching broke off: of a sudden")
+            });
+            // Nobody tells of this change: the new watcher begins with reading.
+            write(home.path(), id);
+            until("it is found", || decides(&live, id));
+            until("it is well again", || live.status().watch_problem.is_none());
+            let edited = format!("{id}-edited");
+            write(home.path(), &edited);
+            until("it is heard of", || decides(&live, &edited));
+        }
+        signal.stop();
+    }
+
+    #[test]
+    fn a_replaced_watcher_has_no_say() {
+        let home = tempfile::tempdir().unwrap();
+        write(home.path(), "first");
+        let (live, signal) = start(home.path());
+        until("it loads", || decides(&live, "first"));
+        let replaced = signal.watcher();
+        signal.watcher_broke(replaced, "of a sudden".to_owned());
+        until("it is reported", || live.status().watch_problem.is_some());
+        until("it is replaced", || live.status().watch_problem.is_none());
+        signal.watcher_broke(replaced, "a late word".to_owned());
+        write(home.path(), "second");
+        until("it is heard of", || decides(&live, "second"));
+        assert_eq!(live.status().watch_problem, None);
+        signal.stop();
+    }
+}

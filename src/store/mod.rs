@@ -5,6 +5,7 @@ mod embedded;
 mod entities;
 mod files;
 mod links;
+mod nesting;
 mod policies;
 mod schema;
 mod settings;
@@ -52,6 +53,7 @@ impl PolicyStore {
     /// Every problem of every file, if there is one.
     pub fn load(files: Arc<StoreFiles>, bounds: &Bounds) -> Result<Self, Vec<Problem>> {
         let mut problems = files.beyond(bounds);
+        nesting::beyond(&files, &mut problems);
         if !problems.is_empty() {
             return Err(problems);
         }

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    sync::{Arc, Mutex},
+    sync::{Arc, LazyLock, Mutex},
 };
 
 use humbaba::{
@@ -36,8 +36,14 @@ impl<'a> MakeWriter<'a> for Lines {
     }
 }
 
+/// With one subscriber alone, tracing asks the thread that first meets an event whether anybody
+/// wants it, and that may be a thread of another test.
+static NOT_ALONE: LazyLock<tracing::Dispatch> =
+    LazyLock::new(|| tracing::Dispatch::new(tracing_subscriber::registry()));
+
 /// Loads, and gives what was logged thereby.
 fn logged(lab: &Lab, live: &Live) -> Vec<Value> {
+    LazyLock::force(&NOT_ALONE);
     let lines = Lines::default();
     let subscriber =
         tracing_subscriber::fmt().json().flatten_event(true).with_writer(lines.clone()).finish();

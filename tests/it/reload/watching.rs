@@ -66,7 +66,7 @@ fn reading_the_folder_is_no_reason_to_read_it_again() {
 }
 
 /// Makes changes without end in the background, and checks that edits are seen all the same.
-fn edits_are_seen_amid(noise: impl Fn(u64, &std::path::Path) + Send) {
+fn edits_are_seen_amid(noise: impl Fn(u64, &std::path::Path) + Sync) {
     let lab = Lab::watched();
     let is_over = AtomicBool::new(false);
     let folder = lab.root.join("main");
