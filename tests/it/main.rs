@@ -9,6 +9,7 @@ mod cli_serve;
 mod cli_sidecar;
 mod cli_stop;
 mod cli_validate;
+mod reload;
 mod server_batch;
 mod server_decisions;
 mod server_explanation;
