@@ -16,6 +16,8 @@ use crate::{
 pub struct ListedActions {
     /// Allowed, by id.
     pub allowed: Vec<EntityUID>,
+    /// How many are denied.
+    pub denied: usize,
     /// Not decided, by id. They are not allowed.
     pub undecided: Vec<UndecidedAction>,
 }
@@ -62,6 +64,8 @@ pub fn list_actions(
                 common = Some(Vec::new());
                 if decide(store, &request, on_forbid_error).is_allow() {
                     listed.allowed.push(action.uid.clone());
+                } else {
+                    listed.denied += 1;
                 }
             }
             Err(found) => {

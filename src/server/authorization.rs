@@ -138,6 +138,7 @@ impl AuthorizationService for Authorization {
         let listed = self.workshop.run(list).await?;
         self.metrics.took(store.name(), Rpc::ListActions, started.elapsed());
         let listed = listed.map_err(bad_request)?;
+        self.metrics.listed(store.name(), &listed);
         Ok(Response::new(proto::ListActionsResponse {
             actions: listed.allowed.iter().map(convert::uid).collect(),
             undecided: listed.undecided.into_iter().map(convert::undecided).collect(),

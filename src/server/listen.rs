@@ -94,3 +94,51 @@ fn is_of_connection(error: &io::Error) -> bool {
     // Setting an option on a connection that is gone already is an invalid argument on some systems.
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | InvalidInput)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
+
+    use tokio_stream::StreamExt as _;
+
+    use super::*;
+
+    /// Fails so many times, and then gives a connection.
+    struct Failing {
+        error: fn() -> io::Error,
+        left: Arc<AtomicUsize>,
+    }
+
+    impl Accept for Failing {
+        type Io = UnixStream;
+
+        fn poll_accept(&self, _: &mut Context<'_>) -> Poll<io::Result<UnixStream>> {
+            if self.left.load(Ordering::Relaxed) == 0 {
+                return Poll::Ready(Ok(UnixStream::pair().unwrap().0));
+            }
+            self.left.fetch_sub(1, Ordering::Relaxed);
+            Poll::Ready(Err((self.error)()))
+        }
+    }
+
+    async fn time_to_connection(failures: usize, error: fn() -> io::Error) -> Duration {
+        let started = std::time::Instant::now();
+        let left = Arc::new(AtomicUsize::new(failures));
+        Incoming::new(Failing { error, left }).next().await.unwrap().unwrap();
+        started.elapsed()
+    }
+
+    #[tokio::test]
+    async fn a_listener_goes_on_after_errors_and_does_not_spin_while_the_system_is_out_of_files() {
+        const EMFILE: i32 = 24;
+        let waited = time_to_connection(2, || io::Error::from_raw_os_error(EMFILE)).await;
+        assert!(waited >= PAUSE * 2, "{waited:?}");
+        let waited = time_to_connection(100, || io::ErrorKind::ConnectionAborted.into()).await;
+        assert!(waited < PAUSE * 20, "{waited:?}");
+    }
+}

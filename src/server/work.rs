@@ -71,3 +71,21 @@ impl Turn {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_passed_on_and_gives_the_bench_back() {
+        let workshop = Workshop::new();
+        for _ in 0..available_parallelism().unwrap().get() + 1 {
+            let workshop = workshop.clone();
+            let work = async move { workshop.run(|| panic!("on purpose")).await.map(|(): ()| ()) };
+            assert!(tokio::spawn(work).await.unwrap_err().is_panic());
+        }
+        assert_eq!(workshop.run(|| 42).await.unwrap(), 42);
+    }
+}

@@ -70,7 +70,7 @@ fn people_read_why() {
         assert!(forbidden.contains(part), "no `{part}` in\n{forbidden}");
     }
     let missing = check(&folder, "edit", &["--role", "viewer", "--explain"]).out;
-    for part in ["no policy allows this", r#"`editor` on Guard::Site::"42""#] {
+    for part in ["No policy allows this without", r#"`editor` on Guard::Site::"42""#] {
         assert!(missing.contains(part), "no `{part}` in\n{missing}");
     }
 }

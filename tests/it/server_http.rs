@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use humbaba::{
     live::{LoadStatus, StoreStatus},
-    proto::{BatchIsAuthorizedItem, BatchIsAuthorizedRequest},
+    proto::{BatchIsAuthorizedItem, BatchIsAuthorizedRequest, ListActionsRequest},
     server::ServerOptions,
     store::{Bounds, PolicyStore, StoreFiles},
 };
@@ -123,12 +123,21 @@ async fn decisions_are_counted_by_store_rpc_and_answer() {
         ..BatchIsAuthorizedRequest::default()
     };
     server.client().batch_is_authorized(batch).await.unwrap();
+    let list = ListActionsRequest {
+        principal: view().principal,
+        resource: view().resource,
+        role_assignments: view().role("viewer", "Site::1").role_assignments,
+        ..ListActionsRequest::default()
+    };
+    server.client().list_actions(list).await.unwrap();
 
     let metrics = metrics(&server).await;
     for (series, value) in [
         (r#"humbaba_decisions_total{decision="deny",rpc="IsAuthorized",store="acme"}"#, 4.0),
         (r#"humbaba_decisions_total{decision="allow",rpc="IsAuthorized",store="acme"}"#, 1.0),
         (r#"humbaba_decisions_total{decision="deny",rpc="BatchIsAuthorized",store="acme"}"#, 5.0),
+        (r#"humbaba_decisions_total{decision="allow",rpc="ListActions",store="acme"}"#, 2.0),
+        (r#"humbaba_decisions_total{decision="deny",rpc="ListActions",store="acme"}"#, 2.0),
         (r#"humbaba_evaluation_errors_total{store="acme"}"#, 1.0),
         (r#"humbaba_request_failures_total{code="InvalidArgument",rpc="IsAuthorized"}"#, 1.0),
         (r#"humbaba_request_duration_seconds_count{rpc="IsAuthorized",store="acme"}"#, 6.0),

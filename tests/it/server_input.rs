@@ -69,7 +69,7 @@ async fn each_fault_is_named_with_its_field_and_what_to_send_instead() {
             "unknown action",
             ask("User::alice", "site.vieww", "Site::1"),
             "action.id",
-            "no action `site.vieww` in the schema of `acme`: there are site.any, site.count",
+            "no action `site.vieww` in the schema of `acme`: is it one of `site.view`, ",
         ),
         (
             "unknown type of action",

@@ -97,7 +97,7 @@ fn a_failing_case_is_told_in_full() {
         "✗ tests/site.toml:17 a stranger / site.view",
         "expected allow, got deny",
         "asked     User::\"alice\" → site.view → Site::\"42\"",
-        "why       Denied: no policy allows this.",
+        "why       Denied. No policy allows this",
     ] {
         assert!(out.contains(part), "{part}\n{out}");
     }

@@ -159,7 +159,7 @@ impl<'a> Checker<'a> {
         let id = shorten(id);
         let ids = self.schema().actions().map(|action| AsRef::<str>::as_ref(action.uid.eid()));
         let mut ids: Vec<_> = ids.map(|other| (strsim::jaro_winkler(&id, other), other)).collect();
-        ids.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+        ids.sort_by(|(a, one), (b, other)| b.total_cmp(a).then(one.cmp(other)));
         let similar: Vec<_> = ids.iter().take(3).map(|(_, id)| format!("`{id}`")).collect();
         if similar.is_empty() {
             String::new()

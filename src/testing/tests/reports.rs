@@ -64,7 +64,7 @@ fn a_failure_says_what_was_asked_expected_and_answered() {
         entity    User::"alice" in Group::"g"
         expected  allow by `site-edit`
         got       deny by no policy
-        why       Denied: no policy allows this. One of these roles would: `editor` on Garden::Site::"42".
+        why       Denied. No policy allows this without the role `editor` on Garden::Site::"42".
 
     ✗ tests/a.toml:18 frozen
       expected allow, got deny
@@ -72,7 +72,7 @@ fn a_failure_says_what_was_asked_expected_and_answered() {
         entity    Site::"42" { frozen = true }
         expected  allow
         got       deny by `site-frozen`
-        why       Denied by `site-frozen`: Ask the owner of the team to thaw it.
+        why       Denied. No policy allows this without the role `editor` on Garden::Site::"42". `site-frozen` forbids it: Ask the owner of the team to thaw it.
 
     ✗ tests/a.toml:26 no site
       the request does not fit the schema
@@ -122,7 +122,7 @@ fn json_has_the_counts_and_the_failures() {
             "reason": "expected allow, got deny",
             "expected": "allow",
             "got": "deny by `site-frozen`",
-            "why": "Denied by `site-frozen`: Ask the owner of the team to thaw it.",
+            "why": "Denied. No policy allows this without the role `editor` on Garden::Site::\"42\". `site-frozen` forbids it: Ask the owner of the team to thaw it.",
         })
     );
     assert_eq!(json["mutants"]["mutants"], json!(23));

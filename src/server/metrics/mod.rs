@@ -1,0 +1,131 @@
+//! What is counted, and how Prometheus gets it. Nothing that a caller sends becomes a label: stores
+//! are the loaded ones, and everything else has few values.
+
+mod decisions;
+mod observed;
+
+use std::{sync::Arc, time::Duration};
+
+use opentelemetry::{
+    KeyValue,
+    metrics::{Counter, MeterProvider as _},
+};
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+use prometheus::{Registry, TextEncoder};
+use tonic::Code;
+
+use self::decisions::DecisionMetrics;
+use super::admission::Gate;
+use crate::{
+    engine::{Decision, ListedActions},
+    live::Live,
+    name::StoreName,
+};
+
+/// A method of the service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rpc {
+    IsAuthorized,
+    BatchIsAuthorized,
+    ListActions,
+}
+
+impl Rpc {
+    const ALL: [Self; 3] = [Self::IsAuthorized, Self::BatchIsAuthorized, Self::ListActions];
+
+    /// The method that is called under that path.
+    pub fn of_path(path: &str) -> Option<Self> {
+        let (_, name) = path.rsplit_once('/')?;
+        Self::ALL.into_iter().find(|rpc| rpc.name() == name)
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::IsAuthorized => "IsAuthorized",
+            Self::BatchIsAuthorized => "BatchIsAuthorized",
+            Self::ListActions => "ListActions",
+        }
+    }
+}
+
+/// Counts what the server does.
+#[derive(Debug)]
+pub(super) struct Metrics {
+    registry: Registry,
+    decisions: Option<DecisionMetrics>,
+    failures: Counter<u64>,
+    /// Keeps the instruments alive.
+    _provider: SdkMeterProvider,
+}
+
+impl Metrics {
+    /// Counts from zero on. Deciding does not depend on being counted: what cannot be counted is
+    /// logged once and left out.
+    pub fn new(live: &Arc<Live>, gate: &Arc<Gate>) -> Self {
+        let registry = Registry::new();
+        let exporter = opentelemetry_prometheus::exporter()
+            .with_registry(registry.clone())
+            .with_namespace("humbaba")
+            .without_target_info()
+            .scope_info_enabled(false)
+            .build();
+        let mut provider = SdkMeterProvider::builder();
+        match exporter {
+            Ok(exporter) => provider = provider.with_reader(exporter),
+            Err(error) => tracing::error!(%error, "most metrics are not available"),
+        }
+        let provider = provider.build();
+        let meter = provider.meter("humbaba");
+        observed::calls(&meter, gate);
+        observed::stores(&meter, live);
+        let decisions = DecisionMetrics::new(&registry);
+        let decisions = decisions
+            .inspect_err(|error| tracing::error!(%error, "metrics of decisions are not available"));
+        Self {
+            registry,
+            decisions: decisions.ok(),
+            failures: meter
+                .u64_counter("request_failures")
+                .with_description("Calls that were answered with an error, by rpc and gRPC code")
+                .build(),
+            _provider: provider,
+        }
+    }
+
+    /// A decision was made.
+    pub fn decided(&self, store: &StoreName, rpc: Rpc, decision: &Decision) {
+        let allowed = u64::from(decision.is_allow());
+        if let Some(decisions) = &self.decisions {
+            decisions.decided(store, rpc, allowed, 1 - allowed, decision.errors.len() as u64);
+        }
+    }
+
+    /// The actions of a list were decided.
+    pub fn listed(&self, store: &StoreName, listed: &ListedActions) {
+        let (allowed, denied) = (listed.allowed.len() as u64, listed.denied as u64);
+        if let Some(decisions) = &self.decisions {
+            decisions.decided(store, Rpc::ListActions, allowed, denied, 0);
+        }
+    }
+
+    /// A call was answered.
+    pub fn took(&self, store: &StoreName, rpc: Rpc, time: Duration) {
+        if let Some(decisions) = &self.decisions {
+            decisions.took(store, rpc, time);
+        }
+    }
+
+    /// A call was answered with an error.
+    pub fn failed(&self, rpc: Rpc, code: Code) {
+        let code = KeyValue::new("code", format!("{code:?}"));
+        self.failures.add(1, &[code, KeyValue::new("rpc", rpc.name())]);
+    }
+
+    /// Everything in Prometheus' text format.
+    ///
+    /// # Errors
+    /// What the encoder says.
+    pub fn text(&self) -> prometheus::Result<String> {
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}

@@ -1,0 +1,95 @@
+//! What is looked at only when metrics are read.
+
+use std::{sync::Arc, time::SystemTime};
+
+use opentelemetry::{KeyValue, metrics::Meter};
+
+use crate::{live::Live, name::StoreName, server::admission::Gate};
+
+pub(super) fn calls(meter: &Meter, gate: &Arc<Gate>) {
+    let counted = Arc::clone(gate);
+    meter
+        .u64_observable_gauge("requests_in_flight")
+        .with_description("Calls that are under way")
+        .with_callback(move |observer| observer.observe(counted.in_flight() as u64, &[]))
+        .build();
+    let counted = Arc::clone(gate);
+    meter
+        .u64_observable_counter("requests_shed")
+        .with_description("Calls that were turned away because too many were under way")
+        .with_callback(move |observer| observer.observe(counted.shed(), &[]))
+        .build();
+    let version = KeyValue::new("version", env!("CARGO_PKG_VERSION"));
+    meter
+        .u64_observable_gauge("build_info")
+        .with_description("Which Humbaba this is; always 1")
+        .with_callback(move |observer| observer.observe(1, std::slice::from_ref(&version)))
+        .build();
+}
+
+pub(super) fn stores(meter: &Meter, live: &Arc<Live>) {
+    let observed = Arc::clone(live);
+    meter
+        .u64_observable_counter("reloads")
+        .with_description("Attempts to load that put something new in force or were refused")
+        .with_callback(move |observer| {
+            let status = observed.status();
+            observer.observe(status.reloads, &[KeyValue::new("result", "applied")]);
+            observer.observe(status.failures, &[KeyValue::new("result", "refused")]);
+        })
+        .build();
+    let observed = Arc::clone(live);
+    meter
+        .f64_observable_gauge("last_attempt_age")
+        .with_description("Time since loading was last tried")
+        .with_unit("s")
+        .with_callback(move |observer| {
+            if let Some(age) = observed.status().last_attempt.and_then(age) {
+                observer.observe(age, &[]);
+            }
+        })
+        .build();
+    let observed = Arc::clone(live);
+    meter
+        .f64_observable_gauge("last_good_age")
+        .with_description("Time since the revision that decides came into force, by store")
+        .with_unit("s")
+        .with_callback(move |observer| {
+            for store in &observed.status().stores {
+                if let Some(age) = store.loaded_at.and_then(age) {
+                    observer.observe(age, &[label(&store.name)]);
+                }
+            }
+        })
+        .build();
+    let observed = Arc::clone(live);
+    meter
+        .u64_observable_gauge("store_refused")
+        .with_description("1 where the files of a store as they are now were refused, else 0")
+        .with_callback(move |observer| {
+            for store in &observed.status().stores {
+                let refused = u64::from(!store.problems.is_empty());
+                observer.observe(refused, &[label(&store.name)]);
+            }
+        })
+        .build();
+    let observed = Arc::clone(live);
+    meter
+        .u64_observable_gauge("store_info")
+        .with_description("The revision of each store that decides; always 1")
+        .with_callback(move |observer| {
+            for store in observed.stores().iter() {
+                let revision = KeyValue::new("revision", store.revision().to_string());
+                observer.observe(1, &[revision, label(store.name())]);
+            }
+        })
+        .build();
+}
+
+fn age(since: SystemTime) -> Option<f64> {
+    Some(SystemTime::now().duration_since(since).ok()?.as_secs_f64())
+}
+
+fn label(store: &StoreName) -> KeyValue {
+    KeyValue::new("store", store.as_str().to_owned())
+}
