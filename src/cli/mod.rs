@@ -7,6 +7,7 @@ mod client;
 mod completions;
 mod exit;
 mod facts;
+mod handles;
 mod healthcheck;
 mod listeners;
 mod logging;

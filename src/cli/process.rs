@@ -16,6 +16,7 @@ use super::{
     CliError, Exit,
     addresses::{AddressFile, Addresses},
     client::chain,
+    handles,
     listeners::{self, Listeners},
     required_tests,
     signals::{Signal, Signals},
@@ -107,6 +108,8 @@ fn server_options(settings: &Settings) -> ServerOptions {
         message_bytes: limits.message_bytes.get(),
         on_forbid_error: settings.on_forbid_error,
         concurrent_requests: limits.concurrent_requests.get(),
+        held_bytes: limits.held_bytes.get(),
+        connections: handles::connection_limits(limits),
         request_timeout: limits.request_timeout,
         drain_timeout: settings.shutdown.drain,
     }

@@ -32,7 +32,7 @@ pub(super) struct Authorization {
     pub workshop: Workshop,
 }
 
-type Answer = Result<proto::IsAuthorizedResponse, Vec<Violation>>;
+pub(super) type Answer = Result<proto::IsAuthorizedResponse, Vec<Violation>>;
 
 impl Authorization {
     /// The store as it is at this moment. A call asks once, so all of it is decided by one revision.
@@ -60,7 +60,7 @@ impl Authorization {
 }
 
 /// Decides one question. From here to the answer nothing waits.
-fn answer(
+pub(super) fn answer(
     store: &PolicyStore,
     question: proto::IsAuthorizedRequest,
     now: Timestamp,
@@ -134,7 +134,7 @@ impl AuthorizationService for Authorization {
         let question = request.into_inner();
         let store = self.store(&question.policy_store)?;
         let (deciding, options) = (Arc::clone(&store), Arc::clone(&self.options));
-        let list = move || list(&deciding, question, &options);
+        let list = move || list(&deciding, question, now(), &options);
         let listed = self.workshop.run(list).await?;
         self.metrics.took(store.name(), Rpc::ListActions, started.elapsed());
         let listed = listed.map_err(bad_request)?;
@@ -159,19 +159,15 @@ impl Authorization {
     }
 }
 
-fn list(
+pub(super) fn list(
     store: &PolicyStore,
     question: proto::ListActionsRequest,
+    now: Timestamp,
     options: &ServerOptions,
 ) -> Result<engine::ListedActions, Vec<Violation>> {
     let question = Question::of_list(question, &options.limits);
-    let listed = engine::list_actions(
-        store,
-        &question.input,
-        now(),
-        &options.limits,
-        options.on_forbid_error,
-    );
+    let listed =
+        engine::list_actions(store, &question.input, now, &options.limits, options.on_forbid_error);
     question.with_violations_of(listed, &options.limits)
 }
 

@@ -1,6 +1,6 @@
 //! The gRPC face, put together.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 use tonic::transport::{self, server::Router};
@@ -18,13 +18,13 @@ use crate::proto::{
     self, authorization_service_server::AuthorizationServiceServer as AuthorizationServer,
 };
 
-/// Calls on one connection; more wait at the client.
-const STREAMS: u32 = 1_024;
-/// Bytes of a call's headers.
-const HEADER_BYTES: u32 = 16 * 1024;
-/// A connection that is silent for this long is asked whether it is still there.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes of one frame, of which a reader keeps one.
+const FRAME_BYTES: u32 = 16 * 1024;
+/// Streams that a peer may have reset before they were looked at, and streams that it may have made
+/// the server reset, until the connection is closed: what resets so rapidly asks for work without
+/// waiting for it.
+const PENDING_RESETS: usize = 20;
+const FORCED_RESETS: usize = 100;
 
 /// Serves until told to stop, and then until the calls under way are answered.
 pub(super) async fn serve(
@@ -37,9 +37,14 @@ pub(super) async fn serve(
     let mut serving = JoinSet::new();
     for listener in listeners {
         let (router, stopped) = (router.clone(), stopped.clone());
+        let connections = Arc::clone(server.connections());
         match listener {
-            Listener::Tcp(listener) => serving.spawn(accept(router, listener, stopped)),
-            Listener::Unix(listener) => serving.spawn(accept(router, listener, stopped)),
+            Listener::Tcp(listener) => {
+                serving.spawn(accept(router, Incoming::new(listener, connections), stopped))
+            }
+            Listener::Unix(listener) => {
+                serving.spawn(accept(router, Incoming::new(listener, connections), stopped))
+            }
         };
     }
     tokio::select! {
@@ -62,14 +67,14 @@ pub(super) async fn serve(
 
 async fn accept<L: Accept>(
     router: Router,
-    listener: L,
+    incoming: Incoming<L>,
     mut stopped: watch::Receiver<bool>,
 ) -> Result<(), ServeError> {
     let stop = async move {
         // The sender is gone only when serving is over as well.
         let _ = stopped.wait_for(|stopped| *stopped).await;
     };
-    Ok(router.serve_with_incoming_shutdown(Incoming::new(listener), stop).await?)
+    Ok(router.serve_with_incoming_shutdown(incoming, stop).await?)
 }
 
 fn router(server: &Server) -> Result<Router, ServeError> {
@@ -91,11 +96,15 @@ fn router(server: &Server) -> Result<Router, ServeError> {
             .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
+    let limits = &server.options().connections;
     Ok(transport::Server::builder()
-        .max_concurrent_streams(STREAMS)
-        .http2_max_header_list_size(HEADER_BYTES)
-        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
-        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .max_concurrent_streams(limits.streams)
+        .max_frame_size(FRAME_BYTES)
+        .http2_max_header_list_size(limits.header_bytes)
+        .http2_max_pending_accept_reset_streams(Some(PENDING_RESETS))
+        .http2_max_local_error_reset_streams(Some(FORCED_RESETS))
+        .http2_keepalive_interval(Some(limits.keepalive_interval))
+        .http2_keepalive_timeout(Some(limits.keepalive_timeout))
         .add_service(authorization)
         .add_service(HealthServer::new(server.health().clone()))
         .add_service(described().build_v1()?)

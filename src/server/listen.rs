@@ -3,6 +3,7 @@
 use std::{
     io,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -14,6 +15,8 @@ use tokio::{
 };
 use tokio_stream::Stream;
 use tonic::transport::server::Connected;
+
+use super::connections::{Connections, Guarded, Owed};
 
 /// A bound socket on which calls are taken.
 #[derive(Debug)]
@@ -57,17 +60,18 @@ impl Accept for UnixListener {
 /// it has no file descriptor left, it waits a little instead of asking again at once and for ever.
 pub(super) struct Incoming<L> {
     listener: L,
+    connections: Arc<Connections>,
     pause: Option<Pin<Box<Sleep>>>,
 }
 
 impl<L> Incoming<L> {
-    pub fn new(listener: L) -> Self {
-        Self { listener, pause: None }
+    pub fn new(listener: L, connections: Arc<Connections>) -> Self {
+        Self { listener, connections, pause: None }
     }
 }
 
 impl<L: Accept> Stream for Incoming<L> {
-    type Item = io::Result<L::Io>;
+    type Item = io::Result<Guarded<L::Io>>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
@@ -76,7 +80,11 @@ impl<L: Accept> Stream for Incoming<L> {
                 self.pause = None;
             }
             match ready!(self.listener.poll_accept(cx)) {
-                Ok(io) => return Poll::Ready(Some(Ok(io))),
+                Ok(io) => {
+                    if let Some(io) = self.connections.admit(io, Owed::PREFACE) {
+                        return Poll::Ready(Some(Ok(io)));
+                    }
+                }
                 Err(error) if is_of_connection(&error) => {}
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
@@ -129,7 +137,8 @@ mod tests {
     async fn time_to_connection(failures: usize, error: fn() -> io::Error) -> Duration {
         let started = std::time::Instant::now();
         let left = Arc::new(AtomicUsize::new(failures));
-        Incoming::new(Failing { error, left }).next().await.unwrap().unwrap();
+        let connections = Connections::new(1, Duration::from_secs(1));
+        Incoming::new(Failing { error, left }, connections).next().await.unwrap().unwrap();
         started.elapsed()
     }
 

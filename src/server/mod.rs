@@ -8,20 +8,26 @@ mod admission;
 mod authorization;
 mod batch;
 pub mod codec;
+mod connections;
 mod convert;
+mod deadline;
 mod decision_id;
 mod errors;
 mod grpc;
 mod health;
+mod held;
 mod http;
 mod listen;
 mod metrics;
 mod options;
+#[doc(hidden)]
+pub mod replay;
 mod status;
+mod wire;
 mod work;
 
 pub use listen::Listener;
-pub use options::ServerOptions;
+pub use options::{ConnectionLimits, ServerOptions};
 
 use std::{
     io,
@@ -29,10 +35,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::serve::ListenerExt as _;
 use tokio::{net::TcpListener, sync::oneshot};
 
-use self::{admission::Gate, health::HealthService, metrics::Metrics};
+use self::{
+    admission::Gate,
+    connections::{Connections, GuardedListener},
+    health::HealthService,
+    metrics::Metrics,
+};
 use crate::live::Live;
 
 /// The faces of one process. Clones are the same server.
@@ -47,6 +57,8 @@ struct Inner {
     options: Arc<ServerOptions>,
     health: HealthService,
     gate: Arc<Gate>,
+    connections: Arc<Connections>,
+    http_connections: Arc<Connections>,
     metrics: Arc<Metrics>,
     started: Instant,
 }
@@ -72,15 +84,20 @@ impl Server {
     /// A server that decides with what is live. It reports NOT_SERVING until told otherwise.
     #[must_use]
     pub fn new(live: Arc<Live>, options: ServerOptions) -> Self {
-        let gate = Arc::new(Gate::new(options.concurrent_requests));
-        let metrics = Arc::new(Metrics::new(&live, &gate));
+        let gate = Arc::new(Gate::new(options.concurrent_requests, options.held_bytes));
+        let limits = &options.connections;
+        let connections = Connections::new(limits.grpc, limits.patience);
+        let http_connections = Connections::new(limits.http, limits.patience);
+        let metrics = Metrics::new(&live, &gate, [&connections, &http_connections]);
         Self {
             inner: Arc::new(Inner {
                 live,
                 options: Arc::new(options),
                 health: HealthService::new(),
                 gate,
-                metrics,
+                connections,
+                http_connections,
+                metrics: Arc::new(metrics),
                 started: Instant::now(),
             }),
         }
@@ -115,7 +132,7 @@ impl Server {
         listener: TcpListener,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), ServeError> {
-        let listener = listener.tap_io(|connection| drop(connection.set_nodelay(true)));
+        let listener = GuardedListener::new(listener, &self.inner.http_connections);
         let (stopping, stopped) = oneshot::channel();
         let shutdown = async move {
             shutdown.await;
@@ -157,6 +174,10 @@ impl Server {
 
     fn gate(&self) -> &Arc<Gate> {
         &self.inner.gate
+    }
+
+    fn connections(&self) -> &Arc<Connections> {
+        &self.inner.connections
     }
 
     fn metrics(&self) -> &Arc<Metrics> {

@@ -15,7 +15,7 @@ use prometheus::{Registry, TextEncoder};
 use tonic::Code;
 
 use self::decisions::DecisionMetrics;
-use super::admission::Gate;
+use super::{admission::Gate, connections::Connections};
 use crate::{
     engine::{Decision, ListedActions},
     live::Live,
@@ -61,7 +61,7 @@ pub(super) struct Metrics {
 impl Metrics {
     /// Counts from zero on. Deciding does not depend on being counted: what cannot be counted is
     /// logged once and left out.
-    pub fn new(live: &Arc<Live>, gate: &Arc<Gate>) -> Self {
+    pub fn new(live: &Arc<Live>, gate: &Arc<Gate>, [grpc, http]: [&Arc<Connections>; 2]) -> Self {
         let registry = Registry::new();
         let exporter = opentelemetry_prometheus::exporter()
             .with_registry(registry.clone())
@@ -77,6 +77,7 @@ impl Metrics {
         let provider = provider.build();
         let meter = provider.meter("humbaba");
         observed::calls(&meter, gate);
+        observed::connections(&meter, [("grpc", grpc), ("http", http)]);
         observed::stores(&meter, live);
         let decisions = DecisionMetrics::new(&registry);
         let decisions = decisions
