@@ -22,7 +22,7 @@ use tonic::{
 };
 
 use super::{
-    deadline, errors,
+    ServerOptions, deadline, errors,
     held::HeldBody,
     metrics::{Metrics, Rpc},
 };
@@ -32,10 +32,15 @@ use super::{
 pub(super) struct Gate {
     limit: usize,
     in_flight: AtomicUsize,
+    message_limit: usize,
     byte_limit: usize,
     held: AtomicUsize,
     shed: AtomicU64,
 }
+
+/// Bytes of a message that is not worth counting: the limit on calls bounds these. Large messages
+/// that fill all the room there is leave small ones alone.
+const SMALL: usize = 16 * 1024;
 
 /// The place of one call under way, with the bytes of its message.
 #[derive(Debug)]
@@ -45,12 +50,13 @@ pub(super) struct Place {
 }
 
 impl Gate {
-    /// So many calls may be under way, and hold so many bytes of messages together.
-    pub fn new(limit: usize, byte_limit: usize) -> Self {
+    /// The gate that those options ask for.
+    pub fn new(options: &ServerOptions) -> Self {
         Self {
-            limit,
+            limit: options.concurrent_requests,
             in_flight: AtomicUsize::new(0),
-            byte_limit,
+            message_limit: options.message_bytes,
+            byte_limit: options.held_bytes,
             held: AtomicUsize::new(0),
             shed: AtomicU64::new(0),
         }
@@ -77,10 +83,16 @@ impl Gate {
 }
 
 impl Place {
-    /// Holds more bytes of the call's message, if that many more may be held in the process.
+    /// Holds a message of so many bytes, if that many more may be held in the process.
+    ///
+    /// A call that streams holds the longest of its messages. A message that is larger than any may
+    /// be is refused by its reader.
     pub fn hold(&self, bytes: usize) -> Result<(), Status> {
-        self.held.fetch_add(bytes, Ordering::Relaxed);
-        if self.gate.held.fetch_add(bytes, Ordering::Relaxed) + bytes <= self.gate.byte_limit {
+        if bytes <= SMALL || bytes > self.gate.message_limit {
+            return Ok(());
+        }
+        let more = bytes.saturating_sub(self.held.fetch_max(bytes, Ordering::Relaxed));
+        if self.gate.held.fetch_add(more, Ordering::Relaxed) + more <= self.gate.byte_limit {
             return Ok(());
         }
         self.gate.shed.fetch_add(1, Ordering::Relaxed);
@@ -135,7 +147,7 @@ where
         let timeout = asked.map_or(self.timeout, |asked| asked.min(self.timeout));
         let until = Instant::now() + timeout;
         let held = Arc::clone(&place);
-        let request = request.map(|body| Body::new(HeldBody { body, place: held }));
+        let request = request.map(|body| Body::new(HeldBody::new(body, held)));
         let answer = self.inner.call(request);
         Box::pin(async move {
             let response = match timeout_at(until, fenced(answer)).await {
@@ -209,7 +221,7 @@ mod tests {
 
     #[test]
     fn calls_beyond_the_limit_are_shed_until_one_ends() {
-        let gate = Arc::new(Gate::new(2, 10));
+        let gate = gate();
         let first = gate.enter().unwrap();
         let _second = gate.enter().unwrap();
         let status = gate.enter().map(|_| ()).unwrap_err();
@@ -220,18 +232,32 @@ mod tests {
         assert_eq!((gate.in_flight(), gate.shed()), (1, 1));
     }
 
+    fn gate() -> Arc<Gate> {
+        let options = ServerOptions {
+            concurrent_requests: 2,
+            message_bytes: 90_000,
+            held_bytes: 100_000,
+            ..ServerOptions::default()
+        };
+        Arc::new(Gate::new(&options))
+    }
+
     #[test]
     fn bytes_beyond_the_limit_are_refused_until_a_call_ends() {
-        let gate = Arc::new(Gate::new(2, 10));
+        let gate = gate();
         let (first, second) = (gate.enter().unwrap(), gate.enter().unwrap());
-        first.hold(4).unwrap();
-        first.hold(4).unwrap();
-        assert_eq!(second.hold(3).unwrap_err().code(), Code::ResourceExhausted);
+        first.hold(40_000).unwrap();
+        first.hold(80_000).unwrap();
+        first.hold(20_000).unwrap();
+        assert_eq!(second.hold(30_000).unwrap_err().code(), Code::ResourceExhausted);
+        second.hold(SMALL).unwrap();
+        // Its reader says what is wrong with it.
+        second.hold(90_001).unwrap();
         drop(second);
         let second = gate.enter().unwrap();
-        second.hold(2).unwrap();
+        second.hold(20_000).unwrap();
         drop(first);
-        second.hold(8).unwrap();
+        second.hold(90_000).unwrap();
         drop(second);
         assert_eq!(gate.held.load(Ordering::Relaxed), 0);
     }

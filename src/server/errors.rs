@@ -77,7 +77,7 @@ pub(super) fn overloaded(limit: usize) -> Status {
 pub(super) fn too_much_held(limit: usize) -> Status {
     Status::with_error_details(
         Code::ResourceExhausted,
-        format!("the messages under way hold more than {limit} bytes: try again later"),
+        format!("large messages under way hold {limit} bytes: try again later"),
         ErrorDetails::with_retry_info(Some(RETRY_AFTER)),
     )
 }

@@ -84,7 +84,7 @@ impl Server {
     /// A server that decides with what is live. It reports NOT_SERVING until told otherwise.
     #[must_use]
     pub fn new(live: Arc<Live>, options: ServerOptions) -> Self {
-        let gate = Arc::new(Gate::new(options.concurrent_requests, options.held_bytes));
+        let gate = Arc::new(Gate::new(&options));
         let limits = &options.connections;
         let connections = Connections::new(limits.grpc, limits.patience);
         let http_connections = Connections::new(limits.http, limits.patience);

@@ -41,7 +41,7 @@ impl Replay {
     #[must_use]
     pub fn new(store: PolicyStore) -> Self {
         let options = ServerOptions::default();
-        let gate = Arc::new(Gate::new(options.concurrent_requests, options.held_bytes));
+        let gate = Arc::new(Gate::new(&options));
         let none = Connections::new(0, options.connections.patience);
         let metrics = Metrics::new(&Arc::new(Live::default()), &gate, [&none, &none]);
         Self { store, options, metrics }

@@ -3,7 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Child, Stdio},
+    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -37,11 +37,17 @@ pub struct Sidecar {
 impl Sidecar {
     /// Starts one on ports of the system's choice and a Unix socket, and waits until it serves.
     pub fn start(policies: &Path, more: &[&str]) -> Self {
+        Self::start_as(command(&[]), policies, more)
+    }
+
+    /// Starts one by that command, which gets the arguments of the sidecar at its end.
+    pub fn start_as(mut command: Command, policies: &Path, more: &[&str]) -> Self {
         let folder = TempDir::new().unwrap();
         let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
         let (file, socket) = (path("addresses.json"), format!("unix:{}", path("humbaba.sock")));
         let log = fs::File::create(path("log")).unwrap();
-        let child = command(&["--policies", policies.to_str().unwrap()])
+        let child = command
+            .args(["--policies", policies.to_str().unwrap()])
             .args(["--listen", "127.0.0.1:0", "--listen", &socket, "--http-listen", "127.0.0.1:0"])
             .args(["--addr-file", &file, "--log-format", "json"])
             .args(more)

@@ -11,6 +11,8 @@ mod cli_stop;
 mod cli_validate;
 mod engine_corpus;
 mod engine_oracle;
+mod faults;
+mod hostility;
 mod purity;
 mod reload;
 mod server_batch;
