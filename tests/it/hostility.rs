@@ -350,7 +350,10 @@ async fn large_and_deep_questions() {
         assert_eq!(says_so, !all_tried, "{explanation:?}");
         // The resource's own come first.
         let missing = &explanation.missing_roles;
-        assert_eq!(missing.first().map(|role| role.scope.clone()), Some(Some(uid("Guard::Site::42"))));
+        assert_eq!(
+            missing.first().map(|role| role.scope.clone()),
+            Some(Some(uid("Guard::Site::42")))
+        );
     }
     let list = ListActionsRequest {
         principal: wide.principal.clone(),
