@@ -205,7 +205,8 @@ mod tests {
 
     #[test]
     fn a_store_that_changes_meanwhile_is_not_relied_on() {
-        let changes: [(&str, fn(&Path)); 6] = [
+        type Change = fn(&Path);
+        let changes: [(&str, Change); 6] = [
             ("same size", |main| fs::write(main.join("..one/a.cedar"), "x").unwrap()),
             ("grown", |main| fs::write(main.join("..one/a.cedar"), "aa").unwrap()),
             ("replaced", |main| {

@@ -57,7 +57,8 @@ fn a_half_written_file_is_not_applied_even_if_no_event_tells_of_it() {
             lab.deciding("main").unwrap() == ["first"]
         });
     }
-    lab.until("all is there", |lab| lab.deciding("main").unwrap().len() == 3);
+    lab.until("it is applied", |lab| lab.status().reloads > 1);
+    assert_eq!(lab.deciding("main").unwrap().len(), 3);
     assert_eq!((lab.status().reloads, lab.status().failures), (2, 0));
 }
 
