@@ -318,6 +318,7 @@ struct Sidecar {
 }
 
 impl Sidecar {
+    #[allow(clippy::zombie_processes)] // It ends with the value that is returned.
     async fn start(binary: &Path, home: &Path) -> Self {
         let store = home.join("policies/soak");
         fs::create_dir_all(&store).unwrap();

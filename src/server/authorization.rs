@@ -49,7 +49,11 @@ impl Authorization {
         rpc: Rpc,
     ) -> Result<Answer, Status> {
         let facts = question.entities.len() + question.role_assignments.len();
-        if !question.explain && facts <= FACTS_OF_SHORT {
+        // What will be refused must not wait: it may be as large as it likes to be.
+        let limits = &self.options.limits;
+        let is_refused = question.entities.len() > limits.entities
+            || question.role_assignments.len() > limits.role_assignments;
+        if is_refused || (!question.explain && facts <= FACTS_OF_SHORT) {
             return Ok(answer(store, question, now, id, rpc, &self.options, &self.metrics));
         }
         let store = Arc::clone(store);
