@@ -269,7 +269,7 @@ fn report(counts: &Counts, memory: &[u64], metrics: &str, seconds: u64) -> ExitC
     println!("slowest good call {:.1} ms", get(&counts.slowest_micros) as f64 / 1_000.0);
     println!("hostile acts      {}", get(&counts.hostile));
     println!("reloads           {}", get(&counts.reloads));
-    println!("rotations         {} (no TLS in this soak yet)", get(&counts.rotations));
+    println!("rotations         {}", get(&counts.rotations));
     for failure in counts.failures.lock().unwrap().iter() {
         println!("  {failure}");
     }

@@ -12,6 +12,7 @@ mod cli_validate;
 mod engine_corpus;
 mod engine_oracle;
 mod faults;
+mod fuzz_targets;
 mod hostility;
 mod purity;
 mod reload;
