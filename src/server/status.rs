@@ -28,6 +28,8 @@ pub(super) struct StatusPage<'a> {
     folder_problem: Option<&'a str>,
     watch_problem: Option<&'a str>,
     stores: Vec<StoreState<'a>>,
+    /// Without secrets; null where they are not known.
+    settings: Option<&'a serde_json::Value>,
 }
 
 #[derive(Debug, Serialize)]
@@ -64,7 +66,13 @@ impl<'a> StatusPage<'a> {
             folder_problem: status.folder_problem.as_deref(),
             watch_problem: status.watch_problem.as_deref(),
             stores: status.stores.iter().map(StoreState::new).collect(),
+            settings: None,
         }
+    }
+
+    pub fn with_settings(mut self, settings: &'a serde_json::Value) -> Self {
+        self.settings = Some(settings);
+        self
     }
 }
 
