@@ -123,7 +123,7 @@ impl TraceService for Keeper {
             received.resources.push(attributes(&sent.resource.unwrap().attributes));
             received.spans.extend(sent.scope_spans.into_iter().flat_map(|scope| scope.spans));
         }
-        Ok(Response::default())
+        Ok(Response::new(Default::default()))
     }
 }
 
@@ -141,6 +141,6 @@ impl MetricsService for Keeper {
                 received.metrics.insert(metric.name.clone(), metric);
             }
         }
-        Ok(Response::default())
+        Ok(Response::new(Default::default()))
     }
 }
