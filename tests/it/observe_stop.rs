@@ -38,7 +38,10 @@ async fn ask_until_gone(address: String, client: u128, done: Arc<AtomicUsize>) -
                 done.fetch_add(1, Ordering::Relaxed);
             }
             Err(status) => {
-                assert_eq!(status.code(), tonic::Code::Unavailable, "{status:?}");
+                // There is nobody to connect to, or the client's library kept the call back, for the
+                // connection was over before it was sent.
+                let kept_back = format!("{status:?}").contains("hyper::Error(Canceled");
+                assert!(kept_back || status.code() == tonic::Code::Unavailable, "{status:?}");
                 break;
             }
         }

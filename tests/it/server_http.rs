@@ -198,7 +198,7 @@ async fn limits_that_are_hit_are_counted_by_their_setting() {
     let long_id = format!("User::{}", "x".repeat(101));
     server.refuses(ask(&long_id, "site.view", &long_id.replace("User", "Site"))).await;
     server.refuses(view().role("viewer", "Site::1").role("admin", "Site::1")).await;
-    server.refuses(ask(&"x".repeat(5_000), "site.view", "Site::1")).await;
+    server.refuses(ask(&format!("User::{}", "x".repeat(5_000)), "site.view", "Site::1")).await;
     let batch = BatchIsAuthorizedRequest {
         principal: view().principal,
         action: view().action,
