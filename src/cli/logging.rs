@@ -50,7 +50,7 @@ impl LogControl for Log {
     fn set_filter(&self, filter: &str) -> Result<(), String> {
         let new = if filter.is_empty() { self.settled.clone() } else { filter.parse()? };
         let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
-        // Before, where less will be logged, and after, where more: so that it is logged for sure.
+        // Before it holds, so that even silence is announced.
         tracing::warn!(old = %now, new = %new, "the log filter is changed");
         self.handle.reload(new.to_env_filter()).map_err(|error| error.to_string())?;
         *now = new;
