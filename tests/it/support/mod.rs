@@ -2,6 +2,7 @@
 
 pub mod ask;
 pub mod http;
+pub mod kubelet;
 pub mod raw;
 pub mod server;
 pub mod stores;
