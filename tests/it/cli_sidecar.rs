@@ -37,19 +37,17 @@ pub struct Sidecar {
 impl Sidecar {
     /// Starts one on ports of the system's choice and a Unix socket, and waits until it serves.
     pub fn start(policies: &Path, more: &[&str]) -> Self {
-        let mut command = command(&["--policies", policies.to_str().unwrap()]);
-        command.args(more);
-        Self::of(command)
+        Self::of(command(&["--policies", policies.to_str().unwrap()]), more)
     }
 
     /// The same in that folder and with no word about policies.
     pub fn start_in(folder: &Path) -> Self {
         let mut command = command(&[]);
         command.current_dir(folder);
-        Self::of(command)
+        Self::of(command, &[])
     }
 
-    fn of(mut command: Command) -> Self {
+    fn of(mut command: Command, more: &[&str]) -> Self {
         let folder = TempDir::new().unwrap();
         let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
         let (file, socket) = (path("addresses.json"), format!("unix:{}", path("humbaba.sock")));
@@ -57,6 +55,7 @@ impl Sidecar {
         let child = command
             .args(["--listen", "127.0.0.1:0", "--listen", &socket, "--http-listen", "127.0.0.1:0"])
             .args(["--addr-file", &file, "--log-format", "json"])
+            .args(more)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
