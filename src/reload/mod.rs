@@ -25,7 +25,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, thread, time::Duratio
 
 use crate::{
     diagnostics::Problem,
-    live::Live,
+    live::{EMBEDDED, Live},
     name::StoreName,
     store::{Bounds, PolicyStore, embedded_stores},
 };
@@ -188,7 +188,7 @@ impl std::fmt::Display for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Folder(path) => path.display().fmt(f),
-            Self::Embedded => f.write_str("embedded"),
+            Self::Embedded => f.write_str(EMBEDDED),
         }
     }
 }

@@ -9,6 +9,7 @@ mod cli_serve;
 mod cli_sidecar;
 mod cli_stop;
 mod cli_validate;
+mod deploy;
 mod engine_corpus;
 mod engine_oracle;
 mod observe_http;

@@ -3,6 +3,7 @@
 pub mod ask;
 pub mod collector;
 pub mod http;
+pub mod kubelet;
 pub mod raw;
 pub mod server;
 pub mod stores;
