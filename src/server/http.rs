@@ -8,7 +8,7 @@ use axum::{
     routing::get,
 };
 
-use super::{Server, status::StatusPage};
+use super::{Server, Tls, status::StatusPage};
 
 /// The routes of the HTTP face.
 pub(super) fn routes(server: Server) -> Router {
@@ -37,7 +37,9 @@ async fn readyz(State(server): State<Server>) -> Response {
 
 async fn status(State(server): State<Server>) -> Response {
     let status = server.live().status();
-    Json(StatusPage::new(&status, server.is_serving(), server.uptime())).into_response()
+    let tls = server.tls().map(Tls::status);
+    Json(StatusPage::new(&status, tls.as_deref(), server.is_serving(), server.uptime()))
+        .into_response()
 }
 
 async fn metrics(State(server): State<Server>) -> Response {

@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
+use super::tls::{self, TlsStatus};
 use crate::{
     diagnostics::Problem,
     live::{LoadStatus, StoreStatus},
@@ -28,6 +29,17 @@ pub(super) struct StatusPage<'a> {
     folder_problem: Option<&'a str>,
     watch_problem: Option<&'a str>,
     stores: Vec<StoreState<'a>>,
+    tls: Option<CertificateState>,
+}
+
+#[derive(Debug, Serialize)]
+struct CertificateState {
+    loaded_at: Option<String>,
+    expires: Option<String>,
+    client_ca_expires: Option<String>,
+    reloads: u64,
+    failures: u64,
+    problem: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -50,7 +62,12 @@ struct ProblemText<'a> {
 }
 
 impl<'a> StatusPage<'a> {
-    pub fn new(status: &'a LoadStatus, serving: bool, uptime: Duration) -> Self {
+    pub fn new(
+        status: &'a LoadStatus,
+        tls: Option<&TlsStatus>,
+        serving: bool,
+        uptime: Duration,
+    ) -> Self {
         Self {
             version: env!("CARGO_PKG_VERSION"),
             uptime_seconds: uptime.as_secs(),
@@ -64,6 +81,20 @@ impl<'a> StatusPage<'a> {
             folder_problem: status.folder_problem.as_deref(),
             watch_problem: status.watch_problem.as_deref(),
             stores: status.stores.iter().map(StoreState::new).collect(),
+            tls: tls.map(CertificateState::new),
+        }
+    }
+}
+
+impl CertificateState {
+    fn new(tls: &TlsStatus) -> Self {
+        Self {
+            loaded_at: rfc3339(tls.loaded_at),
+            expires: tls::rfc3339(tls.expires),
+            client_ca_expires: tls.client_ca_expires.and_then(tls::rfc3339),
+            reloads: tls.reloads,
+            failures: tls.failures,
+            problem: tls.problem.clone(),
         }
     }
 }

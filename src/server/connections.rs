@@ -1,0 +1,65 @@
+//! The connections of the HTTP face.
+
+use std::{io, time::Duration};
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+    service::TowerToHyperService,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    task::JoinSet,
+    time::timeout,
+};
+use tokio_stream::{Stream, StreamExt as _};
+
+/// Bytes of a request's head.
+const HEAD_BYTES: usize = 32 * 1024;
+
+/// How long what may take how long.
+pub(super) struct HttpTimes {
+    /// The head of a request; a connection on which none comes for so long is closed too.
+    pub head: Duration,
+    /// The requests under way, once it is time to stop.
+    pub drain: Duration,
+}
+
+/// Answers on those connections until `shutdown` completes, and then what is under way.
+pub(super) async fn serve<I>(
+    mut connections: impl Stream<Item = io::Result<I>> + Unpin,
+    routes: Router,
+    times: HttpTimes,
+    shutdown: impl Future<Output = ()>,
+) where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(times.head).max_buf_size(HEAD_BYTES);
+    let graceful = GracefulShutdown::new();
+    let mut open = JoinSet::new();
+    let mut shutdown = std::pin::pin!(shutdown);
+    loop {
+        tokio::select! {
+            () = &mut shutdown => break,
+            Some(connection) = connections.next() => {
+                let Ok(io) = connection else { continue };
+                let service = TowerToHyperService::new(routes.clone());
+                let answered = graceful.watch(http.serve_connection(TokioIo::new(io), service));
+                open.spawn(async move {
+                    // A client that goes away or sends nonsense is its own business.
+                    if let Err(error) = answered.await {
+                        tracing::debug!(%error, "an HTTP connection broke off");
+                    }
+                });
+            }
+            Some(_) = open.join_next() => {}
+        }
+    }
+    drop(connections);
+    if timeout(times.drain, graceful.shutdown()).await.is_err() {
+        tracing::warn!("stopped before every HTTP request was answered");
+    }
+}
