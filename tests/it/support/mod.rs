@@ -2,9 +2,11 @@
 
 pub mod ask;
 pub mod http;
+pub mod pki;
 pub mod raw;
 pub mod server;
 pub mod stores;
+pub mod tls;
 pub mod wait;
 
 pub use ask::ask;
