@@ -48,6 +48,7 @@ pub(super) const KEYS: &[Key] = keys! {
     "limits.concurrent_requests" Positive limits.concurrent_requests: "calls served at once; more are refused";
     "limits.request_timeout_ms" PositiveMillis limits.request_timeout: "how long one call may take, the arrival of its message included";
     "limits.handshake_timeout_ms" PositiveMillis limits.handshake_timeout: "how long a TLS handshake may take";
+    "limits.handshakes" Positive limits.handshakes: "TLS handshakes under way on one listener; with one more, the oldest gives way";
     "limits.http_head_timeout_ms" PositiveMillis limits.http_head_timeout: "how long the head of an HTTP request may take, and how long a connection may be without one";
     "limits.entities" Count limits.request.entities: "entities in a request";
     "limits.role_assignments" Count limits.request.role_assignments: "role assignments in a request";

@@ -93,6 +93,8 @@ pub struct Limits {
     pub request_timeout: Duration,
     /// How long a TLS handshake may take.
     pub handshake_timeout: Duration,
+    /// TLS handshakes that may be under way on one listener; with one more, the oldest gives way.
+    pub handshakes: NonZeroUsize,
     /// How long the head of an HTTP request may take, and how long a connection may be without one.
     pub http_head_timeout: Duration,
 }
@@ -138,6 +140,7 @@ impl Default for Settings {
                 concurrent_requests: const { NonZeroUsize::new(1_024).unwrap() },
                 request_timeout: Duration::from_secs(10),
                 handshake_timeout: Duration::from_secs(5),
+                handshakes: const { NonZeroUsize::new(1_024).unwrap() },
                 http_head_timeout: Duration::from_secs(10),
             },
             bounds: Bounds::default(),

@@ -54,6 +54,7 @@ impl Settings {
             http_client_certificates: self.tls.http_client_certificates,
             min_version: self.tls.min_version,
             handshake_timeout: self.limits.handshake_timeout,
+            handshakes_under_way: self.limits.handshakes,
         })
     }
 }

@@ -233,7 +233,7 @@ fn bad_values_are_refused_with_their_origin() {
         ("listen = 5", "an array of strings is expected, not an integer"),
         ("listen = []", "name at least one address"),
         ("listen = [\"nowhere\"]", "`nowhere` is not an address"),
-        ("http_listen = \"unix:/x\"", "write `host:port`"),
+        ("http_listen = \"unix:\"", "write `host:port`"),
         ("socket_mode = \"999\"", "`999` is not a mode"),
         ("default_store = \"No Store\"", "cannot name a policy store"),
         ("on_forbid_error = \"allow\"", "neither `deny` nor `skip`"),

@@ -18,10 +18,6 @@ use tokio_stream::Stream;
 use super::{Face, Tls, refusals::Refusal};
 use crate::server::listen::Incoming;
 
-/// Handshakes under way at a time. One takes a few milliseconds of a client that means well, so
-/// where there are more, the oldest is of one that does not.
-const UNDER_WAY: usize = 1_024;
-
 /// The connections of a listener whose handshake succeeded. Handshakes go on side by side, so that
 /// a slow client keeps nobody waiting.
 pub(in crate::server) struct Handshakes {
@@ -45,10 +41,13 @@ impl Handshakes {
     }
 
     fn begin(&mut self, io: TcpStream) {
-        if self.by_age.len() >= UNDER_WAY {
+        let most = self.tls.inner.options.handshakes_under_way.get();
+        if self.by_age.len() >= most {
             self.by_age.retain(|handshake| !handshake.is_finished());
         }
-        if self.by_age.len() >= UNDER_WAY
+        // One takes a few milliseconds of a client that means well, so where there are too many,
+        // the oldest is of one that does not.
+        if self.by_age.len() >= most
             && let Some(oldest) = self.by_age.pop_front()
         {
             oldest.abort();

@@ -16,6 +16,7 @@ pub(super) use refusals::{Face, Handshaken};
 
 use std::{
     io,
+    num::NonZeroUsize,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime},
@@ -53,6 +54,8 @@ pub struct TlsOptions {
     pub min_version: TlsVersion,
     /// How long a handshake may take.
     pub handshake_timeout: Duration,
+    /// Handshakes that may be under way on one listener; with one more, the oldest gives way.
+    pub handshakes_under_way: NonZeroUsize,
 }
 
 /// A version of TLS.
@@ -278,12 +281,6 @@ impl Tls {
         } else {
             tracing::warn!(%file, expires, client_ca_expires, "{message}, but it has expired");
         }
-    }
-}
-
-impl PartialEq for Tls {
-    fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.inner, &other.inner)
     }
 }
 

@@ -45,6 +45,7 @@ pub fn options(folder: &TempDir) -> TlsOptions {
         http_client_certificates: true,
         min_version: TlsVersion::V1_2,
         handshake_timeout: Duration::from_secs(20),
+        handshakes_under_way: 1_024.try_into().unwrap(),
     }
 }
 
