@@ -26,6 +26,7 @@
 //! | [`live`] | what the process decides with at this moment, and how it came to it |
 //! | [`reload`] | reads, watches and re-reads the policies folder |
 //! | [`server`], [`proto`] | the gRPC and HTTP faces, and the contract generated from `proto/` |
+//! | [`telemetry`] | spans and metrics for a collector, over OTLP |
 //! | [`settings`], [`cli`] | settings in four layers, and the command line that wires everything |
 //!
 //! # Architecture invariants
@@ -61,5 +62,6 @@ pub mod roles;
 pub mod server;
 pub mod settings;
 pub mod store;
+pub mod telemetry;
 pub mod testing;
 pub mod time;

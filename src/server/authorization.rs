@@ -13,6 +13,7 @@ use super::{
     decision_id::DecisionId,
     errors::{bad_item, bad_request, no_store},
     metrics::{Metrics, Rpc},
+    traced::CallSpan,
     work::{FACTS_OF_SHORT, Turn, Workshop},
 };
 use crate::{
@@ -86,12 +87,17 @@ impl AuthorizationService for Authorization {
         request: Request<proto::IsAuthorizedRequest>,
     ) -> Result<Response<proto::IsAuthorizedResponse>, Status> {
         let started = Instant::now();
+        let span = CallSpan::of(&request);
         let id = DecisionId::sent(request.metadata()).unwrap_or_else(DecisionId::new);
         let question = request.into_inner();
         let store = self.store(&question.policy_store)?;
+        span.store(&store);
         let answer = self.answer(&store, question, now(), id, Rpc::IsAuthorized).await?;
+        if let Ok(answer) = &answer {
+            span.decision(is_allow(answer));
+        }
         self.metrics.took(store.name(), Rpc::IsAuthorized, started.elapsed());
-        answer.map(Response::new).map_err(bad_request)
+        answer.map(Response::new).map_err(|violations| self.refused(violations))
     }
 
     async fn batch_is_authorized(
@@ -101,26 +107,40 @@ impl AuthorizationService for Authorization {
         use proto::batch_is_authorized_result::Result as ItemResult;
 
         let started = Instant::now();
+        let span = CallSpan::of(&request);
         let sent_id = DecisionId::sent(request.metadata());
         let mut batch = request.into_inner();
         let items = std::mem::take(&mut batch.items);
         let store = self.store(&batch.policy_store)?;
+        span.store(&store);
         self.items_fit(items.len())?;
         let now = now();
         let shared = batch::Shared::new(batch, &store);
         let mut results = Vec::with_capacity(items.len());
         let mut turn = Turn::start();
+        let (mut allowed, mut denied) = (0, 0);
         for item in items {
             let question = shared.question(item);
             let id = sent_id.clone().unwrap_or_else(DecisionId::new);
             let answer = self.answer(&store, question, now, id, Rpc::BatchIsAuthorized).await?;
             let result = match answer {
-                Ok(response) => ItemResult::Response(response),
-                Err(violations) => ItemResult::Error(bad_item(violations)),
+                Ok(response) => {
+                    if is_allow(&response) {
+                        allowed += 1
+                    } else {
+                        denied += 1
+                    }
+                    ItemResult::Response(response)
+                }
+                Err(violations) => {
+                    self.metrics.refused(&violations);
+                    ItemResult::Error(bad_item(violations))
+                }
             };
             results.push(proto::BatchIsAuthorizedResult { result: Some(result) });
             turn.pass_on_if_over().await;
         }
+        span.decisions(allowed, denied);
         self.metrics.took(store.name(), Rpc::BatchIsAuthorized, started.elapsed());
         let revision = store.revision().to_string();
         Ok(Response::new(proto::BatchIsAuthorizedResponse { items: results, revision }))
@@ -131,13 +151,16 @@ impl AuthorizationService for Authorization {
         request: Request<proto::ListActionsRequest>,
     ) -> Result<Response<proto::ListActionsResponse>, Status> {
         let started = Instant::now();
+        let span = CallSpan::of(&request);
         let question = request.into_inner();
         let store = self.store(&question.policy_store)?;
+        span.store(&store);
         let (deciding, options) = (Arc::clone(&store), Arc::clone(&self.options));
         let list = move || list(&deciding, question, &options);
         let listed = self.workshop.run(list).await?;
         self.metrics.took(store.name(), Rpc::ListActions, started.elapsed());
-        let listed = listed.map_err(bad_request)?;
+        let listed = listed.map_err(|violations| self.refused(violations))?;
+        span.decisions(listed.allowed.len(), listed.denied);
         self.metrics.listed(store.name(), &listed);
         Ok(Response::new(proto::ListActionsResponse {
             actions: listed.allowed.iter().map(convert::uid).collect(),
@@ -155,8 +178,18 @@ impl Authorization {
         }
         let description =
             format!("{count} elements, more than the limit of {limit}: send several batches");
-        Err(bad_request(vec![FieldPath::Field("items").violation(description)]))
+        let violation = FieldPath::Field("items").violation(description).of_limit("batch_items");
+        Err(self.refused(vec![violation]))
     }
+
+    fn refused(&self, violations: Vec<Violation>) -> Status {
+        self.metrics.refused(&violations);
+        bad_request(violations)
+    }
+}
+
+fn is_allow(response: &proto::IsAuthorizedResponse) -> bool {
+    response.decision() == proto::Decision::Allow
 }
 
 fn list(

@@ -22,6 +22,7 @@ use super::{
     authorization::Authorization,
     listen::Incoming,
     tls::{Face, Handshakes},
+    traced::Traced,
     work::Workshop,
 };
 use crate::proto::{
@@ -107,6 +108,8 @@ fn router(server: &Server) -> Result<Router, ServeError> {
         timeout: server.options().request_timeout,
         metrics: Arc::clone(server.metrics()),
     };
+    let authorization =
+        Traced { inner: authorization, tracer: server.observability().tracer.clone() };
     let described = || {
         reflection::Builder::configure()
             .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)

@@ -16,19 +16,26 @@ mod grpc;
 mod health;
 mod http;
 mod listen;
+mod log_level;
 mod metrics;
+mod observability;
 mod options;
 mod status;
 pub mod tls;
+mod traced;
 mod work;
 
 pub use listen::Listener;
+pub use observability::{LogControl, Observability};
 pub use options::ServerOptions;
 pub use tls::Tls;
 
 use std::{
     io,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -56,6 +63,8 @@ struct Inner {
     gate: Arc<Gate>,
     metrics: Arc<Metrics>,
     tls: OnceLock<Tls>,
+    observability: Observability,
+    stopping: AtomicBool,
     started: Instant,
 }
 
@@ -80,6 +89,12 @@ impl Server {
     /// A server that decides with what is live. It reports NOT_SERVING until told otherwise.
     #[must_use]
     pub fn new(live: Arc<Live>, options: ServerOptions) -> Self {
+        Self::observed(live, options, Observability::default())
+    }
+
+    /// The same, looked at from outside.
+    #[must_use]
+    pub fn observed(live: Arc<Live>, options: ServerOptions, observability: Observability) -> Self {
         let gate = Arc::new(Gate::new(options.concurrent_requests));
         let metrics = Arc::new(Metrics::new(&live, &gate));
         Self {
@@ -90,6 +105,8 @@ impl Server {
                 gate,
                 metrics,
                 tls: OnceLock::new(),
+                observability,
+                stopping: AtomicBool::new(false),
                 started: Instant::now(),
             }),
         }
@@ -99,6 +116,19 @@ impl Server {
     /// for `humbaba.v1.AuthorizationService`. A server that was told to stop stays NOT_SERVING.
     pub fn set_serving(&self, serving: bool) {
         self.inner.health.set_serving(serving);
+    }
+
+    /// Says that the end is near: neither the health service nor `/readyz` send anybody here any
+    /// more. Calls are answered as before.
+    pub fn announce_stop(&self) {
+        self.inner.stopping.store(true, Ordering::Relaxed);
+        self.set_serving(false);
+    }
+
+    /// Where all metrics are.
+    #[must_use]
+    pub fn registry(&self) -> prometheus::Registry {
+        self.inner.metrics.registry()
     }
 
     /// Answers gRPC on all listeners until `shutdown` completes, and then finishes the calls under
@@ -173,6 +203,14 @@ impl Server {
 
     fn is_serving(&self) -> bool {
         self.inner.health.is_serving()
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.inner.stopping.load(Ordering::Relaxed)
+    }
+
+    fn observability(&self) -> &Observability {
+        &self.inner.observability
     }
 
     fn gate(&self) -> &Arc<Gate> {

@@ -30,6 +30,8 @@ pub(super) struct StatusPage<'a> {
     watch_problem: Option<&'a str>,
     stores: Vec<StoreState<'a>>,
     tls: Option<CertificateState>,
+    /// Without secrets; null where they are not known.
+    settings: Option<&'a serde_json::Value>,
 }
 
 #[derive(Debug, Serialize)]
@@ -82,7 +84,13 @@ impl<'a> StatusPage<'a> {
             watch_problem: status.watch_problem.as_deref(),
             stores: status.stores.iter().map(StoreState::new).collect(),
             tls: tls.map(CertificateState::new),
+            settings: None,
         }
+    }
+
+    pub fn with_settings(mut self, settings: &'a serde_json::Value) -> Self {
+        self.settings = Some(settings);
+        self
     }
 }
 

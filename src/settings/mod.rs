@@ -17,7 +17,7 @@ pub use address::{HttpListen, ListenAddress, ListenAddressError, TcpAddress};
 pub use error::{SettingError, SettingsErrors};
 pub use group::SocketGroup;
 pub use origin::Origin;
-pub use print::print;
+pub use print::{print, to_json};
 pub use tls::TlsSettings;
 pub use values::{LogFilter, LogFormat, SocketMode};
 
@@ -102,6 +102,9 @@ pub struct Limits {
 /// How the process stops.
 #[derive(Debug, Clone)]
 pub struct ShutdownSettings {
+    /// How long calls are still taken after a signal to stop, while the process says that it does
+    /// not serve.
+    pub delay: Duration,
     /// How long calls that have begun may take to end.
     pub drain: Duration,
 }
@@ -144,7 +147,7 @@ impl Default for Settings {
                 http_head_timeout: Duration::from_secs(10),
             },
             bounds: Bounds::default(),
-            shutdown: ShutdownSettings { drain: Duration::from_secs(10) },
+            shutdown: ShutdownSettings { delay: Duration::ZERO, drain: Duration::from_secs(10) },
             log: LogSettings { filter: LogFilter::default(), format: LogFormat::default() },
         }
     }
