@@ -16,6 +16,7 @@ use super::{
     remote,
     setting_flags::{SettingFlags, assignment, flag},
     source,
+    tls_flags::TlsFlags,
     verdict::Verdict,
 };
 use crate::{
@@ -86,12 +87,14 @@ pub(super) struct CheckArgs {
     /// The policies folder [default: ./policies if it is there, else the embedded stores]
     #[arg(long, value_name = "DIR")]
     policies: Option<String>,
-    /// Ask a running Humbaba instead: `http://host:port` or `unix:/path`
+    /// Ask a running Humbaba instead: `http://host:port`, `https://host:port` or `unix:/path`
     #[arg(long, value_name = "ADDR", conflicts_with_all = ["policies", "config", "set"])]
     server: Option<ServerAddress>,
     /// How many seconds the server's answer may take
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     timeout: Duration,
+    #[command(flatten)]
+    tls: TlsFlags,
     /// How to print
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -181,7 +184,7 @@ fn ask(args: &CheckArgs, server: &ServerAddress) -> Result<Answer, CliError> {
         input.context.push(("now".to_owned(), crate::request::Value::Datetime(now)));
     }
     let store = args.store.clone().unwrap_or_default();
-    remote::ask(server, args.timeout, remote::request(store, input, args.explain))
+    remote::ask(server, &args.tls, args.timeout, remote::request(store, input, args.explain))
 }
 
 fn system_time() -> Timestamp {

@@ -2,6 +2,7 @@
 //! by the modules below it.
 
 mod addresses;
+mod certificate;
 mod check;
 mod client;
 mod completions;
@@ -19,6 +20,7 @@ mod setting_flags;
 mod signals;
 mod source;
 mod test;
+mod tls_flags;
 mod validate;
 mod verdict;
 

@@ -8,7 +8,6 @@ use std::{
 };
 
 use tokio::{
-    net::TcpListener,
     sync::watch,
     task::{self, JoinError, JoinSet},
 };
@@ -16,6 +15,7 @@ use tokio::{
 use super::{
     CliError, Exit,
     addresses::{AddressFile, Addresses},
+    certificate,
     client::chain,
     listeners::{self, Listeners},
     required_tests,
@@ -41,7 +41,10 @@ pub(super) async fn serve(
     started: Instant,
 ) -> Result<Exit, CliError> {
     let mut signals = Signals::listen().map_err(CliError::io("cannot listen for signals"))?;
-    let Listeners { grpc, http, addresses, sockets } = listeners::bind(settings).await?;
+    let tls = certificate::load(settings)?;
+    let Listeners { grpc, http, addresses, sockets } =
+        listeners::bind(settings, tls.as_ref()).await?;
+    let certificates = tls.map(|tls| certificate::watch(&tls, settings));
     let address_file = address_file.map(|path| write_addresses(path, &addresses)).transpose()?;
 
     // The listeners are open before anything is loaded, so that who asks meanwhile is told
@@ -74,6 +77,7 @@ pub(super) async fn serve(
                 Signal::Changed => {
                     tracing::info!(signal = "SIGHUP", "looking for changes");
                     reloader.hint();
+                    certificates.iter().for_each(Reloader::hint);
                 }
                 Signal::Stop(signal) => {
                     tracing::info!(signal, "stopping");
@@ -123,6 +127,7 @@ fn server_options(settings: &Settings) -> ServerOptions {
         on_forbid_error: settings.on_forbid_error,
         concurrent_requests: limits.concurrent_requests.get(),
         request_timeout: limits.request_timeout,
+        http_head_timeout: limits.http_head_timeout,
         drain_timeout: settings.shutdown.drain,
     }
 }
@@ -187,7 +192,7 @@ struct Serving {
 }
 
 impl Serving {
-    fn start(server: &Server, grpc: Vec<Listener>, http: Option<TcpListener>) -> Self {
+    fn start(server: &Server, grpc: Vec<Listener>, http: Option<Listener>) -> Self {
         let stop = watch::Sender::new(false);
         let mut servers = JoinSet::new();
         let stopping = || {

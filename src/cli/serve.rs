@@ -27,11 +27,11 @@ pub(super) struct ServeArgs {
     /// The policies folder [default: ./policies if it is there, else the embedded stores]
     #[arg(long, value_name = "DIR")]
     policies: Option<String>,
-    /// Serve gRPC here: `host:port` or `unix:/path`; may be given several times
+    /// Serve gRPC here: `host:port`, `tls:host:port` or `unix:/path`; may be given several times
     /// [default: 127.0.0.1:8180]
     #[arg(long, value_name = "ADDR")]
     listen: Vec<String>,
-    /// Serve HTTP here: `host:port` or `off` [default: 127.0.0.1:8181]
+    /// Serve HTTP here: `host:port`, `tls:host:port`, `unix:/path` or `off` [default: 127.0.0.1:8181]
     #[arg(long, value_name = "ADDR")]
     http_listen: Option<String>,
     /// The store that decides requests which name none
@@ -43,7 +43,20 @@ pub(super) struct ServeArgs {
     /// Refuse a store of which a test fails
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     require_tests: Option<String>,
-    /// Listen on addresses that other machines can reach, although there is no TLS
+    /// The certificate for TLS and its intermediates, PEM; spoken where other machines can connect
+    #[arg(long, value_name = "FILE")]
+    tls_cert: Option<String>,
+    /// The certificate's private key, PEM
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<String>,
+    /// The certification authority of clients, PEM; if given, clients need a certificate
+    #[arg(long, value_name = "FILE")]
+    tls_client_ca: Option<String>,
+    /// A client that may call, by a DNS name or URI in its certificate; may be given several times
+    /// [default: all with a certificate]
+    #[arg(long, value_name = "NAME")]
+    tls_client_id: Vec<String>,
+    /// Listen on addresses that other machines can reach without TLS
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     insecure: Option<String>,
     /// Which events to log, e.g. `info` or `humbaba=debug,warn` [default: info]
@@ -69,6 +82,16 @@ impl ServeArgs {
             let flag = format!("--log-{name}");
             Some(FlagSetting { flag, key: format!("log.{name}"), values: vec![value] })
         };
+        let client_ids = (!self.tls_client_id.is_empty()).then(|| FlagSetting {
+            flag: "--tls-client-id".to_owned(),
+            key: "tls.client_ids".to_owned(),
+            values: self.tls_client_id.clone(),
+        });
+        let tls = |name: &str, value: &Option<String>| {
+            let (key, value) = (format!("tls.{name}"), value.clone()?);
+            let flag = format!("--tls-{}", name.replace('_', "-"));
+            Some(FlagSetting { flag, key, values: vec![value] })
+        };
         let flags = [
             flag("policies", self.policies.clone()),
             flag("listen", self.listen.clone()),
@@ -77,6 +100,10 @@ impl ServeArgs {
             flag("on_forbid_error", self.on_forbid_error.clone()),
             flag("require_tests", self.require_tests.clone()),
             flag("insecure", self.insecure.clone()),
+            tls("cert", &self.tls_cert),
+            tls("key", &self.tls_key),
+            tls("client_ca", &self.tls_client_ca),
+            client_ids,
             log("filter", &self.log_filter),
             log("format", &self.log_format),
         ];

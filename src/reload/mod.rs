@@ -9,6 +9,7 @@
 //! something has. A missed or misunderstood one costs time and never a wrong state.
 
 mod announce;
+mod files;
 mod folder;
 mod listing;
 mod loader;
@@ -19,6 +20,7 @@ mod tree;
 mod watcher;
 mod worker;
 
+pub use files::WatchFiles;
 pub use folder::{FolderError, read_folder, read_folder_within};
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, thread, time::Duration};

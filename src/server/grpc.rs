@@ -1,9 +1,18 @@
 //! The gRPC face, put together.
 
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
-use tokio::{sync::watch, task::JoinSet, time::timeout};
-use tonic::transport::{self, server::Router};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::watch,
+    task::JoinSet,
+    time::timeout,
+};
+use tokio_stream::Stream;
+use tonic::transport::{
+    self,
+    server::{Connected, Router},
+};
 use tonic_health::pb::health_server::HealthServer;
 use tonic_reflection::server as reflection;
 
@@ -11,7 +20,8 @@ use super::{
     Listener, ServeError, Server,
     admission::Admitted,
     authorization::Authorization,
-    listen::{Accept, Incoming},
+    listen::Incoming,
+    tls::{Face, Handshakes},
     traced::Traced,
     work::Workshop,
 };
@@ -39,8 +49,16 @@ pub(super) async fn serve(
     for listener in listeners {
         let (router, stopped) = (router.clone(), stopped.clone());
         match listener {
-            Listener::Tcp(listener) => serving.spawn(accept(router, listener, stopped)),
-            Listener::Unix(listener) => serving.spawn(accept(router, listener, stopped)),
+            Listener::Tcp(listener) => {
+                serving.spawn(accept(router, Incoming::new(listener), stopped))
+            }
+            Listener::Unix(listener) => {
+                serving.spawn(accept(router, Incoming::new(listener), stopped))
+            }
+            Listener::Tls(listener, tls) => {
+                let encrypted = Handshakes::new(listener, tls, Face::Grpc);
+                serving.spawn(accept(router, encrypted, stopped))
+            }
         };
     }
     tokio::select! {
@@ -61,16 +79,19 @@ pub(super) async fn serve(
     })
 }
 
-async fn accept<L: Accept>(
+async fn accept<I>(
     router: Router,
-    listener: L,
+    connections: impl Stream<Item = io::Result<I>>,
     mut stopped: watch::Receiver<bool>,
-) -> Result<(), ServeError> {
+) -> Result<(), ServeError>
+where
+    I: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+{
     let stop = async move {
         // The sender is gone only when serving is over as well.
         let _ = stopped.wait_for(|stopped| *stopped).await;
     };
-    Ok(router.serve_with_incoming_shutdown(Incoming::new(listener), stop).await?)
+    Ok(router.serve_with_incoming_shutdown(connections, stop).await?)
 }
 
 fn router(server: &Server) -> Result<Router, ServeError> {

@@ -8,7 +8,7 @@ use axum::{
     routing::get,
 };
 
-use super::{Server, log_level, status::StatusPage};
+use super::{Server, Tls, log_level, status::StatusPage};
 
 /// The routes of the HTTP face.
 pub(super) fn routes(server: Server) -> Router {
@@ -40,7 +40,8 @@ async fn readyz(State(server): State<Server>) -> Response {
 
 async fn status(State(server): State<Server>) -> Response {
     let status = server.live().status();
-    let page = StatusPage::new(&status, server.is_serving(), server.uptime());
+    let tls = server.tls().map(Tls::status);
+    let page = StatusPage::new(&status, tls.as_deref(), server.is_serving(), server.uptime());
     Json(page.with_settings(&server.observability().settings)).into_response()
 }
 

@@ -8,6 +8,7 @@ mod admission;
 mod authorization;
 mod batch;
 pub mod codec;
+mod connections;
 mod convert;
 mod decision_id;
 mod errors;
@@ -20,27 +21,32 @@ mod metrics;
 mod observability;
 mod options;
 mod status;
+pub mod tls;
 mod traced;
 mod work;
 
 pub use listen::Listener;
 pub use observability::{LogControl, Observability};
 pub use options::ServerOptions;
+pub use tls::Tls;
 
 use std::{
     io,
-    net::SocketAddr,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
 };
 
-use axum::serve::ListenerExt as _;
-use tokio::{net::TcpListener, sync::oneshot};
-
-use self::{admission::Gate, health::HealthService, metrics::Metrics};
+use self::{
+    admission::Gate,
+    connections::HttpTimes,
+    health::HealthService,
+    listen::Incoming,
+    metrics::Metrics,
+    tls::{Face, Handshakes},
+};
 use crate::live::Live;
 
 /// The faces of one process. Clones are the same server.
@@ -56,6 +62,7 @@ struct Inner {
     health: HealthService,
     gate: Arc<Gate>,
     metrics: Arc<Metrics>,
+    tls: OnceLock<Tls>,
     observability: Observability,
     stopping: AtomicBool,
     started: Instant,
@@ -97,6 +104,7 @@ impl Server {
                 health: HealthService::new(),
                 gate,
                 metrics,
+                tls: OnceLock::new(),
                 observability,
                 stopping: AtomicBool::new(false),
                 started: Instant::now(),
@@ -133,6 +141,7 @@ impl Server {
         listeners: Vec<Listener>,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), ServeError> {
+        listeners.iter().for_each(|listener| self.note(listener));
         grpc::serve(self, listeners, shutdown).await
     }
 
@@ -143,34 +152,41 @@ impl Server {
     /// Why it could not begin or go on.
     pub async fn serve_http(
         &self,
-        listener: TcpListener,
+        listener: impl Into<Listener>,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), ServeError> {
-        let listener = listener.tap_io(|connection| drop(connection.set_nodelay(true)));
-        let (stopping, stopped) = oneshot::channel();
-        let shutdown = async move {
-            shutdown.await;
-            let _ = stopping.send(());
-        };
-        let serving = axum::serve(
-            listener,
-            http::routes(self.clone()).into_make_service_with_connect_info::<SocketAddr>(),
-        );
-        let serving = serving.with_graceful_shutdown(shutdown).into_future();
-        let too_long = async {
-            // Never, if the shutdown was dropped instead of completed.
-            if stopped.await.is_err() {
-                std::future::pending::<()>().await;
+        let listener = listener.into();
+        self.note(&listener);
+        let routes = http::routes(self.clone());
+        let options = self.options();
+        let times = HttpTimes { head: options.http_head_timeout, drain: options.drain_timeout };
+        match listener {
+            Listener::Tcp(listener) => {
+                connections::serve(Incoming::new(listener), routes, times, shutdown).await;
             }
-            tokio::time::sleep(self.inner.options.drain_timeout).await;
-        };
-        tokio::select! {
-            served = serving => Ok(served?),
-            () = too_long => {
-                tracing::warn!("stopped before every HTTP request was answered");
-                Ok(())
+            Listener::Unix(listener) => {
+                connections::serve(Incoming::new(listener), routes, times, shutdown).await;
+            }
+            Listener::Tls(listener, tls) => {
+                let encrypted = Handshakes::new(listener, tls, Face::Http);
+                connections::serve(encrypted, routes, times, shutdown).await;
             }
         }
+        Ok(())
+    }
+
+    /// Tells of the TLS of a listener in status and metrics.
+    fn note(&self, listener: &Listener) {
+        if let Listener::Tls(_, tls) = listener {
+            self.inner.tls.get_or_init(|| {
+                self.metrics().observe_tls(tls);
+                tls.clone()
+            });
+        }
+    }
+
+    fn tls(&self) -> Option<&Tls> {
+        self.inner.tls.get()
     }
 
     fn live(&self) -> &Arc<Live> {

@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
+use super::tls::{self, TlsStatus};
 use crate::{
     diagnostics::Problem,
     live::{LoadStatus, StoreStatus},
@@ -28,8 +29,19 @@ pub(super) struct StatusPage<'a> {
     folder_problem: Option<&'a str>,
     watch_problem: Option<&'a str>,
     stores: Vec<StoreState<'a>>,
+    tls: Option<CertificateState>,
     /// Without secrets; null where they are not known.
     settings: Option<&'a serde_json::Value>,
+}
+
+#[derive(Debug, Serialize)]
+struct CertificateState {
+    loaded_at: Option<String>,
+    expires: Option<String>,
+    client_ca_expires: Option<String>,
+    reloads: u64,
+    failures: u64,
+    problem: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -52,7 +64,12 @@ struct ProblemText<'a> {
 }
 
 impl<'a> StatusPage<'a> {
-    pub fn new(status: &'a LoadStatus, serving: bool, uptime: Duration) -> Self {
+    pub fn new(
+        status: &'a LoadStatus,
+        tls: Option<&TlsStatus>,
+        serving: bool,
+        uptime: Duration,
+    ) -> Self {
         Self {
             version: env!("CARGO_PKG_VERSION"),
             uptime_seconds: uptime.as_secs(),
@@ -66,6 +83,7 @@ impl<'a> StatusPage<'a> {
             folder_problem: status.folder_problem.as_deref(),
             watch_problem: status.watch_problem.as_deref(),
             stores: status.stores.iter().map(StoreState::new).collect(),
+            tls: tls.map(CertificateState::new),
             settings: None,
         }
     }
@@ -73,6 +91,19 @@ impl<'a> StatusPage<'a> {
     pub fn with_settings(mut self, settings: &'a serde_json::Value) -> Self {
         self.settings = Some(settings);
         self
+    }
+}
+
+impl CertificateState {
+    fn new(tls: &TlsStatus) -> Self {
+        Self {
+            loaded_at: rfc3339(tls.loaded_at),
+            expires: tls::rfc3339(tls.expires),
+            client_ca_expires: tls.client_ca_expires.and_then(tls::rfc3339),
+            reloads: tls.reloads,
+            failures: tls.failures,
+            problem: tls.problem.clone(),
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use tonic::{
     body::Body,
     codegen::{BoxFuture, Service, http},
     server::NamedService,
-    transport::server::TcpConnectInfo,
+    transport::server::{TcpConnectInfo, TlsConnectInfo},
 };
 
 use super::metrics::Rpc;
@@ -131,7 +131,10 @@ fn begin(tracer: &SdkTracer, request: &http::Request<Body>) -> Context {
             attributes.push(KeyValue::new("server.port", i64::from(port)));
         }
     }
-    let peer = request.extensions().get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
+    let extensions = request.extensions();
+    let encrypted = extensions.get::<TlsConnectInfo<TcpConnectInfo>>().map(TlsConnectInfo::get_ref);
+    let peer = extensions.get::<TcpConnectInfo>().or(encrypted);
+    let peer = peer.and_then(TcpConnectInfo::remote_addr);
     if let Some(peer) = peer {
         attributes.push(KeyValue::new("network.peer.address", peer.ip().to_string()));
         attributes.push(KeyValue::new("network.peer.port", i64::from(peer.port())));

@@ -52,7 +52,8 @@ pub enum SettingError {
     /// Other machines could reach an address, and there is no TLS.
     #[error(
         "setting `{key}` ({origin}): `{address}` can be reached from other machines, and there is \
-         no TLS: listen on 127.0.0.1 or a Unix socket, or say `--insecure` if the network is trusted"
+         no TLS: set `tls.cert` and `tls.key`, listen on 127.0.0.1 or a Unix socket, or say \
+         `--insecure` if the network is trusted"
     )]
     Insecure {
         /// The setting.

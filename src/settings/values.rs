@@ -82,7 +82,8 @@ impl Text for HttpListen {
     fn read(&mut self, text: &str) -> Result<(), String> {
         *self = text.parse().map_err(|_| {
             format!(
-                "`{text}` is not an address: write `host:port`, e.g. `127.0.0.1:8181`, or `off`"
+                "`{text}` is not an address: write `host:port`, e.g. `127.0.0.1:8181`, \
+                 `tls:host:port`, `unix:/path` or `off`"
             )
         })?;
         Ok(())

@@ -243,3 +243,23 @@ async fn nothing_that_a_caller_sends_is_a_label() {
     assert!(body.contains("humbaba_request_failures_total"), "{body}");
     assert!(!body.contains(secret), "{body}");
 }
+
+#[tokio::test]
+async fn a_client_that_does_not_finish_its_request_is_sent_away() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    let options = ServerOptions {
+        http_head_timeout: std::time::Duration::from_millis(200),
+        ..ServerOptions::default()
+    };
+    let server = TestServer::with([stores::acme()], options).await;
+    for head in ["", "GET /livez HTTP/1.1\r\n", "GET /livez HTTP/1.1\r\nHost: x\r\nX: "] {
+        let mut connection = tokio::net::TcpStream::connect(server.http).await.unwrap();
+        connection.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        let closed = connection.read_to_string(&mut answer);
+        let closed = tokio::time::timeout(crate::support::wait::DEADLINE, closed).await;
+        assert!(closed.is_ok() && !answer.contains("200"), "{head:?}: {answer}");
+    }
+    assert_eq!(get(server.http, "/livez").await.status, 200);
+}

@@ -1,6 +1,7 @@
 //! What is counted, and how Prometheus gets it. Nothing that a caller sends becomes a label: stores
 //! are the loaded ones, and everything else has few values.
 
+mod certificate;
 mod decisions;
 mod observed;
 
@@ -8,14 +9,14 @@ use std::{sync::Arc, time::Duration};
 
 use opentelemetry::{
     KeyValue,
-    metrics::{Counter, MeterProvider as _},
+    metrics::{Counter, Meter, MeterProvider as _},
 };
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use prometheus::{Registry, TextEncoder, process_collector::ProcessCollector};
 use tonic::Code;
 
 use self::decisions::DecisionMetrics;
-use super::admission::Gate;
+use super::{Tls, admission::Gate};
 use crate::{
     engine::{Decision, ListedActions},
     live::Live,
@@ -56,6 +57,7 @@ pub(super) struct Metrics {
     decisions: Option<DecisionMetrics>,
     failures: Counter<u64>,
     limits_hit: Counter<u64>,
+    meter: Meter,
     /// Keeps the instruments alive.
     _provider: SdkMeterProvider,
 }
@@ -100,8 +102,14 @@ impl Metrics {
                     "Requests refused or broken off by a limit, by its setting's name",
                 )
                 .build(),
+            meter,
             _provider: provider,
         }
+    }
+
+    /// Tells of a certificate and of the handshakes with it from now on.
+    pub fn observe_tls(&self, tls: &Tls) {
+        certificate::observe(&self.meter, tls);
     }
 
     /// A decision was made.

@@ -4,9 +4,11 @@ pub mod ask;
 pub mod collector;
 pub mod http;
 pub mod kubelet;
+pub mod pki;
 pub mod raw;
 pub mod server;
 pub mod stores;
+pub mod tls;
 pub mod wait;
 
 pub use ask::ask;
