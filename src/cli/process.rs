@@ -22,6 +22,7 @@ use super::{
     source::source,
 };
 use crate::{
+    decision_log::{DecisionLog, OpenError},
     live::Live,
     reload::{self, Options, Reloader, Source},
     server::{Listener, ServeError, Server, ServerOptions},
@@ -31,12 +32,16 @@ use crate::{
 /// How much longer than their own deadline the servers are given to stop.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// How long the decision log may take to write what is left.
+const FLUSH: Duration = Duration::from_secs(5);
+
 /// Serves until a signal ends it.
 pub(super) async fn serve(
     settings: &Settings,
     address_file: Option<&Path>,
     started: Instant,
 ) -> Result<Exit, CliError> {
+    let decision_log = open_log(settings)?;
     let mut signals = Signals::listen().map_err(CliError::io("cannot listen for signals"))?;
     let Listeners { grpc, http, addresses, sockets } = listeners::bind(settings).await?;
     let address_file = address_file.map(|path| write_addresses(path, &addresses)).transpose()?;
@@ -44,7 +49,8 @@ pub(super) async fn serve(
     // The listeners are open before anything is loaded, so that who asks meanwhile is told
     // NOT_SERVING instead of being refused.
     let live = Arc::new(Live::default());
-    let server = Server::new(Arc::clone(&live), server_options(settings));
+    let server =
+        Server::recording(Arc::clone(&live), server_options(settings), decision_log.clone());
     let mut serving = Serving::start(&server, grpc, http);
     let loading = Loading { source: source(settings), options: reload_options(settings), live };
     let reloader = tokio::select! {
@@ -85,6 +91,9 @@ pub(super) async fn serve(
                 Ok(()) => tracing::info!("stopped"),
                 Err(_) => tracing::warn!("stopped with calls unanswered"),
             }
+            if !decision_log.close(FLUSH).await {
+                tracing::error!("stopped before every decision record was written");
+            }
             Ok(Exit::Ok)
         }
         signal = signals.stop() => {
@@ -92,6 +101,13 @@ pub(super) async fn serve(
             Ok(Exit::Failure)
         }
     }
+}
+
+fn open_log(settings: &Settings) -> Result<DecisionLog, CliError> {
+    DecisionLog::open(settings.decision_log.options()).map_err(|error| match error {
+        OpenError::Key { .. } => CliError::Usage(error.to_string()),
+        OpenError::File { .. } | OpenError::Thread(_) => CliError::Failure(error.to_string()),
+    })
 }
 
 fn write_addresses(path: &Path, addresses: &Addresses) -> Result<AddressFile, CliError> {

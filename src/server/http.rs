@@ -37,7 +37,9 @@ async fn readyz(State(server): State<Server>) -> Response {
 
 async fn status(State(server): State<Server>) -> Response {
     let status = server.live().status();
-    Json(StatusPage::new(&status, server.is_serving(), server.uptime())).into_response()
+    let decision_log = server.decision_log().counts();
+    Json(StatusPage::new(&status, server.is_serving(), server.uptime(), decision_log))
+        .into_response()
 }
 
 async fn metrics(State(server): State<Server>) -> Response {

@@ -17,6 +17,7 @@ mod http;
 mod listen;
 mod metrics;
 mod options;
+mod recording;
 mod status;
 mod work;
 
@@ -33,7 +34,7 @@ use axum::serve::ListenerExt as _;
 use tokio::{net::TcpListener, sync::oneshot};
 
 use self::{admission::Gate, health::HealthService, metrics::Metrics};
-use crate::live::Live;
+use crate::{decision_log::DecisionLog, live::Live};
 
 /// The faces of one process. Clones are the same server.
 #[derive(Debug, Clone)]
@@ -48,6 +49,7 @@ struct Inner {
     health: HealthService,
     gate: Arc<Gate>,
     metrics: Arc<Metrics>,
+    decision_log: DecisionLog,
     started: Instant,
 }
 
@@ -72,8 +74,15 @@ impl Server {
     /// A server that decides with what is live. It reports NOT_SERVING until told otherwise.
     #[must_use]
     pub fn new(live: Arc<Live>, options: ServerOptions) -> Self {
+        Self::recording(live, options, DecisionLog::off())
+    }
+
+    /// The same server, which also records its decisions. Whoever opened the log closes it after
+    /// the server has ended.
+    #[must_use]
+    pub fn recording(live: Arc<Live>, options: ServerOptions, decision_log: DecisionLog) -> Self {
         let gate = Arc::new(Gate::new(options.concurrent_requests));
-        let metrics = Arc::new(Metrics::new(&live, &gate));
+        let metrics = Arc::new(Metrics::new(&live, &gate, &decision_log));
         Self {
             inner: Arc::new(Inner {
                 live,
@@ -81,6 +90,7 @@ impl Server {
                 health: HealthService::new(),
                 gate,
                 metrics,
+                decision_log,
                 started: Instant::now(),
             }),
         }
@@ -161,6 +171,10 @@ impl Server {
 
     fn metrics(&self) -> &Arc<Metrics> {
         &self.inner.metrics
+    }
+
+    fn decision_log(&self) -> &DecisionLog {
+        &self.inner.decision_log
     }
 
     fn uptime(&self) -> Duration {

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 
 use crate::{
+    decision_log::LogCounts,
     diagnostics::Problem,
     live::{LoadStatus, StoreStatus},
     name::{Revision, StoreName},
@@ -27,6 +28,8 @@ pub(super) struct StatusPage<'a> {
     failures: u64,
     folder_problem: Option<&'a str>,
     watch_problem: Option<&'a str>,
+    /// None: decisions are not recorded.
+    decision_log: Option<LogCounts>,
     stores: Vec<StoreState<'a>>,
 }
 
@@ -50,7 +53,12 @@ struct ProblemText<'a> {
 }
 
 impl<'a> StatusPage<'a> {
-    pub fn new(status: &'a LoadStatus, serving: bool, uptime: Duration) -> Self {
+    pub fn new(
+        status: &'a LoadStatus,
+        serving: bool,
+        uptime: Duration,
+        decision_log: Option<LogCounts>,
+    ) -> Self {
         Self {
             version: env!("CARGO_PKG_VERSION"),
             uptime_seconds: uptime.as_secs(),
@@ -63,6 +71,7 @@ impl<'a> StatusPage<'a> {
             failures: status.failures,
             folder_problem: status.folder_problem.as_deref(),
             watch_problem: status.watch_problem.as_deref(),
+            decision_log,
             stores: status.stores.iter().map(StoreState::new).collect(),
         }
     }

@@ -2,6 +2,7 @@
 //! A later layer wins, and the settled settings know where each value came from.
 
 mod address;
+mod decision_log;
 mod environment;
 mod error;
 mod file;
@@ -12,6 +13,7 @@ mod print;
 mod values;
 
 pub use address::{HttpListen, ListenAddress, ListenAddressError, TcpAddress};
+pub use decision_log::DecisionLogSettings;
 pub use error::{SettingError, SettingsErrors};
 pub use origin::Origin;
 pub use print::print;
@@ -55,6 +57,8 @@ pub struct Settings {
     pub bounds: Bounds,
     /// Stopping.
     pub shutdown: ShutdownSettings,
+    /// Recording decisions.
+    pub decision_log: DecisionLogSettings,
     /// Logging.
     pub log: LogSettings,
 }
@@ -126,6 +130,7 @@ impl Default for Settings {
             },
             bounds: Bounds::default(),
             shutdown: ShutdownSettings { drain: Duration::from_secs(10) },
+            decision_log: DecisionLogSettings::default(),
             log: LogSettings { filter: LogFilter::default(), format: LogFormat::default() },
         }
     }
@@ -223,6 +228,12 @@ impl Layers {
                 self.errors.push(SettingError::Insecure { key, address, origin });
             }
         }
+        let origins = &self.origins;
+        self.errors.extend(
+            self.settings
+                .decision_log
+                .conflicts(|key| origins.get(key).cloned().unwrap_or_default()),
+        );
         if self.errors.is_empty() {
             Ok(Settled { settings: self.settings, origins: self.origins })
         } else {

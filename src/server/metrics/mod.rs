@@ -1,6 +1,7 @@
 //! What is counted, and how Prometheus gets it. Nothing that a caller sends becomes a label: stores
 //! are the loaded ones, and everything else has few values.
 
+mod decision_log;
 mod decisions;
 mod observed;
 
@@ -17,6 +18,7 @@ use tonic::Code;
 use self::decisions::DecisionMetrics;
 use super::admission::Gate;
 use crate::{
+    decision_log::DecisionLog,
     engine::{Decision, ListedActions},
     live::Live,
     name::StoreName,
@@ -39,7 +41,8 @@ impl Rpc {
         Self::ALL.into_iter().find(|rpc| rpc.name() == name)
     }
 
-    fn name(self) -> &'static str {
+    /// The method's name.
+    pub fn name(self) -> &'static str {
         match self {
             Self::IsAuthorized => "IsAuthorized",
             Self::BatchIsAuthorized => "BatchIsAuthorized",
@@ -61,7 +64,7 @@ pub(super) struct Metrics {
 impl Metrics {
     /// Counts from zero on. Deciding does not depend on being counted: what cannot be counted is
     /// logged once and left out.
-    pub fn new(live: &Arc<Live>, gate: &Arc<Gate>) -> Self {
+    pub fn new(live: &Arc<Live>, gate: &Arc<Gate>, log: &DecisionLog) -> Self {
         let registry = Registry::new();
         let exporter = opentelemetry_prometheus::exporter()
             .with_registry(registry.clone())
@@ -78,6 +81,7 @@ impl Metrics {
         let meter = provider.meter("humbaba");
         observed::calls(&meter, gate);
         observed::stores(&meter, live);
+        decision_log::records(&meter, log);
         let decisions = DecisionMetrics::new(&registry);
         let decisions = decisions
             .inspect_err(|error| tracing::error!(%error, "metrics of decisions are not available"));
