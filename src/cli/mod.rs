@@ -3,6 +3,7 @@
 
 mod addresses;
 mod check;
+mod check_record;
 mod client;
 mod completions;
 mod exit;

@@ -4,11 +4,13 @@
 
 mod cli;
 mod cli_check;
+mod cli_decision_log;
 mod cli_remote;
 mod cli_serve;
 mod cli_sidecar;
 mod cli_stop;
 mod cli_validate;
+mod decision_log;
 mod engine_corpus;
 mod engine_oracle;
 mod purity;
