@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
 };
 
 use serde_json::{Value as Json, json};
@@ -111,31 +111,100 @@ fn a_record_that_cannot_be_asked_is_refused() {
     assert_eq!(run(&["check", "--record", &file, "--principal", "User::a"]).code, 64);
 }
 
+/// A sidecar started by that shell command line, of which `"$@"` is the sidecar's.
+struct Wrapped {
+    child: Child,
+    address: String,
+}
+
+impl Wrapped {
+    fn start(shell: &str, folder: &TempDir, place: &TempDir, args: &[&str], out: Stdio) -> Self {
+        let addresses = place.path().join("addresses.json");
+        let child = Command::new("sh")
+            .args(["-c", shell, "sh"])
+            .arg(assert_cmd::cargo::cargo_bin!("humbaba"))
+            .args(["--policies", folder.path().to_str().unwrap()])
+            .args(["--listen", "127.0.0.1:0", "--http-listen", "off"])
+            .args(["--addr-file", addresses.to_str().unwrap()])
+            .args(args)
+            .stdout(out)
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let address: Json = until("the address", || {
+            serde_json::from_str(&fs::read_to_string(&addresses).ok()?).ok()
+        });
+        let address = format!("http://{}", address["grpc"][0].as_str().unwrap());
+        until("serving", || (run(&["healthcheck", "--address", &address]).code == 0).then_some(()));
+        Self { child, address }
+    }
+
+    /// The exit code of a question that is denied where it is answered.
+    fn ask(&self) -> i32 {
+        let question = ["check", "--server", &self.address, "--principal", r#"User::"alice""#];
+        let more = ["--action", "view", "--resource", r#"Site::"42""#];
+        end(command(&question).args(more)).code
+    }
+
+    fn stop(&mut self) {
+        let kill = Command::new("sh").args(["-c", &format!("kill {}", self.child.id())]).status();
+        assert!(kill.unwrap().success());
+        assert!(self.child.wait().unwrap().success());
+    }
+}
+
+impl Drop for Wrapped {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 #[test]
 fn records_go_to_stdout_where_no_file_is_named() {
-    let folder = policies(&["guard"]);
-    let place = TempDir::new().unwrap();
-    let (out, addresses) = (place.path().join("out"), place.path().join("addresses.json"));
-    let mut child = command(&["--policies", folder.path().to_str().unwrap(), "--decision-log"])
-        .args(["--listen", "127.0.0.1:0", "--http-listen", "off"])
-        .args(["--addr-file", addresses.to_str().unwrap()])
-        .stdout(fs::File::create(&out).unwrap())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let address: Json =
-        until("the address", || serde_json::from_str(&fs::read_to_string(&addresses).ok()?).ok());
-    let address = format!("http://{}", address["grpc"][0].as_str().unwrap());
-    until("serving", || (run(&["healthcheck", "--address", &address]).code == 0).then_some(()));
-    let question = ["check", "--server", &address, "--principal", r#"User::"alice""#];
-    let ended = end(command(&question).args(["--action", "view", "--resource", r#"Site::"42""#]));
-    assert_eq!(ended.code, 2, "{ended:?}");
+    let (folder, place) = (policies(&["guard"]), TempDir::new().unwrap());
+    let out = place.path().join("out");
+    let file = fs::File::create(&out).unwrap();
+    let mut sidecar =
+        Wrapped::start(r#"exec "$@""#, &folder, &place, &["--decision-log"], file.into());
+    assert_eq!(sidecar.ask(), 2);
     // The record is flushed before the end, whether or not it was written before.
-    let kill = Command::new("sh").args(["-c", &format!("kill {}", child.id())]).status();
-    assert!(kill.unwrap().success());
-    assert!(child.wait().unwrap().success());
+    sidecar.stop();
     let [record] = <[Json; 1]>::try_from(lines(out.to_str().unwrap())).unwrap();
     assert_eq!(record["decision"], json!("deny"));
+}
+
+#[test]
+fn nobody_who_reads_stdout_is_no_reason_to_stop_deciding() {
+    let (folder, place) = (policies(&["guard"]), TempDir::new().unwrap());
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut sidecar =
+        Wrapped::start(r#"exec "$@""#, &folder, &place, &["--decision-log"], writer.into());
+    for _ in 0..3 {
+        assert_eq!(sidecar.ask(), 2);
+    }
+    sidecar.stop();
+}
+
+#[test]
+fn where_the_room_ends_in_the_middle_of_a_record_no_half_record_stays() {
+    let (folder, place) = (policies(&["guard"]), TempDir::new().unwrap());
+    let file = place.path().join("decisions.jsonl").to_str().unwrap().to_owned();
+    // No file can grow beyond 2 KiB, and who tries is told so.
+    let shell = r#"trap '' XFSZ; ulimit -f 4; exec "$@""#;
+    let args = ["--decision-log=required", "--decision-log-file", &file];
+    let mut sidecar = Wrapped::start(shell, &folder, &place, &args, Stdio::null());
+    let answered = (0..10).take_while(|_| sidecar.ask() == 2).count();
+    assert!((1..10).contains(&answered), "{answered}");
+    assert_eq!(sidecar.ask(), 1);
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(text.ends_with("}\n") && text.len() < 2_048, "{text}");
+    assert_eq!(lines(&file).len(), answered);
+    fs::rename(&file, format!("{file}.full")).unwrap();
+    assert_eq!(sidecar.ask(), 2);
+    assert_eq!(lines(&file).len(), 1);
+    sidecar.stop();
 }
 
 #[test]
