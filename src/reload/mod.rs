@@ -1,8 +1,8 @@
 //! Loading policy stores and keeping them up to date.
 //!
 //! A hint that something may have changed comes from the file system, from [`Reloader::hint`] or
-//! from the clock. Once the folder is quiet, [`snapshot`] reads it as it was at one moment, and
-//! [`loader`] loads the stores whose files changed and puts them in force. Whatever is wrong with a
+//! from the clock. Once the folder is quiet, `snapshot` reads it as it was at one moment, and
+//! `loader` loads the stores whose files changed and puts them in force. Whatever is wrong with a
 //! store or with the folder, the last good state stays.
 //!
 //! Architecture Invariant: no event is relied on for what it says has changed, only for that

@@ -155,3 +155,100 @@ fn read_file(file: &FileAt, bounds: &Bounds) -> io::Result<Option<Vec<u8>>> {
     let is_whole = bytes.len() as u64 == file.stamp.size;
     Ok((is_whole && is_same(&handle.metadata()?)).then_some(bytes))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    /// What two stores of a folder read as if something happens while it is read.
+    fn read_while(happens: impl FnOnce(&Path)) -> (Snapshot, [Option<String>; 2]) {
+        let home = tempfile::tempdir().unwrap();
+        for store in ["main", "other"] {
+            let folder = home.path().join(store);
+            fs::create_dir_all(folder.join("..one")).unwrap();
+            fs::create_dir(folder.join("..two")).unwrap();
+            symlink("..one", folder.join("..data")).unwrap();
+            for hidden in ["..one", "..two"] {
+                fs::write(folder.join(hidden).join("a.cedar"), "a").unwrap();
+                fs::write(folder.join(hidden).join("b.cedar"), "b").unwrap();
+            }
+        }
+        let snapshot =
+            take(home.path(), &Bounds::default(), None, |_| happens(&home.path().join("main")));
+        let shown = ["main", "other"].map(|name| {
+            let store = snapshot.folder.as_ref().ok()?.stores.get(name)?;
+            Some(match &store.read {
+                Read::Files(files) => files.iter().map(|(path, _)| path).collect(),
+                Read::Flawed(flaws) => format!("{flaws:?}"),
+                Read::Moved => "moved".to_owned(),
+            })
+        });
+        (snapshot, shown)
+    }
+
+    fn shown(main: &str, other: &str) -> [Option<String>; 2] {
+        [Some(main.to_owned()), Some(other.to_owned())]
+    }
+
+    const WHOLE: &str = "a.cedarb.cedar";
+
+    #[test]
+    fn a_folder_that_holds_still() {
+        let (snapshot, stores) = read_while(|_| ());
+        assert_eq!(stores, shown(WHOLE, WHOLE));
+        assert!(!snapshot.moved);
+    }
+
+    #[test]
+    fn a_store_that_changes_meanwhile_is_not_relied_on() {
+        type Change = fn(&Path);
+        let changes: [(&str, Change); 6] = [
+            ("same size", |main| fs::write(main.join("..one/a.cedar"), "x").unwrap()),
+            ("grown", |main| fs::write(main.join("..one/a.cedar"), "aa").unwrap()),
+            ("replaced", |main| {
+                fs::write(main.join("..one/draft"), "a").unwrap();
+                fs::rename(main.join("..one/draft"), main.join("..one/a.cedar")).unwrap();
+            }),
+            ("added", |main| fs::write(main.join("..one/c.cedar"), "c").unwrap()),
+            ("deleted", |main| fs::remove_file(main.join("..one/a.cedar")).unwrap()),
+            ("swapped", |main| {
+                symlink("..two", main.join("..data_tmp")).unwrap();
+                fs::rename(main.join("..data_tmp"), main.join("..data")).unwrap();
+            }),
+        ];
+        for (what, change) in changes {
+            let (snapshot, stores) = read_while(change);
+            assert_eq!(stores, shown("moved", WHOLE), "{what}");
+            assert!(!snapshot.moved, "{what}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_part_of_a_store_may_change() {
+        let (_, stores) = read_while(|main| {
+            fs::write(main.join("..one/README.md"), "words").unwrap();
+            fs::write(main.join("..hidden.cedar"), "words").unwrap();
+        });
+        assert_eq!(stores, shown(WHOLE, WHOLE));
+    }
+
+    #[test]
+    fn a_store_that_comes_or_goes_meanwhile_is_not_relied_on() {
+        let (_, stores) = read_while(|main| fs::remove_dir_all(main).unwrap());
+        assert_eq!(stores, shown("moved", WHOLE));
+        let (snapshot, _) = read_while(|main| fs::create_dir(main.join("../new")).unwrap());
+        let content = snapshot.folder.unwrap();
+        let new = content.stores.get("new").unwrap();
+        assert!(matches!(new.read, Read::Moved));
+    }
+
+    #[test]
+    fn a_folder_that_goes_meanwhile_is_not_relied_on() {
+        let (snapshot, _) = read_while(|main| fs::remove_dir_all(main.parent().unwrap()).unwrap());
+        assert!(snapshot.moved);
+    }
+}

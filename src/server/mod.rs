@@ -1,7 +1,7 @@
 //! The gRPC and HTTP faces.
 //!
-//! One call goes listener → [`admission`] → conversion ([`convert`]) → check and decision in the
-//! core → conversion → answer. The handlers in [`authorization`] show the way; the stores are looked
+//! One call goes listener → `admission` → conversion (`convert`) → check and decision in the
+//! core → conversion → answer. The handlers in `authorization` show the way; the stores are looked
 //! up once a call, and nothing waits between that and a decision.
 
 mod admission;

@@ -26,6 +26,7 @@ mod server_stores;
 mod server_transport;
 mod server_values;
 mod settings;
+mod shipped_stores;
 mod store_load;
 mod support;
 mod symbolic;

@@ -125,10 +125,15 @@ impl Lab {
         }
     }
 
-    /// Waits until exactly that policy decides.
+    /// Waits until exactly that policy decides, and the status says so too.
     pub fn until_decides(&self, store: &str, policy: &str) {
         self.until(&format!("`{policy}` decides in `{store}`"), |lab| {
-            lab.deciding(store).is_some_and(|ids| ids == [policy])
+            let stores = lab.live.stores();
+            let decision = decision(&stores, store);
+            decision.is_some_and(|decision| {
+                ids(&decision) == [policy]
+                    && lab.revision(store).as_deref() == Some(decision.revision.as_str())
+            })
         });
     }
 

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::Write as _,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -42,6 +43,23 @@ fn the_periodic_reading_finds_what_no_event_tells() {
     lab.until("it goes on", |lab| lab.status().last_attempt > before.last_attempt);
     assert_eq!(lab.status().last_change, before.last_change);
     assert_eq!(lab.status().reloads, before.reloads);
+}
+
+#[test]
+fn a_half_written_file_is_not_applied_even_if_no_event_tells_of_it() {
+    let (settle, rehash_interval) = (Duration::from_secs(1), Duration::from_millis(10));
+    let lab = Lab::watched_with(Options { settle, rehash_interval, ..blind() });
+    let mut file = fs::File::create(lab.root.join("main/policies.cedar")).unwrap();
+    for id in ["second", "third", "fourth"] {
+        file.write_all(permit(id).as_bytes()).unwrap();
+        // Less than half of what the folder must be quiet.
+        lab.always(Duration::from_millis(200), "not applied", |lab| {
+            lab.deciding("main").unwrap() == ["first"]
+        });
+    }
+    lab.until("it is applied", |lab| lab.status().reloads > 1);
+    assert_eq!(lab.deciding("main").unwrap().len(), 3);
+    assert_eq!((lab.status().reloads, lab.status().failures), (2, 0));
 }
 
 #[test]
