@@ -121,9 +121,13 @@ impl Hiding {
     fn hide_in(&self, value: &mut Json, steps: &[String], how: How) -> bool {
         match value {
             Json::Object(fields) => self.hide(fields, steps, how),
-            Json::Array(values) => values
-                .iter_mut()
-                .fold(false, |hidden, value| self.hide_in(value, steps, how) || hidden),
+            Json::Array(values) => {
+                let mut hidden = false;
+                for value in values {
+                    hidden |= self.hide_in(value, steps, how);
+                }
+                hidden
+            }
             _ => false,
         }
     }
