@@ -11,6 +11,7 @@ mod cli_sidecar;
 mod cli_stop;
 mod cli_validate;
 mod decision_log;
+mod decision_log_faults;
 mod engine_corpus;
 mod engine_oracle;
 mod purity;
