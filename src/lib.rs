@@ -27,6 +27,7 @@
 //! | [`reload`] | reads, watches and re-reads the policies folder |
 //! | [`server`], [`proto`] | the gRPC and HTTP faces, and the contract generated from `proto/` |
 //! | [`decision_log`] | one record a decision, on its way to a file |
+//! | [`telemetry`] | spans and metrics for a collector, over OTLP |
 //! | [`settings`], [`cli`] | settings in four layers, and the command line that wires everything |
 //!
 //! # Architecture invariants
@@ -63,5 +64,6 @@ pub mod roles;
 pub mod server;
 pub mod settings;
 pub mod store;
+pub mod telemetry;
 pub mod testing;
 pub mod time;

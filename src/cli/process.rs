@@ -1,6 +1,7 @@
 //! The life of a serving process: bind, load, serve, stop.
 
 use std::{
+    env,
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
@@ -25,8 +26,9 @@ use crate::{
     decision_log::{DecisionLog, OpenError},
     live::Live,
     reload::{self, Options, Reloader, Source},
-    server::{Listener, ServeError, Server, ServerOptions},
-    settings::Settings,
+    server::{Listener, LogControl, Observability, ServeError, Server, ServerOptions},
+    settings::{Settings, to_json},
+    telemetry::{Telemetry, Variables},
 };
 
 /// How much longer than their own deadline the servers are given to stop.
@@ -38,6 +40,7 @@ const FLUSH: Duration = Duration::from_secs(5);
 /// Serves until a signal ends it.
 pub(super) async fn serve(
     settings: &Settings,
+    log: Arc<dyn LogControl>,
     address_file: Option<&Path>,
     started: Instant,
 ) -> Result<Exit, CliError> {
@@ -49,8 +52,15 @@ pub(super) async fn serve(
     // The listeners are open before anything is loaded, so that who asks meanwhile is told
     // NOT_SERVING instead of being refused.
     let live = Arc::new(Live::default());
-    let server =
-        Server::recording(Arc::clone(&live), server_options(settings), decision_log.clone());
+    let mut telemetry = Telemetry::start(&telemetry_variables());
+    let observability = Observability {
+        tracer: telemetry.tracer(),
+        decision_log: decision_log.clone(),
+        log: Some(log),
+        settings: to_json(settings),
+    };
+    let server = Server::observed(Arc::clone(&live), server_options(settings), observability);
+    telemetry.read_metrics_from(server.registry());
     let mut serving = Serving::start(&server, grpc, http);
     let loading = Loading { source: source(settings), options: reload_options(settings), live };
     let reloader = tokio::select! {
@@ -82,20 +92,23 @@ pub(super) async fn serve(
             error = serving.failure() => return Err(error),
         }
     }
-    server.set_serving(false);
-    // While the sockets are still listened on: later, a successor may have put its own there.
-    drop((sockets, address_file));
-    tokio::select! {
-        stopped = tokio::time::timeout(settings.shutdown.drain + GRACE, serving.stop()) => {
-            match stopped {
-                Ok(()) => tracing::info!("stopped"),
-                Err(_) => tracing::warn!("stopped with calls unanswered"),
-            }
-            if !decision_log.close(FLUSH).await {
-                tracing::error!("stopped before every decision record was written");
-            }
-            Ok(Exit::Ok)
+    let stop = async {
+        server.announce_stop();
+        tokio::time::sleep(settings.shutdown.delay).await;
+        // While the sockets are still listened on: later, a successor may have put its own there.
+        drop((sockets, address_file));
+        let drain = settings.shutdown.drain + GRACE;
+        match tokio::time::timeout(drain, serving.stop()).await {
+            Ok(()) => tracing::info!("stopped"),
+            Err(_) => tracing::warn!("stopped with calls unanswered"),
         }
+        if !decision_log.close(FLUSH).await {
+            tracing::error!("stopped before every decision record was written");
+        }
+        telemetry.finish().await;
+    };
+    tokio::select! {
+        () = stop => Ok(Exit::Ok),
         signal = signals.stop() => {
             tracing::warn!(signal, "stopped at once");
             Ok(Exit::Failure)
@@ -108,6 +121,11 @@ fn open_log(settings: &Settings) -> Result<DecisionLog, CliError> {
         OpenError::Key { .. } => CliError::Usage(error.to_string()),
         OpenError::File { .. } | OpenError::Thread(_) => CliError::Failure(error.to_string()),
     })
+}
+
+fn telemetry_variables() -> Variables {
+    let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
+    Variables::new(env::vars_os().map(|(name, value)| (text(name), text(value))))
 }
 
 fn write_addresses(path: &Path, addresses: &Addresses) -> Result<AddressFile, CliError> {

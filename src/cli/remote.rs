@@ -38,7 +38,7 @@ fn refusal(status: &Status) -> Result<Vec<Violation>, CliError> {
     let violations: Vec<_> = details
         .into_iter()
         .flat_map(|details| details.field_violations)
-        .map(|one| Violation { field: one.field, description: one.description })
+        .map(|one| Violation { field: one.field, description: one.description, limit: None })
         .collect();
     match status.code() {
         Code::InvalidArgument if !violations.is_empty() => Ok(violations),

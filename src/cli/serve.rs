@@ -12,6 +12,9 @@ use crate::settings::{FlagSetting, print};
 /// looks for changes at once; SIGTERM and SIGINT stop the process once the calls that have begun
 /// are answered, a second one at once.
 ///
+/// Spans and metrics are sent to a collector where the standard `OTEL_…` environment variables ask
+/// for it, e.g. `OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4317`.
+///
 /// Settings come from flags, then from the environment (`HUMBABA_LISTEN`; for `limits.entities`
 /// `HUMBABA_LIMITS__ENTITIES`), then from the file that `--config` or `HUMBABA_CONFIG` names, then
 /// from defaults.
@@ -105,13 +108,14 @@ pub(super) fn run(args: &ServeArgs, started: Instant) -> Result<Exit, CliError> 
         return Ok(Exit::Ok);
     }
     let settings = settled.settings;
-    logging::init(&settings.log);
+    let log = logging::init(&settings.log);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .thread_stack_size(STACK_BYTES)
         .enable_all()
         .build();
     let runtime = runtime.map_err(CliError::io("cannot start the runtime"))?;
-    let result = runtime.block_on(process::serve(&settings, args.addr_file.as_deref(), started));
+    let result =
+        runtime.block_on(process::serve(&settings, log, args.addr_file.as_deref(), started));
     // Not waiting for a load that was interrupted.
     runtime.shutdown_background();
     result

@@ -5,7 +5,7 @@ use std::str::FromStr;
 pub struct TraceContext {
     /// 32 hexadecimal digits.
     pub trace_id: String,
-    /// The caller's span, 16 hexadecimal digits.
+    /// The span of the call, else the caller's: 16 hexadecimal digits.
     pub span_id: String,
 }
 

@@ -14,6 +14,7 @@ use super::{
     errors::{bad_item, bad_request, no_store},
     metrics::{Metrics, Rpc},
     recording::{self, Asked, Recording},
+    traced::CallSpan,
     work::{FACTS_OF_SHORT, Turn, Workshop},
 };
 use crate::{
@@ -96,19 +97,22 @@ impl AuthorizationService for Authorization {
         request: Request<proto::IsAuthorizedRequest>,
     ) -> Result<Response<proto::IsAuthorizedResponse>, Status> {
         let started = Instant::now();
+        let span = CallSpan::of(&request);
         let id = DecisionId::sent(request.metadata()).unwrap_or_else(DecisionId::new);
         let rpc = Rpc::IsAuthorized;
         let recording = Recording::of(&self.decision_log, rpc, &request);
         let question = request.into_inner();
         let store = self.store(&question.policy_store)?;
+        span.store(&store);
         let asking =
             Asking { question, now: now(), id, rpc, item: None, recording: recording.clone() };
         let answer = match self.answer(&store, asking).await? {
             Ok((response, record)) => {
+                span.decision(is_allow(&response));
                 recording::written(recording.submit(record).await?).await?;
                 Ok(Response::new(response))
             }
-            Err(violations) => Err(bad_request(violations)),
+            Err(violations) => Err(self.refused(violations)),
         };
         self.metrics.took(store.name(), rpc, started.elapsed());
         answer
@@ -121,18 +125,21 @@ impl AuthorizationService for Authorization {
         use proto::batch_is_authorized_result::Result as ItemResult;
 
         let started = Instant::now();
+        let span = CallSpan::of(&request);
         let rpc = Rpc::BatchIsAuthorized;
         let recording = Recording::of(&self.decision_log, rpc, &request);
         let sent_id = DecisionId::sent(request.metadata());
         let mut batch = request.into_inner();
         let items = std::mem::take(&mut batch.items);
         let store = self.store(&batch.policy_store)?;
+        span.store(&store);
         self.items_fit(items.len())?;
         let now = now();
         let shared = batch::Shared::new(batch, &store);
         let mut results = Vec::with_capacity(items.len());
         let mut receipts = Vec::new();
         let mut turn = Turn::start();
+        let (mut allowed, mut denied) = (0, 0);
         for (number, item) in items.into_iter().enumerate() {
             let question = shared.question(item);
             let id = sent_id.clone().unwrap_or_else(DecisionId::new);
@@ -140,14 +147,23 @@ impl AuthorizationService for Authorization {
             let asking = Asking { question, now, id, rpc, item, recording: recorder };
             let result = match self.answer(&store, asking).await? {
                 Ok((response, record)) => {
+                    if is_allow(&response) {
+                        allowed += 1
+                    } else {
+                        denied += 1
+                    }
                     receipts.extend(recording.submit(record).await?);
                     ItemResult::Response(response)
                 }
-                Err(violations) => ItemResult::Error(bad_item(violations)),
+                Err(violations) => {
+                    self.metrics.refused(&violations);
+                    ItemResult::Error(bad_item(violations))
+                }
             };
             results.push(proto::BatchIsAuthorizedResult { result: Some(result) });
             turn.pass_on_if_over().await;
         }
+        span.decisions(allowed, denied);
         for receipt in receipts {
             recording::written(Some(receipt)).await?;
         }
@@ -161,15 +177,18 @@ impl AuthorizationService for Authorization {
         request: Request<proto::ListActionsRequest>,
     ) -> Result<Response<proto::ListActionsResponse>, Status> {
         let started = Instant::now();
+        let span = CallSpan::of(&request);
         let recording = Recording::of(&self.decision_log, Rpc::ListActions, &request);
         let question = request.into_inner();
         let store = self.store(&question.policy_store)?;
+        span.store(&store);
         let (deciding, options) = (Arc::clone(&store), Arc::clone(&self.options));
         let now = now();
         let list = move || list(&deciding, question, now, &options);
         let listed = self.workshop.run(list).await?;
         self.metrics.took(store.name(), Rpc::ListActions, started.elapsed());
-        let (listed, input) = listed.map_err(bad_request)?;
+        let (listed, input) = listed.map_err(|violations| self.refused(violations))?;
+        span.decisions(listed.allowed.len(), listed.denied);
         let on_forbid_error = self.options.on_forbid_error;
         let asked = Asked { input, now, on_forbid_error, started };
         let record = recording.listed(&store, asked, &listed);
@@ -191,8 +210,18 @@ impl Authorization {
         }
         let description =
             format!("{count} elements, more than the limit of {limit}: send several batches");
-        Err(bad_request(vec![FieldPath::Field("items").violation(description)]))
+        let violation = FieldPath::Field("items").violation(description).of_limit("batch_items");
+        Err(self.refused(vec![violation]))
     }
+
+    fn refused(&self, violations: Vec<Violation>) -> Status {
+        self.metrics.refused(&violations);
+        bad_request(violations)
+    }
+}
+
+fn is_allow(response: &proto::IsAuthorizedResponse) -> bool {
+    response.decision() == proto::Decision::Allow
 }
 
 fn list(

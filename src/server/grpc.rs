@@ -12,6 +12,7 @@ use super::{
     admission::Admitted,
     authorization::Authorization,
     listen::{Accept, Incoming},
+    traced::Traced,
     work::Workshop,
 };
 use crate::proto::{
@@ -87,6 +88,8 @@ fn router(server: &Server) -> Result<Router, ServeError> {
         timeout: server.options().request_timeout,
         metrics: Arc::clone(server.metrics()),
     };
+    let authorization =
+        Traced { inner: authorization, tracer: server.observability().tracer.clone() };
     let described = || {
         reflection::Builder::configure()
             .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)

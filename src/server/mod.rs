@@ -15,18 +15,26 @@ mod grpc;
 mod health;
 mod http;
 mod listen;
+mod log_level;
 mod metrics;
+mod observability;
 mod options;
 mod recording;
 mod status;
+mod traced;
 mod work;
 
 pub use listen::Listener;
+pub use observability::{LogControl, Observability};
 pub use options::ServerOptions;
 
 use std::{
     io,
-    sync::Arc,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -49,7 +57,8 @@ struct Inner {
     health: HealthService,
     gate: Arc<Gate>,
     metrics: Arc<Metrics>,
-    decision_log: DecisionLog,
+    observability: Observability,
+    stopping: AtomicBool,
     started: Instant,
 }
 
@@ -74,15 +83,14 @@ impl Server {
     /// A server that decides with what is live. It reports NOT_SERVING until told otherwise.
     #[must_use]
     pub fn new(live: Arc<Live>, options: ServerOptions) -> Self {
-        Self::recording(live, options, DecisionLog::off())
+        Self::observed(live, options, Observability::default())
     }
 
-    /// The same server, which also records its decisions. Whoever opened the log closes it after
-    /// the server has ended.
+    /// The same, looked at from outside.
     #[must_use]
-    pub fn recording(live: Arc<Live>, options: ServerOptions, decision_log: DecisionLog) -> Self {
+    pub fn observed(live: Arc<Live>, options: ServerOptions, observability: Observability) -> Self {
         let gate = Arc::new(Gate::new(options.concurrent_requests));
-        let metrics = Arc::new(Metrics::new(&live, &gate, &decision_log));
+        let metrics = Arc::new(Metrics::new(&live, &gate, &observability.decision_log));
         Self {
             inner: Arc::new(Inner {
                 live,
@@ -90,7 +98,8 @@ impl Server {
                 health: HealthService::new(),
                 gate,
                 metrics,
-                decision_log,
+                observability,
+                stopping: AtomicBool::new(false),
                 started: Instant::now(),
             }),
         }
@@ -100,6 +109,19 @@ impl Server {
     /// for `humbaba.v1.AuthorizationService`. A server that was told to stop stays NOT_SERVING.
     pub fn set_serving(&self, serving: bool) {
         self.inner.health.set_serving(serving);
+    }
+
+    /// Says that the end is near: neither the health service nor `/readyz` send anybody here any
+    /// more. Calls are answered as before.
+    pub fn announce_stop(&self) {
+        self.inner.stopping.store(true, Ordering::Relaxed);
+        self.set_serving(false);
+    }
+
+    /// Where all metrics are.
+    #[must_use]
+    pub fn registry(&self) -> prometheus::Registry {
+        self.inner.metrics.registry()
     }
 
     /// Answers gRPC on all listeners until `shutdown` completes, and then finishes the calls under
@@ -131,7 +153,10 @@ impl Server {
             shutdown.await;
             let _ = stopping.send(());
         };
-        let serving = axum::serve(listener, http::routes(self.clone()));
+        let serving = axum::serve(
+            listener,
+            http::routes(self.clone()).into_make_service_with_connect_info::<SocketAddr>(),
+        );
         let serving = serving.with_graceful_shutdown(shutdown).into_future();
         let too_long = async {
             // Never, if the shutdown was dropped instead of completed.
@@ -165,6 +190,14 @@ impl Server {
         self.inner.health.is_serving()
     }
 
+    fn is_stopping(&self) -> bool {
+        self.inner.stopping.load(Ordering::Relaxed)
+    }
+
+    fn observability(&self) -> &Observability {
+        &self.inner.observability
+    }
+
     fn gate(&self) -> &Arc<Gate> {
         &self.inner.gate
     }
@@ -174,7 +207,7 @@ impl Server {
     }
 
     fn decision_log(&self) -> &DecisionLog {
-        &self.inner.decision_log
+        &self.inner.observability.decision_log
     }
 
     fn uptime(&self) -> Duration {

@@ -7,9 +7,11 @@ use std::{
 
 use tonic::{Request, Status, metadata::MetadataMap, transport::server::UdsConnectInfo};
 
-use super::{decision_id::DecisionId, metrics::Rpc};
+use super::{decision_id::DecisionId, metrics::Rpc, traced::CallSpan};
 use crate::{
-    decision_log::{Call, Caller, DecisionLog, NotRecorded, Outcome, Receipt, Record},
+    decision_log::{
+        Call, Caller, DecisionLog, NotRecorded, Outcome, Receipt, Record, TraceContext,
+    },
     engine::{Decision, ListedActions, OnForbidError},
     request::RequestInput,
     store::PolicyStore,
@@ -129,12 +131,13 @@ fn call<T>(rpc: Rpc, request: &Request<T>) -> Call {
     Call {
         rpc: rpc.name(),
         request_id: DecisionId::sent(metadata).map(String::from),
-        trace: trace(metadata),
+        // Our own span is nearer to the decision than the caller's.
+        trace: CallSpan::of(request).ids().or_else(|| trace(metadata)),
         caller: caller(request),
     }
 }
 
-fn trace(metadata: &MetadataMap) -> Option<crate::decision_log::TraceContext> {
+fn trace(metadata: &MetadataMap) -> Option<TraceContext> {
     metadata.get("traceparent")?.to_str().ok()?.parse().ok()
 }
 

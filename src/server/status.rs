@@ -31,6 +31,8 @@ pub(super) struct StatusPage<'a> {
     /// None: decisions are not recorded.
     decision_log: Option<LogCounts>,
     stores: Vec<StoreState<'a>>,
+    /// Without secrets; null where they are not known.
+    settings: Option<&'a serde_json::Value>,
 }
 
 #[derive(Debug, Serialize)]
@@ -73,7 +75,13 @@ impl<'a> StatusPage<'a> {
             watch_problem: status.watch_problem.as_deref(),
             decision_log,
             stores: status.stores.iter().map(StoreState::new).collect(),
+            settings: None,
         }
+    }
+
+    pub fn with_settings(mut self, settings: &'a serde_json::Value) -> Self {
+        self.settings = Some(settings);
+        self
     }
 }
 

@@ -52,6 +52,7 @@ pub(super) const KEYS: &[Key] = keys! {
     "bounds.file_bytes" Count bounds.file_bytes: "bytes of one file";
     "bounds.policies" Count bounds.policies: "policies, templates and links in a store";
     "bounds.entities" Count bounds.entities: "fixed entities in a store";
+    "shutdown.delay_s" Seconds shutdown.delay: "how long calls are still taken after a signal to stop, for callers to go elsewhere";
     "shutdown.drain_s" Seconds shutdown.drain: "how long calls that have begun may take to end";
     "decision_log.mode" Text decision_log.mode: "whether decisions are recorded: off, on or required (no answer without its record on disk)";
     "decision_log.file" Text decision_log.file: "the file of decision records; empty: stdout";

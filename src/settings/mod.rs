@@ -16,7 +16,7 @@ pub use address::{HttpListen, ListenAddress, ListenAddressError, TcpAddress};
 pub use decision_log::DecisionLogSettings;
 pub use error::{SettingError, SettingsErrors};
 pub use origin::Origin;
-pub use print::print;
+pub use print::{print, to_json};
 pub use values::{LogFilter, LogFormat, SocketMode};
 
 use std::{
@@ -92,6 +92,9 @@ pub struct Limits {
 /// How the process stops.
 #[derive(Debug, Clone)]
 pub struct ShutdownSettings {
+    /// How long calls are still taken after a signal to stop, while the process says that it does
+    /// not serve.
+    pub delay: Duration,
     /// How long calls that have begun may take to end.
     pub drain: Duration,
 }
@@ -129,7 +132,7 @@ impl Default for Settings {
                 request_timeout: Duration::from_secs(10),
             },
             bounds: Bounds::default(),
-            shutdown: ShutdownSettings { drain: Duration::from_secs(10) },
+            shutdown: ShutdownSettings { delay: Duration::ZERO, drain: Duration::from_secs(10) },
             decision_log: DecisionLogSettings::default(),
             log: LogSettings { filter: LogFilter::default(), format: LogFormat::default() },
         }

@@ -146,15 +146,29 @@ impl Text for SocketMode {
     }
 }
 
-impl Text for LogFilter {
-    fn read(&mut self, text: &str) -> Result<(), String> {
+impl std::str::FromStr for LogFilter {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
         EnvFilter::builder().parse(text).map_err(|error| {
             format!(
                 "`{text}` is not a filter: {error}: write a level (error, warn, info, debug, \
                  trace, off) or `target=level` pairs"
             )
         })?;
-        *self = Self(text.to_owned());
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl std::fmt::Display for LogFilter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Text for LogFilter {
+    fn read(&mut self, text: &str) -> Result<(), String> {
+        *self = text.parse()?;
         Ok(())
     }
 

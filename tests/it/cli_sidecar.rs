@@ -37,6 +37,11 @@ pub struct Sidecar {
 impl Sidecar {
     /// Starts one on ports of the system's choice and a Unix socket, and waits until it serves.
     pub fn start(policies: &Path, more: &[&str]) -> Self {
+        Self::start_with(policies, more, &[])
+    }
+
+    /// The same with environment variables.
+    pub fn start_with(policies: &Path, more: &[&str], variables: &[(&str, String)]) -> Self {
         let folder = TempDir::new().unwrap();
         let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
         let (file, socket) = (path("addresses.json"), format!("unix:{}", path("humbaba.sock")));
@@ -45,6 +50,7 @@ impl Sidecar {
             .args(["--listen", "127.0.0.1:0", "--listen", &socket, "--http-listen", "127.0.0.1:0"])
             .args(["--addr-file", &file, "--log-format", "json"])
             .args(more)
+            .envs(variables.iter().cloned())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)

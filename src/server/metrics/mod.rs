@@ -12,7 +12,7 @@ use opentelemetry::{
     metrics::{Counter, MeterProvider as _},
 };
 use opentelemetry_sdk::metrics::SdkMeterProvider;
-use prometheus::{Registry, TextEncoder};
+use prometheus::{Registry, TextEncoder, process_collector::ProcessCollector};
 use tonic::Code;
 
 use self::decisions::DecisionMetrics;
@@ -22,6 +22,7 @@ use crate::{
     engine::{Decision, ListedActions},
     live::Live,
     name::StoreName,
+    request::Violation,
 };
 
 /// A method of the service.
@@ -57,6 +58,7 @@ pub(super) struct Metrics {
     registry: Registry,
     decisions: Option<DecisionMetrics>,
     failures: Counter<u64>,
+    limits_hit: Counter<u64>,
     /// Keeps the instruments alive.
     _provider: SdkMeterProvider,
 }
@@ -82,6 +84,10 @@ impl Metrics {
         observed::calls(&meter, gate);
         observed::stores(&meter, live);
         decision_log::records(&meter, log);
+        // CPU, memory, open files, threads, start.
+        if let Err(error) = registry.register(Box::new(ProcessCollector::for_self())) {
+            tracing::error!(%error, "metrics of the process are not available");
+        }
         let decisions = DecisionMetrics::new(&registry);
         let decisions = decisions
             .inspect_err(|error| tracing::error!(%error, "metrics of decisions are not available"));
@@ -91,6 +97,12 @@ impl Metrics {
             failures: meter
                 .u64_counter("request_failures")
                 .with_description("Calls that were answered with an error, by rpc and gRPC code")
+                .build(),
+            limits_hit: meter
+                .u64_counter("limits_hit")
+                .with_description(
+                    "Requests refused or broken off by a limit, by its setting's name",
+                )
                 .build(),
             _provider: provider,
         }
@@ -119,10 +131,34 @@ impl Metrics {
         }
     }
 
+    /// Bad input was refused. Each limit that it exceeds counts once.
+    pub fn refused(&self, violations: &[Violation]) {
+        let mut limits: Vec<_> = violations.iter().filter_map(|one| one.limit).collect();
+        limits.sort_unstable();
+        limits.dedup();
+        limits.into_iter().for_each(|limit| self.limit_hit(limit));
+    }
+
+    /// Something was refused or broken off because of the setting `limits.…`.
+    pub fn limit_hit(&self, limit: &'static str) {
+        self.limits_hit.add(1, &[KeyValue::new("limit", limit)]);
+    }
+
     /// A call was answered with an error.
     pub fn failed(&self, rpc: Rpc, code: Code) {
+        match code {
+            // Tonic's answer to a message that is too long.
+            Code::OutOfRange => self.limit_hit("message_bytes"),
+            Code::DeadlineExceeded => self.limit_hit("request_timeout_ms"),
+            _ => {}
+        }
         let code = KeyValue::new("code", format!("{code:?}"));
         self.failures.add(1, &[code, KeyValue::new("rpc", rpc.name())]);
+    }
+
+    /// Where all of it is.
+    pub fn registry(&self) -> Registry {
+        self.registry.clone()
     }
 
     /// Everything in Prometheus' text format.

@@ -1,6 +1,7 @@
 //! What tests share: small stores in memory, a server on a port of its own, questions to it.
 
 pub mod ask;
+pub mod collector;
 pub mod http;
 pub mod raw;
 pub mod server;

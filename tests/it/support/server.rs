@@ -9,7 +9,7 @@ use humbaba::{
         IsAuthorizedRequest, IsAuthorizedResponse,
         authorization_service_client::AuthorizationServiceClient,
     },
-    server::{Listener, ServeError, Server, ServerOptions},
+    server::{Listener, Observability, ServeError, Server, ServerOptions},
     store::{PolicyStore, Stores},
 };
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
@@ -66,7 +66,11 @@ impl TestServer {
 
     async fn empty_recording(options: ServerOptions, log: DecisionLog) -> Self {
         let live = Arc::new(Live::default());
-        let server = Server::recording(Arc::clone(&live), options, log);
+        let server = Server::observed(
+            Arc::clone(&live),
+            options,
+            Observability { decision_log: log, ..Observability::default() },
+        );
         let bind = || async { TcpListener::bind("127.0.0.1:0").await.unwrap() };
         let (grpc_listener, http_listener) = (bind().await, bind().await);
         let grpc = grpc_listener.local_addr().unwrap();
