@@ -4,6 +4,7 @@
 mod addresses;
 mod certificate;
 mod check;
+mod check_record;
 mod client;
 mod completions;
 mod exit;

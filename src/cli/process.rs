@@ -23,6 +23,7 @@ use super::{
     source::source,
 };
 use crate::{
+    decision_log::{DecisionLog, OpenError},
     live::Live,
     reload::{self, Options, Reloader, Source},
     server::{Listener, LogControl, Observability, ServeError, Server, ServerOptions},
@@ -33,6 +34,9 @@ use crate::{
 /// How much longer than their own deadline the servers are given to stop.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// How long the decision log may take to write what is left.
+const FLUSH: Duration = Duration::from_secs(5);
+
 /// Serves until a signal ends it.
 pub(super) async fn serve(
     settings: &Settings,
@@ -40,6 +44,7 @@ pub(super) async fn serve(
     address_file: Option<&Path>,
     started: Instant,
 ) -> Result<Exit, CliError> {
+    let decision_log = open_log(settings)?;
     let mut signals = Signals::listen().map_err(CliError::io("cannot listen for signals"))?;
     let tls = certificate::load(settings)?;
     let Listeners { grpc, http, addresses, sockets } =
@@ -51,8 +56,12 @@ pub(super) async fn serve(
     // NOT_SERVING instead of being refused.
     let live = Arc::new(Live::default());
     let mut telemetry = Telemetry::start(&telemetry_variables());
-    let observability =
-        Observability { tracer: telemetry.tracer(), log: Some(log), settings: to_json(settings) };
+    let observability = Observability {
+        tracer: telemetry.tracer(),
+        decision_log: decision_log.clone(),
+        log: Some(log),
+        settings: to_json(settings),
+    };
     let server = Server::observed(Arc::clone(&live), server_options(settings), observability);
     telemetry.read_metrics_from(server.registry());
     let mut serving = Serving::start(&server, grpc, http);
@@ -97,6 +106,9 @@ pub(super) async fn serve(
             Ok(()) => tracing::info!("stopped"),
             Err(_) => tracing::warn!("stopped with calls unanswered"),
         }
+        if !decision_log.close(FLUSH).await {
+            tracing::error!("stopped before every decision record was written");
+        }
         telemetry.finish().await;
     };
     tokio::select! {
@@ -106,6 +118,13 @@ pub(super) async fn serve(
             Ok(Exit::Failure)
         }
     }
+}
+
+fn open_log(settings: &Settings) -> Result<DecisionLog, CliError> {
+    DecisionLog::open(settings.decision_log.options()).map_err(|error| match error {
+        OpenError::Key { .. } => CliError::Usage(error.to_string()),
+        OpenError::File { .. } | OpenError::Thread(_) => CliError::Failure(error.to_string()),
+    })
 }
 
 fn telemetry_variables() -> Variables {

@@ -59,6 +59,13 @@ pub(super) struct ServeArgs {
     /// Listen on addresses that other machines can reach without TLS
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     insecure: Option<String>,
+    /// Record decisions: `on`, `required` (no answer leaves without its record on disk) or `off`
+    /// [default: off]
+    #[arg(long, value_name = "MODE", num_args = 0..=1, require_equals = true, default_missing_value = "on")]
+    decision_log: Option<String>,
+    /// Write decision records to this file [default: stdout]
+    #[arg(long, value_name = "FILE")]
+    decision_log_file: Option<String>,
     /// Which events to log, e.g. `info` or `humbaba=debug,warn` [default: info]
     #[arg(long, value_name = "FILTER")]
     log_filter: Option<String>,
@@ -92,6 +99,10 @@ impl ServeArgs {
             let flag = format!("--tls-{}", name.replace('_', "-"));
             Some(FlagSetting { flag, key, values: vec![value] })
         };
+        let decision_log = |flag: &str, name: &str, value: &Option<String>| {
+            let values = vec![value.clone()?];
+            Some(FlagSetting { flag: flag.to_owned(), key: format!("decision_log.{name}"), values })
+        };
         let flags = [
             flag("policies", self.policies.clone()),
             flag("listen", self.listen.clone()),
@@ -104,6 +115,8 @@ impl ServeArgs {
             tls("key", &self.tls_key),
             tls("client_ca", &self.tls_client_ca),
             client_ids,
+            decision_log("--decision-log", "mode", &self.decision_log),
+            decision_log("--decision-log-file", "file", &self.decision_log_file),
             log("filter", &self.log_filter),
             log("format", &self.log_format),
         ];

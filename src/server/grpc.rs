@@ -99,6 +99,7 @@ fn router(server: &Server) -> Result<Router, ServeError> {
         live: Arc::clone(server.live()),
         options: Arc::clone(server.options()),
         metrics: Arc::clone(server.metrics()),
+        decision_log: server.decision_log().clone(),
         workshop: Workshop::new(),
     };
     let authorization = Admitted {

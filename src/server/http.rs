@@ -41,7 +41,9 @@ async fn readyz(State(server): State<Server>) -> Response {
 async fn status(State(server): State<Server>) -> Response {
     let status = server.live().status();
     let tls = server.tls().map(Tls::status);
-    let page = StatusPage::new(&status, tls.as_deref(), server.is_serving(), server.uptime());
+    let decision_log = server.decision_log().counts();
+    let (serving, uptime) = (server.is_serving(), server.uptime());
+    let page = StatusPage::new(&status, tls.as_deref(), serving, uptime, decision_log);
     Json(page.with_settings(&server.observability().settings)).into_response()
 }
 

@@ -20,6 +20,7 @@ mod log_level;
 mod metrics;
 mod observability;
 mod options;
+mod recording;
 mod status;
 pub mod tls;
 mod traced;
@@ -47,7 +48,7 @@ use self::{
     metrics::Metrics,
     tls::{Face, Handshakes},
 };
-use crate::live::Live;
+use crate::{decision_log::DecisionLog, live::Live};
 
 /// The faces of one process. Clones are the same server.
 #[derive(Debug, Clone)]
@@ -96,7 +97,7 @@ impl Server {
     #[must_use]
     pub fn observed(live: Arc<Live>, options: ServerOptions, observability: Observability) -> Self {
         let gate = Arc::new(Gate::new(options.concurrent_requests));
-        let metrics = Arc::new(Metrics::new(&live, &gate));
+        let metrics = Arc::new(Metrics::new(&live, &gate, &observability.decision_log));
         Self {
             inner: Arc::new(Inner {
                 live,
@@ -219,6 +220,10 @@ impl Server {
 
     fn metrics(&self) -> &Arc<Metrics> {
         &self.inner.metrics
+    }
+
+    fn decision_log(&self) -> &DecisionLog {
+        &self.inner.observability.decision_log
     }
 
     fn uptime(&self) -> Duration {

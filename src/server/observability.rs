@@ -2,11 +2,15 @@ use std::sync::Arc;
 
 use opentelemetry_sdk::trace::SdkTracer;
 
+use crate::decision_log::DecisionLog;
+
 /// How a server is looked at from outside, beyond its metrics.
 #[derive(Debug, Clone, Default)]
 pub struct Observability {
     /// Makes a span of each call. Without it no call has one.
     pub tracer: Option<SdkTracer>,
+    /// Where decisions are recorded. Who opened it closes it once the server has ended.
+    pub decision_log: DecisionLog,
     /// What is logged, to be looked at and changed over HTTP.
     pub log: Option<Arc<dyn LogControl>>,
     /// The settings of the process, without secrets, for the status.

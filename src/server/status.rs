@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::tls::{self, TlsStatus};
 use crate::{
+    decision_log::LogCounts,
     diagnostics::Problem,
     live::{LoadStatus, StoreStatus},
     name::{Revision, StoreName},
@@ -28,6 +29,8 @@ pub(super) struct StatusPage<'a> {
     failures: u64,
     folder_problem: Option<&'a str>,
     watch_problem: Option<&'a str>,
+    /// None: decisions are not recorded.
+    decision_log: Option<LogCounts>,
     stores: Vec<StoreState<'a>>,
     tls: Option<CertificateState>,
     /// Without secrets; null where they are not known.
@@ -69,6 +72,7 @@ impl<'a> StatusPage<'a> {
         tls: Option<&TlsStatus>,
         serving: bool,
         uptime: Duration,
+        decision_log: Option<LogCounts>,
     ) -> Self {
         Self {
             version: env!("CARGO_PKG_VERSION"),
@@ -82,6 +86,7 @@ impl<'a> StatusPage<'a> {
             failures: status.failures,
             folder_problem: status.folder_problem.as_deref(),
             watch_problem: status.watch_problem.as_deref(),
+            decision_log,
             stores: status.stores.iter().map(StoreState::new).collect(),
             tls: tls.map(CertificateState::new),
             settings: None,

@@ -23,7 +23,7 @@ use tonic::{
 };
 
 use super::metrics::Rpc;
-use crate::store::PolicyStore;
+use crate::{decision_log::TraceContext, store::PolicyStore};
 
 /// A gRPC service of which each call gets a span.
 #[derive(Clone)]
@@ -42,6 +42,16 @@ impl CallSpan {
     pub fn of<T>(request: &Request<T>) -> Self {
         let found = request.extensions().get::<Self>();
         found.cloned().unwrap_or(Self(None))
+    }
+
+    /// The trace and the span, where there is one.
+    pub fn ids(&self) -> Option<TraceContext> {
+        let span = self.0.as_ref().map(Context::span)?;
+        let context = span.span_context();
+        context.is_valid().then(|| TraceContext {
+            trace_id: context.trace_id().to_string(),
+            span_id: context.span_id().to_string(),
+        })
     }
 
     /// Which policies decide.

@@ -49,6 +49,16 @@ pub enum SettingError {
         /// What is wrong and what to write.
         message: String,
     },
+    /// Two settings do not go together.
+    #[error("setting `{key}` ({origin}): {message}")]
+    Conflict {
+        /// The setting that is wrong beside the other.
+        key: &'static str,
+        /// Where it comes from.
+        origin: Origin,
+        /// What is wrong and what to write.
+        message: &'static str,
+    },
     /// Other machines could reach an address, and there is no TLS.
     #[error(
         "setting `{key}` ({origin}): `{address}` can be reached from other machines, and there is \

@@ -64,6 +64,16 @@ pub(super) const KEYS: &[Key] = keys! {
     "bounds.entities" Count bounds.entities: "fixed entities in a store";
     "shutdown.delay_s" Seconds shutdown.delay: "how long calls are still taken after a signal to stop, for callers to go elsewhere";
     "shutdown.drain_s" Seconds shutdown.drain: "how long calls that have begun may take to end";
+    "decision_log.mode" Text decision_log.mode: "whether decisions are recorded: off, on or required (no answer without its record on disk)";
+    "decision_log.file" Text decision_log.file: "the file of decision records; empty: stdout";
+    "decision_log.rotate_bytes" Count decision_log.rotate_bytes: "how large the file may become before another is begun; 0: without end";
+    "decision_log.keep_files" Count decision_log.keep_files: "how many older files are kept";
+    "decision_log.queue_bytes" Positive decision_log.queue_bytes: "bytes of records that may wait in memory; further ones are dropped or, where required, wait";
+    "decision_log.sample_allows" Count decision_log.sample_allows: "one in so many plain allows is recorded; 0: none";
+    "decision_log.mask" Fields decision_log.mask: "fields of which the value is replaced by [masked], e.g. context.email";
+    "decision_log.hash" Fields decision_log.hash: "fields of which the value is replaced by its keyed hash, e.g. principal.id";
+    "decision_log.omit" Fields decision_log.omit: "fields that are left out";
+    "decision_log.hash_key_file" Text decision_log.hash_key_file: "the file with the key of hashes; empty: a new key with every start";
     "log.filter" Text log.filter: "which events are logged, e.g. info or humbaba=debug,warn";
     "log.format" Text log.format: "text or json";
 };

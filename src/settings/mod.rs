@@ -2,6 +2,7 @@
 //! A later layer wins, and the settled settings know where each value came from.
 
 mod address;
+mod decision_log;
 mod environment;
 mod error;
 mod file;
@@ -14,6 +15,7 @@ mod tls;
 mod values;
 
 pub use address::{HttpListen, ListenAddress, ListenAddressError, TcpAddress};
+pub use decision_log::DecisionLogSettings;
 pub use error::{SettingError, SettingsErrors};
 pub use group::SocketGroup;
 pub use origin::Origin;
@@ -63,6 +65,8 @@ pub struct Settings {
     pub bounds: Bounds,
     /// Stopping.
     pub shutdown: ShutdownSettings,
+    /// Recording decisions.
+    pub decision_log: DecisionLogSettings,
     /// Logging.
     pub log: LogSettings,
 }
@@ -148,6 +152,7 @@ impl Default for Settings {
             },
             bounds: Bounds::default(),
             shutdown: ShutdownSettings { delay: Duration::ZERO, drain: Duration::from_secs(10) },
+            decision_log: DecisionLogSettings::default(),
             log: LogSettings { filter: LogFilter::default(), format: LogFormat::default() },
         }
     }
@@ -236,6 +241,12 @@ impl Layers {
 
     fn settle(mut self) -> Result<Settled, SettingsErrors> {
         self.check_tls();
+        let origins = &self.origins;
+        self.errors.extend(
+            self.settings
+                .decision_log
+                .conflicts(|key| origins.get(key).cloned().unwrap_or_default()),
+        );
         if self.errors.is_empty() {
             Ok(Settled { settings: self.settings, origins: self.origins })
         } else {

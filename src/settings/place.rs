@@ -1,9 +1,9 @@
 //! Reading a written value into the place where a setting lives.
 
-use std::{fmt::Display, num::NonZeroUsize, str::FromStr, time::Duration};
+use std::{fmt, num::NonZeroUsize, str::FromStr, time::Duration};
 
 use super::ListenAddress;
-use crate::server::tls::ClientId;
+use crate::{decision_log::RecordField, server::tls::ClientId};
 
 /// A value as one of the layers writes it.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,6 +27,7 @@ pub(super) enum Place<'a> {
     Text(&'a mut dyn Text),
     Addresses(&'a mut Vec<ListenAddress>),
     ClientIds(&'a mut Vec<ClientId>),
+    Fields(&'a mut Vec<RecordField>),
     Switch(&'a mut bool),
     Count(&'a mut usize),
     Positive(&'a mut NonZeroUsize),
@@ -72,14 +73,9 @@ impl Place<'_> {
     pub(super) fn read(self, written: &Written) -> Result<(), String> {
         match self {
             Self::Text(place) => place.read(&one_text(written)?),
-            Self::Addresses(place) => match list(written)? {
-                addresses if addresses.is_empty() => Err("name at least one address".to_owned()),
-                addresses => {
-                    *place = addresses;
-                    Ok(())
-                }
-            },
+            Self::Addresses(place) => addresses(written).map(|addresses| *place = addresses),
             Self::ClientIds(place) => list(written).map(|ids| *place = ids),
+            Self::Fields(place) => list(written).map(|fields| *place = fields),
             Self::Switch(place) => switch(written).map(|on| *place = on),
             Self::Count(place) => number(written).map(|number| *place = number),
             Self::Positive(place) => positive(number(written)?).map(|number| *place = number),
@@ -107,6 +103,10 @@ impl Place<'_> {
                 let ids: Vec<_> = place.iter().map(ToString::to_string).collect();
                 ids.into()
             }
+            Self::Fields(place) => {
+                let fields: Vec<_> = place.iter().map(ToString::to_string).collect();
+                fields.into()
+            }
             Self::Switch(place) => (*place).into(),
             Self::Count(place) => integer(*place as u128),
             Self::Positive(place) => integer(place.get() as u128),
@@ -127,8 +127,16 @@ fn one_text(written: &Written) -> Result<String, String> {
     }
 }
 
+fn addresses(written: &Written) -> Result<Vec<ListenAddress>, String> {
+    let addresses = list(written)?;
+    if addresses.is_empty() {
+        return Err("name at least one address".to_owned());
+    }
+    Ok(addresses)
+}
+
 /// A list of texts that a type reads; one empty text is an empty list.
-fn list<T: FromStr<Err: Display>>(written: &Written) -> Result<Vec<T>, String> {
+fn list<T: FromStr<Err: fmt::Display>>(written: &Written) -> Result<Vec<T>, String> {
     let texts = match written {
         Written::String(text) => vec![text.as_str()],
         Written::Strings(texts) => texts.iter().map(String::as_str).collect(),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use tracing_subscriber::EnvFilter;
 
 use super::{HttpListen, place::Text};
-use crate::{engine::OnForbidError, name::StoreName};
+use crate::{decision_log::LogMode, engine::OnForbidError, name::StoreName};
 
 /// Which events are logged, in the words of `tracing`'s filters: `info`, `humbaba=debug,warn`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,6 +108,26 @@ impl Text for OnForbidError {
         match self {
             Self::Deny => "deny".to_owned(),
             Self::Skip => "skip".to_owned(),
+        }
+    }
+}
+
+impl Text for LogMode {
+    fn read(&mut self, text: &str) -> Result<(), String> {
+        *self = match text {
+            "off" => Self::Off,
+            "on" => Self::On,
+            "required" => Self::Required,
+            _ => return Err(format!("`{text}` is none of `off`, `on`, `required`")),
+        };
+        Ok(())
+    }
+
+    fn write(&self) -> String {
+        match self {
+            Self::Off => "off".to_owned(),
+            Self::On => "on".to_owned(),
+            Self::Required => "required".to_owned(),
         }
     }
 }

@@ -4,6 +4,7 @@
 
 mod cli;
 mod cli_check;
+mod cli_decision_log;
 mod cli_remote;
 mod cli_serve;
 mod cli_sidecar;
@@ -11,6 +12,8 @@ mod cli_stop;
 mod cli_tls;
 mod cli_validate;
 mod deploy;
+mod decision_log;
+mod decision_log_faults;
 mod engine_corpus;
 mod engine_oracle;
 mod observe_http;

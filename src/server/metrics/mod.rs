@@ -2,6 +2,7 @@
 //! are the loaded ones, and everything else has few values.
 
 mod certificate;
+mod decision_log;
 mod decisions;
 mod observed;
 
@@ -18,6 +19,7 @@ use tonic::Code;
 use self::decisions::DecisionMetrics;
 use super::{Tls, admission::Gate};
 use crate::{
+    decision_log::DecisionLog,
     engine::{Decision, ListedActions},
     live::Live,
     name::StoreName,
@@ -41,7 +43,8 @@ impl Rpc {
         Self::ALL.into_iter().find(|rpc| rpc.name() == name)
     }
 
-    fn name(self) -> &'static str {
+    /// The method's name.
+    pub fn name(self) -> &'static str {
         match self {
             Self::IsAuthorized => "IsAuthorized",
             Self::BatchIsAuthorized => "BatchIsAuthorized",
@@ -65,7 +68,7 @@ pub(super) struct Metrics {
 impl Metrics {
     /// Counts from zero on. Deciding does not depend on being counted: what cannot be counted is
     /// logged once and left out.
-    pub fn new(live: &Arc<Live>, gate: &Arc<Gate>) -> Self {
+    pub fn new(live: &Arc<Live>, gate: &Arc<Gate>, log: &DecisionLog) -> Self {
         let registry = Registry::new();
         let exporter = opentelemetry_prometheus::exporter()
             .with_registry(registry.clone())
@@ -82,6 +85,7 @@ impl Metrics {
         let meter = provider.meter("humbaba");
         observed::calls(&meter, gate);
         observed::stores(&meter, live);
+        decision_log::records(&meter, log);
         // CPU, memory, open files, threads, start.
         if let Err(error) = registry.register(Box::new(ProcessCollector::for_self())) {
             tracing::error!(%error, "metrics of the process are not available");
