@@ -2,7 +2,9 @@
 //! by the modules below it.
 
 mod addresses;
+mod certificate;
 mod check;
+mod check_record;
 mod client;
 mod completions;
 mod exit;
@@ -20,6 +22,7 @@ mod setting_flags;
 mod signals;
 mod source;
 mod test;
+mod tls_flags;
 mod validate;
 mod verdict;
 

@@ -1,9 +1,18 @@
 //! The gRPC face, put together.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
-use tokio::{sync::watch, task::JoinSet, time::timeout};
-use tonic::transport::{self, server::Router};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::watch,
+    task::JoinSet,
+    time::timeout,
+};
+use tokio_stream::Stream;
+use tonic::transport::{
+    self,
+    server::{Connected, Router},
+};
 use tonic_health::pb::health_server::HealthServer;
 use tonic_reflection::server as reflection;
 
@@ -11,7 +20,10 @@ use super::{
     Listener, ServeError, Server,
     admission::Admitted,
     authorization::Authorization,
-    listen::{Accept, Incoming},
+    listen::Incoming,
+    peers::{Limited, Owed},
+    tls::{Face, Handshakes},
+    traced::Traced,
     work::Workshop,
 };
 use crate::proto::{
@@ -37,13 +49,20 @@ pub(super) async fn serve(
     let mut serving = JoinSet::new();
     for listener in listeners {
         let (router, stopped) = (router.clone(), stopped.clone());
-        let connections = Arc::clone(server.connections());
+        let connections = server.connections();
         match listener {
             Listener::Tcp(listener) => {
-                serving.spawn(accept(router, Incoming::new(listener, connections), stopped))
+                let limited = Limited::new(Incoming::new(listener), connections, Owed::PREFACE);
+                serving.spawn(accept(router, limited, stopped))
             }
             Listener::Unix(listener) => {
-                serving.spawn(accept(router, Incoming::new(listener, connections), stopped))
+                let limited = Limited::new(Incoming::new(listener), connections, Owed::PREFACE);
+                serving.spawn(accept(router, limited, stopped))
+            }
+            Listener::Tls(listener, tls) => {
+                let encrypted = Handshakes::new(listener, tls, Face::Grpc);
+                let limited = Limited::new(encrypted, connections, Owed::PREFACE);
+                serving.spawn(accept(router, limited, stopped))
             }
         };
     }
@@ -65,16 +84,19 @@ pub(super) async fn serve(
     })
 }
 
-async fn accept<L: Accept>(
+async fn accept<I>(
     router: Router,
-    incoming: Incoming<L>,
+    connections: impl Stream<Item = io::Result<I>>,
     mut stopped: watch::Receiver<bool>,
-) -> Result<(), ServeError> {
+) -> Result<(), ServeError>
+where
+    I: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+{
     let stop = async move {
         // The sender is gone only when serving is over as well.
         let _ = stopped.wait_for(|stopped| *stopped).await;
     };
-    Ok(router.serve_with_incoming_shutdown(incoming, stop).await?)
+    Ok(router.serve_with_incoming_shutdown(connections, stop).await?)
 }
 
 fn router(server: &Server) -> Result<Router, ServeError> {
@@ -82,6 +104,7 @@ fn router(server: &Server) -> Result<Router, ServeError> {
         live: Arc::clone(server.live()),
         options: Arc::clone(server.options()),
         metrics: Arc::clone(server.metrics()),
+        decision_log: server.decision_log().clone(),
         workshop: Workshop::new(),
     };
     let authorization = Admitted {
@@ -91,6 +114,8 @@ fn router(server: &Server) -> Result<Router, ServeError> {
         timeout: server.options().request_timeout,
         metrics: Arc::clone(server.metrics()),
     };
+    let authorization =
+        Traced { inner: authorization, tracer: server.observability().tracer.clone() };
     let described = || {
         reflection::Builder::configure()
             .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)

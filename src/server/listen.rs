@@ -3,7 +3,6 @@
 use std::{
     io,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -16,7 +15,7 @@ use tokio::{
 use tokio_stream::Stream;
 use tonic::transport::server::Connected;
 
-use super::connections::{Connections, Guarded, Owed};
+use super::Tls;
 
 /// A bound socket on which calls are taken.
 #[derive(Debug)]
@@ -25,6 +24,14 @@ pub enum Listener {
     Tcp(TcpListener),
     /// A Unix socket.
     Unix(UnixListener),
+    /// TCP with TLS.
+    Tls(TcpListener, Tls),
+}
+
+impl From<TcpListener> for Listener {
+    fn from(listener: TcpListener) -> Self {
+        Self::Tcp(listener)
+    }
 }
 
 /// How long no connection is taken after the system had none to give.
@@ -60,18 +67,17 @@ impl Accept for UnixListener {
 /// it has no file descriptor left, it waits a little instead of asking again at once and for ever.
 pub(super) struct Incoming<L> {
     listener: L,
-    connections: Arc<Connections>,
     pause: Option<Pin<Box<Sleep>>>,
 }
 
 impl<L> Incoming<L> {
-    pub fn new(listener: L, connections: Arc<Connections>) -> Self {
-        Self { listener, connections, pause: None }
+    pub fn new(listener: L) -> Self {
+        Self { listener, pause: None }
     }
 }
 
 impl<L: Accept> Stream for Incoming<L> {
-    type Item = io::Result<Guarded<L::Io>>;
+    type Item = io::Result<L::Io>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
@@ -80,11 +86,7 @@ impl<L: Accept> Stream for Incoming<L> {
                 self.pause = None;
             }
             match ready!(self.listener.poll_accept(cx)) {
-                Ok(io) => {
-                    if let Some(io) = self.connections.admit(io, Owed::PREFACE) {
-                        return Poll::Ready(Some(Ok(io)));
-                    }
-                }
+                Ok(io) => return Poll::Ready(Some(Ok(io))),
                 Err(error) if is_of_connection(&error) => {}
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
@@ -137,8 +139,7 @@ mod tests {
     async fn time_to_connection(failures: usize, error: fn() -> io::Error) -> Duration {
         let started = std::time::Instant::now();
         let left = Arc::new(AtomicUsize::new(failures));
-        let connections = Connections::new(1, Duration::from_secs(1));
-        Incoming::new(Failing { error, left }, connections).next().await.unwrap().unwrap();
+        Incoming::new(Failing { error, left }).next().await.unwrap().unwrap();
         started.elapsed()
     }
 

@@ -22,6 +22,8 @@ pub struct ServerOptions {
     pub connections: ConnectionLimits,
     /// How long one call may take, the arrival of its message included.
     pub request_timeout: Duration,
+    /// How long the head of an HTTP request may take, and how long a connection may be without one.
+    pub http_head_timeout: Duration,
     /// How long calls that are under way may go on once the server is told to stop.
     pub drain_timeout: Duration,
 }
@@ -70,6 +72,7 @@ impl Default for ServerOptions {
             held_bytes: 32 * 1024 * 1024,
             connections: ConnectionLimits::default(),
             request_timeout: Duration::from_secs(10),
+            http_head_timeout: Duration::from_secs(10),
             drain_timeout: Duration::from_secs(10),
         }
     }

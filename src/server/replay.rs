@@ -1,28 +1,21 @@
 //! Answers the bytes of a message as if they had come in with a call, without a network. Fuzzing
 //! begins here, and what it found is replayed here.
 
-use std::sync::Arc;
-
 use prost::Message;
 
 use super::{
-    ServerOptions,
-    admission::Gate,
-    authorization::{self, answer},
-    batch,
-    connections::Connections,
+    ServerOptions, authorization, batch,
+    convert::{self, Question},
     decision_id::DecisionId,
-    metrics::{Metrics, Rpc},
     wire,
 };
-use crate::{live::Live, proto, store::PolicyStore, time::Timestamp};
+use crate::{engine, proto, store::PolicyStore, time::Timestamp};
 
 /// What answers.
 #[derive(Debug)]
 pub struct Replay {
     store: PolicyStore,
     options: ServerOptions,
-    metrics: Metrics,
 }
 
 /// What became of a message.
@@ -40,11 +33,7 @@ impl Replay {
     /// Answers with that store.
     #[must_use]
     pub fn new(store: PolicyStore) -> Self {
-        let options = ServerOptions::default();
-        let gate = Arc::new(Gate::new(&options));
-        let none = Connections::new(0, options.connections.patience);
-        let metrics = Metrics::new(&Arc::new(Live::default()), &gate, [&none, &none]);
-        Self { store, options, metrics }
+        Self { store, options: ServerOptions::default() }
     }
 
     /// Answers the message as each of the calls that it may be, the first byte saying which.
@@ -64,14 +53,15 @@ impl Replay {
     }
 
     fn decide(&self, question: proto::IsAuthorizedRequest, now: Timestamp) -> Answered {
-        let (options, metrics) = (&self.options, &self.metrics);
-        let id = DecisionId::new();
-        let answer = answer(&self.store, question, now, id, Rpc::IsAuthorized, options, metrics);
-        match answer {
-            Ok(answer) if answer.decision() == proto::Decision::Unspecified => Answered::Unreadable,
-            Ok(_) => Answered::Decided,
-            Err(_) => Answered::Refused,
-        }
+        let ServerOptions { limits, on_forbid_error, .. } = &self.options;
+        let explain = question.explain;
+        let checked = Question::of_request(question, limits).check(&self.store, now, limits);
+        let Ok((request, _)) = checked else { return Answered::Refused };
+        let decision = engine::decide(&self.store, &request, *on_forbid_error);
+        let explained = || engine::explain(&self.store, &request, &decision, *on_forbid_error);
+        let explanation = explain.then(explained);
+        drop(convert::response(decision, explanation, DecisionId::new()));
+        Answered::Decided
     }
 
     fn batch(&self, message: &[u8], now: Timestamp) -> Answered {
