@@ -109,6 +109,7 @@ fn server_options(settings: &Settings) -> ServerOptions {
         concurrent_requests: limits.concurrent_requests.get(),
         request_timeout: limits.request_timeout,
         drain_timeout: settings.shutdown.drain,
+        ..ServerOptions::default()
     }
 }
 

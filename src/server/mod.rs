@@ -18,6 +18,7 @@ mod listen;
 mod metrics;
 mod options;
 mod status;
+pub mod transport;
 mod work;
 
 pub use listen::Listener;
