@@ -4,7 +4,13 @@
 //! beyond its budget fails. Lower a budget when a change has made room, and raise it only with a
 //! reason in the commit.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 #[path = "support/mod.rs"]
 mod support;

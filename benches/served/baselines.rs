@@ -66,9 +66,8 @@ async fn on_our_transport(service: impl AuthorizationService, address: &str) {
     let listener = TcpListener::bind(address).await.expect("the address is free");
     let workers = Workers::start(available_parallelism().unwrap_or(NonZeroUsize::MIN));
     let workers = workers.expect("threads");
-    let workers = (std::env::var("HB_RUNTIME").as_deref() != Ok("shared")).then_some(&workers);
     let (_stop, stopped) = watch::channel(false);
-    let served = transport::serve(router, workers, vec![Listener::Tcp(listener)], stopped);
+    let served = transport::serve(router, &workers, vec![Listener::Tcp(listener)], stopped);
     served.await.expect("it serves");
 }
 

@@ -1,6 +1,6 @@
 //! Humbaba and the baselines under the same load, in turns.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use super::{
     baselines::Baseline,
@@ -18,6 +18,7 @@ pub struct Plan {
     pub rate: f64,
     pub shapes: Vec<Shape>,
     pub against: Vec<Baseline>,
+    pub versus: Vec<PathBuf>,
 }
 
 /// One measurement.
@@ -60,19 +61,24 @@ impl Figures {
 }
 
 struct Contestant {
-    name: &'static str,
+    name: String,
     process: Process,
     figures: Vec<Figures>,
 }
 
 fn contestants(plan: &Plan, question: &Question) -> Vec<Contestant> {
-    let contestant = |name, process| Contestant { name, process, figures: Vec::new() };
-    let own = contestant("humbaba", Process::humbaba(machine::policies(), question));
-    let others = plan
-        .against
-        .iter()
-        .map(|baseline| contestant(baseline.name(), Process::baseline(baseline.name(), question)));
-    std::iter::once(own).chain(others).collect()
+    let contestant = |name: String, process| Contestant { name, process, figures: Vec::new() };
+    let own = Process::humbaba(machine::policies(), question);
+    let own = contestant("humbaba".to_owned(), own);
+    let binaries = plan.versus.iter().map(|binary| {
+        let name = binary.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        contestant(name, Process::binary(binary, machine::policies(), question))
+    });
+    let baselines = plan.against.iter().map(|baseline| {
+        let name = baseline.name();
+        contestant(name.to_owned(), Process::baseline(name, question))
+    });
+    std::iter::once(own).chain(binaries).chain(baselines).collect()
 }
 
 /// Closed loops of every shape.
@@ -82,7 +88,7 @@ pub fn closed(plan: &Plan, question: &Question) {
         "Closed loops, medians of {} rounds of {:.1?} each, all servers in turns:",
         plan.rounds, plan.time
     );
-    let table = begin(&title, "connections × in flight", plan);
+    let table = begin(&title, "connections × in flight", &contestants);
     for shape in &plan.shapes {
         let name = format!("{} × {}", shape.connections, shape.in_flight);
         measure(plan, &mut contestants, |address| {
@@ -101,7 +107,7 @@ pub fn fixed_rate(plan: &Plan, question: &Question) {
          meant to be sent, medians of {} rounds:",
         plan.rate, plan.rounds
     );
-    let table = begin(&title, "", plan);
+    let table = begin(&title, "", &contestants);
     measure(plan, &mut contestants, |address| {
         load::fixed_rate(address, question, CONNECTIONS, plan.rate, plan.time)
     });
@@ -120,9 +126,9 @@ fn measure(plan: &Plan, contestants: &mut [Contestant], load: impl Fn(&str) -> O
     }
 }
 
-fn begin(title: &str, first: &str, plan: &Plan) -> Table {
-    let ratios = plan.against.iter().flat_map(|baseline| {
-        let name = baseline.name();
+fn begin(title: &str, first: &str, contestants: &[Contestant]) -> Table {
+    let ratios = contestants.iter().skip(1).flat_map(|other| {
+        let name = &other.name;
         [format!("calls/s to {name}"), format!("CPU to {name}")]
     });
     let ratios: Vec<_> = ratios.collect();
@@ -134,7 +140,7 @@ fn begin(title: &str, first: &str, plan: &Plan) -> Table {
 fn print(table: &Table, shape: &str, contestants: &[Contestant]) {
     let (own, others) = contestants.split_first().expect("Humbaba is there");
     for contestant in contestants {
-        let mut cells = vec![shape.to_owned(), contestant.name.to_owned()];
+        let mut cells = vec![shape.to_owned(), contestant.name.clone()];
         cells.extend(Figures::medians(&contestant.figures).map(number));
         for other in others {
             let is_own = contestant.name == own.name;

@@ -71,7 +71,7 @@ async fn closed_loop(
         wire.answers(|answered| sent.push(answered.sent)).await?;
         now = Instant::now();
         for sent in sent {
-            latencies.saturating_record((now - sent).as_nanos() as u64);
+            record(&mut latencies, now, sent);
         }
     }
     Ok(latencies)
@@ -137,10 +137,15 @@ async fn paced_loop(
         }
         let now = Instant::now();
         for sent in answered {
-            latencies.saturating_record(now.saturating_duration_since(sent).as_nanos() as u64);
+            record(&mut latencies, now, sent);
         }
     }
     Ok(latencies)
+}
+
+fn record(latencies: &mut Histogram<u64>, now: Instant, sent: Instant) {
+    let latency = now.saturating_duration_since(sent).as_nanos();
+    latencies.record(latency.try_into().expect("less than centuries")).expect("it grows");
 }
 
 type Loop = tokio::task::JoinHandle<io::Result<Histogram<u64>>>;

@@ -46,6 +46,9 @@ struct Arguments {
     /// The servers to compare with
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = Baseline::ALL)]
     against: Vec<Baseline>,
+    /// Other builds of Humbaba to compare with
+    #[arg(long, value_name = "BINARY", value_delimiter = ',')]
+    versus: Vec<PathBuf>,
     /// How often each measurement is made; medians are told
     #[arg(long, default_value_t = 5)]
     rounds: usize,
@@ -132,6 +135,7 @@ fn main() {
         rate: arguments.rate,
         shapes: arguments.only.iter().map(|shape| shape.0).collect(),
         against: arguments.against.clone(),
+        versus: arguments.versus.clone(),
     };
     for part in &arguments.part {
         match part {

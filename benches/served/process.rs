@@ -24,8 +24,13 @@ pub struct Process {
 impl Process {
     /// Humbaba itself, as it is released.
     pub fn humbaba(policies: &Path, question: &Question) -> Self {
+        Self::binary(Path::new(env!("CARGO_BIN_EXE_humbaba")), policies, question)
+    }
+
+    /// A Humbaba that was built in another way.
+    pub fn binary(binary: &Path, policies: &Path, question: &Question) -> Self {
         Self::start(question, |address| {
-            let mut command = Command::new(env!("CARGO_BIN_EXE_humbaba"));
+            let mut command = Command::new(binary);
             command.arg("serve").arg("--policies").arg(policies);
             command.args(["--listen", address, "--http-listen", "off", "--log-filter", "error"]);
             command

@@ -27,12 +27,7 @@ pub(super) async fn serve(
     let router = router(server)?;
     let workers = Workers::start(server.options().workers)?;
     let (stop, stopped) = watch::channel(false);
-    let mut serving = pin!(transport::serve(
-        router,
-        (std::env::var("HB_RUNTIME").as_deref() != Ok("shared")).then_some(&workers),
-        listeners,
-        stopped
-    ));
+    let mut serving = pin!(transport::serve(router, &workers, listeners, stopped));
     tokio::select! {
         () = shutdown => {}
         ended = &mut serving => return ended,

@@ -87,7 +87,7 @@ impl Workers {
 /// Why it could not go on.
 pub async fn serve(
     router: Router,
-    workers: Option<&Workers>,
+    workers: &Workers,
     listeners: Vec<Listener>,
     stopped: watch::Receiver<bool>,
 ) -> Result<(), ServeError> {
@@ -108,15 +108,11 @@ pub async fn serve(
 fn spread<L: Accept>(
     serving: &mut JoinSet<Result<(), ServeError>>,
     router: &Router,
-    workers: Option<&Workers>,
+    workers: &Workers,
     listener: L,
     stopped: &watch::Receiver<bool>,
 ) {
     let incoming = Incoming::new(listener);
-    let Some(workers) = workers else {
-        serving.spawn(answer(router.clone(), incoming, stopped.clone()));
-        return;
-    };
     let (senders, receivers): (Vec<_>, Vec<_>) =
         workers.runtimes.iter().map(|_| mpsc::unbounded_channel()).unzip();
     for ((runtime, _), receiver) in workers.runtimes.iter().zip(receivers) {
