@@ -26,6 +26,8 @@
 //! | [`live`] | what the process decides with at this moment, and how it came to it |
 //! | [`reload`] | reads, watches and re-reads the policies folder |
 //! | [`server`], [`proto`] | the gRPC and HTTP faces, and the contract generated from `proto/` |
+//! | [`decision_log`] | one record a decision, on its way to a file |
+//! | [`telemetry`] | spans and metrics for a collector, over OTLP |
 //! | [`settings`], [`cli`] | settings in four layers, and the command line that wires everything |
 //!
 //! # Architecture invariants
@@ -50,6 +52,7 @@
 //! Cedar's own authorizer.
 
 pub mod cli;
+pub mod decision_log;
 pub mod diagnostics;
 pub mod engine;
 pub mod live;
@@ -61,5 +64,6 @@ pub mod roles;
 pub mod server;
 pub mod settings;
 pub mod store;
+pub mod telemetry;
 pub mod testing;
 pub mod time;

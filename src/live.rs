@@ -18,10 +18,14 @@ pub struct Live {
     status: ArcSwap<LoadStatus>,
 }
 
+/// The source of stores that the binary carries, as [`LoadStatus::source`] names it. They are loaded
+/// once and never looked at again.
+pub const EMBEDDED: &str = "embedded";
+
 /// How loading went.
 #[derive(Debug, Clone, Default)]
 pub struct LoadStatus {
-    /// Where policies come from: a folder, or `embedded`.
+    /// Where policies come from: a folder, or [`EMBEDDED`].
     pub source: String,
     /// When loading was last tried, whether or not anything had changed.
     pub last_attempt: Option<SystemTime>,

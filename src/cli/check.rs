@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
 use super::{
-    CliError, Exit,
+    CliError, Exit, check_record,
     client::ServerAddress,
     facts::FactReader,
     healthcheck::seconds,
@@ -16,6 +16,7 @@ use super::{
     remote,
     setting_flags::{SettingFlags, assignment, flag},
     source,
+    tls_flags::TlsFlags,
     verdict::Verdict,
 };
 use crate::{
@@ -48,6 +49,7 @@ write them as JSON, with Cedar's `__entity` and `__extn` where needed.
 Examples:
   humbaba check --store hitkeep --principal 'User::\"alice\"' --action site.goals.create \\
       --resource 'Site::\"42\"' --role editor --explain
+  humbaba check --policies ./policies --record decisions.jsonl --decision-id 0192f0c1-…
   humbaba check --server unix:/run/humbaba.sock --principal 'User::\"alice\"' \\
       --action site.view --resource 'Site::\"42\"' \\
       --role 'admin@Instance::\"main\"' --role 'owner@Team::\"t\"=2026-01-01T00:00:00Z'")]
@@ -56,14 +58,14 @@ pub(super) struct CheckArgs {
     #[arg(long, value_name = "NAME")]
     store: Option<String>,
     /// Who asks, e.g. `User::"alice"`
-    #[arg(long, value_name = "UID")]
-    principal: String,
+    #[arg(long, value_name = "UID", required_unless_present = "record")]
+    principal: Option<String>,
     /// What they want to do, e.g. `site.view`
-    #[arg(long, value_name = "ID")]
-    action: String,
+    #[arg(long, value_name = "ID", required_unless_present = "record")]
+    action: Option<String>,
     /// On what, e.g. `Site::"42"`
-    #[arg(long, value_name = "UID")]
-    resource: String,
+    #[arg(long, value_name = "UID", required_unless_present = "record")]
+    resource: Option<String>,
     /// A role that the principal holds: `role`, on the resource, or `role@scope`, and `=time` where
     /// it expires
     #[arg(long = "role", value_name = "ROLE[@UID][=TIME]")]
@@ -80,18 +82,34 @@ pub(super) struct CheckArgs {
     /// Decide as if it were this time; a server is sent it as `context.now`
     #[arg(long, value_name = "TIME")]
     now: Option<Timestamp>,
+    /// Make the decision of this record of the decision log again (`-`: the standard input), with
+    /// the policies here and the time and facts of then. Exits with 0 where the answer is the
+    /// recorded one, else with 2
+    #[arg(long, value_name = "FILE", conflicts_with_all = [
+        "store", "principal", "action", "resource", "roles", "context", "context_file", "entities",
+        "now", "server",
+    ])]
+    record: Option<PathBuf>,
+    /// Of several records, the one of this decision
+    #[arg(long, value_name = "ID", requires = "record")]
+    decision_id: Option<String>,
+    /// Of several records of a batch, the one of this item, from 0
+    #[arg(long, value_name = "NUMBER", requires = "record")]
+    item: Option<usize>,
     /// Explain the decision
     #[arg(long)]
     explain: bool,
     /// The policies folder [default: ./policies if it is there, else the embedded stores]
     #[arg(long, value_name = "DIR")]
     policies: Option<String>,
-    /// Ask a running Humbaba instead: `http://host:port` or `unix:/path`
+    /// Ask a running Humbaba instead: `http://host:port`, `https://host:port` or `unix:/path`
     #[arg(long, value_name = "ADDR", conflicts_with_all = ["policies", "config", "set"])]
     server: Option<ServerAddress>,
     /// How many seconds the server's answer may take
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     timeout: Duration,
+    #[command(flatten)]
+    tls: TlsFlags,
     /// How to print
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -103,11 +121,24 @@ pub(super) struct CheckArgs {
 type Answer = Result<Verdict, Vec<Violation>>;
 
 pub(super) fn run(args: &CheckArgs) -> Result<Exit, CliError> {
+    let settings = || {
+        let own = flag("policies", args.policies.clone());
+        args.settings.settle(own.into_iter().collect()).map(|settled| settled.settings)
+    };
+    if let Some(file) = &args.record {
+        let again = check_record::Again {
+            file,
+            decision_id: args.decision_id.as_deref(),
+            item: args.item,
+            explain: args.explain,
+            format: args.format,
+        };
+        return check_record::run(&again, &settings()?);
+    }
     let answer = match &args.server {
         Some(server) => ask(args, server)?,
         None => {
-            let own = flag("policies", args.policies.clone());
-            let settings = args.settings.settle(own.into_iter().collect())?.settings;
+            let settings = settings()?;
             let store = source::load_one(&settings, args.store.as_deref())?;
             decide_here(args, &settings, &store)?
         }
@@ -181,7 +212,7 @@ fn ask(args: &CheckArgs, server: &ServerAddress) -> Result<Answer, CliError> {
         input.context.push(("now".to_owned(), crate::request::Value::Datetime(now)));
     }
     let store = args.store.clone().unwrap_or_default();
-    remote::ask(server, args.timeout, remote::request(store, input, args.explain))
+    remote::ask(server, &args.tls, args.timeout, remote::request(store, input, args.explain))
 }
 
 fn system_time() -> Timestamp {
@@ -196,9 +227,11 @@ impl CheckArgs {
         schema: Option<&StoreSchema>,
     ) -> Result<Result<RequestInput, Vec<Violation>>, CliError> {
         let mut reader = FactReader::default();
-        let principal = uid(&mut reader, "principal", &self.principal);
-        let resource = uid(&mut reader, "resource", &self.resource);
-        let action = action(&self.action);
+        // The arguments are required, but not beside a record.
+        let text = |argument: &Option<String>| argument.clone().unwrap_or_default();
+        let principal = uid(&mut reader, "principal", &text(&self.principal));
+        let resource = uid(&mut reader, "resource", &text(&self.resource));
+        let action = action(&text(&self.action));
         let shape = schema
             .and_then(|schema| schema.action(&action.type_name, &action.id))
             .map(|action| &action.context);

@@ -9,6 +9,7 @@ use super::{
     client::{self, ServerAddress, chain},
     output,
     setting_flags::SettingFlags,
+    tls_flags::TlsFlags,
 };
 
 /// Ask a running Humbaba whether it serves
@@ -20,7 +21,8 @@ use super::{
 Example:
   humbaba healthcheck --address unix:/run/humbaba.sock")]
 pub(super) struct HealthcheckArgs {
-    /// Where it serves gRPC [default: the first `listen` address of the settings]
+    /// Where it serves gRPC [default: the first `listen` address of the settings that needs no TLS,
+    /// else the first]
     #[arg(long, value_name = "ADDR")]
     address: Option<ServerAddress>,
     /// The gRPC service to ask about [default: the process as a whole]
@@ -29,6 +31,8 @@ pub(super) struct HealthcheckArgs {
     /// How many seconds the answer may take
     #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
     timeout: Duration,
+    #[command(flatten)]
+    tls: TlsFlags,
     #[command(flatten)]
     settings: SettingFlags,
 }
@@ -45,8 +49,8 @@ pub(super) fn run(args: &HealthcheckArgs) -> Result<Exit, CliError> {
         Some(address) => address.clone(),
         None => {
             let settings = args.settings.settle(Vec::new())?.settings;
-            let first = settings.listen.first().map(ServerAddress::from);
-            first.ok_or_else(|| CliError::Usage("the settings name no address".to_owned()))?
+            ServerAddress::of(&settings)
+                .ok_or_else(|| CliError::Usage("the settings name no address".to_owned()))?
         }
     };
     match client::run(args.timeout, ask(&address, args))? {
@@ -59,7 +63,7 @@ pub(super) fn run(args: &HealthcheckArgs) -> Result<Exit, CliError> {
 }
 
 async fn ask(address: &ServerAddress, args: &HealthcheckArgs) -> Result<ServingStatus, CliError> {
-    let mut client = HealthClient::new(address.connect().await?);
+    let mut client = HealthClient::new(address.connect(&args.tls).await?);
     let response = client.check(HealthCheckRequest { service: args.service.clone() }).await;
     response.map(|response| response.into_inner().status()).map_err(|status| {
         CliError::Failure(match status.code() {

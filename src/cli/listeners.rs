@@ -3,25 +3,26 @@
 use std::{
     fs, io,
     os::unix::{
-        fs::{FileTypeExt as _, PermissionsExt as _},
+        fs::{FileTypeExt as _, PermissionsExt as _, chown},
         net::UnixStream,
     },
     path::{Path, PathBuf},
 };
 
+use rustix::{fs::Mode, process::umask};
 use tokio::net::{TcpListener, UnixListener};
 
 use super::{CliError, addresses::Addresses};
 use crate::{
-    server::Listener,
-    settings::{HttpListen, ListenAddress, Settings, TcpAddress},
+    server::{Listener, Tls},
+    settings::{HttpListen, ListenAddress, Settings, SocketGroup, TcpAddress},
 };
 
 /// Everything the process listens on.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Listeners {
     pub grpc: Vec<Listener>,
-    pub http: Option<TcpListener>,
+    pub http: Option<Listener>,
     pub addresses: Addresses,
     /// Removes the Unix sockets at the end.
     pub sockets: Vec<SocketFile>,
@@ -39,45 +40,76 @@ impl Drop for SocketFile {
 }
 
 /// Binds all addresses or none.
-pub(super) async fn bind(settings: &Settings) -> Result<Listeners, CliError> {
-    let (mut grpc, mut sockets) = (Vec::new(), Vec::new());
-    let mut addresses = Addresses::default();
+pub(super) async fn bind(settings: &Settings, tls: Option<&Tls>) -> Result<Listeners, CliError> {
+    let mut bound = Listeners::default();
     for address in &settings.listen {
-        let failed = || CliError::io(format!("cannot listen on `{address}`"));
+        let failed = CliError::io(format!("cannot listen on `{address}`"));
+        let (listener, address) = bound.listen(address, settings, tls).await.map_err(failed)?;
+        bound.addresses.grpc.push(address);
+        bound.grpc.push(listener);
+    }
+    if let HttpListen::On(address) = &settings.http_listen {
+        let failed = CliError::io(format!("cannot listen on `{address}` for HTTP"));
+        let (listener, address) = bound.listen(address, settings, tls).await.map_err(failed)?;
+        bound.addresses.http = Some(address);
+        bound.http = Some(listener);
+    }
+    Ok(bound)
+}
+
+impl Listeners {
+    async fn listen(
+        &mut self,
+        address: &ListenAddress,
+        settings: &Settings,
+        tls: Option<&Tls>,
+    ) -> io::Result<(Listener, String)> {
         match address {
-            ListenAddress::Tcp(address) => {
-                let (listener, bound) = tcp(address).await.map_err(failed())?;
-                addresses.grpc.push(bound);
-                grpc.push(Listener::Tcp(listener));
-            }
+            ListenAddress::Tcp(tcp) => listen_tcp(tcp, settings, tls).await,
             ListenAddress::Unix(path) => {
-                let listener = unix(path, settings.socket_mode.bits()).map_err(failed())?;
-                addresses.grpc.push(address.to_string());
-                sockets.push(SocketFile(path.clone()));
-                grpc.push(Listener::Unix(listener));
+                let group = settings.socket_group.as_ref().map(SocketGroup::number).transpose()?;
+                let listener = unix(path, settings.socket_mode.bits(), group)?;
+                self.sockets.push(SocketFile(path.clone()));
+                Ok((Listener::Unix(listener), address.to_string()))
             }
         }
     }
-    let mut http = None;
-    if let HttpListen::On(address) = &settings.http_listen {
-        let failed = CliError::io(format!("cannot listen on `{address}` for HTTP"));
-        let (listener, bound) = tcp(address).await.map_err(failed)?;
-        addresses.http = Some(bound);
-        http = Some(listener);
-    }
-    Ok(Listeners { grpc, http, addresses, sockets })
 }
 
-async fn tcp(address: &TcpAddress) -> io::Result<(TcpListener, String)> {
+async fn listen_tcp(
+    address: &TcpAddress,
+    settings: &Settings,
+    tls: Option<&Tls>,
+) -> io::Result<(Listener, String)> {
     let listener = TcpListener::bind((address.host.as_str(), address.port)).await?;
-    let bound = listener.local_addr()?.to_string();
-    Ok((listener, bound))
+    let bound = listener.local_addr()?;
+    if settings.speaks_tls(address) {
+        let tls = tls.ok_or_else(|| io::Error::other("there is no certificate"))?;
+        return Ok((Listener::Tls(listener, tls.clone()), format!("tls:{bound}")));
+    }
+    // A name that is taken for this machine's may lead elsewhere.
+    if !bound.ip().to_canonical().is_loopback() && !settings.insecure {
+        return Err(io::Error::other(format!(
+            "it leads to {bound}, which can be reached from other machines, and there is no TLS"
+        )));
+    }
+    Ok((Listener::Tcp(listener), bound.to_string()))
 }
 
-fn unix(path: &Path, mode: u32) -> io::Result<UnixListener> {
+/// Binds a socket that nobody can connect to before it has its group and mode.
+fn unix(path: &Path, mode: u32, group: Option<u32>) -> io::Result<UnixListener> {
     make_way(path)?;
-    let listener = UnixListener::bind(path)?;
-    if let Err(error) = fs::set_permissions(path, fs::Permissions::from_mode(mode)) {
+    let before = umask(Mode::RWXU | Mode::RWXG | Mode::RWXO);
+    let listener = UnixListener::bind(path);
+    umask(before);
+    let listener = listener?;
+    let owned = group.map_or(Ok(()), |group| {
+        chown(path, None, Some(group)).map_err(|error| {
+            io::Error::new(error.kind(), format!("cannot give it to group {group}: {error}"))
+        })
+    });
+    let permissions = || fs::set_permissions(path, fs::Permissions::from_mode(mode));
+    if let Err(error) = owned.and_then(|()| permissions()) {
         fs::remove_file(path)?;
         return Err(error);
     }

@@ -2,7 +2,9 @@
 //! by the modules below it.
 
 mod addresses;
+mod certificate;
 mod check;
+mod check_record;
 mod client;
 mod completions;
 mod exit;
@@ -19,6 +21,7 @@ mod setting_flags;
 mod signals;
 mod source;
 mod test;
+mod tls_flags;
 mod validate;
 mod verdict;
 

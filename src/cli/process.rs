@@ -1,13 +1,13 @@
 //! The life of a serving process: bind, load, serve, stop.
 
 use std::{
+    env,
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use tokio::{
-    net::TcpListener,
     sync::watch,
     task::{self, JoinError, JoinSet},
 };
@@ -15,6 +15,7 @@ use tokio::{
 use super::{
     CliError, Exit,
     addresses::{AddressFile, Addresses},
+    certificate,
     client::chain,
     listeners::{self, Listeners},
     required_tests,
@@ -22,29 +23,47 @@ use super::{
     source::source,
 };
 use crate::{
+    decision_log::{DecisionLog, OpenError},
     live::Live,
     reload::{self, Options, Reloader, Source},
-    server::{Listener, ServeError, Server, ServerOptions},
-    settings::Settings,
+    server::{Listener, LogControl, Observability, ServeError, Server, ServerOptions},
+    settings::{Settings, to_json},
+    telemetry::{Telemetry, Variables},
 };
 
 /// How much longer than their own deadline the servers are given to stop.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// How long the decision log may take to write what is left.
+const FLUSH: Duration = Duration::from_secs(5);
+
 /// Serves until a signal ends it.
 pub(super) async fn serve(
     settings: &Settings,
+    log: Arc<dyn LogControl>,
     address_file: Option<&Path>,
     started: Instant,
 ) -> Result<Exit, CliError> {
+    let decision_log = open_log(settings)?;
     let mut signals = Signals::listen().map_err(CliError::io("cannot listen for signals"))?;
-    let Listeners { grpc, http, addresses, sockets } = listeners::bind(settings).await?;
+    let tls = certificate::load(settings)?;
+    let Listeners { grpc, http, addresses, sockets } =
+        listeners::bind(settings, tls.as_ref()).await?;
+    let certificates = tls.map(|tls| certificate::watch(&tls, settings));
     let address_file = address_file.map(|path| write_addresses(path, &addresses)).transpose()?;
 
     // The listeners are open before anything is loaded, so that who asks meanwhile is told
     // NOT_SERVING instead of being refused.
     let live = Arc::new(Live::default());
-    let server = Server::new(Arc::clone(&live), server_options(settings));
+    let mut telemetry = Telemetry::start(&telemetry_variables());
+    let observability = Observability {
+        tracer: telemetry.tracer(),
+        decision_log: decision_log.clone(),
+        log: Some(log),
+        settings: to_json(settings),
+    };
+    let server = Server::observed(Arc::clone(&live), server_options(settings), observability);
+    telemetry.read_metrics_from(server.registry());
     let mut serving = Serving::start(&server, grpc, http);
     let loading = Loading { source: source(settings), options: reload_options(settings), live };
     let reloader = tokio::select! {
@@ -67,6 +86,7 @@ pub(super) async fn serve(
                 Signal::Changed => {
                     tracing::info!(signal = "SIGHUP", "looking for changes");
                     reloader.hint();
+                    certificates.iter().for_each(Reloader::hint);
                 }
                 Signal::Stop(signal) => {
                     tracing::info!(signal, "stopping");
@@ -76,22 +96,40 @@ pub(super) async fn serve(
             error = serving.failure() => return Err(error),
         }
     }
-    server.set_serving(false);
-    // While the sockets are still listened on: later, a successor may have put its own there.
-    drop((sockets, address_file));
-    tokio::select! {
-        stopped = tokio::time::timeout(settings.shutdown.drain + GRACE, serving.stop()) => {
-            match stopped {
-                Ok(()) => tracing::info!("stopped"),
-                Err(_) => tracing::warn!("stopped with calls unanswered"),
-            }
-            Ok(Exit::Ok)
+    let stop = async {
+        server.announce_stop();
+        tokio::time::sleep(settings.shutdown.delay).await;
+        // While the sockets are still listened on: later, a successor may have put its own there.
+        drop((sockets, address_file));
+        let drain = settings.shutdown.drain + GRACE;
+        match tokio::time::timeout(drain, serving.stop()).await {
+            Ok(()) => tracing::info!("stopped"),
+            Err(_) => tracing::warn!("stopped with calls unanswered"),
         }
+        if !decision_log.close(FLUSH).await {
+            tracing::error!("stopped before every decision record was written");
+        }
+        telemetry.finish().await;
+    };
+    tokio::select! {
+        () = stop => Ok(Exit::Ok),
         signal = signals.stop() => {
             tracing::warn!(signal, "stopped at once");
             Ok(Exit::Failure)
         }
     }
+}
+
+fn open_log(settings: &Settings) -> Result<DecisionLog, CliError> {
+    DecisionLog::open(settings.decision_log.options()).map_err(|error| match error {
+        OpenError::Key { .. } => CliError::Usage(error.to_string()),
+        OpenError::File { .. } | OpenError::Thread(_) => CliError::Failure(error.to_string()),
+    })
+}
+
+fn telemetry_variables() -> Variables {
+    let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
+    Variables::new(env::vars_os().map(|(name, value)| (text(name), text(value))))
 }
 
 fn write_addresses(path: &Path, addresses: &Addresses) -> Result<AddressFile, CliError> {
@@ -108,6 +146,7 @@ fn server_options(settings: &Settings) -> ServerOptions {
         on_forbid_error: settings.on_forbid_error,
         concurrent_requests: limits.concurrent_requests.get(),
         request_timeout: limits.request_timeout,
+        http_head_timeout: limits.http_head_timeout,
         drain_timeout: settings.shutdown.drain,
         ..ServerOptions::default()
     }
@@ -173,7 +212,7 @@ struct Serving {
 }
 
 impl Serving {
-    fn start(server: &Server, grpc: Vec<Listener>, http: Option<TcpListener>) -> Self {
+    fn start(server: &Server, grpc: Vec<Listener>, http: Option<Listener>) -> Self {
         let stop = watch::Sender::new(false);
         let mut servers = JoinSet::new();
         let stopping = || {

@@ -9,6 +9,7 @@ use tonic_types::StatusExt as _;
 use super::{
     CliError,
     client::{self, ServerAddress, chain},
+    tls_flags::TlsFlags,
     verdict::{Obstacle, Policy, PolicyError, Reasons, Role, Verdict},
 };
 use crate::{
@@ -21,11 +22,12 @@ use crate::{
 /// Asks for one decision.
 pub(super) fn ask(
     server: &ServerAddress,
+    tls: &TlsFlags,
     timeout: Duration,
     request: proto::IsAuthorizedRequest,
 ) -> Result<Result<Verdict, Vec<Violation>>, CliError> {
     client::run(timeout, async {
-        let mut client = AuthorizationServiceClient::new(server.connect().await?);
+        let mut client = AuthorizationServiceClient::new(server.connect(tls).await?);
         match client.is_authorized(request).await {
             Ok(response) => Ok(Ok(verdict(response.into_inner()))),
             Err(status) => refusal(&status).map(Err),
@@ -38,7 +40,7 @@ fn refusal(status: &Status) -> Result<Vec<Violation>, CliError> {
     let violations: Vec<_> = details
         .into_iter()
         .flat_map(|details| details.field_violations)
-        .map(|one| Violation { field: one.field, description: one.description })
+        .map(|one| Violation { field: one.field, description: one.description, limit: None })
         .collect();
     match status.code() {
         Code::InvalidArgument if !violations.is_empty() => Ok(violations),

@@ -84,6 +84,7 @@ pub fn evaluate(
     Outcome { effect, permitted, determining, errors }
 }
 
+#[expect(clippy::result_large_err, reason = "the error is Cedar's own")]
 fn is_satisfied(
     evaluator: &Evaluator<'_>,
     policy: &PreparedPolicy,

@@ -23,7 +23,7 @@ pub struct ListedActions {
 }
 
 /// An action that could not be decided with the facts that were sent.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct UndecidedAction {
     /// The action.
     pub action: EntityUID,

@@ -240,15 +240,19 @@ fn load_unless_in_force(
     match &known.in_force {
         // A bad edit was taken back.
         Some(store) if *store.files() == files => Ok(Arc::clone(store)),
-        _ => load(files, options).map(Arc::new),
+        last => load(files, last.as_deref(), options).map(Arc::new),
     }
 }
 
 /// Parses, validates and checks one store. A panic in it is a problem of this store alone.
-fn load(files: StoreFiles, options: &Options) -> Result<PolicyStore, Vec<Problem>> {
+fn load(
+    files: StoreFiles,
+    last: Option<&PolicyStore>,
+    options: &Options,
+) -> Result<PolicyStore, Vec<Problem>> {
     let name = files.name().clone();
     let load = || {
-        let store = PolicyStore::load(Arc::new(files), &options.bounds)?;
+        let store = PolicyStore::load_after(Arc::new(files), &options.bounds, last)?;
         let failing = failing_tests(&store, options);
         if failing.is_empty() { Ok(store) } else { Err(failing) }
     };

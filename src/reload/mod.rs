@@ -9,6 +9,7 @@
 //! something has. A missed or misunderstood one costs time and never a wrong state.
 
 mod announce;
+mod files;
 mod folder;
 mod listing;
 mod loader;
@@ -19,13 +20,14 @@ mod tree;
 mod watcher;
 mod worker;
 
+pub use files::WatchFiles;
 pub use folder::{FolderError, read_folder, read_folder_within};
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, thread, time::Duration};
 
 use crate::{
     diagnostics::Problem,
-    live::Live,
+    live::{EMBEDDED, Live},
     name::StoreName,
     store::{Bounds, PolicyStore, embedded_stores},
 };
@@ -188,7 +190,7 @@ impl std::fmt::Display for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Folder(path) => path.display().fmt(f),
-            Self::Embedded => f.write_str("embedded"),
+            Self::Embedded => f.write_str(EMBEDDED),
         }
     }
 }

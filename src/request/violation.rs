@@ -10,6 +10,16 @@ pub struct Violation {
     pub field: String,
     /// What is wrong with it and what to send instead.
     pub description: String,
+    /// The limit that it exceeds, if it is that, by the name of its setting: `entities`.
+    pub limit: Option<&'static str>,
+}
+
+impl Violation {
+    /// The same as one of a limit.
+    #[must_use]
+    pub fn of_limit(self, limit: &'static str) -> Self {
+        Self { limit: Some(limit), ..self }
+    }
 }
 
 impl fmt::Display for Violation {
@@ -33,7 +43,7 @@ pub enum FieldPath<'a> {
 impl FieldPath<'_> {
     /// A violation at this path.
     pub fn violation(&self, description: impl Into<String>) -> Violation {
-        Violation { field: self.to_string(), description: description.into() }
+        Violation { field: self.to_string(), description: description.into(), limit: None }
     }
 }
 

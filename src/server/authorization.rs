@@ -13,13 +13,16 @@ use super::{
     decision_id::DecisionId,
     errors::{bad_item, bad_request, no_store},
     metrics::{Metrics, Rpc},
+    recording::{self, Asked, Recording},
+    traced::CallSpan,
     work::{FACTS_OF_SHORT, Turn, Workshop},
 };
 use crate::{
+    decision_log::{DecisionLog, Record},
     engine,
     live::Live,
     proto::{self, authorization_service_server::AuthorizationService},
-    request::{FieldPath, Violation},
+    request::{FieldPath, RequestInput, Violation},
     store::PolicyStore,
     time::Timestamp,
 };
@@ -29,10 +32,22 @@ pub(super) struct Authorization {
     pub live: Arc<Live>,
     pub options: Arc<ServerOptions>,
     pub metrics: Arc<Metrics>,
+    pub decision_log: DecisionLog,
     pub workshop: Workshop,
 }
 
-type Answer = Result<proto::IsAuthorizedResponse, Vec<Violation>>;
+/// The answer to one question, with its record where there is to be one.
+type Answer = Result<(proto::IsAuthorizedResponse, Option<Record>), Vec<Violation>>;
+
+/// One question on its way.
+struct Asking {
+    question: proto::IsAuthorizedRequest,
+    now: Timestamp,
+    id: DecisionId,
+    rpc: Rpc,
+    item: Option<usize>,
+    recording: Recording,
+}
 
 impl Authorization {
     /// The store as it is at this moment. A call asks once, so all of it is decided by one revision.
@@ -40,21 +55,15 @@ impl Authorization {
         self.live.stores().get(name).map(Arc::clone).map_err(no_store)
     }
 
-    async fn answer(
-        &self,
-        store: &Arc<PolicyStore>,
-        question: proto::IsAuthorizedRequest,
-        now: Timestamp,
-        id: DecisionId,
-        rpc: Rpc,
-    ) -> Result<Answer, Status> {
+    async fn answer(&self, store: &Arc<PolicyStore>, asking: Asking) -> Result<Answer, Status> {
+        let question = &asking.question;
         let facts = question.entities.len() + question.role_assignments.len();
         if !question.explain && facts <= FACTS_OF_SHORT {
-            return Ok(answer(store, question, now, id, rpc, &self.options, &self.metrics));
+            return Ok(answer(store, asking, &self.options, &self.metrics));
         }
         let store = Arc::clone(store);
         let (options, metrics) = (Arc::clone(&self.options), Arc::clone(&self.metrics));
-        let answer = move || answer(&store, question, now, id, rpc, &options, &metrics);
+        let answer = move || answer(&store, asking, &options, &metrics);
         self.workshop.run(answer).await
     }
 }
@@ -62,21 +71,23 @@ impl Authorization {
 /// Decides one question. From here to the answer nothing waits.
 fn answer(
     store: &PolicyStore,
-    question: proto::IsAuthorizedRequest,
-    now: Timestamp,
-    id: DecisionId,
-    rpc: Rpc,
+    asking: Asking,
     options: &ServerOptions,
     metrics: &Metrics,
 ) -> Answer {
+    let started = Instant::now();
+    let Asking { question, now, id, rpc, item, recording } = asking;
     let explain = question.explain;
-    let request =
+    let (request, input) =
         Question::of_request(question, &options.limits).check(store, now, &options.limits)?;
     let decision = engine::decide(store, &request, options.on_forbid_error);
     metrics.decided(store.name(), rpc, &decision);
     let explanation =
         explain.then(|| engine::explain(store, &request, &decision, options.on_forbid_error));
-    Ok(convert::response(decision, explanation, id))
+    let asked =
+        Asked { input, now: request.now, on_forbid_error: options.on_forbid_error, started };
+    let record = recording.decided(store, asked, &decision, &id, item);
+    Ok((convert::response(decision, explanation, id), record))
 }
 
 #[tonic::async_trait]
@@ -86,12 +97,25 @@ impl AuthorizationService for Authorization {
         request: Request<proto::IsAuthorizedRequest>,
     ) -> Result<Response<proto::IsAuthorizedResponse>, Status> {
         let started = Instant::now();
+        let span = CallSpan::of(&request);
         let id = DecisionId::sent(request.metadata()).unwrap_or_else(DecisionId::new);
+        let rpc = Rpc::IsAuthorized;
+        let recording = Recording::of(&self.decision_log, rpc, &request);
         let question = request.into_inner();
         let store = self.store(&question.policy_store)?;
-        let answer = self.answer(&store, question, now(), id, Rpc::IsAuthorized).await?;
-        self.metrics.took(store.name(), Rpc::IsAuthorized, started.elapsed());
-        answer.map(Response::new).map_err(bad_request)
+        span.store(&store);
+        let asking =
+            Asking { question, now: now(), id, rpc, item: None, recording: recording.clone() };
+        let answer = match self.answer(&store, asking).await? {
+            Ok((response, record)) => {
+                span.decision(is_allow(&response));
+                recording::written(recording.submit(record).await?).await?;
+                Ok(Response::new(response))
+            }
+            Err(violations) => Err(self.refused(violations)),
+        };
+        self.metrics.took(store.name(), rpc, started.elapsed());
+        answer
     }
 
     async fn batch_is_authorized(
@@ -101,27 +125,49 @@ impl AuthorizationService for Authorization {
         use proto::batch_is_authorized_result::Result as ItemResult;
 
         let started = Instant::now();
+        let span = CallSpan::of(&request);
+        let rpc = Rpc::BatchIsAuthorized;
+        let recording = Recording::of(&self.decision_log, rpc, &request);
         let sent_id = DecisionId::sent(request.metadata());
         let mut batch = request.into_inner();
         let items = std::mem::take(&mut batch.items);
         let store = self.store(&batch.policy_store)?;
+        span.store(&store);
         self.items_fit(items.len())?;
         let now = now();
         let shared = batch::Shared::new(batch, &store);
         let mut results = Vec::with_capacity(items.len());
+        let mut receipts = Vec::new();
         let mut turn = Turn::start();
-        for item in items {
+        let (mut allowed, mut denied) = (0, 0);
+        for (number, item) in items.into_iter().enumerate() {
             let question = shared.question(item);
             let id = sent_id.clone().unwrap_or_else(DecisionId::new);
-            let answer = self.answer(&store, question, now, id, Rpc::BatchIsAuthorized).await?;
-            let result = match answer {
-                Ok(response) => ItemResult::Response(response),
-                Err(violations) => ItemResult::Error(bad_item(violations)),
+            let (item, recorder) = (Some(number), recording.clone());
+            let asking = Asking { question, now, id, rpc, item, recording: recorder };
+            let result = match self.answer(&store, asking).await? {
+                Ok((response, record)) => {
+                    if is_allow(&response) {
+                        allowed += 1
+                    } else {
+                        denied += 1
+                    }
+                    receipts.extend(recording.submit(record).await?);
+                    ItemResult::Response(response)
+                }
+                Err(violations) => {
+                    self.metrics.refused(&violations);
+                    ItemResult::Error(bad_item(violations))
+                }
             };
             results.push(proto::BatchIsAuthorizedResult { result: Some(result) });
             turn.pass_on_if_over().await;
         }
-        self.metrics.took(store.name(), Rpc::BatchIsAuthorized, started.elapsed());
+        span.decisions(allowed, denied);
+        for receipt in receipts {
+            recording::written(Some(receipt)).await?;
+        }
+        self.metrics.took(store.name(), rpc, started.elapsed());
         let revision = store.revision().to_string();
         Ok(Response::new(proto::BatchIsAuthorizedResponse { items: results, revision }))
     }
@@ -131,13 +177,22 @@ impl AuthorizationService for Authorization {
         request: Request<proto::ListActionsRequest>,
     ) -> Result<Response<proto::ListActionsResponse>, Status> {
         let started = Instant::now();
+        let span = CallSpan::of(&request);
+        let recording = Recording::of(&self.decision_log, Rpc::ListActions, &request);
         let question = request.into_inner();
         let store = self.store(&question.policy_store)?;
+        span.store(&store);
         let (deciding, options) = (Arc::clone(&store), Arc::clone(&self.options));
-        let list = move || list(&deciding, question, &options);
+        let now = now();
+        let list = move || list(&deciding, question, now, &options);
         let listed = self.workshop.run(list).await?;
         self.metrics.took(store.name(), Rpc::ListActions, started.elapsed());
-        let listed = listed.map_err(bad_request)?;
+        let (listed, input) = listed.map_err(|violations| self.refused(violations))?;
+        span.decisions(listed.allowed.len(), listed.denied);
+        let on_forbid_error = self.options.on_forbid_error;
+        let asked = Asked { input, now, on_forbid_error, started };
+        let record = recording.listed(&store, asked, &listed);
+        recording::written(recording.submit(record).await?).await?;
         self.metrics.listed(store.name(), &listed);
         Ok(Response::new(proto::ListActionsResponse {
             actions: listed.allowed.iter().map(convert::uid).collect(),
@@ -155,23 +210,29 @@ impl Authorization {
         }
         let description =
             format!("{count} elements, more than the limit of {limit}: send several batches");
-        Err(bad_request(vec![FieldPath::Field("items").violation(description)]))
+        let violation = FieldPath::Field("items").violation(description).of_limit("batch_items");
+        Err(self.refused(vec![violation]))
     }
+
+    fn refused(&self, violations: Vec<Violation>) -> Status {
+        self.metrics.refused(&violations);
+        bad_request(violations)
+    }
+}
+
+fn is_allow(response: &proto::IsAuthorizedResponse) -> bool {
+    response.decision() == proto::Decision::Allow
 }
 
 fn list(
     store: &PolicyStore,
     question: proto::ListActionsRequest,
+    now: Timestamp,
     options: &ServerOptions,
-) -> Result<engine::ListedActions, Vec<Violation>> {
+) -> Result<(engine::ListedActions, RequestInput), Vec<Violation>> {
     let question = Question::of_list(question, &options.limits);
-    let listed = engine::list_actions(
-        store,
-        &question.input,
-        now(),
-        &options.limits,
-        options.on_forbid_error,
-    );
+    let listed =
+        engine::list_actions(store, &question.input, now, &options.limits, options.on_forbid_error);
     question.with_violations_of(listed, &options.limits)
 }
 

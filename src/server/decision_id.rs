@@ -36,6 +36,12 @@ impl DecisionId {
     }
 }
 
+impl From<String> for DecisionId {
+    fn from(id: String) -> Self {
+        Self(id)
+    }
+}
+
 impl From<DecisionId> for String {
     fn from(id: DecisionId) -> Self {
         id.0

@@ -11,6 +11,7 @@ use super::{
     Listener, ServeError, Server,
     admission::Admitted,
     authorization::Authorization,
+    traced::Traced,
     transport::{self, Workers},
     work::Workshop,
 };
@@ -45,6 +46,7 @@ fn router(server: &Server) -> Result<Router, ServeError> {
         live: Arc::clone(server.live()),
         options: Arc::clone(server.options()),
         metrics: Arc::clone(server.metrics()),
+        decision_log: server.decision_log().clone(),
         workshop: Workshop::new(),
     };
     let authorization = Admitted {
@@ -54,6 +56,8 @@ fn router(server: &Server) -> Result<Router, ServeError> {
         timeout: server.options().request_timeout,
         metrics: Arc::clone(server.metrics()),
     };
+    let authorization =
+        Traced { inner: authorization, tracer: server.observability().tracer.clone() };
     let described = || {
         reflection::Builder::configure()
             .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)

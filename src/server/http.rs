@@ -8,7 +8,7 @@ use axum::{
     routing::get,
 };
 
-use super::{Server, status::StatusPage};
+use super::{Server, Tls, log_level, status::StatusPage};
 
 /// The routes of the HTTP face.
 pub(super) fn routes(server: Server) -> Router {
@@ -17,6 +17,7 @@ pub(super) fn routes(server: Server) -> Router {
         .route("/readyz", get(readyz))
         .route("/status", get(status))
         .route("/metrics", get(metrics))
+        .route("/log-level", get(log_level::show).put(log_level::change))
         .with_state(server)
 }
 
@@ -28,7 +29,9 @@ async fn livez() -> &'static str {
 /// There is something to decide with, be it an older state than the files have now: a bad reload
 /// must not take every copy of a service out of rotation at once.
 async fn readyz(State(server): State<Server>) -> Response {
-    if server.live().stores().is_empty() {
+    if server.is_stopping() {
+        (StatusCode::SERVICE_UNAVAILABLE, "the process is stopping\n").into_response()
+    } else if server.live().stores().is_empty() {
         (StatusCode::SERVICE_UNAVAILABLE, "no policy store is loaded\n").into_response()
     } else {
         "ok\n".into_response()
@@ -37,7 +40,11 @@ async fn readyz(State(server): State<Server>) -> Response {
 
 async fn status(State(server): State<Server>) -> Response {
     let status = server.live().status();
-    Json(StatusPage::new(&status, server.is_serving(), server.uptime())).into_response()
+    let tls = server.tls().map(Tls::status);
+    let decision_log = server.decision_log().counts();
+    let (serving, uptime) = (server.is_serving(), server.uptime());
+    let page = StatusPage::new(&status, tls.as_deref(), serving, uptime, decision_log);
+    Json(page.with_settings(&server.observability().settings)).into_response()
 }
 
 async fn metrics(State(server): State<Server>) -> Response {

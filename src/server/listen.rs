@@ -16,6 +16,8 @@ use tokio::{
 use tokio_stream::Stream;
 use tonic::transport::server::Connected;
 
+use super::Tls;
+
 /// A bound socket on which calls are taken.
 #[derive(Debug)]
 pub enum Listener {
@@ -23,6 +25,14 @@ pub enum Listener {
     Tcp(TcpListener),
     /// A Unix socket.
     Unix(UnixListener),
+    /// TCP with TLS.
+    Tls(TcpListener, Tls),
+}
+
+impl From<TcpListener> for Listener {
+    fn from(listener: TcpListener) -> Self {
+        Self::Tcp(listener)
+    }
 }
 
 /// How long no connection is taken after the system had none to give.

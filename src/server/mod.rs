@@ -1,13 +1,14 @@
 //! The gRPC and HTTP faces.
 //!
-//! One call goes listener → [`admission`] → conversion ([`convert`]) → check and decision in the
-//! core → conversion → answer. The handlers in [`authorization`] show the way; the stores are looked
+//! One call goes listener → `admission` → conversion (`convert`) → check and decision in the
+//! core → conversion → answer. The handlers in `authorization` show the way; the stores are looked
 //! up once a call, and nothing waits between that and a decision.
 
 mod admission;
 mod authorization;
 mod batch;
 pub mod codec;
+mod connections;
 mod convert;
 mod decision_id;
 mod errors;
@@ -15,26 +16,40 @@ mod grpc;
 mod health;
 mod http;
 mod listen;
+mod log_level;
 mod metrics;
+mod observability;
 mod options;
+mod recording;
 mod status;
+pub mod tls;
+mod traced;
 pub mod transport;
 mod work;
 
 pub use listen::Listener;
+pub use observability::{LogControl, Observability};
 pub use options::ServerOptions;
+pub use tls::Tls;
 
 use std::{
     io,
-    sync::Arc,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
-use axum::serve::ListenerExt as _;
-use tokio::{net::TcpListener, sync::oneshot};
-
-use self::{admission::Gate, health::HealthService, metrics::Metrics};
-use crate::live::Live;
+use self::{
+    admission::Gate,
+    connections::HttpTimes,
+    health::HealthService,
+    listen::Incoming,
+    metrics::Metrics,
+    tls::{Face, Handshakes},
+};
+use crate::{decision_log::DecisionLog, live::Live};
 
 /// The faces of one process. Clones are the same server.
 #[derive(Debug, Clone)]
@@ -49,6 +64,9 @@ struct Inner {
     health: HealthService,
     gate: Arc<Gate>,
     metrics: Arc<Metrics>,
+    tls: OnceLock<Tls>,
+    observability: Observability,
+    stopping: AtomicBool,
     started: Instant,
 }
 
@@ -73,8 +91,14 @@ impl Server {
     /// A server that decides with what is live. It reports NOT_SERVING until told otherwise.
     #[must_use]
     pub fn new(live: Arc<Live>, options: ServerOptions) -> Self {
+        Self::observed(live, options, Observability::default())
+    }
+
+    /// The same, looked at from outside.
+    #[must_use]
+    pub fn observed(live: Arc<Live>, options: ServerOptions, observability: Observability) -> Self {
         let gate = Arc::new(Gate::new(options.concurrent_requests));
-        let metrics = Arc::new(Metrics::new(&live, &gate));
+        let metrics = Arc::new(Metrics::new(&live, &gate, &observability.decision_log));
         Self {
             inner: Arc::new(Inner {
                 live,
@@ -82,6 +106,9 @@ impl Server {
                 health: HealthService::new(),
                 gate,
                 metrics,
+                tls: OnceLock::new(),
+                observability,
+                stopping: AtomicBool::new(false),
                 started: Instant::now(),
             }),
         }
@@ -91,6 +118,19 @@ impl Server {
     /// for `humbaba.v1.AuthorizationService`. A server that was told to stop stays NOT_SERVING.
     pub fn set_serving(&self, serving: bool) {
         self.inner.health.set_serving(serving);
+    }
+
+    /// Says that the end is near: neither the health service nor `/readyz` send anybody here any
+    /// more. Calls are answered as before.
+    pub fn announce_stop(&self) {
+        self.inner.stopping.store(true, Ordering::Relaxed);
+        self.set_serving(false);
+    }
+
+    /// Where all metrics are.
+    #[must_use]
+    pub fn registry(&self) -> prometheus::Registry {
+        self.inner.metrics.registry()
     }
 
     /// Answers gRPC on all listeners until `shutdown` completes, and then finishes the calls under
@@ -103,6 +143,7 @@ impl Server {
         listeners: Vec<Listener>,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), ServeError> {
+        listeners.iter().for_each(|listener| self.note(listener));
         grpc::serve(self, listeners, shutdown).await
     }
 
@@ -113,31 +154,41 @@ impl Server {
     /// Why it could not begin or go on.
     pub async fn serve_http(
         &self,
-        listener: TcpListener,
+        listener: impl Into<Listener>,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), ServeError> {
-        let listener = listener.tap_io(|connection| drop(connection.set_nodelay(true)));
-        let (stopping, stopped) = oneshot::channel();
-        let shutdown = async move {
-            shutdown.await;
-            let _ = stopping.send(());
-        };
-        let serving = axum::serve(listener, http::routes(self.clone()));
-        let serving = serving.with_graceful_shutdown(shutdown).into_future();
-        let too_long = async {
-            // Never, if the shutdown was dropped instead of completed.
-            if stopped.await.is_err() {
-                std::future::pending::<()>().await;
+        let listener = listener.into();
+        self.note(&listener);
+        let routes = http::routes(self.clone());
+        let options = self.options();
+        let times = HttpTimes { head: options.http_head_timeout, drain: options.drain_timeout };
+        match listener {
+            Listener::Tcp(listener) => {
+                connections::serve(Incoming::new(listener), routes, times, shutdown).await;
             }
-            tokio::time::sleep(self.inner.options.drain_timeout).await;
-        };
-        tokio::select! {
-            served = serving => Ok(served?),
-            () = too_long => {
-                tracing::warn!("stopped before every HTTP request was answered");
-                Ok(())
+            Listener::Unix(listener) => {
+                connections::serve(Incoming::new(listener), routes, times, shutdown).await;
+            }
+            Listener::Tls(listener, tls) => {
+                let encrypted = Handshakes::new(listener, tls, Face::Http);
+                connections::serve(encrypted, routes, times, shutdown).await;
             }
         }
+        Ok(())
+    }
+
+    /// Tells of the TLS of a listener in status and metrics.
+    fn note(&self, listener: &Listener) {
+        if let Listener::Tls(_, tls) = listener {
+            self.inner.tls.get_or_init(|| {
+                self.metrics().observe_tls(tls);
+                tls.clone()
+            });
+        }
+    }
+
+    fn tls(&self) -> Option<&Tls> {
+        self.inner.tls.get()
     }
 
     fn live(&self) -> &Arc<Live> {
@@ -156,12 +207,24 @@ impl Server {
         self.inner.health.is_serving()
     }
 
+    fn is_stopping(&self) -> bool {
+        self.inner.stopping.load(Ordering::Relaxed)
+    }
+
+    fn observability(&self) -> &Observability {
+        &self.inner.observability
+    }
+
     fn gate(&self) -> &Arc<Gate> {
         &self.inner.gate
     }
 
     fn metrics(&self) -> &Arc<Metrics> {
         &self.inner.metrics
+    }
+
+    fn decision_log(&self) -> &DecisionLog {
+        &self.inner.observability.decision_log
     }
 
     fn uptime(&self) -> Duration {

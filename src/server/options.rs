@@ -17,6 +17,8 @@ pub struct ServerOptions {
     pub concurrent_requests: usize,
     /// How long one call may take, the arrival of its message included.
     pub request_timeout: Duration,
+    /// How long the head of an HTTP request may take, and how long a connection may be without one.
+    pub http_head_timeout: Duration,
     /// How long calls that are under way may go on once the server is told to stop.
     pub drain_timeout: Duration,
     /// Threads on which calls are answered.
@@ -32,6 +34,7 @@ impl Default for ServerOptions {
             on_forbid_error: OnForbidError::default(),
             concurrent_requests: 1_024,
             request_timeout: Duration::from_secs(10),
+            http_head_timeout: Duration::from_secs(10),
             drain_timeout: Duration::from_secs(10),
             workers: available_parallelism().unwrap_or(NonZeroUsize::MIN),
         }

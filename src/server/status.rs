@@ -4,7 +4,9 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
+use super::tls::{self, TlsStatus};
 use crate::{
+    decision_log::LogCounts,
     diagnostics::Problem,
     live::{LoadStatus, StoreStatus},
     name::{Revision, StoreName},
@@ -27,7 +29,22 @@ pub(super) struct StatusPage<'a> {
     failures: u64,
     folder_problem: Option<&'a str>,
     watch_problem: Option<&'a str>,
+    /// None: decisions are not recorded.
+    decision_log: Option<LogCounts>,
     stores: Vec<StoreState<'a>>,
+    tls: Option<CertificateState>,
+    /// Without secrets; null where they are not known.
+    settings: Option<&'a serde_json::Value>,
+}
+
+#[derive(Debug, Serialize)]
+struct CertificateState {
+    loaded_at: Option<String>,
+    expires: Option<String>,
+    client_ca_expires: Option<String>,
+    reloads: u64,
+    failures: u64,
+    problem: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -50,7 +67,13 @@ struct ProblemText<'a> {
 }
 
 impl<'a> StatusPage<'a> {
-    pub fn new(status: &'a LoadStatus, serving: bool, uptime: Duration) -> Self {
+    pub fn new(
+        status: &'a LoadStatus,
+        tls: Option<&TlsStatus>,
+        serving: bool,
+        uptime: Duration,
+        decision_log: Option<LogCounts>,
+    ) -> Self {
         Self {
             version: env!("CARGO_PKG_VERSION"),
             uptime_seconds: uptime.as_secs(),
@@ -63,7 +86,28 @@ impl<'a> StatusPage<'a> {
             failures: status.failures,
             folder_problem: status.folder_problem.as_deref(),
             watch_problem: status.watch_problem.as_deref(),
+            decision_log,
             stores: status.stores.iter().map(StoreState::new).collect(),
+            tls: tls.map(CertificateState::new),
+            settings: None,
+        }
+    }
+
+    pub fn with_settings(mut self, settings: &'a serde_json::Value) -> Self {
+        self.settings = Some(settings);
+        self
+    }
+}
+
+impl CertificateState {
+    fn new(tls: &TlsStatus) -> Self {
+        Self {
+            loaded_at: rfc3339(tls.loaded_at),
+            expires: tls::rfc3339(tls.expires),
+            client_ca_expires: tls.client_ca_expires.and_then(tls::rfc3339),
+            reloads: tls.reloads,
+            failures: tls.failures,
+            problem: tls.problem.clone(),
         }
     }
 }

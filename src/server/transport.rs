@@ -27,6 +27,7 @@ use tonic::transport::{
 use super::{
     Listener, ServeError,
     listen::{Accept, Incoming},
+    tls::{Face, Handshakes},
 };
 
 /// Calls on one connection; more wait at the client.
@@ -96,6 +97,11 @@ pub async fn serve(
         match listener {
             Listener::Tcp(listener) => spread(&mut serving, &router, workers, listener, &stopped),
             Listener::Unix(listener) => spread(&mut serving, &router, workers, listener, &stopped),
+            // Handshakes take milliseconds, and a connection cannot change its runtime after one.
+            Listener::Tls(listener, tls) => {
+                let encrypted = Handshakes::new(listener, tls, Face::Grpc);
+                serving.spawn(answer(router.clone(), encrypted, stopped.clone()));
+            }
         }
     }
     while let Some(ended) = serving.join_next().await {

@@ -7,10 +7,12 @@ use std::{
     str::FromStr,
 };
 
+use super::Settings;
+
 /// Where decisions are served.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ListenAddress {
-    /// TCP, written `host:port`.
+    /// TCP, written `host:port`, `tls:host:port` or `plain:host:port`.
     Tcp(TcpAddress),
     /// A Unix socket, written `unix:/path`.
     Unix(PathBuf),
@@ -22,7 +24,7 @@ pub enum HttpListen {
     /// Nowhere, written `off`.
     Off,
     /// There.
-    On(TcpAddress),
+    On(ListenAddress),
 }
 
 /// A host, as a name or an IP address, and a port. Port 0 lets the system choose one.
@@ -32,16 +34,20 @@ pub struct TcpAddress {
     pub host: String,
     /// The port.
     pub port: u16,
+    /// Whether TLS is spoken there, if the address says so.
+    pub tls: Option<bool>,
 }
 
 /// A text that is no address to listen on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not an address: write `host:port`, e.g. `127.0.0.1:8180`, or `unix:/path`")]
+#[error(
+    "`{0}` is not an address: write `host:port`, e.g. `127.0.0.1:8180`, `tls:host:port` or `unix:/path`"
+)]
 pub struct ListenAddressError(String);
 
 impl TcpAddress {
     pub(super) fn loopback(port: u16) -> Self {
-        Self { host: "127.0.0.1".to_owned(), port }
+        Self { host: "127.0.0.1".to_owned(), port, tls: None }
     }
 
     /// Whether only this machine can reach it. Of names only `localhost` is known to be so.
@@ -63,12 +69,15 @@ impl ListenAddress {
     }
 }
 
-impl HttpListen {
-    pub(super) fn tcp(&self) -> Option<&TcpAddress> {
-        match self {
-            Self::On(address) => Some(address),
-            Self::Off => None,
-        }
+impl Settings {
+    /// Every TCP address, with the setting that names it.
+    pub(super) fn tcp_addresses(&self) -> impl Iterator<Item = (&'static str, TcpAddress)> {
+        let http = match &self.http_listen {
+            HttpListen::On(address) => Some(("http_listen", address)),
+            HttpListen::Off => None,
+        };
+        let addresses = self.listen.iter().map(|address| ("listen", address)).chain(http);
+        addresses.filter_map(|(key, address)| Some((key, address.tcp()?.clone())))
     }
 }
 
@@ -76,17 +85,23 @@ impl FromStr for TcpAddress {
     type Err = ListenAddressError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if let Ok(address) = text.parse::<SocketAddr>() {
-            return Ok(Self { host: address.ip().to_string(), port: address.port() });
-        }
         let error = || ListenAddressError(text.chars().take(80).collect());
+        // A host may be called so too, but then a port follows and not an address.
+        let (text, tls) = match text.split_once(':') {
+            Some(("tls", rest)) if rest.contains(':') => (rest, Some(true)),
+            Some(("plain", rest)) if rest.contains(':') => (rest, Some(false)),
+            _ => (text, None),
+        };
+        if let Ok(address) = text.parse::<SocketAddr>() {
+            return Ok(Self { host: address.ip().to_string(), port: address.port(), tls });
+        }
         let (host, port) = text.rsplit_once(':').ok_or_else(error)?;
         let port = port.parse().map_err(|_| error())?;
         let name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.' || c == '_';
         if host.is_empty() || !host.chars().all(name) {
             return Err(error());
         }
-        Ok(Self { host: host.to_owned(), port })
+        Ok(Self { host: host.to_owned(), port, tls })
     }
 }
 
@@ -113,6 +128,11 @@ impl FromStr for HttpListen {
 
 impl fmt::Display for TcpAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.tls {
+            Some(true) => f.write_str("tls:")?,
+            Some(false) => f.write_str("plain:")?,
+            None => {}
+        }
         if self.host.contains(':') {
             write!(f, "[{}]:{}", self.host, self.port)
         } else {

@@ -49,10 +49,21 @@ pub enum SettingError {
         /// What is wrong and what to write.
         message: String,
     },
+    /// Two settings do not go together.
+    #[error("setting `{key}` ({origin}): {message}")]
+    Conflict {
+        /// The setting that is wrong beside the other.
+        key: &'static str,
+        /// Where it comes from.
+        origin: Origin,
+        /// What is wrong and what to write.
+        message: &'static str,
+    },
     /// Other machines could reach an address, and there is no TLS.
     #[error(
         "setting `{key}` ({origin}): `{address}` can be reached from other machines, and there is \
-         no TLS: listen on 127.0.0.1 or a Unix socket, or say `--insecure` if the network is trusted"
+         no TLS: set `tls.cert` and `tls.key`, listen on 127.0.0.1 or a Unix socket, or say \
+         `--insecure` if the network is trusted"
     )]
     Insecure {
         /// The setting.

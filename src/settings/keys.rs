@@ -26,13 +26,20 @@ macro_rules! keys {
 #[rustfmt::skip]
 pub(super) const KEYS: &[Key] = keys! {
     "policies" Text policies: "the policies folder; empty: ./policies if it is there, else the embedded stores";
-    "listen" Addresses listen: "where decisions are served over gRPC: host:port or unix:/path";
-    "http_listen" Text http_listen: "where HTTP is served: host:port or off";
+    "listen" Addresses listen: "where decisions are served over gRPC: host:port, tls:host:port or unix:/path";
+    "http_listen" Text http_listen: "where HTTP is served: host:port, tls:host:port, unix:/path or off";
     "socket_mode" Text socket_mode: "the mode of Unix sockets";
-    "insecure" Switch insecure: "listen beyond this machine although there is no TLS";
+    "socket_group" Text socket_group: "the group of Unix sockets, a name or number; empty: that of the process";
+    "insecure" Switch insecure: "listen beyond this machine without TLS";
     "default_store" Text default_store: "the store that decides requests which name none";
     "on_forbid_error" Text on_forbid_error: "what a forbid whose evaluation fails does: deny or skip";
     "require_tests" Switch require_tests: "refuse a store of which a test fails";
+    "tls.cert" Text tls.cert: "the file with the certificate and its intermediates, PEM";
+    "tls.key" Text tls.key: "the file with the certificate's private key, PEM";
+    "tls.client_ca" Text tls.client_ca: "the file with the certification authorities of clients, PEM; if set, clients need a certificate";
+    "tls.client_ids" ClientIds tls.client_ids: "the clients that may call, by DNS name or URI in their certificate; empty: all with a certificate";
+    "tls.http_client_certificates" Switch tls.http_client_certificates: "whether HTTP clients need a certificate too, where tls.client_ca is set";
+    "tls.min_version" Text tls.min_version: "the lowest version of TLS: 1.2 or 1.3";
     "reload.settle_ms" Millis reload.settle: "how long the folder must be quiet before it is read";
     "reload.rehash_interval_s" PositiveSeconds reload.rehash_interval: "how often the folder is read in any case";
     "reload.use_events" Switch reload.use_events: "listen to the file system's events";
@@ -40,6 +47,9 @@ pub(super) const KEYS: &[Key] = keys! {
     "limits.batch_items" Positive limits.batch_items: "questions in one batch";
     "limits.concurrent_requests" Positive limits.concurrent_requests: "calls served at once; more are refused";
     "limits.request_timeout_ms" PositiveMillis limits.request_timeout: "how long one call may take, the arrival of its message included";
+    "limits.handshake_timeout_ms" PositiveMillis limits.handshake_timeout: "how long a TLS handshake may take";
+    "limits.handshakes" Positive limits.handshakes: "TLS handshakes under way on one listener; with one more, the oldest gives way";
+    "limits.http_head_timeout_ms" PositiveMillis limits.http_head_timeout: "how long the head of an HTTP request may take, and how long a connection may be without one";
     "limits.entities" Count limits.request.entities: "entities in a request";
     "limits.role_assignments" Count limits.request.role_assignments: "role assignments in a request";
     "limits.context_values" Count limits.request.context_values: "values in a context, at every depth";
@@ -52,7 +62,18 @@ pub(super) const KEYS: &[Key] = keys! {
     "bounds.file_bytes" Count bounds.file_bytes: "bytes of one file";
     "bounds.policies" Count bounds.policies: "policies, templates and links in a store";
     "bounds.entities" Count bounds.entities: "fixed entities in a store";
+    "shutdown.delay_s" Seconds shutdown.delay: "how long calls are still taken after a signal to stop, for callers to go elsewhere";
     "shutdown.drain_s" Seconds shutdown.drain: "how long calls that have begun may take to end";
+    "decision_log.mode" Text decision_log.mode: "whether decisions are recorded: off, on or required (no answer without its record on disk)";
+    "decision_log.file" Text decision_log.file: "the file of decision records; empty: stdout";
+    "decision_log.rotate_bytes" Count decision_log.rotate_bytes: "how large the file may become before another is begun; 0: without end";
+    "decision_log.keep_files" Count decision_log.keep_files: "how many older files are kept";
+    "decision_log.queue_bytes" Positive decision_log.queue_bytes: "bytes of records that may wait in memory; further ones are dropped or, where required, wait";
+    "decision_log.sample_allows" Count decision_log.sample_allows: "one in so many plain allows is recorded; 0: none";
+    "decision_log.mask" Fields decision_log.mask: "fields of which the value is replaced by [masked], e.g. context.email";
+    "decision_log.hash" Fields decision_log.hash: "fields of which the value is replaced by its keyed hash, e.g. principal.id";
+    "decision_log.omit" Fields decision_log.omit: "fields that are left out";
+    "decision_log.hash_key_file" Text decision_log.hash_key_file: "the file with the key of hashes; empty: a new key with every start";
     "log.filter" Text log.filter: "which events are logged, e.g. info or humbaba=debug,warn";
     "log.format" Text log.format: "text or json";
 };

@@ -2,19 +2,25 @@
 //! A later layer wins, and the settled settings know where each value came from.
 
 mod address;
+mod decision_log;
 mod environment;
 mod error;
 mod file;
+mod group;
 mod keys;
 mod origin;
 mod place;
 mod print;
+mod tls;
 mod values;
 
 pub use address::{HttpListen, ListenAddress, ListenAddressError, TcpAddress};
+pub use decision_log::DecisionLogSettings;
 pub use error::{SettingError, SettingsErrors};
+pub use group::SocketGroup;
 pub use origin::Origin;
-pub use print::print;
+pub use print::{print, to_json};
+pub use tls::TlsSettings;
 pub use values::{LogFilter, LogFormat, SocketMode};
 
 use std::{
@@ -39,6 +45,10 @@ pub struct Settings {
     pub http_listen: HttpListen,
     /// The mode of Unix sockets.
     pub socket_mode: SocketMode,
+    /// The group of Unix sockets; unset: that of the process.
+    pub socket_group: Option<SocketGroup>,
+    /// TLS.
+    pub tls: TlsSettings,
     /// Listen beyond this machine although there is no TLS.
     pub insecure: bool,
     /// The store that decides requests which name none.
@@ -55,6 +65,8 @@ pub struct Settings {
     pub bounds: Bounds,
     /// Stopping.
     pub shutdown: ShutdownSettings,
+    /// Recording decisions.
+    pub decision_log: DecisionLogSettings,
     /// Logging.
     pub log: LogSettings,
 }
@@ -83,11 +95,20 @@ pub struct Limits {
     pub concurrent_requests: NonZeroUsize,
     /// How long one call may take, the arrival of its message included.
     pub request_timeout: Duration,
+    /// How long a TLS handshake may take.
+    pub handshake_timeout: Duration,
+    /// TLS handshakes that may be under way on one listener; with one more, the oldest gives way.
+    pub handshakes: NonZeroUsize,
+    /// How long the head of an HTTP request may take, and how long a connection may be without one.
+    pub http_head_timeout: Duration,
 }
 
 /// How the process stops.
 #[derive(Debug, Clone)]
 pub struct ShutdownSettings {
+    /// How long calls are still taken after a signal to stop, while the process says that it does
+    /// not serve.
+    pub delay: Duration,
     /// How long calls that have begun may take to end.
     pub drain: Duration,
 }
@@ -106,8 +127,10 @@ impl Default for Settings {
         Self {
             policies: None,
             listen: vec![ListenAddress::Tcp(TcpAddress::loopback(8180))],
-            http_listen: HttpListen::On(TcpAddress::loopback(8181)),
+            http_listen: HttpListen::On(ListenAddress::Tcp(TcpAddress::loopback(8181))),
             socket_mode: SocketMode::default(),
+            socket_group: None,
+            tls: TlsSettings::default(),
             insecure: false,
             default_store: None,
             on_forbid_error: OnForbidError::default(),
@@ -123,9 +146,13 @@ impl Default for Settings {
                 batch_items: const { NonZeroUsize::new(1_000).unwrap() },
                 concurrent_requests: const { NonZeroUsize::new(1_024).unwrap() },
                 request_timeout: Duration::from_secs(10),
+                handshake_timeout: Duration::from_secs(5),
+                handshakes: const { NonZeroUsize::new(1_024).unwrap() },
+                http_head_timeout: Duration::from_secs(10),
             },
             bounds: Bounds::default(),
-            shutdown: ShutdownSettings { drain: Duration::from_secs(10) },
+            shutdown: ShutdownSettings { delay: Duration::ZERO, drain: Duration::from_secs(10) },
+            decision_log: DecisionLogSettings::default(),
             log: LogSettings { filter: LogFilter::default(), format: LogFormat::default() },
         }
     }
@@ -213,16 +240,13 @@ impl Layers {
     }
 
     fn settle(mut self) -> Result<Settled, SettingsErrors> {
-        let addresses = self.settings.listen.iter().map(|address| ("listen", address.tcp()));
-        let http = ("http_listen", self.settings.http_listen.tcp());
-        for (key, address) in addresses.chain([http]) {
-            let Some(address) = address else { continue };
-            if !address.is_loopback() && !self.settings.insecure {
-                let origin = self.origins.get(key).cloned().unwrap_or_default();
-                let address = address.clone();
-                self.errors.push(SettingError::Insecure { key, address, origin });
-            }
-        }
+        self.check_tls();
+        let origins = &self.origins;
+        self.errors.extend(
+            self.settings
+                .decision_log
+                .conflicts(|key| origins.get(key).cloned().unwrap_or_default()),
+        );
         if self.errors.is_empty() {
             Ok(Settled { settings: self.settings, origins: self.origins })
         } else {

@@ -1,8 +1,9 @@
 //! Reading a written value into the place where a setting lives.
 
-use std::{num::NonZeroUsize, time::Duration};
+use std::{fmt, num::NonZeroUsize, str::FromStr, time::Duration};
 
 use super::ListenAddress;
+use crate::{decision_log::RecordField, server::tls::ClientId};
 
 /// A value as one of the layers writes it.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +26,8 @@ pub(super) enum Written {
 pub(super) enum Place<'a> {
     Text(&'a mut dyn Text),
     Addresses(&'a mut Vec<ListenAddress>),
+    ClientIds(&'a mut Vec<ClientId>),
+    Fields(&'a mut Vec<RecordField>),
     Switch(&'a mut bool),
     Count(&'a mut usize),
     Positive(&'a mut NonZeroUsize),
@@ -71,6 +74,8 @@ impl Place<'_> {
         match self {
             Self::Text(place) => place.read(&one_text(written)?),
             Self::Addresses(place) => addresses(written).map(|addresses| *place = addresses),
+            Self::ClientIds(place) => list(written).map(|ids| *place = ids),
+            Self::Fields(place) => list(written).map(|fields| *place = fields),
             Self::Switch(place) => switch(written).map(|on| *place = on),
             Self::Count(place) => number(written).map(|number| *place = number),
             Self::Positive(place) => positive(number(written)?).map(|number| *place = number),
@@ -94,6 +99,14 @@ impl Place<'_> {
                 let addresses: Vec<_> = place.iter().map(ToString::to_string).collect();
                 addresses.into()
             }
+            Self::ClientIds(place) => {
+                let ids: Vec<_> = place.iter().map(ToString::to_string).collect();
+                ids.into()
+            }
+            Self::Fields(place) => {
+                let fields: Vec<_> = place.iter().map(ToString::to_string).collect();
+                fields.into()
+            }
             Self::Switch(place) => (*place).into(),
             Self::Count(place) => integer(*place as u128),
             Self::Positive(place) => integer(place.get() as u128),
@@ -115,23 +128,28 @@ fn one_text(written: &Written) -> Result<String, String> {
 }
 
 fn addresses(written: &Written) -> Result<Vec<ListenAddress>, String> {
+    let addresses = list(written)?;
+    if addresses.is_empty() {
+        return Err("name at least one address".to_owned());
+    }
+    Ok(addresses)
+}
+
+/// A list of texts that a type reads; one empty text is an empty list.
+fn list<T: FromStr<Err: fmt::Display>>(written: &Written) -> Result<Vec<T>, String> {
     let texts = match written {
         Written::String(text) => vec![text.as_str()],
         Written::Strings(texts) => texts.iter().map(String::as_str).collect(),
-        // In a variable or flag there is no list, so several addresses are set apart by commas.
+        // In a variable or flag there is no list, so several texts are set apart by commas.
         Written::Texts(texts) => texts.iter().flat_map(|text| text.split(',')).collect(),
         other => {
             return Err(format!("an array of strings is expected, not {}", other.describe()));
         }
     };
-    let addresses: Vec<_> = texts
-        .into_iter()
-        .map(|text| text.trim().parse().map_err(|error| format!("{error}")))
-        .collect::<Result<_, _>>()?;
-    if addresses.is_empty() {
-        return Err("name at least one address".to_owned());
+    if texts.iter().all(|text| text.is_empty()) && texts.len() < 2 {
+        return Ok(Vec::new());
     }
-    Ok(addresses)
+    texts.into_iter().map(|text| text.trim().parse().map_err(|error| format!("{error}"))).collect()
 }
 
 fn switch(written: &Written) -> Result<bool, String> {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Settled, keys::KEYS};
+use super::{Settings, Settled, keys::KEYS};
 
 /// The settings as a configuration file, with the origin of each value in a comment.
 #[must_use]
@@ -32,4 +32,25 @@ pub fn print(settled: &Settled) -> String {
         }
     }
     text
+}
+
+/// The settings as a JSON object, those of one table together.
+#[must_use]
+pub fn to_json(settings: &Settings) -> serde_json::Value {
+    let mut settings = settings.clone();
+    let mut all = serde_json::Map::new();
+    for key in KEYS {
+        let value = (key.place)(&mut settings).write();
+        let value = serde_json::to_value(value).unwrap_or_default();
+        match key.name.split_once('.') {
+            None => drop(all.insert(key.name.to_owned(), value)),
+            Some((table, name)) => {
+                let table = all.entry(table).or_insert_with(|| serde_json::json!({}));
+                if let Some(table) = table.as_object_mut() {
+                    table.insert(name.to_owned(), value);
+                }
+            }
+        }
+    }
+    all.into()
 }

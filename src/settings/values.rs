@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use tracing_subscriber::EnvFilter;
 
 use super::{HttpListen, place::Text};
-use crate::{engine::OnForbidError, name::StoreName};
+use crate::{decision_log::LogMode, engine::OnForbidError, name::StoreName};
 
 /// Which events are logged, in the words of `tracing`'s filters: `info`, `humbaba=debug,warn`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,7 +82,8 @@ impl Text for HttpListen {
     fn read(&mut self, text: &str) -> Result<(), String> {
         *self = text.parse().map_err(|_| {
             format!(
-                "`{text}` is not an address: write `host:port`, e.g. `127.0.0.1:8181`, or `off`"
+                "`{text}` is not an address: write `host:port`, e.g. `127.0.0.1:8181`, \
+                 `tls:host:port`, `unix:/path` or `off`"
             )
         })?;
         Ok(())
@@ -111,6 +112,26 @@ impl Text for OnForbidError {
     }
 }
 
+impl Text for LogMode {
+    fn read(&mut self, text: &str) -> Result<(), String> {
+        *self = match text {
+            "off" => Self::Off,
+            "on" => Self::On,
+            "required" => Self::Required,
+            _ => return Err(format!("`{text}` is none of `off`, `on`, `required`")),
+        };
+        Ok(())
+    }
+
+    fn write(&self) -> String {
+        match self {
+            Self::Off => "off".to_owned(),
+            Self::On => "on".to_owned(),
+            Self::Required => "required".to_owned(),
+        }
+    }
+}
+
 impl Text for SocketMode {
     fn read(&mut self, text: &str) -> Result<(), String> {
         let bits = u32::from_str_radix(text, 8).ok().filter(|bits| *bits <= 0o777);
@@ -126,15 +147,29 @@ impl Text for SocketMode {
     }
 }
 
-impl Text for LogFilter {
-    fn read(&mut self, text: &str) -> Result<(), String> {
+impl std::str::FromStr for LogFilter {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
         EnvFilter::builder().parse(text).map_err(|error| {
             format!(
                 "`{text}` is not a filter: {error}: write a level (error, warn, info, debug, \
                  trace, off) or `target=level` pairs"
             )
         })?;
-        *self = Self(text.to_owned());
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl std::fmt::Display for LogFilter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Text for LogFilter {
+    fn read(&mut self, text: &str) -> Result<(), String> {
+        *self = text.parse()?;
         Ok(())
     }
 

@@ -52,6 +52,7 @@ pub(super) fn read(
     }
     // Without the action entities a policy on an action group would match nothing, and a `forbid`
     // on a group would be open.
+    #[expect(clippy::result_large_err, reason = "the error is Cedar's own")]
     let with_actions = schema
         .cedar()
         .action_entities()

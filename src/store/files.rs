@@ -73,6 +73,12 @@ impl StoreFiles {
         hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
+    /// Whether all files of a kind are the same in both.
+    pub(super) fn same(&self, kind: FileKind, other: &Self) -> bool {
+        let of_kind = |(path, _): &(&str, &[u8])| FileKind::of(path) == Some(kind);
+        self.iter().filter(of_kind).eq(other.iter().filter(of_kind))
+    }
+
     /// What is beyond the bounds.
     pub(super) fn beyond(&self, bounds: &Bounds) -> Vec<Problem> {
         let mut problems = Vec::new();

@@ -53,6 +53,19 @@ impl PolicyStore {
     /// # Errors
     /// Every problem of every file, if there is one.
     pub fn load(files: Arc<StoreFiles>, bounds: &Bounds) -> Result<Self, Vec<Problem>> {
+        Self::load_after(files, bounds, None)
+    }
+
+    /// The same, but policies that are as they were in `last`, a valid state of the same store, are
+    /// not validated again. Validation is most of the work, and each policy is validated by itself.
+    ///
+    /// # Errors
+    /// Every problem of every file, if there is one.
+    pub fn load_after(
+        files: Arc<StoreFiles>,
+        bounds: &Bounds,
+        last: Option<&Self>,
+    ) -> Result<Self, Vec<Problem>> {
         let mut problems = files.beyond(bounds);
         nesting::beyond(&files, &mut problems);
         if !problems.is_empty() {
@@ -64,7 +77,9 @@ impl PolicyStore {
         let parsed = links::link(&files, parsed, bounds, &mut problems);
         let Some(schema) = schema else { return Err(problems) };
         let fixed = entities::read(&files, &schema, bounds, &mut problems);
-        let warnings = policies::validate(&files, &schema, &parsed, settings.level, &mut problems);
+        let known = last.filter(|last| last.validates_like(&files, settings.level));
+        let warnings =
+            policies::validate(&files, &schema, &parsed, known, settings.level, &mut problems);
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -80,6 +95,11 @@ impl PolicyStore {
             warnings,
             files,
         })
+    }
+
+    /// Whether a policy that is valid here is valid among those files as well.
+    fn validates_like(&self, files: &StoreFiles, level: Option<u32>) -> bool {
+        self.level == level && self.files.same(FileKind::Schema, files)
     }
 
     /// The same store with other policies, validated like the store's own. It keeps the revision,

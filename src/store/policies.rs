@@ -5,10 +5,12 @@ use std::{
     str::FromStr,
 };
 
-use cedar_policy::{PolicyId, PolicySet, Schema, ValidationMode, ValidationResult, Validator};
+use cedar_policy::{
+    Policy, PolicyId, PolicySet, Schema, Template, ValidationMode, ValidationResult, Validator,
+};
 use miette::Diagnostic;
 
-use super::{FileKind, StoreFiles, StoreSchema};
+use super::{FileKind, PolicyStore, StoreFiles, StoreSchema};
 use crate::diagnostics::Problem;
 
 /// The policies and templates of a store, and where each was written.
@@ -85,16 +87,22 @@ fn default_id(path: &str, parsed_id: &PolicyId) -> PolicyId {
     PolicyId::new(format!("{path}:{place}"))
 }
 
-/// Validates the policies. What Cedar only warns of, such as a policy that can never apply, is
-/// returned.
+/// Validates the policies, but for those that are the same in `known`, where they are valid. What
+/// Cedar only warns of, such as a policy that can never apply, is returned.
 pub(super) fn validate(
     files: &StoreFiles,
     schema: &StoreSchema,
     parsed: &ParsedPolicies,
+    known: Option<&PolicyStore>,
     level: Option<u32>,
     problems: &mut Vec<Problem>,
 ) -> Vec<Problem> {
-    let result = validation(schema.cedar(), &parsed.set, level);
+    // Warnings have places that may have moved, so a store that has some is validated as a whole.
+    let known = known.filter(|known| known.warnings().is_empty());
+    let result = match known.and_then(|known| changed(&parsed.set, known.policies())) {
+        Some(changed) => validation(schema.cedar(), &changed, level),
+        None => validation(schema.cedar(), &parsed.set, level),
+    };
     let told = |id: &PolicyId, diagnostic: &dyn Diagnostic| {
         // The mistake of a link shows in the text of its template.
         let template = parsed.set.policy(id).and_then(|policy| policy.template_id());
@@ -107,6 +115,21 @@ pub(super) fn validate(
     let warnings =
         result.validation_warnings().flat_map(|warning| told(warning.policy_id(), warning));
     once_each(warnings)
+}
+
+/// The policies that are not the same in `known`; none where templates or links differ, which are
+/// not told apart.
+fn changed(set: &PolicySet, known: &PolicySet) -> Option<PolicySet> {
+    fn links(set: &PolicySet) -> impl Iterator<Item = &Policy> {
+        set.policies().filter(|policy| !policy.is_static())
+    }
+    let same = |policy: &Policy| known.policy(policy.id()) == Some(policy);
+    let same_template = |template: &Template| known.template(template.id()) == Some(template);
+    if !set.templates().all(same_template) || !links(set).all(same) {
+        return None;
+    }
+    let changed = set.policies().filter(|policy| policy.is_static() && !same(policy));
+    PolicySet::from_policies(changed.cloned()).ok()
 }
 
 /// Cedar reports a mistake once for each kind of request in which it shows.

@@ -15,6 +15,8 @@ pub(super) struct TestFile {
     /// Relative to the policies folder, for messages.
     pub shown: String,
     pub text: String,
+    /// Where each line but the first begins.
+    lines: Vec<usize>,
 }
 
 impl TestFile {
@@ -30,6 +32,7 @@ impl TestFile {
                 path: path.to_owned(),
                 shown: files.path(path),
                 text: text.to_owned(),
+                lines: text.match_indices('\n').map(|(newline, _)| newline + 1).collect(),
             })),
             Err(error) => {
                 let message = format!(
@@ -62,8 +65,7 @@ impl Place {
 
     /// The line, from 1.
     pub(super) fn line(&self) -> usize {
-        let before = self.file.text.get(..self.span.start).unwrap_or_default();
-        before.matches('\n').count() + 1
+        self.file.lines.partition_point(|begin| *begin <= self.span.start) + 1
     }
 
     pub(super) fn problem(&self, message: impl Into<String>) -> Problem {

@@ -55,8 +55,9 @@ pub fn write_store(folder: &Path, name: &str, policies: &str) {
 pub fn command(args: &[&str]) -> Command {
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("humbaba"));
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("HUMBABA_") {
-            command.env_remove(name);
+        let name_text = name.to_string_lossy();
+        if name_text.starts_with("HUMBABA_") || name_text.starts_with("OTEL_") {
+            command.env_remove(&name);
         }
     }
     command.args(args);

@@ -3,7 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Child, Stdio},
+    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -37,11 +37,29 @@ pub struct Sidecar {
 impl Sidecar {
     /// Starts one on ports of the system's choice and a Unix socket, and waits until it serves.
     pub fn start(policies: &Path, more: &[&str]) -> Self {
+        Self::start_with(policies, more, &[])
+    }
+
+    /// The same with environment variables.
+    pub fn start_with(policies: &Path, more: &[&str], variables: &[(&str, String)]) -> Self {
+        let mut command = command(&["--policies", policies.to_str().unwrap()]);
+        command.envs(variables.iter().map(|(name, value)| (name, value)));
+        Self::of(command, more)
+    }
+
+    /// The same in that folder and with no word about policies.
+    pub fn start_in(folder: &Path) -> Self {
+        let mut command = command(&[]);
+        command.current_dir(folder);
+        Self::of(command, &[])
+    }
+
+    fn of(mut command: Command, more: &[&str]) -> Self {
         let folder = TempDir::new().unwrap();
         let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
         let (file, socket) = (path("addresses.json"), format!("unix:{}", path("humbaba.sock")));
         let log = fs::File::create(path("log")).unwrap();
-        let child = command(&["--policies", policies.to_str().unwrap()])
+        let child = command
             .args(["--listen", "127.0.0.1:0", "--listen", &socket, "--http-listen", "127.0.0.1:0"])
             .args(["--addr-file", &file, "--log-format", "json"])
             .args(more)

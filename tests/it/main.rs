@@ -4,13 +4,21 @@
 
 mod cli;
 mod cli_check;
+mod cli_decision_log;
 mod cli_remote;
 mod cli_serve;
 mod cli_sidecar;
 mod cli_stop;
+mod cli_tls;
 mod cli_validate;
+mod decision_log;
+mod decision_log_faults;
+mod deploy;
 mod engine_corpus;
 mod engine_oracle;
+mod observe_http;
+mod observe_otlp;
+mod observe_stop;
 mod purity;
 mod reload;
 mod server_batch;
@@ -29,3 +37,6 @@ mod store_load;
 mod support;
 mod symbolic;
 mod testing;
+mod threat_model;
+mod tls_clients;
+mod tls_rotation;

@@ -186,6 +186,51 @@ async fn loading_is_told_by_store() {
 }
 
 #[tokio::test]
+async fn limits_that_are_hit_are_counted_by_their_setting() {
+    let mut options =
+        ServerOptions { batch_items: 2, message_bytes: 4_096, ..ServerOptions::default() };
+    options.limits.entities = 1;
+    options.limits.role_assignments = 1;
+    options.limits.text_bytes = 100;
+    options.limits.context_values = 1;
+    let server = TestServer::with([stores::acme()], options).await;
+    let view = || ask("User::alice", "site.view", "Site::1");
+    let long_id = format!("User::{}", "x".repeat(101));
+    server.refuses(ask(&long_id, "site.view", &long_id.replace("User", "Site"))).await;
+    server.refuses(view().role("viewer", "Site::1").role("admin", "Site::1")).await;
+    server.refuses(ask(&format!("User::{}", "x".repeat(5_000)), "site.view", "Site::1")).await;
+    let batch = BatchIsAuthorizedRequest {
+        principal: view().principal,
+        action: view().action,
+        resource: view().resource,
+        items: vec![BatchIsAuthorizedItem::default(); 3],
+        ..BatchIsAuthorizedRequest::default()
+    };
+    server.client().batch_is_authorized(batch.clone()).await.unwrap_err();
+    let bad_item = BatchIsAuthorizedItem {
+        role_assignments: view()
+            .role("viewer", "Site::1")
+            .role("admin", "Site::1")
+            .role_assignments,
+        ..BatchIsAuthorizedItem::default()
+    };
+    let batch = BatchIsAuthorizedRequest { items: vec![bad_item], ..batch };
+    server.client().batch_is_authorized(batch).await.unwrap();
+    server.refuses(view().role("king", "Site::1")).await;
+    let metrics = metrics(&server).await;
+    let hit = |limit: &str| metrics.get(&format!(r#"humbaba_limits_hit_total{{limit="{limit}"}}"#));
+    for (limit, count) in [
+        ("text_bytes", 1.0),
+        ("role_assignments", 2.0),
+        ("message_bytes", 1.0),
+        ("batch_items", 1.0),
+    ] {
+        assert_eq!(hit(limit), Some(&count), "{limit} in {metrics:#?}");
+    }
+    assert_eq!(metrics.keys().filter(|series| series.contains("limits_hit")).count(), 4);
+}
+
+#[tokio::test]
 async fn nothing_that_a_caller_sends_is_a_label() {
     let server = TestServer::start([stores::acme()]).await;
     let secret = "s3cr3t";
@@ -197,4 +242,24 @@ async fn nothing_that_a_caller_sends_is_a_label() {
     let body = get(server.http, "/metrics").await.body;
     assert!(body.contains("humbaba_request_failures_total"), "{body}");
     assert!(!body.contains(secret), "{body}");
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_finish_its_request_is_sent_away() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    let options = ServerOptions {
+        http_head_timeout: std::time::Duration::from_millis(200),
+        ..ServerOptions::default()
+    };
+    let server = TestServer::with([stores::acme()], options).await;
+    for head in ["", "GET /livez HTTP/1.1\r\n", "GET /livez HTTP/1.1\r\nHost: x\r\nX: "] {
+        let mut connection = tokio::net::TcpStream::connect(server.http).await.unwrap();
+        connection.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        let closed = connection.read_to_string(&mut answer);
+        let closed = tokio::time::timeout(crate::support::wait::DEADLINE, closed).await;
+        assert!(closed.is_ok() && !answer.contains("200"), "{head:?}: {answer}");
+    }
+    assert_eq!(get(server.http, "/livez").await.status, 200);
 }

@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, io, num::NonZeroUsize, path::Path, time::Durati
 use humbaba::{
     engine::OnForbidError,
     settings::{
-        FlagSetting, LogFormat, Origin, SettingError, SettingsErrors, Settled, print, settle,
+        FlagSetting, ListenAddress, LogFormat, Origin, SettingError, SettingsErrors, Settled,
+        print, settle,
     },
 };
 
@@ -232,7 +233,7 @@ fn bad_values_are_refused_with_their_origin() {
         ("listen = 5", "an array of strings is expected, not an integer"),
         ("listen = []", "name at least one address"),
         ("listen = [\"nowhere\"]", "`nowhere` is not an address"),
-        ("http_listen = \"unix:/x\"", "write `host:port`"),
+        ("http_listen = \"unix:\"", "write `host:port`"),
         ("socket_mode = \"999\"", "`999` is not a mode"),
         ("default_store = \"No Store\"", "cannot name a policy store"),
         ("on_forbid_error = \"allow\"", "neither `deny` nor `skip`"),
@@ -299,6 +300,50 @@ fn addresses_beyond_this_machine_need_insecure() {
         let flags: &[(&str, &[&str])] = &[(key, &[address]), ("insecure", &["true"])];
         Layers { flags, ..Layers::default() }.settled();
     }
+}
+
+#[test]
+fn addresses_say_or_imply_whether_tls_is_spoken() {
+    for (address, has_certificate, insecure, spoken) in [
+        ("0.0.0.0:1", true, false, Some(true)),
+        ("0.0.0.0:1", true, true, Some(true)),
+        ("0.0.0.0:1", false, true, Some(false)),
+        ("127.0.0.1:1", true, false, Some(false)),
+        ("tls:127.0.0.1:1", true, false, Some(true)),
+        ("tls:[::1]:1", true, false, Some(true)),
+        ("plain:0.0.0.0:1", true, true, Some(false)),
+        ("plain:0.0.0.0:1", true, false, None),
+        ("tls:0.0.0.0:1", false, true, None),
+        ("tls:1", false, true, Some(false)),
+    ] {
+        let mut flags: Vec<(&str, &[&str])> = vec![("listen", std::slice::from_ref(&address))];
+        if has_certificate {
+            flags.extend([("tls.cert", &["tls.crt"][..]), ("tls.key", &["tls.key"])]);
+        }
+        if insecure {
+            flags.push(("insecure", &["true"]));
+        }
+        let settled = Layers { flags: &flags, ..Layers::default() }.settle().ok();
+        let found = settled.map(|settled| match &settled.settings.listen[0] {
+            ListenAddress::Tcp(tcp) => {
+                assert_eq!(tcp.to_string(), address);
+                settled.settings.speaks_tls(tcp)
+            }
+            ListenAddress::Unix(_) => panic!("{address}"),
+        });
+        assert_eq!(found, spoken, "{address} {has_certificate} {insecure}");
+    }
+}
+
+#[test]
+fn client_ids_are_a_list() {
+    let text = "[tls]\ncert = \"a\"\nkey = \"b\"\nclient_ca = \"c\"\n\
+                client_ids = [\"web.example.org\", \"spiffe://example.org/*\"]\n";
+    let settled = file(text).settled();
+    let ids: Vec<_> = settled.settings.tls.client_ids.iter().map(ToString::to_string).collect();
+    assert_eq!(ids, ["web.example.org", "spiffe://example.org/*"]);
+    let again = file(&print(&settled)).settled();
+    assert_eq!(format!("{:?}", again.settings), format!("{:?}", settled.settings));
 }
 
 #[test]

@@ -270,3 +270,25 @@ fn the_shipped_stores_are_in_the_binary_and_valid() {
         }
     }
 }
+
+#[test]
+fn after_a_valid_state_only_what_changed_is_validated_but_all_of_that() {
+    let base = files(&[("schema.cedarschema", SCHEMA), ("a.cedar", POLICIES)]);
+    let last = PolicyStore::load(Arc::clone(&base), &Bounds::default()).unwrap();
+    let after = |path: &str, text: &str| {
+        let files = (*base).clone().with_file(path, text.as_bytes());
+        PolicyStore::load_after(Arc::new(files), &Bounds::default(), Some(&last))
+    };
+    let broken = POLICIES.replace("in resource.owner", "in resource.nothing");
+    assert_eq!(after("a.cedar", &broken).unwrap_err().len(), 1, "a changed policy");
+    let new = "permit (principal, action, resource) when { principal.nothing };";
+    assert_eq!(after("b.cedar", new).unwrap_err().len(), 1, "a new policy");
+    let narrowed = SCHEMA.replace("viewer: Role, ", "");
+    assert_eq!(after("schema.cedarschema", &narrowed).unwrap_err().len(), 1, "another schema");
+    assert!(after("store.toml", "level = 0").is_err(), "another level");
+    let moved = format!("// moved\n{POLICIES}");
+    assert!(after("a.cedar", &moved).is_ok());
+    let link =
+        "@id(\"t\") permit (principal == ?principal, action, resource) when { principal.nothing };";
+    assert_eq!(after("t.cedar", link).unwrap_err().len(), 1, "a new template");
+}

@@ -13,7 +13,7 @@ use crate::{
 impl Checker<'_> {
     pub(super) fn entities(&mut self, sent: &[EntityInput]) -> Vec<EntityFacts> {
         let list = FieldPath::Field("entities");
-        if !self.count_fits(&list, sent.len(), self.limits.entities) {
+        if !self.count_fits(&list, sent.len(), ("entities", self.limits.entities)) {
             return Vec::new();
         }
         let mut entities: Vec<EntityFacts> = Vec::with_capacity(sent.len());
@@ -48,6 +48,7 @@ impl Checker<'_> {
             );
             return None;
         }
+        self.values_limit = "entity_values";
         self.values_left = self.limits.entity_values.saturating_add(1);
         let attributes_path = FieldPath::Of(path, "attributes");
         let attributes = self.fields(&attributes_path, &sent.attributes, &shape.attributes);
@@ -96,7 +97,7 @@ impl Checker<'_> {
         sent: &EntityInput,
         shape: &EntityShape,
     ) -> Vec<EntityUID> {
-        if !self.count_fits(list, sent.parents.len(), self.limits.parents) {
+        if !self.count_fits(list, sent.parents.len(), ("parents", self.limits.parents)) {
             return Vec::new();
         }
         let mut parents = Vec::with_capacity(sent.parents.len());

@@ -28,7 +28,14 @@ pub fn check(
     now: Timestamp,
     limits: &RequestLimits,
 ) -> Result<Request, Vec<Violation>> {
-    let mut checker = Checker { store, limits, violations: Vec::new(), more: 0, values_left: 0 };
+    let mut checker = Checker {
+        store,
+        limits,
+        violations: Vec::new(),
+        more: 0,
+        values_left: 0,
+        values_limit: "context_values",
+    };
     let request = checker.request(input, now);
     checker.finish(request)
 }
@@ -42,6 +49,8 @@ struct Checker<'a> {
     /// How many values the record that is being read may still hold, and one: reaching zero is what
     /// is beyond the limit.
     values_left: usize,
+    /// Which limit that is.
+    values_limit: &'static str,
 }
 
 impl<'a> Checker<'a> {
@@ -55,6 +64,14 @@ impl<'a> Checker<'a> {
                 }
                 Err(self.violations)
             }
+        }
+    }
+
+    fn over_limit(&mut self, path: &FieldPath<'_>, limit: &'static str, description: String) {
+        let told = self.violations.len();
+        self.violation(path, description);
+        if let Some(violation) = self.violations.get_mut(told) {
+            violation.limit = Some(limit);
         }
     }
 
@@ -203,6 +220,7 @@ impl<'a> Checker<'a> {
         action: Option<&ActionSchema>,
         now: Timestamp,
     ) -> BTreeMap<SmolStr, ast::Value> {
+        self.values_limit = "context_values";
         self.values_left = self.limits.context_values.saturating_add(1);
         let path = FieldPath::Field("context");
         let Some(action) = action else { return BTreeMap::new() };
@@ -236,7 +254,7 @@ impl<'a> Checker<'a> {
         resource: Option<&EntityUID>,
     ) -> Vec<RoleAssignment> {
         let list = FieldPath::Field("role_assignments");
-        if !self.count_fits(&list, sent.len(), self.limits.role_assignments) {
+        if !self.count_fits(&list, sent.len(), ("role_assignments", self.limits.role_assignments)) {
             return Vec::new();
         }
         let mut assignments = Vec::with_capacity(sent.len());
@@ -302,10 +320,16 @@ impl<'a> Checker<'a> {
         self.schema().entity(child).is_some_and(|shape| shape.parents.contains(parent))
     }
 
-    fn count_fits(&mut self, path: &FieldPath<'_>, count: usize, limit: usize) -> bool {
+    fn count_fits(
+        &mut self,
+        path: &FieldPath<'_>,
+        count: usize,
+        (name, limit): (&'static str, usize),
+    ) -> bool {
         let fits = count <= limit;
         if !fits {
-            self.violation(path, format!("{count} elements, more than the limit of {limit}"));
+            let description = format!("{count} elements, more than the limit of {limit}");
+            self.over_limit(path, name, description);
         }
         fits
     }
@@ -314,7 +338,8 @@ impl<'a> Checker<'a> {
         let (length, limit) = (text.len(), self.limits.text_bytes);
         let fits = length <= limit;
         if !fits {
-            self.violation(path, format!("{length} bytes, more than the limit of {limit}"));
+            let description = format!("{length} bytes, more than the limit of {limit}");
+            self.over_limit(path, "text_bytes", description);
         }
         fits
     }

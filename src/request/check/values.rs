@@ -52,7 +52,8 @@ impl Checker<'_> {
         depth: usize,
     ) -> Option<ast::Value> {
         if depth > self.limits.depth {
-            self.violation(path, format!("nested deeper than the limit of {}", self.limits.depth));
+            let description = format!("nested deeper than the limit of {}", self.limits.depth);
+            self.over_limit(path, "depth", description);
             return None;
         }
         // Said once: what lies beyond the limit is not looked at.
@@ -61,7 +62,8 @@ impl Checker<'_> {
         }
         self.values_left -= 1;
         if self.values_left == 0 {
-            self.violation(path, "the limit on the number of values is reached here");
+            let description = "the limit on the number of values is reached here".to_owned();
+            self.over_limit(path, self.values_limit, description);
             return None;
         }
         let made = match (sent, shape) {

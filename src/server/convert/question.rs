@@ -55,7 +55,8 @@ impl Question {
         )
     }
 
-    /// Checks the request against the schema of the store that will decide it.
+    /// Checks the request against the schema of the store that will decide it, and gives back what
+    /// was sent too.
     ///
     /// # Errors
     /// Every violation, those of reading included.
@@ -64,12 +65,12 @@ impl Question {
         store: &PolicyStore,
         now: Timestamp,
         limits: &RequestLimits,
-    ) -> Result<Request, Vec<Violation>> {
+    ) -> Result<(Request, RequestInput), Vec<Violation>> {
         let checked = store.check(&self.input, now, limits);
         self.with_violations_of(checked, limits)
     }
 
-    /// What came of the request, unless it could not even be read.
+    /// What came of the request, unless it could not even be read, with what was sent.
     ///
     /// # Errors
     /// Every violation, those of reading included.
@@ -77,9 +78,9 @@ impl Question {
         self,
         outcome: Result<T, Vec<Violation>>,
         limits: &RequestLimits,
-    ) -> Result<T, Vec<Violation>> {
+    ) -> Result<(T, RequestInput), Vec<Violation>> {
         if self.violations.is_empty() {
-            return outcome;
+            return outcome.map(|outcome| (outcome, self.input));
         }
         let mut violations = self.violations;
         violations.extend(outcome.err().unwrap_or_default());

@@ -1,6 +1,8 @@
 //! What is counted, and how Prometheus gets it. Nothing that a caller sends becomes a label: stores
 //! are the loaded ones, and everything else has few values.
 
+mod certificate;
+mod decision_log;
 mod decisions;
 mod observed;
 
@@ -8,18 +10,20 @@ use std::{sync::Arc, time::Duration};
 
 use opentelemetry::{
     KeyValue,
-    metrics::{Counter, MeterProvider as _},
+    metrics::{Counter, Meter, MeterProvider as _},
 };
 use opentelemetry_sdk::metrics::SdkMeterProvider;
-use prometheus::{Registry, TextEncoder};
+use prometheus::{Registry, TextEncoder, process_collector::ProcessCollector};
 use tonic::Code;
 
 use self::decisions::DecisionMetrics;
-use super::admission::Gate;
+use super::{Tls, admission::Gate};
 use crate::{
+    decision_log::DecisionLog,
     engine::{Decision, ListedActions},
     live::Live,
     name::StoreName,
+    request::Violation,
 };
 
 /// A method of the service.
@@ -39,7 +43,8 @@ impl Rpc {
         Self::ALL.into_iter().find(|rpc| rpc.name() == name)
     }
 
-    fn name(self) -> &'static str {
+    /// The method's name.
+    pub fn name(self) -> &'static str {
         match self {
             Self::IsAuthorized => "IsAuthorized",
             Self::BatchIsAuthorized => "BatchIsAuthorized",
@@ -54,6 +59,8 @@ pub(super) struct Metrics {
     registry: Registry,
     decisions: Option<DecisionMetrics>,
     failures: Counter<u64>,
+    limits_hit: Counter<u64>,
+    meter: Meter,
     /// Keeps the instruments alive.
     _provider: SdkMeterProvider,
 }
@@ -61,7 +68,7 @@ pub(super) struct Metrics {
 impl Metrics {
     /// Counts from zero on. Deciding does not depend on being counted: what cannot be counted is
     /// logged once and left out.
-    pub fn new(live: &Arc<Live>, gate: &Arc<Gate>) -> Self {
+    pub fn new(live: &Arc<Live>, gate: &Arc<Gate>, log: &DecisionLog) -> Self {
         let registry = Registry::new();
         let exporter = opentelemetry_prometheus::exporter()
             .with_registry(registry.clone())
@@ -78,6 +85,11 @@ impl Metrics {
         let meter = provider.meter("humbaba");
         observed::calls(&meter, gate);
         observed::stores(&meter, live);
+        decision_log::records(&meter, log);
+        // CPU, memory, open files, threads, start.
+        if let Err(error) = registry.register(Box::new(ProcessCollector::for_self())) {
+            tracing::error!(%error, "metrics of the process are not available");
+        }
         let decisions = DecisionMetrics::new(&registry);
         let decisions = decisions
             .inspect_err(|error| tracing::error!(%error, "metrics of decisions are not available"));
@@ -88,8 +100,20 @@ impl Metrics {
                 .u64_counter("request_failures")
                 .with_description("Calls that were answered with an error, by rpc and gRPC code")
                 .build(),
+            limits_hit: meter
+                .u64_counter("limits_hit")
+                .with_description(
+                    "Requests refused or broken off by a limit, by its setting's name",
+                )
+                .build(),
+            meter,
             _provider: provider,
         }
+    }
+
+    /// Tells of a certificate and of the handshakes with it from now on.
+    pub fn observe_tls(&self, tls: &Tls) {
+        certificate::observe(&self.meter, tls);
     }
 
     /// A decision was made.
@@ -115,10 +139,34 @@ impl Metrics {
         }
     }
 
+    /// Bad input was refused. Each limit that it exceeds counts once.
+    pub fn refused(&self, violations: &[Violation]) {
+        let mut limits: Vec<_> = violations.iter().filter_map(|one| one.limit).collect();
+        limits.sort_unstable();
+        limits.dedup();
+        limits.into_iter().for_each(|limit| self.limit_hit(limit));
+    }
+
+    /// Something was refused or broken off because of the setting `limits.…`.
+    pub fn limit_hit(&self, limit: &'static str) {
+        self.limits_hit.add(1, &[KeyValue::new("limit", limit)]);
+    }
+
     /// A call was answered with an error.
     pub fn failed(&self, rpc: Rpc, code: Code) {
+        match code {
+            // Tonic's answer to a message that is too long.
+            Code::OutOfRange => self.limit_hit("message_bytes"),
+            Code::DeadlineExceeded => self.limit_hit("request_timeout_ms"),
+            _ => {}
+        }
         let code = KeyValue::new("code", format!("{code:?}"));
         self.failures.add(1, &[code, KeyValue::new("rpc", rpc.name())]);
+    }
+
+    /// Where all of it is.
+    pub fn registry(&self) -> Registry {
+        self.registry.clone()
     }
 
     /// Everything in Prometheus' text format.

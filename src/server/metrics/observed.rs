@@ -4,7 +4,11 @@ use std::{sync::Arc, time::SystemTime};
 
 use opentelemetry::{KeyValue, metrics::Meter};
 
-use crate::{live::Live, name::StoreName, server::admission::Gate};
+use crate::{
+    live::{EMBEDDED, Live},
+    name::StoreName,
+    server::admission::Gate,
+};
 
 pub(super) fn calls(meter: &Meter, gate: &Arc<Gate>) {
     let counted = Arc::clone(gate);
@@ -44,7 +48,10 @@ pub(super) fn stores(meter: &Meter, live: &Arc<Live>) {
         .with_description("Time since loading was last tried")
         .with_unit("s")
         .with_callback(move |observer| {
-            if let Some(age) = observed.status().last_attempt.and_then(age) {
+            let status = observed.status();
+            // What the binary carries is never read again, so it would seem ever more stale.
+            let is_reread = status.source != EMBEDDED;
+            if let Some(age) = status.last_attempt.filter(|_| is_reread).and_then(age) {
                 observer.observe(age, &[]);
             }
         })

@@ -1,10 +1,14 @@
 //! What tests share: small stores in memory, a server on a port of its own, questions to it.
 
 pub mod ask;
+pub mod collector;
 pub mod http;
+pub mod kubelet;
+pub mod pki;
 pub mod raw;
 pub mod server;
 pub mod stores;
+pub mod tls;
 pub mod wait;
 
 pub use ask::ask;

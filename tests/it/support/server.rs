@@ -3,12 +3,13 @@
 use std::{net::SocketAddr, sync::Arc, time::SystemTime};
 
 use humbaba::{
+    decision_log::DecisionLog,
     live::{Live, LoadStatus, StoreStatus},
     proto::{
         IsAuthorizedRequest, IsAuthorizedResponse,
         authorization_service_client::AuthorizationServiceClient,
     },
-    server::{Listener, ServeError, Server, ServerOptions},
+    server::{Listener, Observability, ServeError, Server, ServerOptions},
     store::{PolicyStore, Stores},
 };
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
@@ -49,8 +50,27 @@ impl TestServer {
 
     /// A server that has nothing to decide with and does not say that it serves.
     pub async fn empty(options: ServerOptions) -> Self {
+        Self::empty_recording(options, DecisionLog::off()).await
+    }
+
+    /// A server that records its decisions.
+    pub async fn recording(
+        stores: impl IntoIterator<Item = Arc<PolicyStore>>,
+        log: DecisionLog,
+    ) -> Self {
+        let server = Self::empty_recording(ServerOptions::default(), log).await;
+        server.publish(stores, None);
+        server.server.set_serving(true);
+        server
+    }
+
+    async fn empty_recording(options: ServerOptions, log: DecisionLog) -> Self {
         let live = Arc::new(Live::default());
-        let server = Server::new(Arc::clone(&live), options);
+        let server = Server::observed(
+            Arc::clone(&live),
+            options,
+            Observability { decision_log: log, ..Observability::default() },
+        );
         let bind = || async { TcpListener::bind("127.0.0.1:0").await.unwrap() };
         let (grpc_listener, http_listener) = (bind().await, bind().await);
         let grpc = grpc_listener.local_addr().unwrap();

@@ -1,0 +1,332 @@
+//! A record as JSON. What was sent is spelled in Cedar's JSON, so that a reader sees plain values
+//! and nothing is lost: an entity is `{"__entity": …}` and a value of an extension type
+//! `{"__extn": …}`.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    time::{Duration, SystemTime},
+};
+
+use cedar_policy_core::ast::EntityUID;
+use serde::{
+    Serialize, Serializer,
+    ser::{SerializeMap as _, SerializeSeq as _},
+};
+
+use super::{Outcome, RECORD_KIND, Record};
+use crate::{
+    engine::{Effect, EvaluationFailure, OnForbidError, PolicyNote, UndecidedAction},
+    request::{EntityInput, RoleAssignmentInput, Uid, Value},
+    time::Timestamp,
+};
+
+impl Serialize for Record {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (trace, caller, input) = (self.call.trace.as_ref(), &self.call.caller, &self.input);
+        let is_list = matches!(self.outcome, Outcome::Actions { .. });
+        let (decision, determining_policies, errors, actions) = match &self.outcome {
+            Outcome::Decision { effect, determining, errors } => {
+                let determining = determining.iter().map(PolicyJson::new).collect();
+                let errors = errors.iter().map(ErrorJson::new).collect();
+                (Some(*effect), Some(determining), Some(errors), None)
+            }
+            Outcome::Actions { allowed, denied, undecided } => {
+                let actions = ActionsJson {
+                    allowed: allowed.iter().map(CedarUid).collect(),
+                    denied: *denied,
+                    undecided: undecided.iter().map(UndecidedJson::new).collect(),
+                };
+                (None, None, None, Some(actions))
+            }
+        };
+        RecordJson {
+            record: RECORD_KIND,
+            time: rfc3339(self.time),
+            decision_id: &self.decision_id,
+            request_id: self.call.request_id.as_deref(),
+            trace_id: trace.map(|trace| trace.trace_id.as_str()),
+            span_id: trace.map(|trace| trace.span_id.as_str()),
+            rpc: self.call.rpc,
+            item: self.item,
+            caller: CallerJson {
+                address: caller.address.map(|address| address.to_string()),
+                identity: caller.identity.as_deref(),
+                pid: caller.process.and_then(|(pid, _)| pid),
+                uid: caller.process.map(|(_, uid)| uid),
+            },
+            store: self.store.as_str(),
+            revision: self.revision.as_str(),
+            decision,
+            determining_policies,
+            errors,
+            actions,
+            principal: input.principal.as_ref().map(UidJson),
+            action: input.action.as_ref().filter(|_| !is_list).map(UidJson),
+            resource: input.resource.as_ref().map(UidJson),
+            context: Fields(&input.context),
+            entities: input.entities.iter().map(EntityJson::new).collect(),
+            role_assignments: input.role_assignments.iter().map(RoleJson::new).collect(),
+            now: self.now.to_string(),
+            on_forbid_error: self.on_forbid_error,
+            latency_us: micros(self.latency),
+        }
+        .serialize(serializer)
+    }
+}
+
+#[derive(Serialize)]
+struct RecordJson<'a> {
+    record: &'static str,
+    time: String,
+    decision_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    span_id: Option<&'a str>,
+    rpc: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    item: Option<usize>,
+    caller: CallerJson<'a>,
+    store: &'a str,
+    revision: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decision: Option<Effect>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    determining_policies: Option<Vec<PolicyJson<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errors: Option<Vec<ErrorJson<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    actions: Option<ActionsJson<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    principal: Option<UidJson<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    action: Option<UidJson<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resource: Option<UidJson<'a>>,
+    context: Fields<'a>,
+    entities: Vec<EntityJson<'a>>,
+    role_assignments: Vec<RoleJson<'a>>,
+    now: String,
+    on_forbid_error: OnForbidError,
+    latency_us: u64,
+}
+
+#[derive(Serialize)]
+struct CallerJson<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    identity: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pid: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uid: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct PolicyJson<'a> {
+    policy_id: &'a str,
+    annotations: BTreeMap<&'a str, &'a str>,
+}
+
+impl<'a> PolicyJson<'a> {
+    fn new(policy: &'a PolicyNote) -> Self {
+        Self { policy_id: policy.id(), annotations: policy.annotations().collect() }
+    }
+}
+
+#[derive(Serialize)]
+struct ErrorJson<'a> {
+    policy_id: &'a str,
+    message: &'a str,
+}
+
+impl<'a> ErrorJson<'a> {
+    fn new(error: &'a EvaluationFailure) -> Self {
+        Self { policy_id: &error.policy_id, message: &error.message }
+    }
+}
+
+#[derive(Serialize)]
+struct ActionsJson<'a> {
+    allowed: Vec<CedarUid<'a>>,
+    denied: usize,
+    undecided: Vec<UndecidedJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct UndecidedJson<'a> {
+    action: CedarUid<'a>,
+    reason: &'a str,
+}
+
+impl<'a> UndecidedJson<'a> {
+    fn new(undecided: &'a UndecidedAction) -> Self {
+        Self { action: CedarUid(&undecided.action), reason: &undecided.reason }
+    }
+}
+
+#[derive(Serialize)]
+struct EntityJson<'a> {
+    uid: Option<UidJson<'a>>,
+    attrs: Fields<'a>,
+    parents: Vec<UidJson<'a>>,
+    #[serde(skip_serializing_if = "Fields::is_empty")]
+    tags: Fields<'a>,
+}
+
+impl<'a> EntityJson<'a> {
+    fn new(entity: &'a EntityInput) -> Self {
+        Self {
+            uid: entity.uid.as_ref().map(UidJson),
+            attrs: Fields(&entity.attributes),
+            parents: entity.parents.iter().map(UidJson).collect(),
+            tags: Fields(&entity.tags),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct RoleJson<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    principal: Option<UidJson<'a>>,
+    role: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<UidJson<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<String>,
+}
+
+impl<'a> RoleJson<'a> {
+    fn new(role: &'a RoleAssignmentInput) -> Self {
+        Self {
+            principal: role.principal.as_ref().map(UidJson),
+            role: &role.role,
+            scope: role.scope.as_ref().map(UidJson),
+            expires_at: role.expires_at.map(|moment| moment.to_string()),
+        }
+    }
+}
+
+struct UidJson<'a>(&'a Uid);
+
+impl Serialize for UidJson<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        uid(serializer, &self.0.type_name, &self.0.id)
+    }
+}
+
+struct CedarUid<'a>(&'a EntityUID);
+
+impl Serialize for CedarUid<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        uid(serializer, &self.0.entity_type().to_string(), self.0.eid().as_ref())
+    }
+}
+
+fn uid<S: Serializer>(serializer: S, type_name: &str, id: &str) -> Result<S::Ok, S::Error> {
+    let mut map = serializer.serialize_map(Some(2))?;
+    map.serialize_entry("type", type_name)?;
+    map.serialize_entry("id", id)?;
+    map.end()
+}
+
+struct Fields<'a>(&'a [(String, Value)]);
+
+impl Fields<'_> {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Serialize for Fields<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, value) in self.0 {
+            map.serialize_entry(name, &ValueJson(value))?;
+        }
+        map.end()
+    }
+}
+
+struct ValueJson<'a>(&'a Value);
+
+impl Serialize for ValueJson<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Missing => serializer.serialize_none(),
+            Value::Bool(value) => serializer.serialize_bool(*value),
+            Value::Long(value) => serializer.serialize_i64(*value),
+            Value::String(text) => serializer.serialize_str(text),
+            Value::Entity(entity) => escape(serializer, "__entity", &UidJson(entity)),
+            Value::Set(values) => {
+                let mut set = serializer.serialize_seq(Some(values.len()))?;
+                for value in values {
+                    set.serialize_element(&ValueJson(value))?;
+                }
+                set.end()
+            }
+            Value::Record(fields) => Fields(fields).serialize(serializer),
+            Value::Decimal(text) => extension(serializer, "decimal", text),
+            Value::Ip(text) => extension(serializer, "ip", text),
+            Value::Datetime(moment) => extension(serializer, "datetime", &moment.to_string()),
+            Value::Duration(millis) => extension(serializer, "duration", &format!("{millis}ms")),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Extension<'a> {
+    r#fn: &'a str,
+    arg: &'a str,
+}
+
+fn extension<S: Serializer>(serializer: S, function: &str, arg: &str) -> Result<S::Ok, S::Error> {
+    escape(serializer, "__extn", &Extension { r#fn: function, arg })
+}
+
+fn escape<S: Serializer>(
+    serializer: S,
+    name: &str,
+    value: &impl Serialize,
+) -> Result<S::Ok, S::Error> {
+    let mut map = serializer.serialize_map(Some(1))?;
+    map.serialize_entry(name, value)?;
+    map.end()
+}
+
+/// The moment with microseconds, always in the same length, so that lines sort as their times do.
+fn rfc3339(time: SystemTime) -> String {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let seconds = i64::try_from(since.as_secs()).unwrap_or(i64::MAX).saturating_mul(1_000);
+    let whole = Timestamp::from_millis(seconds).to_string();
+    let micros = Micros(since.subsec_micros());
+    whole.strip_suffix('Z').map_or_else(|| whole.clone(), |whole| format!("{whole}.{micros}Z"))
+}
+
+struct Micros(u32);
+
+impl fmt::Display for Micros {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:06}", self.0)
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_microseconds() {
+        let at = |micros| SystemTime::UNIX_EPOCH + Duration::from_micros(micros);
+        assert_eq!(rfc3339(at(1_769_850_000_000_000)), "2026-01-31T09:00:00.000000Z");
+        assert_eq!(rfc3339(at(1_769_850_000_012_345)), "2026-01-31T09:00:00.012345Z");
+    }
+}

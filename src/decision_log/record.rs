@@ -1,0 +1,94 @@
+//! What a record holds, before it is JSON.
+
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use cedar_policy_core::ast::EntityUID;
+
+use super::TraceContext;
+use crate::{
+    engine::{Effect, EvaluationFailure, OnForbidError, PolicyNote, UndecidedAction},
+    name::{Revision, StoreName},
+    request::RequestInput,
+    time::Timestamp,
+};
+
+/// Says what a line is, and in which version: the value of its field `record`.
+pub const RECORD_KIND: &str = "humbaba.decision.v1";
+
+/// One decision, with everything that is needed to make it again.
+#[derive(Debug)]
+pub struct Record {
+    /// When it was made.
+    pub time: SystemTime,
+    /// The call that asked for it.
+    pub call: Arc<Call>,
+    /// The name of the decision, which the answer carries too.
+    pub decision_id: String,
+    /// Which item of a batch it was, from 0.
+    pub item: Option<usize>,
+    /// The store that decided.
+    pub store: StoreName,
+    /// Which policies and entities decided.
+    pub revision: Revision,
+    /// The question as it was sent.
+    pub input: RequestInput,
+    /// The time as which the decision was made.
+    pub now: Timestamp,
+    /// What a forbid whose evaluation failed did.
+    pub on_forbid_error: OnForbidError,
+    /// The answer.
+    pub outcome: Outcome,
+    /// From the question that was read to the answer.
+    pub latency: Duration,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub enum Outcome {
+    /// To one question.
+    Decision {
+        /// The answer.
+        effect: Effect,
+        /// The policies that made it.
+        determining: Vec<PolicyNote>,
+        /// The policies whose evaluation failed.
+        errors: Vec<EvaluationFailure>,
+    },
+    /// To the question which actions are allowed.
+    Actions {
+        /// Allowed.
+        allowed: Vec<EntityUID>,
+        /// How many are denied.
+        denied: usize,
+        /// Not decided, and so not allowed.
+        undecided: Vec<UndecidedAction>,
+    },
+}
+
+/// A call, which may have asked for many decisions.
+#[derive(Debug, Default)]
+pub struct Call {
+    /// The method, e.g. `IsAuthorized`.
+    pub rpc: &'static str,
+    /// The caller's own name for the request.
+    pub request_id: Option<String>,
+    /// The trace that it belongs to.
+    pub trace: Option<TraceContext>,
+    /// Who called.
+    pub caller: Caller,
+}
+
+/// Who called, as far as the connection tells.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Caller {
+    /// The other end of a TCP connection.
+    pub address: Option<SocketAddr>,
+    /// The other end of a Unix socket: process id and user id.
+    pub process: Option<(Option<i32>, u32)>,
+    /// The identity that a client certificate proves.
+    pub identity: Option<String>,
+}

@@ -1,0 +1,70 @@
+//! About how many bytes a record takes in memory.
+
+use super::{Outcome, Record};
+use crate::request::{EntityInput, RequestInput, Uid, Value};
+
+/// What a record takes apart from what was sent.
+const BASE: usize = 1_024;
+
+pub(super) fn of(record: &Record) -> usize {
+    let outcome = match &record.outcome {
+        Outcome::Decision { errors, .. } => {
+            errors.iter().map(|error| 64 + error.policy_id.len() + error.message.len()).sum()
+        }
+        Outcome::Actions { allowed, undecided, .. } => {
+            let reasons = undecided.iter().map(|undecided| undecided.reason.len() + 128);
+            allowed.len() * 128 + reasons.sum::<usize>()
+        }
+    };
+    BASE + input(&record.input) + outcome
+}
+
+fn input(input: &RequestInput) -> usize {
+    let roles = input.role_assignments.iter();
+    let roles = roles.map(|role| {
+        size_of_val(role)
+            + role.role.len()
+            + opt(role.principal.as_ref())
+            + opt(role.scope.as_ref())
+    });
+    let uids = [&input.principal, &input.action, &input.resource];
+    uids.into_iter().map(|uid| opt(uid.as_ref())).sum::<usize>()
+        + fields(&input.context)
+        + input.entities.iter().map(entity).sum::<usize>()
+        + roles.sum::<usize>()
+}
+
+fn entity(entity: &EntityInput) -> usize {
+    size_of_val(entity)
+        + opt(entity.uid.as_ref())
+        + fields(&entity.attributes)
+        + fields(&entity.tags)
+        + entity.parents.iter().map(uid).sum::<usize>()
+}
+
+fn opt(of: Option<&Uid>) -> usize {
+    of.map_or(0, uid)
+}
+
+fn uid(uid: &Uid) -> usize {
+    size_of_val(uid) + uid.type_name.len() + uid.id.len()
+}
+
+fn fields(fields: &[(String, Value)]) -> usize {
+    fields.iter().map(|(name, field)| size_of_val(name) + name.len() + value(field)).sum()
+}
+
+fn value(of: &Value) -> usize {
+    let more = match of {
+        Value::String(text) | Value::Decimal(text) | Value::Ip(text) => text.len(),
+        Value::Entity(entity) => uid(entity),
+        Value::Set(values) => values.iter().map(value).sum(),
+        Value::Record(record) => fields(record),
+        Value::Missing
+        | Value::Bool(_)
+        | Value::Long(_)
+        | Value::Datetime(_)
+        | Value::Duration(_) => 0,
+    };
+    size_of_val(of) + more
+}

@@ -1,0 +1,182 @@
+//! The thread that writes records.
+
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+    sync::{Arc, mpsc},
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value as Json;
+
+use super::{
+    Held, LogMode, LogOptions, Message, OpenError, Record, counts::Counts, file::LogFile,
+    hide::Hiding,
+};
+
+/// How many bytes are written at once.
+const ROUND_BYTES: usize = 1024 * 1024;
+/// How long records are gathered where nobody waits for them, so that a busy decision seldom has to
+/// wake the writer.
+const PAUSE: Duration = Duration::from_millis(2);
+/// How often it is said that records are being dropped.
+const COMPLAINT: Duration = Duration::from_secs(10);
+
+pub(super) struct Writer {
+    sink: Sink,
+    hiding: Option<Hiding>,
+    required: bool,
+    counts: Arc<Counts>,
+    told: (u64, Option<Instant>),
+}
+
+enum Sink {
+    Stdout,
+    File(PathBuf, LogFile),
+}
+
+/// Lines that are written together.
+#[derive(Default)]
+struct Round {
+    lines: Vec<u8>,
+    held: Vec<Held>,
+}
+
+impl Writer {
+    pub fn open(options: LogOptions, counts: Arc<Counts>) -> Result<Self, OpenError> {
+        let hiding = Hiding::new(&options)?;
+        let required = options.mode == LogMode::Required;
+        let sink = match options.file {
+            None => Sink::Stdout,
+            Some(path) => {
+                let (rotate_bytes, keep_files) = (options.rotate_bytes, options.keep_files);
+                let file = LogFile::open(path.clone(), rotate_bytes, keep_files, required);
+                let file = file.map_err(|error| OpenError::File { path: path.clone(), error })?;
+                Sink::File(path, file)
+            }
+        };
+        Ok(Self { sink, hiding, required, counts, told: (0, None) })
+    }
+
+    /// Writes until it is told to end or nobody is left to send anything.
+    pub fn run(mut self, messages: &mpsc::Receiver<Message>) {
+        let mut round = Round::default();
+        while let Ok(first) = messages.recv() {
+            let mut next = Some(first);
+            while let Some(message) = next {
+                match message {
+                    Message::Record(record, held) => self.add(&mut round, &record, held),
+                    Message::Close(done) => {
+                        self.write(&mut round);
+                        // Nobody may be waiting any more.
+                        let _ = done.send(());
+                        return;
+                    }
+                }
+                next =
+                    if round.lines.len() < ROUND_BYTES { messages.try_recv().ok() } else { None };
+            }
+            self.write(&mut round);
+            self.complain_of_drops();
+            if !self.required {
+                thread::sleep(PAUSE);
+            }
+        }
+        self.write(&mut round);
+    }
+
+    fn add(&mut self, round: &mut Round, record: &Record, held: Held) {
+        let line = match self.line(record) {
+            Ok(line) => line,
+            Err(error) => {
+                tracing::error!(%error, "a decision record cannot be written as JSON");
+                self.counts.failed(1);
+                return;
+            }
+        };
+        let room = match &self.sink {
+            Sink::Stdout => u64::MAX,
+            Sink::File(_, file) => file.room(),
+        };
+        if !round.lines.is_empty() && (round.lines.len() + line.len()) as u64 > room {
+            self.write(round);
+        }
+        round.lines.extend_from_slice(&line);
+        round.held.push(held);
+    }
+
+    fn line(&self, record: &Record) -> serde_json::Result<Vec<u8>> {
+        let mut line = match &self.hiding {
+            None => serde_json::to_vec(record)?,
+            Some(hiding) => {
+                let mut json = serde_json::to_value(record)?;
+                if let Json::Object(record) = &mut json {
+                    hiding.apply(record);
+                }
+                serde_json::to_vec(&json)?
+            }
+        };
+        line.push(b'\n');
+        Ok(line)
+    }
+
+    fn write(&mut self, round: &mut Round) {
+        if round.held.is_empty() {
+            return;
+        }
+        let written = match &mut self.sink {
+            Sink::Stdout => {
+                let mut out = io::stdout().lock();
+                out.write_all(&round.lines).and_then(|()| out.flush())
+            }
+            Sink::File(_, file) => file.append(&round.lines),
+        };
+        round.lines.clear();
+        let held = round.held.drain(..);
+        let records = held.len();
+        match written {
+            Ok(()) => {
+                self.counts.written(records);
+                for written in held.filter_map(|held| held.written) {
+                    // Its caller may have given up.
+                    let _ = written.send(());
+                }
+                if self.counts.set_problem(None) {
+                    tracing::info!(
+                        destination = self.destination(),
+                        "decision records are written again"
+                    );
+                }
+            }
+            Err(error) => {
+                // Dropping the other end tells everybody who waits.
+                drop(held);
+                self.counts.failed(records);
+                if self.counts.set_problem(Some(error.to_string())) {
+                    let destination = self.destination();
+                    tracing::error!(destination, %error, "decision records cannot be written");
+                }
+            }
+        }
+    }
+
+    fn destination(&self) -> String {
+        match &self.sink {
+            Sink::Stdout => "stdout".to_owned(),
+            Sink::File(path, _) => path.display().to_string(),
+        }
+    }
+
+    fn complain_of_drops(&mut self) {
+        let (told, at) = self.told;
+        let dropped = self.counts.all_dropped();
+        if dropped > told && at.is_none_or(|at| at.elapsed() > COMPLAINT) {
+            tracing::warn!(
+                records = dropped - told,
+                "decision records were dropped: the queue was full"
+            );
+            self.told = (dropped, Some(Instant::now()));
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! The connections of the HTTP face.
+
+use std::{io, net::SocketAddr, time::Duration};
+
+use axum::{Router, extract::ConnectInfo};
+use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpStream, UnixStream},
+    task::JoinSet,
+    time::timeout,
+};
+use tokio_rustls::server::TlsStream;
+use tokio_stream::{Stream, StreamExt as _};
+use tonic::codegen::Service as _;
+
+/// Bytes of a request's head.
+const HEAD_BYTES: usize = 32 * 1024;
+
+/// How long what may take how long.
+pub(super) struct HttpTimes {
+    /// The head of a request; a connection on which none comes for so long is closed too.
+    pub head: Duration,
+    /// The requests under way, once it is time to stop.
+    pub drain: Duration,
+}
+
+/// A connection that may know where it comes from.
+pub(super) trait Peer {
+    fn peer(&self) -> Option<SocketAddr>;
+}
+
+impl Peer for TcpStream {
+    fn peer(&self) -> Option<SocketAddr> {
+        self.peer_addr().ok()
+    }
+}
+
+impl Peer for TlsStream<TcpStream> {
+    fn peer(&self) -> Option<SocketAddr> {
+        self.get_ref().0.peer()
+    }
+}
+
+impl Peer for UnixStream {
+    fn peer(&self) -> Option<SocketAddr> {
+        None
+    }
+}
+
+/// Answers on those connections until `shutdown` completes, and then what is under way.
+pub(super) async fn serve<I>(
+    mut connections: impl Stream<Item = io::Result<I>> + Unpin,
+    routes: Router,
+    times: HttpTimes,
+    shutdown: impl Future<Output = ()>,
+) where
+    I: AsyncRead + AsyncWrite + Peer + Unpin + Send + 'static,
+{
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(times.head).max_buf_size(HEAD_BYTES);
+    let graceful = GracefulShutdown::new();
+    let mut open = JoinSet::new();
+    let mut shutdown = std::pin::pin!(shutdown);
+    loop {
+        tokio::select! {
+            () = &mut shutdown => break,
+            Some(connection) = connections.next() => {
+                let Ok(io) = connection else { continue };
+                let (peer, routes) = (io.peer().map(ConnectInfo), routes.clone());
+                let service = service_fn(move |mut request: Request<Incoming>| {
+                    if let Some(peer) = peer {
+                        request.extensions_mut().insert(peer);
+                    }
+                    routes.clone().call(request)
+                });
+                let answered = graceful.watch(http.serve_connection(TokioIo::new(io), service));
+                open.spawn(async move {
+                    // A client that goes away or sends nonsense is its own business.
+                    if let Err(error) = answered.await {
+                        tracing::debug!(%error, "an HTTP connection broke off");
+                    }
+                });
+            }
+            Some(_) = open.join_next() => {}
+        }
+    }
+    drop(connections);
+    if timeout(times.drain, graceful.shutdown()).await.is_err() {
+        tracing::warn!("stopped before every HTTP request was answered");
+    }
+}

@@ -1,0 +1,51 @@
+//! `/log-level`: what is logged, changed while the process runs.
+//!
+//! Whoever may change it can fill a disk, so it is for this machine alone: over a connection from a
+//! loopback address, and not for a page in a browser there, which always sends an `Origin`.
+
+use std::net::SocketAddr;
+
+use axum::{
+    Extension,
+    extract::{ConnectInfo, State},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+
+use super::Server;
+
+/// Bytes of a filter.
+const LONGEST: usize = 1_024;
+
+pub(super) async fn show(State(server): State<Server>) -> Response {
+    match &server.observability().log {
+        Some(log) => format!("{}\n", log.filter()).into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+pub(super) async fn change(
+    State(server): State<Server>,
+    peer: Option<Extension<ConnectInfo<SocketAddr>>>,
+    headers: HeaderMap,
+    filter: String,
+) -> Response {
+    let Some(log) = &server.observability().log else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    // Of whom nothing is known is not local.
+    let is_local = peer.is_some_and(|peer| peer.0.0.ip().to_canonical().is_loopback());
+    if !is_local || headers.contains_key(header::ORIGIN) {
+        let reason = "the log level is changed from this machine only, and not from a browser\n";
+        return (StatusCode::FORBIDDEN, reason).into_response();
+    }
+    let filter = filter.trim();
+    if filter.len() > LONGEST {
+        let reason = format!("more than {LONGEST} bytes\n");
+        return (StatusCode::PAYLOAD_TOO_LARGE, reason).into_response();
+    }
+    match log.set_filter(filter) {
+        Ok(()) => format!("{}\n", log.filter()).into_response(),
+        Err(reason) => (StatusCode::BAD_REQUEST, format!("{reason}\n")).into_response(),
+    }
+}

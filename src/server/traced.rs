@@ -1,0 +1,234 @@
+//! A span for each call, where somebody asked for spans.
+//!
+//! It follows OpenTelemetry's conventions for gRPC servers and continues the trace that the caller
+//! began (W3C `traceparent`). What the handler finds out goes in through [`CallSpan`].
+
+use std::{
+    convert::Infallible,
+    task::{Context as TaskContext, Poll},
+};
+
+use opentelemetry::{
+    Context, KeyValue,
+    propagation::{Extractor, TextMapPropagator as _},
+    trace::{SpanKind, Status as SpanStatus, TraceContextExt as _, Tracer as _},
+};
+use opentelemetry_sdk::{propagation::TraceContextPropagator, trace::SdkTracer};
+use tonic::{
+    Code, Request, Status,
+    body::Body,
+    codegen::{BoxFuture, Service, http},
+    server::NamedService,
+    transport::server::{TcpConnectInfo, TlsConnectInfo},
+};
+
+use super::metrics::Rpc;
+use crate::{decision_log::TraceContext, store::PolicyStore};
+
+/// A gRPC service of which each call gets a span.
+#[derive(Clone)]
+pub(super) struct Traced<S> {
+    pub inner: S,
+    /// Without it the service is left alone.
+    pub tracer: Option<SdkTracer>,
+}
+
+/// The span of one call, to add to; without tracing it takes what it is given and forgets it.
+#[derive(Debug, Clone)]
+pub(super) struct CallSpan(Option<Context>);
+
+impl CallSpan {
+    /// The span of that call.
+    pub fn of<T>(request: &Request<T>) -> Self {
+        let found = request.extensions().get::<Self>();
+        found.cloned().unwrap_or(Self(None))
+    }
+
+    /// The trace and the span, where there is one.
+    pub fn ids(&self) -> Option<TraceContext> {
+        let span = self.0.as_ref().map(Context::span)?;
+        let context = span.span_context();
+        context.is_valid().then(|| TraceContext {
+            trace_id: context.trace_id().to_string(),
+            span_id: context.span_id().to_string(),
+        })
+    }
+
+    /// Which policies decide.
+    pub fn store(&self, store: &PolicyStore) {
+        self.set(|| {
+            vec![
+                KeyValue::new("humbaba.store", store.name().to_string()),
+                KeyValue::new("humbaba.revision", store.revision().to_string()),
+            ]
+        });
+    }
+
+    /// The one decision of the call.
+    pub fn decision(&self, allowed: bool) {
+        let decision = if allowed { "allow" } else { "deny" };
+        self.set(|| vec![KeyValue::new("humbaba.decision", decision)]);
+    }
+
+    /// The decisions of a call that makes many.
+    pub fn decisions(&self, allowed: usize, denied: usize) {
+        let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.set(|| {
+            vec![
+                KeyValue::new("humbaba.decisions.allowed", count(allowed)),
+                KeyValue::new("humbaba.decisions.denied", count(denied)),
+            ]
+        });
+    }
+
+    fn set(&self, attributes: impl FnOnce() -> Vec<KeyValue>) {
+        if let Some(span) = self.0.as_ref().map(Context::span)
+            && span.is_recording()
+        {
+            span.set_attributes(attributes());
+        }
+    }
+}
+
+impl<S: NamedService> NamedService for Traced<S> {
+    const NAME: &'static str = S::NAME;
+}
+
+type Response = http::Response<Body>;
+
+impl<S> Service<http::Request<Body>> for Traced<S>
+where
+    S: Service<
+            http::Request<Body>,
+            Response = Response,
+            Error = Infallible,
+            Future = BoxFuture<Response, Infallible>,
+        >,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<Response, Infallible>;
+
+    fn poll_ready(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
+        // A path that is no method of ours could be anything, and answers itself.
+        let (Some(tracer), Some(_)) = (&self.tracer, Rpc::of_path(request.uri().path())) else {
+            return self.inner.call(request);
+        };
+        let span = Open(begin(tracer, &request));
+        request.extensions_mut().insert(CallSpan(Some(span.0.clone())));
+        let answer = self.inner.call(request);
+        Box::pin(async move {
+            let response = answer.await?;
+            span.end(code(&response));
+            Ok(response)
+        })
+    }
+}
+
+fn begin(tracer: &SdkTracer, request: &http::Request<Body>) -> Context {
+    let caller = TraceContextPropagator::new()
+        .extract_with_context(&Context::new(), &Headers(request.headers()));
+    let method = request.uri().path().trim_start_matches('/').to_owned();
+    let mut attributes =
+        vec![KeyValue::new("rpc.system.name", "grpc"), KeyValue::new("rpc.method", method.clone())];
+    if let Some(authority) = request.uri().authority() {
+        attributes.push(KeyValue::new("server.address", authority.host().to_owned()));
+        if let Some(port) = authority.port_u16() {
+            attributes.push(KeyValue::new("server.port", i64::from(port)));
+        }
+    }
+    let extensions = request.extensions();
+    let encrypted = extensions.get::<TlsConnectInfo<TcpConnectInfo>>().map(TlsConnectInfo::get_ref);
+    let peer = extensions.get::<TcpConnectInfo>().or(encrypted);
+    let peer = peer.and_then(TcpConnectInfo::remote_addr);
+    if let Some(peer) = peer {
+        attributes.push(KeyValue::new("network.peer.address", peer.ip().to_string()));
+        attributes.push(KeyValue::new("network.peer.port", i64::from(peer.port())));
+    }
+    let span = tracer.span_builder(method).with_kind(SpanKind::Server).with_attributes(attributes);
+    let span = tracer.build_with_context(span, &caller);
+    caller.with_span(span)
+}
+
+/// The gRPC code of an answer. That of a success comes after the message.
+fn code(response: &Response) -> Code {
+    Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code())
+}
+
+/// A span that has begun. If its caller gives up, it ends as cancelled.
+struct Open(Context);
+
+impl Open {
+    fn end(self, code: Code) {
+        self.set(code);
+    }
+
+    fn set(&self, code: Code) {
+        let (span, name) = (self.0.span(), name(code));
+        span.set_attribute(KeyValue::new("rpc.response.status_code", name));
+        if is_error(code) {
+            span.set_attribute(KeyValue::new("error.type", name));
+            span.set_status(SpanStatus::error(""));
+        }
+        span.end();
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        // Without effect on a span that has ended.
+        self.set(Code::Cancelled);
+    }
+}
+
+/// Whether it is the server's fault, as the conventions tell it; a caller's mistake is not.
+fn is_error(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Unknown
+            | Code::DeadlineExceeded
+            | Code::Unimplemented
+            | Code::Internal
+            | Code::Unavailable
+            | Code::DataLoss
+    )
+}
+
+fn name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+/// The metadata of a call, for the propagator.
+struct Headers<'a>(&'a http::HeaderMap);
+
+impl Extractor for Headers<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key)?.to_str().ok()
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys().map(http::HeaderName::as_str).collect()
+    }
+}

@@ -1,0 +1,89 @@
+//! The settings of the decision log.
+
+use std::{num::NonZeroUsize, path::PathBuf};
+
+use super::{Origin, SettingError};
+use crate::decision_log::{LogMode, LogOptions, RecordField};
+
+/// How decisions are recorded.
+#[derive(Debug, Clone)]
+pub struct DecisionLogSettings {
+    /// Whether they are.
+    pub mode: LogMode,
+    /// The file; unset: the standard output.
+    pub file: Option<PathBuf>,
+    /// How large the file may become before another is begun; 0: without end.
+    pub rotate_bytes: usize,
+    /// How many older files are kept.
+    pub keep_files: usize,
+    /// Bytes of records that may wait in memory.
+    pub queue_bytes: NonZeroUsize,
+    /// One in so many plain allows is recorded; 0: none.
+    pub sample_allows: usize,
+    /// Fields of which the value is masked.
+    pub mask: Vec<RecordField>,
+    /// Fields of which the value is hashed.
+    pub hash: Vec<RecordField>,
+    /// Fields that are left out.
+    pub omit: Vec<RecordField>,
+    /// The file with the key of hashes; unset: a new key with every start.
+    pub hash_key_file: Option<PathBuf>,
+}
+
+impl Default for DecisionLogSettings {
+    fn default() -> Self {
+        let options = LogOptions::default();
+        Self {
+            mode: options.mode,
+            file: options.file,
+            rotate_bytes: options.rotate_bytes,
+            keep_files: options.keep_files,
+            queue_bytes: const { NonZeroUsize::new(16 * 1024 * 1024).unwrap() },
+            sample_allows: options.sample_allows,
+            mask: options.mask,
+            hash: options.hash,
+            omit: options.omit,
+            hash_key_file: options.hash_key_file,
+        }
+    }
+}
+
+impl DecisionLogSettings {
+    /// The settings as the log takes them.
+    #[must_use]
+    pub fn options(&self) -> LogOptions {
+        LogOptions {
+            mode: self.mode,
+            file: self.file.clone(),
+            rotate_bytes: self.rotate_bytes,
+            keep_files: self.keep_files,
+            queue_bytes: self.queue_bytes.get(),
+            sample_allows: self.sample_allows,
+            mask: self.mask.clone(),
+            hash: self.hash.clone(),
+            omit: self.omit.clone(),
+            hash_key_file: self.hash_key_file.clone(),
+        }
+    }
+
+    /// What would break the promise that no answer leaves without its record on disk.
+    pub(super) fn conflicts(&self, origin: impl Fn(&str) -> Origin) -> Vec<SettingError> {
+        let mut conflicts = Vec::new();
+        let mut conflict = |key, message| {
+            conflicts.push(SettingError::Conflict { key, origin: origin(key), message });
+        };
+        if self.mode == LogMode::Required && self.file.is_none() {
+            conflict(
+                "decision_log.mode",
+                "what is required on disk needs a file: name one with `--decision-log-file`",
+            );
+        }
+        if self.mode == LogMode::Required && self.sample_allows != 1 {
+            conflict(
+                "decision_log.sample_allows",
+                "where records are required every decision is recorded: write 1",
+            );
+        }
+        conflicts
+    }
+}

@@ -1,0 +1,345 @@
+//! What is in `deploy/` against the program that it deploys.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde_json::Value as Json;
+use tempfile::TempDir;
+
+use crate::{
+    cli::{command, end, run},
+    cli_sidecar::{Sidecar, until},
+    support::{http, kubelet::Mount},
+};
+
+/// What Prometheus itself adds to every sample.
+const TARGET_LABELS: [&str; 4] = ["namespace", "pod", "job", "instance"];
+
+fn deploy() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy")
+}
+
+fn text(path: &str) -> String {
+    fs::read_to_string(deploy().join(path)).unwrap()
+}
+
+/// Every file of `deploy/` that is text.
+fn files() -> Vec<(PathBuf, String)> {
+    let (mut folders, mut found) = (vec![deploy()], Vec::new());
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if let Ok(text) = fs::read_to_string(&path) {
+                found.push((path, text));
+            }
+        }
+    }
+    found
+}
+
+fn is_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_'
+}
+
+/// The words of a text.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c| !is_word(c)).filter(|word| !word.is_empty())
+}
+
+/// The queries of the dashboard and of the alerts.
+fn queries() -> Vec<String> {
+    let dashboard: Json = serde_json::from_str(&text("monitoring/dashboard.json")).unwrap();
+    let mut queries = Vec::new();
+    let mut ahead = vec![&dashboard];
+    while let Some(value) = ahead.pop() {
+        match value {
+            Json::Object(fields) => {
+                let query = ["expr", "definition"].iter().filter_map(|name| fields.get(*name));
+                queries.extend(query.filter_map(Json::as_str).map(str::to_owned));
+                ahead.extend(fields.values());
+            }
+            Json::Array(values) => ahead.extend(values),
+            _ => {}
+        }
+    }
+    assert!(queries.len() > 15, "the dashboard has queries");
+    for alert in text("monitoring/alerts.yaml").split("- alert: ").skip(1) {
+        let query = alert.split_once("expr: ").unwrap().1.split_once("\n        for: ").unwrap().0;
+        queries.push(query.to_owned());
+    }
+    queries
+}
+
+/// The metrics of a query, each with the labels that are asked of it.
+fn asked(query: &str) -> Vec<(&str, BTreeSet<&str>)> {
+    let mut found = Vec::new();
+    for (start, _) in query.match_indices("humbaba_") {
+        let rest = &query[start..];
+        let (name, rest) = rest.split_at(rest.find(|c| !is_word(c)).unwrap_or(rest.len()));
+        let selector = rest.strip_prefix('{').and_then(|rest| rest.split_once('}'));
+        let selector = selector.map_or("", |(selector, _)| selector);
+        let labels = selector.split(',').filter(|matcher| !matcher.is_empty());
+        found.push((name, labels.map(|matcher| words(matcher).next().unwrap()).collect()));
+    }
+    found
+}
+
+/// The labels that a query groups by.
+fn grouped(query: &str) -> impl Iterator<Item = &str> {
+    let groups = query.split(" by (").skip(1);
+    groups.flat_map(|rest| words(rest.split_once(')').unwrap().0))
+}
+
+/// The labels of each metric in a page of metrics.
+fn metrics(page: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let mut found: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    for line in page.lines().filter(|line| !line.starts_with('#')) {
+        let name: String = line.chars().take_while(|c| is_word(*c)).collect();
+        let labels = found.entry(name).or_default();
+        if let Some((_, rest)) = line.split_once('{') {
+            let assignments = rest.rsplit_once('}').unwrap().0.split("\",");
+            labels.extend(assignments.map(|one| one.split_once('=').unwrap().0.to_owned()));
+        }
+    }
+    found
+}
+
+/// The store of the example, in a folder of its own.
+fn example_policies() -> TempDir {
+    let folder = TempDir::new().unwrap();
+    let store = folder.path().join("documents");
+    fs::create_dir(&store).unwrap();
+    for file in ["schema.cedarschema", "documents.cedar"] {
+        fs::write(store.join(file), text(&format!("kustomize/example/policies/{file}"))).unwrap();
+    }
+    folder
+}
+
+fn ask(sidecar: &Sidecar, action: &str) -> i32 {
+    let question = ["check", "--principal", r#"User::"alice""#, "--role", "reader"];
+    let resource = ["--resource", r#"Document::"1""#, "--action", action];
+    end(command(&question).args(resource).args(["--server", &sidecar.unix()])).code
+}
+
+#[tokio::test]
+async fn dashboard_and_alerts_speak_of_metrics_that_exist() {
+    let folder = example_policies();
+    let sidecar = Sidecar::start(folder.path(), &[]);
+    let http_address = sidecar.addresses["http"].as_str().unwrap().parse().unwrap();
+    // One of everything, for what never happened is not counted yet.
+    assert_eq!(ask(&sidecar, "document.read"), 0);
+    assert_eq!(ask(&sidecar, "document.delete"), 2);
+    assert_eq!(ask(&sidecar, "document.misspelt"), 64);
+    let page = metrics(&http::get(http_address, "/metrics").await.body);
+    let all_labels: BTreeSet<_> = page.values().flatten().map(String::as_str).collect();
+
+    let mut metrics_asked = 0;
+    for query in queries() {
+        for (name, labels) in asked(&query) {
+            metrics_asked += 1;
+            let known = page.get(name).unwrap_or_else(|| panic!("no metric `{name}`: {query}"));
+            for label in labels {
+                let is_there = known.contains(label) || TARGET_LABELS.contains(&label);
+                assert!(is_there, "`{name}` has no label `{label}`: {query}");
+            }
+        }
+        for label in grouped(&query) {
+            let is_there = all_labels.contains(label) || TARGET_LABELS.contains(&label);
+            assert!(is_there, "no metric has a label `{label}`: {query}");
+        }
+    }
+    assert!(metrics_asked > 25, "{metrics_asked}");
+}
+
+#[tokio::test]
+async fn what_is_never_looked_at_again_does_not_seem_stale() {
+    let folder = TempDir::new().unwrap();
+    // Without a policies folder it decides with the stores that it carries.
+    let embedded = Sidecar::start_in(folder.path());
+    let address = embedded.addresses["http"].as_str().unwrap().parse().unwrap();
+    let page = metrics(&http::get(address, "/metrics").await.body);
+    assert!(page.contains_key("humbaba_store_info"));
+    assert!(!page.contains_key("humbaba_last_attempt_age_seconds"));
+}
+
+#[test]
+fn every_alert_has_its_entry_in_the_runbook() {
+    let (alerts, runbook) = (text("monitoring/alerts.yaml"), text("runbook.md"));
+    let mut names = BTreeSet::new();
+    for alert in alerts.split("- alert: ").skip(1) {
+        let name = alert.lines().next().unwrap().trim();
+        names.insert(name);
+        let link = format!("runbook: deploy/runbook.md#{}\n", name.to_lowercase());
+        assert!(alert.contains(&link), "{name} leads to its entry");
+    }
+    let mut entries = BTreeSet::new();
+    for entry in runbook.split("\n## ").skip(1) {
+        let (name, entry) = entry.split_once('\n').unwrap();
+        entries.insert(name);
+        for part in ["**Meaning.** ", "**Look at.**", "**Do.**"] {
+            assert!(entry.contains(part), "{name} has no {part}");
+        }
+    }
+    assert_eq!(names, entries);
+    let unit_tests = text("monitoring/alerts_test.yaml");
+    for name in names {
+        assert!(unit_tests.contains(&format!("alertname=\"{name}\"")), "{name} has a test");
+    }
+}
+
+/// The names of all settings.
+fn setting_names() -> BTreeSet<String> {
+    let printed = run(&["serve", "--print-config"]).out;
+    let settings: toml::Table = toml::from_str(&printed).unwrap();
+    let mut names = BTreeSet::new();
+    for (name, value) in settings {
+        match value {
+            toml::Value::Table(table) => {
+                names.extend(table.keys().map(|inner| format!("{name}.{inner}")));
+            }
+            _ => drop(names.insert(name)),
+        }
+    }
+    names
+}
+
+#[test]
+fn every_variable_is_a_setting() {
+    let variable = |name: &String| format!("HUMBABA_{}", name.replace('.', "__").to_uppercase());
+    let variables: BTreeSet<_> = setting_names().iter().map(variable).collect();
+    let mut found = 0;
+    for (path, text) in files() {
+        // `HUMBABA_` alone is the beginning of a name that a template puts together.
+        let ours = words(&text).filter(|word| word.starts_with("HUMBABA_") && *word != "HUMBABA_");
+        for name in ours {
+            found += 1;
+            assert!(variables.contains(name), "no variable `{name}`: {}", path.display());
+        }
+    }
+    assert!(found > 15, "{found}");
+}
+
+#[test]
+fn every_setting_that_is_spoken_of_exists() {
+    let names = setting_names();
+    let tables: BTreeSet<_> =
+        names.iter().filter_map(|name| Some(name.split_once('.')?.0)).collect();
+    let is_name = |c: char| c.is_ascii_lowercase() || c == '_' || c == '.';
+    for (path, text) in
+        files().into_iter().filter(|(path, _)| path.extension().is_some_and(|e| e == "md"))
+    {
+        for quoted in text.split('`').skip(1).step_by(2) {
+            let name = quoted.split([' ', '=']).next().unwrap();
+            let Some((table, _)) = name.split_once('.') else { continue };
+            if tables.contains(table) && name.chars().all(is_name) {
+                assert!(names.contains(name), "no setting `{name}`: {}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn every_value_of_a_setting_is_accepted() {
+    let mut accepted = 0;
+    // Templates are checked as what Helm makes of them, by `deploy/check`.
+    let is_template = |path: &Path| path.components().any(|part| part.as_os_str() == "templates");
+    for (path, text) in files().into_iter().filter(|(path, _)| !is_template(path)) {
+        let mut command = command(&["serve", "--print-config"]);
+        let lines: Vec<_> = text.lines().map(str::trim).collect();
+        let mut found = 0;
+        for pair in lines.windows(2) {
+            // A list of a pod's variables, or the mapping of compose.yaml.
+            let (name, value) = match (pair[0].strip_prefix("- name: "), pair[0].split_once(": ")) {
+                (Some(name), _) => (name, pair[1].strip_prefix("value: ")),
+                (None, Some((name, value))) => (name, Some(value)),
+                _ => continue,
+            };
+            let Some(value) = value.filter(|value| !value.contains("{{")) else { continue };
+            if name.starts_with("HUMBABA_") && !name.contains("{{") {
+                command.env(name, value.trim_matches('"'));
+                found += 1;
+            }
+        }
+        let ended = end(&mut command);
+        assert_eq!(ended.code, 0, "{}: {}", path.display(), ended.err);
+        accepted += found;
+    }
+    assert!(accepted > 12, "{accepted}");
+
+    let config = deploy().join("systemd/humbaba.toml");
+    let ended = run(&["serve", "--print-config", "--config", config.to_str().unwrap()]);
+    assert_eq!(ended.code, 0, "{}", ended.err);
+}
+
+#[test]
+fn every_flag_exists() {
+    let subcommands = ["serve", "check", "validate", "test", "healthcheck"];
+    let help: BTreeMap<_, _> =
+        subcommands.iter().map(|name| (*name, run(&[*name, "--help"]).out)).collect();
+    let mut found = 0;
+    for (path, text) in files() {
+        for line in text.replace("\\\n", " ").lines() {
+            let mut tokens = line.split([' ', '`', '\'', '"', '[', ']', ',', ';', '(', ')']);
+            while let Some(token) = tokens.next() {
+                if token != "humbaba" && !token.ends_with("/humbaba") {
+                    continue;
+                }
+                let mut rest = tokens.clone().filter(|token| !token.is_empty());
+                let Some(help) = rest.next().and_then(|name| help.get(name)) else { continue };
+                found += 1;
+                let rest = rest.take_while(|token| !["|", "&&", "humbaba"].contains(token));
+                for flag in rest.filter(|token| token.starts_with("--")) {
+                    let flag = flag.split('=').next().unwrap();
+                    let is_there = words_of_help(help).any(|word| word == flag);
+                    assert!(is_there, "no flag `{flag}` in `{line}`: {}", path.display());
+                }
+            }
+        }
+    }
+    assert!(found > 10, "{found}");
+}
+
+fn words_of_help(help: &str) -> impl Iterator<Item = &str> {
+    help.split(|c: char| !is_word(c) && c != '-')
+}
+
+/// The volume of the example, as the kubelet would mount it.
+fn example_mount(policies: &str) -> Vec<(&'static str, String)> {
+    let path = |name: &str| text(&format!("kustomize/example/policies/{name}"));
+    vec![
+        ("schema.cedarschema", path("schema.cedarschema")),
+        ("documents.cedar", policies.to_owned()),
+        ("tests/documents.toml", path("tests/documents.toml")),
+    ]
+}
+
+#[test]
+fn a_config_map_with_the_tests_in_their_folder_reloads() {
+    let folder = TempDir::new().unwrap();
+    let policies = text("kustomize/example/policies/documents.cedar");
+    let mut mount = Mount::new(&folder.path().join("documents"));
+    mount.put(&example_mount(&policies));
+    let sidecar = Sidecar::start(folder.path(), &["--require-tests"]);
+    assert_eq!(ask(&sidecar, "document.read"), 0);
+    assert_eq!(ask(&sidecar, "document.delete"), 2);
+
+    // A change that a case in the subfolder forbids: it is refused, so that folder was read.
+    let too_open = policies.replace("resource.owner };", "resource.reader };");
+    assert_ne!(too_open, policies);
+    mount.put(&example_mount(&too_open));
+    let refused = "policy store refused, the last good state stays in force";
+    until("the refusal", || sidecar.log().contains(refused).then_some(()));
+    assert_eq!(ask(&sidecar, "document.delete"), 2);
+
+    // A swap with the case changed alike.
+    let mut changed = example_mount(&too_open);
+    changed[2].1 = changed[2].1.replace("deny = [", "# deny = [");
+    mount.put(&changed);
+    until("the new policies", || (ask(&sidecar, "document.delete") == 0).then_some(()));
+    assert_eq!(ask(&sidecar, "document.read"), 0);
+}

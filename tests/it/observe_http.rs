@@ -1,0 +1,110 @@
+//! The HTTP face of a running sidecar: settings, what is logged, figures of the process.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpStream,
+};
+
+use serde_json::{Value as Json, json};
+
+use crate::{
+    cli::policies,
+    cli_sidecar::{Sidecar, until},
+};
+
+/// An answer: status and body.
+pub fn http(sidecar: &Sidecar, method: &str, path: &str, more: &str, body: &str) -> (u16, String) {
+    let address = sidecar.addresses["http"].as_str().unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    let length = body.len();
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{more}\
+         Content-Length: {length}\r\n\r\n{body}"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+}
+
+fn put(sidecar: &Sidecar, more: &str, filter: &str) -> (u16, String) {
+    http(sidecar, "PUT", "/log-level", more, filter)
+}
+
+#[test]
+fn what_is_logged_changes_while_it_runs() {
+    let folder = policies(&["guard"]);
+    let sidecar = Sidecar::start(folder.path(), &["--log-filter", "info"]);
+    assert_eq!(http(&sidecar, "GET", "/log-level", "", ""), (200, "info\n".to_owned()));
+    let levels = |level: &str| sidecar.log().matches(&format!("\"level\":\"{level}\"")).count();
+    let ask = || sidecar.check(&sidecar.tcp(), &["--action", "view"]);
+    ask();
+    assert_eq!(levels("DEBUG") + levels("TRACE"), 0);
+
+    let (status, body) = put(&sidecar, "", "warn,h2=debug\n");
+    assert_eq!((status, body.as_str()), (200, "warn,h2=debug\n"));
+    ask();
+    until("more in the log", || (levels("DEBUG") > 0).then_some(()));
+    assert_eq!(http(&sidecar, "GET", "/log-level", "", "").1, "warn,h2=debug\n");
+    let changed = sidecar.event("the log filter is changed");
+    assert_eq!((&changed["old"], &changed["new"]), (&json!("info"), &json!("warn,h2=debug")));
+
+    // Back to the settings.
+    assert_eq!(put(&sidecar, "", ""), (200, "info\n".to_owned()));
+    sidecar.signal("HUP");
+    sidecar.event("looking for changes");
+    let before = levels("DEBUG");
+    ask();
+    assert_eq!(levels("DEBUG"), before);
+}
+
+#[test]
+fn what_is_logged_is_not_for_everybody_to_change() {
+    let folder = policies(&["guard"]);
+    let sidecar = Sidecar::start(folder.path(), &[]);
+    for (more, filter, status, part) in [
+        ("", "humbaba=loud", 400, "is not a filter"),
+        ("Origin: http://evil.example\r\n", "off", 403, "not from a browser"),
+        ("", &"x".repeat(2_000), 413, "more than 1024 bytes"),
+    ] {
+        let (got, body) = put(&sidecar, more, filter);
+        assert_eq!(got, status, "{body}");
+        assert!(body.contains(part), "{body}");
+    }
+    assert_eq!(http(&sidecar, "POST", "/log-level", "", "off").0, 405);
+    assert_eq!(http(&sidecar, "GET", "/log-level", "", "").1, "info\n");
+}
+
+#[test]
+fn the_status_tells_the_settings() {
+    let folder = policies(&["guard"]);
+    let sidecar = Sidecar::start(folder.path(), &["--set", "limits.entities=7"]);
+    let (status, body) = http(&sidecar, "GET", "/status", "", "");
+    assert_eq!(status, 200);
+    let page: Json = serde_json::from_str(&body).unwrap();
+    let settings = &page["settings"];
+    assert_eq!(settings["limits"]["entities"], 7);
+    assert_eq!(settings["policies"], folder.path().to_str().unwrap());
+    assert_eq!(settings["shutdown"], json!({"delay_s": 0, "drain_s": 10}));
+    assert_eq!(settings["listen"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn the_process_tells_its_figures() {
+    let folder = policies(&["guard"]);
+    let sidecar = Sidecar::start(folder.path(), &[]);
+    let (_, body) = http(&sidecar, "GET", "/metrics", "", "");
+    let value = |name: &str| -> f64 {
+        let line = body.lines().find(|line| line.starts_with(&format!("{name} "))).expect(name);
+        line.rsplit(' ').next().unwrap().parse().unwrap()
+    };
+    assert!(value("process_resident_memory_bytes") > 1e6);
+    assert!(value("process_open_fds") > 3.0 && value("process_max_fds") > 3.0);
+    assert!(value("process_threads") > 1.0);
+    assert!(value("process_cpu_seconds_total") >= 0.0);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let age = now.as_secs_f64() - value("process_start_time_seconds");
+    assert!((-2.0..120.0).contains(&age), "{age}");
+}
