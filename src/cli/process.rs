@@ -148,6 +148,7 @@ fn server_options(settings: &Settings) -> ServerOptions {
         request_timeout: limits.request_timeout,
         http_head_timeout: limits.http_head_timeout,
         drain_timeout: settings.shutdown.drain,
+        ..ServerOptions::default()
     }
 }
 

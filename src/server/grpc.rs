@@ -1,18 +1,9 @@
 //! The gRPC face, put together.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc};
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    sync::watch,
-    task::JoinSet,
-    time::timeout,
-};
-use tokio_stream::Stream;
-use tonic::transport::{
-    self,
-    server::{Connected, Router},
-};
+use tokio::{sync::watch, time::timeout};
+use tonic::transport::server::Router;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_reflection::server as reflection;
 
@@ -20,22 +11,13 @@ use super::{
     Listener, ServeError, Server,
     admission::Admitted,
     authorization::Authorization,
-    listen::Incoming,
-    tls::{Face, Handshakes},
     traced::Traced,
+    transport::{self, Workers},
     work::Workshop,
 };
 use crate::proto::{
     self, authorization_service_server::AuthorizationServiceServer as AuthorizationServer,
 };
-
-/// Calls on one connection; more wait at the client.
-const STREAMS: u32 = 1_024;
-/// Bytes of a call's headers.
-const HEADER_BYTES: u32 = 16 * 1024;
-/// A connection that is silent for this long is asked whether it is still there.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Serves until told to stop, and then until the calls under way are answered.
 pub(super) async fn serve(
@@ -44,54 +26,19 @@ pub(super) async fn serve(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let router = router(server)?;
+    let workers = Workers::start(server.options().workers)?;
     let (stop, stopped) = watch::channel(false);
-    let mut serving = JoinSet::new();
-    for listener in listeners {
-        let (router, stopped) = (router.clone(), stopped.clone());
-        match listener {
-            Listener::Tcp(listener) => {
-                serving.spawn(accept(router, Incoming::new(listener), stopped))
-            }
-            Listener::Unix(listener) => {
-                serving.spawn(accept(router, Incoming::new(listener), stopped))
-            }
-            Listener::Tls(listener, tls) => {
-                let encrypted = Handshakes::new(listener, tls, Face::Grpc);
-                serving.spawn(accept(router, encrypted, stopped))
-            }
-        };
-    }
+    let mut serving = pin!(transport::serve(router, &workers, listeners, stopped));
     tokio::select! {
         () = shutdown => {}
-        Some(ended) = serving.join_next() => return ended.unwrap_or_else(|error| Err(error.into())),
+        ended = &mut serving => return ended,
     }
     server.health().stop();
     stop.send_replace(true);
-    let drained = async {
-        while let Some(ended) = serving.join_next().await {
-            ended.unwrap_or_else(|error| Err(error.into()))?;
-        }
-        Ok(())
-    };
-    timeout(server.options().drain_timeout, drained).await.unwrap_or_else(|_| {
+    timeout(server.options().drain_timeout, serving).await.unwrap_or_else(|_| {
         tracing::warn!("stopped before every call was answered");
         Ok(())
     })
-}
-
-async fn accept<I>(
-    router: Router,
-    connections: impl Stream<Item = io::Result<I>>,
-    mut stopped: watch::Receiver<bool>,
-) -> Result<(), ServeError>
-where
-    I: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
-{
-    let stop = async move {
-        // The sender is gone only when serving is over as well.
-        let _ = stopped.wait_for(|stopped| *stopped).await;
-    };
-    Ok(router.serve_with_incoming_shutdown(connections, stop).await?)
 }
 
 fn router(server: &Server) -> Result<Router, ServeError> {
@@ -116,11 +63,7 @@ fn router(server: &Server) -> Result<Router, ServeError> {
             .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
-    Ok(transport::Server::builder()
-        .max_concurrent_streams(STREAMS)
-        .http2_max_header_list_size(HEADER_BYTES)
-        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
-        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+    Ok(transport::builder()
         .add_service(authorization)
         .add_service(HealthServer::new(server.health().clone()))
         .add_service(described().build_v1()?)

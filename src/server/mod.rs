@@ -24,6 +24,7 @@ mod recording;
 mod status;
 pub mod tls;
 mod traced;
+pub mod transport;
 mod work;
 
 pub use listen::Listener;

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{num::NonZeroUsize, thread::available_parallelism, time::Duration};
 
 use crate::{engine::OnForbidError, request::RequestLimits};
 
@@ -21,6 +21,8 @@ pub struct ServerOptions {
     pub http_head_timeout: Duration,
     /// How long calls that are under way may go on once the server is told to stop.
     pub drain_timeout: Duration,
+    /// Threads on which calls are answered.
+    pub workers: NonZeroUsize,
 }
 
 impl Default for ServerOptions {
@@ -34,6 +36,7 @@ impl Default for ServerOptions {
             request_timeout: Duration::from_secs(10),
             http_head_timeout: Duration::from_secs(10),
             drain_timeout: Duration::from_secs(10),
+            workers: available_parallelism().unwrap_or(NonZeroUsize::MIN),
         }
     }
 }
