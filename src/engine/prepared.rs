@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use cedar_policy::PolicySet;
 use cedar_policy_core::ast::{EntityUID, Expr, ExprKind, Literal, Policy};
 
-use super::slices::Slices;
+use super::{compiled::CompiledPolicies, slices::Slices};
 use crate::{
     roles::Slot,
     store::{FixedEntities, PolicyStore, StoreSchema},
@@ -15,6 +15,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct PreparedPolicies {
     slices: Slices,
+    /// None where only Cedar decides.
+    compiled: Option<CompiledPolicies>,
     literals: Vec<EntityUID>,
     named_roles: Vec<(EntityUID, Slot)>,
 }
@@ -33,7 +35,13 @@ impl PreparedPolicies {
                 schema.entity(uid.entity_type()).is_some_and(|shape| !shape.slots.is_empty());
             fixed.contains(uid) || has_slots
         });
-        Self { slices: arranged(set.policies(), schema, fixed), literals: named, named_roles }
+        let slices = arranged(set.policies(), schema, fixed);
+        let compiled = CompiledPolicies::new(&slices, schema, fixed);
+        Self { slices, compiled, literals: named, named_roles }
+    }
+
+    pub(super) fn compiled(&self) -> Option<&CompiledPolicies> {
+        self.compiled.as_ref()
     }
 
     pub(crate) fn slices(&self) -> &Slices {
