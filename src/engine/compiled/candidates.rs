@@ -48,6 +48,8 @@ struct Named {
     by_principal: HashMap<u64, Vec<Index>, Random>,
     by_resource: HashMap<u64, Vec<Index>, Random>,
     by_both: HashMap<(u64, u64), Vec<Index>, Random>,
+    /// Whether a policy is on a Role that no scope has. Only a caller that sends this Role is in it.
+    unknown_role: bool,
 }
 
 impl Candidates {
@@ -144,6 +146,8 @@ impl Named {
             Target::Role(role) => Some(random.hash_one(role.borrowed())),
             Target::UnknownRole => None,
         };
+        let unknown = |target: &Option<Target>| matches!(target, Some(Target::UnknownRole));
+        self.unknown_role |= unknown(&policy.principal.target) || unknown(&policy.resource.target);
         match (&policy.principal.target, &policy.resource.target) {
             (Some(principal), Some(resource)) => {
                 if let Some(key) = hash(principal).zip(hash(resource)) {
@@ -172,6 +176,11 @@ impl Named {
     ) -> Result<(), Unsure> {
         let request = facts.request();
         let (principal, resource) = (&request.principal, &request.resource);
+        if self.unknown_role {
+            // What a caller puts into a Role is for Cedar, and is seen here.
+            facts.closure(principal)?;
+            facts.closure(resource)?;
+        }
         for (side, uid) in [(&self.by_principal, principal), (&self.by_resource, resource)] {
             if side.is_empty() {
                 continue;

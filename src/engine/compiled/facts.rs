@@ -38,8 +38,10 @@ pub(super) struct Closure<'a> {
     entities: Vec<&'a EntityUID>,
     roles: Vec<RoleRef<'a>>,
     /// The same, where they are many.
-    indexed: Option<(HashSet<&'a EntityUID, Hash>, HashSet<RoleRef<'a>, Hash>)>,
+    indexed: Option<Index<'a>>,
 }
+
+type Index<'a> = (HashSet<&'a EntityUID, Hash>, HashSet<RoleRef<'a>, Hash>);
 
 impl<'a> Facts<'a> {
     pub(super) fn new(store: &'a PolicyStore, request: &'a Request) -> Result<Self, Unsure> {
@@ -208,14 +210,14 @@ impl<'a> Closure<'a> {
     pub(super) fn has_entity(&self, uid: &EntityUID) -> bool {
         match &self.indexed {
             Some((entities, _)) => entities.contains(uid),
-            None => self.entities.iter().any(|entity| *entity == uid),
+            None => self.entities.contains(&uid),
         }
     }
 
     pub(super) fn has_role(&self, role: RoleRef<'_>) -> bool {
         match &self.indexed {
             Some((_, roles)) => roles.contains(&role),
-            None => self.roles.iter().any(|own| *own == role),
+            None => self.roles.contains(&role),
         }
     }
 

@@ -178,11 +178,11 @@ impl ScopeTest {
         match &self.target {
             None => Ok(true),
             // The principal and the resource are no Roles, or Cedar decides.
-            Some(Target::Role(_)) if self.scope.exact => Ok(false),
+            Some(Target::Role(_) | Target::UnknownRole) if self.scope.exact => Ok(false),
             Some(Target::Role(role)) => Ok(facts.closure(uid)?.has_role(role.borrowed())),
             Some(Target::Entity(entity)) if self.scope.exact => Ok(entity == uid),
             Some(Target::Entity(entity)) => Ok(facts.closure(uid)?.has_entity(entity)),
-            Some(Target::UnknownRole) => Ok(false),
+            Some(Target::UnknownRole) => facts.closure(uid).map(|_| false),
         }
     }
 }
