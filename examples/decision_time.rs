@@ -57,7 +57,11 @@ const NOW: Timestamp = testing::DEFAULT_NOW;
 fn load(files: StoreFiles) -> PolicyStore {
     let start = Instant::now();
     let store = PolicyStore::load(Arc::new(files), &Bounds::default()).unwrap();
-    println!("loaded `{}` in {} ms", store.name(), start.elapsed().as_millis());
+    let loaded = start.elapsed().as_millis();
+    let start = Instant::now();
+    store.validate(store.policies()).unwrap();
+    let validation = start.elapsed().as_millis();
+    println!("loaded `{}` in {loaded} ms, of which validation {validation} ms", store.name());
     store
 }
 

@@ -283,3 +283,51 @@ fn random_policies_decide_as_cedar_does() {
         "{tally:?}"
     );
 }
+
+#[test]
+fn long_chains_and_many_roles_count_as_few_do() {
+    let policies = "permit (principal, action, resource) when { principal in resource.viewer };
+        permit (principal in App::Group::\"49\", action, resource);
+        permit (principal in App::Role::\"Doc::30#viewer\", action, resource);
+        forbid (principal, action, resource) when { principal in App::Group::\"50\" };";
+    let set = sample::policy_set(policies, &[]);
+    let set: &PolicySet = set.as_ref();
+    let slices = slices(&STORE, set.policies());
+    let compiled = CompiledPolicies::new(&slices, STORE.schema(), STORE.fixed()).unwrap();
+    let groups = (0..49u8).map(|n| EntityInput {
+        uid: Some(Uid::new("Group", n.to_string())),
+        parents: vec![Uid::new("Group", (n + 1).to_string())],
+        ..EntityInput::default()
+    });
+    let roles = |count: u8| (0..count).map(|n| (Uid::new("Group", n.to_string()), n));
+    for (groups, roles, allowed) in [
+        (groups.clone().collect(), Vec::new(), vec!["policy1"]),
+        (groups.collect(), roles(45).collect(), vec!["policy0", "policy1", "policy2"]),
+        (
+            Vec::new(),
+            roles(45).map(|(_, n)| (Uid::new("Group", "0"), n)).collect(),
+            vec!["policy0", "policy2"],
+        ),
+        (Vec::new(), roles(45).collect(), vec![]),
+    ] {
+        let assignment = |(principal, n): (Uid, u8)| RoleAssignmentInput {
+            principal: Some(principal),
+            role: "viewer".to_owned(),
+            scope: Some(Uid::new("Doc", n.to_string())),
+            expires_at: None,
+        };
+        let input = RequestInput {
+            principal: Some(Uid::new("Group", "0")),
+            action: Some(Uid::action("view")),
+            resource: Some(Uid::new("Doc", "40")),
+            context: vec![("n".to_owned(), Value::Long(1))],
+            entities: groups,
+            role_assignments: roles.into_iter().map(assignment).collect(),
+        };
+        let request = STORE.check(&input, DEFAULT_NOW, &RequestLimits::default()).unwrap();
+        let mut tally = Tally::default();
+        compare(&compiled, &slices, &STORE, &request, &mut tally).unwrap();
+        let ours = compiled.decide(&STORE, &request).unwrap();
+        assert_eq!(ours.determining().collect::<Vec<_>>(), allowed);
+    }
+}
