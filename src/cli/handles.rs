@@ -1,5 +1,7 @@
 //! File handles, of which the system gives a process only so many.
 
+use std::num::NonZeroUsize;
+
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::{server::ConnectionLimits, settings::Limits};
@@ -7,12 +9,15 @@ use crate::{server::ConnectionLimits, settings::Limits};
 /// Handles that connections must leave, so that policies can still be read and probes be answered.
 const RESERVE: usize = 64;
 
+/// Handles of one worker's runtime.
+const PER_WORKER: usize = 4;
+
 /// The limits on connections, as far as there are file handles for them.
 ///
 /// The limit on handles is raised as far as the system allows: the usual 1,024 is meant for programs
 /// that count handles in a fixed array, which nothing here does.
-pub(super) fn connection_limits(limits: &Limits) -> ConnectionLimits {
-    let handles = raise();
+pub(super) fn connection_limits(limits: &Limits, workers: NonZeroUsize) -> ConnectionLimits {
+    let handles = raise().saturating_sub(workers.get().saturating_mul(PER_WORKER));
     let (grpc, http) = fitting(limits.connections.get(), limits.http_connections.get(), handles);
     if (grpc, http) != (limits.connections.get(), limits.http_connections.get()) {
         tracing::warn!(handles, grpc, http, "fewer connections, because file handles are limited");
@@ -22,6 +27,8 @@ pub(super) fn connection_limits(limits: &Limits) -> ConnectionLimits {
         http,
         streams: limits.streams.get(),
         header_bytes: limits.header_bytes.get(),
+        waiting_resets: limits.waiting_resets.get(),
+        forced_resets: limits.forced_resets.get(),
         patience: limits.patience,
         keepalive_interval: limits.keepalive_interval,
         keepalive_timeout: limits.keepalive_timeout,

@@ -140,6 +140,7 @@ fn write_addresses(path: &Path, addresses: &Addresses) -> Result<AddressFile, Cl
 
 fn server_options(settings: &Settings) -> ServerOptions {
     let limits = &settings.limits;
+    let defaults = ServerOptions::default();
     ServerOptions {
         limits: limits.request.clone(),
         batch_items: limits.batch_items.get(),
@@ -147,10 +148,11 @@ fn server_options(settings: &Settings) -> ServerOptions {
         on_forbid_error: settings.on_forbid_error,
         concurrent_requests: limits.concurrent_requests.get(),
         held_bytes: limits.held_bytes.get(),
-        connections: handles::connection_limits(limits),
+        connections: handles::connection_limits(limits, defaults.workers),
         request_timeout: limits.request_timeout,
         http_head_timeout: limits.http_head_timeout,
         drain_timeout: settings.shutdown.drain,
+        ..defaults
     }
 }
 

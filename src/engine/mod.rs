@@ -1,5 +1,7 @@
-//! The decision: Cedar's own evaluator over the policies that can matter to a request.
+//! The decision: the policies that can matter to a request, in a compact form where their meaning is
+//! beyond doubt, and by Cedar's own evaluator everywhere else.
 
+mod compiled;
 mod decision;
 mod evaluate;
 mod explain;
@@ -22,6 +24,27 @@ use crate::{request::Request, store::PolicyStore};
 /// Decides a request that fits the store's schema.
 #[must_use]
 pub fn decide(store: &PolicyStore, request: &Request, on_forbid_error: OnForbidError) -> Decision {
+    match decide_compiled(store, request) {
+        Some(decision) => decision,
+        None => decide_by_cedar(store, request, on_forbid_error),
+    }
+}
+
+/// Decides a request by the compact form of the policies alone; nothing where it does not suffice,
+/// as where an evaluation fails. For comparing it with [`decide_by_cedar`].
+#[must_use]
+pub fn decide_compiled(store: &PolicyStore, request: &Request) -> Option<Decision> {
+    let outcome = store.prepared().compiled()?.decide(store, request)?;
+    Some(Decision::new(outcome, store.revision().clone()))
+}
+
+/// Decides a request by Cedar's evaluator alone. The answer is that of [`decide`], only slower.
+#[must_use]
+pub fn decide_by_cedar(
+    store: &PolicyStore,
+    request: &Request,
+    on_forbid_error: OnForbidError,
+) -> Decision {
     let outcome = match graph::entities(store, request) {
         Ok(entities) => {
             let request = graph::cedar_request(request);

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use cedar_policy::PolicySet;
 use cedar_policy_core::ast::{EntityUID, Expr, ExprKind, Literal, Policy};
 
-use super::slices::Slices;
+use super::{compiled::CompiledPolicies, slices::Slices};
 use crate::{
     roles::Slot,
     store::{FixedEntities, PolicyStore, StoreSchema},
@@ -15,6 +15,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct PreparedPolicies {
     slices: Slices,
+    /// None where only Cedar decides.
+    compiled: Option<CompiledPolicies>,
     literals: Vec<EntityUID>,
     named_roles: Vec<(EntityUID, Slot)>,
 }
@@ -26,14 +28,23 @@ impl PreparedPolicies {
             set.policies().flat_map(uids_of).collect::<HashSet<_>>().into_iter().collect();
         named.sort();
         let named_roles = named.iter().filter_map(|uid| schema.scope_of(uid)).collect();
-        // A policy may look into an entity that it names; it can hold something only if the store
-        // holds it or it has slots.
-        named.retain(|uid| {
+        // A policy may look into an entity that its condition names, and not into one that only its
+        // scope names; it can hold something only if the store holds it or it has slots.
+        let looked_into = set.policies().flat_map(uids_of_condition).collect::<HashSet<_>>();
+        let mut literals: Vec<_> = looked_into.into_iter().collect();
+        literals.sort();
+        literals.retain(|uid| {
             let has_slots =
                 schema.entity(uid.entity_type()).is_some_and(|shape| !shape.slots.is_empty());
             fixed.contains(uid) || has_slots
         });
-        Self { slices: arranged(set.policies(), schema, fixed), literals: named, named_roles }
+        let slices = arranged(set.policies(), schema, fixed);
+        let compiled = CompiledPolicies::new(&slices, schema, fixed);
+        Self { slices, compiled, literals, named_roles }
+    }
+
+    pub(super) fn compiled(&self) -> Option<&CompiledPolicies> {
+        self.compiled.as_ref()
     }
 
     pub(crate) fn slices(&self) -> &Slices {
@@ -76,14 +87,19 @@ fn arranged<'a>(
 }
 
 fn uids_of(policy: &Policy) -> Vec<EntityUID> {
-    let conditions = policy.non_scope_constraints().into_iter().flat_map(Expr::subexpressions);
-    let literals = conditions.filter_map(|expr| match expr.expr_kind() {
-        ExprKind::Lit(Literal::EntityUID(uid)) => Some((**uid).clone()),
-        _ => None,
-    });
     let principal = policy.principal_constraint();
     let resource = policy.resource_constraint();
     let scopes = [principal.as_inner().get_euid(), resource.as_inner().get_euid()];
     let scopes = scopes.into_iter().flatten().map(|uid| (**uid).clone());
-    literals.chain(scopes).chain(policy.env().values().cloned()).collect()
+    uids_of_condition(policy).into_iter().chain(scopes).collect()
+}
+
+fn uids_of_condition(policy: &Policy) -> Vec<EntityUID> {
+    let conditions = policy.non_scope_constraints().into_iter().flat_map(Expr::subexpressions);
+    let uids = conditions.filter_map(|expr| match expr.expr_kind() {
+        ExprKind::Lit(Literal::EntityUID(uid)) => Some((**uid).clone()),
+        ExprKind::Slot(slot) => policy.env().get(slot).cloned(),
+        _ => None,
+    });
+    uids.collect()
 }

@@ -23,15 +23,16 @@ pub struct PreparedPolicy {
     policy: Policy,
     principal: Scope,
     resource: Scope,
+    index: u32,
 }
 
 /// A scope clause on principal or resource, without variables to fill.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Scope {
-    entity_type: Option<EntityType>,
-    entity: Option<EntityUID>,
+pub(super) struct Scope {
+    pub entity_type: Option<EntityType>,
+    pub entity: Option<EntityUID>,
     /// Whether `entity` must be met exactly, and not only be an ancestor.
-    exact: bool,
+    pub exact: bool,
 }
 
 /// The uids under which a policy is found: those of its scope on principal and on resource.
@@ -50,9 +51,11 @@ struct ActionSlice {
 /// All policies of a store, arranged by action, principal and resource.
 #[derive(Debug, Default)]
 pub struct Slices {
+    /// In the order of their ids.
+    policies: Vec<Arc<PreparedPolicy>>,
     by_action: HashMap<EntityUID, ActionSlice>,
-    /// For actions that neither a policy nor the schema names.
-    any_action: ActionSlice,
+    /// Policies on every action, kept once.
+    of_any: ActionSlice,
 }
 
 impl Slices {
@@ -61,23 +64,23 @@ impl Slices {
         policies: impl IntoIterator<Item = &'a Policy>,
         actions: &[(EntityUID, HashSet<EntityUID>)],
     ) -> Self {
-        let policies: Vec<_> =
-            policies.into_iter().map(|policy| Arc::new(PreparedPolicy::new(policy))).collect();
+        let mut policies: Vec<_> = policies.into_iter().collect();
+        policies.sort_by(|a, b| AsRef::<str>::as_ref(a.id()).cmp(b.id().as_ref()));
+        let policies: Vec<_> = (0..)
+            .zip(policies)
+            .map(|(index, policy)| Arc::new(PreparedPolicy::new(policy, index)))
+            .collect();
         let mut known: HashMap<&EntityUID, Option<&HashSet<EntityUID>>> =
             actions.iter().map(|(uid, ancestors)| (uid, Some(ancestors))).collect();
-        for policy in &policies {
-            for uid in policy.policy.action_constraint().iter_euids() {
-                known.entry(uid).or_insert(None);
-            }
-        }
         // Found by the entity that a policy's scope names, a policy meets each action only once.
         let mut by_named: HashMap<&EntityUID, Vec<&Arc<PreparedPolicy>>> = HashMap::new();
-        let mut of_any: Vec<&Arc<PreparedPolicy>> = Vec::new();
+        let mut of_any = ActionSlice::default();
         for policy in &policies {
             match policy.policy.action_constraint() {
-                ActionConstraint::Any => of_any.push(policy),
+                ActionConstraint::Any => of_any.add(policy),
                 constraint => {
                     for uid in constraint.iter_euids() {
+                        known.entry(uid).or_insert(None);
                         by_named.entry(uid).or_default().push(policy);
                     }
                 }
@@ -95,17 +98,14 @@ impl Slices {
                     ActionConstraint::Eq(_) => uid == *action,
                     _ => true,
                 };
-                if reaches && seen.insert(Arc::as_ptr(policy)) {
+                if reaches && seen.insert(policy.index) {
                     slice.add(policy);
                 }
             }
-            of_any.iter().for_each(|policy| slice.add(policy));
             ((*action).clone(), slice)
         });
         let by_action = by_action.collect();
-        let mut any_action = ActionSlice::default();
-        of_any.iter().for_each(|policy| any_action.add(policy));
-        Self { by_action, any_action }
+        Self { by_action, of_any, policies }
     }
 
     /// Calls `visit` with every policy whose scope matches, each once.
@@ -117,19 +117,44 @@ impl Slices {
         entities: &Entities,
         mut visit: impl FnMut(&'a Arc<PreparedPolicy>),
     ) {
-        let slice = self.by_action.get(action).unwrap_or(&self.any_action);
-        let principals = keys(principal, entities, slice.by_principal);
-        let resources = keys(resource, entities, slice.by_resource);
-        for principal_key in &principals {
-            for resource_key in &resources {
-                let key = (principal_key.cloned(), resource_key.cloned());
-                for policy in slice.by_scope.get(&key).into_iter().flatten() {
-                    if policy.principal.fits(principal) && policy.resource.fits(resource) {
-                        visit(policy);
+        for slice in self.by_action.get(action).into_iter().chain([&self.of_any]) {
+            let principals = keys(principal, entities, slice.by_principal);
+            let resources = keys(resource, entities, slice.by_resource);
+            for principal_key in &principals {
+                for resource_key in &resources {
+                    let key = (principal_key.cloned(), resource_key.cloned());
+                    for policy in slice.by_scope.get(&key).into_iter().flatten() {
+                        if policy.principal.fits(principal) && policy.resource.fits(resource) {
+                            visit(policy);
+                        }
                     }
                 }
             }
         }
+    }
+
+    /// All policies, in the order of their ids.
+    pub(super) fn policies(&self) -> impl Iterator<Item = &Arc<PreparedPolicy>> {
+        self.policies.iter()
+    }
+
+    /// The policies on every action.
+    pub(super) fn of_any(&self) -> impl Iterator<Item = &Arc<PreparedPolicy>> {
+        self.of_any.all()
+    }
+
+    /// The policies on an action or on a group that it is in; not those on every action.
+    pub(super) fn of_action(
+        &self,
+        action: &EntityUID,
+    ) -> impl Iterator<Item = &Arc<PreparedPolicy>> {
+        self.by_action.get(action).into_iter().flat_map(ActionSlice::all)
+    }
+
+    /// The policies that can apply to an action and name neither principal nor resource.
+    pub(super) fn unnamed(&self, action: &EntityUID) -> impl Iterator<Item = &Arc<PreparedPolicy>> {
+        let slices = self.by_action.get(action).into_iter().chain([&self.of_any]);
+        slices.filter_map(|slice| slice.by_scope.get(&(None, None))).flatten()
     }
 }
 
@@ -146,6 +171,10 @@ fn keys<'a>(uid: &'a EntityUID, entities: &'a Entities, named: bool) -> Vec<Opti
 }
 
 impl ActionSlice {
+    fn all(&self) -> impl Iterator<Item = &Arc<PreparedPolicy>> {
+        self.by_scope.values().flatten()
+    }
+
     fn add(&mut self, policy: &Arc<PreparedPolicy>) {
         self.by_principal |= policy.principal.entity.is_some();
         self.by_resource |= policy.resource.entity.is_some();
@@ -182,8 +211,9 @@ fn reference_uid(reference: &EntityReference) -> Option<EntityUID> {
 }
 
 impl PreparedPolicy {
-    fn new(policy: &Policy) -> Self {
+    fn new(policy: &Policy, index: u32) -> Self {
         Self {
+            index,
             principal: Scope::new(policy.principal_constraint().as_inner()),
             resource: Scope::new(policy.resource_constraint().as_inner()),
             policy: policy.clone(),
@@ -192,6 +222,19 @@ impl PreparedPolicy {
 
     pub(super) fn id(&self) -> &str {
         self.policy.id().as_ref()
+    }
+
+    /// Its place among the policies that it was arranged with, in the order of their ids.
+    pub(super) fn index(&self) -> u32 {
+        self.index
+    }
+
+    pub(super) fn principal(&self) -> &Scope {
+        &self.principal
+    }
+
+    pub(super) fn resource(&self) -> &Scope {
+        &self.resource
     }
 
     pub(super) fn is_forbid(&self) -> bool {

@@ -22,7 +22,7 @@ pub(super) fn loaded(store: &PolicyStore, old: Option<&Revision>, took: Duration
         old_revision = old.map(Revision::as_str),
         revision = %store.revision(),
         policies = store.policies().num_of_policies(),
-        duration_ms = took.as_secs_f64() * 1_000.0,
+        duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         "{message}"
     );
 }

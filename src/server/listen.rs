@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    os::unix::net,
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
@@ -41,11 +42,21 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub(super) trait Accept: Unpin + Send + 'static {
     type Io: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static;
 
+    /// A connection on its way from one runtime to another.
+    type Raw: Send + 'static;
+
     fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Self::Io>>;
+
+    /// Takes a connection from the runtime that accepted it.
+    fn let_go(io: Self::Io) -> io::Result<Self::Raw>;
+
+    /// Gives a connection to the runtime in which this is called.
+    fn take_over(raw: Self::Raw) -> io::Result<Self::Io>;
 }
 
 impl Accept for TcpListener {
     type Io = TcpStream;
+    type Raw = std::net::TcpStream;
 
     fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<TcpStream>> {
         let (stream, _) = ready!(Self::poll_accept(self, cx))?;
@@ -53,13 +64,30 @@ impl Accept for TcpListener {
         stream.set_nodelay(true)?;
         Poll::Ready(Ok(stream))
     }
+
+    fn let_go(io: TcpStream) -> io::Result<Self::Raw> {
+        io.into_std()
+    }
+
+    fn take_over(raw: Self::Raw) -> io::Result<TcpStream> {
+        TcpStream::from_std(raw)
+    }
 }
 
 impl Accept for UnixListener {
     type Io = UnixStream;
+    type Raw = net::UnixStream;
 
     fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<UnixStream>> {
         Poll::Ready(ready!(Self::poll_accept(self, cx)).map(|(stream, _)| stream))
+    }
+
+    fn let_go(io: UnixStream) -> io::Result<Self::Raw> {
+        io.into_std()
+    }
+
+    fn take_over(raw: Self::Raw) -> io::Result<UnixStream> {
+        UnixStream::from_std(raw)
     }
 }
 
@@ -126,6 +154,7 @@ mod tests {
 
     impl Accept for Failing {
         type Io = UnixStream;
+        type Raw = net::UnixStream;
 
         fn poll_accept(&self, _: &mut Context<'_>) -> Poll<io::Result<UnixStream>> {
             if self.left.load(Ordering::Relaxed) == 0 {
@@ -133,6 +162,14 @@ mod tests {
             }
             self.left.fetch_sub(1, Ordering::Relaxed);
             Poll::Ready(Err((self.error)()))
+        }
+
+        fn let_go(io: UnixStream) -> io::Result<Self::Raw> {
+            io.into_std()
+        }
+
+        fn take_over(raw: Self::Raw) -> io::Result<UnixStream> {
+            UnixStream::from_std(raw)
         }
     }
 

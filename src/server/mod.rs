@@ -29,12 +29,14 @@ pub mod replay;
 mod status;
 pub mod tls;
 mod traced;
+pub mod transport;
 mod wire;
 mod work;
 
 pub use listen::Listener;
 pub use observability::{LogControl, Observability};
 pub use options::{ConnectionLimits, ServerOptions};
+pub use peers::Connections;
 pub use tls::Tls;
 
 use std::{
@@ -52,7 +54,7 @@ use self::{
     health::HealthService,
     listen::Incoming,
     metrics::Metrics,
-    peers::{Connections, Limited, Owed},
+    peers::{Limited, Owed},
     tls::{Face, Handshakes},
 };
 use crate::{decision_log::DecisionLog, live::Live};

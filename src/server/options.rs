@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{num::NonZeroUsize, thread::available_parallelism, time::Duration};
 
 use crate::{engine::OnForbidError, request::RequestLimits};
 
@@ -26,6 +26,8 @@ pub struct ServerOptions {
     pub http_head_timeout: Duration,
     /// How long calls that are under way may go on once the server is told to stop.
     pub drain_timeout: Duration,
+    /// Threads on which calls are answered.
+    pub workers: NonZeroUsize,
 }
 
 /// Bounds on connections and on what each of them may do.
@@ -39,6 +41,11 @@ pub struct ConnectionLimits {
     pub streams: u32,
     /// Bytes of the headers of one call.
     pub header_bytes: u32,
+    /// Streams of one connection that its peer may have reset before they were looked at. What
+    /// resets so rapidly asks for work without waiting for it, and is closed.
+    pub waiting_resets: usize,
+    /// Streams of one connection that its peer may have made the server reset until it is closed.
+    pub forced_resets: usize,
     /// How long a peer may take to begin, and over HTTP to end what it has begun.
     pub patience: Duration,
     /// A gRPC connection that is silent for this long is asked whether it is still there.
@@ -54,6 +61,8 @@ impl Default for ConnectionLimits {
             http: 1_000,
             streams: 1_024,
             header_bytes: 16 * 1024,
+            waiting_resets: 20,
+            forced_resets: 100,
             patience: Duration::from_secs(10),
             keepalive_interval: Duration::from_secs(30),
             keepalive_timeout: Duration::from_secs(10),
@@ -74,6 +83,7 @@ impl Default for ServerOptions {
             request_timeout: Duration::from_secs(10),
             http_head_timeout: Duration::from_secs(10),
             drain_timeout: Duration::from_secs(10),
+            workers: available_parallelism().unwrap_or(NonZeroUsize::MIN),
         }
     }
 }

@@ -70,11 +70,8 @@ impl Replay {
         };
         let items = std::mem::take(&mut batch.items);
         let shared = batch::Shared::new(batch, &self.store);
-        let answers = items
-            .into_iter()
-            .take(self.options.batch_items)
-            .map(|item| self.decide(shared.question(item), now));
-        answers.last().unwrap_or(Answered::Decided)
+        let decide = |_, item| self.decide(shared.question(item), now);
+        items.into_iter().take(self.options.batch_items).fold(Answered::Decided, decide)
     }
 
     fn list(&self, message: &[u8], now: Timestamp) -> Answered {

@@ -51,6 +51,8 @@ pub(super) const KEYS: &[Key] = keys! {
     "limits.http_connections" Positive limits.http_connections: "open HTTP connections; more are closed at once";
     "limits.streams" Small limits.streams: "calls under way on one gRPC connection; more wait at the client";
     "limits.header_bytes" Small limits.header_bytes: "bytes of the headers of one call";
+    "limits.waiting_resets" Positive limits.waiting_resets: "streams that a gRPC peer may reset before they were looked at; with one more, its connection is closed";
+    "limits.forced_resets" Positive limits.forced_resets: "streams that a gRPC peer may make the server reset; with one more, its connection is closed";
     "limits.patience_ms" PositiveMillis limits.patience: "how long a peer may take to begin, and over HTTP to end what it has begun";
     "limits.keepalive_interval_s" PositiveSeconds limits.keepalive_interval: "how long a gRPC connection may be silent until it is asked whether it is still there";
     "limits.keepalive_timeout_s" PositiveSeconds limits.keepalive_timeout: "how long it may take to say so";

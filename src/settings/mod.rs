@@ -103,6 +103,10 @@ pub struct Limits {
     pub streams: NonZeroU32,
     /// Bytes of the headers of one call.
     pub header_bytes: NonZeroU32,
+    /// Streams of one connection that may be reset before they were looked at, until it is closed.
+    pub waiting_resets: NonZeroUsize,
+    /// Streams of one connection that the server may have to reset until it is closed.
+    pub forced_resets: NonZeroUsize,
     /// How long a peer may take to begin, and over HTTP to end what it has begun.
     pub patience: Duration,
     /// How long a gRPC connection may be silent until it is asked whether it is still there.
@@ -166,6 +170,8 @@ impl Default for Settings {
                 http_connections: const { NonZeroUsize::new(1_000).unwrap() },
                 streams: const { NonZeroU32::new(1_024).unwrap() },
                 header_bytes: const { NonZeroU32::new(16 * 1024).unwrap() },
+                waiting_resets: const { NonZeroUsize::new(20).unwrap() },
+                forced_resets: const { NonZeroUsize::new(100).unwrap() },
                 patience: Duration::from_secs(10),
                 keepalive_interval: Duration::from_secs(30),
                 keepalive_timeout: Duration::from_secs(10),

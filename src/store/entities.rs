@@ -1,9 +1,12 @@
 //! `*.cedarentities.json`: the entities that a store holds by itself.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use cedar_policy::Entities;
-use cedar_policy_core::ast::{Entity, EntityUID};
+use cedar_policy_core::ast::{self, Entity, EntityType, EntityUID, PartialValue};
 use serde_json::{Value, json};
 
 use super::{Bounds, FileKind, StoreFiles, StoreSchema, schema::role_entity};
@@ -14,17 +17,43 @@ use crate::diagnostics::Problem;
 #[derive(Debug, Default)]
 pub(crate) struct FixedEntities {
     entities: HashMap<EntityUID, Arc<Entity>>,
+    /// The types of which there are any.
+    types: Vec<EntityType>,
+    /// Those with a role slot that the store fills with another Role than the slot's own.
+    foreign_slots: HashSet<EntityUID>,
 }
 
 impl FixedEntities {
     /// The entity of that uid, if the store holds it.
     pub(crate) fn get(&self, uid: &EntityUID) -> Option<&Arc<Entity>> {
-        self.entities.get(uid)
+        if self.types.contains(uid.entity_type()) { self.entities.get(uid) } else { None }
+    }
+
+    /// The uids of all entities, in no order.
+    pub(crate) fn uids(&self) -> impl Iterator<Item = &EntityUID> {
+        self.entities.keys()
+    }
+
+    /// Whether every role slot of an entity that the store holds is filled with its own Role.
+    pub(crate) fn has_own_slots(&self, uid: &EntityUID) -> bool {
+        !self.foreign_slots.contains(uid)
+    }
+
+    fn new(entities: impl Iterator<Item = Entity>, schema: &StoreSchema) -> Self {
+        let entities: HashMap<_, _> =
+            entities.map(|entity| (entity.uid().clone(), Arc::new(entity))).collect();
+        let types: HashSet<&EntityType> = entities.keys().map(EntityUID::entity_type).collect();
+        let types = types.into_iter().cloned().collect();
+        let foreign_slots = entities
+            .values()
+            .filter(|entity| has_foreign_slot(entity, schema))
+            .map(|entity| entity.uid().clone());
+        Self { types, foreign_slots: foreign_slots.collect(), entities }
     }
 
     /// Whether the store holds that entity.
     pub(crate) fn contains(&self, uid: &EntityUID) -> bool {
-        self.entities.contains_key(uid)
+        self.get(uid).is_some()
     }
 }
 
@@ -71,11 +100,16 @@ pub(super) fn read(
             ),
         ));
     }
-    let entities = all.into_iter().map(|entity| {
-        let entity: Entity = entity.as_ref().clone();
-        (entity.uid().clone(), Arc::new(entity))
-    });
-    FixedEntities { entities: entities.collect() }
+    FixedEntities::new(all.into_iter().map(|entity| entity.as_ref().clone()), schema)
+}
+
+fn has_foreign_slot(entity: &Entity, schema: &StoreSchema) -> bool {
+    let shape = schema.entity(entity.uid().entity_type());
+    shape.into_iter().flat_map(|shape| shape.slots.keys()).any(|slot| {
+        let own =
+            schema.role(entity.uid(), slot).map(|role| PartialValue::from(ast::Value::from(role)));
+        entity.get(slot.as_str()) != own.as_ref()
+    })
 }
 
 /// The problem that the JSON parser reports of a file.

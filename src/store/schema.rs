@@ -241,6 +241,16 @@ impl StoreSchema {
         is_role(uid.entity_type())
     }
 
+    /// Whether entities of that type are Roles.
+    pub(crate) fn is_role_type(&self, entity_type: &EntityType) -> bool {
+        is_role(entity_type)
+    }
+
+    /// The schema's own copy of an entity type. Types from one source are compared faster.
+    pub(crate) fn own_type(&self, entity_type: &EntityType) -> Option<&EntityType> {
+        self.entities.get_key_value(entity_type).map(|(own, _)| own)
+    }
+
     /// The scope and slot of a Role entity; none where no scope type has such a slot.
     #[must_use]
     pub fn scope_of(&self, role: &EntityUID) -> Option<(EntityUID, Slot)> {

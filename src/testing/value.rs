@@ -1,13 +1,8 @@
 //! Plain values of a test file, read by the type that the schema declares.
 
-use cedar_policy_core::{
-    ast::{self, Literal, Name, PartialValue, ValueKind},
-    extensions::Extensions,
-};
-
 use super::node::{Field, Node, Plain};
 use crate::{
-    request::{Uid, Value},
+    request::{Uid, Value, duration_millis},
     store::{RecordShape, Shape, StoreSchema},
 };
 
@@ -120,20 +115,4 @@ pub(super) fn pair<'a>(
         })
     };
     if fields.len() == 2 { text(first).zip(text(second)) } else { None }
-}
-
-/// The milliseconds of a duration in Cedar's syntax, e.g. `1h30m`.
-fn duration_millis(text: &str) -> Option<i64> {
-    let call = |function: &str, argument: ast::Value| {
-        let name = Name::parse_unqualified_name(function).ok()?;
-        let function = Extensions::all_available().func(&name).ok()?;
-        match function.call(&[argument]).ok()? {
-            PartialValue::Value(value) => Some(value),
-            PartialValue::Residual(_) => None,
-        }
-    };
-    match call("toMilliseconds", call("duration", text.into())?)?.value {
-        ValueKind::Lit(Literal::Long(millis)) => Some(millis),
-        _ => None,
-    }
 }

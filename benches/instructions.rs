@@ -1,0 +1,91 @@
+//! Instructions of a decision, counted by valgrind, which noise does not touch.
+//!
+//! `cargo bench --bench instructions` needs valgrind and `cargo install gungraun-runner`. A count
+//! beyond its budget fails. Lower a budget when a change has made room, and raise it only with a
+//! reason in the commit.
+
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+#[path = "support/mod.rs"]
+mod support;
+
+use std::hint::black_box;
+
+use gungraun::{Callgrind, EventKind, LibraryBenchmarkConfig, prelude::*};
+use humbaba::{
+    engine::{self, Decision, OnForbidError},
+    proto::IsAuthorizedRequest,
+    request::{Request, RequestInput, RequestLimits},
+    store::PolicyStore,
+    time::Timestamp,
+};
+use prost::Message as _;
+
+use support::Growth;
+
+const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+
+/// At most so many instructions.
+fn budget(instructions: u64) -> LibraryBenchmarkConfig {
+    let mut config = LibraryBenchmarkConfig::default();
+    config.tool(Callgrind::default().hard_limits([(EventKind::Ir, instructions)]));
+    config
+}
+
+/// A store that has decided once already, and the question.
+fn asked(policies: usize) -> (PolicyStore, RequestInput, RequestLimits) {
+    let store = support::store(Growth::Policies, policies);
+    let (input, limits) = (support::input(), RequestLimits::default());
+    let request = store.check(&input, NOW, &limits).expect("the question fits the store");
+    assert!(engine::decide(&store, &request, OnForbidError::Deny).is_allow());
+    (store, input, limits)
+}
+
+fn checked(policies: usize) -> (PolicyStore, Request) {
+    let (store, input, limits) = asked(policies);
+    let request = store.check(&input, NOW, &limits).expect("the question fits the store");
+    (store, request)
+}
+
+fn encoded(_: usize) -> Vec<u8> {
+    support::question().encode_to_vec()
+}
+
+#[library_benchmark(setup = checked)]
+#[bench::shipped(args = [0], config = budget(DECIDE))]
+#[bench::with_10_000_policies_more(args = [10_000], config = budget(DECIDE))]
+fn decide((store, request): (PolicyStore, Request)) -> (Decision, PolicyStore, Request) {
+    let decision = engine::decide(&store, black_box(&request), OnForbidError::Deny);
+    (decision, store, request)
+}
+
+#[library_benchmark(setup = asked)]
+#[bench::shipped(args = [0], config = budget(CHECK))]
+fn check(
+    (store, input, limits): (PolicyStore, RequestInput, RequestLimits),
+) -> (Request, PolicyStore, RequestInput) {
+    let request = store.check(black_box(&input), NOW, &limits).expect("the question fits");
+    (request, store, input)
+}
+
+#[library_benchmark(setup = encoded)]
+#[bench::question(args = [0], config = budget(DECODE))]
+fn decode(bytes: Vec<u8>) -> (IsAuthorizedRequest, Vec<u8>) {
+    let question = IsAuthorizedRequest::decode(black_box(&bytes[..])).expect("a question");
+    (question, bytes)
+}
+
+// The budgets: what was counted when they were written down, and a tenth more.
+const DECIDE: u64 = 100_000;
+const CHECK: u64 = 100_000;
+const DECODE: u64 = 100_000;
+
+library_benchmark_group!(name = decision, benchmarks = [decide, check, decode]);
+
+main!(library_benchmark_groups = decision);

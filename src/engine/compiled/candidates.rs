@@ -1,0 +1,212 @@
+//! Which policies a request can touch, found without looking at the others.
+
+use std::{collections::HashMap, hash::BuildHasher};
+
+use cedar_policy_core::ast::{EntityType, EntityUID};
+
+use super::{
+    CompiledPolicy, Condition, Unsure,
+    expr::{RoleRef, Target},
+    facts::{Closure, Facts},
+};
+use crate::{engine::slices::Slices, store::StoreSchema};
+
+type Random = foldhash::fast::RandomState;
+
+/// The place of a policy in the order of the ids.
+type Index = u32;
+
+/// The policies of a store, arranged by action and by what their scopes name.
+#[derive(Debug)]
+pub(super) struct Candidates {
+    by_action: HashMap<EntityUID, OfAction, Random>,
+    /// Policies on every action that name a principal or a resource, kept once.
+    of_any: Named,
+    random: Random,
+}
+
+#[derive(Debug)]
+struct OfAction {
+    /// Policies that name neither, for each pair of types of principal and resource.
+    unnamed: Vec<OfTypes>,
+    named: Named,
+}
+
+#[derive(Debug)]
+struct OfTypes {
+    principal: EntityType,
+    resource: EntityType,
+    policies: Box<[Index]>,
+    /// Whether one of them can only be evaluated by Cedar.
+    cedar_only: bool,
+}
+
+/// Policies under hashes of what their scopes name. Two names may share a hash, so a policy that is
+/// found here has yet to be tested whether its scope holds.
+#[derive(Debug, Default)]
+struct Named {
+    by_principal: HashMap<u64, Vec<Index>, Random>,
+    by_resource: HashMap<u64, Vec<Index>, Random>,
+    by_both: HashMap<(u64, u64), Vec<Index>, Random>,
+    /// Whether a policy is on a Role that no scope has. Only a caller that sends this Role is in it.
+    unknown_role: bool,
+}
+
+impl Candidates {
+    pub(super) fn new(policies: &[CompiledPolicy], slices: &Slices, schema: &StoreSchema) -> Self {
+        let random = Random::default();
+        let mut of_any = Named::default();
+        for index in slices.of_any().map(|policy| policy.index()) {
+            if let Some(policy) = get(policies, index) {
+                of_any.add(index, policy, &random);
+            }
+        }
+        let by_action = schema.actions().map(|action| {
+            let mut named = Named::default();
+            let mut unnamed = Vec::new();
+            for index in slices.of_action(&action.uid).map(|policy| policy.index()) {
+                if let Some(policy) = get(policies, index) {
+                    named.add(index, policy, &random);
+                }
+            }
+            for index in slices.unnamed(&action.uid).map(|policy| policy.index()) {
+                unnamed.push(index);
+            }
+            unnamed.sort_unstable();
+            let of_types = action.principals.iter().flat_map(|principal| {
+                action.resources.iter().map(move |resource| (principal, resource))
+            });
+            let of_types = of_types
+                .map(|(principal, resource)| OfTypes::new(principal, resource, &unnamed, policies));
+            (action.uid.clone(), OfAction { unnamed: of_types.collect(), named })
+        });
+        Self { by_action: by_action.collect(), of_any, random }
+    }
+
+    /// Calls `visit` with the place of every policy that may apply. Some may come twice.
+    pub(super) fn visit(
+        &self,
+        facts: &Facts<'_>,
+        mut visit: impl FnMut(Index) -> Result<(), Unsure>,
+    ) -> Result<(), Unsure> {
+        let request = facts.request();
+        let of_action = self.by_action.get(&request.action).ok_or(Unsure)?;
+        let types = (request.principal.entity_type(), request.resource.entity_type());
+        let of_types = of_action
+            .unnamed
+            .iter()
+            .find(|of_types| (&of_types.principal, &of_types.resource) == types)
+            .ok_or(Unsure)?;
+        if of_types.cedar_only {
+            return Err(Unsure);
+        }
+        for named in [&of_action.named, &self.of_any] {
+            named.visit(facts, &self.random, &mut visit)?;
+        }
+        of_types.policies.iter().try_for_each(|index| visit(*index))
+    }
+}
+
+fn get(policies: &[CompiledPolicy], index: Index) -> Option<&CompiledPolicy> {
+    policies.get(index as usize)
+}
+
+impl OfTypes {
+    fn new(
+        principal: &EntityType,
+        resource: &EntityType,
+        unnamed: &[Index],
+        policies: &[CompiledPolicy],
+    ) -> Self {
+        let fits = |index: &Index| {
+            get(policies, *index).is_some_and(|policy| {
+                let (of_principal, of_resource) = (&policy.principal.scope, &policy.resource.scope);
+                of_principal.entity_type.as_ref().is_none_or(|ty| ty == principal)
+                    && of_resource.entity_type.as_ref().is_none_or(|ty| ty == resource)
+            })
+        };
+        let fitting: Box<[Index]> = unnamed.iter().copied().filter(fits).collect();
+        let cedar_only = fitting
+            .iter()
+            .filter_map(|index| get(policies, *index))
+            .any(|policy| matches!(policy.condition, Condition::CedarOnly));
+        Self {
+            principal: principal.clone(),
+            resource: resource.clone(),
+            policies: fitting,
+            cedar_only,
+        }
+    }
+}
+
+impl Named {
+    fn add(&mut self, index: Index, policy: &CompiledPolicy, random: &Random) {
+        let hash = |target: &Target| match target {
+            Target::Entity(uid) => Some(hash_entity(random, uid)),
+            Target::Role(role) => Some(random.hash_one(role.borrowed())),
+            Target::UnknownRole => None,
+        };
+        let unknown = |target: &Option<Target>| matches!(target, Some(Target::UnknownRole));
+        self.unknown_role |= unknown(&policy.principal.target) || unknown(&policy.resource.target);
+        match (&policy.principal.target, &policy.resource.target) {
+            (Some(principal), Some(resource)) => {
+                if let Some(key) = hash(principal).zip(hash(resource)) {
+                    self.by_both.entry(key).or_default().push(index);
+                }
+            }
+            (Some(principal), None) => {
+                if let Some(key) = hash(principal) {
+                    self.by_principal.entry(key).or_default().push(index);
+                }
+            }
+            (None, Some(resource)) => {
+                if let Some(key) = hash(resource) {
+                    self.by_resource.entry(key).or_default().push(index);
+                }
+            }
+            (None, None) => {}
+        }
+    }
+
+    fn visit(
+        &self,
+        facts: &Facts<'_>,
+        random: &Random,
+        visit: &mut impl FnMut(Index) -> Result<(), Unsure>,
+    ) -> Result<(), Unsure> {
+        let request = facts.request();
+        let (principal, resource) = (&request.principal, &request.resource);
+        if self.unknown_role {
+            // What a caller puts into a Role is for Cedar, and is seen here.
+            facts.closure(principal)?;
+            facts.closure(resource)?;
+        }
+        for (side, uid) in [(&self.by_principal, principal), (&self.by_resource, resource)] {
+            if side.is_empty() {
+                continue;
+            }
+            for hash in hashes(random, &*facts.closure(uid)?) {
+                side.get(&hash).into_iter().flatten().try_for_each(|index| visit(*index))?;
+            }
+        }
+        if !self.by_both.is_empty() {
+            let (principals, resources) = (facts.closure(principal)?, facts.closure(resource)?);
+            for of_principal in hashes(random, &principals) {
+                for of_resource in hashes(random, &resources) {
+                    let found = self.by_both.get(&(of_principal, of_resource));
+                    found.into_iter().flatten().try_for_each(|index| visit(*index))?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn hashes<'c>(random: &'c Random, closure: &'c Closure<'_>) -> impl Iterator<Item = u64> + 'c {
+    let entities = closure.entities().iter().map(|uid| hash_entity(random, uid));
+    entities.chain(closure.roles().iter().map(|role: &RoleRef<'_>| random.hash_one(role)))
+}
+
+fn hash_entity(random: &Random, uid: &EntityUID) -> u64 {
+    random.hash_one((AsRef::<str>::as_ref(uid.eid()), uid.entity_type().name().basename_as_ref()))
+}

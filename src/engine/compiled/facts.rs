@@ -1,0 +1,250 @@
+//! The facts of one request, read where they lie.
+
+use std::{
+    cell::{OnceCell, RefCell},
+    collections::{HashMap, HashSet},
+    rc::Rc,
+};
+
+use cedar_policy_core::ast::{EntityUID, PartialValue};
+
+use super::{
+    Unsure,
+    expr::{Field, RoleRef},
+    value::Val,
+};
+use crate::{
+    request::{EntityFacts, Request},
+    store::PolicyStore,
+};
+
+/// Lists up to this length are searched one by one; longer ones are indexed first.
+const SEARCHED: usize = 16;
+
+type Hash = foldhash::fast::RandomState;
+
+/// The facts of one request.
+pub(super) struct Facts<'a> {
+    store: &'a PolicyStore,
+    request: &'a Request,
+    sent: OnceCell<HashMap<&'a EntityUID, &'a EntityFacts, Hash>>,
+    assigned: OnceCell<HashMap<&'a EntityUID, Vec<RoleRef<'a>>, Hash>>,
+    closures: RefCell<Vec<(&'a EntityUID, Rc<Closure<'a>>)>>,
+}
+
+/// An entity with everything that it is in.
+#[derive(Debug, Default)]
+pub(super) struct Closure<'a> {
+    entities: Vec<&'a EntityUID>,
+    roles: Vec<RoleRef<'a>>,
+    /// The same, where they are many.
+    indexed: Option<Index<'a>>,
+}
+
+type Index<'a> = (HashSet<&'a EntityUID, Hash>, HashSet<RoleRef<'a>, Hash>);
+
+impl<'a> Facts<'a> {
+    pub(super) fn new(store: &'a PolicyStore, request: &'a Request) -> Result<Self, Unsure> {
+        let facts = Self {
+            store,
+            request,
+            sent: OnceCell::new(),
+            assigned: OnceCell::new(),
+            closures: RefCell::new(Vec::with_capacity(4)),
+        };
+        let asked = [&request.principal, &request.action, &request.resource];
+        let sent = request.entities.iter().map(|entity| &entity.uid);
+        let holders = request.role_assignments.iter().map(|assignment| &assignment.principal);
+        // A Role that is something by itself, and not only what somebody has.
+        if asked.into_iter().chain(sent).chain(holders).any(|uid| facts.is_role(uid)) {
+            return Err(Unsure);
+        }
+        Ok(facts)
+    }
+
+    pub(super) fn request(&self) -> &'a Request {
+        self.request
+    }
+
+    pub(super) fn is_role(&self, uid: &EntityUID) -> bool {
+        self.store.schema().is_role(uid)
+    }
+
+    fn sent(&self, uid: &EntityUID) -> Option<&'a EntityFacts> {
+        let entities = &self.request.entities;
+        // From the end: should one be there twice, the last counts.
+        if entities.len() <= SEARCHED {
+            return entities.iter().rev().find(|entity| entity.uid == *uid);
+        }
+        let index =
+            self.sent.get_or_init(|| entities.iter().map(|entity| (&entity.uid, entity)).collect());
+        index.get(uid).copied()
+    }
+
+    /// An attribute of an entity, if it has it.
+    pub(super) fn attribute(
+        &self,
+        uid: &'a EntityUID,
+        field: &'a Field,
+    ) -> Result<Option<Val<'a>>, Unsure> {
+        let is_role = |uid: &EntityUID| self.is_role(uid);
+        if let Some(sent) = self.sent(uid) {
+            let given = sent.attributes.iter().rev().find(|(name, _)| *name == field.name);
+            if let Some((_, value)) = given {
+                return Val::of(&value.value, is_role).map(Some);
+            }
+        } else if let Some(entity) = self.store.fixed().get(uid) {
+            match entity.get(&field.name) {
+                Some(PartialValue::Value(value)) => {
+                    return match Val::of(&value.value, is_role) {
+                        Err(Unsure) if self.has_own_slot(uid, field) => Ok(self.slot(uid, field)),
+                        value => value.map(Some),
+                    };
+                }
+                Some(PartialValue::Residual(_)) => return Err(Unsure),
+                None => {}
+            }
+        }
+        Ok(self.slot(uid, field))
+    }
+
+    /// Whether an entity has an attribute, whatever it holds.
+    pub(super) fn has_attribute(&self, uid: &EntityUID, field: &Field) -> Result<bool, Unsure> {
+        if is_slot(uid, field) {
+            return Ok(true);
+        }
+        if let Some(sent) = self.sent(uid) {
+            return Ok(sent.attributes.iter().any(|(name, _)| *name == field.name));
+        }
+        Ok(self.store.fixed().get(uid).is_some_and(|entity| entity.get(&field.name).is_some()))
+    }
+
+    fn slot(&self, uid: &'a EntityUID, field: &'a Field) -> Option<Val<'a>> {
+        is_slot(uid, field).then(|| Val::Role(RoleRef { scope: uid, slot: &field.name }))
+    }
+
+    /// Whether the slot of an entity that the store holds is the one that Humbaba fills in.
+    fn has_own_slot(&self, uid: &EntityUID, field: &Field) -> bool {
+        is_slot(uid, field) && self.store.fixed().has_own_slots(uid)
+    }
+
+    /// An entity with everything that it is in.
+    pub(super) fn closure(&self, uid: &'a EntityUID) -> Result<Rc<Closure<'a>>, Unsure> {
+        let known = self.closures.borrow().iter().find_map(|(other, closure)| {
+            (std::ptr::eq(*other, uid) || *other == uid).then(|| Rc::clone(closure))
+        });
+        if let Some(closure) = known {
+            return Ok(closure);
+        }
+        let closure = Rc::new(self.close(uid)?);
+        self.closures.borrow_mut().push((uid, Rc::clone(&closure)));
+        Ok(closure)
+    }
+
+    fn close(&self, uid: &'a EntityUID) -> Result<Closure<'a>, Unsure> {
+        let mut closure = Closure::default();
+        closure.add_entity(uid);
+        let mut next = 0;
+        while let Some(uid) = closure.entities.get(next).copied() {
+            next += 1;
+            self.each_role(uid, |role| closure.add_role(role));
+            if let Some(sent) = self.sent(uid) {
+                for parent in &sent.parents {
+                    self.add_parent(&mut closure, parent)?;
+                }
+            } else if let Some(entity) = self.store.fixed().get(uid) {
+                for ancestor in entity.ancestors() {
+                    self.add_parent(&mut closure, ancestor)?;
+                }
+            }
+        }
+        Ok(closure)
+    }
+
+    fn add_parent(&self, closure: &mut Closure<'a>, parent: &'a EntityUID) -> Result<(), Unsure> {
+        if self.is_role(parent) {
+            return Err(Unsure);
+        }
+        closure.add_entity(parent);
+        Ok(())
+    }
+
+    /// The roles that an entity holds itself.
+    fn each_role(&self, uid: &EntityUID, mut add: impl FnMut(RoleRef<'a>)) {
+        let assignments = &self.request.role_assignments;
+        let in_force = || assignments.iter().filter(|role| role.is_in_force(self.request.now));
+        let role_of = |role: &'a crate::request::RoleAssignment| RoleRef {
+            scope: &role.scope,
+            slot: role.slot.as_str(),
+        };
+        if assignments.len() <= SEARCHED {
+            in_force().filter(|role| role.principal == *uid).for_each(|role| add(role_of(role)));
+            return;
+        }
+        let index = self.assigned.get_or_init(|| {
+            let mut index: HashMap<_, Vec<_>, Hash> = HashMap::default();
+            for role in in_force() {
+                index.entry(&role.principal).or_default().push(role_of(role));
+            }
+            index
+        });
+        index.get(uid).into_iter().flatten().for_each(|role| add(*role));
+    }
+}
+
+fn is_slot(uid: &EntityUID, field: &Field) -> bool {
+    field.slot_of.contains(uid.entity_type())
+}
+
+impl<'a> Closure<'a> {
+    /// The entity itself and those that it is in.
+    pub(super) fn entities(&self) -> &[&'a EntityUID] {
+        &self.entities
+    }
+
+    /// The roles that it has, by itself or by what it is in.
+    pub(super) fn roles(&self) -> &[RoleRef<'a>] {
+        &self.roles
+    }
+
+    pub(super) fn has_entity(&self, uid: &EntityUID) -> bool {
+        match &self.indexed {
+            Some((entities, _)) => entities.contains(uid),
+            None => self.entities.contains(&uid),
+        }
+    }
+
+    pub(super) fn has_role(&self, role: RoleRef<'_>) -> bool {
+        match &self.indexed {
+            Some((_, roles)) => roles.contains(&role),
+            None => self.roles.contains(&role),
+        }
+    }
+
+    fn add_entity(&mut self, uid: &'a EntityUID) {
+        if !self.has_entity(uid) {
+            self.entities.push(uid);
+            match &mut self.indexed {
+                Some((entities, _)) => drop(entities.insert(uid)),
+                None => self.index_if_long(),
+            }
+        }
+    }
+
+    fn add_role(&mut self, role: RoleRef<'a>) {
+        if !self.has_role(role) {
+            self.roles.push(role);
+            match &mut self.indexed {
+                Some((_, roles)) => drop(roles.insert(role)),
+                None => self.index_if_long(),
+            }
+        }
+    }
+
+    fn index_if_long(&mut self) {
+        if self.entities.len() + self.roles.len() > SEARCHED {
+            let (entities, roles) = (self.entities.iter().copied(), self.roles.iter().copied());
+            self.indexed = Some((entities.collect(), roles.collect()));
+        }
+    }
+}

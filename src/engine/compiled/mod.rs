@@ -1,0 +1,191 @@
+//! Deciding without building Cedar's entities: the policies in a compact form that reads a request
+//! as it is.
+//!
+//! Architecture invariant: this path gives an answer only where it is Cedar's answer beyond doubt.
+//! Whatever fails to evaluate, or is out of the ordinary (a Role that the caller sends, a tag, an
+//! extension's value of an unknown kind), is [`Unsure`], and the whole request is decided by Cedar,
+//! so that errors are in Cedar's words too.
+
+mod candidates;
+mod compile;
+mod eval;
+mod expr;
+mod facts;
+mod value;
+
+use std::sync::Arc;
+
+use self::{
+    candidates::Candidates,
+    compile::Compiler,
+    eval::Evaluation,
+    expr::{Expr, Target},
+    facts::Facts,
+};
+use super::{
+    Outcome,
+    decision::Effect,
+    slices::{PreparedPolicy, Scope, Slices},
+};
+use crate::{
+    request::Request,
+    store::{FixedEntities, PolicyStore, StoreSchema},
+};
+
+/// The compact form does not know what Cedar would say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Unsure;
+
+/// The policies of a store in a compact form.
+#[derive(Debug)]
+pub(super) struct CompiledPolicies {
+    /// In the order of their ids.
+    policies: Vec<CompiledPolicy>,
+    candidates: Candidates,
+}
+
+#[derive(Debug)]
+struct CompiledPolicy {
+    prepared: Arc<PreparedPolicy>,
+    is_forbid: bool,
+    principal: ScopeTest,
+    resource: ScopeTest,
+    condition: Condition,
+}
+
+/// A scope clause on principal or resource.
+#[derive(Debug)]
+struct ScopeTest {
+    scope: Scope,
+    target: Option<Target>,
+}
+
+#[derive(Debug)]
+enum Condition {
+    /// There is none.
+    Always,
+    Compiled(Expr),
+    /// It uses a part of the language that only Cedar evaluates.
+    CedarOnly,
+}
+
+impl CompiledPolicies {
+    /// The compact form of policies; none for a store whose Roles are more than names.
+    pub(super) fn new(
+        slices: &Slices,
+        schema: &StoreSchema,
+        fixed: &FixedEntities,
+    ) -> Option<Self> {
+        let plain_roles = schema
+            .entities()
+            .filter(|shape| schema.is_role_type(&shape.entity_type))
+            .all(|shape| {
+                shape.parents.is_empty()
+                    && shape.attributes.fields.is_empty()
+                    && shape.tags.is_none()
+                    && shape.slots.is_empty()
+            });
+        if !plain_roles || fixed.uids().any(|uid| schema.is_role(uid)) {
+            return None;
+        }
+        let policies: Vec<_> = slices
+            .policies()
+            .map(|prepared| {
+                let compiler = Compiler::new(schema, prepared.variables());
+                CompiledPolicy {
+                    is_forbid: prepared.is_forbid(),
+                    principal: ScopeTest::new(prepared.principal(), &compiler),
+                    resource: ScopeTest::new(prepared.resource(), &compiler),
+                    condition: match prepared.condition() {
+                        None => Condition::Always,
+                        Some(condition) => compiler
+                            .compile(condition)
+                            .map_or(Condition::CedarOnly, Condition::Compiled),
+                    },
+                    prepared: Arc::clone(prepared),
+                }
+            })
+            .collect();
+        let candidates = Candidates::new(&policies, slices, schema);
+        Some(Self { policies, candidates })
+    }
+
+    /// The answer to a request, if it needs no policy that only Cedar evaluates and nothing fails.
+    pub(super) fn decide(&self, store: &PolicyStore, request: &Request) -> Option<Outcome> {
+        self.outcome(store, request).ok()
+    }
+
+    fn outcome<'a>(
+        &'a self,
+        store: &'a PolicyStore,
+        request: &'a Request,
+    ) -> Result<Outcome, Unsure> {
+        let facts = Facts::new(store, request)?;
+        let evaluation = Evaluation::new(&facts);
+        let (mut permits, mut forbids) = (Vec::new(), Vec::new());
+        self.candidates.visit(&facts, |index| {
+            let policy = self.policies.get(index as usize).ok_or(Unsure)?;
+            if policy.applies(&facts, &evaluation)? {
+                if policy.is_forbid { &mut forbids } else { &mut permits }.push(index);
+            }
+            Ok(())
+        })?;
+        let permitted = !permits.is_empty();
+        let effect = if permitted && forbids.is_empty() { Effect::Allow } else { Effect::Deny };
+        let mut determining = if effect == Effect::Allow { permits } else { forbids };
+        determining.sort_unstable();
+        determining.dedup();
+        let determining = determining
+            .into_iter()
+            .filter_map(|index| self.policies.get(index as usize))
+            .map(|policy| Arc::clone(&policy.prepared))
+            .collect();
+        Ok(Outcome { effect, permitted, determining, errors: Vec::new() })
+    }
+}
+
+impl CompiledPolicy {
+    fn applies<'a>(
+        &'a self,
+        facts: &Facts<'a>,
+        evaluation: &Evaluation<'_, 'a>,
+    ) -> Result<bool, Unsure> {
+        let request = facts.request();
+        Ok(self.principal.holds(facts, &request.principal)?
+            && self.resource.holds(facts, &request.resource)?
+            && match &self.condition {
+                Condition::Always => true,
+                Condition::Compiled(condition) => evaluation.test(condition)?,
+                Condition::CedarOnly => return Err(Unsure),
+            })
+    }
+}
+
+impl ScopeTest {
+    fn new(scope: &Scope, compiler: &Compiler<'_>) -> Self {
+        let target = scope.entity.as_ref().map(|uid| compiler.target(uid));
+        Self { scope: compiler.scope(scope), target }
+    }
+
+    fn holds<'a>(
+        &self,
+        facts: &Facts<'a>,
+        uid: &'a cedar_policy_core::ast::EntityUID,
+    ) -> Result<bool, Unsure> {
+        if self.scope.entity_type.as_ref().is_some_and(|ty| ty != uid.entity_type()) {
+            return Ok(false);
+        }
+        match &self.target {
+            None => Ok(true),
+            // The principal and the resource are no Roles, or Cedar decides.
+            Some(Target::Role(_) | Target::UnknownRole) if self.scope.exact => Ok(false),
+            Some(Target::Role(role)) => Ok(facts.closure(uid)?.has_role(role.borrowed())),
+            Some(Target::Entity(entity)) if self.scope.exact => Ok(entity == uid),
+            Some(Target::Entity(entity)) => Ok(facts.closure(uid)?.has_entity(entity)),
+            Some(Target::UnknownRole) => facts.closure(uid).map(|_| false),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,55 @@
+//! The compact form against Cedar's evaluator.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod generated;
+mod sample;
+mod shipped;
+
+use super::CompiledPolicies;
+use crate::{
+    engine::{Effect, OnForbidError, Outcome, Slices, cedar_request, evaluate, request_entities},
+    request::Request,
+    store::PolicyStore,
+};
+
+/// How many requests the compact form answered, and how many it left to Cedar.
+#[derive(Debug, Default)]
+struct Tally {
+    compact: usize,
+    allowed: usize,
+    forbidden: usize,
+    left: usize,
+    failed: usize,
+}
+
+/// What can be seen of an answer.
+fn seen(outcome: &Outcome) -> (Effect, bool, Vec<&str>, usize) {
+    (outcome.effect, outcome.permitted, outcome.determining().collect(), outcome.errors.len())
+}
+
+/// Holds the compact form against Cedar's evaluator on one request, if it has an answer.
+fn compare(
+    compiled: &CompiledPolicies,
+    slices: &Slices,
+    store: &PolicyStore,
+    request: &Request,
+    tally: &mut Tally,
+) -> Result<(), String> {
+    let entities = request_entities(store, request)?;
+    let cedar = evaluate(slices, &cedar_request(request), &entities, OnForbidError::Deny);
+    let Some(ours) = compiled.decide(store, request) else {
+        tally.left += 1;
+        tally.failed += usize::from(!cedar.errors.is_empty());
+        return Ok(());
+    };
+    tally.compact += 1;
+    tally.allowed += usize::from(ours.effect == Effect::Allow);
+    tally.forbidden += usize::from(ours.permitted && ours.effect == Effect::Deny);
+    // An answer with errors is never ours, so it does not matter here what a failing forbid does.
+    if seen(&ours) == seen(&cedar) {
+        Ok(())
+    } else {
+        Err(format!("{:?}, but Cedar {:?}: {:?}", seen(&ours), seen(&cedar), cedar.errors))
+    }
+}
