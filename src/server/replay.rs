@@ -2,12 +2,13 @@
 //! begins here, and what it found is replayed here.
 
 use prost::Message;
+use tonic::codegen::Bytes;
 
 use super::{
     ServerOptions, authorization, batch,
     convert::{self, Question},
     decision_id::DecisionId,
-    wire,
+    message,
 };
 use crate::{engine, proto, store::PolicyStore, time::Timestamp};
 
@@ -60,7 +61,7 @@ impl Replay {
         let decision = engine::decide(&self.store, &request, *on_forbid_error);
         let explained = || engine::explain(&self.store, &request, &decision, *on_forbid_error);
         let explanation = explain.then(explained);
-        drop(convert::response(decision, explanation, DecisionId::new()));
+        drop(convert::Response::new(decision, explanation, DecisionId::new(now)));
         Answered::Decided
     }
 
@@ -84,8 +85,5 @@ impl Replay {
 }
 
 fn read<T: Message + Default>(message: &[u8]) -> Option<T> {
-    if wire::has_too_many_parts(message) {
-        return None;
-    }
-    T::decode(message).ok()
+    message::decode(Bytes::copy_from_slice(message)).ok()
 }
