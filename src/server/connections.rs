@@ -14,9 +14,10 @@ use tokio::{
     task::JoinSet,
     time::timeout,
 };
-use tokio_rustls::server::TlsStream;
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::codegen::Service as _;
+
+use super::tls::Encrypted;
 
 /// Bytes of a request's head.
 const HEAD_BYTES: usize = 32 * 1024;
@@ -40,9 +41,9 @@ impl Peer for TcpStream {
     }
 }
 
-impl Peer for TlsStream<TcpStream> {
+impl Peer for Encrypted {
     fn peer(&self) -> Option<SocketAddr> {
-        self.get_ref().0.peer()
+        self.address()
     }
 }
 

@@ -19,10 +19,10 @@ use tonic::{
     body::Body,
     codegen::{BoxFuture, Service, http},
     server::NamedService,
-    transport::server::{TcpConnectInfo, TlsConnectInfo},
+    transport::server::TcpConnectInfo,
 };
 
-use super::metrics::Rpc;
+use super::{metrics::Rpc, tls::EncryptedPeer};
 use crate::{decision_log::TraceContext, store::PolicyStore};
 
 /// A gRPC service of which each call gets a span.
@@ -142,10 +142,9 @@ fn begin(tracer: &SdkTracer, request: &http::Request<Body>) -> Context {
         }
     }
     let extensions = request.extensions();
-    let encrypted = extensions.get::<TlsConnectInfo<TcpConnectInfo>>().map(TlsConnectInfo::get_ref);
-    let peer = extensions.get::<TcpConnectInfo>().or(encrypted);
-    let peer = peer.and_then(TcpConnectInfo::remote_addr);
-    if let Some(peer) = peer {
+    let plain = extensions.get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
+    let encrypted = || extensions.get::<EncryptedPeer>()?.address;
+    if let Some(peer) = plain.or_else(encrypted) {
         attributes.push(KeyValue::new("network.peer.address", peer.ip().to_string()));
         attributes.push(KeyValue::new("network.peer.port", i64::from(peer.port())));
     }
