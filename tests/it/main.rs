@@ -13,6 +13,7 @@ mod cli_tls;
 mod cli_validate;
 mod decision_log;
 mod decision_log_faults;
+mod decision_log_otlp;
 mod decision_log_tls;
 mod deploy;
 mod engine_corpus;

@@ -67,7 +67,10 @@ impl TlsServer {
     }
 
     /// The same, with its decisions recorded.
-    pub async fn recording(decision_log: DecisionLog, change: impl FnOnce(&mut TlsOptions)) -> Self {
+    pub async fn recording(
+        decision_log: DecisionLog,
+        change: impl FnOnce(&mut TlsOptions),
+    ) -> Self {
         let (folder, ca) = (TempDir::new().unwrap(), Authority::new("servers"));
         ca.server(2088).write(folder.path());
         let mut options = options(&folder);
