@@ -1,25 +1,37 @@
 //! The HTTP face of a running sidecar: settings, what is logged, figures of the process.
 
 use std::{
-    io::{Read as _, Write as _},
+    io::{Read, Write},
     net::TcpStream,
+    os::unix::net::UnixStream,
+    process::Stdio,
 };
 
 use serde_json::{Value as Json, json};
+use tempfile::TempDir;
 
 use crate::{
-    cli::policies,
+    cli::{command, policies},
     cli_sidecar::{Sidecar, until},
 };
 
 /// An answer: status and body.
 pub fn http(sidecar: &Sidecar, method: &str, path: &str, more: &str, body: &str) -> (u16, String) {
     let address = sidecar.addresses["http"].as_str().unwrap();
-    let mut stream = TcpStream::connect(address).unwrap();
+    exchange(TcpStream::connect(address).unwrap(), method, path, more, body)
+}
+
+fn exchange(
+    mut stream: impl Read + Write,
+    method: &str,
+    path: &str,
+    more: &str,
+    body: &str,
+) -> (u16, String) {
     let length = body.len();
     write!(
         stream,
-        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{more}\
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{more}\
          Content-Length: {length}\r\n\r\n{body}"
     )
     .unwrap();
@@ -75,6 +87,25 @@ fn what_is_logged_is_not_for_everybody_to_change() {
     }
     assert_eq!(http(&sidecar, "POST", "/log-level", "", "off").0, 405);
     assert_eq!(http(&sidecar, "GET", "/log-level", "", "").1, "info\n");
+}
+
+#[test]
+fn over_a_unix_socket_it_is_changed_too() {
+    let (folder, place) = (policies(&["guard"]), TempDir::new().unwrap());
+    let path = place.path().join("http.sock");
+    let mut serve = command(&["serve", "--policies", folder.path().to_str().unwrap()]);
+    serve.args(["--listen", "127.0.0.1:0", "--http-listen", &format!("unix:{}", path.display())]);
+    let mut child = serve.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let put = |more: &str| {
+        let stream = until("the socket", || UnixStream::connect(&path).ok());
+        exchange(stream, "PUT", "/log-level", more, "warn")
+    };
+    // A page in a browser has no way to a Unix socket, and if it found one, it would be none.
+    let answers = (put("Origin: http://evil.example\r\n"), put(""));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(answers.0.0, 403, "{answers:?}");
+    assert_eq!(answers.1, (200, "warn\n".to_owned()));
 }
 
 #[test]
