@@ -1,7 +1,7 @@
 //! How long a decision takes, from a request that fits the schema to the answer:
 //! `cargo run --release --example decision_time`.
 
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
 use std::{fmt::Write, hint::black_box, sync::Arc, time::Instant};
 

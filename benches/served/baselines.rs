@@ -8,7 +8,7 @@ use humbaba::{
         authorization_service_server::{AuthorizationService, AuthorizationServiceServer},
     },
     server::{
-        Listener,
+        ConnectionLimits, Connections, Listener,
         transport::{self, Workers},
     },
 };
@@ -62,12 +62,15 @@ impl Baseline {
 }
 
 async fn on_our_transport(service: impl AuthorizationService, address: &str) {
-    let router = transport::builder().add_service(AuthorizationServiceServer::new(service));
+    let limits = ConnectionLimits::default();
+    let router = transport::builder(&limits).add_service(AuthorizationServiceServer::new(service));
     let listener = TcpListener::bind(address).await.expect("the address is free");
     let workers = Workers::start(available_parallelism().unwrap_or(NonZeroUsize::MIN));
     let workers = workers.expect("threads");
     let (_stop, stopped) = watch::channel(false);
-    let served = transport::serve(router, &workers, vec![Listener::Tcp(listener)], stopped);
+    let listeners = vec![Listener::Tcp(listener)];
+    let connections = Connections::new(limits.grpc, limits.patience);
+    let served = transport::serve(router, &workers, listeners, &connections, stopped);
     served.await.expect("it serves");
 }
 

@@ -9,6 +9,7 @@ mod client;
 mod completions;
 mod exit;
 mod facts;
+mod handles;
 mod healthcheck;
 mod listeners;
 mod logging;

@@ -17,6 +17,7 @@ use super::{
     addresses::{AddressFile, Addresses},
     certificate,
     client::chain,
+    handles,
     listeners::{self, Listeners},
     required_tests,
     signals::{Signal, Signals},
@@ -141,16 +142,19 @@ fn write_addresses(path: &Path, addresses: &Addresses) -> Result<AddressFile, Cl
 
 fn server_options(settings: &Settings) -> ServerOptions {
     let limits = &settings.limits;
+    let defaults = ServerOptions::default();
     ServerOptions {
         limits: limits.request.clone(),
         batch_items: limits.batch_items.get(),
         message_bytes: limits.message_bytes.get(),
         on_forbid_error: settings.on_forbid_error,
         concurrent_requests: limits.concurrent_requests.get(),
+        held_bytes: limits.held_bytes.get(),
+        connections: handles::connection_limits(limits, defaults.workers),
         request_timeout: limits.request_timeout,
         http_head_timeout: limits.http_head_timeout,
         drain_timeout: settings.shutdown.drain,
-        ..ServerOptions::default()
+        ..defaults
     }
 }
 

@@ -11,8 +11,15 @@ use crate::{
     store::PolicyStore,
 };
 
-/// How many roles are tried at most for one explanation.
-const CANDIDATES: usize = 200;
+/// How many decisions one explanation takes at most.
+const DECISIONS: usize = 200;
+/// How many facts are looked at for one explanation, counted anew for each decision: some tens of
+/// milliseconds, whatever the size of the request.
+const FACTS: usize = 20_000;
+/// Following a parent is cheaper than a fact by about this, but every entity may follow all.
+const PARENTS_A_FACT: usize = 200;
+/// Said where the size of a request left roles untried.
+const UNTRIED: &str = " Not every role was tried, because the request is large.";
 
 /// Why a decision came out as it did.
 #[derive(Debug, Clone, Default)]
@@ -50,8 +57,10 @@ pub fn explain(
         let request = Request { role_assignments, ..request.clone() };
         decide(store, &request, on_forbid_error)
     };
+    let decisions = decisions_for(request);
     if decision.is_allow() {
-        return explain_allow(request, decision, |roles| decide_with(roles).is_allow());
+        let allows = |roles| decide_with(roles).is_allow();
+        return explain_allow(request, decision, decisions, allows);
     }
     let forbids = || decision.determining.iter().filter(|policy| policy.is_forbid());
     let obstacles: Vec<_> = forbids()
@@ -67,32 +76,57 @@ pub fn explain(
         decision.permitted
             && decision.determining.iter().filter(|policy| policy.is_forbid()).all(stood_already)
     };
-    let missing_roles: Vec<_> = if decision.permitted {
-        Vec::new()
-    } else {
-        candidates(store, request).into_iter().filter(would_do).collect()
-    };
-    let summary = summary_of_deny(decision, &missing_roles, &obstacles);
+    let (mut missing_roles, mut untried) = (Vec::new(), false);
+    if !decision.permitted {
+        let mut candidates = candidates(store, request);
+        untried = candidates.len() > decisions;
+        candidates.truncate(decisions);
+        missing_roles = candidates.into_iter().filter(would_do).collect();
+    }
+    let mut summary = summary_of_deny(decision, &missing_roles, untried, &obstacles);
+    if untried {
+        summary.push_str(UNTRIED);
+    }
     Explanation { summary, missing_roles, obstacles, carried_by: Vec::new() }
+}
+
+/// How many decisions a request's explanation may take: the larger the request, the fewer.
+fn decisions_for(request: &Request) -> usize {
+    let of_entities: usize = request
+        .entities
+        .iter()
+        .map(|entity| 1 + entity.attributes.len() + entity.tags.len() + entity.parents.len())
+        .sum();
+    let parents: usize = request.entities.iter().map(|entity| entity.parents.len()).sum();
+    let followed = request.entities.len().saturating_mul(parents) / PARENTS_A_FACT;
+    let facts = 1 + request.context.len() + request.role_assignments.len() + of_entities + followed;
+    (FACTS / facts).min(DECISIONS)
 }
 
 fn explain_allow(
     request: &Request,
     decision: &Decision,
+    decisions: usize,
     allows: impl Fn(Vec<RoleAssignment>) -> bool,
 ) -> Explanation {
-    let in_force: Vec<_> = request
-        .role_assignments
-        .iter()
-        .filter(|role| role.is_in_force(request.now))
-        .take(CANDIDATES)
-        .collect();
+    let mut in_force: Vec<_> =
+        request.role_assignments.iter().filter(|role| role.is_in_force(request.now)).collect();
+    // Each is tried twice at most, and once none at all.
+    let tries = decisions.saturating_sub(1) / 2;
+    let untried = in_force.len() > tries;
+    if untried {
+        // The likeliest are tried first.
+        in_force.sort_by_key(|role| {
+            (role.scope != request.resource, role.principal != request.principal)
+        });
+        in_force.truncate(tries);
+    }
     let without = |left_out: &RoleAssignment| {
         request.role_assignments.iter().filter(|role| *role != left_out).cloned().collect()
     };
     let needed: Vec<_> =
         in_force.iter().copied().filter(|role| !allows(without(role))).cloned().collect();
-    let carried_by = if needed.is_empty() && !allows(Vec::new()) {
+    let carried_by = if needed.is_empty() && !in_force.is_empty() && !allows(Vec::new()) {
         in_force.iter().copied().filter(|role| allows(vec![(*role).clone()])).cloned().collect()
     } else {
         needed
@@ -100,17 +134,21 @@ fn explain_allow(
     let policies: Vec<_> =
         decision.determining.iter().map(|policy| format!("`{}`", policy.id())).collect();
     let roles: Vec<_> = carried_by.iter().map(describe).collect();
-    let summary = if roles.is_empty() {
-        format!("Allowed by {}, without any role assignment.", policies.join(", "))
-    } else {
-        format!("Allowed by {}, because {}.", policies.join(", "), roles.join(" and "))
+    let mut summary = match roles.as_slice() {
+        [] if untried => format!("Allowed by {}.", policies.join(", ")),
+        [] => format!("Allowed by {}, without any role assignment.", policies.join(", ")),
+        roles => format!("Allowed by {}, because {}.", policies.join(", "), roles.join(" and ")),
     };
+    if untried {
+        summary.push_str(UNTRIED);
+    }
     Explanation { summary, carried_by, ..Explanation::default() }
 }
 
 fn summary_of_deny(
     decision: &Decision,
     missing_roles: &[RoleAssignment],
+    untried: bool,
     obstacles: &[Obstacle],
 ) -> String {
     let mut sentences = Vec::new();
@@ -118,6 +156,7 @@ fn summary_of_deny(
         let roles: Vec<_> =
             missing_roles.iter().map(|role| format!("`{}` on {}", role.slot, role.scope)).collect();
         sentences.push(match roles.as_slice() {
+            [] if untried => "No policy allows this.".to_owned(),
             [] => "No policy allows this, and no single role would change that.".to_owned(),
             [role] => format!("No policy allows this without the role {role}."),
             roles => {
@@ -158,7 +197,7 @@ fn candidates(store: &PolicyStore, request: &Request) -> Vec<RoleAssignment> {
         .chain(named)
         .filter(|role| seen.insert(role.clone()))
         .filter(|(scope, slot)| can_hold(store, &request.principal, scope, slot))
-        .take(CANDIDATES)
+        .take(DECISIONS + 1)
         .map(|(scope, slot)| RoleAssignment {
             principal: request.principal.clone(),
             slot,

@@ -58,11 +58,18 @@ pub fn list_actions(
         .collect();
     let mut listed = ListedActions::default();
     let mut common: Option<Vec<Violation>> = None;
+    // Entities and role assignments fit or do not fit whatever the action is: they are checked once.
+    let mut facts = None;
     for action in &actions {
-        match store.check(&input_for(input, action), now, limits) {
-            Ok(request) => {
+        match store.check(&input_for(input, action, facts.is_none()), now, limits) {
+            Ok(mut request) => {
+                if let Some(checked) = facts.take() {
+                    (request.entities, request.role_assignments) = checked;
+                }
                 common = Some(Vec::new());
-                if decide(store, &request, on_forbid_error).is_allow() {
+                let effect = decide(store, &request, on_forbid_error);
+                facts = Some((request.entities, request.role_assignments));
+                if effect.is_allow() {
                     listed.allowed.push(action.uid.clone());
                 } else {
                     listed.denied += 1;
@@ -103,15 +110,23 @@ fn applicable<'a>(store: &'a PolicyStore, input: &RequestInput) -> Vec<&'a Actio
     actions
 }
 
-fn input_for(input: &RequestInput, action: &ActionSchema) -> RequestInput {
+fn input_for(input: &RequestInput, action: &ActionSchema, with_facts: bool) -> RequestInput {
+    let facts = if with_facts {
+        (input.entities.clone(), input.role_assignments.clone())
+    } else {
+        Default::default()
+    };
     let declared = |(name, _): &&(String, _)| action.context.fields.contains_key(name.as_str());
     RequestInput {
         action: Some(Uid::new(
             action.uid.entity_type().to_string(),
             AsRef::<str>::as_ref(action.uid.eid()),
         )),
+        principal: input.principal.clone(),
+        resource: input.resource.clone(),
         context: input.context.iter().filter(declared).cloned().collect(),
-        ..input.clone()
+        entities: facts.0,
+        role_assignments: facts.1,
     }
 }
 

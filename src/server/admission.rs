@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use tokio::time::{Instant, timeout_at};
 use tonic::{
     Code, Status,
     body::Body,
@@ -21,7 +22,8 @@ use tonic::{
 };
 
 use super::{
-    errors,
+    ServerOptions, deadline, errors,
+    held::HeldBody,
     metrics::{Metrics, Rpc},
 };
 
@@ -30,20 +32,39 @@ use super::{
 pub(super) struct Gate {
     limit: usize,
     in_flight: AtomicUsize,
+    message_limit: usize,
+    byte_limit: usize,
+    held: AtomicUsize,
     shed: AtomicU64,
 }
 
-/// The place of one call under way.
-struct Place(Arc<Gate>);
+/// Bytes of a message that is not worth counting: the limit on calls bounds these. Large messages
+/// that fill all the room there is leave small ones alone.
+const SMALL: usize = 16 * 1024;
+
+/// The place of one call under way, with the bytes of its message.
+#[derive(Debug)]
+pub(super) struct Place {
+    gate: Arc<Gate>,
+    held: AtomicUsize,
+}
 
 impl Gate {
-    pub fn new(limit: usize) -> Self {
-        Self { limit, in_flight: AtomicUsize::new(0), shed: AtomicU64::new(0) }
+    /// The gate that those options ask for.
+    pub fn new(options: &ServerOptions) -> Self {
+        Self {
+            limit: options.concurrent_requests,
+            in_flight: AtomicUsize::new(0),
+            message_limit: options.message_bytes,
+            byte_limit: options.held_bytes,
+            held: AtomicUsize::new(0),
+            shed: AtomicU64::new(0),
+        }
     }
 
     fn enter(self: &Arc<Self>) -> Result<Place, Status> {
         if self.in_flight.fetch_add(1, Ordering::Relaxed) < self.limit {
-            return Ok(Place(Arc::clone(self)));
+            return Ok(Place { gate: Arc::clone(self), held: AtomicUsize::new(0) });
         }
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
         self.shed.fetch_add(1, Ordering::Relaxed);
@@ -61,9 +82,28 @@ impl Gate {
     }
 }
 
+impl Place {
+    /// Holds a message of so many bytes, if that many more may be held in the process.
+    ///
+    /// A call that streams holds the longest of its messages. A message that is larger than any may
+    /// be is refused by its reader.
+    pub fn hold(&self, bytes: usize) -> Result<(), Status> {
+        if bytes <= SMALL || bytes > self.gate.message_limit {
+            return Ok(());
+        }
+        let more = bytes.saturating_sub(self.held.fetch_max(bytes, Ordering::Relaxed));
+        if self.gate.held.fetch_add(more, Ordering::Relaxed) + more <= self.gate.byte_limit {
+            return Ok(());
+        }
+        self.gate.shed.fetch_add(1, Ordering::Relaxed);
+        Err(errors::too_much_held(self.gate.byte_limit))
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.gate.held.fetch_sub(*self.held.get_mut(), Ordering::Relaxed);
+        self.gate.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -100,13 +140,17 @@ where
         let metrics = Arc::clone(&self.metrics);
         let rpc = Rpc::of_path(request.uri().path());
         let place = match self.gate.enter() {
-            Ok(place) => place,
+            Ok(place) => Arc::new(place),
             Err(status) => return Box::pin(async move { Ok(status.into_http()) }),
         };
+        let asked = deadline::of_caller(request.headers());
+        let timeout = asked.map_or(self.timeout, |asked| asked.min(self.timeout));
+        let until = Instant::now() + timeout;
+        let held = Arc::clone(&place);
+        let request = request.map(|body| Body::new(HeldBody::new(body, held)));
         let answer = self.inner.call(request);
-        let timeout = self.timeout;
         Box::pin(async move {
-            let response = match tokio::time::timeout(timeout, fenced(answer)).await {
+            let response = match timeout_at(until, fenced(answer)).await {
                 Ok(Ok(Ok(response))) => response,
                 Ok(Err(status)) => status.into_http(),
                 Err(_) => too_late(timeout).into_http(),
@@ -177,7 +221,7 @@ mod tests {
 
     #[test]
     fn calls_beyond_the_limit_are_shed_until_one_ends() {
-        let gate = Arc::new(Gate::new(2));
+        let gate = gate();
         let first = gate.enter().unwrap();
         let _second = gate.enter().unwrap();
         let status = gate.enter().map(|_| ()).unwrap_err();
@@ -186,5 +230,35 @@ mod tests {
         drop(first);
         assert!(gate.enter().is_ok());
         assert_eq!((gate.in_flight(), gate.shed()), (1, 1));
+    }
+
+    fn gate() -> Arc<Gate> {
+        let options = ServerOptions {
+            concurrent_requests: 2,
+            message_bytes: 90_000,
+            held_bytes: 100_000,
+            ..ServerOptions::default()
+        };
+        Arc::new(Gate::new(&options))
+    }
+
+    #[test]
+    fn bytes_beyond_the_limit_are_refused_until_a_call_ends() {
+        let gate = gate();
+        let (first, second) = (gate.enter().unwrap(), gate.enter().unwrap());
+        first.hold(40_000).unwrap();
+        first.hold(80_000).unwrap();
+        first.hold(20_000).unwrap();
+        assert_eq!(second.hold(30_000).unwrap_err().code(), Code::ResourceExhausted);
+        second.hold(SMALL).unwrap();
+        // Its reader says what is wrong with it.
+        second.hold(90_001).unwrap();
+        drop(second);
+        let second = gate.enter().unwrap();
+        second.hold(20_000).unwrap();
+        drop(first);
+        second.hold(90_000).unwrap();
+        drop(second);
+        assert_eq!(gate.held.load(Ordering::Relaxed), 0);
     }
 }

@@ -58,7 +58,11 @@ impl Authorization {
     async fn answer(&self, store: &Arc<PolicyStore>, asking: Asking) -> Result<Answer, Status> {
         let question = &asking.question;
         let facts = question.entities.len() + question.role_assignments.len();
-        if !question.explain && facts <= FACTS_OF_SHORT {
+        // What will be refused must not wait: it may be as large as it likes to be.
+        let limits = &self.options.limits;
+        let is_refused = question.entities.len() > limits.entities
+            || question.role_assignments.len() > limits.role_assignments;
+        if is_refused || (!question.explain && facts <= FACTS_OF_SHORT) {
             return Ok(answer(store, asking, &self.options, &self.metrics));
         }
         let store = Arc::clone(store);
@@ -224,7 +228,7 @@ fn is_allow(response: &proto::IsAuthorizedResponse) -> bool {
     response.decision() == proto::Decision::Allow
 }
 
-fn list(
+pub(super) fn list(
     store: &PolicyStore,
     question: proto::ListActionsRequest,
     now: Timestamp,

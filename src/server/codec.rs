@@ -2,12 +2,14 @@
 
 use std::marker::PhantomData;
 
-use prost::Message;
+use prost::{Message, bytes::Buf as _};
 use tonic::{
     Status,
     codec::{Codec as TonicCodec, DecodeBuf, Decoder as TonicDecoder},
 };
 use tonic_prost::{ProstCodec, ProstEncoder};
+
+use super::wire;
 
 /// Prost's codec, but bytes that are no message are INVALID_ARGUMENT. Prost's own calls them
 /// INTERNAL, which would page somebody for a caller's mistake.
@@ -48,6 +50,12 @@ impl<U: Message + Default> TonicDecoder for Decoder<U> {
     type Error = Status;
 
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
+        if wire::has_too_many_parts(buffer.chunk()) {
+            return Err(Status::invalid_argument(format!(
+                "the request has more than {} parts: send less of them",
+                wire::PARTS
+            )));
+        }
         let message = U::decode(buffer).map_err(|error| {
             Status::invalid_argument(format!("the request is not a valid message: {error}"))
         })?;

@@ -73,6 +73,15 @@ pub(super) fn overloaded(limit: usize) -> Status {
     )
 }
 
+/// The process holds as many bytes of messages as it takes.
+pub(super) fn too_much_held(limit: usize) -> Status {
+    Status::with_error_details(
+        Code::ResourceExhausted,
+        format!("large messages under way hold {limit} bytes: try again later"),
+        ErrorDetails::with_retry_info(Some(RETRY_AFTER)),
+    )
+}
+
 fn summary(violations: &[Violation]) -> String {
     let more = match violations.len() {
         0 | 1 => String::new(),

@@ -28,7 +28,8 @@ pub(super) async fn serve(
     let router = router(server)?;
     let workers = Workers::start(server.options().workers)?;
     let (stop, stopped) = watch::channel(false);
-    let mut serving = pin!(transport::serve(router, &workers, listeners, stopped));
+    let mut serving =
+        pin!(transport::serve(router, &workers, listeners, server.connections(), stopped,));
     tokio::select! {
         () = shutdown => {}
         ended = &mut serving => return ended,
@@ -63,7 +64,7 @@ fn router(server: &Server) -> Result<Router, ServeError> {
             .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
-    Ok(transport::builder()
+    Ok(transport::builder(&server.options().connections)
         .add_service(authorization)
         .add_service(HealthServer::new(server.health().clone()))
         .add_service(described().build_v1()?)

@@ -10,26 +10,33 @@ mod batch;
 pub mod codec;
 mod connections;
 mod convert;
+mod deadline;
 mod decision_id;
 mod errors;
 mod grpc;
 mod health;
+mod held;
 mod http;
 mod listen;
 mod log_level;
 mod metrics;
 mod observability;
 mod options;
+mod peers;
 mod recording;
+#[doc(hidden)]
+pub mod replay;
 mod status;
 pub mod tls;
 mod traced;
 pub mod transport;
+mod wire;
 mod work;
 
 pub use listen::Listener;
 pub use observability::{LogControl, Observability};
-pub use options::ServerOptions;
+pub use options::{ConnectionLimits, ServerOptions};
+pub use peers::Connections;
 pub use tls::Tls;
 
 use std::{
@@ -47,6 +54,7 @@ use self::{
     health::HealthService,
     listen::Incoming,
     metrics::Metrics,
+    peers::{Limited, Owed},
     tls::{Face, Handshakes},
 };
 use crate::{decision_log::DecisionLog, live::Live};
@@ -63,6 +71,8 @@ struct Inner {
     options: Arc<ServerOptions>,
     health: HealthService,
     gate: Arc<Gate>,
+    connections: Arc<Connections>,
+    http_connections: Arc<Connections>,
     metrics: Arc<Metrics>,
     tls: OnceLock<Tls>,
     observability: Observability,
@@ -97,14 +107,20 @@ impl Server {
     /// The same, looked at from outside.
     #[must_use]
     pub fn observed(live: Arc<Live>, options: ServerOptions, observability: Observability) -> Self {
-        let gate = Arc::new(Gate::new(options.concurrent_requests));
+        let gate = Arc::new(Gate::new(&options));
+        let limits = &options.connections;
+        let connections = Connections::new(limits.grpc, limits.patience);
+        let http_connections = Connections::new(limits.http, limits.patience);
         let metrics = Arc::new(Metrics::new(&live, &gate, &observability.decision_log));
+        metrics.observe_connections(&connections, &http_connections);
         Self {
             inner: Arc::new(Inner {
                 live,
                 options: Arc::new(options),
                 health: HealthService::new(),
                 gate,
+                connections,
+                http_connections,
                 metrics,
                 tls: OnceLock::new(),
                 observability,
@@ -162,16 +178,20 @@ impl Server {
         let routes = http::routes(self.clone());
         let options = self.options();
         let times = HttpTimes { head: options.http_head_timeout, drain: options.drain_timeout };
+        let open = &self.inner.http_connections;
         match listener {
             Listener::Tcp(listener) => {
-                connections::serve(Incoming::new(listener), routes, times, shutdown).await;
+                let limited = Limited::new(Incoming::new(listener), open, Owed::REQUEST);
+                connections::serve(limited, routes, times, shutdown).await;
             }
             Listener::Unix(listener) => {
-                connections::serve(Incoming::new(listener), routes, times, shutdown).await;
+                let limited = Limited::new(Incoming::new(listener), open, Owed::REQUEST);
+                connections::serve(limited, routes, times, shutdown).await;
             }
             Listener::Tls(listener, tls) => {
                 let encrypted = Handshakes::new(listener, tls, Face::Http);
-                connections::serve(encrypted, routes, times, shutdown).await;
+                let limited = Limited::new(encrypted, open, Owed::REQUEST);
+                connections::serve(limited, routes, times, shutdown).await;
             }
         }
         Ok(())
@@ -217,6 +237,10 @@ impl Server {
 
     fn gate(&self) -> &Arc<Gate> {
         &self.inner.gate
+    }
+
+    fn connections(&self) -> &Arc<Connections> {
+        &self.inner.connections
     }
 
     fn metrics(&self) -> &Arc<Metrics> {

@@ -7,9 +7,9 @@ use std::{
     io,
     num::NonZeroUsize,
     pin::{Pin, pin},
+    sync::Arc,
     task::{Context, Poll, ready},
     thread,
-    time::Duration,
 };
 
 use tokio::{
@@ -25,29 +25,28 @@ use tonic::transport::{
 };
 
 use super::{
-    Listener, ServeError,
+    ConnectionLimits, Listener, ServeError,
     listen::{Accept, Incoming},
+    peers::{Connections, Guarded, Limited, Owed, Place},
     tls::{Face, Handshakes},
 };
 
-/// Calls on one connection; more wait at the client.
-const STREAMS: u32 = 1_024;
-/// Bytes of a call's headers.
-const HEADER_BYTES: u32 = 16 * 1024;
-/// A connection that is silent for this long is asked whether it is still there.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes of one frame, of which a reader keeps one.
+const FRAME_BYTES: u32 = 16 * 1024;
 /// The stack of a thread: as large as that of a main thread.
 const STACK_BYTES: usize = 8 * 1024 * 1024;
 
 /// The settings of every connection.
 #[must_use]
-pub fn builder() -> transport::Server {
+pub fn builder(limits: &ConnectionLimits) -> transport::Server {
     transport::Server::builder()
-        .max_concurrent_streams(STREAMS)
-        .http2_max_header_list_size(HEADER_BYTES)
-        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
-        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .max_concurrent_streams(limits.streams)
+        .max_frame_size(FRAME_BYTES)
+        .http2_max_header_list_size(limits.header_bytes)
+        .http2_max_pending_accept_reset_streams(Some(limits.waiting_resets))
+        .http2_max_local_error_reset_streams(Some(limits.forced_resets))
+        .http2_keepalive_interval(Some(limits.keepalive_interval))
+        .http2_keepalive_timeout(Some(limits.keepalive_timeout))
 }
 
 /// The threads on which calls are answered. They end with this.
@@ -90,17 +89,20 @@ pub async fn serve(
     router: Router,
     workers: &Workers,
     listeners: Vec<Listener>,
+    connections: &Arc<Connections>,
     stopped: watch::Receiver<bool>,
 ) -> Result<(), ServeError> {
     let mut serving = JoinSet::new();
     for listener in listeners {
+        let on_workers = Spread { router: &router, workers, connections, stopped: &stopped };
         match listener {
-            Listener::Tcp(listener) => spread(&mut serving, &router, workers, listener, &stopped),
-            Listener::Unix(listener) => spread(&mut serving, &router, workers, listener, &stopped),
+            Listener::Tcp(listener) => on_workers.serve(&mut serving, listener),
+            Listener::Unix(listener) => on_workers.serve(&mut serving, listener),
             // Handshakes take milliseconds, and a connection cannot change its runtime after one.
             Listener::Tls(listener, tls) => {
                 let encrypted = Handshakes::new(listener, tls, Face::Grpc);
-                serving.spawn(answer(router.clone(), encrypted, stopped.clone()));
+                let limited = Limited::new(encrypted, connections, Owed::PREFACE);
+                serving.spawn(answer(router.clone(), limited, stopped.clone()));
             }
         }
     }
@@ -110,22 +112,28 @@ pub async fn serve(
     Ok(())
 }
 
-/// Serves one listener on all workers.
-fn spread<L: Accept>(
-    serving: &mut JoinSet<Result<(), ServeError>>,
-    router: &Router,
-    workers: &Workers,
-    listener: L,
-    stopped: &watch::Receiver<bool>,
-) {
-    let incoming = Incoming::new(listener);
-    let (senders, receivers): (Vec<_>, Vec<_>) =
-        workers.runtimes.iter().map(|_| mpsc::unbounded_channel()).unzip();
-    for ((runtime, _), receiver) in workers.runtimes.iter().zip(receivers) {
-        let handed = Handed::<L>(receiver);
-        serving.spawn_on(answer(router.clone(), handed, stopped.clone()), runtime);
+/// What connections are spread with.
+struct Spread<'a> {
+    router: &'a Router,
+    workers: &'a Workers,
+    connections: &'a Arc<Connections>,
+    stopped: &'a watch::Receiver<bool>,
+}
+
+impl Spread<'_> {
+    /// Serves one listener on all workers.
+    fn serve<L: Accept>(&self, serving: &mut JoinSet<Result<(), ServeError>>, listener: L) {
+        let incoming = Incoming::new(listener);
+        let runtimes = &self.workers.runtimes;
+        let (senders, receivers): (Vec<_>, Vec<_>) =
+            runtimes.iter().map(|_| mpsc::unbounded_channel()).unzip();
+        for ((runtime, _), receiver) in runtimes.iter().zip(receivers) {
+            let handed = Handed::<L>(receiver);
+            serving.spawn_on(answer(self.router.clone(), handed, self.stopped.clone()), runtime);
+        }
+        let connections = Arc::clone(self.connections);
+        serving.spawn(hand_out(incoming, connections, senders, self.stopped.clone()));
     }
-    serving.spawn(hand_out(incoming, senders, stopped.clone()));
 }
 
 async fn answer<I, Io>(
@@ -145,10 +153,11 @@ async fn stop(mut stopped: watch::Receiver<bool>) {
     let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 
-/// Gives each connection to the next worker in turn.
+/// Gives each connection that there is a place for to the next worker in turn.
 async fn hand_out<L: Accept>(
     mut incoming: Incoming<L>,
-    workers: Vec<mpsc::UnboundedSender<L::Raw>>,
+    connections: Arc<Connections>,
+    workers: Vec<mpsc::UnboundedSender<(L::Raw, Place)>>,
     stopped: watch::Receiver<bool>,
 ) -> Result<(), ServeError> {
     let mut stop = pin!(stop(stopped));
@@ -158,26 +167,28 @@ async fn hand_out<L: Accept>(
             accepted = incoming.next() => accepted,
         };
         let Some(accepted) = accepted else { break };
+        let Some(place) = connections.enter() else { continue };
         // A connection that cannot change hands is closed, and a worker that takes none has ended.
         if let Ok(raw) = accepted.and_then(L::let_go) {
-            let _ = worker.send(raw);
+            let _ = worker.send((raw, place));
         }
     }
     Ok(())
 }
 
-/// The connections that a worker was given.
-struct Handed<L: Accept>(mpsc::UnboundedReceiver<L::Raw>);
+/// The connections that a worker was given, each with its place. What it owes is looked after by
+/// the worker.
+struct Handed<L: Accept>(mpsc::UnboundedReceiver<(L::Raw, Place)>);
 
 impl<L: Accept> Stream for Handed<L> {
-    type Item = io::Result<L::Io>;
+    type Item = io::Result<Guarded<L::Io>>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
             match ready!(self.0.poll_recv(cx)) {
                 None => return Poll::Ready(None),
-                Some(raw) => match L::take_over(raw) {
-                    Ok(io) => return Poll::Ready(Some(Ok(io))),
+                Some((raw, place)) => match L::take_over(raw) {
+                    Ok(io) => return Poll::Ready(Some(Ok(place.guard(io, Owed::PREFACE)))),
                     Err(error) => tracing::warn!(%error, "cannot take over a connection"),
                 },
             }

@@ -46,6 +46,16 @@ pub(super) const KEYS: &[Key] = keys! {
     "limits.message_bytes" Positive limits.message_bytes: "bytes of one gRPC message";
     "limits.batch_items" Positive limits.batch_items: "questions in one batch";
     "limits.concurrent_requests" Positive limits.concurrent_requests: "calls served at once; more are refused";
+    "limits.held_bytes" Positive limits.held_bytes: "bytes of messages held at once; calls that need more are refused";
+    "limits.connections" Positive limits.connections: "open gRPC connections; more are closed at once";
+    "limits.http_connections" Positive limits.http_connections: "open HTTP connections; more are closed at once";
+    "limits.streams" Small limits.streams: "calls under way on one gRPC connection; more wait at the client";
+    "limits.header_bytes" Small limits.header_bytes: "bytes of the headers of one call";
+    "limits.waiting_resets" Positive limits.waiting_resets: "streams that a gRPC peer may reset before they were looked at; with one more, its connection is closed";
+    "limits.forced_resets" Positive limits.forced_resets: "streams that a gRPC peer may make the server reset; with one more, its connection is closed";
+    "limits.patience_ms" PositiveMillis limits.patience: "how long a peer may take to begin, and over HTTP to end what it has begun";
+    "limits.keepalive_interval_s" PositiveSeconds limits.keepalive_interval: "how long a gRPC connection may be silent until it is asked whether it is still there";
+    "limits.keepalive_timeout_s" PositiveSeconds limits.keepalive_timeout: "how long it may take to say so";
     "limits.request_timeout_ms" PositiveMillis limits.request_timeout: "how long one call may take, the arrival of its message included";
     "limits.handshake_timeout_ms" PositiveMillis limits.handshake_timeout: "how long a TLS handshake may take";
     "limits.handshakes" Positive limits.handshakes: "TLS handshakes under way on one listener; with one more, the oldest gives way";

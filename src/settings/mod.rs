@@ -26,7 +26,7 @@ pub use values::{LogFilter, LogFormat, SocketMode};
 use std::{
     collections::HashMap,
     io,
-    num::NonZeroUsize,
+    num::{NonZeroU32, NonZeroUsize},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -93,6 +93,26 @@ pub struct Limits {
     pub batch_items: NonZeroUsize,
     /// Calls that are served at once; more are refused.
     pub concurrent_requests: NonZeroUsize,
+    /// Bytes of messages that are held at once; calls that need more are refused.
+    pub held_bytes: NonZeroUsize,
+    /// Open gRPC connections; more are closed at once.
+    pub connections: NonZeroUsize,
+    /// Open HTTP connections; more are closed at once.
+    pub http_connections: NonZeroUsize,
+    /// Calls under way on one gRPC connection; more wait at the client.
+    pub streams: NonZeroU32,
+    /// Bytes of the headers of one call.
+    pub header_bytes: NonZeroU32,
+    /// Streams of one connection that may be reset before they were looked at, until it is closed.
+    pub waiting_resets: NonZeroUsize,
+    /// Streams of one connection that the server may have to reset until it is closed.
+    pub forced_resets: NonZeroUsize,
+    /// How long a peer may take to begin, and over HTTP to end what it has begun.
+    pub patience: Duration,
+    /// How long a gRPC connection may be silent until it is asked whether it is still there.
+    pub keepalive_interval: Duration,
+    /// How long it may take to say so.
+    pub keepalive_timeout: Duration,
     /// How long one call may take, the arrival of its message included.
     pub request_timeout: Duration,
     /// How long a TLS handshake may take.
@@ -145,6 +165,16 @@ impl Default for Settings {
                 message_bytes: const { NonZeroUsize::new(4 * 1024 * 1024).unwrap() },
                 batch_items: const { NonZeroUsize::new(1_000).unwrap() },
                 concurrent_requests: const { NonZeroUsize::new(1_024).unwrap() },
+                held_bytes: const { NonZeroUsize::new(32 * 1024 * 1024).unwrap() },
+                connections: const { NonZeroUsize::new(10_000).unwrap() },
+                http_connections: const { NonZeroUsize::new(1_000).unwrap() },
+                streams: const { NonZeroU32::new(1_024).unwrap() },
+                header_bytes: const { NonZeroU32::new(16 * 1024).unwrap() },
+                waiting_resets: const { NonZeroUsize::new(20).unwrap() },
+                forced_resets: const { NonZeroUsize::new(100).unwrap() },
+                patience: Duration::from_secs(10),
+                keepalive_interval: Duration::from_secs(30),
+                keepalive_timeout: Duration::from_secs(10),
                 request_timeout: Duration::from_secs(10),
                 handshake_timeout: Duration::from_secs(5),
                 handshakes: const { NonZeroUsize::new(1_024).unwrap() },

@@ -1,6 +1,11 @@
 //! Reading a written value into the place where a setting lives.
 
-use std::{fmt, num::NonZeroUsize, str::FromStr, time::Duration};
+use std::{
+    fmt,
+    num::{NonZeroU32, NonZeroUsize},
+    str::FromStr,
+    time::Duration,
+};
 
 use super::ListenAddress;
 use crate::{decision_log::RecordField, server::tls::ClientId};
@@ -31,6 +36,8 @@ pub(super) enum Place<'a> {
     Switch(&'a mut bool),
     Count(&'a mut usize),
     Positive(&'a mut NonZeroUsize),
+    /// A number that must fit into a field of HTTP/2.
+    Small(&'a mut NonZeroU32),
     /// Milliseconds.
     Millis(&'a mut Duration),
     /// Milliseconds, at least one.
@@ -79,6 +86,7 @@ impl Place<'_> {
             Self::Switch(place) => switch(written).map(|on| *place = on),
             Self::Count(place) => number(written).map(|number| *place = number),
             Self::Positive(place) => positive(number(written)?).map(|number| *place = number),
+            Self::Small(place) => small(number(written)?).map(|number| *place = number),
             Self::Millis(place) => time(number(written)?, 1).map(|time| *place = time),
             Self::PositiveMillis(place) => {
                 time(positive(number(written)?)?.get(), 1).map(|time| *place = time)
@@ -110,6 +118,7 @@ impl Place<'_> {
             Self::Switch(place) => (*place).into(),
             Self::Count(place) => integer(*place as u128),
             Self::Positive(place) => integer(place.get() as u128),
+            Self::Small(place) => integer(place.get().into()),
             Self::Millis(place) | Self::PositiveMillis(place) => integer(place.as_millis()),
             Self::Seconds(place) | Self::PositiveSeconds(place) => integer(place.as_secs().into()),
         }
@@ -177,6 +186,12 @@ fn number(written: &Written) -> Result<usize, String> {
 
 fn positive(number: usize) -> Result<NonZeroUsize, String> {
     NonZeroUsize::new(number).ok_or_else(|| "0 is too little: write 1 or more".to_owned())
+}
+
+fn small(number: usize) -> Result<NonZeroU32, String> {
+    let small = u32::try_from(positive(number)?.get()).ok().filter(|small| *small < 1 << 31);
+    let small = small.and_then(NonZeroU32::new);
+    small.ok_or_else(|| format!("write {} or less", (1_u32 << 31) - 1))
 }
 
 /// So many units of so many milliseconds.

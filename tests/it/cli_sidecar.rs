@@ -54,6 +54,12 @@ impl Sidecar {
         Self::of(command, &[])
     }
 
+    /// The same by that command, which gets the arguments of the sidecar at its end.
+    pub fn start_as(mut command: Command, policies: &Path, more: &[&str]) -> Self {
+        command.args(["--policies", policies.to_str().unwrap()]);
+        Self::of(command, more)
+    }
+
     fn of(mut command: Command, more: &[&str]) -> Self {
         let folder = TempDir::new().unwrap();
         let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();

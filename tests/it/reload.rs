@@ -3,7 +3,7 @@
 mod edits;
 mod first_load;
 mod kubelet;
-mod lab;
+pub mod lab;
 mod log;
 mod odd_files;
 mod refusals;

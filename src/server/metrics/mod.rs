@@ -17,7 +17,7 @@ use prometheus::{Registry, TextEncoder, process_collector::ProcessCollector};
 use tonic::Code;
 
 use self::decisions::DecisionMetrics;
-use super::{Tls, admission::Gate};
+use super::{Tls, admission::Gate, peers::Connections};
 use crate::{
     decision_log::DecisionLog,
     engine::{Decision, ListedActions},
@@ -114,6 +114,11 @@ impl Metrics {
     /// Tells of a certificate and of the handshakes with it from now on.
     pub fn observe_tls(&self, tls: &Tls) {
         certificate::observe(&self.meter, tls);
+    }
+
+    /// Tells of the connections of both faces from now on.
+    pub fn observe_connections(&self, grpc: &Arc<Connections>, http: &Arc<Connections>) {
+        observed::connections(&self.meter, [("grpc", grpc), ("http", http)]);
     }
 
     /// A decision was made.

@@ -7,7 +7,7 @@ use opentelemetry::{KeyValue, metrics::Meter};
 use crate::{
     live::{EMBEDDED, Live},
     name::StoreName,
-    server::admission::Gate,
+    server::{admission::Gate, peers::Connections},
 };
 
 pub(super) fn calls(meter: &Meter, gate: &Arc<Gate>) {
@@ -28,6 +28,31 @@ pub(super) fn calls(meter: &Meter, gate: &Arc<Gate>) {
         .u64_observable_gauge("build_info")
         .with_description("Which Humbaba this is; always 1")
         .with_callback(move |observer| observer.observe(1, std::slice::from_ref(&version)))
+        .build();
+}
+
+pub(super) fn connections(meter: &Meter, faces: [(&'static str, &Arc<Connections>); 2]) {
+    let faces = faces.map(|(face, of)| (KeyValue::new("face", face), Arc::clone(of)));
+    let observed = faces.clone();
+    meter
+        .u64_observable_gauge("connections")
+        .with_description("Connections that are open")
+        .with_callback(move |observer| {
+            for (face, connections) in &observed {
+                observer.observe(connections.open() as u64, std::slice::from_ref(face));
+            }
+        })
+        .build();
+    meter
+        .u64_observable_counter("connections_closed")
+        .with_description("Connections that were closed because there were too many (limit) or because the peer kept the server waiting (slow)")
+        .with_callback(move |observer| {
+            for (face, connections) in &faces {
+                let because = |reason| [KeyValue::new("reason", reason), face.clone()];
+                observer.observe(connections.refused(), &because("limit"));
+                observer.observe(connections.given_up(), &because("slow"));
+            }
+        })
         .build();
 }
 

@@ -1,0 +1,91 @@
+//! Answers the bytes of a message as if they had come in with a call, without a network. Fuzzing
+//! begins here, and what it found is replayed here.
+
+use prost::Message;
+
+use super::{
+    ServerOptions, authorization, batch,
+    convert::{self, Question},
+    decision_id::DecisionId,
+    wire,
+};
+use crate::{engine, proto, store::PolicyStore, time::Timestamp};
+
+/// What answers.
+#[derive(Debug)]
+pub struct Replay {
+    store: PolicyStore,
+    options: ServerOptions,
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answered {
+    /// It is no message, or too large a one.
+    Unreadable,
+    /// It does not fit the schema or the limits.
+    Refused,
+    /// It was decided.
+    Decided,
+}
+
+impl Replay {
+    /// Answers with that store.
+    #[must_use]
+    pub fn new(store: PolicyStore) -> Self {
+        Self { store, options: ServerOptions::default() }
+    }
+
+    /// Answers the message as each of the calls that it may be, the first byte saying which.
+    #[must_use]
+    pub fn answer(&self, bytes: &[u8], now: Timestamp) -> Answered {
+        match bytes.split_first() {
+            Some((0, message)) => self.is_authorized(message, now),
+            Some((1, message)) => self.batch(message, now),
+            Some((2, message)) => self.list(message, now),
+            _ => Answered::Unreadable,
+        }
+    }
+
+    fn is_authorized(&self, message: &[u8], now: Timestamp) -> Answered {
+        let Some(question) = read(message) else { return Answered::Unreadable };
+        self.decide(question, now)
+    }
+
+    fn decide(&self, question: proto::IsAuthorizedRequest, now: Timestamp) -> Answered {
+        let ServerOptions { limits, on_forbid_error, .. } = &self.options;
+        let explain = question.explain;
+        let checked = Question::of_request(question, limits).check(&self.store, now, limits);
+        let Ok((request, _)) = checked else { return Answered::Refused };
+        let decision = engine::decide(&self.store, &request, *on_forbid_error);
+        let explained = || engine::explain(&self.store, &request, &decision, *on_forbid_error);
+        let explanation = explain.then(explained);
+        drop(convert::response(decision, explanation, DecisionId::new()));
+        Answered::Decided
+    }
+
+    fn batch(&self, message: &[u8], now: Timestamp) -> Answered {
+        let Some(mut batch) = read::<proto::BatchIsAuthorizedRequest>(message) else {
+            return Answered::Unreadable;
+        };
+        let items = std::mem::take(&mut batch.items);
+        let shared = batch::Shared::new(batch, &self.store);
+        let decide = |_, item| self.decide(shared.question(item), now);
+        items.into_iter().take(self.options.batch_items).fold(Answered::Decided, decide)
+    }
+
+    fn list(&self, message: &[u8], now: Timestamp) -> Answered {
+        let Some(question) = read(message) else { return Answered::Unreadable };
+        match authorization::list(&self.store, question, now, &self.options) {
+            Ok(_) => Answered::Decided,
+            Err(_) => Answered::Refused,
+        }
+    }
+}
+
+fn read<T: Message + Default>(message: &[u8]) -> Option<T> {
+    if wire::has_too_many_parts(message) {
+        return None;
+    }
+    T::decode(message).ok()
+}

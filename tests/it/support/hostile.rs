@@ -1,0 +1,173 @@
+//! Peers that mean harm, in the bytes of HTTP/2. Also used by `examples/soak.rs`.
+
+use std::{
+    io,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::timeout,
+};
+
+pub const DATA: u8 = 0;
+pub const HEADERS: u8 = 1;
+pub const RST_STREAM: u8 = 3;
+pub const SETTINGS: u8 = 4;
+pub const END_STREAM: u8 = 1;
+pub const END_HEADERS: u8 = 4;
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const IS_AUTHORIZED: &str = "/humbaba.v1.AuthorizationService/IsAuthorized";
+
+/// Numbers that look random and are the same in every run.
+pub struct Random(pub u64);
+
+impl Random {
+    /// A number below that one.
+    pub fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % end as u64) as usize
+    }
+
+    fn byte(&mut self) -> u8 {
+        self.below(256) as u8
+    }
+}
+
+/// A frame.
+pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = (payload.len() as u32).to_be_bytes();
+    let mut frame = vec![length[1], length[2], length[3], kind, flags];
+    frame.extend(stream.to_be_bytes());
+    frame.extend(payload);
+    frame
+}
+
+/// The beginning of a connection.
+pub fn beginning() -> Vec<u8> {
+    [PREFACE, &frame(SETTINGS, 0, 0, &[])].concat()
+}
+
+/// The headers of a call, in HPACK without compression.
+pub fn headers() -> Vec<u8> {
+    let text = |text: &str| [&[text.len() as u8], text.as_bytes()].concat();
+    [
+        vec![0x83, 0x86, 0x04],
+        text(IS_AUTHORIZED),
+        vec![0x01],
+        text("localhost"),
+        vec![0x0f, 0x10],
+        text("application/grpc"),
+        vec![0x00],
+        text("te"),
+        text("trailers"),
+    ]
+    .concat()
+}
+
+/// A message with the head that says how long it is, be it true or not.
+pub fn message(length: u32, message: &[u8]) -> Vec<u8> {
+    [&[0], &length.to_be_bytes()[..], message].concat()
+}
+
+/// A whole call.
+pub fn call(stream: u32, request: &[u8]) -> [Vec<u8>; 2] {
+    let message = message(request.len() as u32, request);
+    [frame(HEADERS, END_HEADERS, stream, &headers()), frame(DATA, END_STREAM, stream, &message)]
+}
+
+/// A connection that leaves no trace in the system when it is dropped.
+pub async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let connection = TcpStream::connect(address).await?;
+    connection.set_zero_linger()?;
+    Ok(connection)
+}
+
+/// Reads what comes until the server closes the connection. Whether it did within that time.
+pub async fn is_closed(connection: &mut TcpStream, within: Duration) -> bool {
+    let mut buffer = [0; 4_096];
+    let read = async { while !matches!(connection.read(&mut buffer).await, Ok(0) | Err(_)) {} };
+    timeout(within, read).await.is_ok()
+}
+
+/// Opens streams and resets them at once. Whether the server closed the connection.
+pub async fn reset_rapidly(address: SocketAddr, times: u32) -> io::Result<bool> {
+    let mut connection = connect(address).await?;
+    connection.write_all(&beginning()).await?;
+    for stream in (0..times).map(|n| 2 * n + 1) {
+        let opened = frame(HEADERS, END_HEADERS, stream, &headers());
+        let reset = frame(RST_STREAM, 0, stream, &[0, 0, 0, 8]);
+        if connection.write_all(&[opened, reset].concat()).await.is_err() {
+            return Ok(true);
+        }
+    }
+    Ok(is_closed(&mut connection, Duration::from_secs(5)).await)
+}
+
+/// Sends bytes one by one, with a pause after each, for as long as the server lets it. How long it
+/// did.
+pub async fn dribble(
+    address: SocketAddr,
+    at_once: &[u8],
+    bytes: &[u8],
+    pause: Duration,
+    at_most: Duration,
+) -> io::Result<Duration> {
+    let mut connection = connect(address).await?;
+    let begun = Instant::now();
+    connection.write_all(at_once).await?;
+    for byte in bytes {
+        let sent = connection.write_all(&[*byte]).await;
+        if sent.is_err() || is_closed(&mut connection, pause).await || begun.elapsed() > at_most {
+            break;
+        }
+    }
+    Ok(begun.elapsed())
+}
+
+/// Sends frames that are right but for some of their bytes, and frames of which nothing is right,
+/// on one connection. How many were sent until the server had enough.
+pub async fn send_nonsense(
+    address: SocketAddr,
+    request: &[u8],
+    random: &mut Random,
+) -> io::Result<usize> {
+    let mut connection = connect(address).await?;
+    let mut bytes = beginning();
+    let mut sent = 1;
+    for stream in (1..=15).step_by(2) {
+        let mut request = request.to_vec();
+        for _ in 0..random.below(4) {
+            let place = random.below(request.len());
+            request[place] = random.byte();
+        }
+        // Most are framed rightly, so that what is in them is read as well.
+        let frames = match random.below(8) {
+            0 => vec![nonsense(random)],
+            1 => {
+                let mut frames = call(stream, &request).concat();
+                let place = random.below(frames.len());
+                frames[place] = random.byte();
+                vec![frames]
+            }
+            _ => call(stream, &request).to_vec(),
+        };
+        sent += frames.len();
+        bytes.extend(frames.concat());
+    }
+    // The server may close at any time.
+    let _ = connection.write_all(&bytes).await;
+    let mut buffer = [0; 4_096];
+    let _ = timeout(Duration::from_millis(20), connection.read(&mut buffer)).await;
+    Ok(sent)
+}
+
+fn nonsense(random: &mut Random) -> Vec<u8> {
+    let payload: Vec<_> = (0..random.below(64)).map(|_| random.byte()).collect();
+    frame(random.byte() % 12, random.byte(), random.below(20) as u32, &payload)
+}
