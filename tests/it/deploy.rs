@@ -134,13 +134,27 @@ fn ask(sidecar: &Sidecar, action: &str) -> i32 {
 
 #[tokio::test]
 async fn dashboard_and_alerts_speak_of_metrics_that_exist() {
-    let folder = example_policies();
-    let sidecar = Sidecar::start(folder.path(), &[]);
+    let (folder, files) = (example_policies(), TempDir::new().unwrap());
+    let clients = Authority::new("clients");
+    clients.server(2088).write(files.path());
+    fs::write(files.path().join("ca.crt"), &clients.pem).unwrap();
+    let path = |name: &str| files.path().join(name).to_str().unwrap().to_owned();
+    let (cert, key, ca, log) = (path("tls.crt"), path("tls.key"), path("ca.crt"), path("log"));
+    let tls = ["--listen", "tls:127.0.0.1:0", "--tls-cert", &cert, "--tls-key", &key];
+    let more = ["--tls-client-ca", &ca, "--decision-log", "--decision-log-file", &log];
+    let sidecar = Sidecar::start(
+        folder.path(),
+        &[&tls[..], &more, &["--set", "limits.role_assignments=1"]].concat(),
+    );
     let http_address = sidecar.addresses["http"].as_str().unwrap().parse().unwrap();
     // One of everything, for what never happened is not counted yet.
     assert_eq!(ask(&sidecar, "document.read"), 0);
     assert_eq!(ask(&sidecar, "document.delete"), 2);
     assert_eq!(ask(&sidecar, "document.misspelt"), 64);
+    let too_many = ["check", "--server", &sidecar.unix(), "--role", "reader", "--role", "owner"];
+    let question = ["--principal", r#"User::"alice""#, "--action", "document.read"];
+    let resource = ["--resource", r#"Document::"1""#];
+    assert_eq!(end(command(&too_many).args(question).args(resource)).code, 64);
     let page = metrics(&http::get(http_address, "/metrics").await.body);
     let all_labels: BTreeSet<_> = page.values().flatten().map(String::as_str).collect();
 
@@ -386,6 +400,18 @@ async fn the_service_with_tls_is_started_with_its_settings_and_asks_for_certific
     let mut answer = Vec::new();
     let _ = std::io::Read::read_to_end(&mut plain, &mut answer);
     assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
+}
+
+#[test]
+fn the_readme_builds_the_binary_as_the_image_does() {
+    let flags = |path: &str| {
+        let text = text(path);
+        text.split_once("RUSTFLAGS='").unwrap().1.split_once('\'').unwrap().0.to_owned()
+    };
+    let of_image = flags("Dockerfile");
+    assert_eq!(flags("README.md"), of_image);
+    // Else the first random number of a static binary needs a file.
+    assert!(of_image.contains(r#"--cfg getrandom_backend="linux_getrandom""#), "{of_image}");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
 use crate::{
-    cli::{command, policies},
+    cli::{POLICIES, command, policies, write_store},
     cli_sidecar::{Sidecar, until},
 };
 
@@ -120,6 +120,26 @@ fn the_status_tells_the_settings() {
     assert_eq!(settings["policies"], folder.path().to_str().unwrap());
     assert_eq!(settings["shutdown"], json!({"delay_s": 0, "drain_s": 10}));
     assert_eq!(settings["listen"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_folder_that_cannot_be_used_is_told() {
+    let place = TempDir::new().unwrap();
+    let (there, away) = (place.path().join("policies"), place.path().join("away"));
+    write_store(&there, "guard", POLICIES);
+    let sidecar = Sidecar::start(&there, &["--set", "reload.rehash_interval_s=1"]);
+    let is_refused = |value: &str| {
+        until(&format!("folder_refused is {value}"), || {
+            let (_, body) = http(&sidecar, "GET", "/metrics", "", "");
+            body.contains(&format!("\nhumbaba_folder_refused {value}\n")).then_some(())
+        });
+    };
+    is_refused("0");
+    std::fs::rename(&there, &away).unwrap();
+    is_refused("1");
+    assert_eq!(sidecar.check(&sidecar.tcp(), &["--action", "view"]).code, 2);
+    std::fs::rename(&away, &there).unwrap();
+    is_refused("0");
 }
 
 #[test]

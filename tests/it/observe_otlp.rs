@@ -251,6 +251,26 @@ fn a_collector_may_speak_tls_with_an_authority_of_its_own() {
 }
 
 #[test]
+fn a_span_knows_where_a_call_over_tls_came_from() {
+    let (collector, folder, place) =
+        (Collector::start(), policies(&["guard"]), tempfile::TempDir::new().unwrap());
+    let path = |name: &str| place.path().join(name).to_str().unwrap().to_owned();
+    let authority = Authority::new("servers");
+    authority.server(2088).write(place.path());
+    std::fs::write(path("ca.crt"), &authority.pem).unwrap();
+    let (cert, key) = (path("tls.crt"), path("tls.key"));
+    let tls = ["--listen", "tls:127.0.0.1:0", "--tls-cert", &cert, "--tls-key", &key];
+    let sidecar = Sidecar::start_with(folder.path(), &tls, &[collector.endpoint()]);
+    let address = sidecar.addresses["grpc"][2].as_str().unwrap().replace("tls:", "https://");
+    assert_eq!(sidecar.check(&address, &["--action", "view", "--ca", &path("ca.crt")]).code, 2);
+    stop(sidecar);
+    let spans = collector.spans();
+    let [(_, told)] = of(&spans, "IsAuthorized").try_into().unwrap();
+    assert_eq!(told["network.peer.address"], "127.0.0.1");
+    assert!(told["network.peer.port"].parse::<u16>().unwrap() > 0);
+}
+
+#[test]
 fn a_collector_that_is_not_there_holds_nothing_up() {
     let folder = policies(&["guard"]);
     let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
