@@ -41,7 +41,7 @@ pub(super) struct Writer {
 enum Sink {
     Stdout,
     File(PathBuf, LogFile),
-    Otlp(Exporter),
+    Otlp(Box<Exporter>),
 }
 
 /// Records that are written together.
@@ -65,7 +65,7 @@ impl Writer {
         let sink = match options.file {
             _ if options.mode == LogMode::Otlp => {
                 let exporter = Exporter::new(&options.otlp, Arc::clone(&counts), give_up);
-                Sink::Otlp(exporter.map_err(OpenError::Otlp)?)
+                Sink::Otlp(Box::new(exporter.map_err(OpenError::Otlp)?))
             }
             None => Sink::Stdout,
             Some(path) => {
