@@ -113,7 +113,7 @@ impl DecisionLog {
         let (queue, messages) = mpsc::channel();
         std::thread::Builder::new()
             .name("decision-log".to_owned())
-            .spawn(move || writer.run(&messages))
+            .spawn(move || writer.run(messages))
             .map_err(OpenError::Thread)?;
         let room = Arc::new(Semaphore::new(capacity));
         let inner =

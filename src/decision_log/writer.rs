@@ -79,7 +79,7 @@ impl Writer {
     }
 
     /// Writes until it is told to end or nobody is left to send anything.
-    pub fn run(mut self, messages: &mpsc::Receiver<Message>) {
+    pub fn run(mut self, messages: mpsc::Receiver<Message>) {
         let mut round = Round::default();
         while let Ok(first) = messages.recv() {
             let mut next = Some(first);
@@ -88,6 +88,9 @@ impl Writer {
                     Message::Record(record, held) => self.add(&mut round, &record, held),
                     Message::Close(done) => {
                         self.write(&mut round);
+                        self.leave(&messages);
+                        // Before anybody is told: who finds the log closed counts what it loses.
+                        drop(messages);
                         // Nobody may be waiting any more.
                         let _ = done.send(());
                         return;
@@ -106,6 +109,16 @@ impl Writer {
             }
         }
         self.write(&mut round);
+    }
+
+    /// Counts what came after the end.
+    fn leave(&self, messages: &mpsc::Receiver<Message>) {
+        let left = messages.try_iter().filter(|left| matches!(left, Message::Record(..))).count();
+        if self.required {
+            self.counts.failed(left);
+        } else {
+            self.counts.dropped(left);
+        }
     }
 
     fn add(&mut self, round: &mut Round, record: &Record, held: Held) {
