@@ -35,7 +35,8 @@ pub(super) struct Gate {
     message_limit: usize,
     byte_limit: usize,
     held: AtomicUsize,
-    shed: AtomicU64,
+    calls_shed: AtomicU64,
+    bytes_shed: AtomicU64,
 }
 
 /// Bytes of a message that is not worth counting: the limit on calls bounds these. Large messages
@@ -58,7 +59,8 @@ impl Gate {
             message_limit: options.message_bytes,
             byte_limit: options.held_bytes,
             held: AtomicUsize::new(0),
-            shed: AtomicU64::new(0),
+            calls_shed: AtomicU64::new(0),
+            bytes_shed: AtomicU64::new(0),
         }
     }
 
@@ -67,7 +69,7 @@ impl Gate {
             return Ok(Place { gate: Arc::clone(self), held: AtomicUsize::new(0) });
         }
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
-        self.shed.fetch_add(1, Ordering::Relaxed);
+        self.calls_shed.fetch_add(1, Ordering::Relaxed);
         Err(errors::overloaded(self.limit))
     }
 
@@ -76,9 +78,14 @@ impl Gate {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    /// Calls that were turned away.
-    pub fn shed(&self) -> u64 {
-        self.shed.load(Ordering::Relaxed)
+    /// Calls that were turned away because too many were under way.
+    pub fn calls_shed(&self) -> u64 {
+        self.calls_shed.load(Ordering::Relaxed)
+    }
+
+    /// Calls that were turned away because too many bytes were held.
+    pub fn bytes_shed(&self) -> u64 {
+        self.bytes_shed.load(Ordering::Relaxed)
     }
 }
 
@@ -95,7 +102,7 @@ impl Place {
         if self.gate.held.fetch_add(more, Ordering::Relaxed) + more <= self.gate.byte_limit {
             return Ok(());
         }
-        self.gate.shed.fetch_add(1, Ordering::Relaxed);
+        self.gate.bytes_shed.fetch_add(1, Ordering::Relaxed);
         Err(errors::too_much_held(self.gate.byte_limit))
     }
 }
@@ -144,7 +151,8 @@ where
             Err(status) => return Box::pin(async move { Ok(status.into_http()) }),
         };
         let asked = deadline::of_caller(request.headers());
-        let timeout = asked.map_or(self.timeout, |asked| asked.min(self.timeout));
+        let limit = self.timeout;
+        let timeout = asked.map_or(limit, |asked| asked.min(limit));
         let until = Instant::now() + timeout;
         let held = Arc::clone(&place);
         let request = request.map(|body| Body::new(HeldBody::new(body, held)));
@@ -153,7 +161,13 @@ where
             let response = match timeout_at(until, fenced(answer)).await {
                 Ok(Ok(Ok(response))) => response,
                 Ok(Err(status)) => status.into_http(),
-                Err(_) => too_late(timeout).into_http(),
+                Err(_) => {
+                    // The caller's own deadline is none of this server's limits.
+                    if timeout == limit {
+                        metrics.limit_hit("request_timeout_ms");
+                    }
+                    too_late(timeout).into_http()
+                }
             };
             drop(place);
             let response = with_broken_frames_named(response);
@@ -226,10 +240,10 @@ mod tests {
         let _second = gate.enter().unwrap();
         let status = gate.enter().map(|_| ()).unwrap_err();
         assert_eq!(status.code(), Code::ResourceExhausted);
-        assert_eq!((gate.in_flight(), gate.shed()), (2, 1));
+        assert_eq!((gate.in_flight(), gate.calls_shed()), (2, 1));
         drop(first);
         assert!(gate.enter().is_ok());
-        assert_eq!((gate.in_flight(), gate.shed()), (1, 1));
+        assert_eq!((gate.in_flight(), gate.calls_shed()), (1, 1));
     }
 
     fn gate() -> Arc<Gate> {

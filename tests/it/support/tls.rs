@@ -52,6 +52,11 @@ pub fn options(folder: &TempDir) -> TlsOptions {
 impl TlsServer {
     /// A server with TLS as that function wants it.
     pub async fn start(change: impl FnOnce(&mut TlsOptions)) -> Self {
+        Self::limited(ServerOptions::default(), change).await
+    }
+
+    /// The same with options of the server.
+    pub async fn limited(server: ServerOptions, change: impl FnOnce(&mut TlsOptions)) -> Self {
         let (folder, ca) = (TempDir::new().unwrap(), Authority::new("servers"));
         ca.server(2088).write(folder.path());
         let mut options = options(&folder);
@@ -60,7 +65,7 @@ impl TlsServer {
         let live = Arc::new(Live::default());
         let loaded = vec![stores::acme()];
         live.publish(Stores::new(loaded.clone(), None), status_of(&loaded));
-        let server = Server::new(live, ServerOptions::default());
+        let server = Server::new(live, server);
         server.set_serving(true);
         let bind = || async { TcpListener::bind("127.0.0.1:0").await.unwrap() };
         let (grpc, https, http) = (bind().await, bind().await, bind().await);
@@ -166,6 +171,16 @@ pub fn client_config(
     Arc::new(config)
 }
 
+/// A connection on which nothing was said yet.
+pub async fn connect(
+    address: SocketAddr,
+    config: Arc<ClientConfig>,
+) -> std::io::Result<tokio_rustls::client::TlsStream<tokio::net::TcpStream>> {
+    let connection = tokio::net::TcpStream::connect(address).await?;
+    let name = "localhost".try_into().unwrap();
+    tokio_rustls::TlsConnector::from(config).connect(name, connection).await
+}
+
 /// Gets a path over HTTPS.
 pub async fn https_get(
     address: SocketAddr,
@@ -174,9 +189,7 @@ pub async fn https_get(
 ) -> std::io::Result<String> {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-    let connection = tokio::net::TcpStream::connect(address).await?;
-    let name = "localhost".try_into().unwrap();
-    let mut connection = tokio_rustls::TlsConnector::from(config).connect(name, connection).await?;
+    let mut connection = connect(address, config).await?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     connection.write_all(request.as_bytes()).await?;
     let mut answer = String::new();
