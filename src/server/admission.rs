@@ -17,7 +17,8 @@ pub(super) struct Gate {
     message_limit: usize,
     byte_limit: usize,
     held: AtomicUsize,
-    shed: AtomicU64,
+    calls_shed: AtomicU64,
+    bytes_shed: AtomicU64,
 }
 
 /// Bytes of a message that is not worth counting: the limit on calls bounds these. Large messages
@@ -40,7 +41,8 @@ impl Gate {
             message_limit: options.message_bytes,
             byte_limit: options.held_bytes,
             held: AtomicUsize::new(0),
-            shed: AtomicU64::new(0),
+            calls_shed: AtomicU64::new(0),
+            bytes_shed: AtomicU64::new(0),
         }
     }
 
@@ -50,7 +52,7 @@ impl Gate {
             return Ok(Place { gate: Arc::clone(self), held: AtomicUsize::new(0) });
         }
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
-        self.shed.fetch_add(1, Ordering::Relaxed);
+        self.calls_shed.fetch_add(1, Ordering::Relaxed);
         Err(errors::overloaded(self.limit))
     }
 
@@ -59,9 +61,14 @@ impl Gate {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    /// Calls that were turned away.
-    pub fn shed(&self) -> u64 {
-        self.shed.load(Ordering::Relaxed)
+    /// Calls that were turned away because too many were under way.
+    pub fn calls_shed(&self) -> u64 {
+        self.calls_shed.load(Ordering::Relaxed)
+    }
+
+    /// Calls that were turned away because too many bytes were held.
+    pub fn bytes_shed(&self) -> u64 {
+        self.bytes_shed.load(Ordering::Relaxed)
     }
 }
 
@@ -77,7 +84,7 @@ impl Place {
         if self.gate.held.fetch_add(more, Ordering::Relaxed) + more <= self.gate.byte_limit {
             return Ok(());
         }
-        self.gate.shed.fetch_add(1, Ordering::Relaxed);
+        self.gate.bytes_shed.fetch_add(1, Ordering::Relaxed);
         Err(errors::too_much_held(self.gate.byte_limit))
     }
 }
@@ -107,10 +114,10 @@ mod tests {
         let _second = gate.enter().unwrap();
         let status = gate.enter().map(|_| ()).unwrap_err();
         assert_eq!(status.code(), Code::ResourceExhausted);
-        assert_eq!((gate.in_flight(), gate.shed()), (2, 1));
+        assert_eq!((gate.in_flight(), gate.calls_shed()), (2, 1));
         drop(first);
         assert!(gate.enter().is_ok());
-        assert_eq!((gate.in_flight(), gate.shed()), (1, 1));
+        assert_eq!((gate.in_flight(), gate.calls_shed()), (1, 1));
     }
 
     fn gate() -> Arc<Gate> {

@@ -110,7 +110,8 @@ impl Calls {
         let started = Instant::now();
         let asked = deadline::of_caller(request.headers());
         let time = asked.map_or(self.timeout, |asked| asked.min(self.timeout));
-        let limit = Limit { until: started + time, time, clock: None };
+        let is_ours = time == self.timeout;
+        let limit = Limit { until: started + time, time, is_ours, clock: None };
         let call = Call { calls: Arc::clone(self), rpc, place, started };
         let answer = Box::pin(call.answer(request));
         let counted = Some((rpc, Arc::clone(&self.metrics)));
@@ -159,6 +160,8 @@ pub(super) struct Answering {
 struct Limit {
     until: Instant,
     time: Duration,
+    /// Whether it is this server's limit and not the caller's.
+    is_ours: bool,
     /// Begins to tick only for a call that has to wait.
     clock: Option<Pin<Box<Sleep>>>,
 }
@@ -173,7 +176,14 @@ impl Future for Answering {
             Ok(Poll::Ready(answered)) => answered,
             Err(broken) => Err(broken),
             Ok(Poll::Pending) => match &mut this.limit {
-                Some(limit) => Err(ready!(limit.poll_reached(cx))),
+                Some(limit) => {
+                    let late = ready!(limit.poll_reached(cx));
+                    // The caller's own deadline is none of this server's limits.
+                    if let (true, Some((_, metrics))) = (limit.is_ours, &this.counted) {
+                        metrics.limit_hit("request_timeout_ms");
+                    }
+                    Err(late)
+                }
                 None => return Poll::Pending,
             },
         };
@@ -241,7 +251,7 @@ mod tests {
         answer: impl Future<Output = Answered> + Send + 'static,
         time: Duration,
     ) -> Answering {
-        let limit = Limit { until: Instant::now() + time, time, clock: None };
+        let limit = Limit { until: Instant::now() + time, time, is_ours: true, clock: None };
         let answer = Some(Box::pin(answer) as Pin<Box<_>>);
         Answering { answer, counted: None, limit: Some(limit), span: None }
     }

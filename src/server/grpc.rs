@@ -2,7 +2,7 @@
 
 use std::{pin::pin, sync::Arc};
 
-use tokio::{sync::watch, time::timeout};
+use tokio::{runtime::Handle, sync::watch, time::timeout};
 use tonic::service::Routes;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_reflection::server as reflection;
@@ -25,6 +25,8 @@ pub(super) async fn serve(
 ) -> Result<(), ServeError> {
     let application = Http2::new(calls(server)?, &server.options().connections);
     let workers = Workers::start(server.options().workers)?;
+    let runtimes = workers.runtimes().cloned().chain([Handle::current()]);
+    server.metrics().observe_tasks(runtimes.collect());
     let (stop, stopped) = watch::channel(false);
     let mut serving =
         pin!(transport::serve(application, &workers, listeners, server.connections(), stopped));

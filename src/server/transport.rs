@@ -78,6 +78,11 @@ impl Workers {
         };
         Ok(Self { runtimes: (0..count.get()).map(start).collect::<io::Result<_>>()? })
     }
+
+    /// Their runtimes.
+    pub(super) fn runtimes(&self) -> impl Iterator<Item = &Handle> {
+        self.runtimes.iter().map(|(runtime, _)| runtime)
+    }
 }
 
 /// What answers the calls of connections.

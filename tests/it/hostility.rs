@@ -35,13 +35,13 @@ use crate::{
     },
 };
 
-const MIB: usize = 1024 * 1024;
+pub const MIB: usize = 1024 * 1024;
 
 /// A sidecar under attack, and a well-behaved caller that asks it all the time.
-struct Siege {
-    sidecar: Sidecar,
-    grpc: SocketAddr,
-    http: SocketAddr,
+pub struct Siege {
+    pub sidecar: Sidecar,
+    pub grpc: SocketAddr,
+    pub http: SocketAddr,
     caller: JoinHandle<()>,
     answered: Arc<AtomicUsize>,
     over: Arc<AtomicBool>,
@@ -50,7 +50,7 @@ struct Siege {
 }
 
 impl Siege {
-    async fn begin(settings: &[&str]) -> Self {
+    pub async fn begin(settings: &[&str]) -> Self {
         Self::begin_with(policies(&["guard"]), settings).await
     }
 
@@ -87,12 +87,12 @@ impl Siege {
         siege
     }
 
-    fn channel(&self) -> Channel {
+    pub fn channel(&self) -> Channel {
         channel(self.grpc)
     }
 
     /// The well-behaved caller, and one that is new, are answered.
-    async fn answers_on(&self) {
+    pub async fn answers_on(&self) {
         let before = self.answered.load(Ordering::Relaxed);
         wait::until("the caller is answered", async || {
             assert!(!self.caller.is_finished(), "a good call failed");
@@ -104,7 +104,7 @@ impl Siege {
     }
 
     /// Nothing has failed, nothing is left over, and memory has grown by no more than that.
-    async fn end(self, more_memory: usize) {
+    pub async fn end(self, more_memory: usize) {
         self.answers_on().await;
         self.over.store(true, Ordering::Relaxed);
         self.caller.await.expect("every good call was answered");
@@ -123,8 +123,16 @@ fn channel(address: SocketAddr) -> Channel {
     Channel::from_shared(format!("http://{address}")).unwrap().connect_lazy()
 }
 
-fn good() -> IsAuthorizedRequest {
+pub fn good() -> IsAuthorizedRequest {
     ask::ask("User::alice", "view", "Site::42").role("viewer", "Site::42")
+}
+
+/// How often a limit was hit.
+pub async fn hits(http: SocketAddr, limit: &str) -> u64 {
+    let metrics = http::get(http, "/metrics").await.body;
+    let series = format!("humbaba_limits_hit_total{{limit=\"{limit}\"}} ");
+    let count = metrics.lines().find_map(|line| line.strip_prefix(&series));
+    count.map_or(0, |count| count.parse().unwrap())
 }
 
 /// The most memory that the sidecar has ever had.
@@ -187,6 +195,7 @@ async fn connections_beyond_the_limit() {
         metrics.contains("humbaba_connections_closed_total{face=\"grpc\",reason=\"limit\"} "),
         "{metrics}"
     );
+    assert_eq!(hits(siege.http, "connections").await, closed);
     drop(kept);
     tokio::time::sleep(Duration::from_millis(200)).await;
     siege.end(16 * MIB).await;
@@ -231,6 +240,8 @@ async fn slow_loris() {
         let line = metrics.lines().find(|line| line.contains(&counted)).unwrap();
         assert!(!line.ends_with(" 0"), "{line}");
     }
+    assert!(hits(siege.http, "patience_ms").await >= 40);
+    assert!(hits(siege.http, "request_timeout_ms").await >= 20);
     siege.end(32 * MIB).await;
 }
 
@@ -317,9 +328,10 @@ async fn messages_that_together_are_too_large() {
     let mut shed = 0;
     for call in calls {
         let status = call.await.unwrap().unwrap_err();
-        shed += usize::from(status.code() == Code::ResourceExhausted);
+        shed += u64::from(status.code() == Code::ResourceExhausted);
     }
     assert!(shed >= 6, "{shed} were shed");
+    assert_eq!(hits(siege.http, "held_bytes").await, shed);
     siege.end(64 * MIB).await;
 }
 
@@ -428,5 +440,6 @@ async fn the_callers_deadline_is_kept() {
     })
     .await;
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    assert_eq!(hits(siege.http, "request_timeout_ms").await, 0, "it is not the server's limit");
     siege.end(16 * MIB).await;
 }

@@ -100,6 +100,7 @@ async fn calls_beyond_the_limit_are_shed_and_told_when_to_come_back() {
     assert!(server.ask(ask("User::alice", "site.view", "Site::1")).await.is_ok());
     let metrics = http::get(server.http, "/metrics").await.body;
     assert!(metrics.contains("humbaba_requests_shed_total 1\n"), "{metrics}");
+    assert!(metrics.contains("limits_hit_total{limit=\"concurrent_requests\"} 1\n"), "{metrics}");
 }
 
 #[tokio::test]

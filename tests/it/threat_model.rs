@@ -1,11 +1,20 @@
-//! The threat model names tests, and they are there.
+//! The pages on threats and on hostile peers name tests, and they are there.
 
 use std::{fs, path::Path};
 
 #[test]
 fn every_test_that_the_threat_model_names_is_there() {
+    check("docs/threat-model.md");
+}
+
+#[test]
+fn every_test_that_the_page_on_hostile_peers_names_is_there() {
+    check("docs/hostility.md");
+}
+
+fn check(page: &str) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let page = fs::read_to_string(root.join("docs/threat-model.md")).unwrap();
+    let page = fs::read_to_string(root.join(page)).unwrap();
     let is_name = |word: &&str| {
         let is_part = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_:".contains(c);
         word.contains("::") && !word.starts_with(':') && word.chars().all(is_part)

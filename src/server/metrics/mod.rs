@@ -4,6 +4,7 @@
 mod certificate;
 mod decision_log;
 mod decisions;
+mod limits;
 mod observed;
 
 use std::{sync::Arc, time::Duration};
@@ -14,9 +15,10 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use prometheus::{Registry, TextEncoder, process_collector::ProcessCollector};
+use tokio::runtime::Handle;
 use tonic::Code;
 
-use self::decisions::DecisionMetrics;
+use self::{decisions::DecisionMetrics, limits::LimitsHit};
 use super::{Tls, admission::Gate, peers::Connections};
 use crate::{
     decision_log::DecisionLog,
@@ -61,7 +63,7 @@ pub(super) struct Metrics {
     registry: Registry,
     decisions: Option<DecisionMetrics>,
     failures: Counter<u64>,
-    limits_hit: Counter<u64>,
+    limits_hit: Option<LimitsHit>,
     meter: Meter,
     /// Keeps the instruments alive.
     _provider: SdkMeterProvider,
@@ -95,6 +97,13 @@ impl Metrics {
         let decisions = DecisionMetrics::new(&registry);
         let decisions = decisions
             .inspect_err(|error| tracing::error!(%error, "metrics of decisions are not available"));
+        let limits_hit = LimitsHit::new(gate).and_then(|limits| {
+            registry.register(Box::new(limits.clone()))?;
+            Ok(limits)
+        });
+        let limits_hit = limits_hit
+            .inspect_err(|error| tracing::error!(%error, "metrics of limits are not available"))
+            .ok();
         Self {
             registry,
             decisions: decisions.ok(),
@@ -102,12 +111,7 @@ impl Metrics {
                 .u64_counter("request_failures")
                 .with_description("Calls that were answered with an error, by rpc and gRPC code")
                 .build(),
-            limits_hit: meter
-                .u64_counter("limits_hit")
-                .with_description(
-                    "Requests refused or broken off by a limit, by its setting's name",
-                )
-                .build(),
+            limits_hit,
             meter,
             _provider: provider,
         }
@@ -116,11 +120,18 @@ impl Metrics {
     /// Tells of a certificate and of the handshakes with it from now on.
     pub fn observe_tls(&self, tls: &Tls) {
         certificate::observe(&self.meter, tls);
+        self.limits_hit.iter().for_each(|limits| limits.observe_tls(tls));
     }
 
     /// Tells of the connections of both faces from now on.
     pub fn observe_connections(&self, grpc: &Arc<Connections>, http: &Arc<Connections>) {
         observed::connections(&self.meter, [("grpc", grpc), ("http", http)]);
+        self.limits_hit.iter().for_each(|limits| limits.observe_connections(grpc, http));
+    }
+
+    /// Tells of the tasks of these runtimes from now on.
+    pub fn observe_tasks(&self, runtimes: Vec<Handle>) {
+        observed::tasks(&self.meter, runtimes);
     }
 
     /// A decision was made.
@@ -156,16 +167,14 @@ impl Metrics {
 
     /// Something was refused or broken off because of the setting `limits.…`.
     pub fn limit_hit(&self, limit: &'static str) {
-        self.limits_hit.add(1, &[KeyValue::new("limit", limit)]);
+        self.limits_hit.iter().for_each(|limits| limits.hit(limit));
     }
 
     /// A call was answered with an error.
     pub fn failed(&self, rpc: Rpc, code: Code) {
-        match code {
-            // Tonic's answer to a message that is too long.
-            Code::OutOfRange => self.limit_hit("message_bytes"),
-            Code::DeadlineExceeded => self.limit_hit("request_timeout_ms"),
-            _ => {}
+        // Tonic's answer to a message that is too long.
+        if code == Code::OutOfRange {
+            self.limit_hit("message_bytes");
         }
         let code = KeyValue::new("code", format!("{code:?}"));
         self.failures.add(1, &[code, KeyValue::new("rpc", rpc.name())]);

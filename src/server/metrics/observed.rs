@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::SystemTime};
 
 use opentelemetry::{KeyValue, metrics::Meter};
+use tokio::runtime::Handle;
 
 use crate::{
     live::{EMBEDDED, Live},
@@ -20,8 +21,12 @@ pub(super) fn calls(meter: &Meter, gate: &Arc<Gate>) {
     let counted = Arc::clone(gate);
     meter
         .u64_observable_counter("requests_shed")
-        .with_description("Calls that were turned away because too many were under way")
-        .with_callback(move |observer| observer.observe(counted.shed(), &[]))
+        .with_description(
+            "Calls that were turned away because too many were under way or too much was held",
+        )
+        .with_callback(move |observer| {
+            observer.observe(counted.calls_shed() + counted.bytes_shed(), &[]);
+        })
         .build();
     let version = KeyValue::new("version", env!("CARGO_PKG_VERSION"));
     meter
@@ -52,6 +57,17 @@ pub(super) fn connections(meter: &Meter, faces: [(&'static str, &Arc<Connections
                 observer.observe(connections.refused(), &because("limit"));
                 observer.observe(connections.given_up(), &because("slow"));
             }
+        })
+        .build();
+}
+
+pub(super) fn tasks(meter: &Meter, runtimes: Vec<Handle>) {
+    meter
+        .u64_observable_gauge("tasks")
+        .with_description("Tasks that are alive: each connection and each call has some")
+        .with_callback(move |observer| {
+            let alive = runtimes.iter().map(|runtime| runtime.metrics().num_alive_tasks() as u64);
+            observer.observe(alive.sum(), &[]);
         })
         .build();
 }

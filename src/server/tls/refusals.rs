@@ -93,6 +93,15 @@ impl Refusal {
         }
     }
 
+    /// The setting under `limits` that it was refused by.
+    pub fn limit(self) -> Option<&'static str> {
+        match self {
+            Self::Timeout => Some("handshake_timeout_ms"),
+            Self::CrowdedOut => Some("handshakes"),
+            _ => None,
+        }
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Timeout => "timeout",

@@ -7,7 +7,7 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
     time::timeout,
 };
@@ -16,6 +16,7 @@ pub const DATA: u8 = 0;
 pub const HEADERS: u8 = 1;
 pub const RST_STREAM: u8 = 3;
 pub const SETTINGS: u8 = 4;
+pub const CONTINUATION: u8 = 9;
 pub const END_STREAM: u8 = 1;
 pub const END_HEADERS: u8 = 4;
 
@@ -89,10 +90,28 @@ pub async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
 }
 
 /// Reads what comes until the server closes the connection. Whether it did within that time.
-pub async fn is_closed(connection: &mut TcpStream, within: Duration) -> bool {
+pub async fn is_closed(connection: &mut (impl AsyncRead + Unpin), within: Duration) -> bool {
     let mut buffer = [0; 4_096];
     let read = async { while !matches!(connection.read(&mut buffer).await, Ok(0) | Err(_)) {} };
     timeout(within, read).await.is_ok()
+}
+
+/// A frame that came from the server.
+#[derive(Debug)]
+pub struct Frame {
+    pub kind: u8,
+    pub stream: u32,
+    pub payload: Vec<u8>,
+}
+
+/// The next frame.
+pub async fn read_frame(connection: &mut (impl AsyncRead + Unpin)) -> io::Result<Frame> {
+    let mut head = [0; 9];
+    connection.read_exact(&mut head).await?;
+    let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
+    connection.read_exact(&mut payload).await?;
+    let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
+    Ok(Frame { kind: head[3], stream, payload })
 }
 
 /// Opens streams and resets them at once. Whether the server closed the connection.

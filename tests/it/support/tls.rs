@@ -63,11 +63,24 @@ pub fn mutual(clients: &Authority, ids: &[&str]) -> impl FnOnce(&mut TlsOptions)
 impl TlsServer {
     /// A server with TLS as that function wants it.
     pub async fn start(change: impl FnOnce(&mut TlsOptions)) -> Self {
-        Self::recording(DecisionLog::off(), change).await
+        Self::with(ServerOptions::default(), DecisionLog::off(), change).await
     }
 
     /// The same, with its decisions recorded.
     pub async fn recording(
+        decision_log: DecisionLog,
+        change: impl FnOnce(&mut TlsOptions),
+    ) -> Self {
+        Self::with(ServerOptions::default(), decision_log, change).await
+    }
+
+    /// The same with options of the server.
+    pub async fn limited(server: ServerOptions, change: impl FnOnce(&mut TlsOptions)) -> Self {
+        Self::with(server, DecisionLog::off(), change).await
+    }
+
+    async fn with(
+        server: ServerOptions,
         decision_log: DecisionLog,
         change: impl FnOnce(&mut TlsOptions),
     ) -> Self {
@@ -80,7 +93,7 @@ impl TlsServer {
         let loaded = vec![stores::acme()];
         live.publish(Stores::new(loaded.clone(), None), status_of(&loaded));
         let observability = Observability { decision_log, ..Observability::default() };
-        let server = Server::observed(live, ServerOptions::default(), observability);
+        let server = Server::observed(live, server, observability);
         server.set_serving(true);
         let bind = || async { TcpListener::bind("127.0.0.1:0").await.unwrap() };
         let (grpc, https, http) = (bind().await, bind().await, bind().await);
@@ -180,6 +193,16 @@ pub fn client_config(
     Arc::new(config)
 }
 
+/// A connection on which nothing was said yet.
+pub async fn connect(
+    address: SocketAddr,
+    config: Arc<ClientConfig>,
+) -> std::io::Result<tokio_rustls::client::TlsStream<tokio::net::TcpStream>> {
+    let connection = tokio::net::TcpStream::connect(address).await?;
+    let name = "localhost".try_into().unwrap();
+    tokio_rustls::TlsConnector::from(config).connect(name, connection).await
+}
+
 /// Gets a path over HTTPS.
 pub async fn https_get(
     address: SocketAddr,
@@ -188,9 +211,7 @@ pub async fn https_get(
 ) -> std::io::Result<String> {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-    let connection = tokio::net::TcpStream::connect(address).await?;
-    let name = "localhost".try_into().unwrap();
-    let mut connection = tokio_rustls::TlsConnector::from(config).connect(name, connection).await?;
+    let mut connection = connect(address, config).await?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     connection.write_all(request.as_bytes()).await?;
     let mut answer = String::new();

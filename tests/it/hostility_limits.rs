@@ -1,0 +1,180 @@
+//! Limits on what one connection may do, and on connections of every kind of listener.
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use humbaba::{
+    proto::authorization_service_client::AuthorizationServiceClient,
+    server::{ConnectionLimits, ServerOptions},
+};
+use rustls::version::TLS13;
+use tokio::{
+    io::AsyncWriteExt as _,
+    net::{TcpStream, UnixStream},
+    time::timeout,
+};
+use tonic::{Code, Request};
+
+use crate::{
+    hostility::{MIB, Siege, good, hits},
+    support::{
+        ask::is_allow,
+        hostile::{
+            CONTINUATION, END_HEADERS, HEADERS, RST_STREAM, SETTINGS, beginning, connect, frame,
+            headers, is_closed, read_frame,
+        },
+        http,
+        tls::{self, TlsServer},
+        wait::DEADLINE,
+    },
+};
+
+/// Names of HTTP/2: a setting of the connection, and a reason for a reset.
+const MAX_CONCURRENT_STREAMS: [u8; 2] = [0, 3];
+const REFUSED_STREAM: [u8; 4] = [0, 0, 0, 7];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_beyond_the_limit() {
+    let siege = Siege::begin(&["limits.streams=4"]).await;
+    let mut connection = connect(siege.grpc).await.unwrap();
+    connection.write_all(&beginning()).await.unwrap();
+    for stream in (1..20).step_by(2) {
+        let opened = frame(HEADERS, END_HEADERS, stream, &headers());
+        connection.write_all(&opened).await.unwrap();
+    }
+    let (mut told, mut refused) = (None, Vec::new());
+    while refused.len() < 6 {
+        let frame = timeout(DEADLINE, read_frame(&mut connection)).await.unwrap().unwrap();
+        match frame.kind {
+            SETTINGS => {
+                let mut settings = frame.payload.chunks(6);
+                let limit = settings.find(|setting| setting[..2] == MAX_CONCURRENT_STREAMS);
+                told = told.or(limit.map(|limit| limit[2..].to_vec()));
+            }
+            RST_STREAM => {
+                assert_eq!(frame.payload, REFUSED_STREAM);
+                refused.push(frame.stream);
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(told, Some(vec![0, 0, 0, 4]), "the peer is told");
+    assert_eq!(refused, [9, 11, 13, 15, 17, 19]);
+    let metrics = http::get(siege.http, "/metrics").await.body;
+    let under_way = ["4", "5"].map(|count| format!("humbaba_requests_in_flight {count}\n"));
+    assert!(under_way.iter().any(|line| metrics.contains(line)), "{metrics}");
+    drop(connection);
+
+    // Who keeps to the limit, of which the first answer tells, waits and is answered.
+    let mut client = AuthorizationServiceClient::new(siege.channel());
+    client.is_authorized(good()).await.unwrap();
+    let calls = (0..100).map(|_| {
+        let mut client = client.clone();
+        tokio::spawn(async move { client.is_authorized(good()).await })
+    });
+    for call in calls.collect::<Vec<_>>() {
+        assert!(is_allow(&call.await.unwrap().unwrap().into_inner()));
+    }
+    siege.end(16 * MIB).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn headers_beyond_the_limit() {
+    let siege = Siege::begin(&["limits.header_bytes=4096"]).await;
+    let mut client = AuthorizationServiceClient::new(siege.channel());
+    let mut with_header = async |bytes: usize| {
+        let mut request = Request::new(good());
+        request.metadata_mut().insert("x-long", "x".repeat(bytes).parse().unwrap());
+        client.is_authorized(request).await
+    };
+    for bytes in [3_000, 8_000, 3_500, 12_000, 0] {
+        let answer = with_header(bytes).await;
+        if bytes < 4_096 {
+            assert!(is_allow(&answer.unwrap().into_inner()), "{bytes}");
+        } else {
+            let code = answer.unwrap_err().code();
+            assert!([Code::Unknown, Code::Internal].contains(&code), "{bytes}: {code:?}");
+        }
+    }
+
+    // Headers without end.
+    let mut connection = connect(siege.grpc).await.unwrap();
+    connection.write_all(&beginning()).await.unwrap();
+    let mut endless = frame(HEADERS, 0, 1, &headers());
+    let field = [&[0, 1, b'x', 100][..], &[b'x'; 100]].concat();
+    let more = frame(CONTINUATION, 0, 1, &field.repeat(100));
+    let (begun, mut sent) = (Instant::now(), 0);
+    while connection.write_all(&endless).await.is_ok() && begun.elapsed() < DEADLINE {
+        sent += endless.len();
+        assert!(sent < 64 * MIB, "it is let be");
+        endless.clone_from(&more);
+    }
+    assert!(is_closed(&mut connection, DEADLINE).await);
+    siege.end(16 * MIB).await;
+}
+
+/// The limit holds for TCP and the Unix socket together, and so does the time to begin.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_on_a_unix_socket() {
+    let siege = Siege::begin(&["limits.connections=20", "limits.patience_ms=3000"]).await;
+    let soon = Duration::from_millis(50);
+    let socket = siege.sidecar.socket();
+    let (mut over_tcp, mut over_unix) = (Vec::new(), Vec::new());
+    for _ in 0..9 {
+        over_tcp.push(TcpStream::connect(siege.grpc).await.unwrap());
+        over_unix.push(UnixStream::connect(&socket).await.unwrap());
+    }
+    // One is the caller's.
+    wait_for_open(siege.http, 19).await;
+    for _ in 0..10 {
+        let mut last = UnixStream::connect(&socket).await.unwrap();
+        over_unix.extend((!is_closed(&mut last, soon).await).then_some(last));
+    }
+    assert_eq!(over_unix.len(), 10, "one more was taken");
+    assert_eq!(hits(siege.http, "connections").await, 9);
+    // They say nothing, so they are given up, and there is room again.
+    for connection in &mut over_unix {
+        assert!(is_closed(connection, DEADLINE).await);
+    }
+    for connection in &mut over_tcp {
+        assert!(is_closed(connection, DEADLINE).await);
+    }
+    assert_eq!(hits(siege.http, "patience_ms").await, 19);
+    wait_for_open(siege.http, 1).await;
+    siege.end(16 * MIB).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_over_tls() {
+    let connections = ConnectionLimits {
+        grpc: 3,
+        patience: Duration::from_secs(2),
+        ..ConnectionLimits::default()
+    };
+    let options = ServerOptions { connections, ..ServerOptions::default() };
+    let server = TlsServer::limited(options, |_| ()).await;
+    let config = tls::client_config(&server.ca.pem, None, &[&TLS13], &["h2"]);
+    let mut silent = Vec::new();
+    for _ in 0..3 {
+        silent.push(tls::connect(server.grpc, config.clone()).await.unwrap());
+    }
+    wait_for_open(server.http, 3).await;
+    if let Ok(mut further) = tls::connect(server.grpc, config.clone()).await {
+        assert!(is_closed(&mut further, Duration::from_secs(1)).await);
+    }
+    assert_eq!(hits(server.http, "connections").await, 1);
+    for connection in &mut silent {
+        assert!(is_closed(connection, DEADLINE).await);
+    }
+    wait_for_open(server.http, 0).await;
+    assert_eq!(hits(server.http, "patience_ms").await, 3);
+    server.ask(None).await.unwrap();
+}
+
+async fn wait_for_open(address: SocketAddr, count: usize) {
+    let line = format!("humbaba_connections{{face=\"grpc\"}} {count}\n");
+    let is_so = async || http::get(address, "/metrics").await.body.contains(&line);
+    crate::support::wait::until(&line, is_so).await;
+}
