@@ -69,6 +69,12 @@ impl StoreFiles {
         self.files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_ref()))
     }
 
+    /// How many bytes the policies and the schema have, which tells how much work loading them is.
+    pub(crate) fn size(&self) -> usize {
+        let of_kind = |path| FileKind::of(path).is_some_and(FileKind::decides);
+        self.iter().filter(|(path, _)| of_kind(path)).map(|(_, bytes)| bytes.len()).sum()
+    }
+
     /// The bytes of one file.
     #[must_use]
     pub fn get(&self, path: &str) -> Option<&[u8]> {

@@ -55,7 +55,7 @@ fn add(
         problems.push(problem.with_help("give one of them another `@id`"));
     };
     for policy in set.policies() {
-        let id = name(policy.id(), policy.annotation("id"));
+        let id = name(policy.id(), annotated_id(policy.annotations()));
         let span = policy.as_ref().loc().map(|loc| (loc.start(), loc.end() - loc.start()));
         if parsed.files.contains_key(&id) || parsed.set.add(policy.new_id(id.clone())).is_err() {
             clash(&id, span, parsed);
@@ -64,7 +64,7 @@ fn add(
         }
     }
     for template in set.templates() {
-        let id = name(template.id(), template.annotation("id"));
+        let id = name(template.id(), annotated_id(template.annotations()));
         let span = template.as_ref().loc().map(|loc| (loc.start(), loc.end() - loc.start()));
         if parsed.files.contains_key(&id)
             || parsed.set.add_template(template.new_id(id.clone())).is_err()
@@ -74,6 +74,11 @@ fn add(
             parsed.files.insert(id, path.to_owned());
         }
     }
+}
+
+/// The `@id` of a policy. Asking Cedar for it by its name would parse that name each time.
+fn annotated_id<'a>(mut annotations: impl Iterator<Item = (&'a str, &'a str)>) -> Option<&'a str> {
+    annotations.find(|(name, _)| *name == "id").map(|(_, id)| id)
 }
 
 /// The id of a policy without `@id`: its file and its place in it, counted from 1. Cedar's parser
