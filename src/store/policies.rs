@@ -9,7 +9,7 @@ use cedar_policy::{PolicyId, PolicySet};
 use miette::Diagnostic;
 
 use super::{FileKind, StoreFiles, StoreSchema, known::Known, validation, validation::Findings};
-use crate::diagnostics::Problem;
+use crate::diagnostics::{Problem, Text};
 
 /// The policies and templates of a store, and where each was written.
 #[derive(Debug, Default)]
@@ -103,12 +103,16 @@ pub(super) fn validate(
     let is_known = |id: &PolicyId| known.holds(parsed, id);
     let Findings { errors, warnings } =
         validation::validate(schema.cedar(), &parsed.set, level, is_known);
-    let told = |id: &PolicyId, diagnostic: &dyn Diagnostic| {
+    let mut texts = HashMap::new();
+    let mut told = |id: &PolicyId, diagnostic: &dyn Diagnostic| {
         // The mistake of a link shows in the text of its template.
         let template = parsed.set.policy(id).and_then(|policy| policy.template_id());
         let path = parsed.files.get(template.unwrap_or(id)).map_or("", String::as_str);
-        let text = files.get(path).and_then(|bytes| std::str::from_utf8(bytes).ok());
-        Problem::of_diagnostic(&files.path(path), text.unwrap_or_default(), diagnostic)
+        let text = texts.entry(path).or_insert_with(|| {
+            let text = files.get(path).and_then(|bytes| std::str::from_utf8(bytes).ok());
+            Text::new(&files.path(path), text.unwrap_or_default())
+        });
+        Problem::of_diagnostic_in(text, diagnostic)
     };
     let errors = errors.iter().flat_map(|error| told(error.policy_id(), error));
     problems.extend(once_each(errors));
