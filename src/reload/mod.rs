@@ -42,9 +42,9 @@ use worker::Worker;
 /// loads at the start loads later too.
 const STACK_BYTES: usize = 8 * 1024 * 1024;
 
-/// How much later than calls a reload has its turn. It still has a tenth of a processor that calls
-/// would have for themselves, so that a revoked right does not outlive a busy hour.
-const PATIENCE: i32 = 10;
+/// How nice a reload is to calls: it has a third of the time that a busy thread of theirs has. With
+/// less it would hardly get on where a processor is wanted by many, and a revoked right would last.
+const NICENESS: i32 = 5;
 
 /// Where policy stores come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -186,7 +186,7 @@ pub fn watch(source: Source, options: Options, live: Arc<Live>) -> Reloader {
 /// Lets the threads that answer calls go first where there are too few processors for all. The
 /// threads that this one starts are as patient.
 fn yield_to_calls() {
-    if let Err(error) = rustix::process::nice(PATIENCE) {
+    if let Err(error) = rustix::process::nice(NICENESS) {
         tracing::debug!(%error, "reloading has the same priority as calls");
     }
 }
