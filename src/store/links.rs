@@ -99,6 +99,7 @@ struct Uids {
 }
 
 impl Uids {
+    #[expect(clippy::result_large_err, reason = "the error is Cedar's own")]
     fn parse(&mut self, text: &str) -> Result<EntityUid, ParseErrors> {
         let Some((written, id)) = plain(text) else { return text.parse() };
         if let Some(entity_type) = self.types.get(written) {
