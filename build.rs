@@ -14,7 +14,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::write(out.join("humbaba.bin"), descriptors.encode_to_vec())?;
 
     tonic_prost_build::configure()
-        .codec_path("crate::server::codec::Codec")
         .extern_path(".google.rpc", "::tonic_types::pb")
         .compile_fds(descriptors)?;
     Ok(())

@@ -32,8 +32,8 @@
 //!
 //! # Architecture invariants
 //!
-//! *Architecture Invariant:* `store`, `roles`, `request`, `engine`, `testing`, `diagnostics`, `name`
-//! and `time` are the core. It is pure: it knows no tokio, tonic, axum, notify, clock or file
+//! *Architecture Invariant:* `store`, `roles`, `request`, `engine`, `testing`, `diagnostics`, `hash`,
+//! `name` and `time` are the core. It is pure: it knows no tokio, tonic, axum, notify, clock or file
 //! system, and nothing of the modules below it in the table. A test holds it to that.
 //!
 //! *Architecture Invariant:* between loading the snapshot from [`live`] and the decision there is
@@ -55,6 +55,7 @@ pub mod cli;
 pub mod decision_log;
 pub mod diagnostics;
 pub mod engine;
+pub mod hash;
 pub mod live;
 pub mod name;
 pub mod proto;

@@ -20,8 +20,10 @@ use crate::support::{Growth, naive::Naive, store};
 /// A server to compare with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Baseline {
-    /// Always the same answer, on the same transport as Humbaba.
+    /// Always the same short answer, on the same transport as Humbaba.
     Echo,
+    /// Always the answer that Humbaba gives, on the same transport.
+    Parrot,
     /// Always the same answer, as tonic serves by default.
     Stock,
     /// Cedar's authorizer over the whole policy set, on the same transport as Humbaba.
@@ -29,11 +31,12 @@ pub enum Baseline {
 }
 
 impl Baseline {
-    pub const ALL: [Self; 3] = [Self::Echo, Self::Stock, Self::Naive];
+    pub const ALL: [Self; 4] = [Self::Echo, Self::Parrot, Self::Stock, Self::Naive];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Echo => "echo",
+            Self::Parrot => "parrot",
             Self::Stock => "stock",
             Self::Naive => "naive",
         }
@@ -44,12 +47,14 @@ impl Baseline {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         runtime.block_on(async {
             match self {
-                Self::Echo => on_our_transport(Echo, address).await,
+                Self::Echo => on_our_transport(Echo(short_answer()), address).await,
+                Self::Parrot => on_our_transport(Echo(full_answer()), address).await,
                 Self::Stock => {
                     let address = address.parse().expect("an address");
                     let server = tonic::transport::Server::builder();
                     let mut server = server;
-                    let router = server.add_service(AuthorizationServiceServer::new(Echo));
+                    let router =
+                        server.add_service(AuthorizationServiceServer::new(Echo(short_answer())));
                     router.serve(address).await.expect("it serves");
                 }
                 Self::Naive => {
@@ -74,8 +79,23 @@ async fn on_our_transport(service: impl AuthorizationService, address: &str) {
     served.await.expect("it serves");
 }
 
+/// Says the same whatever it is asked.
+struct Echo(proto::IsAuthorizedResponse);
+
 /// The least that a server can say: an allow and nothing else.
-struct Echo;
+fn short_answer() -> proto::IsAuthorizedResponse {
+    proto::IsAuthorizedResponse {
+        decision: proto::Decision::Allow.into(),
+        ..proto::IsAuthorizedResponse::default()
+    }
+}
+
+/// What Humbaba answers to the question.
+fn full_answer() -> proto::IsAuthorizedResponse {
+    let naive = Naive::new(Arc::new(store(Growth::Policies, 0)));
+    let facts = naive.facts(&crate::support::question());
+    naive.decide(&facts)
+}
 
 #[tonic::async_trait]
 impl AuthorizationService for Echo {
@@ -83,10 +103,7 @@ impl AuthorizationService for Echo {
         &self,
         _: Request<proto::IsAuthorizedRequest>,
     ) -> Result<Response<proto::IsAuthorizedResponse>, Status> {
-        Ok(Response::new(proto::IsAuthorizedResponse {
-            decision: proto::Decision::Allow.into(),
-            ..proto::IsAuthorizedResponse::default()
-        }))
+        Ok(Response::new(self.0.clone()))
     }
 
     async fn batch_is_authorized(

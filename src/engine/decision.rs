@@ -96,6 +96,12 @@ impl PolicyNote {
         self.annotations().find_map(|(key, value)| (key == name).then_some(value))
     }
 
+    /// The policy in the form in which callers are told of it, which `tell` makes the first time
+    /// that it is asked for. There is one such form.
+    pub fn told(&self, tell: impl FnOnce(&Self) -> Box<[u8]>) -> &[u8] {
+        self.policy.told(|| tell(self))
+    }
+
     pub(super) fn is_forbid(&self) -> bool {
         self.policy.is_forbid()
     }

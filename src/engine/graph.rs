@@ -40,7 +40,7 @@ pub(crate) fn cedar_request(request: &Request) -> ast::Request {
         known(&request.principal),
         known(&request.action),
         known(&request.resource),
-        Some(Context::Value(Arc::clone(&request.context))),
+        Some(Context::Value(Arc::clone(request.context.whole()))),
     )
 }
 
@@ -57,7 +57,7 @@ pub(crate) fn entities(store: &PolicyStore, request: &Request) -> Result<Entitie
     };
     graph.to_visit.extend(request.entities.iter().map(|entity| entity.uid.clone()));
     graph.to_visit.extend(store.prepared().literals().iter().cloned());
-    for value in request.context.values() {
+    for value in request.context.whole().values() {
         graph.visit_later(&value.value);
     }
     let in_force = || request.role_assignments.iter().filter(|role| role.is_in_force(request.now));

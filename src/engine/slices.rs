@@ -6,7 +6,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use cedar_policy_core::{
@@ -24,6 +24,7 @@ pub struct PreparedPolicy {
     principal: Scope,
     resource: Scope,
     index: u32,
+    told: OnceLock<Box<[u8]>>,
 }
 
 /// A scope clause on principal or resource, without variables to fill.
@@ -217,7 +218,13 @@ impl PreparedPolicy {
             principal: Scope::new(policy.principal_constraint().as_inner()),
             resource: Scope::new(policy.resource_constraint().as_inner()),
             policy: policy.clone(),
+            told: OnceLock::new(),
         }
+    }
+
+    /// The policy in the words in which callers are told of it, which are the same each time.
+    pub(super) fn told(&self, tell: impl FnOnce() -> Box<[u8]>) -> &[u8] {
+        self.told.get_or_init(tell)
     }
 
     pub(super) fn id(&self) -> &str {

@@ -2,19 +2,21 @@
 //! store's schema has been checked against it ([`Request`]).
 
 mod check;
+mod context;
 mod input;
 mod limits;
 mod value;
 mod violation;
 
 pub use check::check;
+pub use context::Context;
 pub use input::{EntityInput, RequestInput, RoleAssignmentInput, Uid, UidParseError, Value};
 pub use limits::RequestLimits;
 pub(crate) use value::duration_millis;
 pub(crate) use violation::shorten;
 pub use violation::{FieldPath, Violation};
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use cedar_policy_core::ast::{self, EntityUID};
 use smol_str::SmolStr;
@@ -31,7 +33,7 @@ pub struct Request {
     /// On what.
     pub resource: EntityUID,
     /// Facts of the request.
-    pub context: Arc<BTreeMap<SmolStr, ast::Value>>,
+    pub context: Arc<Context>,
     /// What the caller knows of entities. No two have the same uid.
     pub entities: Vec<EntityFacts>,
     /// The roles that count, expired ones included.

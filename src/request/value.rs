@@ -1,6 +1,6 @@
 //! Making Cedar's values.
 
-use std::sync::LazyLock;
+use std::{cell::RefCell, sync::LazyLock};
 
 use cedar_policy_core::{
     ast::{self, Literal, Name, PartialValue, ValueKind},
@@ -52,6 +52,21 @@ pub(crate) fn duration_millis(text: &str) -> Option<i64> {
         ValueKind::Lit(Literal::Long(millis)) => Some(millis),
         _ => None,
     }
+}
+
+/// The moment, which is likely to be the same as the last time that this thread asked.
+pub(super) fn now(moment: Timestamp) -> Result<ast::Value, String> {
+    thread_local! {
+        static LAST: RefCell<Option<(Timestamp, ast::Value)>> = const { RefCell::new(None) };
+    }
+    LAST.with_borrow_mut(|last| match last {
+        Some((at, value)) if *at == moment => Ok(value.clone()),
+        _ => {
+            let value = datetime(moment)?;
+            *last = Some((moment, value.clone()));
+            Ok(value)
+        }
+    })
 }
 
 /// The moment.

@@ -1,31 +1,13 @@
-//! What every call goes through before and after it is answered: the limit on calls under way, the
-//! time limit, and the fence around whatever goes wrong in it.
+//! How many calls may be under way in the process, and how many bytes of messages they may hold.
 
-use std::{
-    convert::Infallible,
-    future::poll_fn,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-    },
-    task::{Context, Poll},
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
-use tokio::time::{Instant, timeout_at};
-use tonic::{
-    Code, Status,
-    body::Body,
-    codegen::{BoxFuture, Service, http},
-    server::NamedService,
-};
+use tonic::Status;
 
-use super::{
-    ServerOptions, deadline, errors,
-    held::HeldBody,
-    metrics::{Metrics, Rpc},
-};
+use super::{ServerOptions, errors};
 
 /// Counts the calls that are under way in the process and turns away those beyond a limit.
 #[derive(Debug)]
@@ -64,7 +46,8 @@ impl Gate {
         }
     }
 
-    fn enter(self: &Arc<Self>) -> Result<Place, Status> {
+    /// Takes a place for a call.
+    pub fn enter(self: &Arc<Self>) -> Result<Place, Status> {
         if self.in_flight.fetch_add(1, Ordering::Relaxed) < self.limit {
             return Ok(Place { gate: Arc::clone(self), held: AtomicUsize::new(0) });
         }
@@ -92,8 +75,7 @@ impl Gate {
 impl Place {
     /// Holds a message of so many bytes, if that many more may be held in the process.
     ///
-    /// A call that streams holds the longest of its messages. A message that is larger than any may
-    /// be is refused by its reader.
+    /// A message that is larger than any may be is refused by its reader.
     pub fn hold(&self, bytes: usize) -> Result<(), Status> {
         if bytes <= SMALL || bytes > self.gate.message_limit {
             return Ok(());
@@ -109,129 +91,21 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.gate.held.fetch_sub(*self.held.get_mut(), Ordering::Relaxed);
-        self.gate.in_flight.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// A gRPC service behind the gate. A call counts from the arrival of its headers, so what waits to
-/// be looked at counts too.
-#[derive(Clone)]
-pub(super) struct Admitted<S> {
-    pub inner: S,
-    pub gate: Arc<Gate>,
-    pub timeout: Duration,
-    pub metrics: Arc<Metrics>,
-}
-
-impl<S: NamedService> NamedService for Admitted<S> {
-    const NAME: &'static str = S::NAME;
-}
-
-type Response = http::Response<Body>;
-
-impl<S> Service<http::Request<Body>> for Admitted<S>
-where
-    S: Service<http::Request<Body>, Response = Response, Error = Infallible>,
-    S::Future: Send + 'static,
-{
-    type Response = Response;
-    type Error = Infallible;
-    type Future = BoxFuture<Response, Infallible>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let metrics = Arc::clone(&self.metrics);
-        let rpc = Rpc::of_path(request.uri().path());
-        let place = match self.gate.enter() {
-            Ok(place) => Arc::new(place),
-            Err(status) => return Box::pin(async move { Ok(status.into_http()) }),
-        };
-        let asked = deadline::of_caller(request.headers());
-        let limit = self.timeout;
-        let timeout = asked.map_or(limit, |asked| asked.min(limit));
-        let until = Instant::now() + timeout;
-        let held = Arc::clone(&place);
-        let request = request.map(|body| Body::new(HeldBody::new(body, held)));
-        let answer = self.inner.call(request);
-        Box::pin(async move {
-            let response = match timeout_at(until, fenced(answer)).await {
-                Ok(Ok(Ok(response))) => response,
-                Ok(Err(status)) => status.into_http(),
-                Err(_) => {
-                    // The caller's own deadline is none of this server's limits.
-                    if timeout == limit {
-                        metrics.limit_hit("request_timeout_ms");
-                    }
-                    too_late(timeout).into_http()
-                }
-            };
-            drop(place);
-            let response = with_broken_frames_named(response);
-            if let (Some(rpc), Some(status)) = (rpc, response.extensions().get::<Status>()) {
-                metrics.failed(rpc, status.code());
-            }
-            Ok(response)
-        })
-    }
-}
-
-/// The error of this server itself.
-const BROKEN: &str = "the server failed to answer this request; the reason is in its log";
-
-/// Runs a future of which a panic ends this one call and nothing else.
-///
-/// What a call shares with others is behind atomics or locks that know of poisoning, so nothing half
-/// done can be seen by another call.
-async fn fenced<F: Future>(future: F) -> Result<F::Output, Status> {
-    let mut future = Box::pin(future);
-    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
-        Ok(poll) => poll.map(Ok),
-        Err(panic) => {
-            let panic = panic.downcast_ref::<String>().map(String::as_str).or_else(|| {
-                let text = panic.downcast_ref::<&'static str>();
-                text.copied()
-            });
-            tracing::error!(panic, "a call panicked");
-            Poll::Ready(Err(Status::internal(BROKEN)))
+        let held = *self.held.get_mut();
+        if held > 0 {
+            self.gate.held.fetch_sub(held, Ordering::Relaxed);
         }
-    })
-    .await
-}
-
-fn too_late(timeout: Duration) -> Status {
-    Status::deadline_exceeded(format!("the call took longer than {timeout:?}"))
-}
-
-/// Tonic calls a request INTERNAL of which the message is missing, cut off or framed wrongly. It is
-/// the caller's mistake and must not look like the server's.
-fn with_broken_frames_named(response: Response) -> Response {
-    let status = response.extensions().get::<Status>();
-    match status.filter(|status| status.code() == Code::Internal && status.message() != BROKEN) {
-        Some(status) => Status::invalid_argument(format!(
-            "the request is not a valid message: {}",
-            status.message()
-        ))
-        .into_http(),
-        None => response,
+        self.gate.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::panic)]
+    #![allow(clippy::unwrap_used)]
+
+    use tonic::Code;
 
     use super::*;
-
-    #[tokio::test]
-    async fn a_panic_ends_its_own_call_only() {
-        let status = fenced(async { panic!("on purpose") }).await.map(|(): ()| ()).unwrap_err();
-        assert_eq!((status.code(), status.message()), (Code::Internal, BROKEN));
-        assert_eq!(fenced(async { 42 }).await.unwrap(), 42);
-    }
 
     #[test]
     fn calls_beyond_the_limit_are_shed_until_one_ends() {

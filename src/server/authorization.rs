@@ -5,23 +5,27 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-use tonic::{Request, Response, Status};
+use prost::Message;
+use tonic::{Request, Status, codegen::Bytes};
 
 use super::{
     ServerOptions, batch,
-    convert::{self, Question},
+    calls::Framed,
+    convert::{self, Question, Response},
     decision_id::DecisionId,
     errors::{bad_item, bad_request, no_store},
+    message::{self, framed},
     metrics::{Metrics, Rpc},
     recording::{self, Asked, Recording},
     traced::CallSpan,
+    wire,
     work::{FACTS_OF_SHORT, Turn, Workshop},
 };
 use crate::{
     decision_log::{DecisionLog, Record},
     engine,
     live::Live,
-    proto::{self, authorization_service_server::AuthorizationService},
+    proto,
     request::{FieldPath, RequestInput, Violation},
     store::PolicyStore,
     time::Timestamp,
@@ -37,7 +41,7 @@ pub(super) struct Authorization {
 }
 
 /// The answer to one question, with its record where there is to be one.
-type Answer = Result<(proto::IsAuthorizedResponse, Option<Record>), Vec<Violation>>;
+type Answer = Result<(Response, Option<Record>), Vec<Violation>>;
 
 /// One question on its way.
 struct Asking {
@@ -50,25 +54,40 @@ struct Asking {
 }
 
 impl Authorization {
+    /// The message that those bytes are.
+    fn read<T: Message + Default>(&self, bytes: Bytes) -> Result<T, Status> {
+        let limit = self.options.message_parts;
+        if wire::has_more_parts(&bytes, limit) {
+            self.metrics.limit_hit("message_parts");
+            return Err(Status::invalid_argument(format!(
+                "the request has more than {limit} parts: send less of them"
+            )));
+        }
+        message::decode(bytes)
+    }
+
     /// The store as it is at this moment. A call asks once, so all of it is decided by one revision.
     fn store(&self, name: &str) -> Result<Arc<PolicyStore>, Status> {
         self.live.stores().get(name).map(Arc::clone).map_err(no_store)
     }
 
     async fn answer(&self, store: &Arc<PolicyStore>, asking: Asking) -> Result<Answer, Status> {
-        let question = &asking.question;
-        let facts = question.entities.len() + question.role_assignments.len();
-        // What will be refused must not wait: it may be as large as it likes to be.
-        let limits = &self.options.limits;
-        let is_refused = question.entities.len() > limits.entities
-            || question.role_assignments.len() > limits.role_assignments;
-        if is_refused || (!question.explain && facts <= FACTS_OF_SHORT) {
+        if asking.is_short() {
             return Ok(answer(store, asking, &self.options, &self.metrics));
         }
         let store = Arc::clone(store);
         let (options, metrics) = (Arc::clone(&self.options), Arc::clone(&self.metrics));
         let answer = move || answer(&store, asking, &options, &metrics);
         self.workshop.run(answer).await
+    }
+}
+
+impl Asking {
+    /// Whether the decision is over in no time.
+    fn is_short(&self) -> bool {
+        let question = &self.question;
+        let facts = question.entities.len() + question.role_assignments.len();
+        !question.explain && facts <= FACTS_OF_SHORT
     }
 }
 
@@ -91,30 +110,40 @@ fn answer(
     let asked =
         Asked { input, now: request.now, on_forbid_error: options.on_forbid_error, started };
     let record = recording.decided(store, asked, &decision, &id, item);
-    Ok((convert::response(decision, explanation, id), record))
+    Ok((Response::new(decision, explanation, id), record))
 }
 
-#[tonic::async_trait]
-impl AuthorizationService for Authorization {
-    async fn is_authorized(
-        &self,
-        request: Request<proto::IsAuthorizedRequest>,
-    ) -> Result<Response<proto::IsAuthorizedResponse>, Status> {
-        let started = Instant::now();
+/// The methods. Each reads its message, decides, and writes the answer's message; `started` is when
+/// the call came in.
+impl Authorization {
+    /// Answers one question.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub async fn is_authorized(&self, request: Request<Bytes>, started: Instant) -> Framed {
+        let now = now();
         let span = CallSpan::of(&request);
-        let id = DecisionId::sent(request.metadata()).unwrap_or_else(DecisionId::new);
+        let id = DecisionId::sent(request.metadata()).unwrap_or_else(|| DecisionId::new(now));
         let rpc = Rpc::IsAuthorized;
         let recording = Recording::of(&self.decision_log, rpc, &request);
-        let question = request.into_inner();
+        let question: proto::IsAuthorizedRequest = self.read(request.into_inner())?;
         let store = self.store(&question.policy_store)?;
         span.store(&store);
-        let asking =
-            Asking { question, now: now(), id, rpc, item: None, recording: recording.clone() };
-        let answer = match self.answer(&store, asking).await? {
+        let asking = Asking { question, now, id, rpc, item: None, recording: recording.clone() };
+        // Nearly all are short, and a call that never waits need not be kept.
+        let answer = if asking.is_short() {
+            answer(&store, asking, &self.options, &self.metrics)
+        } else {
+            Box::pin(self.answer(&store, asking)).await?
+        };
+        let answer = match answer {
             Ok((response, record)) => {
-                span.decision(is_allow(&response));
-                recording::written(recording.submit(record).await?).await?;
-                Ok(Response::new(response))
+                span.decision(response.is_allow());
+                if record.is_some() {
+                    let submitted = Box::pin(recording.submit(record)).await?;
+                    Box::pin(recording::written(submitted)).await?;
+                }
+                framed(response.encoded_len(), |bytes| response.encode(bytes))
             }
             Err(violations) => Err(self.refused(violations)),
         };
@@ -122,18 +151,18 @@ impl AuthorizationService for Authorization {
         answer
     }
 
-    async fn batch_is_authorized(
-        &self,
-        request: Request<proto::BatchIsAuthorizedRequest>,
-    ) -> Result<Response<proto::BatchIsAuthorizedResponse>, Status> {
+    /// Answers many questions.
+    ///
+    /// # Errors
+    /// Why there is no answer at all.
+    pub async fn batch_is_authorized(&self, request: Request<Bytes>, started: Instant) -> Framed {
         use proto::batch_is_authorized_result::Result as ItemResult;
 
-        let started = Instant::now();
         let span = CallSpan::of(&request);
         let rpc = Rpc::BatchIsAuthorized;
         let recording = Recording::of(&self.decision_log, rpc, &request);
         let sent_id = DecisionId::sent(request.metadata());
-        let mut batch = request.into_inner();
+        let mut batch: proto::BatchIsAuthorizedRequest = self.read(request.into_inner())?;
         let items = std::mem::take(&mut batch.items);
         let store = self.store(&batch.policy_store)?;
         span.store(&store);
@@ -146,18 +175,18 @@ impl AuthorizationService for Authorization {
         let (mut allowed, mut denied) = (0, 0);
         for (number, item) in items.into_iter().enumerate() {
             let question = shared.question(item);
-            let id = sent_id.clone().unwrap_or_else(DecisionId::new);
+            let id = sent_id.clone().unwrap_or_else(|| DecisionId::new(now));
             let (item, recorder) = (Some(number), recording.clone());
             let asking = Asking { question, now, id, rpc, item, recording: recorder };
             let result = match self.answer(&store, asking).await? {
                 Ok((response, record)) => {
-                    if is_allow(&response) {
+                    if response.is_allow() {
                         allowed += 1
                     } else {
                         denied += 1
                     }
                     receipts.extend(recording.submit(record).await?);
-                    ItemResult::Response(response)
+                    ItemResult::Response(response.into_message())
                 }
                 Err(violations) => {
                     self.metrics.refused(&violations);
@@ -173,17 +202,17 @@ impl AuthorizationService for Authorization {
         }
         self.metrics.took(store.name(), rpc, started.elapsed());
         let revision = store.revision().to_string();
-        Ok(Response::new(proto::BatchIsAuthorizedResponse { items: results, revision }))
+        encoded(&proto::BatchIsAuthorizedResponse { items: results, revision })
     }
 
-    async fn list_actions(
-        &self,
-        request: Request<proto::ListActionsRequest>,
-    ) -> Result<Response<proto::ListActionsResponse>, Status> {
-        let started = Instant::now();
+    /// Lists what a principal may do.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub async fn list_actions(&self, request: Request<Bytes>, started: Instant) -> Framed {
         let span = CallSpan::of(&request);
         let recording = Recording::of(&self.decision_log, Rpc::ListActions, &request);
-        let question = request.into_inner();
+        let question: proto::ListActionsRequest = self.read(request.into_inner())?;
         let store = self.store(&question.policy_store)?;
         span.store(&store);
         let (deciding, options) = (Arc::clone(&store), Arc::clone(&self.options));
@@ -198,11 +227,11 @@ impl AuthorizationService for Authorization {
         let record = recording.listed(&store, asked, &listed);
         recording::written(recording.submit(record).await?).await?;
         self.metrics.listed(store.name(), &listed);
-        Ok(Response::new(proto::ListActionsResponse {
+        encoded(&proto::ListActionsResponse {
             actions: listed.allowed.iter().map(convert::uid).collect(),
             undecided: listed.undecided.into_iter().map(convert::undecided).collect(),
             revision: store.revision().to_string(),
-        }))
+        })
     }
 }
 
@@ -224,8 +253,8 @@ impl Authorization {
     }
 }
 
-fn is_allow(response: &proto::IsAuthorizedResponse) -> bool {
-    response.decision() == proto::Decision::Allow
+fn encoded(message: &impl Message) -> Framed {
+    framed(message.encoded_len(), |bytes| message.encode_raw(bytes))
 }
 
 pub(super) fn list(

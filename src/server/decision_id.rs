@@ -1,9 +1,9 @@
 //! The name of one decision.
 
-use std::time::SystemTime;
-
 use tonic::metadata::MetadataMap;
 use uuid::{NoContext, Uuid};
+
+use crate::time::Timestamp;
 
 /// The metadata key under which a caller may name its request.
 const REQUEST_ID: &str = "x-request-id";
@@ -22,17 +22,15 @@ impl DecisionId {
         fits.then(|| Self(id.to_owned()))
     }
 
-    /// A new name. Names made later sort later.
-    pub fn new() -> Self {
-        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        let since_epoch = since_epoch.unwrap_or_default();
+    /// A new name for a decision that is made now. Names made later sort later.
+    pub fn new(now: Timestamp) -> Self {
+        let since_epoch = u64::try_from(now.as_millis()).unwrap_or_default();
+        let (seconds, millis) = (since_epoch / 1_000, since_epoch % 1_000);
+        let nanos = u32::try_from(millis * 1_000_000).unwrap_or_default();
         // Without a context, which would be one lock for the whole process.
-        let time = uuid::Timestamp::from_unix(
-            NoContext,
-            since_epoch.as_secs(),
-            since_epoch.subsec_nanos(),
-        );
-        Self(Uuid::new_v7(time).to_string())
+        let time = uuid::Timestamp::from_unix(NoContext, seconds, nanos);
+        let mut text = Uuid::encode_buffer();
+        Self(Uuid::new_v7(time).hyphenated().encode_lower(&mut text).to_owned())
     }
 }
 

@@ -1,13 +1,13 @@
 //! The gRPC and HTTP faces.
 //!
-//! One call goes listener → `admission` → conversion (`convert`) → check and decision in the
-//! core → conversion → answer. The handlers in `authorization` show the way; the stores are looked
+//! One call goes listener → `transport` → `calls` → conversion (`convert`) → check and decision in
+//! the core → conversion → answer. The handlers in `authorization` show the way; the stores are looked
 //! up once a call, and nothing waits between that and a decision.
 
 mod admission;
 mod authorization;
 mod batch;
-pub mod codec;
+mod calls;
 mod connections;
 mod convert;
 mod deadline;
@@ -15,10 +15,11 @@ mod decision_id;
 mod errors;
 mod grpc;
 mod health;
-mod held;
 mod http;
+mod http2;
 mod listen;
 mod log_level;
+mod message;
 mod metrics;
 mod observability;
 mod options;

@@ -71,7 +71,8 @@ impl Recording {
             denied: listed.denied,
             undecided: listed.undecided.clone(),
         };
-        let id = call.request_id.clone().map_or_else(DecisionId::new, DecisionId::from);
+        let id =
+            call.request_id.clone().map_or_else(|| DecisionId::new(asked.now), DecisionId::from);
         Some(record(call, store, asked, outcome, &id, None))
     }
 

@@ -3,11 +3,6 @@
 //! It follows OpenTelemetry's conventions for gRPC servers and continues the trace that the caller
 //! began (W3C `traceparent`). What the handler finds out goes in through [`CallSpan`].
 
-use std::{
-    convert::Infallible,
-    task::{Context as TaskContext, Poll},
-};
-
 use opentelemetry::{
     Context, KeyValue,
     propagation::{Extractor, TextMapPropagator as _},
@@ -16,22 +11,11 @@ use opentelemetry::{
 use opentelemetry_sdk::{propagation::TraceContextPropagator, trace::SdkTracer};
 use tonic::{
     Code, Request, Status,
-    body::Body,
-    codegen::{BoxFuture, Service, http},
-    server::NamedService,
+    codegen::http,
     transport::server::{TcpConnectInfo, TlsConnectInfo},
 };
 
-use super::metrics::Rpc;
 use crate::{decision_log::TraceContext, store::PolicyStore};
-
-/// A gRPC service of which each call gets a span.
-#[derive(Clone)]
-pub(super) struct Traced<S> {
-    pub inner: S,
-    /// Without it the service is left alone.
-    pub tracer: Option<SdkTracer>,
-}
 
 /// The span of one call, to add to; without tracing it takes what it is given and forgets it.
 #[derive(Debug, Clone)]
@@ -90,46 +74,7 @@ impl CallSpan {
     }
 }
 
-impl<S: NamedService> NamedService for Traced<S> {
-    const NAME: &'static str = S::NAME;
-}
-
-type Response = http::Response<Body>;
-
-impl<S> Service<http::Request<Body>> for Traced<S>
-where
-    S: Service<
-            http::Request<Body>,
-            Response = Response,
-            Error = Infallible,
-            Future = BoxFuture<Response, Infallible>,
-        >,
-{
-    type Response = Response;
-    type Error = Infallible;
-    type Future = BoxFuture<Response, Infallible>;
-
-    fn poll_ready(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
-        // A path that is no method of ours could be anything, and answers itself.
-        let (Some(tracer), Some(_)) = (&self.tracer, Rpc::of_path(request.uri().path())) else {
-            return self.inner.call(request);
-        };
-        let span = Open(begin(tracer, &request));
-        request.extensions_mut().insert(CallSpan(Some(span.0.clone())));
-        let answer = self.inner.call(request);
-        Box::pin(async move {
-            let response = answer.await?;
-            span.end(code(&response));
-            Ok(response)
-        })
-    }
-}
-
-fn begin(tracer: &SdkTracer, request: &http::Request<Body>) -> Context {
+fn begin<B>(tracer: &SdkTracer, request: &http::Request<B>) -> Context {
     let caller = TraceContextPropagator::new()
         .extract_with_context(&Context::new(), &Headers(request.headers()));
     let method = request.uri().path().trim_start_matches('/').to_owned();
@@ -155,15 +100,27 @@ fn begin(tracer: &SdkTracer, request: &http::Request<Body>) -> Context {
 }
 
 /// The gRPC code of an answer. That of a success comes after the message.
-fn code(response: &Response) -> Code {
+pub(super) fn code<B>(response: &http::Response<B>) -> Code {
     Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code())
 }
 
 /// A span that has begun. If its caller gives up, it ends as cancelled.
-struct Open(Context);
+pub(super) struct Open(Context);
+
+impl From<&Open> for CallSpan {
+    fn from(span: &Open) -> Self {
+        Self(Some(span.0.clone()))
+    }
+}
 
 impl Open {
-    fn end(self, code: Code) {
+    /// Begins the span of a call of ours.
+    pub fn begin<B>(tracer: &SdkTracer, request: &http::Request<B>) -> Self {
+        Self(begin(tracer, request))
+    }
+
+    /// Ends with the call's code.
+    pub fn end(self, code: Code) {
         self.set(code);
     }
 

@@ -32,11 +32,11 @@ use super::{
 };
 
 /// Bytes of one frame, of which a reader keeps one.
-const FRAME_BYTES: u32 = 16 * 1024;
+pub(super) const FRAME_BYTES: u32 = 16 * 1024;
 /// The stack of a thread: as large as that of a main thread.
 const STACK_BYTES: usize = 8 * 1024 * 1024;
 
-/// The settings of every connection.
+/// The settings of every connection that tonic serves.
 #[must_use]
 pub fn builder(limits: &ConnectionLimits) -> transport::Server {
     transport::Server::builder()
@@ -85,13 +85,44 @@ impl Workers {
     }
 }
 
+/// What answers the calls of connections.
+pub trait Application: Clone + Send + Sync + 'static {
+    /// Answers on those connections until told to stop, and then the calls under way.
+    ///
+    /// # Errors
+    /// Why it could not go on.
+    fn answer<I, Io>(
+        self,
+        connections: I,
+        stopped: watch::Receiver<bool>,
+    ) -> impl Future<Output = Result<(), ServeError>> + Send
+    where
+        I: Stream<Item = io::Result<Io>> + Unpin + Send,
+        Io: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static;
+}
+
+/// Tonic's own server.
+impl Application for Router {
+    async fn answer<I, Io>(
+        self,
+        connections: I,
+        stopped: watch::Receiver<bool>,
+    ) -> Result<(), ServeError>
+    where
+        I: Stream<Item = io::Result<Io>> + Unpin + Send,
+        Io: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+    {
+        Ok(self.serve_with_incoming_shutdown(connections, stop(stopped)).await?)
+    }
+}
+
 /// Answers calls on all listeners until told to stop, and then until the calls under way are
 /// answered.
 ///
 /// # Errors
 /// Why it could not go on.
-pub async fn serve(
-    router: Router,
+pub async fn serve<A: Application>(
+    application: A,
     workers: &Workers,
     listeners: Vec<Listener>,
     connections: &Arc<Connections>,
@@ -99,7 +130,8 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     let mut serving = JoinSet::new();
     for listener in listeners {
-        let on_workers = Spread { router: &router, workers, connections, stopped: &stopped };
+        let on_workers =
+            Spread { application: &application, workers, connections, stopped: &stopped };
         match listener {
             Listener::Tcp(listener) => on_workers.serve(&mut serving, listener),
             Listener::Unix(listener) => on_workers.serve(&mut serving, listener),
@@ -107,7 +139,7 @@ pub async fn serve(
             Listener::Tls(listener, tls) => {
                 let encrypted = Handshakes::new(listener, tls, Face::Grpc);
                 let limited = Limited::new(encrypted, connections, Owed::PREFACE);
-                serving.spawn(answer(router.clone(), limited, stopped.clone()));
+                serving.spawn(application.clone().answer(limited, stopped.clone()));
             }
         }
     }
@@ -118,14 +150,14 @@ pub async fn serve(
 }
 
 /// What connections are spread with.
-struct Spread<'a> {
-    router: &'a Router,
+struct Spread<'a, A> {
+    application: &'a A,
     workers: &'a Workers,
     connections: &'a Arc<Connections>,
     stopped: &'a watch::Receiver<bool>,
 }
 
-impl Spread<'_> {
+impl<A: Application> Spread<'_, A> {
     /// Serves one listener on all workers.
     fn serve<L: Accept>(&self, serving: &mut JoinSet<Result<(), ServeError>>, listener: L) {
         let incoming = Incoming::new(listener);
@@ -134,26 +166,15 @@ impl Spread<'_> {
             runtimes.iter().map(|_| mpsc::unbounded_channel()).unzip();
         for ((runtime, _), receiver) in runtimes.iter().zip(receivers) {
             let handed = Handed::<L>(receiver);
-            serving.spawn_on(answer(self.router.clone(), handed, self.stopped.clone()), runtime);
+            let application = self.application.clone();
+            serving.spawn_on(application.answer(handed, self.stopped.clone()), runtime);
         }
         let connections = Arc::clone(self.connections);
         serving.spawn(hand_out(incoming, connections, senders, self.stopped.clone()));
     }
 }
 
-async fn answer<I, Io>(
-    router: Router,
-    incoming: I,
-    stopped: watch::Receiver<bool>,
-) -> Result<(), ServeError>
-where
-    I: Stream<Item = io::Result<Io>>,
-    Io: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
-{
-    Ok(router.serve_with_incoming_shutdown(incoming, stop(stopped)).await?)
-}
-
-async fn stop(mut stopped: watch::Receiver<bool>) {
+pub(super) async fn stop(mut stopped: watch::Receiver<bool>) {
     // The sender is gone only when serving is over as well.
     let _ = stopped.wait_for(|stopped| *stopped).await;
 }

@@ -1,9 +1,6 @@
 //! `*.cedarentities.json`: the entities that a store holds by itself.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashSet, sync::Arc};
 
 use cedar_policy::Entities;
 use cedar_policy_core::ast::{self, Entity, EntityType, EntityUID, PartialValue};
@@ -16,7 +13,7 @@ use crate::diagnostics::Problem;
 /// filled and every ancestor known.
 #[derive(Debug, Default)]
 pub(crate) struct FixedEntities {
-    entities: HashMap<EntityUID, Arc<Entity>>,
+    entities: crate::hash::HashMap<EntityUID, Arc<Entity>>,
     /// The types of which there are any.
     types: Vec<EntityType>,
     /// Those with a role slot that the store fills with another Role than the slot's own.
@@ -40,7 +37,7 @@ impl FixedEntities {
     }
 
     fn new(entities: impl Iterator<Item = Entity>, schema: &StoreSchema) -> Self {
-        let entities: HashMap<_, _> =
+        let entities: crate::hash::HashMap<_, _> =
             entities.map(|entity| (entity.uid().clone(), Arc::new(entity))).collect();
         let types: HashSet<&EntityType> = entities.keys().map(EntityUID::entity_type).collect();
         let types = types.into_iter().cloned().collect();

@@ -1,9 +1,6 @@
 //! What a store's schema says, prepared for checking requests without asking Cedar again.
 
-use std::{
-    collections::{BTreeMap, HashMap, HashSet},
-    fmt,
-};
+use std::{collections::BTreeMap, fmt};
 
 use cedar_policy::{Schema, SchemaFragment};
 use cedar_policy_core::{
@@ -18,6 +15,7 @@ use smol_str::SmolStr;
 use super::{FileKind, StoreFiles};
 use crate::{
     diagnostics::Problem,
+    hash::{HashMap, HashSet},
     roles::{RoleId, Slot},
 };
 
@@ -62,6 +60,8 @@ pub struct ActionSchema {
     pub resources: HashSet<EntityType>,
     /// The facts of a request for it.
     pub context: RecordShape,
+    /// Whether the time of the decision is one of them.
+    pub wants_now: bool,
 }
 
 /// The fields of a record and whether each is required.
@@ -313,7 +313,7 @@ fn spellings<'a>(
     types: impl Iterator<Item = &'a EntityType>,
     namespace: Option<&str>,
 ) -> HashMap<SmolStr, EntityType> {
-    let mut spellings = HashMap::new();
+    let mut spellings = HashMap::default();
     for entity_type in types {
         let full = entity_type.to_string();
         let prefix = namespace.map(|namespace| format!("{namespace}::"));
@@ -372,8 +372,10 @@ fn action_schema(action: &ValidatorActionId) -> ActionSchema {
         }
         _ => RecordShape::default(),
     };
+    let now = context.fields.get("now").map(|field| &field.shape);
     ActionSchema {
         uid: action.name().clone(),
+        wants_now: matches!(now, Some(Shape::Extension(name)) if name == "datetime"),
         principals: action.applies_to_principals().cloned().collect(),
         resources: action.applies_to_resources().cloned().collect(),
         context,

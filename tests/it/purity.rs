@@ -3,8 +3,17 @@
 
 use std::{fs, path::Path};
 
-const CORE: &[&str] =
-    &["diagnostics.rs", "engine", "name.rs", "request", "roles", "store", "testing", "time.rs"];
+const CORE: &[&str] = &[
+    "diagnostics.rs",
+    "engine",
+    "hash.rs",
+    "name.rs",
+    "request",
+    "roles",
+    "store",
+    "testing",
+    "time.rs",
+];
 
 const OUTSIDE: &[&str] = &[
     "tokio",

@@ -91,7 +91,7 @@ impl<'f, 'a> Evaluation<'f, 'a> {
             Expr::Principal => Val::Entity(&request.principal),
             Expr::Action => Val::Entity(&request.action),
             Expr::Resource => Val::Entity(&request.resource),
-            Expr::Context => Val::Record(&request.context),
+            Expr::Context => Val::Context(&request.context),
             Expr::Long(value) => Val::Long(*value),
             Expr::String(text) => Val::String(text),
             Expr::Entity(uid) => Val::Entity(uid),
@@ -134,6 +134,10 @@ impl<'f, 'a> Evaluation<'f, 'a> {
                 .get(field.name.as_str())
                 .map(|value| Val::of(&value.value, self.is_role()))
                 .transpose(),
+            Val::Context(context) => context
+                .get(&field.name)
+                .map(|value| Val::of(&value.value, self.is_role()))
+                .transpose(),
             Val::Entity(uid) => self.facts.attribute(uid, field),
             // A Role has no attributes, and nothing else has any.
             _ => Err(Unsure),
@@ -151,6 +155,7 @@ impl<'f, 'a> Evaluation<'f, 'a> {
         }
         match base {
             Val::Record(record) => Ok(record.contains_key(last.name.as_str())),
+            Val::Context(context) => Ok(context.contains(&last.name)),
             Val::Entity(uid) => self.facts.has_attribute(uid, last),
             _ => Err(Unsure),
         }

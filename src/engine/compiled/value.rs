@@ -8,6 +8,7 @@ use cedar_policy_core::ast::{
 use smol_str::SmolStr;
 
 use super::{Unsure, expr::RoleRef};
+use crate::request::Context;
 
 #[derive(Debug, Clone)]
 pub(super) enum Val<'a> {
@@ -19,6 +20,7 @@ pub(super) enum Val<'a> {
     Role(RoleRef<'a>),
     Set(&'a Set),
     Record(&'a BTreeMap<SmolStr, Value>),
+    Context(&'a Context),
     Extension(&'a Arc<RepresentableExtensionValue>),
     Computed(Arc<RepresentableExtensionValue>),
 }
@@ -82,6 +84,8 @@ impl<'a> Val<'a> {
             (Self::Entity(one), Self::Entity(other)) => std::ptr::eq(*one, *other) || one == other,
             (Self::Role(one), Self::Role(other)) => one == other,
             (Self::Set(one), Self::Set(other)) => one == other,
+            (Self::Context(one), other) => Self::Record(one.whole()).equals(other),
+            (one, Self::Context(other)) => one.equals(&Self::Record(other.whole())),
             (Self::Record(one), Self::Record(other)) => one == other,
             (one, other) => match (one.extension(), other.extension()) {
                 (Some(one), Some(other)) => one == other,
@@ -113,7 +117,7 @@ impl<'a> Val<'a> {
             Self::Set(set) => ValueKind::Set((*set).clone()),
             Self::Extension(value) => ValueKind::ExtensionValue(Arc::clone(value)),
             Self::Computed(value) => ValueKind::ExtensionValue(Arc::clone(value)),
-            Self::Role(_) | Self::Record(_) => return Err(Unsure),
+            Self::Role(_) | Self::Record(_) | Self::Context(_) => return Err(Unsure),
         };
         Ok(Value::new(kind, None))
     }

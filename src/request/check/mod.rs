@@ -5,15 +5,14 @@ mod values;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use cedar_policy_core::ast::{self, Eid, EntityType, EntityUID};
-use smol_str::SmolStr;
+use cedar_policy_core::ast::{Eid, EntityType, EntityUID};
 
 use super::{
-    FieldPath, Request, RequestInput, RequestLimits, RoleAssignment, RoleAssignmentInput, Uid,
-    Value, Violation, shorten, value::datetime,
+    Context, FieldPath, Request, RequestInput, RequestLimits, RoleAssignment, RoleAssignmentInput,
+    Uid, Value, Violation, shorten,
 };
 use crate::{
-    store::{ActionSchema, PolicyStore, Shape, StoreSchema},
+    store::{ActionSchema, PolicyStore, StoreSchema},
     time::Timestamp,
 };
 
@@ -219,24 +218,16 @@ impl<'a> Checker<'a> {
         sent: &[(String, Value)],
         action: Option<&ActionSchema>,
         now: Timestamp,
-    ) -> BTreeMap<SmolStr, ast::Value> {
+    ) -> Context {
         self.values_limit = "context_values";
         self.values_left = self.limits.context_values.saturating_add(1);
         let path = FieldPath::Field("context");
-        let Some(action) = action else { return BTreeMap::new() };
-        let mut context: BTreeMap<_, _> =
+        let Some(action) = action else { return Context::default() };
+        let context: BTreeMap<_, _> =
             self.fields(&path, sent, &action.context).into_iter().collect();
-        if wants_now(action)
-            && !context.contains_key("now")
-            && sent.iter().all(|(name, _)| name != "now")
-        {
-            match datetime(now) {
-                Ok(now) => drop(context.insert("now".into(), now)),
-                Err(error) => self.violation(&FieldPath::Of(&path, "now"), error),
-            }
-        }
-        let given =
-            |name: &str| context.contains_key(name) || sent.iter().any(|(sent, _)| sent == name);
+        let is_sent = |name: &str| sent.iter().any(|(sent, _)| sent == name);
+        let now = (action.wants_now && !is_sent("now")).then_some(now);
+        let given = |name: &str| is_sent(name) || (name == "now" && now.is_some());
         let missing: Vec<_> = action.context.missing(given).collect();
         for (name, shape) in missing {
             self.violation(
@@ -244,7 +235,7 @@ impl<'a> Checker<'a> {
                 format!("missing: the action requires a {shape}"),
             );
         }
-        context
+        Context::new(context, now)
     }
 
     fn role_assignments(
@@ -347,16 +338,11 @@ impl<'a> Checker<'a> {
 
 /// The time that the request itself names.
 fn now_of(input: &RequestInput, action: Option<&ActionSchema>) -> Option<Timestamp> {
-    action.filter(|action| wants_now(action))?;
+    action.filter(|action| action.wants_now)?;
     input.context.iter().find_map(|(name, value)| match value {
         Value::Datetime(now) if name == "now" => Some(*now),
         _ => None,
     })
-}
-
-fn wants_now(action: &ActionSchema) -> bool {
-    let now = action.context.fields.get("now").map(|field| &field.shape);
-    matches!(now, Some(Shape::Extension(name)) if name == "datetime")
 }
 
 /// Names in order, for a message.

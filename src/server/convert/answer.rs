@@ -1,6 +1,8 @@
 //! What a caller is answered, from the core to protobuf.
 
+use bytes::{BufMut as _, BytesMut};
 use cedar_policy_core::ast::EntityUID;
+use prost::{Message as _, encoding};
 
 use super::time;
 use crate::{
@@ -11,28 +13,70 @@ use crate::{
 };
 
 /// The answer to one question.
-pub(in crate::server) fn response(
-    decision: Decision,
-    explanation: Option<Explanation>,
-    id: DecisionId,
-) -> proto::IsAuthorizedResponse {
-    let effect = match decision.effect {
-        Effect::Allow => proto::Decision::Allow,
-        Effect::Deny => proto::Decision::Deny,
-    };
-    let errors = decision
-        .errors
-        .into_iter()
-        .map(|error| proto::EvaluationError { policy_id: error.policy_id, message: error.message });
-    proto::IsAuthorizedResponse {
-        decision: effect.into(),
-        determining_policies: decision.determining.iter().map(determining).collect(),
-        errors: errors.collect(),
-        revision: decision.revision.to_string(),
-        explanation: explanation.map(explained),
-        decision_id: id.into(),
+#[derive(Debug)]
+pub(in crate::server) struct Response {
+    /// Without the policies that made the decision.
+    rest: proto::IsAuthorizedResponse,
+    determining: Vec<PolicyNote>,
+}
+
+impl Response {
+    /// What is answered after a decision.
+    pub fn new(decision: Decision, explanation: Option<Explanation>, id: DecisionId) -> Self {
+        let effect = match decision.effect {
+            Effect::Allow => proto::Decision::Allow,
+            Effect::Deny => proto::Decision::Deny,
+        };
+        let errors = decision.errors.into_iter().map(|error| proto::EvaluationError {
+            policy_id: error.policy_id,
+            message: error.message,
+        });
+        let rest = proto::IsAuthorizedResponse {
+            decision: effect.into(),
+            determining_policies: Vec::new(),
+            errors: errors.collect(),
+            revision: decision.revision.to_string(),
+            explanation: explanation.map(explained),
+            decision_id: id.into(),
+        };
+        Self { rest, determining: decision.determining }
+    }
+
+    /// Whether it is an allow.
+    pub fn is_allow(&self) -> bool {
+        self.rest.decision() == proto::Decision::Allow
+    }
+
+    /// The whole as a message.
+    pub fn into_message(self) -> proto::IsAuthorizedResponse {
+        let determining_policies = self.determining.iter().map(determining).collect();
+        proto::IsAuthorizedResponse { determining_policies, ..self.rest }
+    }
+
+    /// How many bytes [`Response::encode`] writes.
+    pub fn encoded_len(&self) -> usize {
+        let determining = self.determining.iter().map(|policy| told(policy).len());
+        self.rest.encoded_len() + determining.sum::<usize>()
+    }
+
+    /// Writes the whole in protobuf, where fields come in any order.
+    pub fn encode(&self, buffer: &mut BytesMut) {
+        self.rest.encode_raw(buffer);
+        self.determining.iter().for_each(|policy| buffer.put_slice(told(policy)));
     }
 }
+
+/// The field of the answer that tells of a policy. It is the same in each answer.
+fn told(policy: &PolicyNote) -> &[u8] {
+    policy.told(|policy| {
+        let mut field = Vec::new();
+        encoding::message::encode(DETERMINING_POLICIES, &determining(policy), &mut field);
+        field.into()
+    })
+}
+
+/// The number of the field `determining_policies`.
+const DETERMINING_POLICIES: u32 = 2;
 
 fn determining(policy: &PolicyNote) -> proto::DeterminingPolicy {
     let annotations = policy.annotations().map(|(name, value)| (name.to_owned(), value.to_owned()));
@@ -75,5 +119,49 @@ pub(in crate::server) fn uid(uid: &EntityUID) -> proto::EntityUid {
     proto::EntityUid {
         r#type: uid.entity_type().to_string(),
         id: AsRef::<str>::as_ref(uid.eid()).to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        engine::{self, OnForbidError},
+        request::{RequestInput, RequestLimits, RoleAssignmentInput, Uid},
+        store::{Bounds, PolicyStore, embedded_stores},
+        time::Timestamp,
+    };
+
+    #[test]
+    fn bytes_and_message_say_the_same() {
+        let files = embedded_stores().into_iter().find(|files| files.name().as_str() == "hitkeep");
+        let store = PolicyStore::load(Arc::new(files.unwrap()), &Bounds::default()).unwrap();
+        let now = Timestamp::from_millis(0);
+        let input = |role: &str| RequestInput {
+            principal: Some(Uid::new("User", "alice")),
+            action: Some(Uid::action("site.goals.create")),
+            resource: Some(Uid::new("Site", "42")),
+            role_assignments: vec![RoleAssignmentInput {
+                role: role.to_owned(),
+                ..RoleAssignmentInput::default()
+            }],
+            ..RequestInput::default()
+        };
+        for (role, policies) in [("editor", 1), ("viewer", 0)] {
+            let request = store.check(&input(role), now, &RequestLimits::default()).unwrap();
+            let decision = engine::decide(&store, &request, OnForbidError::Deny);
+            let explanation = engine::explain(&store, &request, &decision, OnForbidError::Deny);
+            let answer = Response::new(decision, Some(explanation), DecisionId::new(now));
+            let mut bytes = BytesMut::new();
+            answer.encode(&mut bytes);
+            assert_eq!(bytes.len(), answer.encoded_len());
+            let read = proto::IsAuthorizedResponse::decode(bytes).unwrap();
+            assert_eq!(read.determining_policies.len(), policies);
+            assert_eq!(read, answer.into_message());
+        }
     }
 }

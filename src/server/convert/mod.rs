@@ -5,5 +5,5 @@ mod question;
 mod time;
 mod write;
 
-pub(super) use answer::{response, uid, undecided};
+pub(super) use answer::{Response, uid, undecided};
 pub(super) use question::Question;

@@ -4,7 +4,7 @@
 //! another, which all threads would meet on at every decision. So these few are atomics of the
 //! Prometheus library, found without a lock, and join OpenTelemetry's in the registry.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use prometheus::{
@@ -12,7 +12,7 @@ use prometheus::{
 };
 
 use super::Rpc;
-use crate::name::StoreName;
+use crate::{hash::HashMap, name::StoreName};
 
 /// From 10 µs to 100 ms, which is where decisions are; in seconds.
 const LATENCY_BUCKETS: [f64; 13] = [

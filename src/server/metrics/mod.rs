@@ -25,6 +25,7 @@ use crate::{
     engine::{Decision, ListedActions},
     live::Live,
     name::StoreName,
+    proto::authorization_service_server::SERVICE_NAME,
     request::Violation,
 };
 
@@ -41,7 +42,8 @@ impl Rpc {
 
     /// The method that is called under that path.
     pub fn of_path(path: &str) -> Option<Self> {
-        let (_, name) = path.rsplit_once('/')?;
+        let method = path.strip_prefix('/')?.strip_prefix(SERVICE_NAME)?;
+        let name = method.strip_prefix('/')?;
         Self::ALL.into_iter().find(|rpc| rpc.name() == name)
     }
 

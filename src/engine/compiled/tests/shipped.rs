@@ -58,9 +58,9 @@ fn changes(store: &PolicyStore, request: &Request, n: usize) -> Vec<(String, Req
             });
         }
     }
-    for name in request.context.keys() {
+    for name in request.context.whole().keys() {
         change(format!("without context.{name}"), &|r| {
-            drop(Arc::make_mut(&mut r.context).remove(name));
+            r.context = Arc::new(r.context.without(name));
         });
     }
     let scopes = request.role_assignments.iter().map(|role| &role.scope);
