@@ -95,8 +95,25 @@ def check_humbaba(where, pod, humbaba):
             if container.get(probe, {}).get("exec", {}).get("command") != ["/humbaba", "healthcheck"]:
                 problem(where, f"{probe} does not run /humbaba healthcheck")
         if humbaba:
-            variables = {entry["name"]: entry["value"] for entry in container["env"]}
-            accepts(where, humbaba, variables)
+            accepts(where, humbaba, variables(container))
+
+
+def variables(container):
+    return {entry["name"]: entry["value"] for entry in container["env"]}
+
+
+def check_alike(work):
+    """The chart with TLS sets what the kustomization sets, with which tests start the program."""
+    found = {}
+    for file in ["kustomize-standalone-tls.yaml", "helm-tls.yaml"]:
+        path = os.path.join(work, file)
+        if not os.path.exists(path):
+            return
+        pods = filter(None, map(pod_spec, objects(path)))
+        found[file] = variables(next(pods)["containers"][0])
+    kustomized, charted = found.values()
+    if kustomized != charted:
+        problem("TLS", f"the chart and the kustomization differ: {kustomized} {charted}")
 
 
 def accepts(where, humbaba, variables):
@@ -172,6 +189,7 @@ def main():
             if pod := pod_spec(found):
                 check_restricted(where, pod)
                 check_humbaba(where, pod, humbaba)
+    check_alike(given.work)
     if given.node:
         check_monitors(monitors, given.node, given.models, given.work)
 

@@ -122,9 +122,11 @@ pub(super) async fn serve(
 }
 
 fn open_log(settings: &Settings) -> Result<DecisionLog, CliError> {
-    DecisionLog::open(settings.decision_log.options()).map_err(|error| match error {
-        OpenError::Key { .. } => CliError::Usage(error.to_string()),
-        OpenError::File { .. } | OpenError::Thread(_) => CliError::Failure(error.to_string()),
+    DecisionLog::open(settings.decision_log.options(telemetry_variables())).map_err(|error| {
+        match error {
+            OpenError::Key { .. } | OpenError::Otlp(_) => CliError::Usage(error.to_string()),
+            OpenError::File { .. } | OpenError::Thread(_) => CliError::Failure(error.to_string()),
+        }
     })
 }
 

@@ -59,7 +59,8 @@ pub(super) struct ServeArgs {
     /// Listen on addresses that other machines can reach without TLS
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     insecure: Option<String>,
-    /// Record decisions: `on`, `required` (no answer leaves without its record on disk) or `off`
+    /// Record decisions: `on`, `otlp` (sent to the collector that the variables `OTEL_…` name),
+    /// `required` (no answer leaves without its record on disk) or `off`
     /// [default: off]
     #[arg(long, value_name = "MODE", num_args = 0..=1, require_equals = true, default_missing_value = "on")]
     decision_log: Option<String>,

@@ -19,7 +19,7 @@ pub(super) struct Counts {
 /// The state of the decision log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LogCounts {
-    /// Where records go: `stdout` or the file.
+    /// Where records go: `stdout`, the file or the collector.
     pub destination: String,
     /// Whether no answer leaves without its record.
     pub required: bool,
@@ -64,6 +64,13 @@ impl Counts {
         let news = place.is_some() != problem.is_some();
         *place = problem;
         news
+    }
+
+    /// Says what is wrong, and logs it if nothing was wrong before.
+    pub fn tell_trouble(&self, destination: &str, error: &str) {
+        if self.set_problem(Some(error.to_owned())) {
+            tracing::error!(destination, %error, "decision records cannot be written");
+        }
     }
 
     pub fn read(&self, destination: &str, required: bool, queued_bytes: usize) -> LogCounts {

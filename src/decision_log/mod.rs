@@ -1,4 +1,5 @@
-//! The decision log: one record a decision, as a line of JSON on the standard output or in a file.
+//! The decision log: one record a decision, as a line of JSON on the standard output, in a file or
+//! at a collector.
 //!
 //! ```text
 //! handler ─ Record ─ bounded queue ─ writer thread: fields hidden, JSON, file ─ receipt
@@ -15,6 +16,7 @@ mod file;
 mod hide;
 mod json;
 mod options;
+mod otlp;
 mod record;
 mod sampling;
 mod trace_context;
@@ -32,7 +34,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch},
+    time::Instant,
+};
 
 use self::{counts::Counts, sampling::Sampling, writer::Writer};
 use crate::engine::Decision;
@@ -54,6 +59,8 @@ struct Inner {
     destination: String,
     sampling: Sampling,
     counts: Arc<Counts>,
+    /// When whoever waits for a collector gives up, once the log is closed.
+    give_up: watch::Sender<Option<Instant>>,
 }
 
 /// What the writer is sent.
@@ -88,7 +95,7 @@ impl DecisionLog {
         Self::default()
     }
 
-    /// Opens the log and starts its writer.
+    /// Opens the log and starts its writer. Needs a runtime around it where it sends to a collector.
     ///
     /// # Errors
     /// Why it cannot be opened.
@@ -100,18 +107,17 @@ impl DecisionLog {
         let required = options.mode == LogMode::Required;
         let capacity = options.queue_bytes.min(Semaphore::MAX_PERMITS);
         let sampling = Sampling::new(options.sample_allows);
-        let destination = options
-            .file
-            .as_ref()
-            .map_or_else(|| "stdout".to_owned(), |path| path.display().to_string());
-        let writer = Writer::open(options, Arc::clone(&counts))?;
+        let (give_up, when) = watch::channel(None);
+        let writer = Writer::open(options, Arc::clone(&counts), when)?;
+        let destination = writer.destination();
         let (queue, messages) = mpsc::channel();
         std::thread::Builder::new()
             .name("decision-log".to_owned())
-            .spawn(move || writer.run(&messages))
+            .spawn(move || writer.run(messages))
             .map_err(OpenError::Thread)?;
         let room = Arc::new(Semaphore::new(capacity));
-        let inner = Inner { queue, room, capacity, required, destination, sampling, counts };
+        let inner =
+            Inner { queue, room, capacity, required, destination, sampling, counts, give_up };
         Ok(Self { inner: Some(Arc::new(inner)) })
     }
 
@@ -187,6 +193,8 @@ impl DecisionLog {
     pub async fn close(&self, timeout: Duration) -> bool {
         let Some(inner) = &self.inner else { return true };
         let (done, closed) = oneshot::channel();
+        // Early enough to count what did not arrive.
+        inner.give_up.send_replace(Some(Instant::now() + timeout.mul_f64(0.8)));
         // It fails where the log has ended already.
         if inner.queue.send(Message::Close(done)).is_err() {
             return true;

@@ -1,6 +1,7 @@
 use std::{io, path::PathBuf};
 
 use super::RecordField;
+use crate::telemetry::Variables;
 
 /// Whether decisions are recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -11,6 +12,8 @@ pub enum LogMode {
     /// They are, and no decision ever waits for that: what there is no room for is dropped and
     /// counted.
     On,
+    /// The same, but they are sent to an OpenTelemetry collector.
+    Otlp,
     /// No answer leaves without its record on disk.
     Required,
 }
@@ -38,6 +41,8 @@ pub struct LogOptions {
     pub omit: Vec<RecordField>,
     /// The file with the key of hashes; none: a key that lives as long as the process.
     pub hash_key_file: Option<PathBuf>,
+    /// Where the collector is, if records are sent to one.
+    pub otlp: Variables,
 }
 
 impl Default for LogOptions {
@@ -53,6 +58,7 @@ impl Default for LogOptions {
             hash: Vec::new(),
             omit: Vec::new(),
             hash_key_file: None,
+            otlp: Variables::default(),
         }
     }
 }
@@ -76,6 +82,9 @@ pub enum OpenError {
         /// What is wrong.
         reason: String,
     },
+    /// The collector.
+    #[error("decision records cannot be sent to a collector: {0}")]
+    Otlp(String),
     /// The thread that writes.
     #[error("cannot start the writer of the decision log: {0}")]
     Thread(io::Error),

@@ -89,6 +89,6 @@ pub struct Caller {
     pub address: Option<SocketAddr>,
     /// The other end of a Unix socket: process id and user id.
     pub process: Option<(Option<i32>, u32)>,
-    /// The identity that a client certificate proves.
-    pub identity: Option<String>,
+    /// The name that a client's certificate proves.
+    pub identity: Option<Arc<str>>,
 }

@@ -16,7 +16,8 @@ pub(super) fn of(record: &Record) -> usize {
             allowed.len() * 128 + reasons.sum::<usize>()
         }
     };
-    BASE + input(&record.input) + outcome
+    let identity = record.call.caller.identity.as_ref().map_or(0, |identity| identity.len());
+    BASE + identity + input(&record.input) + outcome
 }
 
 fn input(input: &RequestInput) -> usize {

@@ -2,17 +2,22 @@
 
 use std::{
     io::{self, Write as _},
+    mem,
     path::PathBuf,
     sync::{Arc, mpsc},
     thread,
     time::{Duration, Instant},
 };
 
+use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use serde_json::Value as Json;
 
 use super::{
-    Held, LogMode, LogOptions, Message, OpenError, Record, counts::Counts, file::LogFile,
+    Held, LogMode, LogOptions, Message, OpenError, Record,
+    counts::Counts,
+    file::LogFile,
     hide::Hiding,
+    otlp::{self, Exporter, GiveUp},
 };
 
 /// How many bytes are written at once.
@@ -20,6 +25,8 @@ const ROUND_BYTES: usize = 1024 * 1024;
 /// How long records are gathered where nobody waits for them, so that a busy decision seldom has to
 /// wake the writer.
 const PAUSE: Duration = Duration::from_millis(2);
+/// The same where each round is a call to a collector.
+const EXPORT_PAUSE: Duration = Duration::from_millis(50);
 /// How often it is said that records are being dropped.
 const COMPLAINT: Duration = Duration::from_secs(10);
 
@@ -34,20 +41,32 @@ pub(super) struct Writer {
 enum Sink {
     Stdout,
     File(PathBuf, LogFile),
+    Otlp(Box<Exporter>),
 }
 
-/// Lines that are written together.
+/// Records that are written together.
 #[derive(Default)]
 struct Round {
     lines: Vec<u8>,
+    /// Instead of lines, for a collector.
+    exported: Vec<LogRecord>,
+    bytes: usize,
     held: Vec<Held>,
 }
 
 impl Writer {
-    pub fn open(options: LogOptions, counts: Arc<Counts>) -> Result<Self, OpenError> {
+    pub fn open(
+        options: LogOptions,
+        counts: Arc<Counts>,
+        give_up: GiveUp,
+    ) -> Result<Self, OpenError> {
         let hiding = Hiding::new(&options)?;
         let required = options.mode == LogMode::Required;
         let sink = match options.file {
+            _ if options.mode == LogMode::Otlp => {
+                let exporter = Exporter::new(&options.otlp, Arc::clone(&counts), give_up);
+                Sink::Otlp(Box::new(exporter.map_err(OpenError::Otlp)?))
+            }
             None => Sink::Stdout,
             Some(path) => {
                 let (rotate_bytes, keep_files) = (options.rotate_bytes, options.keep_files);
@@ -60,7 +79,7 @@ impl Writer {
     }
 
     /// Writes until it is told to end or nobody is left to send anything.
-    pub fn run(mut self, messages: &mpsc::Receiver<Message>) {
+    pub fn run(mut self, messages: mpsc::Receiver<Message>) {
         let mut round = Round::default();
         while let Ok(first) = messages.recv() {
             let mut next = Some(first);
@@ -69,21 +88,37 @@ impl Writer {
                     Message::Record(record, held) => self.add(&mut round, &record, held),
                     Message::Close(done) => {
                         self.write(&mut round);
+                        self.leave(&messages);
+                        // Before anybody is told: who finds the log closed counts what it loses.
+                        drop(messages);
                         // Nobody may be waiting any more.
                         let _ = done.send(());
                         return;
                     }
                 }
-                next =
-                    if round.lines.len() < ROUND_BYTES { messages.try_recv().ok() } else { None };
+                next = if round.bytes < ROUND_BYTES { messages.try_recv().ok() } else { None };
             }
+            let is_full = round.bytes >= ROUND_BYTES;
             self.write(&mut round);
             self.complain_of_drops();
-            if !self.required {
-                thread::sleep(PAUSE);
+            match &self.sink {
+                Sink::Otlp(_) if is_full => {}
+                Sink::Otlp(_) => thread::sleep(EXPORT_PAUSE),
+                _ if self.required => {}
+                _ => thread::sleep(PAUSE),
             }
         }
         self.write(&mut round);
+    }
+
+    /// Counts what came after the end.
+    fn leave(&self, messages: &mpsc::Receiver<Message>) {
+        let left = messages.try_iter().filter(|left| matches!(left, Message::Record(..))).count();
+        if self.required {
+            self.counts.failed(left);
+        } else {
+            self.counts.dropped(left);
+        }
     }
 
     fn add(&mut self, round: &mut Round, record: &Record, held: Held) {
@@ -96,48 +131,60 @@ impl Writer {
             }
         };
         let room = match &self.sink {
-            Sink::Stdout => u64::MAX,
+            Sink::Stdout | Sink::Otlp(_) => u64::MAX,
             Sink::File(_, file) => file.room(),
         };
-        if !round.lines.is_empty() && (round.lines.len() + line.len()) as u64 > room {
+        if round.bytes > 0 && (round.bytes + line.len() + 1) as u64 > room {
             self.write(round);
         }
-        round.lines.extend_from_slice(&line);
+        round.bytes += line.len() + 1;
+        if let Sink::Otlp(_) = &self.sink {
+            round.exported.push(otlp::log_record(record, line));
+        } else {
+            round.lines.extend_from_slice(line.as_bytes());
+            round.lines.push(b'\n');
+        }
         round.held.push(held);
     }
 
-    fn line(&self, record: &Record) -> serde_json::Result<Vec<u8>> {
-        let mut line = match &self.hiding {
-            None => serde_json::to_vec(record)?,
+    fn line(&self, record: &Record) -> serde_json::Result<String> {
+        match &self.hiding {
+            None => serde_json::to_string(record),
             Some(hiding) => {
                 let mut json = serde_json::to_value(record)?;
                 if let Json::Object(record) = &mut json {
                     hiding.apply(record);
                 }
-                serde_json::to_vec(&json)?
+                serde_json::to_string(&json)
             }
-        };
-        line.push(b'\n');
-        Ok(line)
+        }
     }
 
     fn write(&mut self, round: &mut Round) {
         if round.held.is_empty() {
             return;
         }
+        // How many records were refused one by one.
         let written = match &mut self.sink {
             Sink::Stdout => {
                 let mut out = io::stdout().lock();
-                out.write_all(&round.lines).and_then(|()| out.flush())
+                let written = out.write_all(&round.lines).and_then(|()| out.flush());
+                written.map(|()| 0).map_err(|error| error.to_string())
             }
-            Sink::File(_, file) => file.append(&round.lines),
+            Sink::File(_, file) => {
+                file.append(&round.lines).map(|()| 0).map_err(|error| error.to_string())
+            }
+            Sink::Otlp(exporter) => exporter.send(mem::take(&mut round.exported)),
         };
         round.lines.clear();
+        round.bytes = 0;
         let held = round.held.drain(..);
         let records = held.len();
         match written {
-            Ok(()) => {
-                self.counts.written(records);
+            Ok(refused) => {
+                let refused = refused.min(records);
+                self.counts.written(records - refused);
+                self.counts.failed(refused);
                 for written in held.filter_map(|held| held.written) {
                     // Its caller may have given up.
                     let _ = written.send(());
@@ -153,18 +200,16 @@ impl Writer {
                 // Dropping the other end tells everybody who waits.
                 drop(held);
                 self.counts.failed(records);
-                if self.counts.set_problem(Some(error.to_string())) {
-                    let destination = self.destination();
-                    tracing::error!(destination, %error, "decision records cannot be written");
-                }
+                self.counts.tell_trouble(&self.destination(), &error);
             }
         }
     }
 
-    fn destination(&self) -> String {
+    pub fn destination(&self) -> String {
         match &self.sink {
             Sink::Stdout => "stdout".to_owned(),
             Sink::File(path, _) => path.display().to_string(),
+            Sink::Otlp(exporter) => exporter.address().to_owned(),
         }
     }
 

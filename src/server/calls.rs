@@ -110,8 +110,8 @@ impl Calls {
         let started = Instant::now();
         let asked = deadline::of_caller(request.headers());
         let time = asked.map_or(self.timeout, |asked| asked.min(self.timeout));
-        let is_own = time == self.timeout;
-        let limit = Limit { until: started + time, time, is_own, clock: None };
+        let is_ours = time == self.timeout;
+        let limit = Limit { until: started + time, time, is_ours, clock: None };
         let call = Call { calls: Arc::clone(self), rpc, place, started };
         let answer = Box::pin(call.answer(request));
         let counted = Some((rpc, Arc::clone(&self.metrics)));
@@ -160,8 +160,8 @@ pub(super) struct Answering {
 struct Limit {
     until: Instant,
     time: Duration,
-    /// Whether the server says so, and not the caller.
-    is_own: bool,
+    /// Whether it is this server's limit and not the caller's.
+    is_ours: bool,
     /// Begins to tick only for a call that has to wait.
     clock: Option<Pin<Box<Sleep>>>,
 }
@@ -177,11 +177,12 @@ impl Future for Answering {
             Err(broken) => Err(broken),
             Ok(Poll::Pending) => match &mut this.limit {
                 Some(limit) => {
-                    let too_late = ready!(limit.poll_reached(cx));
-                    if let (true, Some((_, metrics))) = (limit.is_own, &this.counted) {
+                    let late = ready!(limit.poll_reached(cx));
+                    // The caller's own deadline is none of this server's limits.
+                    if let (true, Some((_, metrics))) = (limit.is_ours, &this.counted) {
                         metrics.limit_hit("request_timeout_ms");
                     }
-                    Err(too_late)
+                    Err(late)
                 }
                 None => return Poll::Pending,
             },
@@ -250,7 +251,7 @@ mod tests {
         answer: impl Future<Output = Answered> + Send + 'static,
         time: Duration,
     ) -> Answering {
-        let limit = Limit { until: Instant::now() + time, time, is_own: true, clock: None };
+        let limit = Limit { until: Instant::now() + time, time, is_ours: true, clock: None };
         let answer = Some(Box::pin(answer) as Pin<Box<_>>);
         Answering { answer, counted: None, limit: Some(limit), span: None }
     }

@@ -2,7 +2,7 @@
 
 use std::{io, net::SocketAddr, time::Duration};
 
-use axum::{Router, extract::ConnectInfo};
+use axum::Router;
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -14,9 +14,10 @@ use tokio::{
     task::JoinSet,
     time::timeout,
 };
-use tokio_rustls::server::TlsStream;
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::codegen::Service as _;
+
+use super::tls::Encrypted;
 
 /// Bytes of a request's head.
 const HEAD_BYTES: usize = 32 * 1024;
@@ -29,27 +30,36 @@ pub(super) struct HttpTimes {
     pub drain: Duration,
 }
 
-/// A connection that may know where it comes from.
+/// Whether a request comes from this machine.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct IsLocal(pub bool);
+
+/// A connection that knows where it comes from.
 pub(super) trait Peer {
-    fn peer(&self) -> Option<SocketAddr>;
+    /// Whether that is this machine. Of what nothing is known is not.
+    fn is_local(&self) -> bool;
 }
 
 impl Peer for TcpStream {
-    fn peer(&self) -> Option<SocketAddr> {
-        self.peer_addr().ok()
+    fn is_local(&self) -> bool {
+        self.peer_addr().is_ok_and(is_loopback)
     }
 }
 
-impl Peer for TlsStream<TcpStream> {
-    fn peer(&self) -> Option<SocketAddr> {
-        self.get_ref().0.peer()
+impl Peer for Encrypted {
+    fn is_local(&self) -> bool {
+        self.address().is_some_and(is_loopback)
     }
 }
 
 impl Peer for UnixStream {
-    fn peer(&self) -> Option<SocketAddr> {
-        None
+    fn is_local(&self) -> bool {
+        true
     }
+}
+
+fn is_loopback(address: SocketAddr) -> bool {
+    address.ip().to_canonical().is_loopback()
 }
 
 /// Answers on those connections until `shutdown` completes, and then what is under way.
@@ -71,11 +81,9 @@ pub(super) async fn serve<I>(
             () = &mut shutdown => break,
             Some(connection) = connections.next() => {
                 let Ok(io) = connection else { continue };
-                let (peer, routes) = (io.peer().map(ConnectInfo), routes.clone());
+                let (is_local, routes) = (IsLocal(io.is_local()), routes.clone());
                 let service = service_fn(move |mut request: Request<Incoming>| {
-                    if let Some(peer) = peer {
-                        request.extensions_mut().insert(peer);
-                    }
+                    request.extensions_mut().insert(is_local);
                     routes.clone().call(request)
                 });
                 let answered = graceful.watch(http.serve_connection(TokioIo::new(io), service));

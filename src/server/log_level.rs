@@ -1,18 +1,17 @@
 //! `/log-level`: what is logged, changed while the process runs.
 //!
-//! Whoever may change it can fill a disk, so it is for this machine alone: over a connection from a
-//! loopback address, and not for a page in a browser there, which always sends an `Origin`.
-
-use std::net::SocketAddr;
+//! Whoever may change it can fill a disk, so it is for this machine alone: over a Unix socket or a
+//! connection from a loopback address, and not for a page in a browser there, which always sends an
+//! `Origin`.
 
 use axum::{
     Extension,
-    extract::{ConnectInfo, State},
+    extract::State,
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
 
-use super::Server;
+use super::{Server, connections::IsLocal};
 
 /// Bytes of a filter.
 const LONGEST: usize = 1_024;
@@ -26,15 +25,13 @@ pub(super) async fn show(State(server): State<Server>) -> Response {
 
 pub(super) async fn change(
     State(server): State<Server>,
-    peer: Option<Extension<ConnectInfo<SocketAddr>>>,
+    Extension(IsLocal(is_local)): Extension<IsLocal>,
     headers: HeaderMap,
     filter: String,
 ) -> Response {
     let Some(log) = &server.observability().log else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    // Of whom nothing is known is not local.
-    let is_local = peer.is_some_and(|peer| peer.0.0.ip().to_canonical().is_loopback());
     if !is_local || headers.contains_key(header::ORIGIN) {
         let reason = "the log level is changed from this machine only, and not from a browser\n";
         return (StatusCode::FORBIDDEN, reason).into_response();

@@ -246,8 +246,8 @@ impl<Io: Connected> Connected for Guarded<Io> {
 }
 
 impl<Io: Peer> Peer for Guarded<Io> {
-    fn peer(&self) -> Option<std::net::SocketAddr> {
-        self.io.peer()
+    fn is_local(&self) -> bool {
+        self.io.is_local()
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
 
 use tonic::{Request, Status, metadata::MetadataMap, transport::server::UdsConnectInfo};
 
-use super::{decision_id::DecisionId, metrics::Rpc, traced::CallSpan};
+use super::{decision_id::DecisionId, metrics::Rpc, tls::EncryptedPeer, traced::CallSpan};
 use crate::{
     decision_log::{
         Call, Caller, DecisionLog, NotRecorded, Outcome, Receipt, Record, TraceContext,
@@ -143,6 +143,9 @@ fn trace(metadata: &MetadataMap) -> Option<TraceContext> {
 }
 
 fn caller<T>(request: &Request<T>) -> Caller {
+    if let Some(peer) = request.extensions().get::<EncryptedPeer>() {
+        return Caller { address: peer.address, process: None, identity: peer.identity.clone() };
+    }
     let socket = request.extensions().get::<UdsConnectInfo>();
     let credentials = socket.and_then(|socket| socket.peer_cred);
     Caller {

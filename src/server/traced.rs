@@ -9,12 +9,9 @@ use opentelemetry::{
     trace::{SpanKind, Status as SpanStatus, TraceContextExt as _, Tracer as _},
 };
 use opentelemetry_sdk::{propagation::TraceContextPropagator, trace::SdkTracer};
-use tonic::{
-    Code, Request, Status,
-    codegen::http,
-    transport::server::{TcpConnectInfo, TlsConnectInfo},
-};
+use tonic::{Code, Request, Status, codegen::http, transport::server::TcpConnectInfo};
 
+use super::tls::EncryptedPeer;
 use crate::{decision_log::TraceContext, store::PolicyStore};
 
 /// The span of one call, to add to; without tracing it takes what it is given and forgets it.
@@ -87,10 +84,9 @@ fn begin<B>(tracer: &SdkTracer, request: &http::Request<B>) -> Context {
         }
     }
     let extensions = request.extensions();
-    let encrypted = extensions.get::<TlsConnectInfo<TcpConnectInfo>>().map(TlsConnectInfo::get_ref);
-    let peer = extensions.get::<TcpConnectInfo>().or(encrypted);
-    let peer = peer.and_then(TcpConnectInfo::remote_addr);
-    if let Some(peer) = peer {
+    let plain = extensions.get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
+    let encrypted = || extensions.get::<EncryptedPeer>()?.address;
+    if let Some(peer) = plain.or_else(encrypted) {
         attributes.push(KeyValue::new("network.peer.address", peer.ip().to_string()));
         attributes.push(KeyValue::new("network.peer.port", i64::from(peer.port())));
     }

@@ -3,7 +3,10 @@
 use std::{num::NonZeroUsize, path::PathBuf};
 
 use super::{Origin, SettingError};
-use crate::decision_log::{LogMode, LogOptions, RecordField};
+use crate::{
+    decision_log::{LogMode, LogOptions, RecordField},
+    telemetry::Variables,
+};
 
 /// How decisions are recorded.
 #[derive(Debug, Clone)]
@@ -49,9 +52,9 @@ impl Default for DecisionLogSettings {
 }
 
 impl DecisionLogSettings {
-    /// The settings as the log takes them.
+    /// The settings as the log takes them. The variables say where the collector is.
     #[must_use]
-    pub fn options(&self) -> LogOptions {
+    pub fn options(&self, otlp: Variables) -> LogOptions {
         LogOptions {
             mode: self.mode,
             file: self.file.clone(),
@@ -63,10 +66,12 @@ impl DecisionLogSettings {
             hash: self.hash.clone(),
             omit: self.omit.clone(),
             hash_key_file: self.hash_key_file.clone(),
+            otlp,
         }
     }
 
-    /// What would break the promise that no answer leaves without its record on disk.
+    /// What does not go together, or would break the promise that no answer leaves without its
+    /// record on disk.
     pub(super) fn conflicts(&self, origin: impl Fn(&str) -> Origin) -> Vec<SettingError> {
         let mut conflicts = Vec::new();
         let mut conflict = |key, message| {
@@ -75,7 +80,15 @@ impl DecisionLogSettings {
         if self.mode == LogMode::Required && self.file.is_none() {
             conflict(
                 "decision_log.mode",
-                "what is required on disk needs a file: name one with `--decision-log-file`",
+                "what is required on disk needs a file, and a collector is none: name one with \
+                 `--decision-log-file`",
+            );
+        }
+        if self.mode == LogMode::Otlp && self.file.is_some() {
+            conflict(
+                "decision_log.file",
+                "records go to a collector or to a file: leave the file out, or write \
+                 `--decision-log`",
             );
         }
         if self.mode == LogMode::Required && self.sample_allows != 1 {

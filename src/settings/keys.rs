@@ -75,7 +75,7 @@ pub(super) const KEYS: &[Key] = keys! {
     "bounds.entities" Count bounds.entities: "fixed entities in a store";
     "shutdown.delay_s" Seconds shutdown.delay: "how long calls are still taken after a signal to stop, for callers to go elsewhere";
     "shutdown.drain_s" Seconds shutdown.drain: "how long calls that have begun may take to end";
-    "decision_log.mode" Text decision_log.mode: "whether decisions are recorded: off, on or required (no answer without its record on disk)";
+    "decision_log.mode" Text decision_log.mode: "whether decisions are recorded: off, on, otlp (sent to a collector) or required (no answer without its record on disk)";
     "decision_log.file" Text decision_log.file: "the file of decision records; empty: stdout";
     "decision_log.rotate_bytes" Count decision_log.rotate_bytes: "how large the file may become before another is begun; 0: without end";
     "decision_log.keep_files" Count decision_log.keep_files: "how many older files are kept";

@@ -117,8 +117,9 @@ impl Text for LogMode {
         *self = match text {
             "off" => Self::Off,
             "on" => Self::On,
+            "otlp" => Self::Otlp,
             "required" => Self::Required,
-            _ => return Err(format!("`{text}` is none of `off`, `on`, `required`")),
+            _ => return Err(format!("`{text}` is none of `off`, `on`, `otlp`, `required`")),
         };
         Ok(())
     }
@@ -127,6 +128,7 @@ impl Text for LogMode {
         match self {
             Self::Off => "off".to_owned(),
             Self::On => "on".to_owned(),
+            Self::Otlp => "otlp".to_owned(),
             Self::Required => "required".to_owned(),
         }
     }

@@ -1,11 +1,14 @@
 //! What the process tells a collector: spans and metrics over OTLP, as the `OTEL_…` environment
-//! variables say. Without them nothing is sent and nothing is created for it.
+//! variables say. Without them nothing is sent and nothing is created for it. Decision records go the
+//! same way where the decision log is told to send them.
 
 mod endpoint;
+mod logs;
 mod otlp_metrics;
 mod push;
 mod variables;
 
+pub use logs::{LogSender, Logs};
 pub use variables::{Signal, Variables};
 
 use std::time::Duration;

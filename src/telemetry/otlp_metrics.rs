@@ -40,15 +40,19 @@ pub(super) fn request(
         metrics: families.iter().filter_map(|family| metric(family, period)).collect(),
         ..ScopeMetrics::default()
     };
-    let attributes = resource.iter().map(|(key, value)| text(key.as_str(), &value.as_str()));
-    let resource = Resource { attributes: attributes.collect(), ..Resource::default() };
     ExportMetricsServiceRequest {
         resource_metrics: vec![ResourceMetrics {
-            resource: Some(resource),
+            resource: Some(proto(resource)),
             scope_metrics: vec![scope_metrics],
             ..ResourceMetrics::default()
         }],
     }
+}
+
+/// What sends, as it is sent.
+pub(super) fn proto(resource: &SdkResource) -> Resource {
+    let attributes = resource.iter().map(|(key, value)| text(key.as_str(), &value.as_str()));
+    Resource { attributes: attributes.collect(), ..Resource::default() }
 }
 
 fn metric(family: &MetricFamily, period: Period) -> Option<Metric> {

@@ -14,10 +14,12 @@ pub enum Signal {
     Traces,
     /// Metrics.
     Metrics,
+    /// Decision records, as log records.
+    Logs,
 }
 
 /// The `OTEL_…` variables of an environment. An empty one counts as none.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Variables(HashMap<String, String>);
 
 impl Signal {
@@ -25,6 +27,7 @@ impl Signal {
         match self {
             Self::Traces => "TRACES",
             Self::Metrics => "METRICS",
+            Self::Logs => "LOGS",
         }
     }
 }
@@ -34,6 +37,7 @@ impl fmt::Display for Signal {
         match self {
             Self::Traces => f.write_str("spans"),
             Self::Metrics => f.write_str("metrics"),
+            Self::Logs => f.write_str("decision records"),
         }
     }
 }
@@ -48,7 +52,7 @@ impl Variables {
     }
 
     /// Whether a signal is asked for: by `OTEL_TRACES_EXPORTER=otlp`, or where that is not set, by
-    /// an endpoint.
+    /// an endpoint. Decision records are asked for by their own setting, unless a variable says no.
     ///
     /// # Errors
     /// It is asked for in a way that is not known here.
@@ -63,7 +67,7 @@ impl Variables {
             Some(other) => {
                 return Err(format!("`{variable}` is `{other}`: write `otlp` or `none`"));
             }
-            None => self.of(signal, "ENDPOINT").is_some(),
+            None => signal == Signal::Logs || self.of(signal, "ENDPOINT").is_some(),
         };
         match self.of(signal, "PROTOCOL") {
             Some(other) if asked && other != "grpc" => Err(format!(

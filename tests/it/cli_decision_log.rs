@@ -5,12 +5,15 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use humbaba::proto::ListActionsRequest;
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
 use crate::{
     cli::{POLICIES, command, end, policies, run, write_store},
     cli_sidecar::{Sidecar, until},
+    observe_otlp::asking,
+    support::ask::{Asking as _, ask},
 };
 
 /// A log of an allow with an expired role, a deny, and the policies that decided.
@@ -67,6 +70,42 @@ fn a_recorded_decision_can_be_made_again() {
         (&json!("deny"), &json!("allow"))
     );
 }
+
+#[test]
+fn a_recorded_list_can_be_made_again() {
+    let (folder, place) = (policies(&["guard"]), TempDir::new().unwrap());
+    let file = place.path().join("decisions.jsonl").to_str().unwrap().to_owned();
+    let log = ["--decision-log=required", "--decision-log-file", &file];
+    let sidecar = Sidecar::start(folder.path(), &log);
+    let question = ask("User::alice", "view", "Site::42").role("editor", "Site::42");
+    asking(&sidecar, async |mut client| {
+        let list = ListActionsRequest {
+            principal: question.principal,
+            resource: question.resource,
+            role_assignments: question.role_assignments,
+            ..ListActionsRequest::default()
+        };
+        assert_eq!(client.list_actions(list).await.unwrap().into_inner().actions.len(), 2);
+    });
+    let ended = again(&folder, &file, &[]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(ended.out.contains("2 actions allowed\nthe same answer as"), "{}", ended.out);
+    assert!(!ended.out.contains("differ"), "{}", ended.out);
+
+    // The policies are others now: nobody edits.
+    write_store(folder.path(), "guard", &format!("{POLICIES}\n{NOBODY_EDITS}"));
+    let ended = again(&folder, &file, &[]);
+    assert_eq!(ended.code, 2, "{ended:?}");
+    assert!(ended.out.contains("1 actions allowed\n  - "), "{}", ended.out);
+    assert!(ended.out.contains(r#"Action::"edit""#) && ended.out.contains("the revision differs"));
+    let ended = again(&folder, &file, &["--format", "json"]);
+    let json: Json = serde_json::from_str(&ended.out).unwrap();
+    assert_eq!(json["same_answer"], json!(false), "{json:#}");
+    let count = |list: &Json| list.as_array().unwrap().len();
+    assert_eq!((count(&json["recorded"]["allowed"]), count(&json["allowed_now"])), (2, 1));
+}
+
+const NOBODY_EDITS: &str = r#"forbid (principal, action == Guard::Action::"edit", resource);"#;
 
 #[test]
 fn the_time_of_a_record_is_the_time_of_its_decision() {
@@ -224,7 +263,7 @@ fn settings_that_cannot_be_kept_are_refused() {
             64,
             "every decision is recorded",
         ),
-        (vec!["--decision-log=maybe"], 64, "none of `off`, `on`, `required`"),
+        (vec!["--decision-log=maybe"], 64, "none of `off`, `on`, `otlp`, `required`"),
         (vec!["--set", "decision_log.mask=decision"], 64, "cannot be hidden"),
         (vec!["--set", "decision_log.hash=principal..id"], 64, "is not the path of a field"),
         (

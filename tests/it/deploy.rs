@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
+    process::{Child, Stdio},
 };
 
 use serde_json::Value as Json;
@@ -12,7 +13,12 @@ use tempfile::TempDir;
 use crate::{
     cli::{command, end, run},
     cli_sidecar::{Sidecar, until},
-    support::{http, kubelet::Mount},
+    support::{
+        http,
+        kubelet::Mount,
+        pki::{self, Authority},
+        tls::{client_config, https_get},
+    },
 };
 
 /// What Prometheus itself adds to every sample.
@@ -128,13 +134,27 @@ fn ask(sidecar: &Sidecar, action: &str) -> i32 {
 
 #[tokio::test]
 async fn dashboard_and_alerts_speak_of_metrics_that_exist() {
-    let folder = example_policies();
-    let sidecar = Sidecar::start(folder.path(), &[]);
+    let (folder, files) = (example_policies(), TempDir::new().unwrap());
+    let clients = Authority::new("clients");
+    clients.server(2088).write(files.path());
+    fs::write(files.path().join("ca.crt"), &clients.pem).unwrap();
+    let path = |name: &str| files.path().join(name).to_str().unwrap().to_owned();
+    let (cert, key, ca, log) = (path("tls.crt"), path("tls.key"), path("ca.crt"), path("log"));
+    let tls = ["--listen", "tls:127.0.0.1:0", "--tls-cert", &cert, "--tls-key", &key];
+    let more = ["--tls-client-ca", &ca, "--decision-log", "--decision-log-file", &log];
+    let sidecar = Sidecar::start(
+        folder.path(),
+        &[&tls[..], &more, &["--set", "limits.role_assignments=1"]].concat(),
+    );
     let http_address = sidecar.addresses["http"].as_str().unwrap().parse().unwrap();
     // One of everything, for what never happened is not counted yet.
     assert_eq!(ask(&sidecar, "document.read"), 0);
     assert_eq!(ask(&sidecar, "document.delete"), 2);
     assert_eq!(ask(&sidecar, "document.misspelt"), 64);
+    let too_many = ["check", "--server", &sidecar.unix(), "--role", "reader", "--role", "owner"];
+    let question = ["--principal", r#"User::"alice""#, "--action", "document.read"];
+    let resource = ["--resource", r#"Document::"1""#];
+    assert_eq!(end(command(&too_many).args(question).args(resource)).code, 64);
     let page = metrics(&http::get(http_address, "/metrics").await.body);
     let all_labels: BTreeSet<_> = page.values().flatten().map(String::as_str).collect();
 
@@ -274,6 +294,124 @@ fn every_value_of_a_setting_is_accepted() {
     let config = deploy().join("systemd/humbaba.toml");
     let ended = run(&["serve", "--print-config", "--config", config.to_str().unwrap()]);
     assert_eq!(ended.code, 0, "{}", ended.err);
+}
+
+/// The variables of a pod's container, as one file after the other sets or deletes them.
+fn variables(files: &[&str]) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    for file in files {
+        let text = text(file);
+        let lines: Vec<_> = text.lines().map(str::trim).collect();
+        for pair in lines.windows(2) {
+            let Some(name) = pair[0].strip_prefix("- name: HUMBABA_") else { continue };
+            let name = format!("HUMBABA_{name}");
+            match pair[1].strip_prefix("value: ") {
+                Some(value) => drop(found.insert(name, value.trim_matches('"').to_owned())),
+                None if pair[1] == "$patch: delete" => {
+                    drop(found.remove(&name).expect("it is set"))
+                }
+                None => panic!("{name} has no value"),
+            }
+        }
+    }
+    found
+}
+
+/// A process that ends with the test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_service_with_tls_is_started_with_its_settings_and_asks_for_certificates() {
+    let (place, policies) = (TempDir::new().unwrap(), example_policies());
+    let path = |name: &str| place.path().join(name).to_str().unwrap().to_owned();
+    let (cluster, strangers) = (Authority::new("cluster"), Authority::new("strangers"));
+    let pair = cluster.server(2088);
+    // As cert-manager names the keys of a Secret, and the kubelet mounts it.
+    fs::create_dir(path("tls")).unwrap();
+    let secret = [("tls.crt", &*pair.cert), ("tls.key", &*pair.key), ("ca.crt", &*cluster.pem)];
+    pki::mount(&place.path().join("tls"), "1", &secret);
+    let files = ["kustomize/standalone/deployment.yaml", "kustomize/tls/deployment.yaml"];
+    let variables: Vec<_> = variables(&files)
+        .into_iter()
+        .map(|(name, value)| {
+            // The folders and ports of a pod are not free here; the rest is as it is.
+            let value = value.replace("/run/humbaba", place.path().to_str().unwrap());
+            let value = value.replace("/policies", policies.path().to_str().unwrap());
+            let value = value.replace("/tls/", &path("tls/"));
+            (name, value.replace(":8180", ":0").replace(":8181", ":0"))
+        })
+        .collect();
+    assert!(variables.iter().all(|(name, _)| name != "HUMBABA_INSECURE"), "{variables:?}");
+    let log = fs::File::create(path("log")).unwrap();
+    let mut serve = command(&["serve", "--addr-file", &path("addresses")]);
+    serve.envs(variables.clone()).stdout(Stdio::null()).stderr(log);
+    let mut process = Running(serve.spawn().unwrap());
+    let addresses: Json = until("the addresses", || {
+        let log = || fs::read_to_string(path("log")).unwrap();
+        assert!(process.0.try_wait().unwrap().is_none(), "{}", log());
+        serde_json::from_str(&fs::read_to_string(path("addresses")).ok()?).ok()
+    });
+    // The probes, word for word.
+    until("serving", || {
+        let ended = end(command(&["healthcheck"]).envs(variables.clone()));
+        (ended.code == 0).then_some(())
+    });
+
+    let port = |address: &Json| {
+        let port = address.as_str().unwrap().strip_prefix("tls:0.0.0.0:").expect("TLS alone");
+        port.parse::<u16>().unwrap()
+    };
+    assert!(addresses["grpc"][0].as_str().unwrap().starts_with("unix:"), "{addresses}");
+    let (grpc, https) = (port(&addresses["grpc"][1]), port(&addresses["http"]));
+    fs::write(path("authority"), &cluster.pem).unwrap();
+    for (client, code) in
+        [(Some(cluster.client(&["web"])), 0), (Some(strangers.client(&["web"])), 1), (None, 1)]
+    {
+        let server = format!("https://127.0.0.1:{grpc}");
+        let mut check = command(&["check", "--server", &server, "--ca", &path("authority")]);
+        check.args(["--principal", r#"User::"alice""#, "--action", "document.read"]);
+        check.args(["--resource", r#"Document::"1""#, "--role", "reader"]);
+        if let Some(client) = client {
+            fs::write(path("client.crt"), client.cert).unwrap();
+            fs::write(path("client.key"), client.key).unwrap();
+            check.args(["--cert", &path("client.crt"), "--key", &path("client.key")]);
+        }
+        let ended = end(&mut check);
+        assert_eq!(ended.code, code, "{ended:?}");
+    }
+    // Prometheus, which has no certificate but knows the authority.
+    let versions = [&rustls::version::TLS12, &rustls::version::TLS13];
+    let https = ([127, 0, 0, 1], https).into();
+    let config = |ca: &Authority| client_config(&ca.pem, None, &versions, &["http/1.1"]);
+    let page = https_get(https, config(&cluster), "/metrics").await.unwrap();
+    let refused = r#"humbaba_tls_handshakes_refused_total{face="grpc",reason="no_certificate"}"#;
+    assert!(page.contains("humbaba_build_info") && page.contains(refused), "{page}");
+    https_get(https, config(&strangers), "/metrics").await.unwrap_err();
+    // Nothing is said in clear text.
+    let mut plain = std::net::TcpStream::connect(https).unwrap();
+    std::io::Write::write_all(&mut plain, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let mut answer = Vec::new();
+    let _ = std::io::Read::read_to_end(&mut plain, &mut answer);
+    assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
+}
+
+#[test]
+fn the_readme_builds_the_binary_as_the_image_does() {
+    let flags = |path: &str| {
+        let text = text(path);
+        text.split_once("RUSTFLAGS='").unwrap().1.split_once('\'').unwrap().0.to_owned()
+    };
+    let of_image = flags("Dockerfile");
+    assert_eq!(flags("README.md"), of_image);
+    // Else the first random number of a static binary needs a file.
+    assert!(of_image.contains(r#"--cfg getrandom_backend="linux_getrandom""#), "{of_image}");
 }
 
 #[test]

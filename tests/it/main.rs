@@ -13,6 +13,8 @@ mod cli_tls;
 mod cli_validate;
 mod decision_log;
 mod decision_log_faults;
+mod decision_log_otlp;
+mod decision_log_tls;
 mod deploy;
 mod engine_corpus;
 mod engine_oracle;

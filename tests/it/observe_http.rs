@@ -1,25 +1,37 @@
 //! The HTTP face of a running sidecar: settings, what is logged, figures of the process.
 
 use std::{
-    io::{Read as _, Write as _},
+    io::{Read, Write},
     net::TcpStream,
+    os::unix::net::UnixStream,
+    process::Stdio,
 };
 
 use serde_json::{Value as Json, json};
+use tempfile::TempDir;
 
 use crate::{
-    cli::policies,
+    cli::{POLICIES, command, policies, write_store},
     cli_sidecar::{Sidecar, until},
 };
 
 /// An answer: status and body.
 pub fn http(sidecar: &Sidecar, method: &str, path: &str, more: &str, body: &str) -> (u16, String) {
     let address = sidecar.addresses["http"].as_str().unwrap();
-    let mut stream = TcpStream::connect(address).unwrap();
+    exchange(TcpStream::connect(address).unwrap(), method, path, more, body)
+}
+
+fn exchange(
+    mut stream: impl Read + Write,
+    method: &str,
+    path: &str,
+    more: &str,
+    body: &str,
+) -> (u16, String) {
     let length = body.len();
     write!(
         stream,
-        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{more}\
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{more}\
          Content-Length: {length}\r\n\r\n{body}"
     )
     .unwrap();
@@ -78,6 +90,25 @@ fn what_is_logged_is_not_for_everybody_to_change() {
 }
 
 #[test]
+fn over_a_unix_socket_it_is_changed_too() {
+    let (folder, place) = (policies(&["guard"]), TempDir::new().unwrap());
+    let path = place.path().join("http.sock");
+    let mut serve = command(&["serve", "--policies", folder.path().to_str().unwrap()]);
+    serve.args(["--listen", "127.0.0.1:0", "--http-listen", &format!("unix:{}", path.display())]);
+    let mut child = serve.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let put = |more: &str| {
+        let stream = until("the socket", || UnixStream::connect(&path).ok());
+        exchange(stream, "PUT", "/log-level", more, "warn")
+    };
+    // A page in a browser has no way to a Unix socket, and if it found one, it would be none.
+    let answers = (put("Origin: http://evil.example\r\n"), put(""));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(answers.0.0, 403, "{answers:?}");
+    assert_eq!(answers.1, (200, "warn\n".to_owned()));
+}
+
+#[test]
 fn the_status_tells_the_settings() {
     let folder = policies(&["guard"]);
     let sidecar = Sidecar::start(folder.path(), &["--set", "limits.entities=7"]);
@@ -89,6 +120,26 @@ fn the_status_tells_the_settings() {
     assert_eq!(settings["policies"], folder.path().to_str().unwrap());
     assert_eq!(settings["shutdown"], json!({"delay_s": 0, "drain_s": 10}));
     assert_eq!(settings["listen"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_folder_that_cannot_be_used_is_told() {
+    let place = TempDir::new().unwrap();
+    let (there, away) = (place.path().join("policies"), place.path().join("away"));
+    write_store(&there, "guard", POLICIES);
+    let sidecar = Sidecar::start(&there, &["--set", "reload.rehash_interval_s=1"]);
+    let is_refused = |value: &str| {
+        until(&format!("folder_refused is {value}"), || {
+            let (_, body) = http(&sidecar, "GET", "/metrics", "", "");
+            body.contains(&format!("\nhumbaba_folder_refused {value}\n")).then_some(())
+        });
+    };
+    is_refused("0");
+    std::fs::rename(&there, &away).unwrap();
+    is_refused("1");
+    assert_eq!(sidecar.check(&sidecar.tcp(), &["--action", "view"]).code, 2);
+    std::fs::rename(&away, &there).unwrap();
+    is_refused("0");
 }
 
 #[test]

@@ -15,6 +15,7 @@ use crate::{
     support::{
         ask::{Asking as _, ask},
         collector::{Attributes, Collector, attributes, series},
+        pki::Authority,
     },
 };
 
@@ -37,13 +38,13 @@ fn traced<T>(message: T) -> Request<T> {
 }
 
 /// Asks a sidecar in a runtime of its own.
-fn asking<T>(sidecar: &Sidecar, ask: impl AsyncFnOnce(Client) -> T) -> T {
+pub fn asking<T>(sidecar: &Sidecar, ask: impl AsyncFnOnce(Client) -> T) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let address = sidecar.tcp();
     runtime.block_on(async { ask(Client::connect(address).await.unwrap()).await })
 }
 
-type Client = AuthorizationServiceClient<Channel>;
+pub type Client = AuthorizationServiceClient<Channel>;
 
 fn stop(mut sidecar: Sidecar) -> String {
     sidecar.signal("TERM");
@@ -218,6 +219,55 @@ fn nothing_is_sent_unless_it_is_asked_for() {
         assert!(log.contains(said.unwrap_or_default()), "{log}");
     }
     assert!(collector.spans().is_empty() && collector.senders().0.is_empty());
+}
+
+#[test]
+fn a_collector_may_speak_tls_with_an_authority_of_its_own() {
+    let (folder, place) = (policies(&["guard"]), tempfile::TempDir::new().unwrap());
+    let (ours, strangers) = (Authority::new("collectors"), Authority::new("strangers"));
+    let collector = Collector::start_tls(&ours.server(2088));
+    let authority = |name: &str, authority: &Authority| {
+        let path = place.path().join(name);
+        std::fs::write(&path, &authority.pem).unwrap();
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", path.to_str().unwrap().to_owned())
+    };
+    // A stand-in for the collector is told nothing.
+    let variables = [collector.endpoint(), authority("strangers.crt", &strangers)];
+    let sidecar = Sidecar::start_with(folder.path(), &["--decision-log=otlp"], &variables);
+    asking(&sidecar, async |mut client| client.is_authorized(view()).await.unwrap());
+    let log = stop(sidecar);
+    assert!(
+        log.contains("not sent") && log.contains("decision records cannot be written"),
+        "{log}"
+    );
+    assert!(collector.spans().is_empty() && collector.senders().0.is_empty());
+
+    let variables = [collector.endpoint(), authority("collectors.crt", &ours)];
+    let sidecar = Sidecar::start_with(folder.path(), &["--decision-log=otlp"], &variables);
+    asking(&sidecar, async |mut client| client.is_authorized(view()).await.unwrap());
+    stop(sidecar);
+    assert_eq!((collector.spans().len(), collector.logs().len()), (1, 1));
+    assert!(collector.metric("humbaba_decisions_total").is_some());
+}
+
+#[test]
+fn a_span_knows_where_a_call_over_tls_came_from() {
+    let (collector, folder, place) =
+        (Collector::start(), policies(&["guard"]), tempfile::TempDir::new().unwrap());
+    let path = |name: &str| place.path().join(name).to_str().unwrap().to_owned();
+    let authority = Authority::new("servers");
+    authority.server(2088).write(place.path());
+    std::fs::write(path("ca.crt"), &authority.pem).unwrap();
+    let (cert, key) = (path("tls.crt"), path("tls.key"));
+    let tls = ["--listen", "tls:127.0.0.1:0", "--tls-cert", &cert, "--tls-key", &key];
+    let sidecar = Sidecar::start_with(folder.path(), &tls, &[collector.endpoint()]);
+    let address = sidecar.addresses["grpc"][2].as_str().unwrap().replace("tls:", "https://");
+    assert_eq!(sidecar.check(&address, &["--action", "view", "--ca", &path("ca.crt")]).code, 2);
+    stop(sidecar);
+    let spans = collector.spans();
+    let [(_, told)] = of(&spans, "IsAuthorized").try_into().unwrap();
+    assert_eq!(told["network.peer.address"], "127.0.0.1");
+    assert!(told["network.peer.port"].parse::<u16>().unwrap() > 0);
 }
 
 #[test]

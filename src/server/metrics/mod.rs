@@ -172,7 +172,7 @@ impl Metrics {
 
     /// A call was answered with an error.
     pub fn failed(&self, rpc: Rpc, code: Code) {
-        // Tonic's answer to a message that is too long.
+        // The answer to a message that is too long.
         if code == Code::OutOfRange {
             self.limit_hit("message_bytes");
         }

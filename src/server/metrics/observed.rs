@@ -112,6 +112,16 @@ pub(super) fn stores(meter: &Meter, live: &Arc<Live>) {
         .build();
     let observed = Arc::clone(live);
     meter
+        .u64_observable_gauge("folder_refused")
+        .with_description(
+            "1 where the policies folder as a whole cannot be used as it is now, else 0",
+        )
+        .with_callback(move |observer| {
+            observer.observe(u64::from(observed.status().folder_problem.is_some()), &[]);
+        })
+        .build();
+    let observed = Arc::clone(live);
+    meter
         .u64_observable_gauge("store_refused")
         .with_description("1 where the files of a store as they are now were refused, else 0")
         .with_callback(move |observer| {

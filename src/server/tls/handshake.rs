@@ -12,10 +12,10 @@ use tokio::{
     task::{AbortHandle, JoinSet},
     time::timeout,
 };
-use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tokio_rustls::TlsAcceptor;
 use tokio_stream::Stream;
 
-use super::{Face, Tls, refusals::Refusal};
+use super::{Encrypted, Face, Tls, refusals::Refusal};
 use crate::server::listen::Incoming;
 
 /// The connections of a listener whose handshake succeeded. Handshakes go on side by side, so that
@@ -24,7 +24,7 @@ pub(in crate::server) struct Handshakes {
     incoming: Incoming<TcpListener>,
     tls: Tls,
     face: Face,
-    under_way: JoinSet<Option<TlsStream<TcpStream>>>,
+    under_way: JoinSet<Option<Encrypted>>,
     /// From the oldest to the youngest; of some that are over too.
     by_age: VecDeque<AbortHandle>,
 }
@@ -59,7 +59,7 @@ impl Handshakes {
 }
 
 impl Stream for Handshakes {
-    type Item = io::Result<TlsStream<TcpStream>>;
+    type Item = io::Result<Encrypted>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         while let Poll::Ready(Some(Ok(io))) = Pin::new(&mut self.incoming).poll_next(cx) {
@@ -77,13 +77,13 @@ impl Stream for Handshakes {
     }
 }
 
-async fn shake_hands(io: TcpStream, tls: Tls, face: Face) -> Option<TlsStream<TcpStream>> {
+async fn shake_hands(io: TcpStream, tls: Tls, face: Face) -> Option<Encrypted> {
     let peer = io.peer_addr().ok();
     let acceptor = TlsAcceptor::from(tls.config(face));
     let refusal = match timeout(tls.handshake_timeout(), acceptor.accept(io)).await {
         Ok(Ok(io)) => {
             tls.handshakes(face).complete();
-            return Some(io);
+            return Some(Encrypted::new(io, &tls.inner.options.client_ids));
         }
         Ok(Err(error)) => {
             let refusal = Refusal::of(&error);

@@ -121,6 +121,27 @@ impl ListedClients {
     }
 }
 
+/// The name by which a client is known that was let in: the first that is allowed or, where every
+/// name is, the first URI, else the first DNS name.
+pub(super) fn of(certificate: &CertificateDer<'_>, allowed: &[ClientId]) -> Option<Arc<str>> {
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    let names = parsed.subject_alternative_name().ok()??.value.general_names.as_slice();
+    identity(names, allowed).map(Arc::from)
+}
+
+fn identity<'a>(names: &[GeneralName<'a>], allowed: &[ClientId]) -> Option<&'a str> {
+    let first = |is_wanted: &dyn Fn(&GeneralName<'a>) -> bool| {
+        names.iter().filter(|name| is_wanted(name)).find_map(|name| match name {
+            GeneralName::DNSName(name) | GeneralName::URI(name) => Some(*name),
+            _ => None,
+        })
+    };
+    if !allowed.is_empty() {
+        return first(&|name| allowed.iter().any(|allowed| allowed.names(name)));
+    }
+    first(&|name| matches!(name, GeneralName::URI(_))).or_else(|| first(&|_| true))
+}
+
 fn written(name: &GeneralName<'_>) -> String {
     let name = match name {
         GeneralName::DNSName(name) | GeneralName::URI(name) => (*name).to_owned(),
@@ -178,7 +199,7 @@ impl ClientCertVerifier for ListedClients {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::indexing_slicing, clippy::unwrap_used)]
 
     use super::*;
 
@@ -210,6 +231,25 @@ mod tests {
             let allowed: ClientId = allowed.parse().unwrap();
             assert_eq!(allowed.names(&name), expected, "{allowed} {name}");
         }
+    }
+
+    #[test]
+    fn by_which_name_a_client_is_known() {
+        let dns = GeneralName::DNSName;
+        let uri = GeneralName::URI;
+        let mail = GeneralName::RFC822Name("web@example.org");
+        let names = [mail, dns("web"), dns("shop"), uri("spiffe://a/web"), uri("spiffe://a/shop")];
+        for (allowed, expected) in [
+            (&[][..], "spiffe://a/web"),
+            (&["shop"][..], "shop"),
+            (&["spiffe://a/shop", "shop"], "shop"),
+            (&["spiffe://a/*"], "spiffe://a/web"),
+        ] {
+            let allowed: Vec<ClientId> = allowed.iter().map(|id| id.parse().unwrap()).collect();
+            assert_eq!(identity(&names, &allowed), Some(expected), "{allowed:?}");
+        }
+        assert_eq!(identity(&names[..3], &[]), Some("web"));
+        assert_eq!(identity(&names[..1], &[]), None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //!
 //! What a connection was accepted with stays with it; the next one gets what is in force then.
 
+mod encrypted;
 mod files;
 mod handshake;
 mod identity;
@@ -11,6 +12,7 @@ mod seldom;
 
 pub use identity::{ClientId, ClientIdError};
 
+pub(super) use encrypted::{Encrypted, EncryptedPeer};
 pub(super) use handshake::Handshakes;
 pub(super) use refusals::{Face, Handshaken};
 

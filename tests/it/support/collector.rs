@@ -8,6 +8,10 @@ use std::{
 
 use opentelemetry_proto::tonic::{
     collector::{
+        logs::v1::{
+            ExportLogsPartialSuccess, ExportLogsServiceRequest, ExportLogsServiceResponse,
+            logs_service_server::{LogsService, LogsServiceServer},
+        },
         metrics::v1::{
             ExportMetricsServiceRequest, ExportMetricsServiceResponse,
             metrics_service_server::{MetricsService, MetricsServiceServer},
@@ -18,16 +22,29 @@ use opentelemetry_proto::tonic::{
         },
     },
     common::v1::{KeyValue, any_value::Value},
+    logs::v1::LogRecord,
     metrics::v1::{Metric, metric::Data},
     trace::v1::Span,
 };
 use tokio_stream::wrappers::TcpListenerStream;
-use tonic::{Request, Response, Status, metadata::MetadataMap};
+use tonic::{
+    Code, Request, Response, Status,
+    metadata::MetadataMap,
+    transport::{Identity, ServerTlsConfig},
+};
+
+use super::pki::Pair;
 
 /// What was sent.
 #[derive(Debug, Default)]
 struct Received {
     spans: Vec<Span>,
+    logs: Vec<LogRecord>,
+    /// How log records are answered instead of being kept, and how often they were.
+    logs_refused: Option<Code>,
+    refusals: usize,
+    /// Log records of each request that are not wanted.
+    logs_unwanted: usize,
     /// The last state of each metric.
     metrics: BTreeMap<String, Metric>,
     resources: Vec<Attributes>,
@@ -40,6 +57,7 @@ pub type Attributes = BTreeMap<String, String>;
 /// A running collector. It ends when it is dropped.
 pub struct Collector {
     pub address: SocketAddr,
+    scheme: &'static str,
     received: Keeper,
     _runtime: tokio::runtime::Runtime,
 }
@@ -49,6 +67,15 @@ struct Keeper(Arc<Mutex<Received>>);
 
 impl Collector {
     pub fn start() -> Self {
+        Self::with(None)
+    }
+
+    /// One that speaks TLS with that certificate.
+    pub fn start_tls(pair: &Pair) -> Self {
+        Self::with(Some(pair))
+    }
+
+    fn with(pair: Option<&Pair>) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -57,23 +84,49 @@ impl Collector {
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
         let received = Keeper::default();
-        let serving = tonic::transport::Server::builder()
+        let mut server = tonic::transport::Server::builder();
+        if let Some(pair) = pair {
+            let tls = ServerTlsConfig::new().identity(Identity::from_pem(&pair.cert, &pair.key));
+            server = server.tls_config(tls).unwrap();
+        }
+        let serving = server
             .add_service(
                 TraceServiceServer::new(received.clone()).max_decoding_message_size(64 << 20),
             )
             .add_service(MetricsServiceServer::new(received.clone()))
+            .add_service(LogsServiceServer::new(received.clone()))
             .serve_with_incoming(TcpListenerStream::new(listener));
         runtime.spawn(serving);
-        Self { address, received, _runtime: runtime }
+        let scheme = if pair.is_some() { "https" } else { "http" };
+        Self { address, scheme, received, _runtime: runtime }
     }
 
     /// The variable that sends everything here.
     pub fn endpoint(&self) -> (&'static str, String) {
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{}", self.address))
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", format!("{}://{}", self.scheme, self.address))
     }
 
     pub fn spans(&self) -> Vec<Span> {
         self.received.0.lock().unwrap().spans.clone()
+    }
+
+    pub fn logs(&self) -> Vec<LogRecord> {
+        self.received.0.lock().unwrap().logs.clone()
+    }
+
+    /// Takes no log records any more but answers with that, or takes them again.
+    pub fn refuse_logs(&self, code: Option<Code>) {
+        self.received.0.lock().unwrap().logs_refused = code;
+    }
+
+    /// How often log records were answered with an error.
+    pub fn refusals(&self) -> usize {
+        self.received.0.lock().unwrap().refusals
+    }
+
+    /// Throws so many log records of each request away, and says so.
+    pub fn throw_logs_away(&self, unwanted: usize) {
+        self.received.0.lock().unwrap().logs_unwanted = unwanted;
     }
 
     pub fn metric(&self, name: &str) -> Option<Metric> {
@@ -124,6 +177,32 @@ impl TraceService for Keeper {
             received.spans.extend(sent.scope_spans.into_iter().flat_map(|scope| scope.spans));
         }
         Ok(Response::new(Default::default()))
+    }
+}
+
+#[tonic::async_trait]
+impl LogsService for Keeper {
+    async fn export(
+        &self,
+        request: Request<ExportLogsServiceRequest>,
+    ) -> Result<Response<ExportLogsServiceResponse>, Status> {
+        let mut received = self.0.lock().unwrap();
+        if let Some(code) = received.logs_refused {
+            received.refusals += 1;
+            return Err(Status::new(code, "s3cr3t"));
+        }
+        received.metadata.push(request.metadata().clone());
+        for sent in request.into_inner().resource_logs {
+            received.resources.push(attributes(&sent.resource.unwrap().attributes));
+            let logs = sent.scope_logs.into_iter().flat_map(|scope| scope.log_records);
+            let unwanted = received.logs_unwanted;
+            received.logs.extend(logs.skip(unwanted));
+        }
+        let partial_success = (received.logs_unwanted > 0).then(|| ExportLogsPartialSuccess {
+            rejected_log_records: received.logs_unwanted.try_into().unwrap(),
+            ..ExportLogsPartialSuccess::default()
+        });
+        Ok(Response::new(ExportLogsServiceResponse { partial_success }))
     }
 }
 

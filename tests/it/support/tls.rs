@@ -3,10 +3,11 @@
 use std::{fs, net::SocketAddr, sync::Arc, time::Duration};
 
 use humbaba::{
+    decision_log::DecisionLog,
     live::Live,
     proto::authorization_service_client::AuthorizationServiceClient,
     server::{
-        Listener, ServeError, Server, ServerOptions, Tls,
+        Listener, Observability, ServeError, Server, ServerOptions, Tls,
         tls::{TlsOptions, TlsVersion},
     },
     store::Stores,
@@ -49,14 +50,40 @@ pub fn options(folder: &TempDir) -> TlsOptions {
     }
 }
 
+/// Takes clients of an authority with one of those names.
+pub fn mutual(clients: &Authority, ids: &[&str]) -> impl FnOnce(&mut TlsOptions) {
+    |options| {
+        let path = options.certificate.with_file_name("clients.crt");
+        fs::write(&path, &clients.pem).unwrap();
+        options.client_ca = Some(path);
+        options.client_ids = ids.iter().map(|id| id.parse().unwrap()).collect();
+    }
+}
+
 impl TlsServer {
     /// A server with TLS as that function wants it.
     pub async fn start(change: impl FnOnce(&mut TlsOptions)) -> Self {
-        Self::limited(ServerOptions::default(), change).await
+        Self::with(ServerOptions::default(), DecisionLog::off(), change).await
+    }
+
+    /// The same, with its decisions recorded.
+    pub async fn recording(
+        decision_log: DecisionLog,
+        change: impl FnOnce(&mut TlsOptions),
+    ) -> Self {
+        Self::with(ServerOptions::default(), decision_log, change).await
     }
 
     /// The same with options of the server.
     pub async fn limited(server: ServerOptions, change: impl FnOnce(&mut TlsOptions)) -> Self {
+        Self::with(server, DecisionLog::off(), change).await
+    }
+
+    async fn with(
+        server: ServerOptions,
+        decision_log: DecisionLog,
+        change: impl FnOnce(&mut TlsOptions),
+    ) -> Self {
         let (folder, ca) = (TempDir::new().unwrap(), Authority::new("servers"));
         ca.server(2088).write(folder.path());
         let mut options = options(&folder);
@@ -65,7 +92,8 @@ impl TlsServer {
         let live = Arc::new(Live::default());
         let loaded = vec![stores::acme()];
         live.publish(Stores::new(loaded.clone(), None), status_of(&loaded));
-        let server = Server::new(live, server);
+        let observability = Observability { decision_log, ..Observability::default() };
+        let server = Server::observed(live, server, observability);
         server.set_serving(true);
         let bind = || async { TcpListener::bind("127.0.0.1:0").await.unwrap() };
         let (grpc, https, http) = (bind().await, bind().await, bind().await);
@@ -89,13 +117,7 @@ impl TlsServer {
 
     /// A server that takes clients of an authority with one of those names.
     pub async fn mutual(clients: &Authority, ids: &[&str]) -> Self {
-        Self::start(|options| {
-            let path = options.certificate.with_file_name("clients.crt");
-            fs::write(&path, &clients.pem).unwrap();
-            options.client_ca = Some(path);
-            options.client_ids = ids.iter().map(|id| id.parse().unwrap()).collect();
-        })
-        .await
+        Self::start(mutual(clients, ids)).await
     }
 
     /// Asks one question over a new connection.
