@@ -25,10 +25,33 @@ pub(super) struct Gate {
 /// that fill all the room there is leave small ones alone.
 const SMALL: usize = 16 * 1024;
 
+/// The gate as it is seen from one connection. Connections of different threads count who refers to
+/// their own door, and not all of them who refers to the gate.
+#[derive(Debug, Clone)]
+pub(super) struct Door(Arc<Arc<Gate>>);
+
+impl Door {
+    /// A door of its own to that gate.
+    pub fn new(gate: &Arc<Gate>) -> Self {
+        Self(Arc::new(Arc::clone(gate)))
+    }
+
+    /// Takes a place for a call.
+    pub fn enter(&self) -> Result<Place, Status> {
+        let gate = &self.0;
+        if gate.in_flight.fetch_add(1, Ordering::Relaxed) < gate.limit {
+            return Ok(Place { gate: self.clone(), held: AtomicUsize::new(0) });
+        }
+        gate.in_flight.fetch_sub(1, Ordering::Relaxed);
+        gate.calls_shed.fetch_add(1, Ordering::Relaxed);
+        Err(errors::overloaded(gate.limit))
+    }
+}
+
 /// The place of one call under way, with the bytes of its message.
 #[derive(Debug)]
 pub(super) struct Place {
-    gate: Arc<Gate>,
+    gate: Door,
     held: AtomicUsize,
 }
 
@@ -44,16 +67,6 @@ impl Gate {
             calls_shed: AtomicU64::new(0),
             bytes_shed: AtomicU64::new(0),
         }
-    }
-
-    /// Takes a place for a call.
-    pub fn enter(self: &Arc<Self>) -> Result<Place, Status> {
-        if self.in_flight.fetch_add(1, Ordering::Relaxed) < self.limit {
-            return Ok(Place { gate: Arc::clone(self), held: AtomicUsize::new(0) });
-        }
-        self.in_flight.fetch_sub(1, Ordering::Relaxed);
-        self.calls_shed.fetch_add(1, Ordering::Relaxed);
-        Err(errors::overloaded(self.limit))
     }
 
     /// Calls under way.
@@ -77,15 +90,15 @@ impl Place {
     ///
     /// A message that is larger than any may be is refused by its reader.
     pub fn hold(&self, bytes: usize) -> Result<(), Status> {
-        if bytes <= SMALL || bytes > self.gate.message_limit {
+        if bytes <= SMALL || bytes > self.gate.0.message_limit {
             return Ok(());
         }
         let more = bytes.saturating_sub(self.held.fetch_max(bytes, Ordering::Relaxed));
-        if self.gate.held.fetch_add(more, Ordering::Relaxed) + more <= self.gate.byte_limit {
+        if self.gate.0.held.fetch_add(more, Ordering::Relaxed) + more <= self.gate.0.byte_limit {
             return Ok(());
         }
-        self.gate.bytes_shed.fetch_add(1, Ordering::Relaxed);
-        Err(errors::too_much_held(self.gate.byte_limit))
+        self.gate.0.bytes_shed.fetch_add(1, Ordering::Relaxed);
+        Err(errors::too_much_held(self.gate.0.byte_limit))
     }
 }
 
@@ -93,9 +106,9 @@ impl Drop for Place {
     fn drop(&mut self) {
         let held = *self.held.get_mut();
         if held > 0 {
-            self.gate.held.fetch_sub(held, Ordering::Relaxed);
+            self.gate.0.held.fetch_sub(held, Ordering::Relaxed);
         }
-        self.gate.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.gate.0.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -110,13 +123,14 @@ mod tests {
     #[test]
     fn calls_beyond_the_limit_are_shed_until_one_ends() {
         let gate = gate();
-        let first = gate.enter().unwrap();
-        let _second = gate.enter().unwrap();
-        let status = gate.enter().map(|_| ()).unwrap_err();
+        let door = Door::new(&gate);
+        let first = door.enter().unwrap();
+        let _second = door.enter().unwrap();
+        let status = door.enter().map(|_| ()).unwrap_err();
         assert_eq!(status.code(), Code::ResourceExhausted);
         assert_eq!((gate.in_flight(), gate.calls_shed()), (2, 1));
         drop(first);
-        assert!(gate.enter().is_ok());
+        assert!(door.enter().is_ok());
         assert_eq!((gate.in_flight(), gate.calls_shed()), (1, 1));
     }
 
@@ -133,7 +147,8 @@ mod tests {
     #[test]
     fn bytes_beyond_the_limit_are_refused_until_a_call_ends() {
         let gate = gate();
-        let (first, second) = (gate.enter().unwrap(), gate.enter().unwrap());
+        let door = Door::new(&gate);
+        let (first, second) = (door.enter().unwrap(), door.enter().unwrap());
         first.hold(40_000).unwrap();
         first.hold(80_000).unwrap();
         first.hold(20_000).unwrap();
@@ -142,7 +157,7 @@ mod tests {
         // Its reader says what is wrong with it.
         second.hold(90_001).unwrap();
         drop(second);
-        let second = gate.enter().unwrap();
+        let second = door.enter().unwrap();
         second.hold(20_000).unwrap();
         drop(first);
         second.hold(90_000).unwrap();

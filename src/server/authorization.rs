@@ -71,6 +71,22 @@ impl Authorization {
         self.live.stores().get(name).map(Arc::clone).map_err(no_store)
     }
 
+    /// Answers by the store as it is at this moment.
+    fn answer_short(
+        &self,
+        asking: Asking,
+        span: &CallSpan,
+        started: Instant,
+    ) -> Result<Answer, Status> {
+        let stores = self.live.stores();
+        let store = stores.get(&asking.question.policy_store).map_err(no_store)?;
+        span.store(store);
+        let rpc = asking.rpc;
+        let answer = answer(store, asking, &self.options, &self.metrics);
+        self.metrics.took(store.name(), rpc, started.elapsed());
+        Ok(answer)
+    }
+
     async fn answer(&self, store: &Arc<PolicyStore>, asking: Asking) -> Result<Answer, Status> {
         if asking.is_short() {
             return Ok(answer(store, asking, &self.options, &self.metrics));
@@ -127,16 +143,18 @@ impl Authorization {
         let rpc = Rpc::IsAuthorized;
         let recording = Recording::of(&self.decision_log, rpc, &request);
         let question: proto::IsAuthorizedRequest = self.read(request.into_inner())?;
-        let store = self.store(&question.policy_store)?;
-        span.store(&store);
         let asking = Asking { question, now, id, rpc, item: None, recording: recording.clone() };
-        // Nearly all are short, and a call that never waits need not be kept.
+        // Nearly all are short, and such a call neither waits nor keeps the store.
         let answer = if asking.is_short() {
-            answer(&store, asking, &self.options, &self.metrics)
+            self.answer_short(asking, &span, started)?
         } else {
-            Box::pin(self.answer(&store, asking)).await?
+            let store = self.store(&asking.question.policy_store)?;
+            span.store(&store);
+            let answer = Box::pin(self.answer(&store, asking)).await?;
+            self.metrics.took(store.name(), rpc, started.elapsed());
+            answer
         };
-        let answer = match answer {
+        match answer {
             Ok((response, record)) => {
                 span.decision(response.is_allow());
                 if record.is_some() {
@@ -146,9 +164,7 @@ impl Authorization {
                 framed(response.encoded_len(), |bytes| response.encode(bytes))
             }
             Err(violations) => Err(self.refused(violations)),
-        };
-        self.metrics.took(store.name(), rpc, started.elapsed());
-        answer
+        }
     }
 
     /// Answers many questions.

@@ -28,7 +28,7 @@ use tonic::{
 };
 
 use super::{
-    admission::{Gate, Place},
+    admission::{Door, Gate, Place},
     authorization::Authorization,
     deadline,
     message::{self, Answer},
@@ -50,14 +50,17 @@ pub(super) struct Calls {
 
 /// What answers the calls of one connection.
 pub(super) struct OfConnection<C> {
-    calls: Arc<Calls>,
+    /// Each connection has its own, for connections of different threads not to count their calls in
+    /// the same place.
+    calls: Arc<Arc<Calls>>,
+    door: Door,
     info: C,
 }
 
 impl<C> OfConnection<C> {
     /// `info` is what is known of the connection.
     pub fn new(calls: Arc<Calls>, info: C) -> Self {
-        Self { calls, info }
+        Self { door: Door::new(&calls.gate), calls: Arc::new(calls), info }
     }
 }
 
@@ -78,7 +81,7 @@ impl<C: Clone + Send + Sync + 'static> hyper::service::Service<Request<Incoming>
         if calls.tracer.is_some() || calls.authorization.decision_log.is_on() {
             request.extensions_mut().insert(self.info.clone());
         }
-        calls.answer(rpc, request)
+        answer(calls, &self.door, rpc, request)
     }
 }
 
@@ -93,35 +96,40 @@ impl Calls {
         });
         Answering { answer: Some(answer), counted: None, limit: None, span: None }
     }
+}
 
-    fn answer(self: &Arc<Self>, rpc: Rpc, mut request: Request<Incoming>) -> Answering {
-        let span = self.tracer.as_ref().map(|tracer| Open::begin(tracer, &request));
-        if let Some(span) = &span {
-            request.extensions_mut().insert(CallSpan::from(span));
-        }
-        // A call counts from the arrival of its headers, so what waits to be looked at counts too.
-        let place = match self.gate.enter() {
-            Ok(place) => place,
-            Err(status) => {
-                let answer = Box::pin(async move { Ok(status_response(status)) });
-                return Answering { answer: Some(answer), counted: None, limit: None, span };
-            }
-        };
-        let started = Instant::now();
-        let asked = deadline::of_caller(request.headers());
-        let time = asked.map_or(self.timeout, |asked| asked.min(self.timeout));
-        let is_ours = time == self.timeout;
-        let limit = Limit { until: started + time, time, is_ours, clock: None };
-        let call = Call { calls: Arc::clone(self), rpc, place, started };
-        let answer = Box::pin(call.answer(request));
-        let counted = Some((rpc, Arc::clone(&self.metrics)));
-        Answering { answer: Some(answer), counted, limit: Some(limit), span }
+fn answer(
+    calls: &Arc<Arc<Calls>>,
+    door: &Door,
+    rpc: Rpc,
+    mut request: Request<Incoming>,
+) -> Answering {
+    let span = calls.tracer.as_ref().map(|tracer| Open::begin(tracer, &request));
+    if let Some(span) = &span {
+        request.extensions_mut().insert(CallSpan::from(span));
     }
+    // A call counts from the arrival of its headers, so what waits to be looked at counts too.
+    let place = match door.enter() {
+        Ok(place) => place,
+        Err(status) => {
+            let answer = Box::pin(async move { Ok(status_response(status)) });
+            return Answering { answer: Some(answer), counted: None, limit: None, span };
+        }
+    };
+    let started = Instant::now();
+    let asked = deadline::of_caller(request.headers());
+    let time = asked.map_or(calls.timeout, |asked| asked.min(calls.timeout));
+    let is_ours = time == calls.timeout;
+    let limit = Limit { until: started + time, time, is_ours, clock: None };
+    let call = Call { calls: Arc::clone(calls), rpc, place, started };
+    let answer = Box::pin(call.answer(request));
+    let counted = Some((rpc, Arc::clone(calls)));
+    Answering { answer: Some(answer), counted, limit: Some(limit), span }
 }
 
 /// One call of the authorization service.
 struct Call {
-    calls: Arc<Calls>,
+    calls: Arc<Arc<Calls>>,
     rpc: Rpc,
     place: Place,
     started: Instant,
@@ -151,7 +159,7 @@ pub(super) struct Answering {
     /// Gone once it has answered, and with it the call's place.
     answer: Option<Pin<Box<dyn Future<Output = Answered> + Send>>>,
     /// As what its failure is counted.
-    counted: Option<(Rpc, Arc<Metrics>)>,
+    counted: Option<(Rpc, Arc<Arc<Calls>>)>,
     limit: Option<Limit>,
     span: Option<Open>,
 }
@@ -179,8 +187,8 @@ impl Future for Answering {
                 Some(limit) => {
                     let late = ready!(limit.poll_reached(cx));
                     // The caller's own deadline is none of this server's limits.
-                    if let (true, Some((_, metrics))) = (limit.is_ours, &this.counted) {
-                        metrics.limit_hit("request_timeout_ms");
+                    if let (true, Some((_, calls))) = (limit.is_ours, &this.counted) {
+                        calls.metrics.limit_hit("request_timeout_ms");
                     }
                     Err(late)
                 }
@@ -191,8 +199,8 @@ impl Future for Answering {
         let response = match answered {
             Ok(response) => response,
             Err(status) => {
-                if let Some((rpc, metrics)) = &this.counted {
-                    metrics.failed(*rpc, status.code());
+                if let Some((rpc, calls)) = &this.counted {
+                    calls.metrics.failed(*rpc, status.code());
                 }
                 status_response(status)
             }

@@ -250,7 +250,10 @@ mod tests {
     use tonic::Code;
 
     use super::*;
-    use crate::server::{ServerOptions, admission::Gate};
+    use crate::server::{
+        ServerOptions,
+        admission::{Door, Gate},
+    };
 
     /// A body in pieces.
     struct Pieces(VecDeque<Bytes>);
@@ -270,8 +273,8 @@ mod tests {
     async fn read_in_pieces(bytes: &[u8], size: usize, limit: usize) -> Result<Bytes, Status> {
         let pieces = bytes.chunks(size).map(Bytes::copy_from_slice);
         let pieces = Pieces(pieces.flat_map(|piece| [Bytes::new(), piece]).collect());
-        let gate = Arc::new(Gate::new(&ServerOptions::default()));
-        read(&HeaderMap::new(), pieces, &gate.enter().unwrap(), limit).await
+        let door = Door::new(&Arc::new(Gate::new(&ServerOptions::default())));
+        read(&HeaderMap::new(), pieces, &door.enter().unwrap(), limit).await
     }
 
     #[tokio::test]
@@ -308,13 +311,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_compressed_message_is_refused_with_what_is_accepted() {
-        let gate = Arc::new(Gate::new(&ServerOptions::default()));
+        let door = Door::new(&Arc::new(Gate::new(&ServerOptions::default())));
         let headers =
             |encoding| HeaderMap::from_iter([(HeaderName::from_static("grpc-encoding"), encoding)]);
         let read = async |encoding| {
             let body = Pieces(VecDeque::from([Bytes::from_static(&[0; 5])]));
             let encoding = HeaderValue::from_static(encoding);
-            read(&headers(encoding), body, &gate.enter().unwrap(), 10).await
+            read(&headers(encoding), body, &door.enter().unwrap(), 10).await
         };
         assert!(read("identity").await.is_ok());
         let status = read("gzip").await.unwrap_err();
