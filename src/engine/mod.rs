@@ -9,12 +9,14 @@ mod graph;
 mod list_actions;
 mod prepared;
 mod slices;
+mod verify;
 
 pub use decision::{Decision, Effect, EvaluationFailure, OnForbidError, PolicyNote};
 pub use evaluate::{Outcome, evaluate};
 pub use explain::{Explanation, Obstacle, explain};
-pub use list_actions::{ListedActions, UndecidedAction, list_actions};
+pub use list_actions::{ListedActions, UndecidedAction, list_actions, list_actions_by};
 pub use slices::Slices;
+pub use verify::{Difference, Verified, verify};
 
 pub(crate) use graph::{cedar_request, entities as request_entities};
 pub(crate) use prepared::{PreparedPolicies, slices};

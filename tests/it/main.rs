@@ -38,6 +38,7 @@ mod server_list_actions;
 mod server_stores;
 mod server_transport;
 mod server_values;
+mod server_verification;
 mod settings;
 mod shipped_stores;
 mod store_load;

@@ -25,6 +25,8 @@ const LATENCY_BUCKETS: [f64; 13] = [
 pub(super) struct DecisionMetrics {
     decisions: IntCounterVec,
     evaluation_errors: IntCounterVec,
+    verifications: IntCounterVec,
+    verification_failures: IntCounterVec,
     durations: HistogramVec,
     stores: ArcSwap<HashMap<StoreName, Arc<StoreMetrics>>>,
 }
@@ -33,6 +35,8 @@ pub(super) struct DecisionMetrics {
 #[derive(Debug)]
 struct StoreMetrics {
     evaluation_errors: IntCounter,
+    verifications: IntCounter,
+    verification_failures: IntCounter,
     is_authorized: RpcMetrics,
     batch_is_authorized: RpcMetrics,
     list_actions: RpcMetrics,
@@ -56,9 +60,16 @@ impl DecisionMetrics {
             Opts::new("humbaba_decisions_total", "Decisions by store, rpc and answer"),
             &["decision", "rpc", "store"],
         )?;
-        let evaluation_errors = IntCounterVec::new(
-            Opts::new("humbaba_evaluation_errors_total", "Policies whose evaluation failed"),
-            &["store"],
+        let of_store = |name, about| IntCounterVec::new(Opts::new(name, about), &["store"]);
+        let evaluation_errors =
+            of_store("humbaba_evaluation_errors_total", "Policies whose evaluation failed")?;
+        let verifications = of_store(
+            "humbaba_verifications_total",
+            "Decisions that were held against Cedar's evaluator",
+        )?;
+        let verification_failures = of_store(
+            "humbaba_verification_failures_total",
+            "Decisions that were not those of Cedar's evaluator, whose were given instead",
         )?;
         let durations = HistogramVec::new(
             HistogramOpts::new(
@@ -69,9 +80,18 @@ impl DecisionMetrics {
             &["rpc", "store"],
         )?;
         registry.register(Box::new(decisions.clone()))?;
-        registry.register(Box::new(evaluation_errors.clone()))?;
+        for counters in [&evaluation_errors, &verifications, &verification_failures] {
+            registry.register(Box::new(counters.clone()))?;
+        }
         registry.register(Box::new(durations.clone()))?;
-        Ok(Self { decisions, evaluation_errors, durations, stores: ArcSwap::default() })
+        Ok(Self {
+            decisions,
+            evaluation_errors,
+            verifications,
+            verification_failures,
+            durations,
+            stores: ArcSwap::default(),
+        })
     }
 
     /// Decisions were made.
@@ -80,6 +100,14 @@ impl DecisionMetrics {
             add(&counted.of(rpc).allowed, allowed);
             add(&counted.of(rpc).denied, denied);
             add(&counted.evaluation_errors, errors);
+        });
+    }
+
+    /// A decision was held against Cedar's evaluator.
+    pub fn verified(&self, store: &StoreName, is_wrong: bool) {
+        self.count(store, |counted| {
+            counted.verifications.inc();
+            add(&counted.verification_failures, u64::from(is_wrong));
         });
     }
 
@@ -109,10 +137,12 @@ impl DecisionMetrics {
                 durations: self.durations.get_metric_with_label_values(&[rpc, store])?,
             })
         };
+        let of_store =
+            |counters: &IntCounterVec| counters.get_metric_with_label_values(&[store.as_str()]);
         let added = Arc::new(StoreMetrics {
-            evaluation_errors: self
-                .evaluation_errors
-                .get_metric_with_label_values(&[store.as_str()])?,
+            evaluation_errors: of_store(&self.evaluation_errors)?,
+            verifications: of_store(&self.verifications)?,
+            verification_failures: of_store(&self.verification_failures)?,
             is_authorized: of_rpc(Rpc::IsAuthorized)?,
             batch_is_authorized: of_rpc(Rpc::BatchIsAuthorized)?,
             list_actions: of_rpc(Rpc::ListActions)?,
