@@ -17,6 +17,7 @@ mod decision_log_otlp;
 mod decision_log_tls;
 mod deploy;
 mod engine_corpus;
+mod engine_corpus_stores;
 mod engine_oracle;
 mod faults;
 mod faults_folder;
