@@ -26,6 +26,16 @@ pub struct Location {
     pub column: usize,
 }
 
+/// The text of a file that problems show a piece of.
+#[derive(Debug, Clone)]
+pub(crate) struct Text(Arc<NamedSource<String>>);
+
+impl Text {
+    pub(crate) fn new(file: &str, text: &str) -> Self {
+        Self(Arc::new(NamedSource::new(file, text.to_owned())))
+    }
+}
+
 impl Problem {
     /// A problem of the file as a whole.
     pub fn of_file(file: impl Into<String>, message: impl Into<String>) -> Self {
@@ -70,6 +80,11 @@ impl Problem {
     /// The problems that a library reports of a file's text, with its own labels and advice.
     #[must_use]
     pub fn of_diagnostic(file: &str, text: &str, diagnostic: &dyn Diagnostic) -> Vec<Self> {
+        Self::of_diagnostic_in(&Text::new(file, text), diagnostic)
+    }
+
+    /// The same for one of many problems of a text, which they share.
+    pub(crate) fn of_diagnostic_in(text: &Text, diagnostic: &dyn Diagnostic) -> Vec<Self> {
         let mut message = diagnostic.to_string();
         let mut source = diagnostic.source();
         while let Some(cause) = source {
@@ -80,11 +95,12 @@ impl Problem {
             source = cause.source();
         }
         let labels = diagnostic.labels().map(Iterator::collect).unwrap_or_default();
-        let mut problem = Self::of_file(file, message).with_text(text).with_labels(labels);
+        let mut problem = Self::of_file(text.0.name(), message).with_labels(labels);
+        problem.source = Some(Arc::clone(&text.0));
         problem.help = diagnostic.help().map(|help| help.to_string());
         let related = diagnostic.related().into_iter().flatten();
         std::iter::once(problem)
-            .chain(related.flat_map(|diagnostic| Self::of_diagnostic(file, text, diagnostic)))
+            .chain(related.flat_map(|diagnostic| Self::of_diagnostic_in(text, diagnostic)))
             .collect()
     }
 

@@ -33,7 +33,7 @@
 //! # Architecture invariants
 //!
 //! *Architecture Invariant:* `store`, `roles`, `request`, `engine`, `testing`, `diagnostics`, `hash`,
-//! `name` and `time` are the core. It is pure: it knows no tokio, tonic, axum, notify, clock or file
+//! `name`, `shard` and `time` are the core. It is pure: it knows no tokio, tonic, axum, notify, clock or file
 //! system, and nothing of the modules below it in the table. A test holds it to that.
 //!
 //! *Architecture Invariant:* between loading the snapshot from [`live`] and the decision there is
@@ -64,6 +64,7 @@ pub mod request;
 pub mod roles;
 pub mod server;
 pub mod settings;
+pub mod shard;
 pub mod store;
 pub mod telemetry;
 pub mod testing;

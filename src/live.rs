@@ -74,10 +74,11 @@ impl Live {
         self.status.load_full()
     }
 
-    /// Puts stores in force.
-    pub fn publish(&self, stores: Stores, status: LoadStatus) {
-        self.stores.store(Arc::new(stores));
+    /// Puts stores in force. Those that were are returned; calls may still use them.
+    pub fn publish(&self, stores: Stores, status: LoadStatus) -> Arc<Stores> {
+        let old = self.stores.swap(Arc::new(stores));
         self.status.store(Arc::new(status));
+        old
     }
 
     /// Records how loading went where nothing new came in force.

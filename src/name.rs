@@ -58,24 +58,40 @@ impl fmt::Display for StoreName {
 
 /// Names exactly which policies and stored entities decided: 32 hexadecimal digits, the beginning
 /// of a SHA-256 over the store's schema, policies, links and entities with their file names.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
-#[serde(transparent)]
-pub struct Revision(SmolStr);
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Revision([u8; 32]);
 
 impl Revision {
+    /// The revision of a digest's first 32 hexadecimal digits.
     pub(crate) fn from_hex(hex: &str) -> Self {
-        Self(hex.into())
+        let mut digits = [b'0'; 32];
+        for (digit, byte) in digits.iter_mut().zip(hex.bytes()) {
+            *digit = byte;
+        }
+        Self(digits)
     }
 
     /// The revision as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl Serialize for Revision {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
     }
 }
 
 impl fmt::Display for Revision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }

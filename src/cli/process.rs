@@ -147,6 +147,7 @@ fn server_options(settings: &Settings) -> ServerOptions {
         limits: limits.request.clone(),
         batch_items: limits.batch_items.get(),
         message_bytes: limits.message_bytes.get(),
+        message_parts: limits.message_parts.get(),
         on_forbid_error: settings.on_forbid_error,
         verify_sample: settings.verify_sample,
         concurrent_requests: limits.concurrent_requests.get(),

@@ -24,8 +24,8 @@ pub(crate) struct PreparedPolicies {
 impl PreparedPolicies {
     pub(crate) fn new(policies: &PolicySet, schema: &StoreSchema, fixed: &FixedEntities) -> Self {
         let set: &cedar_policy_core::ast::PolicySet = policies.as_ref();
-        let mut named: Vec<_> =
-            set.policies().flat_map(uids_of).collect::<HashSet<_>>().into_iter().collect();
+        let named = set.policies().flat_map(uids_of).filter(|uid| schema.is_role(uid));
+        let mut named: Vec<_> = named.collect::<HashSet<_>>().into_iter().collect();
         named.sort();
         let named_roles = named.iter().filter_map(|uid| schema.scope_of(uid)).collect();
         // A policy may look into an entity that its condition names, and not into one that only its

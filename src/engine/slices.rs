@@ -6,6 +6,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    hash::BuildHasher as _,
     sync::{Arc, OnceLock},
 };
 
@@ -16,6 +17,7 @@ use cedar_policy_core::{
     },
     entities::{Dereference, Entities},
 };
+use foldhash::fast::RandomState;
 
 /// A policy with its condition built once.
 #[derive(Debug)]
@@ -37,12 +39,13 @@ pub(super) struct Scope {
 }
 
 /// The uids under which a policy is found: those of its scope on principal and on resource.
-type Key = (Option<EntityUID>, Option<EntityUID>);
+type Key<'a> = (Option<&'a EntityUID>, Option<&'a EntityUID>);
 
 /// The policies that can apply to one action.
 #[derive(Debug, Default)]
 struct ActionSlice {
-    by_scope: HashMap<Key, Vec<Arc<PreparedPolicy>>>,
+    /// In the order of the hashes of their keys. Two keys may share a hash.
+    by_key: Vec<(u64, Arc<PreparedPolicy>)>,
     /// Whether any key names a principal, so that a request need not look its ancestors up in vain.
     by_principal: bool,
     /// The same for resources.
@@ -57,6 +60,7 @@ pub struct Slices {
     by_action: HashMap<EntityUID, ActionSlice>,
     /// Policies on every action, kept once.
     of_any: ActionSlice,
+    random: RandomState,
 }
 
 impl Slices {
@@ -71,14 +75,23 @@ impl Slices {
             .zip(policies)
             .map(|(index, policy)| Arc::new(PreparedPolicy::new(policy, index)))
             .collect();
+        let random = RandomState::default();
+        // Each key is hashed once, however many actions its policy is on.
+        let hashes: Vec<_> = policies.iter().map(|policy| random.hash_one(policy.key())).collect();
+        let slice = |policies: Vec<&Arc<PreparedPolicy>>| {
+            let hashed = policies.into_iter().filter_map(|policy| {
+                Some((*hashes.get(policy.index as usize)?, Arc::clone(policy)))
+            });
+            ActionSlice::new(hashed.collect())
+        };
         let mut known: HashMap<&EntityUID, Option<&HashSet<EntityUID>>> =
             actions.iter().map(|(uid, ancestors)| (uid, Some(ancestors))).collect();
         // Found by the entity that a policy's scope names, a policy meets each action only once.
         let mut by_named: HashMap<&EntityUID, Vec<&Arc<PreparedPolicy>>> = HashMap::new();
-        let mut of_any = ActionSlice::default();
+        let mut of_any = Vec::new();
         for policy in &policies {
             match policy.policy.action_constraint() {
-                ActionConstraint::Any => of_any.add(policy),
+                ActionConstraint::Any => of_any.push(policy),
                 constraint => {
                     for uid in constraint.iter_euids() {
                         known.entry(uid).or_insert(None);
@@ -88,25 +101,23 @@ impl Slices {
             }
         }
         let by_action = known.iter().map(|(action, ancestors)| {
-            let mut slice = ActionSlice::default();
-            let mut seen = HashSet::new();
             let ancestors = ancestors.iter().copied().flatten();
             let named = std::iter::once(*action).chain(ancestors).flat_map(|uid| {
                 by_named.get(uid).into_iter().flatten().map(move |policy| (uid, *policy))
             });
-            for (uid, policy) in named {
-                let reaches = match policy.policy.action_constraint() {
-                    ActionConstraint::Eq(_) => uid == *action,
-                    _ => true,
-                };
-                if reaches && seen.insert(policy.index) {
-                    slice.add(policy);
-                }
-            }
-            ((*action).clone(), slice)
+            let reaching = named.filter(|(uid, policy)| match policy.policy.action_constraint() {
+                ActionConstraint::Eq(_) => uid == action,
+                _ => true,
+            });
+            // A policy may name the action and several groups that it is in.
+            let mut reaching: Vec<_> = reaching.map(|(_, policy)| policy).collect();
+            reaching.sort_unstable_by_key(|policy| policy.index);
+            reaching.dedup_by_key(|policy| policy.index);
+            ((*action).clone(), slice(reaching))
         });
         let by_action = by_action.collect();
-        Self { by_action, of_any, policies }
+        let of_any = slice(of_any);
+        Self { by_action, of_any, policies, random }
     }
 
     /// Calls `visit` with every policy whose scope matches, each once.
@@ -123,8 +134,8 @@ impl Slices {
             let resources = keys(resource, entities, slice.by_resource);
             for principal_key in &principals {
                 for resource_key in &resources {
-                    let key = (principal_key.cloned(), resource_key.cloned());
-                    for policy in slice.by_scope.get(&key).into_iter().flatten() {
+                    let key = (*principal_key, *resource_key);
+                    for policy in slice.under(self.random.hash_one(key), key) {
                         if policy.principal.fits(principal) && policy.resource.fits(resource) {
                             visit(policy);
                         }
@@ -155,7 +166,8 @@ impl Slices {
     /// The policies that can apply to an action and name neither principal nor resource.
     pub(super) fn unnamed(&self, action: &EntityUID) -> impl Iterator<Item = &Arc<PreparedPolicy>> {
         let slices = self.by_action.get(action).into_iter().chain([&self.of_any]);
-        slices.filter_map(|slice| slice.by_scope.get(&(None, None))).flatten()
+        let hash = self.random.hash_one((None, None) as Key<'_>);
+        slices.flat_map(move |slice| slice.under(hash, (None, None)))
     }
 }
 
@@ -172,15 +184,31 @@ fn keys<'a>(uid: &'a EntityUID, entities: &'a Entities, named: bool) -> Vec<Opti
 }
 
 impl ActionSlice {
-    fn all(&self) -> impl Iterator<Item = &Arc<PreparedPolicy>> {
-        self.by_scope.values().flatten()
+    fn new(mut by_key: Vec<(u64, Arc<PreparedPolicy>)>) -> Self {
+        by_key.sort_unstable_by_key(|(hash, policy)| (*hash, policy.index));
+        Self {
+            by_principal: by_key.iter().any(|(_, policy)| policy.principal.entity.is_some()),
+            by_resource: by_key.iter().any(|(_, policy)| policy.resource.entity.is_some()),
+            by_key,
+        }
     }
 
-    fn add(&mut self, policy: &Arc<PreparedPolicy>) {
-        self.by_principal |= policy.principal.entity.is_some();
-        self.by_resource |= policy.resource.entity.is_some();
-        let key = (policy.principal.entity.clone(), policy.resource.entity.clone());
-        self.by_scope.entry(key).or_default().push(Arc::clone(policy));
+    fn all(&self) -> impl Iterator<Item = &Arc<PreparedPolicy>> {
+        self.by_key.iter().map(|(_, policy)| policy)
+    }
+
+    /// The policies under a key with that hash.
+    fn under<'a, 'k>(
+        &'a self,
+        hash: u64,
+        key: Key<'k>,
+    ) -> impl Iterator<Item = &'a Arc<PreparedPolicy>> + use<'a, 'k> {
+        let start = self.by_key.partition_point(|(other, _)| *other < hash);
+        let from_here = self.by_key.get(start..).unwrap_or_default().iter();
+        from_here
+            .take_while(move |(other, _)| *other == hash)
+            .map(|(_, policy)| policy)
+            .filter(move |policy| policy.key() == key)
     }
 }
 
@@ -225,6 +253,10 @@ impl PreparedPolicy {
     /// The policy in the words in which callers are told of it, which are the same each time.
     pub(super) fn told(&self, tell: impl FnOnce() -> Box<[u8]>) -> &[u8] {
         self.told.get_or_init(tell)
+    }
+
+    fn key(&self) -> Key<'_> {
+        (self.principal.entity.as_ref(), self.resource.entity.as_ref())
     }
 
     pub(super) fn id(&self) -> &str {

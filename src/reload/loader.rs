@@ -2,18 +2,25 @@
 
 use std::{
     collections::BTreeMap,
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
-    time::{Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
 
-use super::{Options, announce, tree::Flaw};
+use super::{
+    Options, announce,
+    load::{Job, Loaded, load_each},
+    retired::Retired,
+    tree::Flaw,
+};
 use crate::{
     diagnostics::Problem,
     live::{Live, LoadStatus, StoreStatus},
     name::StoreName,
     store::{PolicyStore, StoreFiles, Stores},
 };
+
+/// How long a load waits, when all is done, for calls that still use what was replaced.
+const PATIENCE_WITH_CALLS: Duration = Duration::from_millis(100);
 
 /// What was found of a store.
 #[derive(Debug)]
@@ -40,6 +47,7 @@ pub(super) struct Loader {
     last_change: Option<SystemTime>,
     reloads: u64,
     failures: u64,
+    retired: Retired,
 }
 
 /// What is known of one store.
@@ -95,6 +103,7 @@ impl Loader {
             last_change: status.last_change,
             reloads: status.reloads,
             failures: status.failures,
+            retired: Retired::default(),
         }
     }
 
@@ -111,11 +120,13 @@ impl Loader {
             if !stays {
                 announce::removed(name, known.in_force.as_deref());
                 outcome.changed |= known.in_force.is_some();
+                self.retired.store(known.in_force.take());
             }
             stays
         });
-        for (name, found) in found {
-            self.store(name, found, &mut outcome);
+        let jobs = found.into_iter().filter_map(|(name, found)| self.job(name, found)).collect();
+        for (name, (seen, loaded)) in load_each(jobs, &self.options) {
+            self.take_over(name, seen, loaded, &mut outcome);
         }
         self.finish(&outcome, live);
     }
@@ -148,33 +159,39 @@ impl Loader {
         is_new && self.folder_problem.is_some()
     }
 
-    fn store(&mut self, name: StoreName, found: Found, outcome: &mut Outcome) {
+    /// What there is to do about what was found of a store, if it is something new.
+    fn job(&mut self, name: StoreName, found: Found) -> Option<(StoreName, (Seen, Job))> {
         let seen = match &found {
             Found::Files(files) => Seen::Digest(files.digest()),
             Found::Flawed(flaws) => Seen::Flaws(flaws.clone()),
             Found::NeverSettles => Seen::Unsettled,
-            Found::Unsettled => return,
+            Found::Unsettled => return None,
         };
         let known = self.stores.entry(name.clone()).or_default();
         if known.seen.as_ref() == Some(&seen) {
-            return;
+            return None;
         }
-        let begun = Instant::now();
-        let result = match found {
-            Found::Files(files) => load_unless_in_force(files, known, &self.options),
-            Found::Flawed(flaws) => Err(flaws.iter().map(Flaw::problem).collect()),
-            Found::NeverSettles | Found::Unsettled => Err(vec![unsettled(&name)]),
+        let job = match found {
+            Found::Files(files) => Job::Load { files, last: known.in_force.clone() },
+            Found::Flawed(flaws) => Job::Refuse(flaws.iter().map(Flaw::problem).collect()),
+            Found::NeverSettles | Found::Unsettled => Job::Refuse(vec![unsettled(&name)]),
         };
-        match result {
+        Some((name, (seen, job)))
+    }
+
+    fn take_over(&mut self, name: StoreName, seen: Seen, loaded: Loaded, outcome: &mut Outcome) {
+        let known = self.stores.entry(name.clone()).or_default();
+        match loaded.result {
             Ok(store) => {
                 let old = known.in_force.replace(Arc::clone(&store));
-                let old = old.as_ref().map(|store| store.revision());
-                if old != Some(store.revision()) {
+                let revision = old.as_ref().map(|store| store.revision());
+                if revision != Some(store.revision()) {
                     known.loaded_at = Some(SystemTime::now());
                     outcome.changed = true;
                 }
-                announce::loaded(&store, old, begun.elapsed());
+                announce::loaded(&store, revision, loaded.took);
                 known.problems.clear();
+                self.retired.store(old.filter(|old| !Arc::ptr_eq(old, &store)));
             }
             Err(problems) => {
                 // After a start the same problems are told again only if the files changed.
@@ -207,8 +224,10 @@ impl Loader {
             live.publish_status(self.status());
         } else {
             let stores = Stores::new(stores, self.options.default_store.clone());
-            live.publish(stores, self.status());
+            let old = live.publish(stores, self.status());
+            self.retired.stores(old);
         }
+        self.retired.drop_unused(PATIENCE_WITH_CALLS);
     }
 
     fn status(&self) -> LoadStatus {
@@ -230,60 +249,6 @@ impl Loader {
             stores: stores.collect(),
         }
     }
-}
-
-fn load_unless_in_force(
-    files: StoreFiles,
-    known: &Known,
-    options: &Options,
-) -> Result<Arc<PolicyStore>, Vec<Problem>> {
-    match &known.in_force {
-        // A bad edit was taken back.
-        Some(store) if *store.files() == files => Ok(Arc::clone(store)),
-        last => load(files, last.as_deref(), options).map(Arc::new),
-    }
-}
-
-/// Parses, validates and checks one store. A panic in it is a problem of this store alone.
-fn load(
-    files: StoreFiles,
-    last: Option<&PolicyStore>,
-    options: &Options,
-) -> Result<PolicyStore, Vec<Problem>> {
-    let name = files.name().clone();
-    let load = || {
-        let store = PolicyStore::load_after(Arc::new(files), &options.bounds, last)?;
-        let failing = failing_tests(&store, options);
-        if failing.is_empty() { Ok(store) } else { Err(failing) }
-    };
-    catch_unwind(AssertUnwindSafe(load)).unwrap_or_else(|panic| {
-        let message = format!("loading the store failed within: {}", panic_message(&*panic));
-        Err(vec![Problem::of_file(name.as_str(), message).with_help(
-            "take back the last change of the store, and report this as a defect of Humbaba",
-        )])
-    })
-}
-
-/// The tests of a store that fail, where stores must pass their tests.
-fn failing_tests(store: &PolicyStore, options: &Options) -> Vec<Problem> {
-    match options.run_tests {
-        _ if !options.require_tests => Vec::new(),
-        Some(run_tests) => run_tests(store),
-        // Untested is not passed.
-        None => vec![Problem::of_file(
-            store.name().as_str(),
-            "the store must pass its tests, and there is nothing to run them with",
-        )],
-    }
-}
-
-/// What a caught panic said.
-pub(super) fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("a panic without a message")
 }
 
 fn unsettled(name: &StoreName) -> Problem {

@@ -12,8 +12,10 @@ mod announce;
 mod files;
 mod folder;
 mod listing;
+mod load;
 mod loader;
 mod paths;
+mod retired;
 mod signal;
 mod snapshot;
 mod tree;
@@ -39,6 +41,10 @@ use worker::Worker;
 /// The stack of the reloading thread: as large as that of a main thread, so that a store which
 /// loads at the start loads later too.
 const STACK_BYTES: usize = 8 * 1024 * 1024;
+
+/// How nice a reload is to calls: it has a third of the time that a busy thread of theirs has. With
+/// less it would hardly get on where a processor is wanted by many, and a revoked right would last.
+const NICENESS: i32 = 5;
 
 /// Where policy stores come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -162,7 +168,11 @@ pub fn watch(source: Source, options: Options, live: Arc<Live>) -> Reloader {
         let worker =
             Worker::new(path, name.clone(), options, Arc::clone(&live), Arc::clone(&signal));
         let thread = thread::Builder::new().name("reload".to_owned()).stack_size(STACK_BYTES);
-        if let Err(error) = thread.spawn(move || worker.run()) {
+        let run = move || {
+            yield_to_calls();
+            worker.run();
+        };
+        if let Err(error) = thread.spawn(run) {
             let problem = format!("nothing is reloaded, for no thread can be started: {error}");
             announce::watching(&name, Some(&problem));
             let mut status = live.status().as_ref().clone();
@@ -171,6 +181,14 @@ pub fn watch(source: Source, options: Options, live: Arc<Live>) -> Reloader {
         }
     }
     Reloader { signal }
+}
+
+/// Lets the threads that answer calls go first where there are too few processors for all. The
+/// threads that this one starts are as patient.
+fn yield_to_calls() {
+    if let Err(error) = rustix::process::nice(NICENESS) {
+        tracing::debug!(%error, "reloading has the same priority as calls");
+    }
 }
 
 impl Reloader {

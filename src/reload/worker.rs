@@ -11,7 +11,8 @@ use std::{
 
 use super::{
     Options,
-    loader::{Found, Loader, panic_message},
+    load::panic_message,
+    loader::{Found, Loader},
     signal::{Signal, Wake},
     snapshot::{Read, StoreContent, take},
     tree::Layout,

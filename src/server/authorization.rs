@@ -18,7 +18,7 @@ use super::{
     metrics::{Metrics, Rpc},
     recording::{self, Asked, Recording},
     traced::CallSpan,
-    verification,
+    verification, wire,
     work::{FACTS_OF_SHORT, Turn, Workshop},
 };
 use crate::{
@@ -54,6 +54,18 @@ struct Asking {
 }
 
 impl Authorization {
+    /// The message that those bytes are.
+    fn read<T: Message + Default>(&self, bytes: Bytes) -> Result<T, Status> {
+        let limit = self.options.message_parts;
+        if wire::has_more_parts(&bytes, limit) {
+            self.metrics.limit_hit("message_parts");
+            return Err(Status::invalid_argument(format!(
+                "the request has more than {limit} parts: send less of them"
+            )));
+        }
+        message::decode(bytes)
+    }
+
     /// The store as it is at this moment. A call asks once, so all of it is decided by one revision.
     fn store(&self, name: &str) -> Result<Arc<PolicyStore>, Status> {
         self.live.stores().get(name).map(Arc::clone).map_err(no_store)
@@ -91,7 +103,7 @@ fn answer(
     let explain = question.explain;
     let (request, input) =
         Question::of_request(question, &options.limits).check(store, now, &options.limits)?;
-    let decision = verification::decide(store, &request, options, metrics);
+    let decision = verification::decide(store, &request, rpc, options, metrics);
     metrics.decided(store.name(), rpc, &decision);
     let explanation =
         explain.then(|| engine::explain(store, &request, &decision, options.on_forbid_error));
@@ -114,7 +126,7 @@ impl Authorization {
         let id = DecisionId::sent(request.metadata()).unwrap_or_else(|| DecisionId::new(now));
         let rpc = Rpc::IsAuthorized;
         let recording = Recording::of(&self.decision_log, rpc, &request);
-        let question: proto::IsAuthorizedRequest = message::decode(request.into_inner())?;
+        let question: proto::IsAuthorizedRequest = self.read(request.into_inner())?;
         let store = self.store(&question.policy_store)?;
         span.store(&store);
         let asking = Asking { question, now, id, rpc, item: None, recording: recording.clone() };
@@ -150,7 +162,7 @@ impl Authorization {
         let rpc = Rpc::BatchIsAuthorized;
         let recording = Recording::of(&self.decision_log, rpc, &request);
         let sent_id = DecisionId::sent(request.metadata());
-        let mut batch: proto::BatchIsAuthorizedRequest = message::decode(request.into_inner())?;
+        let mut batch: proto::BatchIsAuthorizedRequest = self.read(request.into_inner())?;
         let items = std::mem::take(&mut batch.items);
         let store = self.store(&batch.policy_store)?;
         span.store(&store);
@@ -200,13 +212,15 @@ impl Authorization {
     pub async fn list_actions(&self, request: Request<Bytes>, started: Instant) -> Framed {
         let span = CallSpan::of(&request);
         let recording = Recording::of(&self.decision_log, Rpc::ListActions, &request);
-        let question: proto::ListActionsRequest = message::decode(request.into_inner())?;
+        let question: proto::ListActionsRequest = self.read(request.into_inner())?;
         let store = self.store(&question.policy_store)?;
         span.store(&store);
         let (deciding, options) = (Arc::clone(&store), Arc::clone(&self.options));
         let (now, metrics) = (now(), Arc::clone(&self.metrics));
         let list = move || {
-            let decide = |request: &_| verification::decide(&deciding, request, &options, &metrics);
+            let decide = |request: &_| {
+                verification::decide(&deciding, request, Rpc::ListActions, &options, &metrics)
+            };
             list(&deciding, question, now, &options, decide)
         };
         let listed = self.workshop.run(list).await?;

@@ -20,7 +20,7 @@ use tonic::{
     codegen::http::{HeaderMap, HeaderName, HeaderValue, Response, header::CONTENT_TYPE},
 };
 
-use super::{admission::Place, wire};
+use super::admission::Place;
 
 /// A flag and four bytes of length.
 const HEAD: usize = 5;
@@ -57,14 +57,8 @@ where
 /// Reads a message, if it is one.
 ///
 /// # Errors
-/// It is none, or it has too many parts.
+/// It is none.
 pub(super) fn decode<T: Message + Default>(bytes: Bytes) -> Result<T, Status> {
-    if wire::has_too_many_parts(&bytes) {
-        return Err(Status::invalid_argument(format!(
-            "the request has more than {} parts: send less of them",
-            wire::PARTS
-        )));
-    }
     T::decode(bytes).map_err(|error| {
         Status::invalid_argument(format!("the request is not a valid message: {error}"))
     })

@@ -12,6 +12,9 @@ pub struct ServerOptions {
     pub batch_items: usize,
     /// Bytes of one message.
     pub message_bytes: usize,
+    /// Fields of one message, those of the messages in it included: two bytes on the wire may become
+    /// two hundred in memory.
+    pub message_parts: usize,
     /// What a forbid whose evaluation fails does.
     pub on_forbid_error: OnForbidError,
     /// The share of decisions that Cedar's evaluator makes as well.
@@ -79,6 +82,8 @@ impl Default for ServerOptions {
             limits: RequestLimits::default(),
             batch_items: 1_000,
             message_bytes: 4 * 1024 * 1024,
+            // A batch of a thousand questions with hundreds of parts each fits.
+            message_parts: 400_000,
             on_forbid_error: OnForbidError::default(),
             verify_sample: VerifySample::default(),
             concurrent_requests: 1_024,

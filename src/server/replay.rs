@@ -1,6 +1,7 @@
 //! Answers the bytes of a message as if they had come in with a call, without a network. Fuzzing
 //! begins here, and what it found is replayed here.
 
+use bytes::BytesMut;
 use prost::Message;
 use tonic::codegen::Bytes;
 
@@ -8,7 +9,7 @@ use super::{
     ServerOptions, authorization, batch,
     convert::{self, Question},
     decision_id::DecisionId,
-    message,
+    message, wire,
 };
 use crate::{engine, proto, store::PolicyStore, time::Timestamp};
 
@@ -49,7 +50,7 @@ impl Replay {
     }
 
     fn is_authorized(&self, message: &[u8], now: Timestamp) -> Answered {
-        let Some(question) = read(message) else { return Answered::Unreadable };
+        let Some(question) = self.read(message) else { return Answered::Unreadable };
         self.decide(question, now)
     }
 
@@ -61,12 +62,25 @@ impl Replay {
         let decision = engine::decide(&self.store, &request, *on_forbid_error);
         let explained = || engine::explain(&self.store, &request, &decision, *on_forbid_error);
         let explanation = explain.then(explained);
-        drop(convert::Response::new(decision, explanation, DecisionId::new(now)));
+        let answer = convert::Response::new(decision, explanation, DecisionId::new(now));
+        let mut written = BytesMut::new();
+        answer.encode(&mut written);
+        debug_assert_eq!(written.len(), answer.encoded_len());
+        debug_assert_eq!(
+            proto::IsAuthorizedResponse::decode(written.freeze()).ok(),
+            Some(answer.into_message())
+        );
         Answered::Decided
     }
 
+    fn read<T: Message + Default>(&self, message: &[u8]) -> Option<T> {
+        let is_too_much = wire::has_more_parts(message, self.options.message_parts);
+        let message = Bytes::copy_from_slice(message);
+        (!is_too_much).then(|| message::decode(message).ok()).flatten()
+    }
+
     fn batch(&self, message: &[u8], now: Timestamp) -> Answered {
-        let Some(mut batch) = read::<proto::BatchIsAuthorizedRequest>(message) else {
+        let Some(mut batch) = self.read::<proto::BatchIsAuthorizedRequest>(message) else {
             return Answered::Unreadable;
         };
         let items = std::mem::take(&mut batch.items);
@@ -76,7 +90,7 @@ impl Replay {
     }
 
     fn list(&self, message: &[u8], now: Timestamp) -> Answered {
-        let Some(question) = read(message) else { return Answered::Unreadable };
+        let Some(question) = self.read(message) else { return Answered::Unreadable };
         let decide =
             |request: &_| engine::decide(&self.store, request, self.options.on_forbid_error);
         match authorization::list(&self.store, question, now, &self.options, decide) {
@@ -84,8 +98,4 @@ impl Replay {
             Err(_) => Answered::Refused,
         }
     }
-}
-
-fn read<T: Message + Default>(message: &[u8]) -> Option<T> {
-    message::decode(Bytes::copy_from_slice(message)).ok()
 }

@@ -9,11 +9,7 @@ use opentelemetry::{
     trace::{SpanKind, Status as SpanStatus, TraceContextExt as _, Tracer as _},
 };
 use opentelemetry_sdk::{propagation::TraceContextPropagator, trace::SdkTracer};
-use tonic::{
-    Code, Request, Status,
-    codegen::http,
-    transport::server::TcpConnectInfo,
-};
+use tonic::{Code, Request, Status, codegen::http, transport::server::TcpConnectInfo};
 
 use super::tls::EncryptedPeer;
 use crate::{decision_log::TraceContext, store::PolicyStore};

@@ -1,7 +1,10 @@
 //! A share of decisions is made by Cedar's evaluator as well. Where the two differ, Cedar's answer is
 //! given, and the difference is counted and logged.
 
-use super::{ServerOptions, metrics::Metrics};
+use super::{
+    ServerOptions,
+    metrics::{Metrics, Rpc},
+};
 use crate::{
     engine::{self, Decision, PolicyNote, Verified},
     request::Request,
@@ -12,12 +15,13 @@ use crate::{
 pub(super) fn decide(
     store: &PolicyStore,
     request: &Request,
+    rpc: Rpc,
     options: &ServerOptions,
     metrics: &Metrics,
 ) -> Decision {
     let decision = engine::decide(store, request, options.on_forbid_error);
     if options.verify_sample.takes() {
-        verified(store, request, options, metrics, decision)
+        verified(store, request, rpc, options, metrics, decision)
     } else {
         decision
     }
@@ -28,13 +32,14 @@ pub(super) fn decide(
 fn verified(
     store: &PolicyStore,
     request: &Request,
+    rpc: Rpc,
     options: &ServerOptions,
     metrics: &Metrics,
     decision: Decision,
 ) -> Decision {
     let Verified { decision, wrong } =
         engine::verify(store, request, options.on_forbid_error, decision);
-    metrics.verified(store.name(), wrong.is_some());
+    metrics.verified(store.name(), rpc, wrong.is_some());
     if let Some((wrong, difference)) = wrong {
         tracing::error!(
             store = %store.name(),
@@ -157,7 +162,8 @@ mod tests {
             (2, Effect::Deny, &["guard"], r#"wrong=deny by [] right=deny by ["guard"]"#),
         ]) {
             let (request, wrong) = (request(&store, n), decide(n + 1));
-            let (given, lines) = logged(|| verified(&store, &request, &options, &metrics, wrong));
+            let (given, lines) =
+                logged(|| verified(&store, &request, Rpc::IsAuthorized, &options, &metrics, wrong));
             assert_eq!(given.effect, effect);
             assert_eq!(given.determining.iter().map(PolicyNote::id).collect::<Vec<_>>(), policies);
             assert_eq!(counted(&metrics), (Some(count), Some(count)));
@@ -176,7 +182,8 @@ mod tests {
         let (request, mut wrong) = (request(&store, 1), decide(1));
         let message = "not\nso".to_owned();
         wrong.errors.push(EvaluationFailure { policy_id: "guard".to_owned(), message });
-        let (given, lines) = logged(|| verified(&store, &request, &options, &metrics, wrong));
+        let (given, lines) =
+            logged(|| verified(&store, &request, Rpc::IsAuthorized, &options, &metrics, wrong));
         assert!(given.is_allow() && given.errors.is_empty());
         let log = r#"differs="errors" wrong=allow by ["view"]; "guard" failed: "not\nso" right"#;
         assert!(lines.contains(log), "{lines}");
@@ -187,7 +194,8 @@ mod tests {
         let verify_sample = VerifySample::ALL;
         let options = ServerOptions { verify_sample, ..ServerOptions::default() };
         let (store, metrics) = (store(), metrics(&options));
-        let (given, lines) = logged(|| decide(&store, &request(&store, 1), &options, &metrics));
+        let (given, lines) =
+            logged(|| decide(&store, &request(&store, 1), Rpc::IsAuthorized, &options, &metrics));
         assert!(given.is_allow());
         assert_eq!(counted(&metrics), (Some(1), Some(0)));
         assert_eq!(lines, "");
@@ -198,7 +206,7 @@ mod tests {
         let options = ServerOptions::default();
         let (store, metrics) = (store(), metrics(&options));
         for n in 0..100 {
-            decide(&store, &request(&store, n % 3), &options, &metrics);
+            decide(&store, &request(&store, n % 3), Rpc::IsAuthorized, &options, &metrics);
         }
         assert_eq!(counted(&metrics), (None, None));
     }

@@ -3,18 +3,14 @@
 //! Two bytes on the wire may become two hundred in memory: an entity of which nothing is said, for
 //! example. So what a message holds is counted before it is read.
 
-/// How many fields a message may have, those of the messages in it included.
-/// A batch of a thousand questions with hundreds of parts each fits.
-pub(super) const PARTS: usize = 400_000;
-
 /// How deep messages are followed; prost reads no deeper.
 const DEPTH: usize = 100;
 
-/// Whether a message has more fields than [`PARTS`]. It need not be well formed, for it is read up
-/// to its first mistake.
-pub(super) fn has_too_many_parts(message: &[u8]) -> bool {
+/// Whether a message has more fields than that, those of the messages in it included. It need not be
+/// well formed, for it is read up to its first mistake.
+pub(super) fn has_more_parts(message: &[u8], limit: usize) -> bool {
     // Nearly every part is two bytes at least; one that is less takes no room.
-    message.len() / 2 > PARTS && parts(message, DEPTH) > PARTS
+    message.len() / 2 > limit && parts(message, DEPTH) > limit
 }
 
 /// How many fields there are up to the first mistake. Text is counted as the message that it could
@@ -68,6 +64,8 @@ mod tests {
     use super::*;
     use crate::proto::{Entity, IsAuthorizedRequest, Value, ValueSet, value::Kind};
 
+    const PARTS: usize = 400_000;
+
     #[test]
     fn parts_are_counted_at_every_depth() {
         let numbers = |count| {
@@ -84,15 +82,15 @@ mod tests {
         };
         let counted = |count| parts(&request(count).encode_to_vec(), DEPTH);
         assert_eq!(counted(0) + 20, counted(10));
-        assert!(!has_too_many_parts(&request(130_000).encode_to_vec()));
-        assert!(has_too_many_parts(&request(210_000).encode_to_vec()));
+        assert!(!has_more_parts(&request(130_000).encode_to_vec(), PARTS));
+        assert!(has_more_parts(&request(210_000).encode_to_vec(), PARTS));
     }
 
     #[test]
     fn a_mistake_hides_nothing_that_is_read_before_it() {
         let many = [0x32, 0].repeat(PARTS + 1);
         for (before, after) in [(&[][..], &[0xff; 11][..]), (&[0x7b, 0x7c], &[]), (&[], &[0x0f])] {
-            assert!(has_too_many_parts(&[before, &many, after].concat()));
+            assert!(has_more_parts(&[before, &many, after].concat(), PARTS));
         }
         for bytes in [&[0xff; 11][..], &[0x0a, 5, 1], &[0x0f], &[0x09, 1], &[0x08], &[]] {
             assert_eq!(parts(bytes, DEPTH), 0, "{bytes:?}");

@@ -45,6 +45,7 @@ pub(super) const KEYS: &[Key] = keys! {
     "reload.rehash_interval_s" PositiveSeconds reload.rehash_interval: "how often the folder is read in any case";
     "reload.use_events" Switch reload.use_events: "listen to the file system's events";
     "limits.message_bytes" Positive limits.message_bytes: "bytes of one gRPC message";
+    "limits.message_parts" Positive limits.message_parts: "fields of one gRPC message, those of the messages in it included";
     "limits.batch_items" Positive limits.batch_items: "questions in one batch";
     "limits.concurrent_requests" Positive limits.concurrent_requests: "calls served at once; more are refused";
     "limits.held_bytes" Positive limits.held_bytes: "bytes of messages held at once; calls that need more are refused";

@@ -94,6 +94,8 @@ pub struct Limits {
     pub request: RequestLimits,
     /// Bytes of one gRPC message.
     pub message_bytes: NonZeroUsize,
+    /// Fields of one message, those of the messages in it included.
+    pub message_parts: NonZeroUsize,
     /// Questions in one batch.
     pub batch_items: NonZeroUsize,
     /// Calls that are served at once; more are refused.
@@ -169,6 +171,7 @@ impl Default for Settings {
             limits: Limits {
                 request: RequestLimits::default(),
                 message_bytes: const { NonZeroUsize::new(4 * 1024 * 1024).unwrap() },
+                message_parts: const { NonZeroUsize::new(400_000).unwrap() },
                 batch_items: const { NonZeroUsize::new(1_000).unwrap() },
                 concurrent_requests: const { NonZeroUsize::new(1_024).unwrap() },
                 held_bytes: const { NonZeroUsize::new(32 * 1024 * 1024).unwrap() },

@@ -15,13 +15,47 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreFiles {
     name: StoreName,
-    files: BTreeMap<String, Arc<[u8]>>,
+    files: BTreeMap<String, Content>,
 }
+
+/// The bytes of a file. Those that the binary carries are not copied.
+#[derive(Debug, Clone)]
+enum Content {
+    Read(Arc<[u8]>),
+    Shipped(&'static [u8]),
+}
+
+impl AsRef<[u8]> for Content {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            Self::Read(bytes) => bytes,
+            Self::Shipped(bytes) => bytes,
+        }
+    }
+}
+
+impl PartialEq for Content {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_ref() == other.as_ref()
+    }
+}
+
+impl Eq for Content {}
 
 impl StoreFiles {
     /// A store of that name with those files.
     pub fn new(name: StoreName, files: impl IntoIterator<Item = (String, Arc<[u8]>)>) -> Self {
-        Self { name, files: files.into_iter().collect() }
+        let files = files.into_iter().map(|(path, bytes)| (path, Content::Read(bytes)));
+        Self { name, files: files.collect() }
+    }
+
+    /// A store that the binary carries.
+    pub(super) fn shipped(
+        name: StoreName,
+        files: impl IntoIterator<Item = (String, &'static [u8])>,
+    ) -> Self {
+        let files = files.into_iter().map(|(path, bytes)| (path, Content::Shipped(bytes)));
+        Self { name, files: files.collect() }
     }
 
     /// The store's name.
@@ -35,6 +69,12 @@ impl StoreFiles {
         self.files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_ref()))
     }
 
+    /// How many bytes the policies and the schema have, which tells how much work loading them is.
+    pub(crate) fn size(&self) -> usize {
+        let of_kind = |path| FileKind::of(path).is_some_and(FileKind::decides);
+        self.iter().filter(|(path, _)| of_kind(path)).map(|(_, bytes)| bytes.len()).sum()
+    }
+
     /// The bytes of one file.
     #[must_use]
     pub fn get(&self, path: &str) -> Option<&[u8]> {
@@ -44,7 +84,7 @@ impl StoreFiles {
     /// The same store with one file more, or with another content of it.
     #[must_use]
     pub fn with_file(mut self, path: impl Into<String>, bytes: impl Into<Arc<[u8]>>) -> Self {
-        self.files.insert(path.into(), bytes.into());
+        self.files.insert(path.into(), Content::Read(bytes.into()));
         self
     }
 

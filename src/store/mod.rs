@@ -4,17 +4,20 @@ mod bounds;
 mod embedded;
 mod entities;
 mod files;
+mod known;
 mod links;
 mod nesting;
 mod policies;
 mod schema;
 mod settings;
 mod stores;
+mod validation;
 
 pub use bounds::Bounds;
 pub use embedded::embedded_stores;
 pub(crate) use files::FileKind;
 pub use files::StoreFiles;
+pub use known::validation_record;
 pub use schema::{ActionSchema, EntityShape, RecordShape, Shape, StoreSchema};
 pub use stores::{StoreLookupError, Stores};
 
@@ -24,6 +27,8 @@ pub(crate) use settings::toml_problem;
 use std::{collections::HashMap, sync::Arc};
 
 use cedar_policy::{PolicyId, PolicySet};
+
+use known::Known;
 
 use crate::{
     diagnostics::Problem,
@@ -57,7 +62,8 @@ impl PolicyStore {
     }
 
     /// The same, but policies that are as they were in `last`, a valid state of the same store, are
-    /// not validated again. Validation is most of the work, and each policy is validated by itself.
+    /// not validated again, and neither are those of the shipped stores. Validation is most of the
+    /// work, and each policy is validated by itself.
     ///
     /// # Errors
     /// Every problem of every file, if there is one.
@@ -77,9 +83,9 @@ impl PolicyStore {
         let parsed = links::link(&files, parsed, bounds, &mut problems);
         let Some(schema) = schema else { return Err(problems) };
         let fixed = entities::read(&files, &schema, bounds, &mut problems);
-        let known = last.filter(|last| last.validates_like(&files, settings.level));
+        let known = Known::new(&files, settings.level, last);
         let warnings =
-            policies::validate(&files, &schema, &parsed, known, settings.level, &mut problems);
+            policies::validate(&files, &schema, &parsed, &known, settings.level, &mut problems);
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -95,11 +101,6 @@ impl PolicyStore {
             warnings,
             files,
         })
-    }
-
-    /// Whether a policy that is valid here is valid among those files as well.
-    fn validates_like(&self, files: &StoreFiles, level: Option<u32>) -> bool {
-        self.level == level && self.files.same(FileKind::Schema, files)
     }
 
     /// The same store with other policies, validated like the store's own. It keeps the revision,

@@ -5,13 +5,11 @@ use std::{
     str::FromStr,
 };
 
-use cedar_policy::{
-    Policy, PolicyId, PolicySet, Schema, Template, ValidationMode, ValidationResult, Validator,
-};
+use cedar_policy::{PolicyId, PolicySet};
 use miette::Diagnostic;
 
-use super::{FileKind, PolicyStore, StoreFiles, StoreSchema};
-use crate::diagnostics::Problem;
+use super::{FileKind, StoreFiles, StoreSchema, known::Known, validation, validation::Findings};
+use crate::diagnostics::{Problem, Text};
 
 /// The policies and templates of a store, and where each was written.
 #[derive(Debug, Default)]
@@ -57,7 +55,7 @@ fn add(
         problems.push(problem.with_help("give one of them another `@id`"));
     };
     for policy in set.policies() {
-        let id = name(policy.id(), policy.annotation("id"));
+        let id = name(policy.id(), annotated_id(policy.annotations()));
         let span = policy.as_ref().loc().map(|loc| (loc.start(), loc.end() - loc.start()));
         if parsed.files.contains_key(&id) || parsed.set.add(policy.new_id(id.clone())).is_err() {
             clash(&id, span, parsed);
@@ -66,7 +64,7 @@ fn add(
         }
     }
     for template in set.templates() {
-        let id = name(template.id(), template.annotation("id"));
+        let id = name(template.id(), annotated_id(template.annotations()));
         let span = template.as_ref().loc().map(|loc| (loc.start(), loc.end() - loc.start()));
         if parsed.files.contains_key(&id)
             || parsed.set.add_template(template.new_id(id.clone())).is_err()
@@ -78,6 +76,11 @@ fn add(
     }
 }
 
+/// The `@id` of a policy. Asking Cedar for it by its name would parse that name each time.
+fn annotated_id<'a>(mut annotations: impl Iterator<Item = (&'a str, &'a str)>) -> Option<&'a str> {
+    annotations.find(|(name, _)| *name == "id").map(|(_, id)| id)
+}
+
 /// The id of a policy without `@id`: its file and its place in it, counted from 1. Cedar's parser
 /// calls the policies of a text `policy0`, `policy1` and so on.
 fn default_id(path: &str, parsed_id: &PolicyId) -> PolicyId {
@@ -87,49 +90,33 @@ fn default_id(path: &str, parsed_id: &PolicyId) -> PolicyId {
     PolicyId::new(format!("{path}:{place}"))
 }
 
-/// Validates the policies, but for those that are the same in `known`, where they are valid. What
-/// Cedar only warns of, such as a policy that can never apply, is returned.
+/// Validates the policies, but for those that are known to be valid. What Cedar only warns of, such
+/// as a policy that can never apply, is returned.
 pub(super) fn validate(
     files: &StoreFiles,
     schema: &StoreSchema,
     parsed: &ParsedPolicies,
-    known: Option<&PolicyStore>,
+    known: &Known<'_>,
     level: Option<u32>,
     problems: &mut Vec<Problem>,
 ) -> Vec<Problem> {
-    // Warnings have places that may have moved, so a store that has some is validated as a whole.
-    let known = known.filter(|known| known.warnings().is_empty());
-    let result = match known.and_then(|known| changed(&parsed.set, known.policies())) {
-        Some(changed) => validation(schema.cedar(), &changed, level),
-        None => validation(schema.cedar(), &parsed.set, level),
-    };
-    let told = |id: &PolicyId, diagnostic: &dyn Diagnostic| {
+    let is_known = |id: &PolicyId| known.holds(parsed, id);
+    let Findings { errors, warnings } =
+        validation::validate(schema.cedar(), &parsed.set, level, is_known);
+    let mut texts = HashMap::new();
+    let mut told = |id: &PolicyId, diagnostic: &dyn Diagnostic| {
         // The mistake of a link shows in the text of its template.
         let template = parsed.set.policy(id).and_then(|policy| policy.template_id());
         let path = parsed.files.get(template.unwrap_or(id)).map_or("", String::as_str);
-        let text = files.get(path).and_then(|bytes| std::str::from_utf8(bytes).ok());
-        Problem::of_diagnostic(&files.path(path), text.unwrap_or_default(), diagnostic)
+        let text = texts.entry(path).or_insert_with(|| {
+            let text = files.get(path).and_then(|bytes| std::str::from_utf8(bytes).ok());
+            Text::new(&files.path(path), text.unwrap_or_default())
+        });
+        Problem::of_diagnostic_in(text, diagnostic)
     };
-    let errors = result.validation_errors().flat_map(|error| told(error.policy_id(), error));
+    let errors = errors.iter().flat_map(|error| told(error.policy_id(), error));
     problems.extend(once_each(errors));
-    let warnings =
-        result.validation_warnings().flat_map(|warning| told(warning.policy_id(), warning));
-    once_each(warnings)
-}
-
-/// The policies that are not the same in `known`; none where templates or links differ, which are
-/// not told apart.
-fn changed(set: &PolicySet, known: &PolicySet) -> Option<PolicySet> {
-    fn links(set: &PolicySet) -> impl Iterator<Item = &Policy> {
-        set.policies().filter(|policy| !policy.is_static())
-    }
-    let same = |policy: &Policy| known.policy(policy.id()) == Some(policy);
-    let same_template = |template: &Template| known.template(template.id()) == Some(template);
-    if !set.templates().all(same_template) || !links(set).all(same) {
-        return None;
-    }
-    let changed = set.policies().filter(|policy| policy.is_static() && !same(policy));
-    PolicySet::from_policies(changed.cloned()).ok()
+    once_each(warnings.iter().flat_map(|warning| told(warning.policy_id(), warning)))
 }
 
 /// Cedar reports a mistake once for each kind of request in which it shows.
@@ -143,17 +130,9 @@ pub(super) fn validate_set(
     set: &PolicySet,
     level: Option<u32>,
 ) -> Result<(), String> {
-    let result = validation(schema.cedar(), set, level);
-    match result.validation_errors().next() {
+    let findings = validation::validate(schema.cedar(), set, level, |_| false);
+    match findings.errors.first() {
         None => Ok(()),
         Some(error) => Err(error.to_string()),
-    }
-}
-
-fn validation(schema: &Schema, set: &PolicySet, level: Option<u32>) -> ValidationResult {
-    let validator = Validator::new(schema.clone());
-    match level {
-        Some(level) => validator.validate_with_level(set, ValidationMode::Strict, level),
-        None => validator.validate(set, ValidationMode::Strict),
     }
 }

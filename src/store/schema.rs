@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use cedar_policy::{Schema, SchemaFragment};
 use cedar_policy_core::{
-    ast::{Eid, EntityType, EntityUID, Name},
+    ast::{Eid, EntityType, EntityUID, InternalName, Name},
     validator::{
         ValidatorActionId, ValidatorSchema,
         types::{Attributes, EntityKind, OpenTag, Type},
@@ -17,6 +17,7 @@ use crate::{
     diagnostics::Problem,
     hash::{HashMap, HashSet},
     roles::{RoleId, Slot},
+    shard::Sharded,
 };
 
 /// A store's schema.
@@ -25,7 +26,9 @@ pub struct StoreSchema {
     cedar: Schema,
     namespace: Option<String>,
     /// Entity types by every way in which they may be written.
-    types: HashMap<SmolStr, EntityType>,
+    types: Sharded<HashMap<SmolStr, EntityType>>,
+    /// The type of the actions in the store's namespace, where there are any.
+    action_type: Option<Sharded<EntityType>>,
     entities: HashMap<EntityType, EntityShape>,
     actions: HashMap<EntityUID, ActionSchema>,
     /// Uids of actions by id, for the action type of the store's namespace.
@@ -164,7 +167,7 @@ impl StoreSchema {
     fn new(cedar: Schema) -> Self {
         let core: &ValidatorSchema = cedar.as_ref();
         let namespace = main_namespace(core);
-        let types = spellings(core.entity_type_names(), namespace.as_deref());
+        let types = Sharded::new(|| spellings(core.entity_type_names(), namespace.as_deref()));
         let entities: HashMap<_, _> = core
             .entity_types()
             .map(|declared| (declared.name().clone(), entity_shape(core, declared.name())))
@@ -179,7 +182,10 @@ impl StoreSchema {
             .filter(|uid| uid.entity_type().to_string() == own)
             .map(|uid| (SmolStr::from(AsRef::<str>::as_ref(uid.eid())), uid.clone()))
             .collect();
-        Self { namespace, types, entities, actions, action_ids, cedar }
+        let action_type = actions.keys().map(EntityUID::entity_type);
+        let action_type = action_type.clone().find(|ty| ty.to_string() == own);
+        let action_type = action_type.map(|ty| Sharded::new(|| copy(ty)));
+        Self { namespace, types, action_type, entities, actions, action_ids, cedar }
     }
 
     /// The schema as Cedar knows it.
@@ -197,7 +203,7 @@ impl StoreSchema {
     /// The entity type that is written so, with or without the store's namespace.
     #[must_use]
     pub fn entity_type(&self, written: &str) -> Option<&EntityType> {
-        self.types.get(written)
+        self.types.mine().get(written)
     }
 
     /// What the schema says of an entity type.
@@ -221,6 +227,17 @@ impl StoreSchema {
         let type_name = if type_name.is_empty() { "Action" } else { type_name };
         let entity_type = EntityType::from(type_name.parse::<Name>().ok()?);
         self.actions.get(&EntityUID::from_components(entity_type, Eid::new(id), None))
+    }
+
+    /// The uid of an action, for a request to keep.
+    #[must_use]
+    pub fn action_uid(&self, action: &ActionSchema) -> EntityUID {
+        match self.action_type.as_ref().map(Sharded::mine) {
+            Some(own) if own == action.uid.entity_type() => {
+                EntityUID::from_components(own.clone(), action.uid.eid().clone(), None)
+            }
+            _ => action.uid.clone(),
+        }
     }
 
     /// All actions, in no order.
@@ -309,6 +326,14 @@ fn is_role(entity_type: &EntityType) -> bool {
     AsRef::<str>::as_ref(entity_type.name().basename_as_ref()) == "Role"
 }
 
+/// The same type, of which clones are counted apart from those of the original.
+fn copy(entity_type: &EntityType) -> EntityType {
+    let name = entity_type.name().as_ref();
+    let path = name.namespace_components().cloned();
+    let copied = InternalName::new(name.basename().clone(), path, None);
+    Name::try_from(copied).map_or_else(|_| entity_type.clone(), EntityType::from)
+}
+
 fn spellings<'a>(
     types: impl Iterator<Item = &'a EntityType>,
     namespace: Option<&str>,
@@ -320,9 +345,9 @@ fn spellings<'a>(
         if let Some(short) = prefix.and_then(|prefix| full.strip_prefix(&prefix).map(SmolStr::from))
         {
             // A type that is really called so is not overruled by a shortened name.
-            spellings.entry(short).or_insert_with(|| entity_type.clone());
+            spellings.entry(short).or_insert_with(|| copy(entity_type));
         }
-        spellings.insert(full.into(), entity_type.clone());
+        spellings.insert(full.into(), copy(entity_type));
     }
     spellings
 }

@@ -296,6 +296,7 @@ async fn messages_that_are_too_large() {
         let status = raw::call_with(siege.channel(), entities.clone()).await.unwrap_err();
         assert_eq!(status.code(), Code::InvalidArgument);
     }
+    assert_eq!(hits(siege.http, "message_parts").await, 5);
     // Much is promised and nothing comes.
     let mut waiting = Vec::new();
     for _ in 0..100 {

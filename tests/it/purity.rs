@@ -10,6 +10,7 @@ const CORE: &[&str] = &[
     "name.rs",
     "request",
     "roles",
+    "shard.rs",
     "store",
     "testing",
     "time.rs",

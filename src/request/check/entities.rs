@@ -16,6 +16,9 @@ impl Checker<'_> {
         if !self.count_fits(&list, sent.len(), ("entities", self.limits.entities)) {
             return Vec::new();
         }
+        if sent.is_empty() {
+            return Vec::new();
+        }
         let mut entities: Vec<EntityFacts> = Vec::with_capacity(sent.len());
         let mut places: HashMap<EntityUID, usize> = HashMap::with_capacity(sent.len());
         for (index, entity) in sent.iter().enumerate() {

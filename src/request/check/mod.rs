@@ -100,7 +100,7 @@ impl<'a> Checker<'a> {
             self.role_assignments(&input.role_assignments, principal.as_ref(), resource.as_ref());
         Some(Request {
             principal: principal?,
-            action: action?.uid.clone(),
+            action: self.schema().action_uid(action?),
             resource: resource?,
             context: Arc::new(context),
             entities,

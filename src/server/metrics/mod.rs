@@ -151,9 +151,9 @@ impl Metrics {
     }
 
     /// A decision was held against Cedar's evaluator.
-    pub fn verified(&self, store: &StoreName, is_wrong: bool) {
+    pub fn verified(&self, store: &StoreName, rpc: Rpc, is_wrong: bool) {
         if let Some(decisions) = &self.decisions {
-            decisions.verified(store, is_wrong);
+            decisions.verified(store, rpc, is_wrong);
         }
     }
 

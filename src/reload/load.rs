@@ -1,0 +1,139 @@
+//! Loading stores, several at a time.
+
+use std::{
+    cmp::Reverse,
+    collections::BTreeMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{Options, STACK_BYTES};
+use crate::{
+    diagnostics::Problem,
+    name::StoreName,
+    store::{PolicyStore, StoreFiles},
+};
+
+/// What there is to do about a store.
+#[derive(Debug)]
+pub(super) enum Job {
+    /// Load it from its files. `last` is in force.
+    Load { files: StoreFiles, last: Option<Arc<PolicyStore>> },
+    /// Nothing, for that is wrong with it.
+    Refuse(Vec<Problem>),
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    pub result: Result<Arc<PolicyStore>, Vec<Problem>>,
+    pub took: Duration,
+}
+
+/// Does the work on this thread and on as many more as there are processors. What is said of a
+/// job, `T`, stays with it.
+pub(super) fn load_each<T: Send>(
+    jobs: Vec<(StoreName, (T, Job))>,
+    options: &Options,
+) -> BTreeMap<StoreName, (T, Loaded)> {
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(jobs.len());
+    let mut jobs = jobs;
+    // The largest is begun first, so that it is not what all wait for in the end.
+    jobs.sort_by_key(|(_, (_, job))| Reverse(job.size()));
+    let jobs = Mutex::new(jobs.into_iter());
+    let done = Mutex::new(BTreeMap::new());
+    let work = || {
+        loop {
+            let next = jobs.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let Some((name, (about, job))) = next else { return };
+            let loaded = job.run(options);
+            let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+            done.insert(name, (about, loaded));
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..threads {
+            let helper = thread::Builder::new().name("load".to_owned()).stack_size(STACK_BYTES);
+            if let Err(error) = helper.spawn_scoped(scope, work) {
+                tracing::debug!(%error, "stores are loaded on one thread");
+                break;
+            }
+        }
+        work();
+    });
+    done.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Job {
+    fn size(&self) -> usize {
+        match self {
+            Self::Load { files, .. } => files.size(),
+            Self::Refuse(_) => 0,
+        }
+    }
+
+    fn run(self, options: &Options) -> Loaded {
+        let begun = Instant::now();
+        let result = match self {
+            Self::Load { files, last } => load_unless_in_force(files, last, options),
+            Self::Refuse(problems) => Err(problems),
+        };
+        Loaded { result, took: begun.elapsed() }
+    }
+}
+
+fn load_unless_in_force(
+    files: StoreFiles,
+    in_force: Option<Arc<PolicyStore>>,
+    options: &Options,
+) -> Result<Arc<PolicyStore>, Vec<Problem>> {
+    match in_force {
+        // A bad edit was taken back.
+        Some(store) if *store.files() == files => Ok(store),
+        last => load(files, last.as_deref(), options).map(Arc::new),
+    }
+}
+
+/// Parses, validates and checks one store. A panic in it is a problem of this store alone.
+fn load(
+    files: StoreFiles,
+    last: Option<&PolicyStore>,
+    options: &Options,
+) -> Result<PolicyStore, Vec<Problem>> {
+    let name = files.name().clone();
+    let load = || {
+        let store = PolicyStore::load_after(Arc::new(files), &options.bounds, last)?;
+        let failing = failing_tests(&store, options);
+        if failing.is_empty() { Ok(store) } else { Err(failing) }
+    };
+    catch_unwind(AssertUnwindSafe(load)).unwrap_or_else(|panic| {
+        let message = format!("loading the store failed within: {}", panic_message(&*panic));
+        Err(vec![Problem::of_file(name.as_str(), message).with_help(
+            "take back the last change of the store, and report this as a defect of Humbaba",
+        )])
+    })
+}
+
+/// The tests of a store that fail, where stores must pass their tests.
+fn failing_tests(store: &PolicyStore, options: &Options) -> Vec<Problem> {
+    match options.run_tests {
+        _ if !options.require_tests => Vec::new(),
+        Some(run_tests) => run_tests(store),
+        // Untested is not passed.
+        None => vec![Problem::of_file(
+            store.name().as_str(),
+            "the store must pass its tests, and there is nothing to run them with",
+        )],
+    }
+}
+
+/// What a caught panic said.
+pub(super) fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("a panic without a message")
+}

@@ -1,0 +1,250 @@
+//! Validating policies with Cedar's validator, which asks about each policy every kind of request
+//! that the schema knows.
+//!
+//! Policies that differ only in the ids of the entities in their scopes are validated once for all
+//! of them: of an entity that is neither an action nor one of an enumerated type the validator looks
+//! at the type alone. Only where that one policy gives rise to a word, every policy like it is
+//! validated by itself, so what is told is what Cedar tells of all.
+
+use std::{
+    collections::{HashMap, HashSet},
+    hash::Hash,
+};
+
+use cedar_policy::{
+    Policy, PolicyId, PolicySet, PolicySetError, Schema, ValidationError, ValidationMode,
+    ValidationWarning, Validator,
+};
+use cedar_policy_core::{
+    ast::{
+        ActionConstraint, EntityReference, EntityType, EntityUID, Expr,
+        PrincipalOrResourceConstraint as Constraint, SlotId, Template,
+    },
+    validator::{ValidatorEntityTypeKind, ValidatorSchema},
+};
+
+/// What the validator has to say.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    pub errors: Vec<ValidationError>,
+    pub warnings: Vec<ValidationWarning>,
+}
+
+/// Validates policies, templates and links, but for those that are known to be beyond reproach.
+pub(super) fn validate(
+    schema: &Schema,
+    set: &PolicySet,
+    level: Option<u32>,
+    is_known: impl Fn(&PolicyId) -> bool,
+) -> Findings {
+    let alike = Alike::new(schema.as_ref(), set, is_known);
+    if alike.templates.is_empty() && alike.policies.is_empty() {
+        return Findings::default();
+    }
+    let validator = Validator::new(schema.clone());
+    // Cedar can refuse no policy that it has accepted in the whole set. Should it, nothing may be
+    // left out.
+    validate_once_each(&validator, set, level, &alike)
+        .unwrap_or_else(|_| Findings::of(&validator, set, level))
+}
+
+#[expect(clippy::result_large_err, reason = "the error is Cedar's own")]
+fn validate_once_each(
+    validator: &Validator,
+    set: &PolicySet,
+    level: Option<u32>,
+    alike: &Alike<'_>,
+) -> Result<Findings, PolicySetError> {
+    let mut chosen = Chosen::new(set);
+    for template in &alike.templates {
+        chosen.template(template)?;
+    }
+    for policy in alike.policies.iter().filter_map(|policies| policies.first()) {
+        chosen.policy(policy)?;
+    }
+    let mut findings = Findings::of(validator, &chosen.set, level);
+    let told = findings.about();
+    let mut chosen = Chosen::new(set);
+    for policies in &alike.policies {
+        let is_told = policies.first().is_some_and(|policy| told.contains(policy.id()));
+        for policy in policies.iter().skip(1).filter(|_| is_told) {
+            chosen.policy(policy)?;
+        }
+    }
+    if !chosen.is_empty() {
+        findings.add(Findings::of(validator, &chosen.set, level));
+    }
+    Ok(findings)
+}
+
+impl Findings {
+    fn of(validator: &Validator, set: &PolicySet, level: Option<u32>) -> Self {
+        let mode = ValidationMode::Strict;
+        let result = match level {
+            Some(level) => validator.validate_with_level(set, mode, level),
+            None => validator.validate(set, mode),
+        };
+        Self {
+            errors: result.validation_errors().cloned().collect(),
+            warnings: result.validation_warnings().cloned().collect(),
+        }
+    }
+
+    /// Adds what is said about other policies. Of templates it is the same again.
+    fn add(&mut self, others: Self) {
+        let told = self.about();
+        let is_new = |id: &PolicyId| !told.contains(id);
+        self.errors.extend(others.errors.into_iter().filter(|error| is_new(error.policy_id())));
+        let warnings = others.warnings.into_iter();
+        self.warnings.extend(warnings.filter(|warning| is_new(warning.policy_id())));
+    }
+
+    /// The policies that something is said about.
+    fn about(&self) -> HashSet<PolicyId> {
+        let errors = self.errors.iter().map(ValidationError::policy_id);
+        errors.chain(self.warnings.iter().map(ValidationWarning::policy_id)).cloned().collect()
+    }
+}
+
+/// Policies and links in groups of which each is valid if one of it is.
+struct Alike<'a> {
+    templates: Vec<&'a PolicyId>,
+    policies: Vec<Vec<&'a Policy>>,
+}
+
+impl<'a> Alike<'a> {
+    fn new(
+        schema: &ValidatorSchema,
+        set: &'a PolicySet,
+        is_known: impl Fn(&PolicyId) -> bool,
+    ) -> Self {
+        let mut policies: Vec<Vec<&Policy>> = Vec::new();
+        let mut places = HashMap::new();
+        for policy in set.policies().filter(|policy| !is_known(policy.id())) {
+            let place = Shape::of(schema, policy)
+                .map_or(policies.len(), |shape| *places.entry(shape).or_insert(policies.len()));
+            match policies.get_mut(place) {
+                Some(alike) => alike.push(policy),
+                None => policies.push(vec![policy]),
+            }
+        }
+        let templates = set.templates().map(cedar_policy::Template::id);
+        Self { templates: templates.filter(|id| !is_known(id)).collect(), policies }
+    }
+}
+
+/// All of a policy that the validator looks at.
+#[derive(PartialEq, Eq, Hash)]
+enum Shape<'a> {
+    Static {
+        principal: Scope<'a>,
+        action: &'a ActionConstraint,
+        resource: Scope<'a>,
+        condition: Option<&'a Expr>,
+    },
+    Link {
+        template: &'a str,
+        principal: Option<&'a EntityType>,
+        resource: Option<&'a EntityType>,
+    },
+}
+
+#[derive(PartialEq, Eq, Hash)]
+enum Scope<'a> {
+    Any,
+    Is(&'a EntityType),
+    Eq(&'a EntityType),
+    In(&'a EntityType),
+    IsIn(&'a EntityType, &'a EntityType),
+}
+
+impl<'a> Shape<'a> {
+    /// None where there may be more to look at.
+    fn of(schema: &ValidatorSchema, policy: &'a Policy) -> Option<Self> {
+        let policy: &cedar_policy_core::ast::Policy = policy.as_ref();
+        let template: &Template = policy.template();
+        if policy.is_static() {
+            return Some(Self::Static {
+                principal: Scope::of(schema, template.principal_constraint().as_inner())?,
+                action: template.action_constraint(),
+                resource: Scope::of(schema, template.resource_constraint().as_inner())?,
+                condition: template.non_scope_constraints(),
+            });
+        }
+        // Of a link only the types are looked at, whatever they are.
+        let filled = |slot| policy.env().get(&slot).map(EntityUID::entity_type);
+        Some(Self::Link {
+            template: template.id().as_ref(),
+            principal: filled(SlotId::principal()),
+            resource: filled(SlotId::resource()),
+        })
+    }
+}
+
+impl<'a> Scope<'a> {
+    fn of(schema: &ValidatorSchema, constraint: &'a Constraint) -> Option<Self> {
+        let type_of = |reference: &'a EntityReference| match reference {
+            EntityReference::EUID(uid) => type_alone(schema, uid),
+            EntityReference::Slot(_) => None,
+        };
+        Some(match constraint {
+            Constraint::Any => Self::Any,
+            Constraint::Is(ty) => Self::Is(ty),
+            Constraint::Eq(entity) => Self::Eq(type_of(entity)?),
+            Constraint::In(entity) => Self::In(type_of(entity)?),
+            Constraint::IsIn(ty, entity) => Self::IsIn(ty, type_of(entity)?),
+        })
+    }
+}
+
+/// The type of an entity of which the id says nothing to the validator.
+fn type_alone<'a>(schema: &ValidatorSchema, uid: &'a EntityUID) -> Option<&'a EntityType> {
+    let is_enumerated = || {
+        let declared = schema.get_entity_type(uid.entity_type());
+        declared.is_some_and(|ty| matches!(ty.kind, ValidatorEntityTypeKind::Enum(_)))
+    };
+    // The validator warns of letters that look like others.
+    let id: &str = uid.eid().as_ref();
+    let is_plain = id.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
+    (is_plain && !uid.is_action() && !is_enumerated()).then(|| uid.entity_type())
+}
+
+/// A part of a policy set.
+struct Chosen<'a> {
+    from: &'a PolicySet,
+    set: PolicySet,
+}
+
+#[expect(clippy::result_large_err, reason = "the error is Cedar's own")]
+impl<'a> Chosen<'a> {
+    fn new(from: &'a PolicySet) -> Self {
+        Self { from, set: PolicySet::new() }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.set.is_empty()
+    }
+
+    fn template(&mut self, id: &PolicyId) -> Result<(), PolicySetError> {
+        match self.from.template(id) {
+            Some(template) if self.set.template(id).is_none() => {
+                self.set.add_template(template.clone())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Adds a policy, or a link with its template.
+    fn policy(&mut self, policy: &Policy) -> Result<(), PolicySetError> {
+        match (policy.template_id(), policy.template_links()) {
+            (Some(template), Some(links)) => {
+                self.template(template)?;
+                self.set.link(template.clone(), policy.id().clone(), links)
+            }
+            _ => self.set.add(policy.clone()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
