@@ -37,7 +37,7 @@ pub fn decide(store: &PolicyStore, request: &Request, on_forbid_error: OnForbidE
 #[must_use]
 pub fn decide_compiled(store: &PolicyStore, request: &Request) -> Option<Decision> {
     let outcome = store.prepared().compiled()?.decide(store, request)?;
-    Some(Decision::new(outcome, store.revision().clone()))
+    Some(Decision::new(outcome, *store.revision()))
 }
 
 /// Decides a request by Cedar's evaluator alone. The answer is that of [`decide`], only slower.
@@ -54,5 +54,5 @@ pub fn decide_by_cedar(
         }
         Err(message) => Outcome::undecidable(message),
     };
-    Decision::new(outcome, store.revision().clone())
+    Decision::new(outcome, *store.revision())
 }
