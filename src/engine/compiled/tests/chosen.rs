@@ -3,10 +3,16 @@
 
 use std::sync::Arc;
 
+use cedar_policy_core::ast::{Eid, EntityUID};
+
 use super::{Tally, compare, sample};
 use crate::{
     engine::{OnForbidError, decide},
-    request::{EntityInput, RequestInput, RequestLimits, RoleAssignmentInput, Uid, Value},
+    request::{
+        EntityFacts, EntityInput, Request, RequestInput, RequestLimits, RoleAssignment,
+        RoleAssignmentInput, Uid, Value,
+    },
+    roles::Slot,
     store::{Bounds, PolicyStore, StoreFiles},
     testing::DEFAULT_NOW,
     time::Timestamp,
@@ -272,4 +278,40 @@ fn a_role_that_asks_or_is_asked_about_is_for_cedar() {
         let input = view(principal, resource);
         assert_eq!(answer(&store, &input), (!found.is_empty(), expected, by), "{input:?}");
     }
+}
+
+/// Checking lets no such request through where roles are names only; the compact form does not rely
+/// on that.
+#[test]
+fn what_makes_a_role_more_than_a_name_is_for_cedar() {
+    let store = store(r#"permit (principal in App::Role::"Doc::0#viewer", action, resource);"#);
+    let compiled = store.prepared().compiled().unwrap();
+    let role_type = store.schema().entity_type("Role").unwrap();
+    let role = |id: &str| EntityUID::from_components(role_type.clone(), Eid::new(id), None);
+    let mut input = view(user(), doc());
+    input.role_assignments =
+        vec![RoleAssignmentInput { role: "editor".to_owned(), ..RoleAssignmentInput::default() }];
+    let plain = store.check(&input, DEFAULT_NOW, &RequestLimits::default()).unwrap();
+    assert!(!compiled.decide(&store, &plain).unwrap().permitted);
+    let allowed = |request: &Request| {
+        assert!(compiled.decide(&store, request).is_none());
+        decide(&store, request, OnForbidError::Deny).is_allow()
+    };
+    // Editors are viewers: by an assignment to the role, and by what the role is in.
+    let mut assigned = plain.clone();
+    assigned.role_assignments.push(RoleAssignment {
+        principal: role("Doc::0#editor"),
+        slot: Slot::new("viewer"),
+        scope: plain.resource.clone(),
+        expires_at: None,
+    });
+    assert!(allowed(&assigned));
+    let mut sent = plain.clone();
+    sent.entities.push(EntityFacts {
+        uid: role("Doc::0#editor"),
+        attributes: Vec::new(),
+        parents: vec![role("Doc::0#viewer")],
+        tags: Vec::new(),
+    });
+    assert!(allowed(&sent));
 }
