@@ -149,6 +149,7 @@ fn server_options(settings: &Settings) -> ServerOptions {
         message_bytes: limits.message_bytes.get(),
         message_parts: limits.message_parts.get(),
         on_forbid_error: settings.on_forbid_error,
+        verify_sample: settings.verify_sample,
         concurrent_requests: limits.concurrent_requests.get(),
         held_bytes: limits.held_bytes.get(),
         connections: handles::connection_limits(limits, defaults.workers),

@@ -40,6 +40,10 @@ pub(super) struct ServeArgs {
     /// What a forbid whose evaluation fails does: `deny` or `skip` [default: deny]
     #[arg(long, value_name = "EFFECT")]
     on_forbid_error: Option<String>,
+    /// Have this share of decisions made by Cedar's evaluator as well, from 0 (none) to 1 (all). A
+    /// difference is logged and counted, and Cedar's answer is given [default: 0]
+    #[arg(long, value_name = "SHARE")]
+    verify_sample: Option<String>,
     /// Refuse a store of which a test fails
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     require_tests: Option<String>,
@@ -110,6 +114,7 @@ impl ServeArgs {
             flag("http_listen", self.http_listen.clone()),
             flag("default_store", self.default_store.clone()),
             flag("on_forbid_error", self.on_forbid_error.clone()),
+            flag("verify_sample", self.verify_sample.clone()),
             flag("require_tests", self.require_tests.clone()),
             flag("insecure", self.insecure.clone()),
             tls("cert", &self.tls_cert),

@@ -4,9 +4,9 @@ use std::collections::HashSet;
 
 use cedar_policy_core::ast::EntityUID;
 
-use super::{OnForbidError, decide};
+use super::{Decision, OnForbidError, decide};
 use crate::{
-    request::{FieldPath, RequestInput, RequestLimits, Uid, Violation},
+    request::{FieldPath, Request, RequestInput, RequestLimits, Uid, Violation},
     store::{ActionSchema, PolicyStore},
     time::Timestamp,
 };
@@ -43,6 +43,20 @@ pub fn list_actions(
     limits: &RequestLimits,
     on_forbid_error: OnForbidError,
 ) -> Result<ListedActions, Vec<Violation>> {
+    list_actions_by(store, input, now, limits, |request| decide(store, request, on_forbid_error))
+}
+
+/// The same, each action decided by `decide`.
+///
+/// # Errors
+/// The same.
+pub fn list_actions_by(
+    store: &PolicyStore,
+    input: &RequestInput,
+    now: Timestamp,
+    limits: &RequestLimits,
+    mut decide: impl FnMut(&Request) -> Decision,
+) -> Result<ListedActions, Vec<Violation>> {
     let actions = applicable(store, input);
     let declared: HashSet<&str> = actions
         .iter()
@@ -67,9 +81,9 @@ pub fn list_actions(
                     (request.entities, request.role_assignments) = checked;
                 }
                 common = Some(Vec::new());
-                let effect = decide(store, &request, on_forbid_error);
+                let decision = decide(&request);
                 facts = Some((request.entities, request.role_assignments));
-                if effect.is_allow() {
+                if decision.is_allow() {
                     listed.allowed.push(action.uid.clone());
                 } else {
                     listed.denied += 1;

@@ -9,12 +9,14 @@ mod graph;
 mod list_actions;
 mod prepared;
 mod slices;
+mod verify;
 
 pub use decision::{Decision, Effect, EvaluationFailure, OnForbidError, PolicyNote};
 pub use evaluate::{Outcome, evaluate};
 pub use explain::{Explanation, Obstacle, explain};
-pub use list_actions::{ListedActions, UndecidedAction, list_actions};
+pub use list_actions::{ListedActions, UndecidedAction, list_actions, list_actions_by};
 pub use slices::Slices;
+pub use verify::{Difference, Verified, verify};
 
 pub(crate) use graph::{cedar_request, entities as request_entities};
 pub(crate) use prepared::{PreparedPolicies, slices};
@@ -35,7 +37,7 @@ pub fn decide(store: &PolicyStore, request: &Request, on_forbid_error: OnForbidE
 #[must_use]
 pub fn decide_compiled(store: &PolicyStore, request: &Request) -> Option<Decision> {
     let outcome = store.prepared().compiled()?.decide(store, request)?;
-    Some(Decision::new(outcome, store.revision().clone()))
+    Some(Decision::new(outcome, *store.revision()))
 }
 
 /// Decides a request by Cedar's evaluator alone. The answer is that of [`decide`], only slower.
@@ -52,5 +54,5 @@ pub fn decide_by_cedar(
         }
         Err(message) => Outcome::undecidable(message),
     };
-    Decision::new(outcome, store.revision().clone())
+    Decision::new(outcome, *store.revision())
 }

@@ -233,7 +233,7 @@ impl Loader {
     fn status(&self) -> LoadStatus {
         let stores = self.stores.iter().map(|(name, known)| StoreStatus {
             name: name.clone(),
-            revision: known.in_force.as_ref().map(|store| store.revision().clone()),
+            revision: known.in_force.as_ref().map(|store| *store.revision()),
             loaded_at: known.loaded_at,
             policies: known.in_force.as_ref().map_or(0, |store| store.policies().num_of_policies()),
             problems: known.problems.clone(),

@@ -18,7 +18,7 @@ use super::{
     metrics::{Metrics, Rpc},
     recording::{self, Asked, Recording},
     traced::CallSpan,
-    wire,
+    verification, wire,
     work::{FACTS_OF_SHORT, Turn, Workshop},
 };
 use crate::{
@@ -26,7 +26,7 @@ use crate::{
     engine,
     live::Live,
     proto,
-    request::{FieldPath, RequestInput, Violation},
+    request::{self, FieldPath, RequestInput, Violation},
     store::PolicyStore,
     time::Timestamp,
 };
@@ -119,7 +119,7 @@ fn answer(
     let explain = question.explain;
     let (request, input) =
         Question::of_request(question, &options.limits).check(store, now, &options.limits)?;
-    let decision = engine::decide(store, &request, options.on_forbid_error);
+    let decision = verification::decide(store, &request, rpc, options, metrics);
     metrics.decided(store.name(), rpc, &decision);
     let explanation =
         explain.then(|| engine::explain(store, &request, &decision, options.on_forbid_error));
@@ -232,8 +232,13 @@ impl Authorization {
         let store = self.store(&question.policy_store)?;
         span.store(&store);
         let (deciding, options) = (Arc::clone(&store), Arc::clone(&self.options));
-        let now = now();
-        let list = move || list(&deciding, question, now, &options);
+        let (now, metrics) = (now(), Arc::clone(&self.metrics));
+        let list = move || {
+            let decide = |request: &_| {
+                verification::decide(&deciding, request, Rpc::ListActions, &options, &metrics)
+            };
+            list(&deciding, question, now, &options, decide)
+        };
         let listed = self.workshop.run(list).await?;
         self.metrics.took(store.name(), Rpc::ListActions, started.elapsed());
         let (listed, input) = listed.map_err(|violations| self.refused(violations))?;
@@ -278,10 +283,10 @@ pub(super) fn list(
     question: proto::ListActionsRequest,
     now: Timestamp,
     options: &ServerOptions,
+    decide: impl FnMut(&request::Request) -> engine::Decision,
 ) -> Result<(engine::ListedActions, RequestInput), Vec<Violation>> {
     let question = Question::of_list(question, &options.limits);
-    let listed =
-        engine::list_actions(store, &question.input, now, &options.limits, options.on_forbid_error);
+    let listed = engine::list_actions_by(store, &question.input, now, &options.limits, decide);
     question.with_violations_of(listed, &options.limits)
 }
 

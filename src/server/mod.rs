@@ -31,6 +31,8 @@ mod status;
 pub mod tls;
 mod traced;
 pub mod transport;
+mod verification;
+mod verify_sample;
 mod wire;
 mod work;
 
@@ -39,6 +41,7 @@ pub use observability::{LogControl, Observability};
 pub use options::{ConnectionLimits, ServerOptions};
 pub use peers::Connections;
 pub use tls::Tls;
+pub use verify_sample::{VerifySample, VerifySampleError};
 
 use std::{
     io,

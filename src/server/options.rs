@@ -1,5 +1,6 @@
 use std::{num::NonZeroUsize, thread::available_parallelism, time::Duration};
 
+use super::VerifySample;
 use crate::{engine::OnForbidError, request::RequestLimits};
 
 /// How the server answers and how much it takes.
@@ -16,6 +17,8 @@ pub struct ServerOptions {
     pub message_parts: usize,
     /// What a forbid whose evaluation fails does.
     pub on_forbid_error: OnForbidError,
+    /// The share of decisions that Cedar's evaluator makes as well.
+    pub verify_sample: VerifySample,
     /// Calls that may be under way in the process at the same time; further ones are shed.
     pub concurrent_requests: usize,
     /// Bytes of messages that may be held in the process at the same time; calls that would need
@@ -82,6 +85,7 @@ impl Default for ServerOptions {
             // A batch of a thousand questions with hundreds of parts each fits.
             message_parts: 400_000,
             on_forbid_error: OnForbidError::default(),
+            verify_sample: VerifySample::default(),
             concurrent_requests: 1_024,
             held_bytes: 32 * 1024 * 1024,
             connections: ConnectionLimits::default(),

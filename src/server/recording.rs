@@ -118,7 +118,7 @@ fn record(
         decision_id: id.clone().into(),
         item,
         store: store.name().clone(),
-        revision: store.revision().clone(),
+        revision: *store.revision(),
         input: asked.input,
         now: asked.now,
         on_forbid_error: asked.on_forbid_error,

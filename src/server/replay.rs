@@ -91,7 +91,9 @@ impl Replay {
 
     fn list(&self, message: &[u8], now: Timestamp) -> Answered {
         let Some(question) = self.read(message) else { return Answered::Unreadable };
-        match authorization::list(&self.store, question, now, &self.options) {
+        let decide =
+            |request: &_| engine::decide(&self.store, request, self.options.on_forbid_error);
+        match authorization::list(&self.store, question, now, &self.options, decide) {
             Ok(_) => Answered::Decided,
             Err(_) => Answered::Refused,
         }

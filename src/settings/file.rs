@@ -96,7 +96,10 @@ fn as_written(value: &DeValue<'_>) -> Written {
                 values.iter().map(|value| value.get_ref().as_str().map(str::to_owned)).collect();
             texts.map_or(Written::Other("an array of other things"), Written::Strings)
         }
-        DeValue::Float(_) => Written::Other("a float"),
+        DeValue::Float(number) => match number.as_str().replace('_', "").parse() {
+            Ok(number) => Written::Float(number),
+            Err(_) => Written::Other("a float"),
+        },
         DeValue::Datetime(_) => Written::Other("a datetime"),
         DeValue::Table(_) => Written::Other("a table"),
     }

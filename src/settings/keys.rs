@@ -33,6 +33,7 @@ pub(super) const KEYS: &[Key] = keys! {
     "insecure" Switch insecure: "listen beyond this machine without TLS";
     "default_store" Text default_store: "the store that decides requests which name none";
     "on_forbid_error" Text on_forbid_error: "what a forbid whose evaluation fails does: deny or skip";
+    "verify_sample" Share verify_sample: "the share of decisions that Cedar's evaluator makes as well, from 0 to 1; where they differ, Cedar's counts";
     "require_tests" Switch require_tests: "refuse a store of which a test fails";
     "tls.cert" Text tls.cert: "the file with the certificate and its intermediates, PEM";
     "tls.key" Text tls.key: "the file with the certificate's private key, PEM";

@@ -31,7 +31,10 @@ use std::{
     time::Duration,
 };
 
-use crate::{engine::OnForbidError, name::StoreName, request::RequestLimits, store::Bounds};
+use crate::{
+    engine::OnForbidError, name::StoreName, request::RequestLimits, server::VerifySample,
+    store::Bounds,
+};
 use place::Written;
 
 /// What the process is told to do.
@@ -55,6 +58,8 @@ pub struct Settings {
     pub default_store: Option<StoreName>,
     /// What a forbid whose evaluation fails does.
     pub on_forbid_error: OnForbidError,
+    /// The share of decisions that Cedar's evaluator makes as well, to hold one against the other.
+    pub verify_sample: VerifySample,
     /// Refuse a store of which a test fails.
     pub require_tests: bool,
     /// Reloading.
@@ -156,6 +161,7 @@ impl Default for Settings {
             insecure: false,
             default_store: None,
             on_forbid_error: OnForbidError::default(),
+            verify_sample: VerifySample::default(),
             require_tests: false,
             reload: ReloadSettings {
                 settle: Duration::from_millis(50),

@@ -8,7 +8,10 @@ use std::{
 };
 
 use super::ListenAddress;
-use crate::{decision_log::RecordField, server::tls::ClientId};
+use crate::{
+    decision_log::RecordField,
+    server::{VerifySample, VerifySampleError, tls::ClientId},
+};
 
 /// A value as one of the layers writes it.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +22,8 @@ pub(super) enum Written {
     String(String),
     /// A TOML integer; none where it is out of range.
     Integer(Option<i64>),
+    /// A TOML float.
+    Float(f64),
     /// A TOML boolean.
     Boolean(bool),
     /// A TOML array of strings.
@@ -34,6 +39,8 @@ pub(super) enum Place<'a> {
     ClientIds(&'a mut Vec<ClientId>),
     Fields(&'a mut Vec<RecordField>),
     Switch(&'a mut bool),
+    /// A number from 0 to 1.
+    Share(&'a mut VerifySample),
     Count(&'a mut usize),
     Positive(&'a mut NonZeroUsize),
     /// A number that must fit into a field of HTTP/2.
@@ -68,6 +75,7 @@ impl Written {
         match self {
             Self::Texts(_) | Self::String(_) => "a string",
             Self::Integer(_) => "an integer",
+            Self::Float(_) => "a float",
             Self::Boolean(_) => "a boolean",
             Self::Strings(_) => "an array",
             Self::Other(kind) => kind,
@@ -84,6 +92,7 @@ impl Place<'_> {
             Self::ClientIds(place) => list(written).map(|ids| *place = ids),
             Self::Fields(place) => list(written).map(|fields| *place = fields),
             Self::Switch(place) => switch(written).map(|on| *place = on),
+            Self::Share(place) => share(written).map(|share| *place = share),
             Self::Count(place) => number(written).map(|number| *place = number),
             Self::Positive(place) => positive(number(written)?).map(|number| *place = number),
             Self::Small(place) => small(number(written)?).map(|number| *place = number),
@@ -116,6 +125,7 @@ impl Place<'_> {
                 fields.into()
             }
             Self::Switch(place) => (*place).into(),
+            Self::Share(place) => f64::from(*place).into(),
             Self::Count(place) => integer(*place as u128),
             Self::Positive(place) => integer(place.get() as u128),
             Self::Small(place) => integer(place.get().into()),
@@ -171,6 +181,17 @@ fn switch(written: &Written) -> Result<bool, String> {
         },
         other => Err(format!("`true` or `false` is expected, not {}", other.describe())),
     }
+}
+
+fn share(written: &Written) -> Result<VerifySample, String> {
+    let number = match written {
+        Written::Float(number) => Some(*number),
+        Written::Integer(number) => number.map(|number| number as f64),
+        Written::Texts(_) => one_text(written)?.parse().ok(),
+        other => return Err(format!("a number is expected, not {}", other.describe())),
+    };
+    let share = number.unwrap_or(f64::NAN).try_into();
+    share.map_err(|error: VerifySampleError| error.to_string())
 }
 
 fn number(written: &Written) -> Result<usize, String> {

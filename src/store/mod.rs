@@ -115,7 +115,7 @@ impl PolicyStore {
             policies,
             policy_files: Arc::clone(&self.policy_files),
             files: Arc::clone(&self.files),
-            revision: self.revision.clone(),
+            revision: self.revision,
             schema: Arc::clone(&self.schema),
             fixed: Arc::clone(&self.fixed),
             level: self.level,

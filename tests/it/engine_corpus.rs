@@ -18,20 +18,20 @@ use serde::Deserialize;
 use crate::engine_oracle::{Answer, slices};
 
 #[derive(Deserialize)]
-struct Test {
-    policies: String,
-    entities: String,
-    schema: String,
-    requests: Vec<TestRequest>,
+pub struct Test {
+    pub policies: String,
+    pub entities: String,
+    pub schema: String,
+    pub requests: Vec<TestRequest>,
 }
 
 #[derive(Deserialize)]
-struct TestRequest {
-    description: String,
-    principal: serde_json::Value,
-    action: serde_json::Value,
-    resource: serde_json::Value,
-    context: serde_json::Value,
+pub struct TestRequest {
+    pub description: String,
+    pub principal: serde_json::Value,
+    pub action: serde_json::Value,
+    pub resource: serde_json::Value,
+    pub context: serde_json::Value,
     decision: String,
     reason: BTreeSet<String>,
     errors: BTreeSet<String>,
@@ -39,30 +39,43 @@ struct TestRequest {
 
 #[test]
 fn the_engine_answers_like_the_corpus_of_cedar() {
+    let Some(files) = files() else { return };
+    let decided = AtomicUsize::new(0);
+    each(&files, |name| {
+        decided.fetch_add(check(name, &files), Ordering::Relaxed);
+    });
+    println!("{} requests", decided.into_inner());
+}
+
+/// The files of the corpus, where it is at hand.
+pub fn files() -> Option<HashMap<String, String>> {
     let archive =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus/cedar-corpus-tests.tar.gz");
     let Ok(archive) = File::open(&archive) else {
         println!("skipped: Cedar's corpus is not at {}", archive.display());
-        return;
+        return None;
     };
-    let files = unpack(archive);
+    Some(unpack(archive))
+}
+
+/// Does something with the name of each test, on all cores.
+pub fn each(files: &HashMap<String, String>, check: impl Fn(&str) + Sync) {
     let tests: Vec<_> = files
         .keys()
         .filter(|name| name.ends_with(".json") && !name.ends_with(".entities.json"))
         .collect();
     assert!(!tests.is_empty());
-
-    let (next, decided) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    println!("{} tests", tests.len());
+    let next = AtomicUsize::new(0);
     thread::scope(|scope| {
         for _ in 0..thread::available_parallelism().map_or(2, usize::from) {
             scope.spawn(|| {
                 while let Some(name) = tests.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    decided.fetch_add(check(name, &files), Ordering::Relaxed);
+                    check(name);
                 }
             });
         }
     });
-    println!("{} tests, {} requests", tests.len(), decided.into_inner());
 }
 
 fn unpack(archive: impl Read) -> HashMap<String, String> {

@@ -237,6 +237,14 @@ fn bad_values_are_refused_with_their_origin() {
         ("socket_mode = \"999\"", "`999` is not a mode"),
         ("default_store = \"No Store\"", "cannot name a policy store"),
         ("on_forbid_error = \"allow\"", "neither `deny` nor `skip`"),
+        ("verify_sample = 1.01", "a share is expected: write a number from 0 (none) to 1 (all)"),
+        ("verify_sample = 2", "a share is expected"),
+        ("verify_sample = -0.5", "a share is expected"),
+        ("verify_sample = nan", "a share is expected"),
+        ("verify_sample = inf", "a share is expected"),
+        ("verify_sample = 1e-12", "this share is too small"),
+        ("verify_sample = \"0.5\"", "a number is expected, not a string"),
+        ("verify_sample = true", "a number is expected, not a boolean"),
         ("require_tests = \"yes\"", "`true` or `false` is expected, not a string"),
         ("[limits]\nentities = -1", "a whole number of 0 or more is expected"),
         ("[limits]\nentities = 1.5", "a number is expected, not a float"),
@@ -261,6 +269,32 @@ fn bad_values_are_refused_with_their_origin() {
     let shown: Vec<_> = errors.iter().map(ToString::to_string).collect();
     assert!(shown[0].contains("environment variable HUMBABA_INSECURE"), "{shown:?}");
     assert!(shown[1].contains("environment variable HUMBABA_LIMITS__ENTITIES"), "{shown:?}");
+}
+
+#[test]
+fn a_share_is_read_in_every_layer_and_printed_as_it_was_written() {
+    let share = |settled: &Settled| f64::from(settled.settings.verify_sample);
+    assert_eq!(share(&Layers::default().settled()), 0.0);
+    for (written, meant) in [("0", 0.0), ("0.0", 0.0), ("0.01", 0.01), ("1e-3", 0.001), ("1", 1.0)]
+    {
+        let text = format!("verify_sample = {written}");
+        let variables: &[(&str, &str)] = &[("HUMBABA_VERIFY_SAMPLE", written)];
+        let flags: &[(&str, &[&str])] = &[("verify_sample", &[written])];
+        for layers in [
+            file(&text),
+            Layers { variables, ..Layers::default() },
+            Layers { flags, ..Layers::default() },
+        ] {
+            let settled = layers.settled();
+            assert_eq!(share(&settled), meant, "{written}");
+            assert_eq!(share(&file(&print(&settled)).settled()), meant, "{written}");
+        }
+    }
+    for written in ["1.5", "-1", "all", "", "NaN", "0,5"] {
+        let flags: &[(&str, &[&str])] = &[("verify_sample", &[written])];
+        let shown = Layers { flags, ..Layers::default() }.refused()[0].to_string();
+        assert!(shown.contains("a share is expected"), "{written}: {shown}");
+    }
 }
 
 #[test]

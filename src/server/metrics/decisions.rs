@@ -43,6 +43,12 @@ const LATENCY_BUCKETS: [u64; 13] = [
 const DECISIONS: (&str, &str) = ("humbaba_decisions_total", "Decisions by store, rpc and answer");
 const ERRORS: (&str, &str) =
     ("humbaba_evaluation_errors_total", "Policies whose evaluation failed");
+const VERIFICATIONS: (&str, &str) =
+    ("humbaba_verifications_total", "Decisions that were held against Cedar's evaluator");
+const VERIFICATION_FAILURES: (&str, &str) = (
+    "humbaba_verification_failures_total",
+    "Decisions that were not those of Cedar's evaluator, whose were given instead",
+);
 const DURATIONS: (&str, &str) =
     ("humbaba_request_duration_seconds", "Time from a request that was read to its answer");
 
@@ -62,6 +68,8 @@ struct Counts {
     allowed: AtomicU64,
     denied: AtomicU64,
     errors: AtomicU64,
+    verified: AtomicU64,
+    wrong: AtomicU64,
     /// By the bucket that is the first to hold them; the last holds what none does.
     durations: [AtomicU64; LATENCY_BUCKETS.len() + 1],
     nanos: AtomicU64,
@@ -77,6 +85,8 @@ impl DecisionMetrics {
         let descriptions = [
             describe(DECISIONS, &["decision", "rpc", "store"])?,
             describe(ERRORS, &["store"])?,
+            describe(VERIFICATIONS, &["store"])?,
+            describe(VERIFICATION_FAILURES, &["store"])?,
             describe(DURATIONS, &["rpc", "store"])?,
         ];
         registry.register(Box::new(Collected { metrics: metrics.clone(), descriptions }))?;
@@ -89,6 +99,14 @@ impl DecisionMetrics {
             add(&counts.allowed, allowed);
             add(&counts.denied, denied);
             add(&counts.errors, errors);
+        });
+    }
+
+    /// A decision was held against Cedar's evaluator.
+    pub fn verified(&self, store: &StoreName, rpc: Rpc, is_wrong: bool) {
+        self.count(store, rpc, |counts| {
+            add(&counts.verified, 1);
+            add(&counts.wrong, u64::from(is_wrong));
         });
     }
 
@@ -139,7 +157,7 @@ fn add(counter: &AtomicU64, count: u64) {
 /// The counters as the registry reads them.
 struct Collected {
     metrics: DecisionMetrics,
-    descriptions: [Desc; 3],
+    descriptions: [Desc; 5],
 }
 
 impl Collector for Collected {
@@ -148,7 +166,8 @@ impl Collector for Collected {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        let (mut decisions, mut errors, mut durations) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut decisions, mut durations) = (Vec::new(), Vec::new());
+        let (mut errors, mut verified, mut wrong) = (Vec::new(), Vec::new(), Vec::new());
         for (store, of_store) in self.metrics.stores.load().iter() {
             let store = label("store", store.as_str());
             for (rpc, counts) in Rpc::ALL.iter().zip(of_store.iter()) {
@@ -164,13 +183,20 @@ impl Collector for Collected {
                 }
                 durations.push(histogram(vec![rpc, store.clone()], counts));
             }
-            let failed = of_store.iter().map(|counts| total(counts, |counts| &counts.errors));
-            errors.push(counter(vec![store], failed.sum()));
+            let of_all = |of: fn(&Counts) -> &AtomicU64| {
+                let count = of_store.iter().map(|counts| total(counts, of)).sum();
+                counter(vec![store.clone()], count)
+            };
+            errors.push(of_all(|counts| &counts.errors));
+            verified.push(of_all(|counts| &counts.verified));
+            wrong.push(of_all(|counts| &counts.wrong));
         }
         // A family without a metric is an error.
         let families = [
             family(DECISIONS, MetricType::COUNTER, decisions),
             family(ERRORS, MetricType::COUNTER, errors),
+            family(VERIFICATIONS, MetricType::COUNTER, verified),
+            family(VERIFICATION_FAILURES, MetricType::COUNTER, wrong),
             family(DURATIONS, MetricType::HISTOGRAM, durations),
         ];
         families.into_iter().filter(|family| !family.get_metric().is_empty()).collect()
@@ -256,6 +282,8 @@ mod tests {
             for _ in 0..10 {
                 scope.spawn(|| {
                     metrics.decided(&store, Rpc::IsAuthorized, 1, 2, 3);
+                    metrics.verified(&store, Rpc::IsAuthorized, false);
+                    metrics.verified(&store, Rpc::ListActions, true);
                     metrics.took(&store, Rpc::IsAuthorized, Duration::from_micros(10));
                     metrics.took(&store, Rpc::IsAuthorized, Duration::from_nanos(10_001));
                     metrics.took(&store, Rpc::IsAuthorized, Duration::from_secs(1));
@@ -268,6 +296,8 @@ mod tests {
             r#"humbaba_decisions_total{decision="deny",rpc="IsAuthorized",store="acme"} 20"#,
             r#"humbaba_decisions_total{decision="deny",rpc="ListActions",store="acme"} 0"#,
             r#"humbaba_evaluation_errors_total{store="acme"} 30"#,
+            r#"humbaba_verifications_total{store="acme"} 20"#,
+            r#"humbaba_verification_failures_total{store="acme"} 10"#,
             r#"humbaba_request_duration_seconds_bucket{rpc="IsAuthorized",store="acme",le="0.00001"} 10"#,
             r#"humbaba_request_duration_seconds_bucket{rpc="IsAuthorized",store="acme",le="0.000025"} 20"#,
             r#"humbaba_request_duration_seconds_bucket{rpc="IsAuthorized",store="acme",le="0.1"} 20"#,

@@ -150,6 +150,13 @@ impl Metrics {
         }
     }
 
+    /// A decision was held against Cedar's evaluator.
+    pub fn verified(&self, store: &StoreName, rpc: Rpc, is_wrong: bool) {
+        if let Some(decisions) = &self.decisions {
+            decisions.verified(store, rpc, is_wrong);
+        }
+    }
+
     /// A call was answered.
     pub fn took(&self, store: &StoreName, rpc: Rpc, time: Duration) {
         if let Some(decisions) = &self.decisions {

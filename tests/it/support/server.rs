@@ -155,7 +155,7 @@ pub fn status_of(stores: &[Arc<PolicyStore>]) -> LoadStatus {
     let now = Some(SystemTime::now());
     let states = stores.iter().map(|store| StoreStatus {
         name: store.name().clone(),
-        revision: Some(store.revision().clone()),
+        revision: Some(*store.revision()),
         loaded_at: now,
         policies: store.policies().policies().count(),
         problems: Vec::new(),

@@ -12,7 +12,7 @@ use proptest::{
     test_runner::{TestCaseError, TestRunner},
 };
 
-use super::{Tally, compare, sample};
+use super::{Tally, compare, compare_with_authorizer, sample};
 use crate::{
     engine::{compiled::CompiledPolicies, slices},
     request::{EntityInput, RequestInput, RequestLimits, RoleAssignmentInput, Uid, Value},
@@ -263,6 +263,7 @@ fn random_policies_decide_as_cedar_does() {
                 let (tally, refused, reasons) = &mut *tally.borrow_mut();
                 match checked {
                     Ok(request) => compare(&compiled, &slices, &STORE, &request, tally)
+                        .and_then(|()| compare_with_authorizer(&slices, set, &STORE, &request))
                         .map_err(|e| TestCaseError::fail(format!("{e}\n{request:#?}")))?,
                     Err(violations) => {
                         *refused += 1;

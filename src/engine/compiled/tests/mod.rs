@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod chosen;
 mod generated;
 mod sample;
 mod shipped;
@@ -52,4 +53,34 @@ fn compare(
     } else {
         Err(format!("{:?}, but Cedar {:?}: {:?}", seen(&ours), seen(&cedar), cedar.errors))
     }
+}
+
+/// Holds the evaluator that is Humbaba's own arrangement against Cedar's authorizer on all policies.
+fn compare_with_authorizer(
+    slices: &Slices,
+    policies: &cedar_policy_core::ast::PolicySet,
+    store: &PolicyStore,
+    request: &Request,
+) -> Result<(), String> {
+    use cedar_policy_core::authorizer::{AuthorizationError, Authorizer, Decision};
+
+    let entities = request_entities(store, request)?;
+    let request = cedar_request(request);
+    let ours = evaluate(slices, &request, &entities, OnForbidError::Skip);
+    let cedar = Authorizer::new().is_authorized(request, policies, &entities);
+    let mut reasons: Vec<&str> = cedar.diagnostics.reason.iter().map(AsRef::as_ref).collect();
+    reasons.sort_unstable();
+    let errors = cedar.diagnostics.errors.iter().map(|error| match error {
+        AuthorizationError::PolicyEvaluationError { id, error } => {
+            (id.to_string(), error.to_string())
+        }
+    });
+    let mut errors: Vec<_> = errors.collect();
+    errors.sort();
+    let failures = ours.errors.iter();
+    let failures: Vec<_> = failures.map(|e| (e.policy_id.clone(), e.message.clone())).collect();
+    let same = (ours.effect == Effect::Allow) == (cedar.decision == Decision::Allow)
+        && ours.determining().eq(reasons.iter().copied())
+        && failures == errors;
+    if same { Ok(()) } else { Err(format!("{ours:?}, but the authorizer {cedar:?}")) }
 }

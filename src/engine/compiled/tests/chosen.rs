@@ -1,0 +1,317 @@
+//! Requests that chance rarely makes: what is long, what ends at this moment, what only a caller
+//! can claim.
+
+use std::sync::Arc;
+
+use cedar_policy_core::ast::{Eid, EntityUID};
+
+use super::{Tally, compare, sample};
+use crate::{
+    engine::{OnForbidError, decide},
+    request::{
+        EntityFacts, EntityInput, Request, RequestInput, RequestLimits, RoleAssignment,
+        RoleAssignmentInput, Uid, Value,
+    },
+    roles::Slot,
+    store::{Bounds, PolicyStore, StoreFiles},
+    testing::DEFAULT_NOW,
+    time::Timestamp,
+};
+
+/// Who answers.
+#[derive(Debug, PartialEq, Eq)]
+enum By {
+    Compact,
+    Cedar,
+}
+
+fn store_of(schema: &str, policies: &str, entities: &str) -> PolicyStore {
+    let files =
+        [("s.cedarschema", schema), ("p.cedar", policies), ("e.cedarentities.json", entities)]
+            .map(|(path, text)| (path.to_owned(), Arc::from(text.as_bytes())));
+    let files = StoreFiles::new("app".parse().unwrap(), files);
+    PolicyStore::load(Arc::new(files), &Bounds::default()).unwrap()
+}
+
+fn store(policies: &str) -> PolicyStore {
+    store_of(sample::SCHEMA, policies, "[]")
+}
+
+fn view(principal: Uid, resource: Uid) -> RequestInput {
+    RequestInput {
+        principal: Some(principal),
+        action: Some(Uid::action("view")),
+        resource: Some(resource),
+        context: vec![("n".to_owned(), Value::Long(1))],
+        ..RequestInput::default()
+    }
+}
+
+fn user() -> Uid {
+    Uid::new("User", "0")
+}
+
+fn doc() -> Uid {
+    Uid::new("Doc", "0")
+}
+
+/// The policies behind the answer, which must be Cedar's, and who gave it.
+fn answer(store: &PolicyStore, input: &RequestInput) -> (bool, Vec<String>, By) {
+    let request = store.check(input, DEFAULT_NOW, &RequestLimits::default()).unwrap();
+    let (compiled, mut tally) = (store.prepared().compiled(), Tally::default());
+    if let Some(compiled) = compiled {
+        let slices = store.prepared().slices();
+        compare(compiled, slices, store, &request, &mut tally).unwrap();
+    }
+    let by = if tally.compact == 1 { By::Compact } else { By::Cedar };
+    let decision = decide(store, &request, OnForbidError::Deny);
+    let ids = decision.determining.iter().map(|policy| policy.id().to_owned());
+    (decision.is_allow(), ids.collect(), by)
+}
+
+fn entity(uid: Uid, parents: Vec<Uid>) -> EntityInput {
+    let level = (uid.type_name == "User").then(|| ("level".to_owned(), Value::Long(1)));
+    EntityInput {
+        attributes: level.into_iter().collect(),
+        uid: Some(uid),
+        parents,
+        ..EntityInput::default()
+    }
+}
+
+#[test]
+fn an_assignment_counts_until_it_expires_among_few_and_among_many() {
+    let store = store(
+        "permit (principal, action, resource is App::Doc)
+        when { principal in resource.viewer };",
+    );
+    let at = |millis| Some(Timestamp::from_millis(DEFAULT_NOW.as_millis() + millis));
+    for more in [0, 15, 16, 17, 40] {
+        for (expires_at, counts) in [(None, true), (at(-1), false), (at(0), false), (at(1), true)] {
+            let role = |scope: Uid, expires_at| RoleAssignmentInput {
+                principal: None,
+                role: "viewer".to_owned(),
+                scope: Some(scope),
+                expires_at,
+            };
+            let mut input = view(user(), doc());
+            let others = (1..=more).map(|n| role(Uid::new("Doc", n.to_string()), None));
+            input.role_assignments = others.chain([role(doc(), expires_at)]).collect();
+            let (allowed, _, by) = answer(&store, &input);
+            assert_eq!((allowed, by), (counts, By::Compact), "{more} more, {expires_at:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_in_much_is_in_all_of_it_and_in_nothing_else() {
+    let store = store(
+        r#"
+        @id("last") permit (principal in App::Group::"last", action, resource);
+        @id("role") permit (principal, action, resource is App::Doc) when { principal in resource.viewer };
+        @id("both") permit (principal in App::Group::"last", action, resource in App::Folder::"last");
+        @id("other") permit (principal in App::Group::"other", action, resource);
+        @id("scope") permit (principal in App::Role::"Doc::0#editor", action, resource);"#,
+    );
+    let group = |n: usize| Uid::new("Group", n.to_string());
+    // The groups form diamonds: each is in the next two, so there are many ways to the last.
+    for length in [1, 7, 8, 15, 16, 17, 18, 60] {
+        let mut input = view(user(), doc());
+        input.entities = vec![entity(user(), vec![group(0), group(1)])];
+        input
+            .entities
+            .extend((0..length).map(|n| entity(group(n), vec![group(n + 1), group(n + 2)])));
+        input.entities.push(entity(group(length), vec![Uid::new("Group", "last")]));
+        let folder = |n: usize| Uid::new("Folder", n.to_string());
+        let title = ("title".to_owned(), Value::String(String::new()));
+        let of_doc = entity(doc(), vec![folder(0), folder(1)]);
+        input.entities.push(EntityInput { attributes: vec![title], ..of_doc });
+        input
+            .entities
+            .extend((0..length).map(|n| entity(folder(n), vec![folder(n + 1), folder(n + 2)])));
+        input.entities.push(entity(folder(length), vec![Uid::new("Folder", "last")]));
+        let role = |role: &str, scope: Uid, holder: Uid| RoleAssignmentInput {
+            principal: Some(holder),
+            role: role.to_owned(),
+            scope: Some(scope),
+            expires_at: None,
+        };
+        let found = ["both".to_owned(), "last".to_owned()];
+        assert_eq!(answer(&store, &input), (true, found.to_vec(), By::Compact), "{length}");
+        // Roles, each held twice and on the way: first, last, by what is beyond the last.
+        let on = |n: usize| Uid::new("Doc", n.to_string());
+        for holder in [user(), group(0), group(length), Uid::new("Group", "last")] {
+            let many = (1..length).flat_map(|n| {
+                [role("viewer", on(n), group(n)), role("viewer", on(n), holder.clone())]
+            });
+            input.role_assignments = many
+                .chain(["viewer", "editor"].map(|name| role(name, doc(), holder.clone())))
+                .collect();
+            let found = ["both", "last", "role", "scope"].map(str::to_owned);
+            assert_eq!(answer(&store, &input), (true, found.to_vec(), By::Compact), "{length}");
+        }
+        let nobody = role("viewer", doc(), Uid::new("Group", "other"));
+        input.role_assignments = vec![nobody; 20];
+        let found = ["both".to_owned(), "last".to_owned()];
+        assert_eq!(answer(&store, &input), (true, found.to_vec(), By::Compact), "{length}");
+    }
+}
+
+#[test]
+fn large_sets_hold_what_they_hold() {
+    let store = store(
+        r#"
+        @id("word") permit (principal, action, resource)
+        when { context has words && context.words.contains("w0") };
+        @id("reader") permit (principal is App::User, action, resource is App::Doc)
+        when { resource has readers && resource.readers.contains(principal) };
+        @id("in") permit (principal is App::User, action, resource is App::Doc)
+        when { resource has readers && principal in resource.readers };
+        @id("any") permit (principal, action, resource)
+        when { context has words && context.words.containsAny(["x", "w0"]) };
+        @id("all") permit (principal, action, resource)
+        when { context has words && context.words.containsAll(["w0", "w0"]) };"#,
+    );
+    for size in [1, 2, 15, 16, 17, 18, 40] {
+        for from in [0, 1] {
+            let numbers = || (from..from + size).map(|n: u8| n.to_string());
+            let mut input = view(user(), doc());
+            let words = numbers().map(|n| Value::String(format!("w{n}"))).collect();
+            input.context.push(("words".to_owned(), Value::Set(words)));
+            let readers = numbers().map(|n| Value::Entity(Uid::new("User", n))).collect();
+            let title = ("title".to_owned(), Value::String(String::new()));
+            let readers = ("readers".to_owned(), Value::Set(readers));
+            let of_doc = entity(doc(), Vec::new());
+            input.entities = vec![EntityInput { attributes: vec![title, readers], ..of_doc }];
+            let found: &[&str] =
+                if from == 0 { &["all", "any", "in", "reader", "word"] } else { &[] };
+            let found: Vec<_> = found.iter().map(|id| (*id).to_owned()).collect();
+            let expected = (from == 0, found, By::Compact);
+            assert_eq!(answer(&store, &input), expected, "{size} from {from}");
+        }
+    }
+}
+
+#[test]
+fn a_role_that_a_caller_claims_is_for_cedar() {
+    // None of them is a role that the request's own words could give.
+    for role in ["no role", "Space::main#nothing", "Doc::0#viewer", "Folder::0#owner"] {
+        let claimed = Uid::new("Role", role);
+        let store = store(&format!("permit (principal in App::Role::{role:?}, action, resource);"));
+        let mut input = view(user(), doc());
+        assert_eq!(answer(&store, &input), (false, vec![], By::Compact), "{role}");
+        input.entities = vec![entity(user(), vec![claimed.clone()])];
+        assert_eq!(answer(&store, &input), (true, vec!["p.cedar:1".into()], By::Cedar), "{role}");
+        // By way of a group.
+        input.entities = vec![
+            entity(user(), vec![Uid::new("Group", "0")]),
+            entity(Uid::new("Group", "0"), vec![claimed]),
+        ];
+        assert_eq!(answer(&store, &input), (true, vec!["p.cedar:1".into()], By::Cedar), "{role}");
+    }
+}
+
+#[test]
+fn a_store_whose_roles_are_more_than_names_is_for_cedar() {
+    let schema = |role: &str| {
+        format!(
+            "entity Group; entity {role}; entity User in [Role]; entity Doc = {{ viewer: Role }};
+            action view appliesTo {{ principal: [User], resource: [Doc], context: {{ n: Long }} }};"
+        )
+    };
+    let policies = "permit (principal, action, resource) when { principal in resource.viewer };";
+    let role =
+        r#"[{ "uid": { "type": "Role", "id": "Doc::0#viewer" }, "attrs": {}, "parents": [] }]"#;
+    for (declared, entities, compiled) in [
+        ("Role", "[]", true),
+        ("Role", role, false),
+        ("Role in [Group]", "[]", false),
+        ("Role in [Role]", "[]", false),
+        ("Role = { x?: Long }", "[]", false),
+        ("Role tags String", "[]", false),
+    ] {
+        let store = store_of(&schema(declared), policies, entities);
+        assert_eq!(store.prepared().compiled().is_some(), compiled, "{declared}");
+        let mut input = view(user(), doc());
+        let by = || if compiled { By::Compact } else { By::Cedar };
+        assert_eq!(answer(&store, &input), (false, vec![], by()), "{declared}");
+        input.role_assignments = vec![RoleAssignmentInput {
+            role: "viewer".to_owned(),
+            ..RoleAssignmentInput::default()
+        }];
+        assert_eq!(answer(&store, &input), (true, vec!["p.cedar:1".into()], by()), "{declared}");
+    }
+    // A role in another: whoever has the one has the other, which no closure of a name tells.
+    let within = r#"[{ "uid": { "type": "Role", "id": "Doc::1#viewer" }, "attrs": {},
+        "parents": [{ "type": "Role", "id": "Doc::0#viewer" }] }]"#;
+    let store = store_of(&schema("Role in [Role]"), policies, within);
+    let mut input = view(user(), doc());
+    input.role_assignments = vec![RoleAssignmentInput {
+        role: "viewer".to_owned(),
+        scope: Some(Uid::new("Doc", "1")),
+        ..RoleAssignmentInput::default()
+    }];
+    assert_eq!(answer(&store, &input), (true, vec!["p.cedar:1".into()], By::Cedar));
+}
+
+#[test]
+fn a_role_that_asks_or_is_asked_about_is_for_cedar() {
+    let schema = "entity Role; entity User in [Role]; entity Doc = { viewer: Role };
+        action view appliesTo {
+            principal: [User, Role], resource: [Doc, Role], context: { n: Long } };";
+    let policies = r#"
+        @id("itself") permit (principal == Role::"Doc::0#viewer", action, resource);
+        @id("within") permit (principal in Role::"Doc::0#viewer", action, resource);
+        @id("slot") permit (principal, action, resource is Doc)
+        when { principal in resource.viewer };
+        @id("on") permit (principal, action, resource == Role::"Doc::0#viewer");"#;
+    let store = store_of(schema, policies, "[]");
+    let role = || Uid::new("Role", "Doc::0#viewer");
+    for (principal, resource, found, by) in [
+        (user(), doc(), &[][..], By::Compact),
+        (role(), doc(), &["itself", "slot", "within"], By::Cedar),
+        (user(), role(), &["on"], By::Cedar),
+        (role(), role(), &["itself", "on", "within"], By::Cedar),
+        (Uid::new("Role", "no role"), doc(), &[], By::Cedar),
+    ] {
+        let expected: Vec<_> = found.iter().map(|id| (*id).to_owned()).collect();
+        let input = view(principal, resource);
+        assert_eq!(answer(&store, &input), (!found.is_empty(), expected, by), "{input:?}");
+    }
+}
+
+/// Checking lets no such request through where roles are names only; the compact form does not rely
+/// on that.
+#[test]
+fn what_makes_a_role_more_than_a_name_is_for_cedar() {
+    let store = store(r#"permit (principal in App::Role::"Doc::0#viewer", action, resource);"#);
+    let compiled = store.prepared().compiled().unwrap();
+    let role_type = store.schema().entity_type("Role").unwrap();
+    let role = |id: &str| EntityUID::from_components(role_type.clone(), Eid::new(id), None);
+    let mut input = view(user(), doc());
+    input.role_assignments =
+        vec![RoleAssignmentInput { role: "editor".to_owned(), ..RoleAssignmentInput::default() }];
+    let plain = store.check(&input, DEFAULT_NOW, &RequestLimits::default()).unwrap();
+    assert!(!compiled.decide(&store, &plain).unwrap().permitted);
+    let allowed = |request: &Request| {
+        assert!(compiled.decide(&store, request).is_none());
+        decide(&store, request, OnForbidError::Deny).is_allow()
+    };
+    // Editors are viewers: by an assignment to the role, and by what the role is in.
+    let mut assigned = plain.clone();
+    assigned.role_assignments.push(RoleAssignment {
+        principal: role("Doc::0#editor"),
+        slot: Slot::new("viewer"),
+        scope: plain.resource.clone(),
+        expires_at: None,
+    });
+    assert!(allowed(&assigned));
+    let mut sent = plain.clone();
+    sent.entities.push(EntityFacts {
+        uid: role("Doc::0#editor"),
+        attributes: Vec::new(),
+        parents: vec![role("Doc::0#viewer")],
+        tags: Vec::new(),
+    });
+    assert!(allowed(&sent));
+}
