@@ -3,10 +3,12 @@
 use std::{num::NonZeroUsize, sync::Arc, thread::available_parallelism};
 
 use humbaba::{
+    engine::{self, OnForbidError},
     proto::{
         self,
         authorization_service_server::{AuthorizationService, AuthorizationServiceServer},
     },
+    request::RequestLimits,
     server::{
         ConnectionLimits, Connections, Listener,
         transport::{self, Workers},
@@ -92,9 +94,22 @@ fn short_answer() -> proto::IsAuthorizedResponse {
 
 /// What Humbaba answers to the question.
 fn full_answer() -> proto::IsAuthorizedResponse {
-    let naive = Naive::new(Arc::new(store(Growth::Policies, 0)));
-    let facts = naive.facts(&crate::support::question());
-    naive.decide(&facts)
+    let store = store(Growth::Policies, 0);
+    let now = humbaba::time::Timestamp::from_millis(0);
+    let input = crate::support::input();
+    let request = store.check(&input, now, &RequestLimits::default()).expect("it fits");
+    let decision = engine::decide(&store, &request, OnForbidError::Deny);
+    let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    let determining = decision.determining.iter().map(|policy| proto::DeterminingPolicy {
+        policy_id: policy.id().to_owned(),
+        annotations: policy.annotations().map(owned).collect(),
+    });
+    proto::IsAuthorizedResponse {
+        determining_policies: determining.collect(),
+        revision: decision.revision.to_string(),
+        decision_id: "019b76da-a800-7000-8000-000000000000".to_owned(),
+        ..short_answer()
+    }
 }
 
 #[tonic::async_trait]

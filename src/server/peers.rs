@@ -223,17 +223,10 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for Guarded<Io> {
         Pin::new(&mut self.io).poll_shutdown(cx)
     }
 
+    /// No: h2 then copies messages of up to a kilobyte behind each other and writes them at once,
+    /// where it would else write every one that is longer than 256 bytes by itself.
     fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let poll = Pin::new(&mut self.io).poll_write_vectored(cx, slices);
-        self.written(poll, cx)
+        false
     }
 }
 

@@ -26,13 +26,20 @@ pub struct StoreSchema {
     cedar: Schema,
     namespace: Option<String>,
     /// Entity types by every way in which they may be written.
-    types: Sharded<HashMap<SmolStr, EntityType>>,
+    types: Sharded<HashMap<SmolStr, Spelled>>,
     /// The type of the actions in the store's namespace, where there are any.
     action_type: Option<Sharded<EntityType>>,
     entities: HashMap<EntityType, EntityShape>,
     actions: HashMap<EntityUID, ActionSchema>,
     /// Uids of actions by id, for the action type of the store's namespace.
     action_ids: HashMap<SmolStr, EntityUID>,
+}
+
+/// An entity type as it may be written.
+#[derive(Debug)]
+struct Spelled {
+    entity_type: EntityType,
+    is_enumerated: bool,
 }
 
 /// What the schema says of an entity type.
@@ -167,11 +174,11 @@ impl StoreSchema {
     fn new(cedar: Schema) -> Self {
         let core: &ValidatorSchema = cedar.as_ref();
         let namespace = main_namespace(core);
-        let types = Sharded::new(|| spellings(core.entity_type_names(), namespace.as_deref()));
         let entities: HashMap<_, _> = core
             .entity_types()
             .map(|declared| (declared.name().clone(), entity_shape(core, declared.name())))
             .collect();
+        let types = Sharded::new(|| spellings(core, &entities, namespace.as_deref()));
         let actions: HashMap<_, _> = core
             .action_ids()
             .map(|action| (action.name().clone(), action_schema(action)))
@@ -203,7 +210,14 @@ impl StoreSchema {
     /// The entity type that is written so, with or without the store's namespace.
     #[must_use]
     pub fn entity_type(&self, written: &str) -> Option<&EntityType> {
-        self.types.mine().get(written)
+        self.types.mine().get(written).map(|spelled| &spelled.entity_type)
+    }
+
+    /// The only ids that there are of the type that is written so, if it is enumerated.
+    #[must_use]
+    pub fn enumerated(&self, written: &str) -> Option<&HashSet<SmolStr>> {
+        let spelled = self.types.mine().get(written).filter(|spelled| spelled.is_enumerated)?;
+        self.entity(&spelled.entity_type)?.ids.as_ref()
     }
 
     /// What the schema says of an entity type.
@@ -334,20 +348,23 @@ fn copy(entity_type: &EntityType) -> EntityType {
     Name::try_from(copied).map_or_else(|_| entity_type.clone(), EntityType::from)
 }
 
-fn spellings<'a>(
-    types: impl Iterator<Item = &'a EntityType>,
+fn spellings(
+    schema: &ValidatorSchema,
+    shapes: &HashMap<EntityType, EntityShape>,
     namespace: Option<&str>,
-) -> HashMap<SmolStr, EntityType> {
+) -> HashMap<SmolStr, Spelled> {
     let mut spellings = HashMap::default();
-    for entity_type in types {
+    for entity_type in schema.entity_type_names() {
+        let is_enumerated = shapes.get(entity_type).is_some_and(|shape| shape.ids.is_some());
+        let spelled = || Spelled { entity_type: copy(entity_type), is_enumerated };
         let full = entity_type.to_string();
         let prefix = namespace.map(|namespace| format!("{namespace}::"));
         if let Some(short) = prefix.and_then(|prefix| full.strip_prefix(&prefix).map(SmolStr::from))
         {
             // A type that is really called so is not overruled by a shortened name.
-            spellings.entry(short).or_insert_with(|| copy(entity_type));
+            spellings.entry(short).or_insert_with(spelled);
         }
-        spellings.insert(full.into(), copy(entity_type));
+        spellings.insert(full.into(), spelled());
     }
     spellings
 }

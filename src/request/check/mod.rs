@@ -125,7 +125,7 @@ impl<'a> Checker<'a> {
         if !self.text_fits(&id_path, &uid.id) {
             return None;
         }
-        let ids = self.schema().entity(entity_type).and_then(|shape| shape.ids.as_ref());
+        let ids = self.schema().enumerated(&uid.type_name);
         if let Some(ids) = ids.filter(|ids| !ids.contains(uid.id.as_str())) {
             let there_are = listed(ids);
             let written = shorten(&uid.id);
