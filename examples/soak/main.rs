@@ -31,6 +31,7 @@ use std::{
 };
 
 use clap::Parser;
+use hdrhistogram::Histogram;
 use tempfile::TempDir;
 use tokio::{
     sync::watch,
@@ -57,12 +58,12 @@ struct Arguments {
 }
 
 /// What has happened so far.
-#[derive(Default)]
 struct Counts {
     good: AtomicU64,
     good_over_tls: AtomicU64,
     failed: AtomicU64,
-    slowest_micros: AtomicU64,
+    /// What good calls took, in microseconds.
+    took: Mutex<Histogram<u64>>,
     hostile: AtomicU64,
     reloads: AtomicU64,
     rotations: AtomicU64,
@@ -74,7 +75,29 @@ struct Counts {
     failures: Mutex<Vec<String>>,
 }
 
+impl Default for Counts {
+    fn default() -> Self {
+        Self {
+            good: AtomicU64::default(),
+            good_over_tls: AtomicU64::default(),
+            failed: AtomicU64::default(),
+            took: Mutex::new(Histogram::new(3).unwrap()),
+            hostile: AtomicU64::default(),
+            reloads: AtomicU64::default(),
+            rotations: AtomicU64::default(),
+            refused: AtomicU64::default(),
+            breaches: AtomicU64::default(),
+            failures: Mutex::default(),
+        }
+    }
+}
+
 impl Counts {
+    /// So many milliseconds or less took that share of the good calls.
+    fn took(&self, share: f64) -> f64 {
+        self.took.lock().unwrap().value_at_quantile(share) as f64 / 1_000.0
+    }
+
     fn fail(&self, what: String) {
         self.failed.fetch_add(1, Relaxed);
         self.note(what);
@@ -99,10 +122,10 @@ async fn main() -> ExitCode {
     let (new_client, client) = watch::channel(certificates.client());
     let callers = Callers { sidecar: Arc::clone(&sidecar), client };
 
+    let trial = Duration::from_secs((arguments.seconds / 10).clamp(2, 20));
     let rate = match arguments.rate {
         Some(rate) => rate,
         None => {
-            let trial = Duration::from_secs((arguments.seconds / 10).clamp(2, 20));
             let counts = Arc::new(Counts::default());
             callers.call(&counts, None, trial).await;
             let most = counts.good.load(Relaxed) as f64 / trial.as_secs_f64();
@@ -110,6 +133,8 @@ async fn main() -> ExitCode {
             most / 2.0
         }
     };
+    let quiet = Arc::new(Counts::default());
+    callers.call(&quiet, Some(rate), trial).await;
     println!("soaking for {} s at {rate:.0} calls/s", arguments.seconds);
 
     let (counts, over) = (Arc::new(Counts::default()), Arc::new(AtomicBool::new(false)));
@@ -137,7 +162,7 @@ async fn main() -> ExitCode {
     sleep(sidecar::PATIENCE + Duration::from_secs(3)).await;
     let after = sidecar.sample().await;
     let status = sidecar.status().await;
-    report::report(&counts, &minutes, &before, &after, &status)
+    report::report(&quiet, &counts, &minutes, &before, &after, &status)
 }
 
 /// Changes a policy each second.

@@ -15,7 +15,9 @@ const GROWTH: f64 = 1.05;
 /// open for each call or connection.
 const MORE_HANDLES: u64 = 2;
 
+/// `quiet` is what was counted at the same rate with nothing else going on.
 pub fn report(
+    quiet: &Counts,
     counts: &Counts,
     minutes: &[Minute],
     before: &Sample,
@@ -23,13 +25,15 @@ pub fn report(
     status: &Json,
 ) -> ExitCode {
     let get = |count: &AtomicU64| count.load(Relaxed);
-    let slowest = get(&counts.slowest_micros) as f64 / 1_000.0;
     println!(
         "good calls {}, of them over mutual TLS {}",
         get(&counts.good),
         get(&counts.good_over_tls)
     );
-    println!("slowest good call {slowest:.1} ms");
+    for (name, share) in [("p50", 0.5), ("p99", 0.99), ("slowest", 1.0)] {
+        let (before, now) = (quiet.took(share), counts.took(share));
+        println!("{name} of good calls {now:.2} ms, with nothing else going on {before:.2} ms");
+    }
     println!("clients refused that must be {}", get(&counts.refused));
     let mut hits: Vec<_> =
         after.metrics.iter().filter(|(series, _)| series.contains("limits_hit")).collect();
