@@ -1,13 +1,10 @@
 //! How many calls may be under way in the process, and how many bytes of messages they may hold.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, AtomicUsize, Ordering},
-};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use tonic::Status;
 
-use super::{ServerOptions, errors};
+use super::{ServerOptions, errors, own::Own};
 
 /// Counts the calls that are under way in the process and turns away those beyond a limit.
 #[derive(Debug)]
@@ -25,20 +22,13 @@ pub(super) struct Gate {
 /// that fill all the room there is leave small ones alone.
 const SMALL: usize = 16 * 1024;
 
-/// The gate as it is seen from one connection. Connections of different threads count who refers to
-/// their own door, and not all of them who refers to the gate.
-#[derive(Debug, Clone)]
-pub(super) struct Door(Arc<Arc<Gate>>);
+/// The gate as it is seen from one connection.
+pub(super) type Door = Own<Gate>;
 
 impl Door {
-    /// A door of its own to that gate.
-    pub fn new(gate: &Arc<Gate>) -> Self {
-        Self(Arc::new(Arc::clone(gate)))
-    }
-
     /// Takes a place for a call.
     pub fn enter(&self) -> Result<Place, Status> {
-        let gate = &self.0;
+        let gate = &**self;
         if gate.in_flight.fetch_add(1, Ordering::Relaxed) < gate.limit {
             return Ok(Place { gate: self.clone(), held: AtomicUsize::new(0) });
         }
@@ -90,15 +80,15 @@ impl Place {
     ///
     /// A message that is larger than any may be is refused by its reader.
     pub fn hold(&self, bytes: usize) -> Result<(), Status> {
-        if bytes <= SMALL || bytes > self.gate.0.message_limit {
+        if bytes <= SMALL || bytes > self.gate.message_limit {
             return Ok(());
         }
         let more = bytes.saturating_sub(self.held.fetch_max(bytes, Ordering::Relaxed));
-        if self.gate.0.held.fetch_add(more, Ordering::Relaxed) + more <= self.gate.0.byte_limit {
+        if self.gate.held.fetch_add(more, Ordering::Relaxed) + more <= self.gate.byte_limit {
             return Ok(());
         }
-        self.gate.0.bytes_shed.fetch_add(1, Ordering::Relaxed);
-        Err(errors::too_much_held(self.gate.0.byte_limit))
+        self.gate.bytes_shed.fetch_add(1, Ordering::Relaxed);
+        Err(errors::too_much_held(self.gate.byte_limit))
     }
 }
 
@@ -106,15 +96,17 @@ impl Drop for Place {
     fn drop(&mut self) {
         let held = *self.held.get_mut();
         if held > 0 {
-            self.gate.0.held.fetch_sub(held, Ordering::Relaxed);
+            self.gate.held.fetch_sub(held, Ordering::Relaxed);
         }
-        self.gate.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.gate.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+
+    use std::sync::Arc;
 
     use tonic::Code;
 
@@ -123,7 +115,7 @@ mod tests {
     #[test]
     fn calls_beyond_the_limit_are_shed_until_one_ends() {
         let gate = gate();
-        let door = Door::new(&gate);
+        let door = Door::new(Arc::clone(&gate));
         let first = door.enter().unwrap();
         let _second = door.enter().unwrap();
         let status = door.enter().map(|_| ()).unwrap_err();
@@ -147,7 +139,7 @@ mod tests {
     #[test]
     fn bytes_beyond_the_limit_are_refused_until_a_call_ends() {
         let gate = gate();
-        let door = Door::new(&gate);
+        let door = Door::new(Arc::clone(&gate));
         let (first, second) = (door.enter().unwrap(), door.enter().unwrap());
         first.hold(40_000).unwrap();
         first.hold(80_000).unwrap();

@@ -33,6 +33,7 @@ use super::{
     deadline,
     message::{self, Answer},
     metrics::{Metrics, Rpc},
+    own::Own,
     traced::{self, CallSpan, Open},
 };
 
@@ -50,9 +51,7 @@ pub(super) struct Calls {
 
 /// What answers the calls of one connection.
 pub(super) struct OfConnection<C> {
-    /// Each connection has its own, for connections of different threads not to count their calls in
-    /// the same place.
-    calls: Arc<Arc<Calls>>,
+    calls: Own<Calls>,
     door: Door,
     info: C,
 }
@@ -60,7 +59,7 @@ pub(super) struct OfConnection<C> {
 impl<C> OfConnection<C> {
     /// `info` is what is known of the connection.
     pub fn new(calls: Arc<Calls>, info: C) -> Self {
-        Self { door: Door::new(&calls.gate), calls: Arc::new(calls), info }
+        Self { door: Door::new(Arc::clone(&calls.gate)), calls: Own::new(calls), info }
     }
 }
 
@@ -98,12 +97,7 @@ impl Calls {
     }
 }
 
-fn answer(
-    calls: &Arc<Arc<Calls>>,
-    door: &Door,
-    rpc: Rpc,
-    mut request: Request<Incoming>,
-) -> Answering {
+fn answer(calls: &Own<Calls>, door: &Door, rpc: Rpc, mut request: Request<Incoming>) -> Answering {
     let span = calls.tracer.as_ref().map(|tracer| Open::begin(tracer, &request));
     if let Some(span) = &span {
         request.extensions_mut().insert(CallSpan::from(span));
@@ -121,15 +115,15 @@ fn answer(
     let time = asked.map_or(calls.timeout, |asked| asked.min(calls.timeout));
     let is_ours = time == calls.timeout;
     let limit = Limit { until: started + time, time, is_ours, clock: None };
-    let call = Call { calls: Arc::clone(calls), rpc, place, started };
+    let call = Call { calls: calls.clone(), rpc, place, started };
     let answer = Box::pin(call.answer(request));
-    let counted = Some((rpc, Arc::clone(calls)));
+    let counted = Some((rpc, calls.clone()));
     Answering { answer: Some(answer), counted, limit: Some(limit), span }
 }
 
 /// One call of the authorization service.
 struct Call {
-    calls: Arc<Arc<Calls>>,
+    calls: Own<Calls>,
     rpc: Rpc,
     place: Place,
     started: Instant,
@@ -159,7 +153,7 @@ pub(super) struct Answering {
     /// Gone once it has answered, and with it the call's place.
     answer: Option<Pin<Box<dyn Future<Output = Answered> + Send>>>,
     /// As what its failure is counted.
-    counted: Option<(Rpc, Arc<Arc<Calls>>)>,
+    counted: Option<(Rpc, Own<Calls>)>,
     limit: Option<Limit>,
     span: Option<Open>,
 }

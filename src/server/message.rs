@@ -273,7 +273,7 @@ mod tests {
     async fn read_in_pieces(bytes: &[u8], size: usize, limit: usize) -> Result<Bytes, Status> {
         let pieces = bytes.chunks(size).map(Bytes::copy_from_slice);
         let pieces = Pieces(pieces.flat_map(|piece| [Bytes::new(), piece]).collect());
-        let door = Door::new(&Arc::new(Gate::new(&ServerOptions::default())));
+        let door = Door::new(Arc::new(Gate::new(&ServerOptions::default())));
         read(&HeaderMap::new(), pieces, &door.enter().unwrap(), limit).await
     }
 
@@ -311,7 +311,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_compressed_message_is_refused_with_what_is_accepted() {
-        let door = Door::new(&Arc::new(Gate::new(&ServerOptions::default())));
+        let door = Door::new(Arc::new(Gate::new(&ServerOptions::default())));
         let headers =
             |encoding| HeaderMap::from_iter([(HeaderName::from_static("grpc-encoding"), encoding)]);
         let read = async |encoding| {

@@ -23,6 +23,7 @@ mod message;
 mod metrics;
 mod observability;
 mod options;
+mod own;
 mod peers;
 mod recording;
 #[doc(hidden)]
