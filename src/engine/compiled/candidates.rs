@@ -1,6 +1,9 @@
 //! Which policies a request can touch, found without looking at the others.
 
-use std::{collections::HashMap, hash::BuildHasher};
+use std::{
+    collections::{HashMap, HashSet},
+    hash::BuildHasher,
+};
 
 use cedar_policy_core::ast::{EntityType, EntityUID};
 
@@ -48,6 +51,8 @@ struct Named {
     by_principal: HashMap<u64, Vec<Index>, Random>,
     by_resource: HashMap<u64, Vec<Index>, Random>,
     by_both: HashMap<(u64, u64), Vec<Index>, Random>,
+    /// The first halves of those keys. Few requests have one, and the others are done with it.
+    principals_of_both: HashSet<u64, Random>,
     /// Whether a policy is on a Role that no scope has. Only a caller that sends this Role is in it.
     unknown_role: bool,
 }
@@ -152,6 +157,7 @@ impl Named {
             (Some(principal), Some(resource)) => {
                 if let Some(key) = hash(principal).zip(hash(resource)) {
                     self.by_both.entry(key).or_default().push(index);
+                    self.principals_of_both.insert(key.0);
                 }
             }
             (Some(principal), None) => {
@@ -190,8 +196,10 @@ impl Named {
             }
         }
         if !self.by_both.is_empty() {
-            let (principals, resources) = (facts.closure(principal)?, facts.closure(resource)?);
-            for of_principal in hashes(random, &principals) {
+            let principals = facts.closure(principal)?;
+            let named = |hash: &u64| self.principals_of_both.contains(hash);
+            for of_principal in hashes(random, &principals).filter(named) {
+                let resources = facts.closure(resource)?;
                 for of_resource in hashes(random, &resources) {
                     let found = self.by_both.get(&(of_principal, of_resource));
                     found.into_iter().flatten().try_for_each(|index| visit(*index))?;
