@@ -23,10 +23,11 @@
 //! | [`engine`] | the decision, its explanation, and the list of allowed actions |
 //! | [`testing`] | the tests, the expected matrix and the mutants of a store |
 //! | [`diagnostics`], [`name`], [`time`] | problems with file, line and caret; names of stores, revisions; time as Cedar counts it |
+//! | [`hash`], [`shard`] | maps for every decision; copies of which each thread keeps to one |
 //! | [`live`] | what the process decides with at this moment, and how it came to it |
 //! | [`reload`] | reads, watches and re-reads the policies folder |
 //! | [`server`], [`proto`] | the gRPC and HTTP faces, and the contract generated from `proto/` |
-//! | [`decision_log`] | one record a decision, on its way to a file |
+//! | [`decision_log`] | one record a decision, on its way to a file or a collector |
 //! | [`telemetry`] | spans and metrics for a collector, over OTLP |
 //! | [`settings`], [`cli`] | settings in four layers, and the command line that wires everything |
 //!

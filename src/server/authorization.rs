@@ -130,7 +130,7 @@ fn answer(
 }
 
 /// The methods. Each reads its message, decides, and writes the answer's message; `started` is when
-/// the call came in.
+/// the message was there.
 impl Authorization {
     /// Answers one question.
     ///

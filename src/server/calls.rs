@@ -110,12 +110,11 @@ fn answer(calls: &Own<Calls>, door: &Door, rpc: Rpc, mut request: Request<Incomi
             return Answering { answer: Some(answer), counted: None, limit: None, span };
         }
     };
-    let started = Instant::now();
     let asked = deadline::of_caller(request.headers());
     let time = asked.map_or(calls.timeout, |asked| asked.min(calls.timeout));
     let is_ours = time == calls.timeout;
-    let limit = Limit { until: started + time, time, is_ours, clock: None };
-    let call = Call { calls: calls.clone(), rpc, place, started };
+    let limit = Limit { until: Instant::now() + time, time, is_ours, clock: None };
+    let call = Call { calls: calls.clone(), rpc, place };
     let answer = Box::pin(call.answer(request));
     let counted = Some((rpc, calls.clone()));
     Answering { answer: Some(answer), counted, limit: Some(limit), span }
@@ -126,7 +125,6 @@ struct Call {
     calls: Own<Calls>,
     rpc: Rpc,
     place: Place,
-    started: Instant,
 }
 
 impl Call {
@@ -134,9 +132,11 @@ impl Call {
         let (parts, body) = request.into_parts();
         let limit = self.calls.message_bytes;
         let bytes = message::read(&parts.headers, body, &self.place, limit).await?;
+        // How long the peer takes to send its message says nothing of this server.
+        let started = std::time::Instant::now();
         let metadata = MetadataMap::from_headers(parts.headers);
         let request = tonic::Request::from_parts(metadata, parts.extensions, bytes);
-        let (authorization, started) = (&self.calls.authorization, self.started.into_std());
+        let authorization = &self.calls.authorization;
         let framed = match self.rpc {
             Rpc::IsAuthorized => authorization.is_authorized(request, started).await,
             Rpc::BatchIsAuthorized => {
