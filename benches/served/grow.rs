@@ -12,7 +12,7 @@ use super::{
     process::Process,
     report::{Table, number},
     single, support,
-    support::{Growth, STORE},
+    support::{Batch, Growth, STORE},
     wire::Question,
 };
 
@@ -35,7 +35,7 @@ pub fn all(plan: &Plan) {
         });
         let question = single(&support::question());
         let asked: Vec<_> = servers.iter().map(|(server, _)| (server, &question)).collect();
-        let figures = in_turns(plan, &asked);
+        let figures = in_turns(plan, SHAPE, &asked);
         for ((count, (server, _)), figures) in counts.iter().zip(&servers).zip(&figures) {
             let [.., cpu, memory] = figures.medians;
             table.row([
@@ -49,19 +49,14 @@ pub fn all(plan: &Plan) {
         }
     }
 
-    let sizes = [1, 10, 100, 1_000];
-    let questions = sizes.map(|items| (format!("{items}"), batch(&support::batch(items))));
-    let own = ("one IsAuthorized".to_owned(), single(&support::question()));
-    rows(plan, "Items in a batch:", [own].into_iter().chain(questions));
-
-    let assignments = sizes[..3]
+    let assignments = [1, 10, 100]
         .iter()
         .map(|&count| (format!("{count}"), single(&support::with_assignments(count))));
-    rows(plan, "Role assignments in a request:", assignments);
+    rows(plan, SHAPE, "Role assignments in a request:", assignments);
     let entities = [0, 1, 10, 100]
         .iter()
         .map(|&count| (format!("{count}"), single(&support::with_entities(count))));
-    rows(plan, "Entities in a request:", entities);
+    rows(plan, SHAPE, "Entities in a request:", entities);
 
     let table = Table::begin(
         "Policy stores, all of them HitKeep's:",
@@ -74,7 +69,7 @@ pub fn all(plan: &Plan) {
         (Process::humbaba(folder.path(), &question), folder)
     });
     let asked: Vec<_> = servers.iter().map(|(server, _)| (server, &question)).collect();
-    let figures = in_turns(plan, &asked);
+    let figures = in_turns(plan, SHAPE, &asked);
     for ((count, (server, _)), figures) in counts.iter().zip(&servers).zip(&figures) {
         let [.., cpu, memory] = figures.medians;
         table.row([
@@ -88,13 +83,36 @@ pub fn all(plan: &Plan) {
     }
 }
 
+/// Batches of sizes and kinds, compared with a single question.
+pub fn batches(plan: &Plan) {
+    let one = || ("one IsAuthorized".to_owned(), single(&support::question()));
+    for shape in [Shape { connections: 1, in_flight: 1 }, SHAPE] {
+        let sizes = [1, 10, 100, 1_000].map(|items| {
+            let question = batch(&Batch::OneRole.question(items));
+            (number(items as f64).trim_end_matches(".00").to_owned(), question)
+        });
+        let Shape { connections, in_flight } = shape;
+        let what = Batch::OneRole.name();
+        let title = format!("Items in a batch ({what}), {connections} × {in_flight}:");
+        rows(plan, shape, &title, [one()].into_iter().chain(sizes));
+        let kinds = Batch::ALL.map(|kind| (kind.name().to_owned(), batch(&kind.question(1_000))));
+        let title = format!("1,000 items in a batch, {connections} × {in_flight}:");
+        rows(plan, shape, &title, [one()].into_iter().chain(kinds));
+    }
+}
+
 /// Questions of different sizes to the same server.
-fn rows(plan: &Plan, title: &str, questions: impl IntoIterator<Item = (String, Question)>) {
+fn rows(
+    plan: &Plan,
+    shape: Shape,
+    title: &str,
+    questions: impl IntoIterator<Item = (String, Question)>,
+) {
     let server = Process::humbaba(policies(), &single(&support::question()));
     let questions: Vec<_> = questions.into_iter().collect();
     let asked: Vec<_> = questions.iter().map(|(_, question)| (&server, question)).collect();
     let table = Table::begin(title, &COLUMNS);
-    for ((name, _), figures) in questions.iter().zip(in_turns(plan, &asked)) {
+    for ((name, _), figures) in questions.iter().zip(in_turns(plan, shape, &asked)) {
         let [rate, p50, p99, _, cpu, _] = figures.medians;
         let ratio = format!("{:.2}", figures.ratio);
         table.row([name.clone(), number(rate), number(p50), number(p99), number(cpu), ratio]);
@@ -107,11 +125,11 @@ struct Row {
     ratio: f64,
 }
 
-fn in_turns(plan: &Plan, asked: &[(&Process, &Question)]) -> Vec<Row> {
+fn in_turns(plan: &Plan, shape: Shape, asked: &[(&Process, &Question)]) -> Vec<Row> {
     let mut figures = vec![Vec::new(); asked.len()];
     for _ in 0..plan.rounds {
         for ((process, question), figures) in asked.iter().zip(&mut figures) {
-            let load = || load::closed(&process.address, question, SHAPE, plan.time);
+            let load = || load::closed(&process.address, question, shape, plan.time);
             figures.push(Figures::of(process, load));
         }
     }

@@ -82,14 +82,17 @@ enum Part {
     Rate,
     /// Start, memory and size
     Process,
-    /// More policies, links, items, stores, assignments and entities
+    /// More policies, links, stores, assignments and entities
     Growth,
+    /// Batches of sizes and kinds
+    Batch,
     /// Reloading 10,000 policies
     Reload,
 }
 
 impl Part {
-    const ALL: [Self; 5] = [Self::Load, Self::Rate, Self::Process, Self::Growth, Self::Reload];
+    const ALL: [Self; 6] =
+        [Self::Load, Self::Rate, Self::Process, Self::Growth, Self::Batch, Self::Reload];
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -143,6 +146,7 @@ fn main() {
             Part::Rate => compare::fixed_rate(&plan, &question),
             Part::Process => machine::process(&plan, &question),
             Part::Growth => grow::all(&plan),
+            Part::Batch => grow::batches(&plan),
             Part::Reload => reload::all(&plan, &question),
         }
     }

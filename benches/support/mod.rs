@@ -61,20 +61,82 @@ pub fn with_entities(count: usize) -> IsAuthorizedRequest {
     IsAuthorizedRequest { entities: (0..count).map(entity).collect(), ..question() }
 }
 
-/// The question for so many sites at once.
-pub fn batch(items: usize) -> proto::BatchIsAuthorizedRequest {
-    let sites = (0..items).map(|n| format!("{}", 42 + n));
-    let item = |site: String| proto::BatchIsAuthorizedItem {
-        resource: Some(uid("Site", &site)),
-        ..proto::BatchIsAuthorizedItem::default()
-    };
-    proto::BatchIsAuthorizedRequest {
-        policy_store: STORE.to_owned(),
-        principal: Some(uid("User", "alice")),
-        action: Some(uid("", ACTION)),
-        role_assignments: vec![assignment("editor", "42")],
-        items: sites.map(item).collect(),
-        ..proto::BatchIsAuthorizedRequest::default()
+/// What the items of a batch are about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Batch {
+    /// So many sites, of which alice has a role on the first.
+    OneRole,
+    /// So many sites, on each of which alice has the role that the batch names.
+    SameRole,
+    /// So many sites, on each of which alice has a role that the batch lists.
+    ListedRoles,
+    /// So many sites, each with alice's role on it in the item.
+    OwnRoles,
+    /// Ten actions on a tenth of so many sites, of which alice has a role on the first.
+    Actions,
+}
+
+impl Batch {
+    pub const ALL: [Self; 5] =
+        [Self::OneRole, Self::SameRole, Self::ListedRoles, Self::OwnRoles, Self::Actions];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OneRole => "sites, a role on one of them",
+            Self::SameRole => "sites, the same role on each",
+            Self::ListedRoles => "sites, a list of roles on each",
+            Self::OwnRoles => "sites, each item with its own role",
+            Self::Actions => "ten actions on sites, a role on one of them",
+        }
+    }
+
+    /// The question for so many items at once.
+    pub fn question(self, items: usize) -> proto::BatchIsAuthorizedRequest {
+        const ACTIONS: [&str; 10] = [
+            ACTION,
+            "site.goals.edit",
+            "site.goals.delete",
+            "site.view",
+            "site.funnels.view",
+            "site.events.view",
+            "site.members.list",
+            "site.members.add",
+            "site.members.remove",
+            "site.members.change-role",
+        ];
+
+        let site = |n: usize| format!("{}", 42 + n);
+        let role_assignments = match self {
+            Self::OneRole | Self::Actions => vec![assignment("editor", "42")],
+            Self::SameRole => {
+                vec![RoleAssignment { role: "editor".to_owned(), ..RoleAssignment::default() }]
+            }
+            Self::ListedRoles => (0..items)
+                .map(|n| assignment(["editor", "viewer", "admin"][n % 3], &site(n)))
+                .collect(),
+            Self::OwnRoles => Vec::new(),
+        };
+        let item = |n: usize| {
+            let place = if self == Self::Actions { n / ACTIONS.len() } else { n };
+            let mut item = proto::BatchIsAuthorizedItem {
+                resource: Some(uid("Site", &site(place))),
+                ..proto::BatchIsAuthorizedItem::default()
+            };
+            match self {
+                Self::Actions => item.action = Some(uid("", ACTIONS[n % ACTIONS.len()])),
+                Self::OwnRoles => item.role_assignments.push(assignment("editor", &site(n))),
+                _ => {}
+            }
+            item
+        };
+        proto::BatchIsAuthorizedRequest {
+            policy_store: STORE.to_owned(),
+            principal: Some(uid("User", "alice")),
+            action: Some(uid("", ACTION)),
+            role_assignments,
+            items: (0..items).map(item).collect(),
+            ..proto::BatchIsAuthorizedRequest::default()
+        }
     }
 }
 

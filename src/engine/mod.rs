@@ -9,6 +9,7 @@ mod graph;
 mod list_actions;
 mod prepared;
 mod slices;
+mod symmetry;
 mod verify;
 
 pub use decision::{Decision, Effect, EvaluationFailure, OnForbidError, PolicyNote};
@@ -16,6 +17,7 @@ pub use evaluate::{Outcome, evaluate};
 pub use explain::{Explanation, Obstacle, explain};
 pub use list_actions::{ListedActions, UndecidedAction, list_actions, list_actions_by};
 pub use slices::Slices;
+pub use symmetry::{Kind, Likeness, Symmetry};
 pub use verify::{Difference, Verified, verify};
 
 pub(crate) use graph::{cedar_request, entities as request_entities};

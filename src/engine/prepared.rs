@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use cedar_policy::PolicySet;
 use cedar_policy_core::ast::{EntityUID, Expr, ExprKind, Literal, Policy};
 
-use super::{compiled::CompiledPolicies, slices::Slices};
+use super::{compiled::CompiledPolicies, slices::Slices, symmetry::NamedEntities};
 use crate::{
     roles::Slot,
     store::{FixedEntities, PolicyStore, StoreSchema},
@@ -19,15 +19,17 @@ pub(crate) struct PreparedPolicies {
     compiled: Option<CompiledPolicies>,
     literals: Vec<EntityUID>,
     named_roles: Vec<(EntityUID, Slot)>,
+    named: NamedEntities,
 }
 
 impl PreparedPolicies {
     pub(crate) fn new(policies: &PolicySet, schema: &StoreSchema, fixed: &FixedEntities) -> Self {
         let set: &cedar_policy_core::ast::PolicySet = policies.as_ref();
-        let named = set.policies().flat_map(uids_of).filter(|uid| schema.is_role(uid));
-        let mut named: Vec<_> = named.collect::<HashSet<_>>().into_iter().collect();
-        named.sort();
-        let named_roles = named.iter().filter_map(|uid| schema.scope_of(uid)).collect();
+        let named = NamedEntities::new(set.policies().flat_map(uids_of), schema, fixed);
+        let roles = set.policies().flat_map(uids_of).filter(|uid| schema.is_role(uid));
+        let mut roles: Vec<_> = roles.collect::<HashSet<_>>().into_iter().collect();
+        roles.sort();
+        let named_roles = roles.iter().filter_map(|uid| schema.scope_of(uid)).collect();
         // A policy may look into an entity that its condition names, and not into one that only its
         // scope names; it can hold something only if the store holds it or it has slots.
         let looked_into = set.policies().flat_map(uids_of_condition).collect::<HashSet<_>>();
@@ -40,7 +42,7 @@ impl PreparedPolicies {
         });
         let slices = arranged(set.policies(), schema, fixed);
         let compiled = CompiledPolicies::new(&slices, schema, fixed);
-        Self { slices, compiled, literals, named_roles }
+        Self { slices, compiled, literals, named_roles, named }
     }
 
     pub(super) fn compiled(&self) -> Option<&CompiledPolicies> {
@@ -54,6 +56,11 @@ impl PreparedPolicies {
     /// Entities that the policies name and may look into, whatever the request is about.
     pub(crate) fn literals(&self) -> &[EntityUID] {
         &self.literals
+    }
+
+    /// The entities that the policies and the store itself say something about.
+    pub(super) fn named(&self) -> &NamedEntities {
+        &self.named
     }
 
     /// The roles that policies name themselves, as they do for singletons.

@@ -9,21 +9,21 @@ use prost::Message;
 use tonic::{Request, Status, codegen::Bytes};
 
 use super::{
-    ServerOptions, batch,
+    ServerOptions,
     calls::Framed,
     convert::{self, Question, Response},
     decision_id::DecisionId,
-    errors::{bad_item, bad_request, no_store},
+    errors::{bad_request, no_store},
     message::{self, framed},
     metrics::{Metrics, Rpc},
     recording::{self, Asked, Recording},
     traced::CallSpan,
     verification, wire,
-    work::{FACTS_OF_SHORT, Turn, Workshop},
+    work::{FACTS_OF_SHORT, Workshop},
 };
 use crate::{
     decision_log::{DecisionLog, Record},
-    engine,
+    engine::{self, Decision},
     live::Live,
     proto,
     request::{self, FieldPath, RequestInput, Violation},
@@ -41,33 +41,41 @@ pub(super) struct Authorization {
 }
 
 /// The answer to one question, with its record where there is to be one.
-type Answer = Result<(Response, Option<Record>), Vec<Violation>>;
+pub(super) type Answer = Result<(Response, Option<Record>), Vec<Violation>>;
 
 /// One question on its way.
-struct Asking {
-    question: proto::IsAuthorizedRequest,
-    now: Timestamp,
-    id: DecisionId,
-    rpc: Rpc,
-    item: Option<usize>,
-    recording: Recording,
+pub(super) struct Asking {
+    pub question: proto::IsAuthorizedRequest,
+    pub now: Timestamp,
+    pub id: DecisionId,
+    pub rpc: Rpc,
+    pub item: Option<usize>,
+    pub recording: Recording,
+    /// What a question that must have the same answer was answered: to be verified.
+    pub known: Option<Decision>,
 }
 
 impl Authorization {
     /// The message that those bytes are.
     fn read<T: Message + Default>(&self, bytes: Bytes) -> Result<T, Status> {
+        self.parts_fit(&bytes)?;
+        message::decode(bytes)
+    }
+
+    /// Whether a message has no more parts than it may.
+    pub(super) fn parts_fit(&self, bytes: &[u8]) -> Result<(), Status> {
         let limit = self.options.message_parts;
-        if wire::has_more_parts(&bytes, limit) {
+        if wire::has_more_parts(bytes, limit) {
             self.metrics.limit_hit("message_parts");
             return Err(Status::invalid_argument(format!(
                 "the request has more than {limit} parts: send less of them"
             )));
         }
-        message::decode(bytes)
+        Ok(())
     }
 
     /// The store as it is at this moment. A call asks once, so all of it is decided by one revision.
-    fn store(&self, name: &str) -> Result<Arc<PolicyStore>, Status> {
+    pub(super) fn store(&self, name: &str) -> Result<Arc<PolicyStore>, Status> {
         self.live.stores().get(name).map(Arc::clone).map_err(no_store)
     }
 
@@ -87,7 +95,11 @@ impl Authorization {
         Ok(answer)
     }
 
-    async fn answer(&self, store: &Arc<PolicyStore>, asking: Asking) -> Result<Answer, Status> {
+    pub(super) async fn answer(
+        &self,
+        store: &Arc<PolicyStore>,
+        asking: Asking,
+    ) -> Result<Answer, Status> {
         if asking.is_short() {
             return Ok(answer(store, asking, &self.options, &self.metrics));
         }
@@ -115,11 +127,14 @@ fn answer(
     metrics: &Metrics,
 ) -> Answer {
     let started = Instant::now();
-    let Asking { question, now, id, rpc, item, recording } = asking;
+    let Asking { question, now, id, rpc, item, recording, known } = asking;
     let explain = question.explain;
     let (request, input) =
         Question::of_request(question, &options.limits).check(store, now, &options.limits)?;
-    let decision = verification::decide(store, &request, rpc, options, metrics);
+    let decision = match known {
+        None => verification::decide(store, &request, rpc, options, metrics),
+        Some(known) => verification::verified(store, &request, rpc, options, metrics, known),
+    };
     metrics.decided(store.name(), rpc, &decision);
     let explanation =
         explain.then(|| engine::explain(store, &request, &decision, options.on_forbid_error));
@@ -143,7 +158,15 @@ impl Authorization {
         let rpc = Rpc::IsAuthorized;
         let recording = Recording::of(&self.decision_log, rpc, &request);
         let question: proto::IsAuthorizedRequest = self.read(request.into_inner())?;
-        let asking = Asking { question, now, id, rpc, item: None, recording: recording.clone() };
+        let asking = Asking {
+            question,
+            now,
+            id,
+            rpc,
+            item: None,
+            recording: recording.clone(),
+            known: None,
+        };
         // Nearly all are short, and such a call neither waits nor keeps the store.
         let answer = if asking.is_short() {
             self.answer_short(asking, &span, started)?
@@ -165,60 +188,6 @@ impl Authorization {
             }
             Err(violations) => Err(self.refused(violations)),
         }
-    }
-
-    /// Answers many questions.
-    ///
-    /// # Errors
-    /// Why there is no answer at all.
-    pub async fn batch_is_authorized(&self, request: Request<Bytes>, started: Instant) -> Framed {
-        use proto::batch_is_authorized_result::Result as ItemResult;
-
-        let span = CallSpan::of(&request);
-        let rpc = Rpc::BatchIsAuthorized;
-        let recording = Recording::of(&self.decision_log, rpc, &request);
-        let sent_id = DecisionId::sent(request.metadata());
-        let mut batch: proto::BatchIsAuthorizedRequest = self.read(request.into_inner())?;
-        let items = std::mem::take(&mut batch.items);
-        let store = self.store(&batch.policy_store)?;
-        span.store(&store);
-        self.items_fit(items.len())?;
-        let now = now();
-        let shared = batch::Shared::new(batch, &store);
-        let mut results = Vec::with_capacity(items.len());
-        let mut receipts = Vec::new();
-        let mut turn = Turn::start();
-        let (mut allowed, mut denied) = (0, 0);
-        for (number, item) in items.into_iter().enumerate() {
-            let question = shared.question(item);
-            let id = sent_id.clone().unwrap_or_else(|| DecisionId::new(now));
-            let (item, recorder) = (Some(number), recording.clone());
-            let asking = Asking { question, now, id, rpc, item, recording: recorder };
-            let result = match self.answer(&store, asking).await? {
-                Ok((response, record)) => {
-                    if response.is_allow() {
-                        allowed += 1
-                    } else {
-                        denied += 1
-                    }
-                    receipts.extend(recording.submit(record).await?);
-                    ItemResult::Response(response.into_message())
-                }
-                Err(violations) => {
-                    self.metrics.refused(&violations);
-                    ItemResult::Error(bad_item(violations))
-                }
-            };
-            results.push(proto::BatchIsAuthorizedResult { result: Some(result) });
-            turn.pass_on_if_over().await;
-        }
-        span.decisions(allowed, denied);
-        for receipt in receipts {
-            recording::written(Some(receipt)).await?;
-        }
-        self.metrics.took(store.name(), rpc, started.elapsed());
-        let revision = store.revision().to_string();
-        encoded(&proto::BatchIsAuthorizedResponse { items: results, revision })
     }
 
     /// Lists what a principal may do.
@@ -257,7 +226,7 @@ impl Authorization {
 }
 
 impl Authorization {
-    fn items_fit(&self, count: usize) -> Result<(), Status> {
+    pub(super) fn items_fit(&self, count: usize) -> Result<(), Status> {
         let limit = self.options.batch_items;
         if count <= limit {
             return Ok(());
@@ -290,7 +259,7 @@ pub(super) fn list(
     question.with_violations_of(listed, &options.limits)
 }
 
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     let millis = |duration: std::time::Duration| i64::try_from(duration.as_millis());
     let now = match SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) {
         Ok(since) => millis(since),

@@ -13,7 +13,7 @@ use std::{
 use axum::body::HttpBody;
 use bytes::{BufMut, Bytes, BytesMut};
 use http_body::{Frame, SizeHint};
-use prost::Message;
+use prost::{DecodeError, Message};
 use tonic::{
     Status,
     body::Body,
@@ -59,9 +59,12 @@ where
 /// # Errors
 /// It is none.
 pub(super) fn decode<T: Message + Default>(bytes: Bytes) -> Result<T, Status> {
-    T::decode(bytes).map_err(|error| {
-        Status::invalid_argument(format!("the request is not a valid message: {error}"))
-    })
+    T::decode(bytes).map_err(|error| undecodable(&error))
+}
+
+/// What is answered to a message that is none.
+pub(super) fn undecodable(error: &DecodeError) -> Status {
+    bad(error)
 }
 
 fn uncompressed(headers: &HeaderMap) -> Result<(), Status> {
@@ -167,14 +170,36 @@ fn bad(what: impl std::fmt::Display) -> Status {
 
 /// A message in its frame, of `length` bytes that `write` writes.
 pub(super) fn framed(length: usize, write: impl FnOnce(&mut BytesMut)) -> Result<Bytes, Status> {
-    let Ok(announced) = u32::try_from(length) else {
-        return Err(Status::out_of_range("the answer is too long: ask for less at once"));
-    };
-    let mut bytes = BytesMut::with_capacity(HEAD + length);
-    bytes.put_u8(0);
-    bytes.put_u32(announced);
-    write(&mut bytes);
-    Ok(bytes.freeze())
+    let mut frame = Unframed::with_capacity(length);
+    write(&mut frame.bytes);
+    frame.framed()
+}
+
+/// A message that is being written, behind the room for its head.
+pub(super) struct Unframed {
+    pub bytes: BytesMut,
+}
+
+impl Unframed {
+    /// With room for so many bytes.
+    pub fn with_capacity(length: usize) -> Self {
+        let mut bytes = BytesMut::with_capacity(HEAD + length);
+        bytes.put_bytes(0, HEAD);
+        Self { bytes }
+    }
+
+    /// The message in its frame.
+    ///
+    /// # Errors
+    /// It is longer than a head can say.
+    pub fn framed(mut self) -> Result<Bytes, Status> {
+        let length = u32::try_from(self.bytes.len().saturating_sub(HEAD))
+            .map_err(|_| Status::out_of_range("the answer is too long: ask for less at once"))?;
+        if let Some([_, announced @ ..]) = self.bytes.first_chunk_mut::<HEAD>() {
+            *announced = length.to_be_bytes();
+        }
+        Ok(self.bytes.freeze())
+    }
 }
 
 /// The body of an answer.

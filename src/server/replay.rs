@@ -6,7 +6,8 @@ use prost::Message;
 use tonic::codegen::Bytes;
 
 use super::{
-    ServerOptions, authorization, batch,
+    ServerOptions, authorization,
+    batch::{self, Answers, Classes, Item, Sent, Shared},
     convert::{self, Question},
     decision_id::DecisionId,
     message, wire,
@@ -51,26 +52,31 @@ impl Replay {
 
     fn is_authorized(&self, message: &[u8], now: Timestamp) -> Answered {
         let Some(question) = self.read(message) else { return Answered::Unreadable };
-        self.decide(question, now)
+        self.decide(question, now).map_or(Answered::Refused, |answer| {
+            let mut written = BytesMut::new();
+            answer.encode(&mut written);
+            debug_assert_eq!(written.len(), answer.encoded_len());
+            debug_assert_eq!(
+                proto::IsAuthorizedResponse::decode(written.freeze()).ok(),
+                Some(answer.into_message())
+            );
+            Answered::Decided
+        })
     }
 
-    fn decide(&self, question: proto::IsAuthorizedRequest, now: Timestamp) -> Answered {
+    fn decide(
+        &self,
+        question: proto::IsAuthorizedRequest,
+        now: Timestamp,
+    ) -> Option<convert::Response> {
         let ServerOptions { limits, on_forbid_error, .. } = &self.options;
         let explain = question.explain;
         let checked = Question::of_request(question, limits).check(&self.store, now, limits);
-        let Ok((request, _)) = checked else { return Answered::Refused };
+        let (request, _) = checked.ok()?;
         let decision = engine::decide(&self.store, &request, *on_forbid_error);
         let explained = || engine::explain(&self.store, &request, &decision, *on_forbid_error);
         let explanation = explain.then(explained);
-        let answer = convert::Response::new(decision, explanation, DecisionId::new(now));
-        let mut written = BytesMut::new();
-        answer.encode(&mut written);
-        debug_assert_eq!(written.len(), answer.encoded_len());
-        debug_assert_eq!(
-            proto::IsAuthorizedResponse::decode(written.freeze()).ok(),
-            Some(answer.into_message())
-        );
-        Answered::Decided
+        Some(convert::Response::new(decision, explanation, DecisionId::new(now)))
     }
 
     fn read<T: Message + Default>(&self, message: &[u8]) -> Option<T> {
@@ -80,13 +86,35 @@ impl Replay {
     }
 
     fn batch(&self, message: &[u8], now: Timestamp) -> Answered {
-        let Some(mut batch) = self.read::<proto::BatchIsAuthorizedRequest>(message) else {
+        if wire::has_more_parts(message, self.options.message_parts) {
             return Answered::Unreadable;
-        };
-        let items = std::mem::take(&mut batch.items);
-        let shared = batch::Shared::new(batch, &self.store);
-        let decide = |_, item| self.decide(shared.question(item), now);
-        items.into_iter().take(self.options.batch_items).fold(Answered::Decided, decide)
+        }
+        let Ok(batch) = Sent::read(message) else { return Answered::Unreadable };
+        let shared = Shared::new(batch.shared, &self.store);
+        let facts = shared.facts(&self.options.limits);
+        let mut classes = Classes::new(&self.store, &facts, &self.options.limits);
+        for item in batch.items.into_iter().take(self.options.batch_items) {
+            let Ok(item) = Item::read(item, &mut "") else { return Answered::Unreadable };
+            let parties = item.parties();
+            let answer = self.decide(shared.question(item.into_message()), now);
+            let Some(class) = parties.as_ref().and_then(|parties| classes.of(parties)) else {
+                continue;
+            };
+            let known = class.answer().map(|known| known.written().to_owned());
+            // No question of a class is refused of which another is answered.
+            debug_assert!(known.is_none() || answer.is_some());
+            let Some(answer) = answer else { continue };
+            let mut answers = Answers::new(1);
+            let written = answers.add(&answer);
+            debug_assert!(known.as_deref().is_none_or(|known| known == written));
+            if known.is_none()
+                && let Some(class) = parties.as_ref().and_then(|parties| classes.of(parties))
+                && let Some(answer) = batch::Answer::of_all_like(answer, written)
+            {
+                class.keep(answer);
+            }
+        }
+        Answered::Decided
     }
 
     fn list(&self, message: &[u8], now: Timestamp) -> Answered {

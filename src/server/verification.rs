@@ -29,7 +29,7 @@ pub(super) fn decide(
 
 /// Cedar's decision, whatever the other one is.
 #[cold]
-fn verified(
+pub(super) fn verified(
     store: &PolicyStore,
     request: &Request,
     rpc: Rpc,

@@ -6,15 +6,16 @@ use humbaba::{
         BatchIsAuthorizedResponse, BatchIsAuthorizedResult, IsAuthorizedResponse,
         batch_is_authorized_result::Result as ItemResult, value::Kind,
     },
-    server::ServerOptions,
+    server::{ServerOptions, VerifySample},
 };
+use prost::Message as _;
 use tonic::{Code, Request, Status};
 use tonic_types::{RpcStatusExt as _, pb};
 
 use crate::support::{
     TestServer,
     ask::{Knowing as _, action, assignment, entity, fields, is_allow, policies, text, uid, value},
-    stores,
+    http, raw, stores,
 };
 
 /// Alice views sites of which she owns the first.
@@ -231,9 +232,11 @@ async fn more_items_than_the_limit_fail_together() {
 #[tokio::test]
 async fn a_thousand_items_are_answered_and_do_not_hold_up_others() {
     let server = TestServer::start([stores::acme()]).await;
+    // An item that sends something of its own is decided by itself.
+    let own = Item { role_assignments: vec![assignment("owner", "Site::1")], ..Item::default() };
     let long = {
         let mut client = server.client();
-        let batch = batch(vec![Item::default(); 1_000]);
+        let batch = batch(vec![own; 1_000]);
         tokio::spawn(async move { client.batch_is_authorized(batch).await })
     };
     // This runtime has one thread: if the batch never let go, no more than the question that was
@@ -248,6 +251,95 @@ async fn a_thousand_items_are_answered_and_do_not_hold_up_others() {
     let answer = long.await.unwrap().unwrap().into_inner();
     assert_eq!(answer.items.len(), 1_000);
     assert!(allowed(&answer).into_iter().all(|allowed| allowed));
+}
+
+/// A thousand sites: alice owns the first, edits every third and views every fifth.
+fn many_sites() -> Batch {
+    let site = |n: usize| format!("Site::many-{n}");
+    let roles = (0..1_000).flat_map(|n| {
+        let editor = (n % 3 == 0).then(|| assignment("editor", &site(n)));
+        editor.into_iter().chain((n % 5 == 0).then(|| assignment("viewer", &site(n))))
+    });
+    let sites = (0..1_000).map(|n| Item { resource: Some(uid(&site(n))), ..Item::default() });
+    let mut batch = batch(sites);
+    batch.role_assignments = roles.take(1_000).collect();
+    batch
+}
+
+#[tokio::test]
+async fn sites_that_are_alike_are_answered_each_under_its_own_name() {
+    let server = TestServer::start([stores::acme()]).await;
+    let mut batch = many_sites();
+    let held = batch.role_assignments.len();
+    let viewed = |n: usize| {
+        let site = uid(&format!("Site::many-{n}"));
+        batch.role_assignments.iter().any(|role| role.scope.as_ref() == Some(&site))
+    };
+    let expected: Vec<_> = (0..1_000).map(viewed).collect();
+    assert!(held > 400 && expected.contains(&false));
+    let answer = ask(&server, batch.clone()).await.unwrap();
+    assert_eq!(allowed(&answer), expected);
+    let ids: std::collections::HashSet<_> =
+        answer.items.iter().map(|item| &response(item).decision_id).collect();
+    assert_eq!(ids.len(), 1_000);
+    for (item, allowed) in answer.items.iter().zip(&expected) {
+        assert_eq!(response(item).revision, answer.revision);
+        let by = if *allowed { vec!["site-view"] } else { Vec::new() };
+        assert_eq!(policies(response(item)), by);
+    }
+    // With an explanation each is decided by itself.
+    batch.explain = true;
+    batch.items.truncate(50);
+    let explained = ask(&server, batch).await.unwrap();
+    assert_eq!(allowed(&explained), expected[..50]);
+    assert!(explained.items.iter().all(|item| response(item).explanation.is_some()));
+}
+
+#[tokio::test]
+async fn every_item_is_counted_once_however_it_is_answered() {
+    let server = TestServer::start([stores::acme()]).await;
+    let items = (0..10)
+        .map(|n| Item { resource: Some(uid(&format!("Site::{}", n % 5))), ..Item::default() });
+    let bad = Item { resource: Some(uid("Page::1")), ..Item::default() };
+    let answer = ask(&server, batch(items.chain([bad]))).await.unwrap();
+    let allows = answer.items[..10].iter().filter(|item| is_allow(response(item))).count();
+    assert_eq!(allows, 2);
+    let page = http::get(server.http, "/metrics").await.body;
+    for (decision, count) in [("allow", 2), ("deny", 8)] {
+        let series = format!(
+            "humbaba_decisions_total{{decision=\"{decision}\",rpc=\"BatchIsAuthorized\",store=\"acme\"}} {count}"
+        );
+        assert!(page.lines().any(|line| line == series), "{series}: {page}");
+    }
+}
+
+#[tokio::test]
+async fn alike_items_that_are_verified_are_found_right() {
+    let options = ServerOptions { verify_sample: VerifySample::ALL, ..ServerOptions::default() };
+    let server = TestServer::with([stores::acme()], options).await;
+    let items = (0..20)
+        .map(|n| Item { resource: Some(uid(&format!("Site::{}", n % 10))), ..Item::default() });
+    let answer = ask(&server, batch(items)).await.unwrap();
+    assert_eq!(allowed(&answer), (0..20).map(|n| n % 10 == 1).collect::<Vec<_>>());
+    let page = http::get(server.http, "/metrics").await.body;
+    for (name, count) in [("verifications", 20), ("verification_failures", 0)] {
+        let series = format!("humbaba_{name}_total{{store=\"acme\"}} {count}");
+        assert!(page.lines().any(|line| line == series), "{series}: {page}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_with_an_item_that_is_none_is_refused_as_a_whole() {
+    let server = TestServer::start([stores::acme()]).await;
+    let mut message = batch(vec![Item::default(); 100]).encode_to_vec();
+    // One more item, whose resource is cut off.
+    message.extend([0x4a, 3, 0x1a, 9, 0x0a]);
+    let body = raw::frame(&message).into();
+    let answer: Result<BatchIsAuthorizedResponse, _> =
+        raw::call_method(server.channel(), "BatchIsAuthorized", body).await;
+    let status = answer.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
+    assert!(status.message().contains("not a valid message"), "{status:?}");
 }
 
 #[tokio::test]

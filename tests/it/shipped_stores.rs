@@ -3,11 +3,12 @@
 use std::{sync::Arc, time::SystemTime};
 
 use humbaba::{
-    engine::Effect,
+    engine::{self, Effect, OnForbidError},
     proto::{
-        BatchIsAuthorizedItem, BatchIsAuthorizedRequest, Decision, IsAuthorizedRequest,
+        BatchIsAuthorizedItem, BatchIsAuthorizedRequest, Decision, EntityUid, IsAuthorizedRequest,
         IsAuthorizedResponse, batch_is_authorized_result,
     },
+    request::{RequestLimits, Uid},
     store::{Bounds, PolicyStore, embedded_stores},
     testing::{self, Case, Expectation, ExpectedPolicies},
     time::Timestamp,
@@ -143,6 +144,99 @@ async fn a_batch_answers_like_single_questions() {
             }
         }
     }
+}
+
+/// A question as a batch: its facts for all items, and it as the first of them, with others that
+/// are about entities of the same types, known and unknown.
+fn among_its_likes(question: IsAuthorizedRequest) -> BatchIsAuthorizedRequest {
+    let known = question.entities.iter().filter_map(|entity| entity.uid.clone());
+    let roles = question.role_assignments.iter();
+    let known =
+        known.chain(roles.flat_map(|role| [role.principal.clone(), role.scope.clone()]).flatten());
+    let known: Vec<EntityUid> = known.take(12).collect();
+    let like = |uid: &Option<EntityUid>| {
+        let of_type = uid.as_ref().map(|uid| uid.r#type.clone()).unwrap_or_default();
+        let unknown = ["x-1", "x-2", "x-1"]
+            .map(|id| EntityUid { r#type: of_type.clone(), id: id.to_owned() });
+        let same = known.iter().filter(|other| other.r#type == of_type).cloned();
+        unknown.into_iter().chain(same).collect::<Vec<_>>()
+    };
+    let own = || BatchIsAuthorizedItem {
+        principal: question.principal.clone(),
+        action: question.action.clone(),
+        resource: question.resource.clone(),
+        ..BatchIsAuthorizedItem::default()
+    };
+    let (principals, resources) = (like(&question.principal), like(&question.resource));
+    let mut items = vec![own()];
+    items.extend(
+        resources.iter().map(|uid| BatchIsAuthorizedItem { resource: Some(uid.clone()), ..own() }),
+    );
+    for principal in &principals {
+        items.push(BatchIsAuthorizedItem { principal: Some(principal.clone()), ..own() });
+        items.extend(resources.iter().take(4).map(|resource| BatchIsAuthorizedItem {
+            principal: Some(principal.clone()),
+            resource: Some(resource.clone()),
+            ..own()
+        }));
+    }
+    items.push(own());
+    // What the question is about is named by none of the others.
+    let about =
+        |uid: &Option<EntityUid>| uid.clone().map(|uid| EntityUid { id: "y".into(), ..uid });
+    BatchIsAuthorizedRequest {
+        policy_store: question.policy_store.clone(),
+        principal: about(&question.principal),
+        action: question.action.clone(),
+        resource: about(&question.resource),
+        context: question.context.clone(),
+        entities: question.entities.clone(),
+        role_assignments: question.role_assignments.clone(),
+        explain: false,
+        items,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_case_is_answered_among_its_likes_as_by_itself() {
+    let stores = stores();
+    let server = TestServer::start(stores.clone()).await;
+    let mut count = 0;
+    for store in &stores {
+        // Many cases of a matrix differ in the role alone.
+        for case in testing::cases(store).unwrap().iter().step_by(5) {
+            let asked = question(store, case);
+            let batch = among_its_likes(asked.clone());
+            let answers = server.client().batch_is_authorized(batch.clone()).await.unwrap();
+            let now = now();
+            for (item, answer) in batch.items.iter().zip(answers.into_inner().items) {
+                let mut input = case.input_at(now, store.schema());
+                let uid =
+                    |uid: &Option<EntityUid>| uid.clone().map(|uid| Uid::new(uid.r#type, uid.id));
+                (input.principal, input.resource) = (uid(&item.principal), uid(&item.resource));
+                let own = store.check(&input, now, &RequestLimits::default());
+                let own = own.ok().map(|request| {
+                    let decision = engine::decide_by_cedar(store, &request, OnForbidError::Deny);
+                    let by: Vec<_> =
+                        decision.determining.iter().map(|policy| policy.id().to_owned()).collect();
+                    (decision.is_allow(), by, decision.errors.len())
+                });
+                let told = match answer.result.unwrap() {
+                    batch_is_authorized_result::Result::Response(answer) => {
+                        let by = answer.determining_policies.iter();
+                        let by = by.map(|policy| policy.policy_id.clone()).collect();
+                        let is_allow = answer.decision() == Decision::Allow;
+                        Some((is_allow, by, answer.errors.len()))
+                    }
+                    batch_is_authorized_result::Result::Error(_) => None,
+                };
+                let place = format!("{}/{}:{} {}", store.name(), case.file, case.line, case.name);
+                assert_eq!(told, own, "{place}: {item:?}");
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 20_000, "{count}");
 }
 
 #[tokio::test]

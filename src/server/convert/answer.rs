@@ -15,19 +15,22 @@ use crate::{
 /// The answer to one question.
 #[derive(Debug)]
 pub(in crate::server) struct Response {
-    /// Without the policies that made the decision.
+    /// What was decided. Its errors are in the rest.
+    decision: Decision,
+    /// Without the policies that made the decision, and without its name.
     rest: proto::IsAuthorizedResponse,
-    determining: Vec<PolicyNote>,
+    id: DecisionId,
 }
 
 impl Response {
     /// What is answered after a decision.
-    pub fn new(decision: Decision, explanation: Option<Explanation>, id: DecisionId) -> Self {
+    pub fn new(mut decision: Decision, explanation: Option<Explanation>, id: DecisionId) -> Self {
         let effect = match decision.effect {
             Effect::Allow => proto::Decision::Allow,
             Effect::Deny => proto::Decision::Deny,
         };
-        let errors = decision.errors.into_iter().map(|error| proto::EvaluationError {
+        let errors = std::mem::take(&mut decision.errors).into_iter();
+        let errors = errors.map(|error| proto::EvaluationError {
             policy_id: error.policy_id,
             message: error.message,
         });
@@ -37,32 +40,48 @@ impl Response {
             errors: errors.collect(),
             revision: decision.revision.to_string(),
             explanation: explanation.map(explained),
-            decision_id: id.into(),
+            decision_id: String::new(),
         };
-        Self { rest, determining: decision.determining }
+        Self { decision, rest, id }
+    }
+
+    /// The decision, if nothing else is said that is about this question alone: an error or an
+    /// explanation may name who asked.
+    pub fn into_repeatable(self) -> Option<Decision> {
+        let is_plain = self.rest.errors.is_empty() && self.rest.explanation.is_none();
+        is_plain.then_some(self.decision)
     }
 
     /// Whether it is an allow.
     pub fn is_allow(&self) -> bool {
-        self.rest.decision() == proto::Decision::Allow
+        self.decision.is_allow()
     }
 
     /// The whole as a message.
     pub fn into_message(self) -> proto::IsAuthorizedResponse {
-        let determining_policies = self.determining.iter().map(determining).collect();
-        proto::IsAuthorizedResponse { determining_policies, ..self.rest }
+        let determining_policies = self.decision.determining.iter().map(determining).collect();
+        let decision_id = self.id.into();
+        proto::IsAuthorizedResponse { determining_policies, decision_id, ..self.rest }
     }
 
     /// How many bytes [`Response::encode`] writes.
     pub fn encoded_len(&self) -> usize {
-        let determining = self.determining.iter().map(|policy| told(policy).len());
-        self.rest.encoded_len() + determining.sum::<usize>()
+        let determining = self.decision.determining.iter().map(|policy| told(policy).len());
+        let id = encoding::string::encoded_len(DECISION_ID, self.id.as_string());
+        self.rest.encoded_len() + determining.sum::<usize>() + id
     }
 
-    /// Writes the whole in protobuf, where fields come in any order.
+    /// Writes the whole in protobuf, where fields come in any order: the text of the decision's name
+    /// comes last.
     pub fn encode(&self, buffer: &mut BytesMut) {
         self.rest.encode_raw(buffer);
-        self.determining.iter().for_each(|policy| buffer.put_slice(told(policy)));
+        self.decision.determining.iter().for_each(|policy| buffer.put_slice(told(policy)));
+        encoding::string::encode(DECISION_ID, self.id.as_string(), buffer);
+    }
+
+    /// The decision's name.
+    pub fn id(&self) -> &DecisionId {
+        &self.id
     }
 }
 
@@ -77,6 +96,8 @@ fn told(policy: &PolicyNote) -> &[u8] {
 
 /// The number of the field `determining_policies`.
 const DETERMINING_POLICIES: u32 = 2;
+/// The number of the field `decision_id`.
+const DECISION_ID: u32 = 6;
 
 fn determining(policy: &PolicyNote) -> proto::DeterminingPolicy {
     let annotations = policy.annotations().map(|(name, value)| (name.to_owned(), value.to_owned()));

@@ -142,6 +142,13 @@ impl Metrics {
         }
     }
 
+    /// Questions were answered like others that had been decided, without errors.
+    pub fn decided_again(&self, store: &StoreName, rpc: Rpc, allowed: u64, denied: u64) {
+        if let Some(decisions) = &self.decisions {
+            decisions.decided(store, rpc, allowed, denied, 0);
+        }
+    }
+
     /// The actions of a list were decided.
     pub fn listed(&self, store: &StoreName, listed: &ListedActions) {
         let (allowed, denied) = (listed.allowed.len() as u64, listed.denied as u64);

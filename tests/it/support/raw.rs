@@ -2,7 +2,7 @@
 
 use axum::body::Body as AnyBody;
 use humbaba::proto::{IsAuthorizedResponse, authorization_service_server::SERVICE_NAME};
-use prost::Message as _;
+use prost::Message;
 use tokio::sync::mpsc;
 use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
 use tonic::{
@@ -20,11 +20,20 @@ pub fn frame(message: &[u8]) -> Vec<u8> {
 
 /// Calls `IsAuthorized` with that body.
 pub async fn call(channel: Channel, body: AnyBody) -> Result<IsAuthorizedResponse, Status> {
+    call_method(channel, "IsAuthorized", body).await
+}
+
+/// Calls a method of the service with that body.
+pub async fn call_method<T: Message + Default>(
+    channel: Channel,
+    method: &str,
+    body: AnyBody,
+) -> Result<T, Status> {
     let mut channel = channel;
     std::future::poll_fn(|cx| channel.poll_ready(cx)).await.unwrap();
     let request = http::Request::builder()
         .method("POST")
-        .uri(format!("/{SERVICE_NAME}/IsAuthorized"))
+        .uri(format!("/{SERVICE_NAME}/{method}"))
         .header("content-type", "application/grpc")
         .header("te", "trailers")
         .body(Body::new(body))
@@ -36,8 +45,7 @@ pub async fn call(channel: Channel, body: AnyBody) -> Result<IsAuthorizedRespons
     }
     let body = axum::body::to_bytes(AnyBody::new(response.into_body()), usize::MAX).await;
     let body = body.map_err(|error| Status::unavailable(error.to_string()))?;
-    IsAuthorizedResponse::decode(&body[5..])
-        .map_err(|error| Status::new(Code::DataLoss, error.to_string()))
+    T::decode(&body[5..]).map_err(|error| Status::new(Code::DataLoss, error.to_string()))
 }
 
 /// Calls `IsAuthorized` with those bytes as its whole body.

@@ -6,11 +6,13 @@ use cedar_policy_core::ast::EntityType;
 
 use crate::{
     proto::{BatchIsAuthorizedItem, BatchIsAuthorizedRequest, EntityUid, IsAuthorizedRequest},
+    request::{RequestInput, RequestLimits},
+    server::convert::Question,
     store::PolicyStore,
 };
 
 /// The fields that all items of a batch share.
-pub(super) struct Shared<'a> {
+pub(in crate::server) struct Shared<'a> {
     store: &'a PolicyStore,
     batch: BatchIsAuthorizedRequest,
 }
@@ -51,6 +53,13 @@ impl<'a> Shared<'a> {
         }
         self.add_entities(&mut question);
         question
+    }
+
+    /// What an item that says nothing has. What cannot be read of it is left out: then no item that
+    /// shares it is answered.
+    pub fn facts(&self, limits: &RequestLimits) -> RequestInput {
+        let question = self.question(BatchIsAuthorizedItem::default());
+        Question::of_request(question, limits).input
     }
 
     fn add_entities(&self, question: &mut IsAuthorizedRequest) {

@@ -1,0 +1,87 @@
+//! The answers of a batch, written one by one.
+
+use bytes::BufMut as _;
+use prost::encoding::{self, WireType, encode_varint, encoded_len_varint};
+use tonic_types::pb;
+
+use super::Answer;
+use crate::{
+    name::Revision,
+    proto::{BatchIsAuthorizedResult, batch_is_authorized_result::Result as ItemResult},
+    server::{calls::Framed, convert::Response, message::Unframed},
+};
+
+/// The numbers of the fields of a batch's answer, and of the response in an item's result.
+const ITEMS: u32 = 1;
+const REVISION: u32 = 2;
+const RESPONSE: u32 = 1;
+
+/// Room is made for so many answers at once at most.
+const ROOM_FOR: usize = 1_024;
+
+/// The answers of a batch.
+pub(in crate::server) struct Answers {
+    message: Unframed,
+    /// How many are still to come.
+    missing: usize,
+}
+
+impl Answers {
+    /// So many.
+    pub fn new(count: usize) -> Self {
+        Self { message: Unframed::with_capacity(0), missing: count }
+    }
+
+    /// Adds the answer to an item. What was written is returned up to the text of the decision's
+    /// name, which ends it.
+    pub fn add(&mut self, response: &Response) -> &[u8] {
+        let length = response.encoded_len();
+        let result = 1 + encoded_len_varint(length as u64) + length;
+        let begin = self.message.bytes.len();
+        self.make_room(2 + encoded_len_varint(result as u64) + result);
+        let bytes = &mut self.message.bytes;
+        encoding::encode_key(ITEMS, WireType::LengthDelimited, bytes);
+        encode_varint(result as u64, bytes);
+        encoding::encode_key(RESPONSE, WireType::LengthDelimited, bytes);
+        encode_varint(length as u64, bytes);
+        response.encode(bytes);
+        let end = bytes.len().saturating_sub(response.id().as_string().len());
+        bytes.get(begin..end).unwrap_or_default()
+    }
+
+    /// Adds what was added before, for a decision with another name, which is as long.
+    pub fn again(&mut self, answer: &Answer, id: &[u8]) {
+        self.make_room(answer.written().len() + id.len());
+        self.message.bytes.put_slice(answer.written());
+        self.message.bytes.put_slice(id);
+    }
+
+    /// Makes room for an answer of that length, and for those that are still to come should they be
+    /// as long.
+    fn make_room(&mut self, length: usize) {
+        let bytes = &mut self.message.bytes;
+        if bytes.capacity() - bytes.len() < length {
+            bytes.reserve(length.saturating_mul(self.missing.clamp(1, ROOM_FOR)));
+        }
+        self.missing = self.missing.saturating_sub(1);
+    }
+
+    /// Adds why there is no answer to an item.
+    pub fn add_error(&mut self, error: pb::Status) {
+        let result = BatchIsAuthorizedResult { result: Some(ItemResult::Error(error)) };
+        self.missing = self.missing.saturating_sub(1);
+        encoding::message::encode(ITEMS, &result, &mut self.message.bytes);
+    }
+
+    /// The whole answer.
+    ///
+    /// # Errors
+    /// It is too long.
+    pub fn finish(mut self, revision: &Revision) -> Framed {
+        let bytes = &mut self.message.bytes;
+        encoding::encode_key(REVISION, WireType::LengthDelimited, bytes);
+        encode_varint(revision.as_str().len() as u64, bytes);
+        bytes.put_slice(revision.as_str().as_bytes());
+        self.message.framed()
+    }
+}
