@@ -48,6 +48,9 @@
 //! entities of the schema are always present, without which a `forbid` on an action group would be
 //! open.
 //!
+//! *Architecture Invariant:* an item of a batch is answered like another only where no policy can
+//! tell the two apart ([`engine::Symmetry`]); what is recorded or explained is decided by itself.
+//!
 //! *Architecture Invariant:* a policy that is left out because its scope does not match would not
 //! have changed decision, reasons or errors ([`engine::Slices`]); the engine is held against
 //! Cedar's own authorizer.

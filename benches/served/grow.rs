@@ -89,7 +89,7 @@ pub fn batches(plan: &Plan) {
     for shape in [Shape { connections: 1, in_flight: 1 }, SHAPE] {
         let sizes = [1, 10, 100, 1_000].map(|items| {
             let question = batch(&Batch::OneRole.question(items));
-            (number(items as f64).trim_end_matches(".00").to_owned(), question)
+            (format!("{items}"), question)
         });
         let Shape { connections, in_flight } = shape;
         let what = Batch::OneRole.name();

@@ -234,7 +234,7 @@ impl CheckArgs {
         let action = action(&text(&self.action));
         let shape = schema
             .and_then(|schema| schema.action(&action.type_name, &action.id))
-            .map(|action| &action.context);
+            .map(|action| &*action.context);
         let context = self.context(&mut reader, shape)?;
         let entities = match &self.entities {
             Some(path) => reader.entities(&json(path)?, schema),

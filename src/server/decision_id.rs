@@ -57,14 +57,27 @@ impl DecisionIds {
     pub fn next(&mut self) -> &[u8] {
         match self {
             Self::Sent(id) => id.0.as_bytes(),
-            Self::Counted { now, last } => {
-                if !count_on(last) {
-                    *last = new_v7(*now);
-                }
-                last
-            }
+            Self::Counted { now, last } => next_v7(*now, last),
         }
     }
+
+    /// Puts the name of the next decision in the place of another's, which ends a text.
+    #[inline]
+    pub fn next_at_end(&mut self, text: &mut [u8]) {
+        if let Self::Counted { now, last } = self
+            && let Some(end) = text.last_chunk_mut()
+        {
+            *end = *next_v7(*now, last);
+        }
+    }
+}
+
+#[inline]
+fn next_v7(now: Timestamp, last: &mut [u8; Hyphenated::LENGTH]) -> &[u8; Hyphenated::LENGTH] {
+    if !count_on(last) {
+        *last = new_v7(now);
+    }
+    last
 }
 
 /// Counts on in the last twelve digits, all of which are random. Whether there was a next number.

@@ -170,22 +170,23 @@ fn bad(what: impl std::fmt::Display) -> Status {
 
 /// A message in its frame, of `length` bytes that `write` writes.
 pub(super) fn framed(length: usize, write: impl FnOnce(&mut BytesMut)) -> Result<Bytes, Status> {
-    let mut frame = Unframed::with_capacity(length);
-    write(&mut frame.bytes);
-    frame.framed()
+    let announced = announced(length)?;
+    let mut bytes = BytesMut::with_capacity(HEAD + length);
+    bytes.put_u8(0);
+    bytes.put_u32(announced);
+    write(&mut bytes);
+    Ok(bytes.freeze())
 }
 
-/// A message that is being written, behind the room for its head.
+/// A message that is written before it is known how long it will be.
 pub(super) struct Unframed {
-    pub bytes: BytesMut,
+    /// The message behind the room for its head.
+    pub bytes: Vec<u8>,
 }
 
 impl Unframed {
-    /// With room for so many bytes.
-    pub fn with_capacity(length: usize) -> Self {
-        let mut bytes = BytesMut::with_capacity(HEAD + length);
-        bytes.put_bytes(0, HEAD);
-        Self { bytes }
+    pub fn new() -> Self {
+        Self { bytes: vec![0; HEAD] }
     }
 
     /// The message in its frame.
@@ -193,13 +194,17 @@ impl Unframed {
     /// # Errors
     /// It is longer than a head can say.
     pub fn framed(mut self) -> Result<Bytes, Status> {
-        let length = u32::try_from(self.bytes.len().saturating_sub(HEAD))
-            .map_err(|_| Status::out_of_range("the answer is too long: ask for less at once"))?;
+        let length = announced(self.bytes.len().saturating_sub(HEAD))?;
         if let Some([_, announced @ ..]) = self.bytes.first_chunk_mut::<HEAD>() {
             *announced = length.to_be_bytes();
         }
-        Ok(self.bytes.freeze())
+        Ok(self.bytes.into())
     }
+}
+
+fn announced(length: usize) -> Result<u32, Status> {
+    u32::try_from(length)
+        .map_err(|_| Status::out_of_range("the answer is too long: ask for less at once"))
 }
 
 /// The body of an answer.

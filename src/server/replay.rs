@@ -12,7 +12,12 @@ use super::{
     decision_id::DecisionId,
     message, wire,
 };
-use crate::{engine, proto, store::PolicyStore, time::Timestamp};
+use crate::{
+    engine,
+    proto::{self, batch_is_authorized_result::Result as ItemResult},
+    store::PolicyStore,
+    time::Timestamp,
+};
 
 /// What answers.
 #[derive(Debug)]
@@ -101,13 +106,23 @@ impl Replay {
                 continue;
             };
             let known = class.answer().map(|known| known.written().to_owned());
+            let is_new = known.is_none();
             // No question of a class is refused of which another is answered.
             debug_assert!(known.is_none() || answer.is_some());
             let Some(answer) = answer else { continue };
             let mut answers = Answers::new(1);
             let written = answers.add(&answer);
-            debug_assert!(known.as_deref().is_none_or(|known| known == written));
-            if known.is_none()
+            let decision = |written: &[u8]| {
+                let sent = proto::BatchIsAuthorizedResponse::decode(written).ok()?;
+                match sent.items.into_iter().next()?.result? {
+                    ItemResult::Response(response) => {
+                        Some(proto::IsAuthorizedResponse { decision_id: String::new(), ..response })
+                    }
+                    ItemResult::Error(_) => None,
+                }
+            };
+            debug_assert!(known.is_none_or(|known| decision(&known) == decision(written)));
+            if is_new
                 && let Some(class) = parties.as_ref().and_then(|parties| classes.of(parties))
                 && let Some(answer) = batch::Answer::of_all_like(answer, written)
             {

@@ -1,6 +1,6 @@
 //! What a store's schema says, prepared for checking requests without asking Cedar again.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use cedar_policy::{Schema, SchemaFragment};
 use cedar_policy_core::{
@@ -68,14 +68,14 @@ pub struct ActionSchema {
     pub principals: HashSet<EntityType>,
     /// The types of resource on which it may be asked.
     pub resources: HashSet<EntityType>,
-    /// The facts of a request for it.
-    pub context: RecordShape,
+    /// The facts of a request for it. Actions that want the same facts share them.
+    pub context: Arc<RecordShape>,
     /// Whether the time of the decision is one of them.
     pub wants_now: bool,
 }
 
 /// The fields of a record and whether each is required.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct RecordShape {
     /// The fields by name.
     pub fields: BTreeMap<SmolStr, FieldShape>,
@@ -109,7 +109,7 @@ impl fmt::Display for Shape {
 }
 
 /// A field of a record.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct FieldShape {
     /// What it holds.
     pub shape: Shape,
@@ -118,7 +118,7 @@ pub struct FieldShape {
 }
 
 /// The type of a value.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Shape {
     /// `Bool`
     Bool,
@@ -179,9 +179,10 @@ impl StoreSchema {
             .map(|declared| (declared.name().clone(), entity_shape(core, declared.name())))
             .collect();
         let types = Sharded::new(|| spellings(core, &entities, namespace.as_deref()));
+        let mut contexts = HashSet::default();
         let actions: HashMap<_, _> = core
             .action_ids()
-            .map(|action| (action.name().clone(), action_schema(action)))
+            .map(|action| (action.name().clone(), action_schema(action, &mut contexts)))
             .collect();
         let own = own_action_type(namespace.as_deref());
         let action_ids = actions
@@ -407,7 +408,11 @@ fn entity_shape(schema: &ValidatorSchema, entity_type: &EntityType) -> EntitySha
     }
 }
 
-fn action_schema(action: &ValidatorActionId) -> ActionSchema {
+/// What the schema says of an action. `contexts` are those of other actions.
+fn action_schema(
+    action: &ValidatorActionId,
+    contexts: &mut HashSet<Arc<RecordShape>>,
+) -> ActionSchema {
     let context = match action.context_type() {
         Some(Type::Record { attrs, open_attributes }) => {
             record(attrs, *open_attributes == OpenTag::OpenAttributes)
@@ -420,8 +425,17 @@ fn action_schema(action: &ValidatorActionId) -> ActionSchema {
         wants_now: matches!(now, Some(Shape::Extension(name)) if name == "datetime"),
         principals: action.applies_to_principals().cloned().collect(),
         resources: action.applies_to_resources().cloned().collect(),
-        context,
+        context: shared(context, contexts),
     }
+}
+
+fn shared(record: RecordShape, records: &mut HashSet<Arc<RecordShape>>) -> Arc<RecordShape> {
+    if let Some(same) = records.get(&record) {
+        return Arc::clone(same);
+    }
+    let record = Arc::new(record);
+    records.insert(Arc::clone(&record));
+    record
 }
 
 fn record(attributes: &Attributes, open: bool) -> RecordShape {

@@ -1,6 +1,5 @@
 //! The answers of a batch, written one by one.
 
-use bytes::BufMut as _;
 use prost::encoding::{self, WireType, encode_varint, encoded_len_varint};
 use tonic_types::pb;
 
@@ -8,7 +7,7 @@ use super::Answer;
 use crate::{
     name::Revision,
     proto::{BatchIsAuthorizedResult, batch_is_authorized_result::Result as ItemResult},
-    server::{calls::Framed, convert::Response, message::Unframed},
+    server::{calls::Framed, convert::Response, decision_id::DecisionIds, message::Unframed},
 };
 
 /// The numbers of the fields of a batch's answer, and of the response in an item's result.
@@ -29,11 +28,11 @@ pub(in crate::server) struct Answers {
 impl Answers {
     /// So many.
     pub fn new(count: usize) -> Self {
-        Self { message: Unframed::with_capacity(0), missing: count }
+        Self { message: Unframed::new(), missing: count }
     }
 
-    /// Adds the answer to an item. What was written is returned up to the text of the decision's
-    /// name, which ends it.
+    /// Adds the answer to an item. What was written is returned; the text of the decision's name
+    /// ends it.
     pub fn add(&mut self, response: &Response) -> &[u8] {
         let length = response.encoded_len();
         let result = 1 + encoded_len_varint(length as u64) + length;
@@ -45,15 +44,15 @@ impl Answers {
         encoding::encode_key(RESPONSE, WireType::LengthDelimited, bytes);
         encode_varint(length as u64, bytes);
         response.encode(bytes);
-        let end = bytes.len().saturating_sub(response.id().as_string().len());
-        bytes.get(begin..end).unwrap_or_default()
+        bytes.get(begin..).unwrap_or_default()
     }
 
-    /// Adds what was added before, for a decision with another name, which is as long.
-    pub fn again(&mut self, answer: &Answer, id: &[u8]) {
-        self.make_room(answer.written().len() + id.len());
-        self.message.bytes.put_slice(answer.written());
-        self.message.bytes.put_slice(id);
+    /// Adds what was added before, for a decision of another name.
+    #[inline]
+    pub fn again(&mut self, answer: &Answer, ids: &mut DecisionIds) {
+        self.make_room(answer.written().len());
+        self.message.bytes.extend_from_slice(answer.written());
+        ids.next_at_end(&mut self.message.bytes);
     }
 
     /// Makes room for an answer of that length, and for those that are still to come should they be
@@ -81,7 +80,7 @@ impl Answers {
         let bytes = &mut self.message.bytes;
         encoding::encode_key(REVISION, WireType::LengthDelimited, bytes);
         encode_varint(revision.as_str().len() as u64, bytes);
-        bytes.put_slice(revision.as_str().as_bytes());
+        bytes.extend_from_slice(revision.as_str().as_bytes());
         self.message.framed()
     }
 }

@@ -215,7 +215,7 @@ impl Answer {
         &self.decision
     }
 
-    /// The whole as it was written, up to the text of the decision's name.
+    /// The whole as it was written. The text of the decision's name ends it.
     pub fn written(&self) -> &[u8] {
         &self.written
     }

@@ -64,7 +64,7 @@ impl Authorization {
         let facts = has_classes.then(|| shared.facts(limits));
         let mut progress = Progress {
             classes: facts.as_ref().map(|facts| Classes::new(&store, facts, limits)),
-            last_type: "",
+            last_type: "Action",
             ids: DecisionIds::new(sent_id, now),
             answers: Answers::new(items.len()),
             tally: Tally::new(&self.metrics, store.name()),
@@ -149,7 +149,7 @@ impl<'a, 'm> Progress<'a, 'm> {
             if self.verify_sample.takes() {
                 return number;
             }
-            self.answers.again(answer, self.ids.next());
+            self.answers.again(answer, &mut self.ids);
             self.tally.again(answer);
         }
         items.len()

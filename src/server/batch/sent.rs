@@ -52,10 +52,20 @@ pub(in crate::server) struct Parties<'m> {
 }
 
 /// The name of an entity as it was sent.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, Eq, Hash)]
 pub(in crate::server) struct Name<'m> {
     pub type_name: &'m str,
     pub id: &'m str,
+}
+
+impl PartialEq for Name<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        // Actions are mostly sent without a type, and an empty text may lie anywhere: processors that
+        // compare under a mask take 200 ns to find that there is nothing at an address that is none.
+        let is_same =
+            |one: &str, other: &str| one.len() == other.len() && (one.is_empty() || one == other);
+        is_same(self.id, other.id) && is_same(self.type_name, other.type_name)
+    }
 }
 
 impl<'m> Sent<'m> {

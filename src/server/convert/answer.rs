@@ -1,6 +1,6 @@
 //! What a caller is answered, from the core to protobuf.
 
-use bytes::{BufMut as _, BytesMut};
+use bytes::BufMut;
 use cedar_policy_core::ast::EntityUID;
 use prost::{Message as _, encoding};
 
@@ -73,15 +73,10 @@ impl Response {
 
     /// Writes the whole in protobuf, where fields come in any order: the text of the decision's name
     /// comes last.
-    pub fn encode(&self, buffer: &mut BytesMut) {
+    pub fn encode(&self, buffer: &mut impl BufMut) {
         self.rest.encode_raw(buffer);
         self.decision.determining.iter().for_each(|policy| buffer.put_slice(told(policy)));
         encoding::string::encode(DECISION_ID, self.id.as_string(), buffer);
-    }
-
-    /// The decision's name.
-    pub fn id(&self) -> &DecisionId {
-        &self.id
     }
 }
 
@@ -148,6 +143,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use std::sync::Arc;
+
+    use bytes::BytesMut;
 
     use super::*;
     use crate::{
