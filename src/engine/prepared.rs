@@ -25,9 +25,8 @@ pub(crate) struct PreparedPolicies {
 impl PreparedPolicies {
     pub(crate) fn new(policies: &PolicySet, schema: &StoreSchema, fixed: &FixedEntities) -> Self {
         let set: &cedar_policy_core::ast::PolicySet = policies.as_ref();
-        let named = NamedEntities::new(set.policies().flat_map(uids_of), schema, fixed);
-        let roles = set.policies().flat_map(uids_of).filter(|uid| schema.is_role(uid));
-        let mut roles: Vec<_> = roles.collect::<HashSet<_>>().into_iter().collect();
+        let uids: HashSet<_> = set.policies().flat_map(uids_of).collect();
+        let mut roles: Vec<_> = uids.iter().filter(|uid| schema.is_role(uid)).cloned().collect();
         roles.sort();
         let named_roles = roles.iter().filter_map(|uid| schema.scope_of(uid)).collect();
         // A policy may look into an entity that its condition names, and not into one that only its
@@ -42,6 +41,7 @@ impl PreparedPolicies {
         });
         let slices = arranged(set.policies(), schema, fixed);
         let compiled = CompiledPolicies::new(&slices, schema, fixed);
+        let named = NamedEntities::new(uids, schema, fixed);
         Self { slices, compiled, literals, named_roles, named }
     }
 

@@ -15,8 +15,8 @@ const ITEMS: u32 = 1;
 const REVISION: u32 = 2;
 const RESPONSE: u32 = 1;
 
-/// Room is made for so many answers at once at most.
-const ROOM_FOR: usize = 1_024;
+/// Room for more than one answer is made for so many bytes at most: a first answer may be long.
+const ROOM: usize = 256 * 1_024;
 
 /// The answers of a batch.
 pub(in crate::server) struct Answers {
@@ -60,7 +60,7 @@ impl Answers {
     fn make_room(&mut self, length: usize) {
         let bytes = &mut self.message.bytes;
         if bytes.capacity() - bytes.len() < length {
-            bytes.reserve(length.saturating_mul(self.missing.clamp(1, ROOM_FOR)));
+            bytes.reserve(length.saturating_mul(self.missing).min(ROOM).max(length));
         }
         self.missing = self.missing.saturating_sub(1);
     }
