@@ -55,14 +55,21 @@ impl Answers {
         ids.next_at_end(&mut self.message.bytes);
     }
 
-    /// Makes room for an answer of that length, and for those that are still to come should they be
-    /// as long.
+    #[inline]
     fn make_room(&mut self, length: usize) {
-        let bytes = &mut self.message.bytes;
+        let bytes = &self.message.bytes;
         if bytes.capacity() - bytes.len() < length {
-            bytes.reserve(length.saturating_mul(self.missing).min(ROOM).max(length));
+            self.grow(length);
         }
         self.missing = self.missing.saturating_sub(1);
+    }
+
+    /// Makes room for an answer of that length, and for those that are still to come should they be
+    /// as long.
+    #[cold]
+    fn grow(&mut self, length: usize) {
+        let all = length.saturating_mul(self.missing).min(ROOM);
+        self.message.bytes.reserve(all.max(length));
     }
 
     /// Adds why there is no answer to an item.

@@ -109,6 +109,14 @@ impl<'a, 'm> Classes<'a, 'm> {
         }
     }
 
+    /// The class of an item that names a resource and nothing else, as most do.
+    #[inline]
+    pub fn of_resource(&mut self, resource: Name<'m>) -> Option<Class<'_, 'a, 'm>> {
+        let resource = self.party(resource.type_name, resource.id)?;
+        let key = Key { principal: Party::SHARED, action: 0, resource, is_one: false };
+        Some(Class { classes: self, key })
+    }
+
     /// The class of an item that has these parties and nothing else, if there may be others in it.
     #[inline]
     pub fn of(&mut self, parties: &Parties<'m>) -> Option<Class<'_, 'a, 'm>> {

@@ -32,7 +32,7 @@ use super::{
 };
 use crate::engine::Decision;
 use classes::Class;
-use sent::Parties;
+use sent::{Message, Parties};
 use tally::Tally;
 
 const RPC: Rpc = Rpc::BatchIsAuthorized;
@@ -72,7 +72,7 @@ impl Authorization {
         };
         if !has_classes {
             // What is recorded is decided of a message that is valid as a whole.
-            items.iter().try_for_each(|item| progress.read(item).map(drop)).map_err(invalid)?;
+            items.iter().try_for_each(|item| progress.read(*item).map(drop)).map_err(invalid)?;
         }
         let mut receipts = Vec::new();
         let mut turn = Turn::start();
@@ -82,12 +82,12 @@ impl Authorization {
             let known = progress.answer_known(some);
             number += known;
             if let Some(item) = some.get(known) {
-                let item = progress.read(item).map_err(invalid)?;
+                let item = progress.read(*item).map_err(invalid)?;
                 let parties = item.parties();
                 let asking = Asking {
                     question: shared.question(item.into_message()),
                     now,
-                    id: DecisionId::of_ascii(progress.ids.next()),
+                    id: progress.ids.next(),
                     rpc: RPC,
                     item: Some(number),
                     recording: recording.clone(),
@@ -136,16 +136,22 @@ struct Progress<'a, 'm> {
 }
 
 impl<'a, 'm> Progress<'a, 'm> {
-    fn read(&mut self, item: &'m [u8]) -> Result<Item<'m>, DecodeError> {
+    fn read(&mut self, item: Message<'m>) -> Result<Item<'m>, DecodeError> {
         Item::read(item, &mut self.last_type)
     }
 
     /// Answers items up to the first that has to be decided or is not valid, and tells how many.
-    fn answer_known(&mut self, items: &[&'m [u8]]) -> usize {
+    fn answer_known(&mut self, items: &[Message<'m>]) -> usize {
         let Some(classes) = &mut self.classes else { return 0 };
         for (number, item) in items.iter().enumerate() {
-            let Some(parties) = Parties::read(item, &mut self.last_type) else { return number };
-            let Some(answer) = classes.of(&parties).and_then(Class::answer) else { return number };
+            let class = match item.resource(&mut self.last_type) {
+                Some(resource) => classes.of_resource(resource),
+                None => match Parties::read(*item, &mut self.last_type) {
+                    Some(parties) => classes.of(&parties),
+                    None => return number,
+                },
+            };
+            let Some(answer) = class.and_then(Class::answer) else { return number };
             if self.verify_sample.takes() {
                 return number;
             }

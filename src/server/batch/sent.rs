@@ -8,8 +8,9 @@ use prost::{
 
 use crate::proto::{BatchIsAuthorizedItem, BatchIsAuthorizedRequest, EntityUid};
 
-/// The number of the field `items`.
+/// The number of the field `items`, and the key of an item.
 const ITEMS: u32 = 9;
+const ITEM: u8 = key(9);
 /// The keys of an item's `principal`, `action` and `resource`, and of a name's `type` and `id`.
 const PRINCIPAL: u8 = key(1);
 const ACTION: u8 = key(2);
@@ -31,7 +32,17 @@ pub(in crate::server) struct Sent<'m> {
     pub shared: BatchIsAuthorizedRequest,
     /// The messages of the items. Thousands are cheaper to read when they are looked at than to be
     /// kept read.
-    pub items: Vec<&'m [u8]>,
+    pub items: Vec<Message<'m>>,
+}
+
+/// The message of an item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::server) enum Message<'m> {
+    /// Its every byte is text, keys and lengths too, as in nearly all: then what is in it is text as
+    /// well, and need not be looked at again.
+    Text(&'m str),
+    /// It may be anything.
+    Bytes(&'m [u8]),
 }
 
 /// An item as it was sent.
@@ -78,16 +89,18 @@ impl<'m> Sent<'m> {
         let mut items = Vec::new();
         let mut rest = message;
         while !rest.is_empty() {
+            if items.is_empty() && rest.first() == Some(&ITEM) {
+                rest = texts(rest, &mut items);
+                if !items.is_empty() {
+                    continue;
+                }
+            }
             let (field, wire_type) = encoding::decode_key(&mut rest)?;
             if field == ITEMS
                 && wire_type == WireType::LengthDelimited
                 && let Some((item, after)) = delimited(rest)
             {
-                if items.is_empty() {
-                    // The others are about as long.
-                    items.reserve((rest.len() / (item.len() + 2)).min(ROOM_FOR));
-                }
-                items.push(item);
+                items.push(Message::Bytes(item));
                 rest = after;
                 continue;
             }
@@ -97,16 +110,66 @@ impl<'m> Sent<'m> {
     }
 }
 
+/// Takes the items with which a message goes on as long as they are text. What is left of it is
+/// returned.
+fn texts<'m>(message: &'m [u8], items: &mut Vec<Message<'m>>) -> &'m [u8] {
+    let mut text = longest_text(message);
+    let mut taken = 0;
+    while let [ITEM, length @ 0..0x80, ..] = text.as_bytes()
+        && let end = 2 + usize::from(*length)
+        && let Some((item, after)) = text.split_at_checked(end)
+        && let Some(item) = item.get(2..)
+    {
+        if items.is_empty() {
+            // The others are about as long.
+            items.reserve((message.len() / end).min(ROOM_FOR));
+        }
+        items.push(Message::Text(item));
+        text = after;
+        taken += end;
+    }
+    message.get(taken..).unwrap_or_default()
+}
+
+/// The longest text with which bytes begin.
+fn longest_text(bytes: &[u8]) -> &str {
+    str::from_utf8(bytes).unwrap_or_else(|error| {
+        let text = bytes.get(..error.valid_up_to()).unwrap_or_default();
+        str::from_utf8(text).unwrap_or_default()
+    })
+}
+
+impl<'m> Message<'m> {
+    /// The resource of an item that is written as most are: it names that and nothing else, for the
+    /// others are those of the batch.
+    #[inline]
+    pub fn resource(self, last_type: &mut &'m str) -> Option<Name<'m>> {
+        let Self::Text(text) = self else { return None };
+        let [RESOURCE, length @ 0..0x80, name @ ..] = text.as_bytes() else { return None };
+        let is_all = name.len() == usize::from(*length);
+        is_all.then(|| Name::in_order(text.get(2..)?, last_type)).flatten()
+    }
+
+    fn bytes(self) -> &'m [u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Bytes(bytes) => bytes,
+        }
+    }
+}
+
 impl<'m> Item<'m> {
     /// Reads an item. `last_type` is the type of entity that was read last, which is likely to come
     /// again.
     ///
     /// # Errors
     /// It is not a valid message.
-    pub fn read(item: &'m [u8], last_type: &mut &'m str) -> Result<Self, DecodeError> {
+    pub fn read(item: Message<'m>, last_type: &mut &'m str) -> Result<Self, DecodeError> {
         match Parties::read(item, last_type) {
             Some(parties) => Ok(Self::Plain(parties)),
-            None => BatchIsAuthorizedItem::decode(item).map(|item| Self::Full(Box::new(item))),
+            None => {
+                BatchIsAuthorizedItem::decode(item.bytes()).map(|item| Self::Full(Box::new(item)))
+            }
         }
     }
 
@@ -140,19 +203,15 @@ impl From<Name<'_>> for EntityUid {
 
 impl<'m> Parties<'m> {
     /// The parties of an item that has nothing else, and each at most once.
-    #[inline]
-    pub fn read(item: &'m [u8], last_type: &mut &'m str) -> Option<Self> {
-        // Most name a resource, and the others are those of the batch.
-        match item {
-            [RESOURCE, length @ 0..0x80, name @ ..] if name.len() == usize::from(*length) => {
-                let resource = Name::read(name, last_type)?;
+    pub fn read(item: Message<'m>, last_type: &mut &'m str) -> Option<Self> {
+        match item.resource(last_type) {
+            Some(resource) => {
                 Some(Self { principal: None, action: None, resource: Some(resource) })
             }
-            _ => Self::read_all(item, last_type),
+            None => Self::read_all(item.bytes(), last_type),
         }
     }
 
-    #[inline(never)]
     fn read_all(item: &'m [u8], last_type: &mut &'m str) -> Option<Self> {
         let mut parties = Self::default();
         each(item, |key, content| {
@@ -172,25 +231,30 @@ impl<'m> Parties<'m> {
 
 impl<'m> Name<'m> {
     /// `last_type` is the type that was read last, which is likely to come again.
-    #[inline]
     fn read(name: &'m [u8], last_type: &mut &'m str) -> Option<Self> {
-        let (type_name, id) = Self::in_order(name).or_else(|| Self::in_any_order(name))?;
-        if type_name != last_type.as_bytes() {
-            *last_type = std::str::from_utf8(type_name).ok()?;
-        }
-        Some(Self { type_name: last_type, id: std::str::from_utf8(id).ok()? })
+        let (type_name, id) = Self::in_any_order(name)?;
+        Some(Self::of(str::from_utf8(type_name).ok()?, str::from_utf8(id).ok()?, last_type))
     }
 
-    /// Type and id as nearly everybody writes them: short, and one after the other.
+    /// A name as nearly everybody writes it: a short type, and a short id after it.
     #[inline]
-    fn in_order(name: &'m [u8]) -> Option<(&'m [u8], &'m [u8])> {
-        let [TYPE, length @ 0..0x80, rest @ ..] = name else { return None };
-        let (type_name, rest) = rest.split_at_checked(usize::from(*length))?;
-        let [ID, length @ 0..0x80, id @ ..] = rest else { return None };
-        (id.len() == usize::from(*length)).then_some((type_name, id))
+    fn in_order(name: &'m str, last_type: &mut &'m str) -> Option<Self> {
+        let [TYPE, length @ 0..0x80, ..] = name.as_bytes() else { return None };
+        let (type_name, rest) = name.split_at_checked(2 + usize::from(*length))?;
+        let [ID, length @ 0..0x80, id @ ..] = rest.as_bytes() else { return None };
+        let is_all = id.len() == usize::from(*length);
+        is_all.then_some(Self::of(type_name.get(2..)?, rest.get(2..)?, last_type))
     }
 
-    #[cold]
+    /// A type that comes again is the same text, which is quicker to see than that it says the same.
+    #[inline]
+    fn of(type_name: &'m str, id: &'m str, last_type: &mut &'m str) -> Self {
+        if type_name != *last_type {
+            *last_type = type_name;
+        }
+        Self { type_name: last_type, id }
+    }
+
     fn in_any_order(name: &'m [u8]) -> Option<(&'m [u8], &'m [u8])> {
         let (mut type_name, mut id) = (None, None);
         each(name, |key, content| {
@@ -246,7 +310,7 @@ mod tests {
 
     fn read(message: &[u8]) -> Option<(BatchIsAuthorizedRequest, Vec<BatchIsAuthorizedItem>)> {
         let sent = Sent::read(message).ok()?;
-        let items = sent.items.iter().map(|item| Item::read(item, &mut ""));
+        let items = sent.items.into_iter().map(|item| Item::read(item, &mut ""));
         let items = items.map(|item| item.map(Item::into_message));
         Some((sent.shared, items.collect::<Result<_, _>>().ok()?))
     }
@@ -292,7 +356,8 @@ mod tests {
         let items = vec![plain, full, BatchIsAuthorizedItem::default()];
         let batch = BatchIsAuthorizedRequest { items, ..Default::default() }.encode_to_vec();
         let sent = Sent::read(&batch).unwrap();
-        let is_plain = |item: &&[u8]| matches!(Item::read(item, &mut ""), Ok(Item::Plain(_)));
+        let is_plain =
+            |item: &Message<'_>| matches!(Item::read(*item, &mut ""), Ok(Item::Plain(_)));
         let is_plain: Vec<_> = sent.items.iter().map(is_plain).collect();
         assert_eq!(is_plain, [true, false, true]);
     }

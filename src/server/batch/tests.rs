@@ -275,7 +275,7 @@ fn hold(store: &PolicyStore, batch: &BatchIsAuthorizedRequest, again: &mut Again
     let facts = shared.facts(&limits);
     let mut classes = Classes::new(store, &facts, &limits);
     for (number, item) in items.iter().enumerate() {
-        let item = Item::read(item, &mut "").unwrap();
+        let item = Item::read(*item, &mut "").unwrap();
         let parties = item.parties();
         let question = shared.question(item.into_message());
         let told = || format!("item {number}: {question:?}\nof {batch:?}");
