@@ -15,7 +15,7 @@ use std::{
 
 use humbaba::{
     live::Live,
-    reload::{Options, Source, load, watch},
+    reload::{Options, Source, load, read_folder, watch},
 };
 
 fn main() {
@@ -30,7 +30,7 @@ fn main() {
     load(&source, &Options::default(), &live).expect("the stores load");
     let _reloader = watch(source, Options::default(), Arc::clone(&live));
 
-    let (name, file) = first_policies(home.path(), &live);
+    let (name, file) = first_policies(home.path());
     let text = fs::read_to_string(&file).unwrap();
     println!("editing {} of {} stores", file.display(), live.stores().iter().count());
     for (how, write) in [
@@ -74,11 +74,9 @@ fn revision(live: &Live, store: &str) -> String {
     live.stores().get(store).expect("the store stays").revision().to_string()
 }
 
-fn first_policies(folder: &Path, live: &Live) -> (String, PathBuf) {
-    let stores = live.stores();
-    let store = stores.iter().next().expect("a store");
-    let (file, _) =
-        store.files().iter().find(|(file, _)| file.ends_with(".cedar")).expect("policies");
+fn first_policies(folder: &Path) -> (String, PathBuf) {
+    let store = read_folder(folder).unwrap().into_iter().next().expect("a store");
+    let (file, _) = store.iter().find(|(file, _)| file.ends_with(".cedar")).expect("policies");
     (store.name().to_string(), folder.join(store.name().as_str()).join(file))
 }
 

@@ -4,6 +4,7 @@ use std::{
     env,
     path::Path,
     sync::Arc,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -20,6 +21,7 @@ use super::{
     handles,
     listeners::{self, Listeners},
     required_tests,
+    serve::STACK_BYTES,
     signals::{Signal, Signals},
     source::source,
 };
@@ -198,8 +200,15 @@ impl Loading {
     async fn run(&self) -> Result<Option<Reloader>, CliError> {
         let (source, options) = (self.source.clone(), self.options.clone());
         let live = Arc::clone(&self.live);
-        let loaded = task::spawn_blocking(move || reload::load(&source, &options, &live)).await;
-        match loaded.map_err(|error| CliError::Failure(format!("loading broke off: {error}")))? {
+        // Memory that the load needed goes with the thread that ends with it.
+        let thread = thread::Builder::new().name("load".to_owned()).stack_size(STACK_BYTES);
+        let thread = thread
+            .spawn(move || reload::load(&source, &options, &live))
+            .map_err(CliError::io("cannot start the thread that loads"))?;
+        let broke_off = |how| CliError::Failure(format!("loading broke off: {how}"));
+        let joined = task::spawn_blocking(move || thread.join()).await;
+        let loaded = joined.map_err(|error| broke_off(error.to_string()))?;
+        match loaded.map_err(|_| broke_off("it panicked".to_owned()))? {
             Ok(()) => {
                 let (source, options) = (self.source.clone(), self.options.clone());
                 Ok(Some(reload::watch(source, options, Arc::clone(&self.live))))

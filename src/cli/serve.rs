@@ -1,4 +1,7 @@
-use std::{path::PathBuf, time::Instant};
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use super::{
     CliError, Exit, logging, output, process,
@@ -132,7 +135,12 @@ impl ServeArgs {
 
 /// The stack of the threads that load and decide: as large as that of a main thread, so that a
 /// store is valid here if it is for `validate`.
-const STACK_BYTES: usize = 8 * 1024 * 1024;
+pub(super) const STACK_BYTES: usize = 8 * 1024 * 1024;
+
+/// How long a thread for what would hold up calls waits for more of it. The allocator gives memory
+/// back that has been free for a second, and looks when a thread ends: a server that is idle after
+/// its start has no other occasion.
+const KEEP_ALIVE: Duration = Duration::from_secs(2);
 
 pub(super) fn run(args: &ServeArgs, started: Instant) -> Result<Exit, CliError> {
     let settled = args.settings.settle(args.flags())?;
@@ -144,6 +152,7 @@ pub(super) fn run(args: &ServeArgs, started: Instant) -> Result<Exit, CliError> 
     let log = logging::init(&settings.log);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .thread_stack_size(STACK_BYTES)
+        .thread_keep_alive(KEEP_ALIVE)
         .enable_all()
         .build();
     let runtime = runtime.map_err(CliError::io("cannot start the runtime"))?;

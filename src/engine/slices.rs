@@ -32,8 +32,8 @@ pub struct PreparedPolicy {
 /// A scope clause on principal or resource, without variables to fill.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Scope {
-    pub entity_type: Option<EntityType>,
-    pub entity: Option<EntityUID>,
+    pub entity_type: Option<Arc<EntityType>>,
+    pub entity: Option<Arc<EntityUID>>,
     /// Whether `entity` must be met exactly, and not only be an ancestor.
     pub exact: bool,
 }
@@ -221,19 +221,19 @@ impl Scope {
             Constraint::In(reference) => (None, reference_uid(reference), false),
             Constraint::IsIn(ty, reference) => (Some(ty), reference_uid(reference), false),
         };
-        Self { entity_type: entity_type.map(|ty| (**ty).clone()), entity, exact }
+        Self { entity_type: entity_type.cloned(), entity, exact }
     }
 
     /// Whether an entity that was found by this scope's key matches the rest of the clause.
     fn fits(&self, uid: &EntityUID) -> bool {
-        self.entity_type.as_ref().is_none_or(|ty| ty == uid.entity_type())
-            && (!self.exact || self.entity.as_ref().is_none_or(|entity| entity == uid))
+        self.entity_type.as_deref().is_none_or(|ty| ty == uid.entity_type())
+            && (!self.exact || self.entity.as_deref().is_none_or(|entity| entity == uid))
     }
 }
 
-fn reference_uid(reference: &EntityReference) -> Option<EntityUID> {
+fn reference_uid(reference: &EntityReference) -> Option<Arc<EntityUID>> {
     match reference {
-        EntityReference::EUID(uid) => Some((**uid).clone()),
+        EntityReference::EUID(uid) => Some(Arc::clone(uid)),
         // Policies have their slots filled; only templates do not, and they never get here.
         EntityReference::Slot(_) => None,
     }
@@ -256,7 +256,7 @@ impl PreparedPolicy {
     }
 
     fn key(&self) -> Key<'_> {
-        (self.principal.entity.as_ref(), self.resource.entity.as_ref())
+        (self.principal.entity.as_deref(), self.resource.entity.as_deref())
     }
 
     pub(super) fn id(&self) -> &str {

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::snapshot::{FolderContent, Read, Snapshot, take};
+use super::snapshot::{Extent, FolderContent, Read, Snapshot, take};
 use crate::{
     diagnostics::Problem,
     name::StoreNameError,
@@ -70,13 +70,13 @@ pub fn read_folder(path: &Path) -> Result<Vec<StoreFiles>, FolderError> {
 /// # Errors
 /// The folder cannot be read or holds no store; a store in it cannot be read as a whole.
 pub fn read_folder_within(path: &Path, bounds: &Bounds) -> Result<Vec<StoreFiles>, FolderError> {
-    let content = take_settled(path, bounds).folder?;
+    let content = take_settled(path, Extent { bounds, with_tests: true }).folder?;
     content.check(path)?;
     let mut stores = Vec::new();
     let mut problems = Vec::new();
     for store in content.stores.into_values() {
         match store.read {
-            Read::Files(files) if files.iter().next().is_some() => stores.push(files),
+            Read::Files(files) if !files.is_empty() => stores.push(files),
             Read::Files(_) => {}
             Read::Flawed(flaws) => {
                 problems.extend(flaws.iter().map(super::tree::Flaw::problem));
@@ -88,10 +88,10 @@ pub fn read_folder_within(path: &Path, bounds: &Bounds) -> Result<Vec<StoreFiles
 }
 
 /// A snapshot of a folder that nobody is writing to, if it can be had in a short while.
-pub(super) fn take_settled(path: &Path, bounds: &Bounds) -> Snapshot {
+pub(super) fn take_settled(path: &Path, extent: Extent<'_>) -> Snapshot {
     let begun = Instant::now();
     loop {
-        let snapshot = take(path, bounds, None, |_| ());
+        let snapshot = take(path, extent, None, |_| ());
         if !snapshot.is_unsettled() || begun.elapsed() > PATIENCE {
             return snapshot;
         }
@@ -121,7 +121,7 @@ impl FolderContent {
     /// Whether there is anything that is, or was meant to be, a store.
     pub(super) fn holds_store(&self) -> bool {
         self.stores.values().any(|store| match &store.read {
-            Read::Files(files) => files.iter().next().is_some(),
+            Read::Files(files) => !files.is_empty(),
             Read::Flawed(_) | Read::Moved => true,
         })
     }

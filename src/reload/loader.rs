@@ -89,7 +89,7 @@ impl Loader {
         for store in live.stores().iter() {
             let known = stores.entry(store.name().clone()).or_default();
             if known.problems.is_empty() {
-                known.seen = Some(Seen::Digest(store.files().digest()));
+                known.seen = Some(Seen::Digest(store.digest().to_owned()));
             }
             known.in_force = Some(Arc::clone(store));
         }

@@ -35,7 +35,7 @@ use crate::{
 };
 use loader::{Found, Loader};
 use signal::Signal;
-use snapshot::Read;
+use snapshot::{Extent, Read};
 use worker::Worker;
 
 /// The stack of the reloading thread: as large as that of a main thread, so that a store which
@@ -91,6 +91,13 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    /// What has to be read of a folder.
+    fn extent(&self) -> Extent<'_> {
+        Extent { bounds: &self.bounds, with_tests: self.require_tests }
+    }
+}
+
 /// Why there is nothing to decide with.
 #[derive(Debug, thiserror::Error)]
 pub enum FirstLoadError {
@@ -117,6 +124,10 @@ pub fn load(source: &Source, options: &Options, live: &Live) -> Result<(), First
     match source {
         Source::Embedded => {
             let stores = embedded_stores().into_iter();
+            let stores = stores.map(|files| match options.require_tests {
+                true => files,
+                false => files.without_tests(),
+            });
             let found = stores.map(|files| (files.name().clone(), Found::Files(files))).collect();
             loader.apply(found, None, live);
         }
@@ -131,7 +142,7 @@ fn load_folder(
     loader: &mut Loader,
     live: &Live,
 ) -> Result<(), FolderError> {
-    let snapshot = folder::take_settled(path, &options.bounds);
+    let snapshot = folder::take_settled(path, options.extent());
     let refuse = |error: FolderError, loader: &mut Loader| {
         loader.keep(error.to_string(), live);
         Err(error)
@@ -148,7 +159,7 @@ fn load_folder(
     let mut found = BTreeMap::new();
     for (name, store) in content.stores {
         let store = match store.read {
-            Read::Files(files) if files.iter().next().is_none() => continue,
+            Read::Files(files) if files.is_empty() => continue,
             Read::Files(files) => Found::Files(files),
             Read::Flawed(flaws) => Found::Flawed(flaws),
             Read::Moved => Found::NeverSettles,

@@ -6,7 +6,6 @@ use std::{
     io::{self, Read as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
-    sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
@@ -17,7 +16,7 @@ use super::{
 };
 use crate::{
     name::{StoreName, StoreNameError},
-    store::{Bounds, StoreFiles},
+    store::{Bounds, StoreFiles, is_for_tests},
 };
 
 /// The content of a policies folder, or why there is none.
@@ -48,6 +47,14 @@ pub(super) struct StoreContent {
     pub changed: Option<SystemTime>,
 }
 
+/// How much of a folder is read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Extent<'a> {
+    pub bounds: &'a Bounds,
+    /// Whether it matters what the tests say, and not only whether they change.
+    pub with_tests: bool,
+}
+
 /// What reading a store gave.
 #[derive(Debug)]
 pub(super) enum Read {
@@ -74,15 +81,16 @@ impl StoreContent {
 /// watched from the moment that the snapshot shows.
 pub(super) fn take(
     path: &Path,
-    bounds: &Bounds,
+    extent: Extent<'_>,
     layout: Option<Layout>,
     between: impl FnOnce(&Places),
 ) -> Snapshot {
     let begun = Instant::now();
+    let bounds = extent.bounds;
     let mut places = Places::default();
     let before = look(path, bounds, layout, &mut places);
     let contents: Option<BTreeMap<_, _>> = before.as_ref().ok().map(|tree| {
-        tree.stores.iter().map(|(name, store)| (name.clone(), read(name, store, bounds))).collect()
+        tree.stores.iter().map(|(name, store)| (name.clone(), read(name, store, extent))).collect()
     });
     between(&places);
     let after = look(path, bounds, layout, &mut Places::default());
@@ -119,13 +127,17 @@ fn unmoved(before: Tree, after: &Tree, mut contents: BTreeMap<StoreName, Read>) 
     FolderContent { layout: before.layout, stores, misnamed: before.misnamed }
 }
 
-fn read(name: &StoreName, tree: &StoreTree, bounds: &Bounds) -> Read {
+fn read(name: &StoreName, tree: &StoreTree, extent: Extent<'_>) -> Read {
     let mut flaws = tree.flaws.clone();
-    let mut files = Vec::new();
+    let mut files = StoreFiles::new(name.clone(), []);
+    let mut bytes = Vec::new();
     for (relative, file) in &tree.files {
-        match read_file(file, bounds) {
-            Ok(Some(bytes)) => files.push((relative.clone(), Arc::from(bytes))),
-            Ok(None) => return Read::Moved,
+        match read_file(file, extent.bounds, &mut bytes) {
+            Ok(true) if extent.with_tests || !is_for_tests(relative) => {
+                files = files.with_file(relative, bytes.as_slice());
+            }
+            Ok(true) => files = files.noting(relative, &bytes),
+            Ok(false) => return Read::Moved,
             Err(error) => flaws.push(Flaw {
                 file: format!("{name}/{relative}"),
                 message: format!("cannot be read: {error}"),
@@ -133,27 +145,23 @@ fn read(name: &StoreName, tree: &StoreTree, bounds: &Bounds) -> Read {
             }),
         }
     }
-    if flaws.is_empty() {
-        Read::Files(StoreFiles::new(name.clone(), files))
-    } else {
-        Read::Flawed(flaws)
-    }
+    if flaws.is_empty() { Read::Files(files) } else { Read::Flawed(flaws) }
 }
 
-/// The bytes of a file; none where it is not the file that was seen.
-fn read_file(file: &FileAt, bounds: &Bounds) -> io::Result<Option<Vec<u8>>> {
+/// Reads the bytes of a file; no where it is not the file that was seen.
+fn read_file(file: &FileAt, bounds: &Bounds, bytes: &mut Vec<u8>) -> io::Result<bool> {
     // Opening a pipe would wait for a writer, should one have taken the file's place.
     let mut handle =
         OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&file.path)?;
     let is_same = |metadata: &fs::Metadata| Stamp::of(metadata) == file.stamp;
     if !is_same(&handle.metadata()?) {
-        return Ok(None);
+        return Ok(false);
     }
-    let mut bytes = Vec::new();
+    bytes.clear();
     let most = (bounds.file_bytes as u64).saturating_add(1);
-    handle.by_ref().take(most).read_to_end(&mut bytes)?;
+    handle.by_ref().take(most).read_to_end(bytes)?;
     let is_whole = bytes.len() as u64 == file.stamp.size;
-    Ok((is_whole && is_same(&handle.metadata()?)).then_some(bytes))
+    Ok(is_whole && is_same(&handle.metadata()?))
 }
 
 #[cfg(test)]
@@ -177,8 +185,9 @@ mod tests {
                 fs::write(folder.join(hidden).join("b.cedar"), "b").unwrap();
             }
         }
-        let snapshot =
-            take(home.path(), &Bounds::default(), None, |_| happens(&home.path().join("main")));
+        let bounds = Bounds::default();
+        let whole = Extent { bounds: &bounds, with_tests: true };
+        let snapshot = take(home.path(), whole, None, |_| happens(&home.path().join("main")));
         let shown = ["main", "other"].map(|name| {
             let store = snapshot.folder.as_ref().ok()?.stores.get(name)?;
             Some(match &store.read {

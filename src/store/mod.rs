@@ -15,8 +15,8 @@ mod validation;
 
 pub use bounds::Bounds;
 pub use embedded::embedded_stores;
-pub(crate) use files::FileKind;
 pub use files::StoreFiles;
+pub(crate) use files::{FileKind, is_for_tests};
 pub use known::validation_record;
 pub use schema::{ActionSchema, EntityShape, RecordShape, Shape, StoreSchema};
 pub use stores::{StoreLookupError, Stores};
@@ -42,6 +42,7 @@ use crate::{
 #[derive(Debug)]
 pub struct PolicyStore {
     files: Arc<StoreFiles>,
+    digest: String,
     revision: Revision,
     schema: Arc<StoreSchema>,
     policies: PolicySet,
@@ -91,6 +92,7 @@ impl PolicyStore {
         }
         let prepared = PreparedPolicies::new(&parsed.set, &schema, &fixed);
         Ok(Self {
+            digest: files.digest(),
             revision: files.revision(),
             schema: Arc::new(schema),
             prepared,
@@ -115,12 +117,21 @@ impl PolicyStore {
             policies,
             policy_files: Arc::clone(&self.policy_files),
             files: Arc::clone(&self.files),
+            digest: self.digest.clone(),
             revision: self.revision,
             schema: Arc::clone(&self.schema),
             fixed: Arc::clone(&self.fixed),
             level: self.level,
             warnings: Vec::new(),
         })
+    }
+
+    /// The same store, of whose files only the schema is kept, with which the next state of the
+    /// store is compared: what decides has all it needs, and most of the bytes are tests.
+    #[must_use]
+    pub fn forgetting_files(mut self) -> Self {
+        self.files = Arc::new(Arc::unwrap_or_clone(self.files).only(FileKind::Schema));
+        self
     }
 
     /// Validates policies as if they were the store's own.
@@ -143,10 +154,16 @@ impl PolicyStore {
         &self.revision
     }
 
-    /// The files that the store was made of.
+    /// The files that the store was made of, as far as they are kept ([`Self::forgetting_files`]).
     #[must_use]
     pub fn files(&self) -> &StoreFiles {
         &self.files
+    }
+
+    /// The digest of all files that the store was made of, kept or not ([`StoreFiles::digest`]).
+    #[must_use]
+    pub fn digest(&self) -> &str {
+        &self.digest
     }
 
     /// The store's schema.

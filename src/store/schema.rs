@@ -1,6 +1,10 @@
 //! What a store's schema says, prepared for checking requests without asking Cedar again.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use cedar_policy::{Schema, SchemaFragment};
 use cedar_policy_core::{
@@ -26,7 +30,7 @@ pub struct StoreSchema {
     cedar: Schema,
     namespace: Option<String>,
     /// Entity types by every way in which they may be written.
-    types: Sharded<HashMap<SmolStr, Spelled>>,
+    types: Sharded<OnceLock<Spellings>>,
     /// The type of the actions in the store's namespace, where there are any.
     action_type: Option<Sharded<EntityType>>,
     entities: HashMap<EntityType, EntityShape>,
@@ -34,6 +38,9 @@ pub struct StoreSchema {
     /// Uids of actions by id, for the action type of the store's namespace.
     action_ids: HashMap<SmolStr, EntityUID>,
 }
+
+/// Entity types by every way in which they may be written.
+type Spellings = HashMap<SmolStr, Spelled>;
 
 /// An entity type as it may be written.
 #[derive(Debug)]
@@ -64,10 +71,10 @@ pub struct EntityShape {
 pub struct ActionSchema {
     /// The action.
     pub uid: EntityUID,
-    /// The types of principal that may ask for it.
-    pub principals: HashSet<EntityType>,
+    /// The types of principal that may ask for it, of which there are a few.
+    pub principals: Box<[EntityType]>,
     /// The types of resource on which it may be asked.
-    pub resources: HashSet<EntityType>,
+    pub resources: Box<[EntityType]>,
     /// The facts of a request for it. Actions that want the same facts share them.
     pub context: Arc<RecordShape>,
     /// Whether the time of the decision is one of them.
@@ -127,7 +134,7 @@ pub enum Shape {
     /// `String`
     String,
     /// A reference to an entity of that type.
-    Entity(EntityType),
+    Entity(Box<EntityType>),
     /// A set of values of that type.
     Set(Box<Shape>),
     /// A record.
@@ -178,7 +185,6 @@ impl StoreSchema {
             .entity_types()
             .map(|declared| (declared.name().clone(), entity_shape(core, declared.name())))
             .collect();
-        let types = Sharded::new(|| spellings(core, &entities, namespace.as_deref()));
         let mut contexts = HashSet::default();
         let actions: HashMap<_, _> = core
             .action_ids()
@@ -193,6 +199,7 @@ impl StoreSchema {
         let action_type = actions.keys().map(EntityUID::entity_type);
         let action_type = action_type.clone().find(|ty| ty.to_string() == own);
         let action_type = action_type.map(|ty| Sharded::new(|| copy(ty)));
+        let types = Sharded::default();
         Self { namespace, types, action_type, entities, actions, action_ids, cedar }
     }
 
@@ -211,13 +218,20 @@ impl StoreSchema {
     /// The entity type that is written so, with or without the store's namespace.
     #[must_use]
     pub fn entity_type(&self, written: &str) -> Option<&EntityType> {
-        self.types.mine().get(written).map(|spelled| &spelled.entity_type)
+        self.types().get(written).map(|spelled| &spelled.entity_type)
+    }
+
+    /// Those of this thread, made when it first asks: most threads never do.
+    fn types(&self) -> &Spellings {
+        let namespace = self.namespace.as_deref();
+        let make = || spellings(self.cedar.as_ref(), &self.entities, namespace);
+        self.types.mine().get_or_init(make)
     }
 
     /// The only ids that there are of the type that is written so, if it is enumerated.
     #[must_use]
     pub fn enumerated(&self, written: &str) -> Option<&HashSet<SmolStr>> {
-        let spelled = self.types.mine().get(written).filter(|spelled| spelled.is_enumerated)?;
+        let spelled = self.types().get(written).filter(|spelled| spelled.is_enumerated)?;
         self.entity(&spelled.entity_type)?.ids.as_ref()
     }
 
@@ -384,7 +398,7 @@ fn entity_shape(schema: &ValidatorSchema, entity_type: &EntityType) -> EntitySha
         .iter()
         .filter_map(|(name, field)| match &field.shape {
             Shape::Entity(ty) if is_role(ty) && namespace(ty) == namespace(entity_type) => {
-                Some((Slot::new(name.clone()), ty.clone()))
+                Some((Slot::new(name.clone()), (**ty).clone()))
             }
             _ => None,
         })
@@ -423,10 +437,17 @@ fn action_schema(
     ActionSchema {
         uid: action.name().clone(),
         wants_now: matches!(now, Some(Shape::Extension(name)) if name == "datetime"),
-        principals: action.applies_to_principals().cloned().collect(),
-        resources: action.applies_to_resources().cloned().collect(),
+        principals: sorted(action.applies_to_principals()),
+        resources: sorted(action.applies_to_resources()),
         context: shared(context, contexts),
     }
+}
+
+/// Types in an order that is the same for equal sets.
+fn sorted<'a>(types: impl Iterator<Item = &'a EntityType>) -> Box<[EntityType]> {
+    let mut types: Vec<_> = types.cloned().collect();
+    types.sort_unstable();
+    types.into()
 }
 
 fn shared(record: RecordShape, records: &mut HashSet<Arc<RecordShape>>) -> Arc<RecordShape> {
@@ -457,7 +478,7 @@ fn shape(ty: &Type) -> Option<Shape> {
         Type::Long => Shape::Long,
         Type::String => Shape::String,
         Type::Entity(EntityKind::Entity(types)) => {
-            Shape::Entity(types.get_single_entity()?.clone())
+            Shape::Entity(Box::new(types.get_single_entity()?.clone()))
         }
         Type::Set { element_type: Some(element) } => Shape::Set(Box::new(shape(element)?)),
         Type::Record { attrs, open_attributes } => {

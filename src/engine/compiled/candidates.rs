@@ -3,6 +3,7 @@
 use std::{
     collections::{HashMap, HashSet},
     hash::BuildHasher,
+    sync::Arc,
 };
 
 use cedar_policy_core::ast::{EntityType, EntityUID};
@@ -12,7 +13,10 @@ use super::{
     expr::{RoleRef, Target},
     facts::{Closure, Facts},
 };
-use crate::{engine::slices::Slices, store::StoreSchema};
+use crate::{
+    engine::slices::{PreparedPolicy, Slices},
+    store::StoreSchema,
+};
 
 type Random = foldhash::fast::RandomState;
 
@@ -22,7 +26,8 @@ type Index = u32;
 /// The policies of a store, arranged by action and by what their scopes name.
 #[derive(Debug)]
 pub(super) struct Candidates {
-    by_action: HashMap<EntityUID, OfAction, Random>,
+    /// Actions with the same policies and types share them.
+    by_action: HashMap<EntityUID, Arc<OfAction>, Random>,
     /// Policies on every action that name a principal or a resource, kept once.
     of_any: Named,
     random: Random,
@@ -31,7 +36,7 @@ pub(super) struct Candidates {
 #[derive(Debug)]
 struct OfAction {
     /// Policies that name neither, for each pair of types of principal and resource.
-    unnamed: Vec<OfTypes>,
+    unnamed: Box<[OfTypes]>,
     named: Named,
 }
 
@@ -66,24 +71,33 @@ impl Candidates {
                 of_any.add(index, policy, &random);
             }
         }
+        let mut known: HashMap<_, Arc<OfAction>> = HashMap::new();
         let by_action = schema.actions().map(|action| {
-            let mut named = Named::default();
-            let mut unnamed = Vec::new();
-            for index in slices.of_action(&action.uid).map(|policy| policy.index()) {
-                if let Some(policy) = get(policies, index) {
-                    named.add(index, policy, &random);
-                }
-            }
-            for index in slices.unnamed(&action.uid).map(|policy| policy.index()) {
-                unnamed.push(index);
-            }
-            unnamed.sort_unstable();
-            let of_types = action.principals.iter().flat_map(|principal| {
-                action.resources.iter().map(move |resource| (principal, resource))
-            });
-            let of_types = of_types
-                .map(|(principal, resource)| OfTypes::new(principal, resource, &unnamed, policies));
-            (action.uid.clone(), OfAction { unnamed: of_types.collect(), named })
+            let sorted = |policies: &mut dyn Iterator<Item = &Arc<PreparedPolicy>>| {
+                let mut indices: Vec<_> = policies.map(|policy| policy.index()).collect();
+                indices.sort_unstable();
+                indices
+            };
+            let all = sorted(&mut slices.of_action(&action.uid));
+            let unnamed = sorted(&mut slices.unnamed(&action.uid));
+            let of_action = known
+                .entry((all, unnamed, &action.principals, &action.resources))
+                .or_insert_with_key(|(all, unnamed, principals, resources)| {
+                    let mut named = Named::default();
+                    for index in all {
+                        if let Some(policy) = get(policies, *index) {
+                            named.add(*index, policy, &random);
+                        }
+                    }
+                    let types = principals.iter().flat_map(|principal| {
+                        resources.iter().map(move |resource| (principal, resource))
+                    });
+                    let unnamed = types.map(|(principal, resource)| {
+                        OfTypes::new(principal, resource, unnamed, policies)
+                    });
+                    Arc::new(OfAction { unnamed: unnamed.collect(), named })
+                });
+            (action.uid.clone(), Arc::clone(of_action))
         });
         Self { by_action: by_action.collect(), of_any, random }
     }
@@ -125,9 +139,10 @@ impl OfTypes {
     ) -> Self {
         let fits = |index: &Index| {
             get(policies, *index).is_some_and(|policy| {
-                let (of_principal, of_resource) = (&policy.principal.scope, &policy.resource.scope);
-                of_principal.entity_type.as_ref().is_none_or(|ty| ty == principal)
-                    && of_resource.entity_type.as_ref().is_none_or(|ty| ty == resource)
+                let fits =
+                    |of: &Option<Box<EntityType>>, ty| of.as_deref().is_none_or(|of| of == ty);
+                fits(&policy.principal.entity_type, principal)
+                    && fits(&policy.resource.entity_type, resource)
             })
         };
         let fitting: Box<[Index]> = unnamed.iter().copied().filter(fits).collect();

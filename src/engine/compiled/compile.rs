@@ -11,7 +11,7 @@ use cedar_policy_core::{
 use smol_str::SmolStr;
 
 use super::expr::{Arithmetic, Attribute, Call, Elements, Expr, Field, Has, Role, Target};
-use crate::{engine::slices::Scope, store::StoreSchema};
+use crate::store::StoreSchema;
 
 /// How deep an expression may nest; Cedar's evaluator minds the stack itself.
 const MAX_DEPTH: usize = 100;
@@ -35,16 +35,9 @@ impl<'a> Compiler<'a> {
     /// What a scope clause names.
     pub(super) fn target(&self, uid: &EntityUID) -> Target {
         if !self.schema.is_role(uid) {
-            return Target::Entity(self.own(uid));
+            return Target::Entity(Box::new(self.own(uid)));
         }
-        self.role(uid).map_or(Target::UnknownRole, Target::Role)
-    }
-
-    /// The same scope clause in the schema's own types.
-    pub(super) fn scope(&self, scope: &Scope) -> Scope {
-        let mut scope = scope.clone();
-        scope.entity_type = scope.entity_type.map(|ty| self.own_type(&ty));
-        scope
+        self.role(uid).map_or(Target::UnknownRole, |role| Target::Role(Box::new(role)))
     }
 
     fn role(&self, uid: &EntityUID) -> Option<Role> {
@@ -59,7 +52,7 @@ impl<'a> Compiler<'a> {
         EntityUID::from_components(entity_type, uid.eid().clone(), None)
     }
 
-    fn own_type(&self, entity_type: &EntityType) -> EntityType {
+    pub(super) fn own_type(&self, entity_type: &EntityType) -> EntityType {
         self.schema.own_type(entity_type).unwrap_or(entity_type).clone()
     }
 
@@ -122,7 +115,7 @@ impl<'a> Compiler<'a> {
             }
             ExprKind::Like { expr, pattern } => Expr::Like(boxed(expr)?, pattern.clone()),
             ExprKind::Is { expr, entity_type } => {
-                Expr::Is(boxed(expr)?, self.own_type(entity_type))
+                Expr::Is(boxed(expr)?, Box::new(self.own_type(entity_type)))
             }
             ExprKind::Set(_) => Expr::Value(self.constant(expr)?),
             ExprKind::ExtensionFunctionApp { fn_name, args } => match self.constant(expr) {
@@ -167,9 +160,9 @@ impl<'a> Compiler<'a> {
 
     fn entity(&self, uid: &EntityUID) -> Option<Expr> {
         if self.schema.is_role(uid) {
-            return self.role(uid).map(Expr::Role);
+            return self.role(uid).map(|role| Expr::Role(Box::new(role)));
         }
-        Some(Expr::Entity(self.own(uid)))
+        Some(Expr::Entity(Box::new(self.own(uid))))
     }
 
     fn field(&self, name: &SmolStr) -> Field {

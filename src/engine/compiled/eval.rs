@@ -54,7 +54,7 @@ impl<'f, 'a> Evaluation<'f, 'a> {
                 self.value(one)?.compare(&self.value(other)?)?.is_le()
             }
             Expr::Is(operand, entity_type) => match self.value(operand)? {
-                Val::Entity(uid) => uid.entity_type() == entity_type,
+                Val::Entity(uid) => *uid.entity_type() == **entity_type,
                 _ => return Err(Unsure),
             },
             Expr::In(entity, of) => {

@@ -9,14 +9,15 @@ use cedar_policy_core::{
 use smol_str::SmolStr;
 
 /// An expression. Where Cedar's evaluator would fail, evaluating this says that it does not know.
+/// What is large is boxed: each expression of each policy has the size of the largest.
 #[derive(Debug)]
 pub(super) enum Expr {
     Bool(bool),
     Long(i64),
     String(SmolStr),
-    Entity(EntityUID),
+    Entity(Box<EntityUID>),
     /// A Role that a policy names.
-    Role(Role),
+    Role(Box<Role>),
     /// A set, record or value of an extension type.
     Value(ValueKind),
     Principal,
@@ -36,7 +37,7 @@ pub(super) enum Expr {
     LessOrEqual(Box<[Expr; 2]>),
     Arithmetic(Arithmetic, Box<[Expr; 2]>),
     Negative(Box<Expr>),
-    Is(Box<Expr>, EntityType),
+    Is(Box<Expr>, Box<EntityType>),
     In(Box<Expr>, Box<Elements>),
     Contains(Box<Elements>, Box<Expr>),
     ContainsAll(Box<[Elements; 2]>),
@@ -135,8 +136,8 @@ impl Hash for RoleRef<'_> {
 /// The entity that a scope clause names.
 #[derive(Debug)]
 pub(super) enum Target {
-    Entity(EntityUID),
-    Role(Role),
+    Entity(Box<EntityUID>),
+    Role(Box<Role>),
     /// A Role that no scope has. Nobody is in it unless the caller says so, and then Cedar decides.
     UnknownRole,
 }

@@ -15,6 +15,8 @@ mod value;
 
 use std::sync::Arc;
 
+use cedar_policy_core::ast::{EntityType, EntityUID};
+
 use self::{
     candidates::Candidates,
     compile::Compiler,
@@ -56,8 +58,11 @@ struct CompiledPolicy {
 /// A scope clause on principal or resource.
 #[derive(Debug)]
 struct ScopeTest {
-    scope: Scope,
+    entity_type: Option<Box<EntityType>>,
+    /// What is named, if something is.
     target: Option<Target>,
+    /// Whether that must be met exactly, and not only be an ancestor.
+    exact: bool,
 }
 
 #[derive(Debug)]
@@ -163,24 +168,23 @@ impl CompiledPolicy {
 
 impl ScopeTest {
     fn new(scope: &Scope, compiler: &Compiler<'_>) -> Self {
-        let target = scope.entity.as_ref().map(|uid| compiler.target(uid));
-        Self { scope: compiler.scope(scope), target }
+        Self {
+            entity_type: scope.entity_type.as_deref().map(|ty| Box::new(compiler.own_type(ty))),
+            target: scope.entity.as_deref().map(|uid| compiler.target(uid)),
+            exact: scope.exact,
+        }
     }
 
-    fn holds<'a>(
-        &self,
-        facts: &Facts<'a>,
-        uid: &'a cedar_policy_core::ast::EntityUID,
-    ) -> Result<bool, Unsure> {
-        if self.scope.entity_type.as_ref().is_some_and(|ty| ty != uid.entity_type()) {
+    fn holds<'a>(&self, facts: &Facts<'a>, uid: &'a EntityUID) -> Result<bool, Unsure> {
+        if self.entity_type.as_deref().is_some_and(|ty| ty != uid.entity_type()) {
             return Ok(false);
         }
         match &self.target {
             None => Ok(true),
             // The principal and the resource are no Roles, or Cedar decides.
-            Some(Target::Role(_) | Target::UnknownRole) if self.scope.exact => Ok(false),
+            Some(Target::Role(_) | Target::UnknownRole) if self.exact => Ok(false),
             Some(Target::Role(role)) => Ok(facts.closure(uid)?.has_role(role.borrowed())),
-            Some(Target::Entity(entity)) if self.scope.exact => Ok(entity == uid),
+            Some(Target::Entity(entity)) if self.exact => Ok(**entity == *uid),
             Some(Target::Entity(entity)) => Ok(facts.closure(uid)?.has_entity(entity)),
             Some(Target::UnknownRole) => facts.closure(uid).map(|_| false),
         }

@@ -74,7 +74,7 @@ impl Checker<'_> {
             }
             (Value::Entity(uid), Shape::Entity(entity_type)) => {
                 let uid = self.uid(path, uid)?;
-                if uid.entity_type() == entity_type {
+                if *uid.entity_type() == **entity_type {
                     Ok(uid.into())
                 } else {
                     Err(format!("a `{entity_type}` is expected here, not a `{}`", uid.entity_type()))
