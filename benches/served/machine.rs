@@ -1,6 +1,11 @@
 //! The machine, and what a process takes of it.
 
-use std::{fs, path::Path, thread::available_parallelism};
+use std::{
+    fs,
+    path::Path,
+    thread::{self, available_parallelism},
+    time::Duration,
+};
 
 use super::{
     compare::Plan,
@@ -30,19 +35,25 @@ pub fn policies() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/policies"))
 }
 
+/// How long a server has nothing to do before it counts as idle.
+const IDLE: Duration = Duration::from_secs(5);
+
 /// Start, memory and size.
 pub fn process(plan: &Plan, question: &Question) {
     let mut first_answers = Vec::new();
-    let mut memory = Vec::new();
+    let (mut memory, mut idle) = (Vec::new(), Vec::new());
     for _ in 0..plan.rounds.max(5) {
         let process = Process::humbaba(policies(), question);
         first_answers.push(process.first_answer.as_secs_f64() * 1e3);
         memory.push(process.memory());
+        thread::sleep(IDLE);
+        idle.push(process.memory());
     }
     let binary = fs::metadata(env!("CARGO_BIN_EXE_humbaba")).expect("the binary").len();
     let table = Table::begin("The process, with the five shipped stores:", &["", "median"]);
     let first_answer = number(median(first_answers));
     table.row(["start of the process to the first right answer, ms", &first_answer]);
-    table.row(["resident memory, idle, MiB", &number(median(memory))]);
+    table.row(["resident memory after it, MiB", &number(median(memory))]);
+    table.row(["resident memory, idle for five seconds, MiB", &number(median(idle))]);
     table.row(["binary, MiB", &number(binary as f64 / 1024.0 / 1024.0)]);
 }
