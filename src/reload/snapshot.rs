@@ -148,7 +148,7 @@ fn read(name: &StoreName, tree: &StoreTree, extent: Extent<'_>) -> Read {
     if flaws.is_empty() { Read::Files(files) } else { Read::Flawed(flaws) }
 }
 
-/// Reads the bytes of a file; no where it is not the file that was seen.
+/// Reads the bytes of a file; false where it is not the file that was seen.
 fn read_file(file: &FileAt, bounds: &Bounds, bytes: &mut Vec<u8>) -> io::Result<bool> {
     // Opening a pipe would wait for a writer, should one have taken the file's place.
     let mut handle =

@@ -16,7 +16,7 @@ const REVISION: u32 = 2;
 const RESPONSE: u32 = 1;
 
 /// Room for more than one answer is made for so many bytes at most: a first answer may be long.
-const ROOM: usize = 256 * 1_024;
+const ROOM: usize = 1_024 * 1_024;
 
 /// The answers of a batch.
 pub(in crate::server) struct Answers {
