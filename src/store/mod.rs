@@ -10,6 +10,7 @@ mod nesting;
 mod policies;
 mod schema;
 mod settings;
+mod shapes;
 mod stores;
 mod validation;
 
@@ -18,7 +19,8 @@ pub use embedded::embedded_stores;
 pub use files::StoreFiles;
 pub(crate) use files::{FileKind, is_for_tests};
 pub use known::validation_record;
-pub use schema::{ActionSchema, EntityShape, RecordShape, Shape, StoreSchema};
+pub use schema::StoreSchema;
+pub use shapes::{ActionSchema, EntityShape, RecordShape, Shape};
 pub use stores::{StoreLookupError, Stores};
 
 pub(crate) use entities::{FixedEntities, json_problem};

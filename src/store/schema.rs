@@ -1,22 +1,18 @@
 //! What a store's schema says, prepared for checking requests without asking Cedar again.
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    sync::{Arc, OnceLock},
-};
+use std::sync::OnceLock;
 
 use cedar_policy::{Schema, SchemaFragment};
 use cedar_policy_core::{
     ast::{Eid, EntityType, EntityUID, InternalName, Name},
-    validator::{
-        ValidatorActionId, ValidatorSchema,
-        types::{Attributes, EntityKind, OpenTag, Type},
-    },
+    validator::ValidatorSchema,
 };
 use smol_str::SmolStr;
 
-use super::{FileKind, StoreFiles};
+use super::{
+    FileKind, StoreFiles,
+    shapes::{ActionSchema, EntityShape, action_schema, entity_shape},
+};
 use crate::{
     diagnostics::Problem,
     hash::{HashMap, HashSet},
@@ -47,100 +43,6 @@ type Spellings = HashMap<SmolStr, Spelled>;
 struct Spelled {
     entity_type: EntityType,
     is_enumerated: bool,
-}
-
-/// What the schema says of an entity type.
-#[derive(Debug, Clone)]
-pub struct EntityShape {
-    /// The type.
-    pub entity_type: EntityType,
-    /// The attributes.
-    pub attributes: RecordShape,
-    /// What tags hold, where the type has tags.
-    pub tags: Option<Shape>,
-    /// The types that an entity of this type may be in, directly or not.
-    pub parents: HashSet<EntityType>,
-    /// The only ids there are, for an enumerated type.
-    pub ids: Option<HashSet<SmolStr>>,
-    /// The role slots with the type of their Role entities.
-    pub slots: BTreeMap<Slot, EntityType>,
-}
-
-/// What the schema says of an action.
-#[derive(Debug, Clone)]
-pub struct ActionSchema {
-    /// The action.
-    pub uid: EntityUID,
-    /// The types of principal that may ask for it, of which there are a few.
-    pub principals: Box<[EntityType]>,
-    /// The types of resource on which it may be asked.
-    pub resources: Box<[EntityType]>,
-    /// The facts of a request for it. Actions that want the same facts share them.
-    pub context: Arc<RecordShape>,
-    /// Whether the time of the decision is one of them.
-    pub wants_now: bool,
-}
-
-/// The fields of a record and whether each is required.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub struct RecordShape {
-    /// The fields by name.
-    pub fields: BTreeMap<SmolStr, FieldShape>,
-    /// Whether fields that are not declared may be there too.
-    pub open: bool,
-}
-
-impl RecordShape {
-    /// The required fields that are not there, in the order of their names.
-    pub fn missing(&self, is_there: impl Fn(&str) -> bool) -> impl Iterator<Item = (&str, &Shape)> {
-        let required = self.fields.iter().filter(|(_, field)| field.required);
-        required
-            .filter(move |(name, _)| !is_there(name))
-            .map(|(name, field)| (name.as_str(), &field.shape))
-    }
-}
-
-impl fmt::Display for Shape {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Bool => f.write_str("boolean"),
-            Self::Long => f.write_str("long"),
-            Self::String => f.write_str("string"),
-            Self::Entity(entity_type) => write!(f, "reference to a `{entity_type}`"),
-            Self::Set(element) => write!(f, "set of which each is a {element}"),
-            Self::Record(_) => f.write_str("record"),
-            Self::Extension(name) if name == "ipaddr" => f.write_str("ip address"),
-            Self::Extension(name) => f.write_str(name),
-        }
-    }
-}
-
-/// A field of a record.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct FieldShape {
-    /// What it holds.
-    pub shape: Shape,
-    /// Whether it must be there.
-    pub required: bool,
-}
-
-/// The type of a value.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Shape {
-    /// `Bool`
-    Bool,
-    /// `Long`
-    Long,
-    /// `String`
-    String,
-    /// A reference to an entity of that type.
-    Entity(Box<EntityType>),
-    /// A set of values of that type.
-    Set(Box<Shape>),
-    /// A record.
-    Record(RecordShape),
-    /// A value of an extension type: `decimal`, `ipaddr`, `datetime` or `duration`.
-    Extension(SmolStr),
 }
 
 pub(super) fn read(files: &StoreFiles, problems: &mut Vec<Problem>) -> Option<StoreSchema> {
@@ -351,7 +253,7 @@ fn own_action_type(namespace: Option<&str>) -> String {
     namespace.map_or_else(|| "Action".to_owned(), |namespace| format!("{namespace}::Action"))
 }
 
-fn is_role(entity_type: &EntityType) -> bool {
+pub(super) fn is_role(entity_type: &EntityType) -> bool {
     AsRef::<str>::as_ref(entity_type.name().basename_as_ref()) == "Role"
 }
 
@@ -382,111 +284,4 @@ fn spellings(
         spellings.insert(full.into(), spelled());
     }
     spellings
-}
-
-fn entity_shape(schema: &ValidatorSchema, entity_type: &EntityType) -> EntityShape {
-    use cedar_policy_core::validator::ValidatorEntityTypeKind as Kind;
-
-    let declared = schema.get_entity_type(entity_type);
-    let open =
-        declared.is_some_and(|declared| declared.open_attributes() == OpenTag::OpenAttributes);
-    let attributes =
-        declared.map(|declared| record(declared.attributes(), open)).unwrap_or_default();
-    let namespace = |ty: &EntityType| ty.name().as_ref().namespace();
-    let slots = attributes
-        .fields
-        .iter()
-        .filter_map(|(name, field)| match &field.shape {
-            Shape::Entity(ty) if is_role(ty) && namespace(ty) == namespace(entity_type) => {
-                Some((Slot::new(name.clone()), (**ty).clone()))
-            }
-            _ => None,
-        })
-        .collect();
-    let ids = declared.and_then(|declared| match &declared.kind {
-        Kind::Enum(ids) => {
-            Some(ids.iter().map(|id| SmolStr::from(AsRef::<str>::as_ref(id))).collect())
-        }
-        _ => None,
-    });
-    EntityShape {
-        entity_type: entity_type.clone(),
-        tags: declared.and_then(|declared| declared.tag_type()).and_then(shape),
-        parents: schema
-            .ancestors(entity_type)
-            .map(|types| types.cloned().collect())
-            .unwrap_or_default(),
-        ids,
-        slots,
-        attributes,
-    }
-}
-
-/// What the schema says of an action. `contexts` are those of other actions.
-fn action_schema(
-    action: &ValidatorActionId,
-    contexts: &mut HashSet<Arc<RecordShape>>,
-) -> ActionSchema {
-    let context = match action.context_type() {
-        Some(Type::Record { attrs, open_attributes }) => {
-            record(attrs, *open_attributes == OpenTag::OpenAttributes)
-        }
-        _ => RecordShape::default(),
-    };
-    let now = context.fields.get("now").map(|field| &field.shape);
-    ActionSchema {
-        uid: action.name().clone(),
-        wants_now: matches!(now, Some(Shape::Extension(name)) if name == "datetime"),
-        principals: sorted(action.applies_to_principals()),
-        resources: sorted(action.applies_to_resources()),
-        context: shared(context, contexts),
-    }
-}
-
-/// Types in an order that is the same for equal sets.
-fn sorted<'a>(types: impl Iterator<Item = &'a EntityType>) -> Box<[EntityType]> {
-    let mut types: Vec<_> = types.cloned().collect();
-    types.sort_unstable();
-    types.into()
-}
-
-fn shared(record: RecordShape, records: &mut HashSet<Arc<RecordShape>>) -> Arc<RecordShape> {
-    if let Some(same) = records.get(&record) {
-        return Arc::clone(same);
-    }
-    let record = Arc::new(record);
-    records.insert(Arc::clone(&record));
-    record
-}
-
-fn record(attributes: &Attributes, open: bool) -> RecordShape {
-    let fields = attributes
-        .iter()
-        .filter_map(|(name, attribute)| {
-            let field =
-                FieldShape { shape: shape(&attribute.attr_type)?, required: attribute.is_required };
-            Some((name.clone(), field))
-        })
-        .collect();
-    RecordShape { fields, open }
-}
-
-/// The shape of a schema's type; none for types that no schema can declare.
-fn shape(ty: &Type) -> Option<Shape> {
-    Some(match ty {
-        Type::Bool(_) => Shape::Bool,
-        Type::Long => Shape::Long,
-        Type::String => Shape::String,
-        Type::Entity(EntityKind::Entity(types)) => {
-            Shape::Entity(Box::new(types.get_single_entity()?.clone()))
-        }
-        Type::Set { element_type: Some(element) } => Shape::Set(Box::new(shape(element)?)),
-        Type::Record { attrs, open_attributes } => {
-            Shape::Record(record(attrs, *open_attributes == OpenTag::OpenAttributes))
-        }
-        Type::ExtensionType { name } => Shape::Extension(name.to_string().into()),
-        Type::Never | Type::Entity(EntityKind::AnyEntity) | Type::Set { element_type: None } => {
-            return None;
-        }
-    })
 }
