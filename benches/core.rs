@@ -15,11 +15,10 @@ use std::{hint::black_box, sync::Arc, time::Duration};
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use humbaba::{
-    engine::{self, OnForbidError},
-    live::Live,
-    reload::{self, Options, Source},
+    engine,
+    model::{OnForbidError, Timestamp},
+    reload::{self, Live, Options, Source},
     request::RequestLimits,
-    time::Timestamp,
 };
 use prost::Message as _;
 

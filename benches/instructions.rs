@@ -19,11 +19,11 @@ use std::hint::black_box;
 
 use gungraun::{Callgrind, EventKind, LibraryBenchmarkConfig, prelude::*};
 use humbaba::{
-    engine::{self, Decision, OnForbidError},
+    engine::{self, Decision},
+    model::{OnForbidError, Timestamp},
     proto::IsAuthorizedRequest,
     request::{Request, RequestInput, RequestLimits},
     store::PolicyStore,
-    time::Timestamp,
 };
 use prost::Message as _;
 

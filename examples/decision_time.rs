@@ -6,11 +6,11 @@
 use std::{fmt::Write, hint::black_box, sync::Arc, time::Instant};
 
 use humbaba::{
-    engine::{Decision, OnForbidError, decide, decide_by_cedar, decide_compiled},
-    request::{EntityInput, Request, RequestInput, RequestLimits, RoleAssignmentInput, Uid, Value},
+    engine::{Decision, decide, decide_by_cedar, decide_compiled},
+    model::{OnForbidError, Timestamp, Uid, Value},
+    request::{EntityInput, Request, RequestInput, RequestLimits, RoleAssignmentInput},
     store::{Bounds, PolicyStore, StoreFiles, embedded_stores},
     testing,
-    time::Timestamp,
 };
 
 fn main() {

@@ -13,10 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use humbaba::{
-    live::Live,
-    reload::{Options, Source, load, read_folder, watch},
-};
+use humbaba::reload::{Live, Options, Source, load, read_folder, watch};
 
 fn main() {
     let mut arguments = env::args().skip(1);

@@ -55,21 +55,29 @@
 //! have changed decision, reasons or errors ([`engine::Slices`]); the engine is held against
 //! Cedar's own authorizer.
 
-pub mod cli;
-pub mod decision_log;
-pub mod diagnostics;
-pub mod engine;
-pub mod hash;
-pub mod live;
-pub mod name;
-pub mod proto;
-pub mod reload;
+pub mod model;
+
+pub mod schema;
+
 pub mod request;
-pub mod roles;
-pub mod server;
-pub mod settings;
-pub mod shard;
+
+pub mod engine;
+
 pub mod store;
-pub mod telemetry;
+
 pub mod testing;
-pub mod time;
+
+#[cfg(feature = "server")]
+pub mod audit;
+#[cfg(feature = "server")]
+pub mod cli;
+#[cfg(feature = "server")]
+pub mod proto;
+#[cfg(feature = "server")]
+pub mod reload;
+#[cfg(feature = "server")]
+pub mod server;
+#[cfg(feature = "server")]
+pub mod settings;
+#[cfg(feature = "server")]
+pub mod telemetry;

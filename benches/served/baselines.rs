@@ -3,7 +3,8 @@
 use std::{num::NonZeroUsize, sync::Arc, thread::available_parallelism};
 
 use humbaba::{
-    engine::{self, OnForbidError},
+    engine,
+    model::OnForbidError,
     proto::{
         self,
         authorization_service_server::{AuthorizationService, AuthorizationServiceServer},
@@ -95,7 +96,7 @@ fn short_answer() -> proto::IsAuthorizedResponse {
 /// What Humbaba answers to the question.
 fn full_answer() -> proto::IsAuthorizedResponse {
     let store = store(Growth::Policies, 0);
-    let now = humbaba::time::Timestamp::from_millis(0);
+    let now = humbaba::model::Timestamp::from_millis(0);
     let input = crate::support::input();
     let request = store.check(&input, now, &RequestLimits::default()).expect("it fits");
     let decision = engine::decide(&store, &request, OnForbidError::Deny);

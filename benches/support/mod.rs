@@ -7,8 +7,9 @@ pub mod naive;
 use std::{fmt::Write as _, sync::Arc};
 
 use humbaba::{
+    model::Uid,
     proto::{self, EntityUid, IsAuthorizedRequest, RoleAssignment},
-    request::{RequestInput, RoleAssignmentInput, Uid},
+    request::{RequestInput, RoleAssignmentInput},
     store::{Bounds, PolicyStore, StoreFiles, embedded_stores},
 };
 

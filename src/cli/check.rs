@@ -20,11 +20,12 @@ use super::{
     verdict::Verdict,
 };
 use crate::{
-    engine::{Effect, decide, explain},
-    request::{FieldPath, RequestInput, RoleAssignmentInput, Uid, Violation},
+    engine::{decide, explain},
+    model::{Effect, Timestamp, Uid},
+    request::{FieldPath, RequestInput, RoleAssignmentInput, Violation},
+    schema::{RecordShape, Schema},
     settings::Settings,
-    store::{PolicyStore, RecordShape, StoreSchema},
-    time::Timestamp,
+    store::PolicyStore,
 };
 
 /// Make one decision
@@ -224,7 +225,7 @@ impl CheckArgs {
     /// The question, as far as it can be told without checking it against the schema.
     fn read(
         &self,
-        schema: Option<&StoreSchema>,
+        schema: Option<&Schema>,
     ) -> Result<Result<RequestInput, Vec<Violation>>, CliError> {
         let mut reader = FactReader::default();
         // The arguments are required, but not beside a record.

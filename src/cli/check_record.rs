@@ -13,12 +13,12 @@ use super::{
     verdict::Verdict,
 };
 use crate::{
-    decision_log::RECORD_KIND,
-    engine::{Effect, OnForbidError, decide, explain, list_actions},
-    request::{FieldPath, RequestInput, RoleAssignmentInput, Uid, Violation},
+    audit::RECORD_KIND,
+    engine::{decide, explain, list_actions},
+    model::{Effect, OnForbidError, Timestamp, Uid},
+    request::{FieldPath, RequestInput, RoleAssignmentInput, Violation},
     settings::Settings,
     store::PolicyStore,
-    time::Timestamp,
 };
 
 /// Which record, and how to tell what came of it.

@@ -7,8 +7,9 @@
 use serde_json::{Map, Value as Json};
 
 use crate::{
-    request::{EntityInput, FieldPath, Uid, Value, Violation, duration_millis, shorten},
-    store::{RecordShape, Shape, StoreSchema},
+    model::{Uid, Value, duration_millis},
+    request::{EntityInput, FieldPath, Violation, shorten},
+    schema::{RecordShape, Schema, Shape},
 };
 
 /// Reads facts and gathers everything that is wrong with them.
@@ -182,11 +183,7 @@ impl FactReader {
     }
 
     /// Entities in Cedar's JSON: `[{"uid": …, "attrs": {…}, "parents": […], "tags": {…}}]`.
-    pub(super) fn entities(
-        &mut self,
-        json: &Json,
-        schema: Option<&StoreSchema>,
-    ) -> Vec<EntityInput> {
+    pub(super) fn entities(&mut self, json: &Json, schema: Option<&Schema>) -> Vec<EntityInput> {
         let list = FieldPath::Field("entities");
         let Some(entities) = json.as_array() else {
             self.violation(&list, "an array of entities in Cedar's JSON is expected");
@@ -202,7 +199,7 @@ impl FactReader {
         &mut self,
         path: &FieldPath<'_>,
         json: &Json,
-        schema: Option<&StoreSchema>,
+        schema: Option<&Schema>,
     ) -> Option<EntityInput> {
         let Some(fields) = json.as_object() else {
             self.violation(path, "an object with `uid`, `attrs` and `parents` is expected");
@@ -277,7 +274,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::time::Timestamp;
+    use crate::model::Timestamp;
 
     #[test]
     fn cedars_ways_to_write_a_moment_are_read() {

@@ -26,9 +26,8 @@ use super::{
     source::source,
 };
 use crate::{
-    decision_log::{DecisionLog, OpenError},
-    live::Live,
-    reload::{self, Options, Reloader, Source},
+    audit::{DecisionLog, OpenError},
+    reload::{self, Live, Options, Reloader, Source},
     server::{Listener, LogControl, Observability, ServeError, Server, ServerOptions},
     settings::{Settings, to_json},
     telemetry::{Telemetry, Variables},

@@ -13,10 +13,9 @@ use super::{
     verdict::{Obstacle, Policy, PolicyError, Reasons, Role, Verdict},
 };
 use crate::{
-    engine::Effect,
+    model::{Effect, Timestamp, Uid, Value},
     proto::{self, authorization_service_client::AuthorizationServiceClient, value::Kind},
-    request::{EntityInput, RequestInput, RoleAssignmentInput, Uid, Value, Violation},
-    time::Timestamp,
+    request::{EntityInput, RequestInput, RoleAssignmentInput, Violation},
 };
 
 /// Asks for one decision.

@@ -1,6 +1,6 @@
 //! The tests that a store must pass before it decides, where the settings require it.
 
-use crate::{diagnostics::Problem, store::PolicyStore, testing};
+use crate::{model::Problem, store::PolicyStore, testing};
 
 /// What fails of a store's tests. A store without tests has nothing to fail.
 pub(super) fn failures(store: &PolicyStore) -> Vec<Problem> {

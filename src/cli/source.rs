@@ -4,8 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use super::CliError;
 use crate::{
-    diagnostics::Problem,
-    name::StoreName,
+    model::{Problem, StoreName},
     reload::{self, Source},
     settings::Settings,
     store::{Bounds, PolicyStore, StoreFiles, embedded_stores},

@@ -11,8 +11,7 @@ use std::{
 use serde_json::json;
 
 use crate::{
-    diagnostics::Problem,
-    name::StoreName,
+    model::{Problem, StoreName},
     reload::read_folder,
     store::{Bounds, PolicyStore, StoreFiles, embedded_stores},
     testing::{self, Case, MutantReport, TestReport},

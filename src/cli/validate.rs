@@ -9,7 +9,7 @@ use super::{
     source,
 };
 use crate::{
-    diagnostics::Problem,
+    model::Problem,
     reload::Source,
     store::{Bounds, PolicyStore, StoreFiles},
 };

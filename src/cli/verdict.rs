@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use serde::Serialize;
 
 use crate::{
-    engine::{Decision, Effect, Explanation},
+    engine::{Decision, Explanation},
+    model::Effect,
     request::RoleAssignment,
 };
 

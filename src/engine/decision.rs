@@ -2,31 +2,8 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use super::{Outcome, slices::PreparedPolicy};
-use crate::name::Revision;
-
-/// The answer to a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Effect {
-    /// The principal may.
-    Allow,
-    /// The principal may not.
-    Deny,
-}
-
-/// What a forbid whose evaluation fails does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum OnForbidError {
-    /// It denies, like a forbid that applies. Nobody gets in because a guardrail broke.
-    #[default]
-    Deny,
-    /// It is skipped, which is Cedar's own rule and fails open.
-    Skip,
-}
+use crate::model::Effect;
 
 /// The answer to a request and where it comes from.
 #[derive(Debug, Clone)]
@@ -37,8 +14,6 @@ pub struct Decision {
     pub determining: Vec<PolicyNote>,
     /// The policies whose evaluation failed, by id.
     pub errors: Vec<EvaluationFailure>,
-    /// Which policies and entities decided.
-    pub revision: Revision,
     /// Whether a permit applied, whatever the forbids say.
     pub(super) permitted: bool,
 }
@@ -58,19 +33,22 @@ pub struct EvaluationFailure {
     pub message: String,
 }
 
-impl Decision {
-    pub(super) fn new(outcome: Outcome, revision: Revision) -> Self {
-        let determining =
-            outcome.determining.into_iter().map(|policy| PolicyNote { policy }).collect();
+impl From<Outcome> for Decision {
+    fn from(outcome: Outcome) -> Self {
         Self {
             effect: outcome.effect,
-            determining,
+            determining: outcome
+                .determining
+                .into_iter()
+                .map(|policy| PolicyNote { policy })
+                .collect(),
             errors: outcome.errors,
-            revision,
             permitted: outcome.permitted,
         }
     }
+}
 
+impl Decision {
     /// Whether the answer is an allow.
     #[must_use]
     pub fn is_allow(&self) -> bool {
@@ -94,12 +72,6 @@ impl PolicyNote {
     #[must_use]
     pub fn annotation(&self, name: &str) -> Option<&str> {
         self.annotations().find_map(|(key, value)| (key == name).then_some(value))
-    }
-
-    /// The policy in the form in which callers are told of it, which `tell` makes the first time
-    /// that it is asked for. There is one such form.
-    pub fn told(&self, tell: impl FnOnce(&Self) -> Box<[u8]>) -> &[u8] {
-        self.policy.told(|| tell(self))
     }
 
     pub(super) fn is_forbid(&self) -> bool {

@@ -10,9 +10,10 @@ use cedar_policy_core::{
 };
 
 use super::{
-    decision::{Effect, EvaluationFailure, OnForbidError},
+    decision::EvaluationFailure,
     slices::{PreparedPolicy, Slices},
 };
+use crate::model::{Effect, OnForbidError};
 
 /// The answer with the policies behind it, as Cedar's authorizer would give it.
 #[derive(Debug)]

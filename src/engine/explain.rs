@@ -1,14 +1,14 @@
 //! Why a decision came out as it did, found by deciding again with one thing changed.
 
-use std::{collections::BTreeSet, slice};
+use std::{collections::BTreeSet, sync::Arc};
 
 use cedar_policy_core::ast::EntityUID;
 
-use super::{Decision, OnForbidError, PolicyNote, decide, graph};
+use super::{Decision, Engine, PolicyNote, decide, graph};
 use crate::{
-    request::{Request, RoleAssignment},
-    roles::Slot,
-    store::PolicyStore,
+    model::OnForbidError,
+    request::{Facts, Request, RoleAssignment},
+    schema::Slot,
 };
 
 /// How many decisions one explanation takes at most.
@@ -48,14 +48,16 @@ pub struct Obstacle {
 /// Explains a decision on a request.
 #[must_use]
 pub fn explain(
-    store: &PolicyStore,
+    engine: &Engine,
     request: &Request,
     decision: &Decision,
     on_forbid_error: OnForbidError,
 ) -> Explanation {
     let decide_with = |role_assignments: Vec<RoleAssignment>| {
-        let request = Request { role_assignments, ..request.clone() };
-        decide(store, &request, on_forbid_error)
+        let entities = Arc::clone(&request.facts.entities);
+        let facts = Facts { entities, role_assignments: Arc::new(role_assignments.into()) };
+        let request = Request { facts, ..request.clone() };
+        decide(engine, &request, on_forbid_error)
     };
     let decisions = decisions_for(request);
     if decision.is_allow() {
@@ -71,14 +73,14 @@ pub fn explain(
         .collect();
     let stood_already = |policy: &PolicyNote| forbids().any(|forbid| forbid.id() == policy.id());
     let would_do = |candidate: &RoleAssignment| {
-        let roles = [&request.role_assignments[..], slice::from_ref(candidate)].concat();
+        let roles = request.facts.role_assignments.iter().chain([candidate]).cloned().collect();
         let decision = decide_with(roles);
         decision.permitted
             && decision.determining.iter().filter(|policy| policy.is_forbid()).all(stood_already)
     };
     let (mut missing_roles, mut untried) = (Vec::new(), false);
     if !decision.permitted {
-        let mut candidates = candidates(store, request);
+        let mut candidates = candidates(engine, request);
         untried = candidates.len() > decisions;
         candidates.truncate(decisions);
         missing_roles = candidates.into_iter().filter(would_do).collect();
@@ -92,14 +94,15 @@ pub fn explain(
 
 /// How many decisions a request's explanation may take: the larger the request, the fewer.
 fn decisions_for(request: &Request) -> usize {
-    let of_entities: usize = request
-        .entities
+    let entities = &request.facts.entities;
+    let of_entities: usize = entities
         .iter()
         .map(|entity| 1 + entity.attributes.len() + entity.tags.len() + entity.parents.len())
         .sum();
-    let parents: usize = request.entities.iter().map(|entity| entity.parents.len()).sum();
-    let followed = request.entities.len().saturating_mul(parents) / PARENTS_A_FACT;
-    let facts = 1 + request.context.len() + request.role_assignments.len() + of_entities + followed;
+    let parents: usize = entities.iter().map(|entity| entity.parents.len()).sum();
+    let followed = entities.len().saturating_mul(parents) / PARENTS_A_FACT;
+    let facts =
+        1 + request.context.len() + request.facts.role_assignments.len() + of_entities + followed;
     (FACTS / facts).min(DECISIONS)
 }
 
@@ -109,8 +112,7 @@ fn explain_allow(
     decisions: usize,
     allows: impl Fn(Vec<RoleAssignment>) -> bool,
 ) -> Explanation {
-    let mut in_force: Vec<_> =
-        request.role_assignments.iter().filter(|role| role.is_in_force(request.now)).collect();
+    let mut in_force: Vec<_> = request.facts.role_assignments.in_force(request.now).collect();
     // Each is tried twice at most, and once none at all.
     let tries = decisions.saturating_sub(1) / 2;
     let untried = in_force.len() > tries;
@@ -122,7 +124,7 @@ fn explain_allow(
         in_force.truncate(tries);
     }
     let without = |left_out: &RoleAssignment| {
-        request.role_assignments.iter().filter(|role| *role != left_out).cloned().collect()
+        request.facts.role_assignments.iter().filter(|role| *role != left_out).cloned().collect()
     };
     let needed: Vec<_> =
         in_force.iter().copied().filter(|role| !allows(without(role))).cloned().collect();
@@ -177,26 +179,26 @@ fn describe(role: &RoleAssignment) -> String {
 
 /// The roles that the principal could be given: every slot of every scope that the request touches,
 /// and the roles that the policies name themselves.
-fn candidates(store: &PolicyStore, request: &Request) -> Vec<RoleAssignment> {
-    let touched = graph::entities(store, request).unwrap_or_default();
+fn candidates(engine: &Engine, request: &Request) -> Vec<RoleAssignment> {
+    let touched = graph::entities(engine, request).unwrap_or_default();
     let mut scopes: Vec<&EntityUID> = touched.iter().map(|entity| entity.uid()).collect();
     scopes.sort_by_key(|uid| (*uid != &request.resource, (*uid).clone()));
     let slots_of = |scope: &EntityUID| -> Vec<(EntityUID, Slot)> {
-        let shape = store.schema().entity(scope.entity_type());
+        let shape = engine.schema().entity(scope.entity_type());
         shape
             .into_iter()
             .flat_map(|shape| shape.slots.keys())
             .map(|slot| (scope.clone(), slot.clone()))
             .collect()
     };
-    let named = store.prepared().named_roles().iter().cloned();
+    let named = engine.named_roles().iter().cloned();
     let mut seen = BTreeSet::new();
     scopes
         .into_iter()
         .flat_map(slots_of)
         .chain(named)
         .filter(|role| seen.insert(role.clone()))
-        .filter(|(scope, slot)| can_hold(store, &request.principal, scope, slot))
+        .filter(|(scope, slot)| can_hold(engine, &request.principal, scope, slot))
         .take(DECISIONS + 1)
         .map(|(scope, slot)| RoleAssignment {
             principal: request.principal.clone(),
@@ -207,8 +209,8 @@ fn candidates(store: &PolicyStore, request: &Request) -> Vec<RoleAssignment> {
         .collect()
 }
 
-fn can_hold(store: &PolicyStore, principal: &EntityUID, scope: &EntityUID, slot: &Slot) -> bool {
-    let shape = store.schema().entity(principal.entity_type());
-    let role = store.schema().role(scope, slot);
+fn can_hold(engine: &Engine, principal: &EntityUID, scope: &EntityUID, slot: &Slot) -> bool {
+    let shape = engine.schema().entity(principal.entity_type());
+    let role = engine.schema().role(scope, slot);
     shape.zip(role).is_some_and(|(shape, role)| shape.parents.contains(role.entity_type()))
 }

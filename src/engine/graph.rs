@@ -13,9 +13,10 @@ use cedar_policy_core::{
 };
 use smol_str::SmolStr;
 
+use super::Engine;
 use crate::{
-    request::{EntityFacts, Request},
-    store::{PolicyStore, StoreSchema},
+    request::{Request, SentEntities},
+    schema::Schema,
 };
 
 /// An entity while the request's entities are being gathered.
@@ -27,8 +28,8 @@ struct Node {
 }
 
 struct Graph<'a> {
-    store: &'a PolicyStore,
-    sent: HashMap<&'a EntityUID, &'a EntityFacts>,
+    engine: &'a Engine,
+    sent: &'a SentEntities,
     nodes: HashMap<EntityUID, Node>,
     to_visit: Vec<EntityUID>,
 }
@@ -48,26 +49,26 @@ pub(crate) fn cedar_request(request: &Request) -> ast::Request {
 ///
 /// # Errors
 /// Cedar's words, if it does not take them. Uids are unique, so this is not expected to happen.
-pub(crate) fn entities(store: &PolicyStore, request: &Request) -> Result<Entities, String> {
+pub(crate) fn entities(engine: &Engine, request: &Request) -> Result<Entities, String> {
     let mut graph = Graph {
-        store,
-        sent: request.entities.iter().map(|entity| (&entity.uid, entity)).collect(),
-        nodes: HashMap::with_capacity(request.entities.len() + 4),
+        engine,
+        sent: &request.facts.entities,
+        nodes: HashMap::with_capacity(request.facts.entities.len() + 4),
         to_visit: vec![request.principal.clone(), request.resource.clone(), request.action.clone()],
     };
-    graph.to_visit.extend(request.entities.iter().map(|entity| entity.uid.clone()));
-    graph.to_visit.extend(store.prepared().literals().iter().cloned());
+    graph.to_visit.extend(request.facts.entities.iter().map(|entity| entity.uid.clone()));
+    graph.to_visit.extend(engine.literals().iter().cloned());
     for value in request.context.whole().values() {
         graph.visit_later(&value.value);
     }
-    let in_force = || request.role_assignments.iter().filter(|role| role.is_in_force(request.now));
+    let in_force = || request.facts.role_assignments.in_force(request.now);
     for assignment in in_force() {
         graph.to_visit.extend([assignment.principal.clone(), assignment.scope.clone()]);
-        graph.to_visit.extend(store.schema().role(&assignment.scope, &assignment.slot));
+        graph.to_visit.extend(engine.schema().role(&assignment.scope, &assignment.slot));
     }
     graph.gather();
     for assignment in in_force() {
-        let role = store.schema().role(&assignment.scope, &assignment.slot);
+        let role = engine.schema().role(&assignment.scope, &assignment.slot);
         let node = graph.nodes.entry(assignment.principal.clone()).or_default();
         node.parents.extend(role);
     }
@@ -81,7 +82,7 @@ impl Graph<'_> {
                 continue;
             }
             let mut node = self.known(&uid);
-            fill_slots(&uid, &mut node, self.store.schema());
+            fill_slots(&uid, &mut node, self.engine.schema());
             for value in node.attributes.values().chain(node.tags.values()) {
                 if let PartialValue::Value(value) = value {
                     self.visit_later(&value.value);
@@ -105,7 +106,7 @@ impl Graph<'_> {
                 tags: values(&sent.tags),
             };
         }
-        self.store.fixed().get(uid).map_or_else(Node::default, |entity| {
+        self.engine.stored().get(uid).map_or_else(Node::default, |entity| {
             let values = |values: &mut dyn Iterator<Item = (&SmolStr, &PartialValue)>| {
                 values.map(|(name, value)| (name.clone(), value.clone())).collect()
             };
@@ -123,7 +124,7 @@ impl Graph<'_> {
             // Filled slots are the bulk of all references, and a Role that the store does not hold
             // has nothing in it.
             ValueKind::Lit(ast::Literal::EntityUID(uid)) => {
-                if !self.store.schema().is_role(uid) || self.store.fixed().contains(uid) {
+                if !self.engine.schema().is_role(uid) || self.engine.stored().contains(uid) {
                     self.to_visit.push((**uid).clone());
                 }
             }
@@ -185,7 +186,7 @@ impl Node {
 }
 
 /// Fills the role slots of a scope that the caller left out.
-fn fill_slots(uid: &EntityUID, node: &mut Node, schema: &StoreSchema) {
+fn fill_slots(uid: &EntityUID, node: &mut Node, schema: &Schema) {
     let Some(shape) = schema.entity(uid.entity_type()) else { return };
     for slot in shape.slots.keys() {
         if !node.attributes.contains_key(slot.as_str())

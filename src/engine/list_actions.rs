@@ -1,14 +1,15 @@
 //! What a principal may do on a resource.
 
-use std::collections::HashSet;
-
 use cedar_policy_core::ast::EntityUID;
 
-use super::{Decision, OnForbidError, decide};
+use super::{Decision, Engine, decide};
 use crate::{
-    request::{FieldPath, Request, RequestInput, RequestLimits, Uid, Violation},
-    store::{ActionSchema, PolicyStore},
-    time::Timestamp,
+    model::{OnForbidError, Timestamp, Uid},
+    request::{
+        Facts, FieldPath, Request, RequestInput, RequestLimits, Violation, check, check_facts,
+        check_with_facts,
+    },
+    schema::{ActionSchema, Schema},
 };
 
 /// The actions that are allowed, and those that could not be decided.
@@ -37,53 +38,45 @@ pub struct UndecidedAction {
 /// # Errors
 /// Violations that every action has, among them a fact that no action declares.
 pub fn list_actions(
-    store: &PolicyStore,
+    engine: &Engine,
     input: &RequestInput,
     now: Timestamp,
     limits: &RequestLimits,
     on_forbid_error: OnForbidError,
 ) -> Result<ListedActions, Vec<Violation>> {
-    list_actions_by(store, input, now, limits, |request| decide(store, request, on_forbid_error))
+    list_actions_by(engine, input, now, limits, |request| decide(engine, request, on_forbid_error))
 }
 
-/// The same, each action decided by `decide`.
+/// Does the same as [`list_actions`], with each action decided by `decide`.
 ///
 /// # Errors
 /// The same.
 pub fn list_actions_by(
-    store: &PolicyStore,
+    engine: &Engine,
     input: &RequestInput,
     now: Timestamp,
     limits: &RequestLimits,
     mut decide: impl FnMut(&Request) -> Decision,
 ) -> Result<ListedActions, Vec<Violation>> {
-    let actions = applicable(store, input);
-    let declared: HashSet<&str> = actions
-        .iter()
-        .flat_map(|action| action.context.fields.keys().map(|name| name.as_str()))
-        .collect();
-    let undeclared = input.context.iter().filter(|(name, _)| !declared.contains(name.as_str()));
-    let mut violations: Vec<_> = undeclared
-        .take(limits.violations)
-        .map(|(name, _)| {
-            FieldPath::Of(&FieldPath::Field("context"), name)
-                .violation("no action on this resource declares it")
-        })
-        .collect();
+    let (schema, stored) = (engine.schema(), engine.stored());
+    let actions = applicable(schema, input);
+    let mut violations = undeclared_facts(&actions, input, limits);
+    if actions.is_empty() {
+        violations.extend(nothing_applies(engine, input, now, limits));
+        return Err(violations);
+    }
+    let facts = check_facts(schema, stored, input, limits).unwrap_or_else(|found| {
+        violations.extend(found);
+        Facts::default()
+    });
     let mut listed = ListedActions::default();
     let mut common: Option<Vec<Violation>> = None;
-    // Entities and role assignments fit or do not fit whatever the action is: they are checked once.
-    let mut facts = None;
     for action in &actions {
-        match store.check(&input_for(input, action, facts.is_none()), now, limits) {
-            Ok(mut request) => {
-                if let Some(checked) = facts.take() {
-                    (request.entities, request.role_assignments) = checked;
-                }
+        let question = question(input, action);
+        match check_with_facts(schema, stored, &question, facts.clone(), now, limits) {
+            Ok(request) => {
                 common = Some(Vec::new());
-                let decision = decide(&request);
-                facts = Some((request.entities, request.role_assignments));
-                if decision.is_allow() {
+                if decide(&request).is_allow() {
                     listed.allowed.push(action.uid.clone());
                 } else {
                     listed.denied += 1;
@@ -101,15 +94,31 @@ pub fn list_actions_by(
             }
         }
     }
-    violations.extend(common.unwrap_or_default());
-    if actions.is_empty() {
-        violations.extend(nothing_applies(store, input, now, limits));
+    for violation in common.unwrap_or_default() {
+        if !violations.contains(&violation) {
+            violations.push(violation);
+        }
     }
     if violations.is_empty() { Ok(listed) } else { Err(violations) }
 }
 
-fn applicable<'a>(store: &'a PolicyStore, input: &RequestInput) -> Vec<&'a ActionSchema> {
-    let schema = store.schema();
+/// Returns a violation for each fact of the context that no action declares.
+fn undeclared_facts(
+    actions: &[&ActionSchema],
+    input: &RequestInput,
+    limits: &RequestLimits,
+) -> Vec<Violation> {
+    let is_declared =
+        |name: &str| actions.iter().any(|action| action.context.fields.contains_key(name));
+    let undeclared = input.context.iter().filter(|(name, _)| !is_declared(name));
+    let violation = |name: &str| {
+        FieldPath::Of(&FieldPath::Field("context"), name)
+            .violation("no action on this resource declares it")
+    };
+    undeclared.take(limits.violations).map(|(name, _)| violation(name)).collect()
+}
+
+fn applicable<'a>(schema: &'a Schema, input: &RequestInput) -> Vec<&'a ActionSchema> {
     let type_of =
         |uid: &Option<Uid>| uid.as_ref().and_then(|uid| schema.entity_type(&uid.type_name));
     let (Some(principal), Some(resource)) = (type_of(&input.principal), type_of(&input.resource))
@@ -124,35 +133,29 @@ fn applicable<'a>(store: &'a PolicyStore, input: &RequestInput) -> Vec<&'a Actio
     actions
 }
 
-fn input_for(input: &RequestInput, action: &ActionSchema, with_facts: bool) -> RequestInput {
-    let facts = if with_facts {
-        (input.entities.clone(), input.role_assignments.clone())
-    } else {
-        Default::default()
-    };
+/// Returns the question for one action, with those facts of the context that it declares.
+fn question(input: &RequestInput, action: &ActionSchema) -> RequestInput {
     let declared = |(name, _): &&(String, _)| action.context.fields.contains_key(name.as_str());
+    let id: &str = action.uid.eid().as_ref();
     RequestInput {
-        action: Some(Uid::new(
-            action.uid.entity_type().to_string(),
-            AsRef::<str>::as_ref(action.uid.eid()),
-        )),
+        action: Some(Uid::new(action.uid.entity_type().to_string(), id)),
         principal: input.principal.clone(),
         resource: input.resource.clone(),
         context: input.context.iter().filter(declared).cloned().collect(),
-        entities: facts.0,
-        role_assignments: facts.1,
+        ..RequestInput::default()
     }
 }
 
 /// Why no action applies: a bad principal or resource, or two types that have no action in common.
 fn nothing_applies(
-    store: &PolicyStore,
+    engine: &Engine,
     input: &RequestInput,
     now: Timestamp,
     limits: &RequestLimits,
 ) -> Vec<Violation> {
     let input = RequestInput { action: None, context: Vec::new(), ..input.clone() };
-    let found = store.check(&input, now, limits).err().unwrap_or_default();
+    let found =
+        check(engine.schema(), engine.stored(), &input, now, limits).err().unwrap_or_default();
     let found: Vec<_> = found.into_iter().filter(|violation| violation.field != "action").collect();
     if found.is_empty() {
         return vec![

@@ -1,29 +1,29 @@
 //! The policies of a store, prepared at load so that a decision does no work twice.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use cedar_policy::PolicySet;
 use cedar_policy_core::ast::{EntityUID, Expr, ExprKind, Literal, Policy};
 
-use super::{compiled::CompiledPolicies, slices::Slices, symmetry::NamedEntities};
-use crate::{
-    roles::Slot,
-    store::{FixedEntities, PolicyStore, StoreSchema},
-};
+use super::{compiled::CompiledPolicies, slices::Slices};
+use crate::schema::{Schema, Slot, StoredEntities};
 
-/// The policies of a store, arranged and with what they name known.
+/// The policies of a store with the schema and the stored entities that they are decided with.
 #[derive(Debug)]
-pub(crate) struct PreparedPolicies {
+pub struct Engine {
+    schema: Arc<Schema>,
+    stored: Arc<StoredEntities>,
     slices: Slices,
     /// None where only Cedar decides.
     compiled: Option<CompiledPolicies>,
     literals: Vec<EntityUID>,
     named_roles: Vec<(EntityUID, Slot)>,
-    named: NamedEntities,
 }
 
-impl PreparedPolicies {
-    pub(crate) fn new(policies: &PolicySet, schema: &StoreSchema, fixed: &FixedEntities) -> Self {
+impl Engine {
+    /// Prepares policies.
+    #[must_use]
+    pub fn new(policies: &PolicySet, schema: Arc<Schema>, stored: Arc<StoredEntities>) -> Self {
         let set: &cedar_policy_core::ast::PolicySet = policies.as_ref();
         let uids: HashSet<_> = set.policies().flat_map(uids_of).collect();
         let mut roles: Vec<_> = uids.iter().filter(|uid| schema.is_role(uid)).cloned().collect();
@@ -37,56 +37,59 @@ impl PreparedPolicies {
         literals.retain(|uid| {
             let has_slots =
                 schema.entity(uid.entity_type()).is_some_and(|shape| !shape.slots.is_empty());
-            fixed.contains(uid) || has_slots
+            stored.contains(uid) || has_slots
         });
-        let slices = arranged(set.policies(), schema, fixed);
-        let compiled = CompiledPolicies::new(&slices, schema, fixed);
-        let named = NamedEntities::new(uids, schema, fixed);
-        Self { slices, compiled, literals, named_roles, named }
+        let slices = arranged(set.policies(), &schema, &stored);
+        let compiled = CompiledPolicies::new(&slices, &schema, &stored);
+        Self { schema, stored, slices, compiled, literals, named_roles }
+    }
+
+    /// Returns the schema.
+    #[must_use]
+    pub fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    /// Returns the entities that the store itself holds.
+    #[must_use]
+    pub fn stored(&self) -> &StoredEntities {
+        &self.stored
+    }
+
+    /// Arranges other policies for requests to the same store.
+    pub fn arrange<'a>(&self, policies: impl IntoIterator<Item = &'a Policy>) -> Slices {
+        arranged(policies, &self.schema, &self.stored)
     }
 
     pub(super) fn compiled(&self) -> Option<&CompiledPolicies> {
         self.compiled.as_ref()
     }
 
-    pub(crate) fn slices(&self) -> &Slices {
+    pub(super) fn slices(&self) -> &Slices {
         &self.slices
     }
 
-    /// Entities that the policies name and may look into, whatever the request is about.
-    pub(crate) fn literals(&self) -> &[EntityUID] {
+    /// Returns the entities that the policies name and may look into, whatever the request.
+    pub(super) fn literals(&self) -> &[EntityUID] {
         &self.literals
     }
 
-    /// The entities that the policies and the store itself say something about.
-    pub(super) fn named(&self) -> &NamedEntities {
-        &self.named
-    }
-
-    /// The roles that policies name themselves, as they do for singletons.
-    pub(crate) fn named_roles(&self) -> &[(EntityUID, Slot)] {
+    /// Returns the roles that policies name themselves, as they do for singletons.
+    pub(super) fn named_roles(&self) -> &[(EntityUID, Slot)] {
         &self.named_roles
     }
 }
 
-/// Policies arranged for requests to a store, whichever policies the store itself has.
-pub(crate) fn slices<'a>(
-    store: &PolicyStore,
-    policies: impl IntoIterator<Item = &'a Policy>,
-) -> Slices {
-    arranged(policies, store.schema(), store.fixed())
-}
-
 fn arranged<'a>(
     policies: impl IntoIterator<Item = &'a Policy>,
-    schema: &StoreSchema,
-    fixed: &FixedEntities,
+    schema: &Schema,
+    stored: &StoredEntities,
 ) -> Slices {
     let actions: Vec<_> = schema
         .actions()
         .map(|action| {
             let ancestors =
-                fixed.get(&action.uid).into_iter().flat_map(|entity| entity.ancestors().cloned());
+                stored.get(&action.uid).into_iter().flat_map(|entity| entity.ancestors().cloned());
             (action.uid.clone(), ancestors.collect())
         })
         .collect();

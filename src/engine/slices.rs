@@ -7,7 +7,7 @@
 use std::{
     collections::{HashMap, HashSet},
     hash::BuildHasher as _,
-    sync::{Arc, OnceLock},
+    sync::Arc,
 };
 
 use cedar_policy_core::{
@@ -26,7 +26,6 @@ pub struct PreparedPolicy {
     principal: Scope,
     resource: Scope,
     index: u32,
-    told: OnceLock<Box<[u8]>>,
 }
 
 /// A scope clause on principal or resource, without variables to fill.
@@ -246,13 +245,7 @@ impl PreparedPolicy {
             principal: Scope::new(policy.principal_constraint().as_inner()),
             resource: Scope::new(policy.resource_constraint().as_inner()),
             policy: policy.clone(),
-            told: OnceLock::new(),
         }
-    }
-
-    /// The policy in the words in which callers are told of it, which are the same each time.
-    pub(super) fn told(&self, tell: impl FnOnce() -> Box<[u8]>) -> &[u8] {
-        self.told.get_or_init(tell)
     }
 
     fn key(&self) -> Key<'_> {

@@ -1,7 +1,7 @@
 //! Holding a decision against Cedar's evaluator.
 
-use super::{Decision, OnForbidError, PolicyNote, decide_by_cedar};
-use crate::{request::Request, store::PolicyStore};
+use super::{Decision, Engine, PolicyNote, decide_by_cedar};
+use crate::{model::OnForbidError, request::Request};
 
 /// A decision that Cedar's evaluator made as well.
 #[derive(Debug)]
@@ -28,12 +28,12 @@ pub struct Difference {
 /// Decides a request by Cedar's evaluator, and compares with what `decide` made of it.
 #[must_use]
 pub fn verify(
-    store: &PolicyStore,
+    engine: &Engine,
     request: &Request,
     on_forbid_error: OnForbidError,
     decision: Decision,
 ) -> Verified {
-    let cedars = decide_by_cedar(store, request, on_forbid_error);
+    let cedars = decide_by_cedar(engine, request, on_forbid_error);
     let difference = Difference::between(&decision, &cedars);
     Verified { decision: cedars, wrong: difference.map(|difference| (decision, difference)) }
 }
@@ -72,8 +72,9 @@ mod tests {
 
     use super::*;
     use crate::{
-        engine::{Effect, EvaluationFailure, decide},
-        request::{RequestInput, RequestLimits, Uid, Value},
+        engine::{EvaluationFailure, decide},
+        model::{Effect, Uid, Value},
+        request::{RequestInput, RequestLimits},
         store::{Bounds, StoreFiles},
         testing::DEFAULT_NOW,
     };
@@ -121,8 +122,8 @@ mod tests {
             (i64::MAX, Effect::Deny, vec![], 1),
         ] {
             let request = request(&store, n);
-            let decision = decide(&store, &request, OnForbidError::Deny);
-            let verified = verify(&store, &request, OnForbidError::Deny, decision);
+            let decision = decide(store.engine(), &request, OnForbidError::Deny);
+            let verified = verify(store.engine(), &request, OnForbidError::Deny, decision);
             assert!(verified.wrong.is_none(), "{n}: {:?}", verified.wrong);
             assert_eq!(verified.decision.effect, effect, "{n}");
             assert_eq!(ids(&verified.decision), policies, "{n}");
@@ -151,10 +152,10 @@ mod tests {
         ];
         for (number, (n, parts, change)) in changes.into_iter().enumerate() {
             let request = request(&store, n);
-            let right = decide(&store, &request, OnForbidError::Deny);
+            let right = decide(store.engine(), &request, OnForbidError::Deny);
             let mut changed = right.clone();
             change(&mut changed);
-            let verified = verify(&store, &request, OnForbidError::Deny, changed);
+            let verified = verify(store.engine(), &request, OnForbidError::Deny, changed);
             let (wrong, difference) = verified.wrong.unwrap_or_else(|| panic!("{number}"));
             assert_eq!(difference.parts().collect::<Vec<_>>(), parts, "{number}");
             assert_eq!(Difference::between(&wrong, &verified.decision), Some(difference));
@@ -162,12 +163,13 @@ mod tests {
         }
         // All at once.
         let request = request(&store, 1);
-        let mut changed = decide(&store, &request, OnForbidError::Deny);
+        let mut changed = decide(store.engine(), &request, OnForbidError::Deny);
         changed.effect = Effect::Deny;
         changed.permitted = false;
         changed.determining.clear();
         changed.errors.push(failure("a", "made up"));
-        let (_, difference) = verify(&store, &request, OnForbidError::Deny, changed).wrong.unwrap();
+        let (_, difference) =
+            verify(store.engine(), &request, OnForbidError::Deny, changed).wrong.unwrap();
         let all = ["decision", "permitted", "determining policies", "errors"];
         assert_eq!(difference.parts().collect::<Vec<_>>(), all);
     }

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    diagnostics::Problem,
-    name::{Revision, StoreName},
+    model::{Problem, Revision, StoreName},
     store::PolicyStore,
 };
 

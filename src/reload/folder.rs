@@ -9,8 +9,7 @@ use std::{
 
 use super::snapshot::{Extent, FolderContent, Read, Snapshot, take};
 use crate::{
-    diagnostics::Problem,
-    name::StoreNameError,
+    model::{Problem, StoreNameError},
     store::{Bounds, StoreFiles},
 };
 
@@ -70,7 +69,7 @@ pub fn read_folder(path: &Path) -> Result<Vec<StoreFiles>, FolderError> {
 /// # Errors
 /// The folder cannot be read or holds no store; a store in it cannot be read as a whole.
 pub fn read_folder_within(path: &Path, bounds: &Bounds) -> Result<Vec<StoreFiles>, FolderError> {
-    let content = take_settled(path, Extent { bounds, with_tests: true }).folder?;
+    let content = take_settled(path, bounds).folder?;
     content.check(path)?;
     let mut stores = Vec::new();
     let mut problems = Vec::new();

@@ -11,8 +11,7 @@ use std::{
 
 use super::{Options, STACK_BYTES};
 use crate::{
-    diagnostics::Problem,
-    name::StoreName,
+    model::{Problem, StoreName},
     store::{PolicyStore, StoreFiles},
 };
 
@@ -106,7 +105,7 @@ fn load(
     let load = || {
         let store = PolicyStore::load_after(Arc::new(files), &options.bounds, last)?;
         let failing = failing_tests(&store, options);
-        if failing.is_empty() { Ok(store.forgetting_files()) } else { Err(failing) }
+        if failing.is_empty() { Ok(store) } else { Err(failing) }
     };
     catch_unwind(AssertUnwindSafe(load)).unwrap_or_else(|panic| {
         let message = format!("loading the store failed within: {}", panic_message(&*panic));

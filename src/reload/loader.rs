@@ -13,9 +13,8 @@ use super::{
     tree::Flaw,
 };
 use crate::{
-    diagnostics::Problem,
-    live::{Live, LoadStatus, StoreStatus},
-    name::StoreName,
+    model::{Problem, StoreName},
+    reload::{Live, LoadStatus, StoreStatus},
     store::{PolicyStore, StoreFiles, Stores},
 };
 

@@ -28,9 +28,8 @@ pub use folder::{FolderError, read_folder, read_folder_within};
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, thread, time::Duration};
 
 use crate::{
-    diagnostics::Problem,
-    live::{EMBEDDED, Live},
-    name::StoreName,
+    model::{Problem, StoreName},
+    reload::{EMBEDDED, Live},
     store::{Bounds, PolicyStore, embedded_stores},
 };
 use loader::{Found, Loader};
@@ -124,10 +123,6 @@ pub fn load(source: &Source, options: &Options, live: &Live) -> Result<(), First
     match source {
         Source::Embedded => {
             let stores = embedded_stores().into_iter();
-            let stores = stores.map(|files| match options.require_tests {
-                true => files,
-                false => files.without_tests(),
-            });
             let found = stores.map(|files| (files.name().clone(), Found::Files(files))).collect();
             loader.apply(found, None, live);
         }
@@ -142,7 +137,7 @@ fn load_folder(
     loader: &mut Loader,
     live: &Live,
 ) -> Result<(), FolderError> {
-    let snapshot = folder::take_settled(path, options.extent());
+    let snapshot = folder::take_settled(path, &options.bounds);
     let refuse = |error: FolderError, loader: &mut Loader| {
         loader.keep(error.to_string(), live);
         Err(error)

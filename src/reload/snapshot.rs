@@ -15,8 +15,8 @@ use super::{
     tree::{FileAt, Flaw, Layout, Stamp, StoreTree, Tree, look},
 };
 use crate::{
-    name::{StoreName, StoreNameError},
-    store::{Bounds, StoreFiles, is_for_tests},
+    model::{StoreName, StoreNameError},
+    store::{Bounds, StoreFiles},
 };
 
 /// The content of a policies folder, or why there is none.
@@ -47,14 +47,6 @@ pub(super) struct StoreContent {
     pub changed: Option<SystemTime>,
 }
 
-/// How much of a folder is read.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Extent<'a> {
-    pub bounds: &'a Bounds,
-    /// Whether it matters what the tests say, and not only whether they change.
-    pub with_tests: bool,
-}
-
 /// What reading a store gave.
 #[derive(Debug)]
 pub(super) enum Read {
@@ -81,16 +73,15 @@ impl StoreContent {
 /// watched from the moment that the snapshot shows.
 pub(super) fn take(
     path: &Path,
-    extent: Extent<'_>,
+    bounds: &Bounds,
     layout: Option<Layout>,
     between: impl FnOnce(&Places),
 ) -> Snapshot {
     let begun = Instant::now();
-    let bounds = extent.bounds;
     let mut places = Places::default();
     let before = look(path, bounds, layout, &mut places);
     let contents: Option<BTreeMap<_, _>> = before.as_ref().ok().map(|tree| {
-        tree.stores.iter().map(|(name, store)| (name.clone(), read(name, store, extent))).collect()
+        tree.stores.iter().map(|(name, store)| (name.clone(), read(name, store, bounds))).collect()
     });
     between(&places);
     let after = look(path, bounds, layout, &mut Places::default());
@@ -127,16 +118,13 @@ fn unmoved(before: Tree, after: &Tree, mut contents: BTreeMap<StoreName, Read>) 
     FolderContent { layout: before.layout, stores, misnamed: before.misnamed }
 }
 
-fn read(name: &StoreName, tree: &StoreTree, extent: Extent<'_>) -> Read {
+fn read(name: &StoreName, tree: &StoreTree, bounds: &Bounds) -> Read {
     let mut flaws = tree.flaws.clone();
     let mut files = StoreFiles::new(name.clone(), []);
     let mut bytes = Vec::new();
     for (relative, file) in &tree.files {
-        match read_file(file, extent.bounds, &mut bytes) {
-            Ok(true) if extent.with_tests || !is_for_tests(relative) => {
-                files = files.with_file(relative, bytes.as_slice());
-            }
-            Ok(true) => files = files.noting(relative, &bytes),
+        match read_file(file, bounds, &mut bytes) {
+            Ok(true) => files = files.with_file(relative, bytes.as_slice()),
             Ok(false) => return Read::Moved,
             Err(error) => flaws.push(Flaw {
                 file: format!("{name}/{relative}"),
@@ -186,8 +174,7 @@ mod tests {
             }
         }
         let bounds = Bounds::default();
-        let whole = Extent { bounds: &bounds, with_tests: true };
-        let snapshot = take(home.path(), whole, None, |_| happens(&home.path().join("main")));
+        let snapshot = take(home.path(), &bounds, None, |_| happens(&home.path().join("main")));
         let shown = ["main", "other"].map(|name| {
             let store = snapshot.folder.as_ref().ok()?.stores.get(name)?;
             Some(match &store.read {

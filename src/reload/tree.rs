@@ -14,8 +14,7 @@ use super::{
     paths::{FolderId, Places},
 };
 use crate::{
-    diagnostics::Problem,
-    name::{StoreName, StoreNameError},
+    model::{Problem, StoreName, StoreNameError},
     store::{Bounds, FileKind},
 };
 

@@ -18,7 +18,7 @@ use super::{
     tree::Layout,
     watcher::FolderWatch,
 };
-use crate::{live::Live, name::StoreName};
+use crate::{model::StoreName, reload::Live};
 
 /// How many times `settle` a reload waits at most while events go on.
 const MOST_SETTLES: u32 = 5;

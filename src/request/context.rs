@@ -8,8 +8,7 @@ use std::{
 use cedar_policy_core::ast;
 use smol_str::SmolStr;
 
-use super::value;
-use crate::time::Timestamp;
+use crate::model::{Timestamp, extension};
 
 /// The name under which policies read the time.
 const NOW: &str = "now";
@@ -80,6 +79,6 @@ impl Context {
     /// denies and a permit does not apply.
     fn now(&self) -> Option<&ast::Value> {
         let now = self.now?;
-        self.now_value.get_or_init(|| value::now(now).ok()).as_ref()
+        self.now_value.get_or_init(|| extension::now(now).ok()).as_ref()
     }
 }

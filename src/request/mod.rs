@@ -1,77 +1,51 @@
-//! A request on its way to a decision: as it was sent ([`RequestInput`]), and as it is once the
-//! store's schema has been checked against it ([`Request`]).
+//! A request on its way to a decision: as it was sent ([`RequestInput`]), and as it is once it has
+//! been checked against the store's schema ([`Request`]).
 
+mod batch;
 mod check;
 mod context;
+mod facts;
 mod input;
 mod limits;
-mod value;
 mod violation;
 
-pub use check::check;
+pub use batch::{BatchChecker, BatchItemInput};
+pub use check::{check, check_facts, check_with_facts};
 pub use context::Context;
-pub use input::{EntityInput, RequestInput, RoleAssignmentInput, Uid, UidParseError, Value};
+pub use facts::{EntityFacts, RoleAssignment, RoleAssignments, SentEntities};
+pub use input::{EntityInput, RequestInput, RoleAssignmentInput};
 pub use limits::RequestLimits;
-pub(crate) use value::duration_millis;
 pub(crate) use violation::shorten;
 pub use violation::{FieldPath, Violation};
 
 use std::sync::Arc;
 
-use cedar_policy_core::ast::{self, EntityUID};
-use smol_str::SmolStr;
+use cedar_policy_core::ast::EntityUID;
 
-use crate::{roles::Slot, time::Timestamp};
+use crate::model::Timestamp;
 
 /// A request that fits the schema of the store that will decide it.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// Who asks.
+    /// The principal.
     pub principal: EntityUID,
-    /// What they want to do.
+    /// The action.
     pub action: EntityUID,
-    /// On what.
+    /// The resource.
     pub resource: EntityUID,
-    /// Facts of the request.
+    /// The context.
     pub context: Arc<Context>,
-    /// What the caller knows of entities. No two have the same uid.
-    pub entities: Vec<EntityFacts>,
-    /// The roles that count, expired ones included.
-    pub role_assignments: Vec<RoleAssignment>,
-    /// When the decision is made; decides which assignments have expired.
+    /// The entities and role assignments that were sent.
+    pub facts: Facts,
+    /// The time of the decision, at which assignments have expired or not.
     pub now: Timestamp,
 }
 
-/// What the caller knows of one entity.
-#[derive(Debug, Clone)]
-pub struct EntityFacts {
-    /// Which entity.
-    pub uid: EntityUID,
-    /// Its attributes.
-    pub attributes: Vec<(SmolStr, ast::Value)>,
-    /// The entities that it is directly in.
-    pub parents: Vec<EntityUID>,
-    /// Its tags.
-    pub tags: Vec<(SmolStr, ast::Value)>,
-}
-
-/// States that a principal holds a role on a scope.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RoleAssignment {
-    /// Who holds the role.
-    pub principal: EntityUID,
-    /// Which role.
-    pub slot: Slot,
-    /// On what.
-    pub scope: EntityUID,
-    /// From this moment on the assignment is not there.
-    pub expires_at: Option<Timestamp>,
-}
-
-impl RoleAssignment {
-    /// Whether the assignment still counts at that moment.
-    #[must_use]
-    pub fn is_in_force(&self, now: Timestamp) -> bool {
-        self.expires_at.is_none_or(|expires_at| now < expires_at)
-    }
+/// The entities and role assignments of a request. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// What the caller knows of entities.
+    pub entities: Arc<SentEntities>,
+    /// The roles that are held.
+    pub role_assignments: Arc<RoleAssignments>,
 }

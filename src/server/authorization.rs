@@ -22,13 +22,13 @@ use super::{
     work::{FACTS_OF_SHORT, Workshop},
 };
 use crate::{
-    decision_log::{DecisionLog, Record},
+    audit::{DecisionLog, Record},
     engine::{self, Decision},
-    live::Live,
+    model::Timestamp,
     proto,
+    reload::Live,
     request::{self, FieldPath, RequestInput, Violation},
     store::PolicyStore,
-    time::Timestamp,
 };
 
 /// The policy decision point.

@@ -3,7 +3,7 @@
 use tonic::metadata::MetadataMap;
 use uuid::{NoContext, Uuid, fmt::Hyphenated};
 
-use crate::time::Timestamp;
+use crate::model::Timestamp;
 
 /// The metadata key under which a caller may name its request.
 const REQUEST_ID: &str = "x-request-id";

@@ -62,7 +62,7 @@ use self::{
     peers::{Limited, Owed},
     tls::{Face, Handshakes},
 };
-use crate::{decision_log::DecisionLog, live::Live};
+use crate::{audit::DecisionLog, reload::Live};
 
 /// The faces of one process. Clones are the same server.
 #[derive(Debug, Clone)]

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use opentelemetry_sdk::trace::SdkTracer;
 
-use crate::decision_log::DecisionLog;
+use crate::audit::DecisionLog;
 
 /// How a server is looked at from outside, beyond its metrics.
 #[derive(Debug, Clone, Default)]

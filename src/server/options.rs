@@ -1,7 +1,7 @@
 use std::{num::NonZeroUsize, thread::available_parallelism, time::Duration};
 
 use super::VerifySample;
-use crate::{engine::OnForbidError, request::RequestLimits};
+use crate::{model::OnForbidError, request::RequestLimits};
 
 /// How the server answers and how much it takes.
 #[derive(Debug, Clone, PartialEq, Eq)]

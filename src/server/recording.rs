@@ -9,13 +9,11 @@ use tonic::{Request, Status, metadata::MetadataMap, transport::server::UdsConnec
 
 use super::{decision_id::DecisionId, metrics::Rpc, tls::EncryptedPeer, traced::CallSpan};
 use crate::{
-    decision_log::{
-        Call, Caller, DecisionLog, NotRecorded, Outcome, Receipt, Record, TraceContext,
-    },
-    engine::{Decision, ListedActions, OnForbidError},
+    audit::{Call, Caller, DecisionLog, NotRecorded, Outcome, Receipt, Record, TraceContext},
+    engine::{Decision, ListedActions},
+    model::{OnForbidError, Timestamp},
     request::RequestInput,
     store::PolicyStore,
-    time::Timestamp,
 };
 
 /// The records of one call. Where the log is off it holds nothing and does nothing.

@@ -14,9 +14,9 @@ use super::{
 };
 use crate::{
     engine,
+    model::Timestamp,
     proto::{self, batch_is_authorized_result::Result as ItemResult},
     store::PolicyStore,
-    time::Timestamp,
 };
 
 /// What answers.

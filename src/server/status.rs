@@ -6,11 +6,9 @@ use serde::Serialize;
 
 use super::tls::{self, TlsStatus};
 use crate::{
-    decision_log::LogCounts,
-    diagnostics::Problem,
-    live::{LoadStatus, StoreStatus},
-    name::{Revision, StoreName},
-    time::Timestamp,
+    audit::LogCounts,
+    model::{Problem, Revision, StoreName, Timestamp},
+    reload::{LoadStatus, StoreStatus},
 };
 
 /// What `/status` tells.

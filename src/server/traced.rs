@@ -12,7 +12,7 @@ use opentelemetry_sdk::{propagation::TraceContextPropagator, trace::SdkTracer};
 use tonic::{Code, Request, Status, codegen::http, transport::server::TcpConnectInfo};
 
 use super::tls::EncryptedPeer;
-use crate::{decision_log::TraceContext, store::PolicyStore};
+use crate::{audit::TraceContext, store::PolicyStore};
 
 /// The span of one call, to add to; without tracing it takes what it is given and forgets it.
 #[derive(Debug, Clone)]

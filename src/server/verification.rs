@@ -83,10 +83,11 @@ mod tests {
 
     use super::*;
     use crate::{
-        decision_log::DecisionLog,
-        engine::{Effect, EvaluationFailure},
-        live::Live,
-        request::{RequestInput, RequestLimits, Uid, Value},
+        audit::DecisionLog,
+        engine::EvaluationFailure,
+        model::{Effect, Uid, Value},
+        reload::Live,
+        request::{RequestInput, RequestLimits},
         server::{VerifySample, admission::Gate},
         store::{Bounds, StoreFiles},
         testing::DEFAULT_NOW,

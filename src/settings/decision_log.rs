@@ -4,7 +4,7 @@ use std::{num::NonZeroUsize, path::PathBuf};
 
 use super::{Origin, SettingError};
 use crate::{
-    decision_log::{LogMode, LogOptions, RecordField},
+    audit::{LogMode, LogOptions, RecordField},
     telemetry::Variables,
 };
 

@@ -1,7 +1,7 @@
 use std::{fmt, io, path::PathBuf};
 
 use super::{Origin, TcpAddress};
-use crate::diagnostics::Problem;
+use crate::model::Problem;
 
 /// Everything that is wrong with the settings.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use super::{
     keys::{self, Key},
     place::Written,
 };
-use crate::diagnostics::Problem;
+use crate::model::Problem;
 
 pub(super) fn read(path: &Path, text: &str, layers: &mut Layers) {
     let mut reader = Reader { path, text, layers, problems: Vec::new() };

@@ -32,7 +32,9 @@ use std::{
 };
 
 use crate::{
-    engine::OnForbidError, name::StoreName, request::RequestLimits, server::VerifySample,
+    model::{OnForbidError, StoreName},
+    request::RequestLimits,
+    server::VerifySample,
     store::Bounds,
 };
 use place::Written;

@@ -9,7 +9,7 @@ use std::{
 
 use super::ListenAddress;
 use crate::{
-    decision_log::RecordField,
+    audit::RecordField,
     server::{VerifySample, VerifySampleError, tls::ClientId},
 };
 

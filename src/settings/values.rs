@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use tracing_subscriber::EnvFilter;
 
 use super::{HttpListen, place::Text};
-use crate::{decision_log::LogMode, engine::OnForbidError, name::StoreName};
+use crate::{
+    audit::LogMode,
+    model::{OnForbidError, StoreName},
+};
 
 /// Which events are logged, in the words of `tracing`'s filters: `info`, `humbaba=debug,warn`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,65 +1,21 @@
 //! `*.cedarentities.json`: the entities that a store holds by itself.
 
-use std::{collections::HashSet, sync::Arc};
-
 use cedar_policy::Entities;
-use cedar_policy_core::ast::{self, Entity, EntityType, EntityUID, PartialValue};
+use cedar_policy_core::ast::{self, Entity, EntityUID};
 use serde_json::{Value, json};
 
-use super::{Bounds, FileKind, StoreFiles, StoreSchema, schema::role_entity};
-use crate::diagnostics::Problem;
-
-/// The entities that a store holds by itself and the actions of its schema, with every role slot
-/// filled and every ancestor known.
-#[derive(Debug, Default)]
-pub(crate) struct FixedEntities {
-    entities: crate::hash::HashMap<EntityUID, Arc<Entity>>,
-    /// The types of which there are any.
-    types: Vec<EntityType>,
-    /// Those with a role slot that the store fills with another Role than the slot's own.
-    foreign_slots: HashSet<EntityUID>,
-}
-
-impl FixedEntities {
-    /// The entity of that uid, if the store holds it.
-    pub(crate) fn get(&self, uid: &EntityUID) -> Option<&Arc<Entity>> {
-        if self.types.contains(uid.entity_type()) { self.entities.get(uid) } else { None }
-    }
-
-    /// The uids of all entities, in no order.
-    pub(crate) fn uids(&self) -> impl Iterator<Item = &EntityUID> {
-        self.entities.keys()
-    }
-
-    /// Whether every role slot of an entity that the store holds is filled with its own Role.
-    pub(crate) fn has_own_slots(&self, uid: &EntityUID) -> bool {
-        !self.foreign_slots.contains(uid)
-    }
-
-    fn new(entities: impl Iterator<Item = Entity>, schema: &StoreSchema) -> Self {
-        let entities: crate::hash::HashMap<_, _> =
-            entities.map(|entity| (entity.uid().clone(), Arc::new(entity))).collect();
-        let types: HashSet<&EntityType> = entities.keys().map(EntityUID::entity_type).collect();
-        let types = types.into_iter().cloned().collect();
-        let foreign_slots = entities
-            .values()
-            .filter(|entity| has_foreign_slot(entity, schema))
-            .map(|entity| entity.uid().clone());
-        Self { types, foreign_slots: foreign_slots.collect(), entities }
-    }
-
-    /// Whether the store holds that entity.
-    pub(crate) fn contains(&self, uid: &EntityUID) -> bool {
-        self.get(uid).is_some()
-    }
-}
+use super::{Bounds, FileKind, StoreFiles};
+use crate::{
+    model::Problem,
+    schema::{EntityShape, Schema, StoredEntities},
+};
 
 pub(super) fn read(
     files: &StoreFiles,
-    schema: &StoreSchema,
+    schema: &Schema,
     bounds: &Bounds,
     problems: &mut Vec<Problem>,
-) -> FixedEntities {
+) -> StoredEntities {
     let mut all = Entities::empty();
     for (path, text) in files.texts(FileKind::Entities, problems) {
         let path = files.path(path);
@@ -72,7 +28,13 @@ pub(super) fn read(
         };
         fill_slots(&mut json, schema);
         match all.clone().add_entities_from_json_value(json, Some(schema.cedar())) {
-            Ok(more) => all = more,
+            Ok(more) => {
+                problems.extend(foreign_slots(&more, &all, schema).map(|slot| {
+                    Problem::of_file(&path, slot)
+                        .with_help("leave the attribute out: Humbaba fills it")
+                }));
+                all = more;
+            }
             Err(error) => problems.extend(Problem::of_diagnostic(&path, text, &error)),
         }
     }
@@ -97,15 +59,31 @@ pub(super) fn read(
             ),
         ));
     }
-    FixedEntities::new(all.into_iter().map(|entity| entity.as_ref().clone()), schema)
+    StoredEntities::new(all.into_iter().map(|entity| entity.as_ref().clone()))
 }
 
-fn has_foreign_slot(entity: &Entity, schema: &StoreSchema) -> bool {
-    let shape = schema.entity(entity.uid().entity_type());
-    shape.into_iter().flat_map(|shape| shape.slots.keys()).any(|slot| {
-        let own =
-            schema.role(entity.uid(), slot).map(|role| PartialValue::from(ast::Value::from(role)));
-        entity.get(slot.as_str()) != own.as_ref()
+/// Describes each role slot that a file fills with another Role than the slot's own. `before` are
+/// the entities of other files.
+fn foreign_slots<'a>(
+    entities: &'a Entities,
+    before: &'a Entities,
+    schema: &'a Schema,
+) -> impl Iterator<Item = String> {
+    let new = entities.iter().filter(|entity| before.get(&entity.uid()).is_none());
+    new.flat_map(move |entity| {
+        let entity: &Entity = entity.as_ref();
+        let shape = schema.entity(entity.uid().entity_type());
+        let slots = shape.into_iter().flat_map(|shape| shape.slots.keys());
+        slots.filter_map(move |slot| {
+            let own = schema.role(entity.uid(), slot).map(|role| ast::Value::from(role).into());
+            let is_own = entity.get(slot.as_str()) == own.as_ref();
+            (!is_own).then(|| {
+                format!(
+                    "the role slot `{slot}` of `{}` holds another Role than its own",
+                    entity.uid()
+                )
+            })
+        })
     })
 }
 
@@ -118,25 +96,22 @@ pub(crate) fn json_problem(file: &str, text: &str, error: &serde_json::Error) ->
 }
 
 /// Fills the slots that the file leaves out, before Cedar misses them.
-fn fill_slots(json: &mut Value, schema: &StoreSchema) {
+fn fill_slots(json: &mut Value, schema: &Schema) {
     for entity in json.as_array_mut().into_iter().flatten() {
         let Some((scope, shape)) = scope(entity, schema) else { continue };
         let Some(entity) = entity.as_object_mut() else { continue };
         let attributes = entity.entry("attrs").or_insert_with(|| json!({}));
         let Some(attributes) = attributes.as_object_mut() else { continue };
-        for (slot, role_type) in &shape.slots {
-            attributes.entry(slot.as_str()).or_insert_with(|| {
-                let role = role_entity(&scope, slot, role_type);
-                json!({ "type": role_type.to_string(), "id": AsRef::<str>::as_ref(role.eid()) })
-            });
+        for slot in shape.slots.keys() {
+            let Some(role) = schema.role(&scope, slot) else { continue };
+            let id: &str = role.eid().as_ref();
+            let role = json!({ "type": role.entity_type().to_string(), "id": id });
+            attributes.entry(slot.as_str()).or_insert(role);
         }
     }
 }
 
-fn scope<'a>(
-    entity: &Value,
-    schema: &'a StoreSchema,
-) -> Option<(EntityUID, &'a super::EntityShape)> {
+fn scope<'a>(entity: &Value, schema: &'a Schema) -> Option<(EntityUID, &'a EntityShape)> {
     use cedar_policy_core::ast::Eid;
 
     let uid = entity.get("uid")?;

@@ -5,10 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use sha2::{Digest, Sha256};
 
 use super::Bounds;
-use crate::{
-    diagnostics::Problem,
-    name::{Revision, StoreName},
-};
+use crate::model::{Problem, Revision, StoreName};
 
 /// The files of one policy store, read as one consistent state. Paths are relative to the store's
 /// folder and use `/`.
@@ -18,40 +15,20 @@ pub struct StoreFiles {
     files: BTreeMap<String, Content>,
 }
 
-/// What is known of a file.
+/// The bytes of a file.
 #[derive(Debug, Clone)]
 enum Content {
-    /// Its bytes.
+    /// Read from somewhere.
     Read(Arc<[u8]>),
-    /// Its bytes, which the binary carries and nobody copies.
+    /// Carried by the binary, and not copied.
     Shipped(&'static [u8]),
-    /// How many bytes it has, and their digest.
-    Noted(usize, [u8; 32]),
 }
 
 impl Content {
-    /// The bytes, where they are kept.
-    fn bytes(&self) -> Option<&[u8]> {
+    fn bytes(&self) -> &[u8] {
         match self {
-            Self::Read(bytes) => Some(bytes),
-            Self::Shipped(bytes) => Some(bytes),
-            Self::Noted(..) => None,
-        }
-    }
-
-    fn len(&self) -> usize {
-        match self {
-            Self::Noted(length, _) => *length,
-            Self::Read(bytes) => bytes.len(),
-            Self::Shipped(bytes) => bytes.len(),
-        }
-    }
-
-    fn digest(&self) -> [u8; 32] {
-        match self {
-            Self::Noted(_, digest) => *digest,
-            Self::Read(bytes) => Sha256::digest(bytes).into(),
-            Self::Shipped(bytes) => Sha256::digest(bytes).into(),
+            Self::Read(bytes) => bytes,
+            Self::Shipped(bytes) => bytes,
         }
     }
 }
@@ -78,12 +55,12 @@ impl StoreFiles {
         &self.name
     }
 
-    /// The files by path, without those that are only noted ([`Self::noting`]).
+    /// The files by path.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.files.iter().filter_map(|(path, content)| Some((path.as_str(), content.bytes()?)))
+        self.files.iter().map(|(path, content)| (path.as_str(), content.bytes()))
     }
 
-    /// Whether there is no file, noted or not.
+    /// Whether there is no file.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.files.is_empty()
@@ -95,40 +72,16 @@ impl StoreFiles {
         self.iter().filter(|(path, _)| of_kind(path)).map(|(_, bytes)| bytes.len()).sum()
     }
 
-    /// The bytes of one file, if it is not only noted.
+    /// The bytes of one file.
     #[must_use]
     pub fn get(&self, path: &str) -> Option<&[u8]> {
-        self.files.get(path).and_then(Content::bytes)
+        self.files.get(path).map(Content::bytes)
     }
 
     /// The same store with one file more, or with another content of it.
     #[must_use]
     pub fn with_file(mut self, path: impl Into<String>, bytes: impl Into<Arc<[u8]>>) -> Self {
         self.files.insert(path.into(), Content::Read(bytes.into()));
-        self
-    }
-
-    /// The same store with one file more, or with another content of it, that is only noted: it is
-    /// known whether it changes, but not what it says. Most of the bytes of a store are tests, and a
-    /// server that does not run them need not keep them.
-    #[must_use]
-    pub fn noting(mut self, path: impl Into<String>, bytes: &[u8]) -> Self {
-        let content = Content::Noted(bytes.len(), Sha256::digest(bytes).into());
-        self.files.insert(path.into(), content);
-        self
-    }
-
-    /// The same store without what only its tests need.
-    #[must_use]
-    pub fn without_tests(mut self) -> Self {
-        self.files.retain(|path, _| !is_for_tests(path));
-        self
-    }
-
-    /// The same store with the files of one kind alone.
-    #[must_use]
-    pub(super) fn only(mut self, kind: FileKind) -> Self {
-        self.files.retain(|path, _| FileKind::of(path) == Some(kind));
         self
     }
 
@@ -140,7 +93,7 @@ impl StoreFiles {
         for (path, content) in &self.files {
             hash.update((path.len() as u64).to_le_bytes());
             hash.update(path);
-            hash.update(content.digest());
+            hash.update(Sha256::digest(content.bytes()));
         }
         hex(hash)
     }
@@ -181,12 +134,12 @@ impl StoreFiles {
             ));
         }
         for (path, content) in &self.files {
-            if content.len() > bounds.file_bytes {
+            if content.bytes().len() > bounds.file_bytes {
                 problems.push(Problem::of_file(
                     self.path(path),
                     format!(
                         "the file has {} bytes, more than the bound of {}",
-                        content.len(),
+                        content.bytes().len(),
                         bounds.file_bytes
                     ),
                 ));
@@ -229,11 +182,6 @@ impl StoreFiles {
     pub fn path(&self, file: &str) -> String {
         format!("{}/{file}", self.name)
     }
-}
-
-/// Whether only tests need the file at that path.
-pub(crate) fn is_for_tests(path: &str) -> bool {
-    FileKind::of(path).is_some_and(|kind| !kind.decides() && kind != FileKind::Settings)
 }
 
 fn hex(hash: Sha256) -> String {
@@ -291,61 +239,5 @@ impl FileKind {
     /// Whether the file has a part in decisions.
     fn decides(self) -> bool {
         matches!(self, Self::Schema | Self::Policies | Self::Links | Self::Entities)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use super::*;
-
-    fn store() -> StoreFiles {
-        StoreFiles::new("shop".parse().unwrap(), [])
-            .with_file("shop.cedar", &b"permit"[..])
-            .with_file("shop.cedarschema", &b"entity"[..])
-    }
-
-    #[test]
-    fn a_noted_file_counts_as_the_same_file_and_tells_nothing_of_what_is_in_it() {
-        let kept = store().with_file("tests/a.toml", &b"one"[..]);
-        let noted = store().noting("tests/a.toml", b"one");
-        assert_eq!(noted.digest(), kept.digest());
-        assert_ne!(noted.digest(), store().noting("tests/a.toml", b"two").digest());
-        assert_ne!(noted.digest(), store().noting("tests/b.toml", b"one").digest());
-        assert_ne!(noted.digest(), store().digest());
-        assert_eq!(noted.revision(), store().revision());
-        assert_eq!(noted.get("tests/a.toml"), None);
-        let paths: Vec<_> = noted.iter().map(|(path, _)| path).collect();
-        assert_eq!(paths, ["shop.cedar", "shop.cedarschema"]);
-    }
-
-    #[test]
-    fn a_noted_file_is_within_the_bounds_or_not_like_any_other() {
-        let noted = store().noting("tests/a.toml", b"1234567");
-        let bounds = |file_bytes, files| Bounds { file_bytes, files, ..Bounds::default() };
-        assert!(noted.beyond(&bounds(7, 3)).is_empty());
-        assert_eq!(noted.beyond(&bounds(6, 3)).len(), 1);
-        assert_eq!(noted.beyond(&bounds(7, 2)).len(), 1);
-        let only_noted = StoreFiles::new("shop".parse().unwrap(), []).noting("tests/a.toml", b"");
-        assert!(!only_noted.is_empty());
-    }
-
-    #[test]
-    fn what_only_tests_need_can_be_left_out() {
-        let all = ["matrix.csv", "matrix.toml", "mutants.toml", "tests/a.toml", "tests/b.json"];
-        let more = ["store.toml", "x.links.toml", "x.cedarentities.json"];
-        let files = all.into_iter().chain(more);
-        let files = files.fold(store(), |files, path| files.with_file(path, &b""[..]));
-        let left = files.without_tests();
-        let paths: Vec<_> = left.iter().map(|(path, _)| path).collect();
-        let deciding = [
-            "shop.cedar",
-            "shop.cedarschema",
-            "store.toml",
-            "x.cedarentities.json",
-            "x.links.toml",
-        ];
-        assert_eq!(paths, deciding);
     }
 }

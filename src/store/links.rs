@@ -7,7 +7,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{Bounds, FileKind, StoreFiles, policies::ParsedPolicies, settings::toml_problem};
-use crate::diagnostics::Problem;
+use crate::model::Problem;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

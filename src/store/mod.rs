@@ -4,40 +4,33 @@ mod bounds;
 mod embedded;
 mod entities;
 mod files;
-mod known;
 mod links;
 mod nesting;
 mod policies;
 mod schema;
 mod settings;
-mod shapes;
 mod stores;
+mod unchanged;
 mod validation;
 
 pub use bounds::Bounds;
 pub use embedded::embedded_stores;
+pub(crate) use entities::json_problem;
+pub(crate) use files::FileKind;
 pub use files::StoreFiles;
-pub(crate) use files::{FileKind, is_for_tests};
-pub use known::validation_record;
-pub use schema::StoreSchema;
-pub use shapes::{ActionSchema, EntityShape, RecordShape, Shape};
-pub use stores::{StoreLookupError, Stores};
-
-pub(crate) use entities::{FixedEntities, json_problem};
 pub(crate) use settings::toml_problem;
+pub use stores::{StoreLookupError, Stores};
 
 use std::{collections::HashMap, sync::Arc};
 
 use cedar_policy::{PolicyId, PolicySet};
 
-use known::Known;
-
+use self::unchanged::Unchanged;
 use crate::{
-    diagnostics::Problem,
-    engine::PreparedPolicies,
-    name::{Revision, StoreName},
-    request::{Request, RequestInput, RequestLimits, Violation},
-    time::Timestamp,
+    engine::Engine,
+    model::{Problem, Revision, StoreName, Timestamp},
+    request::{self, Request, RequestInput, RequestLimits, Violation},
+    schema::{Schema, StoredEntities},
 };
 
 /// A policy store that is valid as a whole: schema, policies, links and fixed entities.
@@ -46,11 +39,11 @@ pub struct PolicyStore {
     files: Arc<StoreFiles>,
     digest: String,
     revision: Revision,
-    schema: Arc<StoreSchema>,
     policies: PolicySet,
     policy_files: Arc<HashMap<PolicyId, String>>,
-    prepared: PreparedPolicies,
-    fixed: Arc<FixedEntities>,
+    schema: Arc<Schema>,
+    stored: Arc<StoredEntities>,
+    engine: Engine,
     level: Option<u32>,
     warnings: Vec<Problem>,
 }
@@ -64,9 +57,9 @@ impl PolicyStore {
         Self::load_after(files, bounds, None)
     }
 
-    /// The same, but policies that are as they were in `last`, a valid state of the same store, are
-    /// not validated again, and neither are those of the shipped stores. Validation is most of the
-    /// work, and each policy is validated by itself.
+    /// Does the same as [`Self::load`], but does not validate again what is as it was in `last`, a
+    /// valid state of the same store: validation is most of the work, and each policy is validated
+    /// by itself.
     ///
     /// # Errors
     /// Every problem of every file, if there is one.
@@ -85,22 +78,23 @@ impl PolicyStore {
         let parsed = policies::read(&files, &mut problems);
         let parsed = links::link(&files, parsed, bounds, &mut problems);
         let Some(schema) = schema else { return Err(problems) };
-        let fixed = entities::read(&files, &schema, bounds, &mut problems);
-        let known = Known::new(&files, settings.level, last);
+        let stored = entities::read(&files, &schema, bounds, &mut problems);
+        let unchanged = Unchanged::since(last, &files, settings.level);
         let warnings =
-            policies::validate(&files, &schema, &parsed, &known, settings.level, &mut problems);
+            policies::validate(&files, &schema, &parsed, unchanged, settings.level, &mut problems);
         if !problems.is_empty() {
             return Err(problems);
         }
-        let prepared = PreparedPolicies::new(&parsed.set, &schema, &fixed);
+        let (schema, stored) = (Arc::new(schema), Arc::new(stored));
+        let engine = Engine::new(&parsed.set, Arc::clone(&schema), Arc::clone(&stored));
         Ok(Self {
             digest: files.digest(),
             revision: files.revision(),
-            schema: Arc::new(schema),
-            prepared,
             policies: parsed.set,
             policy_files: Arc::new(parsed.files),
-            fixed: Arc::new(fixed),
+            schema,
+            stored,
+            engine,
             level: settings.level,
             warnings,
             files,
@@ -115,25 +109,17 @@ impl PolicyStore {
     pub fn with_policies(&self, policies: PolicySet) -> Result<Self, String> {
         self.validate(&policies)?;
         Ok(Self {
-            prepared: PreparedPolicies::new(&policies, &self.schema, &self.fixed),
+            engine: Engine::new(&policies, Arc::clone(&self.schema), Arc::clone(&self.stored)),
             policies,
             policy_files: Arc::clone(&self.policy_files),
             files: Arc::clone(&self.files),
             digest: self.digest.clone(),
             revision: self.revision,
             schema: Arc::clone(&self.schema),
-            fixed: Arc::clone(&self.fixed),
+            stored: Arc::clone(&self.stored),
             level: self.level,
             warnings: Vec::new(),
         })
-    }
-
-    /// The same store, of whose files only the schema is kept, with which the next state of the
-    /// store is compared: what decides has all it needs, and most of the bytes are tests.
-    #[must_use]
-    pub fn forgetting_files(mut self) -> Self {
-        self.files = Arc::new(Arc::unwrap_or_clone(self.files).only(FileKind::Schema));
-        self
     }
 
     /// Validates policies as if they were the store's own.
@@ -156,13 +142,13 @@ impl PolicyStore {
         &self.revision
     }
 
-    /// The files that the store was made of, as far as they are kept ([`Self::forgetting_files`]).
+    /// The files that the store was made of.
     #[must_use]
     pub fn files(&self) -> &StoreFiles {
         &self.files
     }
 
-    /// The digest of all files that the store was made of, kept or not ([`StoreFiles::digest`]).
+    /// The digest of all files that the store was made of ([`StoreFiles::digest`]).
     #[must_use]
     pub fn digest(&self) -> &str {
         &self.digest
@@ -170,7 +156,7 @@ impl PolicyStore {
 
     /// The store's schema.
     #[must_use]
-    pub fn schema(&self) -> &StoreSchema {
+    pub fn schema(&self) -> &Schema {
         &self.schema
     }
 
@@ -192,12 +178,16 @@ impl PolicyStore {
         self.policy_files.get(policy).map(String::as_str)
     }
 
-    pub(crate) fn prepared(&self) -> &PreparedPolicies {
-        &self.prepared
+    /// Returns what decides requests.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.engine
     }
 
-    pub(crate) fn fixed(&self) -> &FixedEntities {
-        &self.fixed
+    /// Returns the entities that the store itself holds.
+    #[must_use]
+    pub fn stored(&self) -> &StoredEntities {
+        &self.stored
     }
 
     /// Checks a request against the store's schema.
@@ -210,6 +200,6 @@ impl PolicyStore {
         now: Timestamp,
         limits: &RequestLimits,
     ) -> Result<Request, Vec<Violation>> {
-        crate::request::check(self, input, now, limits)
+        request::check(&self.schema, &self.stored, input, now, limits)
     }
 }

@@ -4,7 +4,7 @@
 //! chain. A text that is too deep would end the whole process, so it must not reach them.
 
 use super::{FileKind, StoreFiles};
-use crate::diagnostics::Problem;
+use crate::model::Problem;
 
 /// How deep brackets may nest.
 const MAX_DEPTH: usize = 64;

@@ -8,8 +8,11 @@ use std::{
 use cedar_policy::{PolicyId, PolicySet};
 use miette::Diagnostic;
 
-use super::{FileKind, StoreFiles, StoreSchema, known::Known, validation, validation::Findings};
-use crate::diagnostics::{Problem, Text};
+use super::{FileKind, StoreFiles, unchanged::Unchanged, validation, validation::Findings};
+use crate::{
+    model::{Problem, Text},
+    schema::Schema,
+};
 
 /// The policies and templates of a store, and where each was written.
 #[derive(Debug, Default)]
@@ -90,19 +93,19 @@ fn default_id(path: &str, parsed_id: &PolicyId) -> PolicyId {
     PolicyId::new(format!("{path}:{place}"))
 }
 
-/// Validates the policies, but for those that are known to be valid. What Cedar only warns of, such
-/// as a policy that can never apply, is returned.
+/// Validates the policies that are not unchanged. Returns what Cedar only warns of, such as a policy
+/// that can never apply.
 pub(super) fn validate(
     files: &StoreFiles,
-    schema: &StoreSchema,
+    schema: &Schema,
     parsed: &ParsedPolicies,
-    known: &Known<'_>,
+    unchanged: Unchanged<'_>,
     level: Option<u32>,
     problems: &mut Vec<Problem>,
 ) -> Vec<Problem> {
-    let is_known = |id: &PolicyId| known.holds(parsed, id);
+    let is_valid = |id: &PolicyId| unchanged.contains(parsed, id);
     let Findings { errors, warnings } =
-        validation::validate(schema.cedar(), &parsed.set, level, is_known);
+        validation::validate(schema.cedar(), &parsed.set, level, is_valid);
     let mut texts = HashMap::new();
     let mut told = |id: &PolicyId, diagnostic: &dyn Diagnostic| {
         // The mistake of a link shows in the text of its template.
@@ -126,7 +129,7 @@ fn once_each(problems: impl Iterator<Item = Problem>) -> Vec<Problem> {
 }
 
 pub(super) fn validate_set(
-    schema: &StoreSchema,
+    schema: &Schema,
     set: &PolicySet,
     level: Option<u32>,
 ) -> Result<(), String> {

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::{FileKind, StoreFiles};
-use crate::diagnostics::Problem;
+use crate::model::Problem;
 
 /// The content of `store.toml`.
 #[derive(Debug, Default, Deserialize)]

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::PolicyStore;
-use crate::name::StoreName;
+use crate::model::StoreName;
 
 /// The policy stores that are loaded at one moment. It never changes: a reload makes a new one.
 #[derive(Debug, Default, Clone)]

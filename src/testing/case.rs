@@ -1,10 +1,9 @@
 //! A case: a request and the answer that is expected.
 
 use crate::{
-    engine::Effect,
-    request::{RequestInput, Value},
-    store::{Shape, StoreSchema},
-    time::Timestamp,
+    model::{Effect, Timestamp, Value},
+    request::RequestInput,
+    schema::{Schema, Shape},
 };
 
 /// The time of a case that names none.
@@ -60,7 +59,7 @@ pub enum ExpectedPolicies {
 impl Case {
     /// Whether the action takes the time of the decision from the request, as the context's `now`.
     #[must_use]
-    pub fn declares_now(&self, schema: &StoreSchema) -> bool {
+    pub fn declares_now(&self, schema: &Schema) -> bool {
         let action = self.input.action.as_ref();
         let action = action.and_then(|action| schema.action(&action.type_name, &action.id));
         let now = action.and_then(|action| action.context.fields.get("now"));
@@ -71,7 +70,7 @@ impl Case {
     /// decision is sent with it where the action takes it from the request, and else every role
     /// assignment keeps its distance to the time of the decision.
     #[must_use]
-    pub fn input_at(&self, clock: Timestamp, schema: &StoreSchema) -> RequestInput {
+    pub fn input_at(&self, clock: Timestamp, schema: &Schema) -> RequestInput {
         let mut input = self.input.clone();
         if self.declares_now(schema) {
             if !input.context.iter().any(|(name, _)| name == "now") {

@@ -10,18 +10,13 @@ use super::{
     table::Table,
 };
 use crate::{
-    diagnostics::Problem,
-    engine::Effect,
-    request::Uid,
-    store::{FileKind, StoreFiles, StoreSchema},
+    model::{Effect, Problem, Uid},
+    schema::Schema,
+    store::{FileKind, StoreFiles},
 };
 
 /// The cases of all TOML files, in the order of the files.
-pub(super) fn read(
-    files: &StoreFiles,
-    schema: &StoreSchema,
-    problems: &mut Vec<Problem>,
-) -> Vec<Case> {
+pub(super) fn read(files: &StoreFiles, schema: &Schema, problems: &mut Vec<Problem>) -> Vec<Case> {
     let mut shared = Fixtures::default();
     let mut tables = Vec::new();
     for (path, bytes) in
@@ -55,7 +50,7 @@ pub(super) fn read(
 
 struct Reader<'a> {
     fixtures: Fixtures,
-    schema: &'a StoreSchema,
+    schema: &'a Schema,
     problems: &'a mut Vec<Problem>,
     /// The line of each name.
     names: HashMap<String, usize>,

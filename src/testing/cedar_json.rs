@@ -18,10 +18,9 @@ use super::{
     value::pair,
 };
 use crate::{
-    diagnostics::Problem,
-    engine::Effect,
-    request::Uid,
-    store::{FileKind, PolicyStore, StoreFiles, StoreSchema, json_problem},
+    model::{Effect, Problem, Uid},
+    schema::Schema,
+    store::{FileKind, PolicyStore, StoreFiles, json_problem},
 };
 
 /// The cases of all JSON files, in the order of the files.
@@ -241,7 +240,7 @@ impl Reader<'_> {
     }
 }
 
-fn is_action(uid: &Uid, schema: &StoreSchema) -> bool {
+fn is_action(uid: &Uid, schema: &Schema) -> bool {
     schema.entity_type(&uid.type_name).is_none() && schema.action(&uid.type_name, &uid.id).is_some()
 }
 

@@ -4,7 +4,7 @@ use super::{
     node::{Place, TestFile, parse_toml},
     table::Table,
 };
-use crate::{diagnostics::Problem, store::StoreFiles};
+use crate::{model::Problem, store::StoreFiles};
 
 const FILE: &str = "mutants.toml";
 

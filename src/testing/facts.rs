@@ -6,10 +6,9 @@ use super::{
     value::value,
 };
 use crate::{
-    diagnostics::Problem,
-    request::{EntityInput, RequestInput, RoleAssignmentInput, Uid},
-    store::{ActionSchema, EntityShape, StoreSchema},
-    time::Timestamp,
+    model::{Problem, Timestamp, Uid},
+    request::{EntityInput, RequestInput, RoleAssignmentInput},
+    schema::{ActionSchema, EntityShape, Schema},
 };
 
 /// A set of facts.
@@ -60,7 +59,7 @@ impl Facts {
     }
 
     /// Lays other facts over these.
-    pub(super) fn add(&mut self, other: &Self, schema: &StoreSchema) {
+    pub(super) fn add(&mut self, other: &Self, schema: &Schema) {
         for entity in &other.entities {
             self.add_entity(entity, schema);
         }
@@ -72,7 +71,7 @@ impl Facts {
         replace(&mut self.now, other.now.as_ref());
     }
 
-    fn add_entity(&mut self, entity: &EntityFact, schema: &StoreSchema) {
+    fn add_entity(&mut self, entity: &EntityFact, schema: &Schema) {
         let uid = canonical(&entity.uid, schema);
         match self.entities.iter_mut().find(|known| canonical(&known.uid, schema) == uid) {
             Some(known) => {
@@ -95,7 +94,7 @@ impl Facts {
     }
 
     /// The request for an action on these facts.
-    pub(super) fn request(&self, action: &Uid, schema: &StoreSchema) -> RequestInput {
+    pub(super) fn request(&self, action: &Uid, schema: &Schema) -> RequestInput {
         let mut facts = self.clone();
         if let Some(principal) = self.principal.clone()
             && !self.groups.is_empty()
@@ -126,7 +125,7 @@ impl Facts {
 }
 
 impl EntityFact {
-    fn input(&self, schema: &StoreSchema) -> EntityInput {
+    fn input(&self, schema: &Schema) -> EntityInput {
         let shape: Option<&EntityShape> =
             schema.entity_type(&self.uid.type_name).and_then(|ty| schema.entity(ty));
         let attributes = self.attributes.iter().map(|field| {
@@ -149,8 +148,8 @@ impl EntityFact {
 fn context(
     fields: &[Field],
     action: Option<&ActionSchema>,
-    schema: &StoreSchema,
-) -> Vec<(String, crate::request::Value)> {
+    schema: &Schema,
+) -> Vec<(String, crate::model::Value)> {
     let fields = fields.iter().map(|field| {
         let declared = action.and_then(|action| action.context.fields.get(field.name.as_str()));
         let shape = declared.map(|field| &field.shape);
@@ -206,7 +205,7 @@ fn replace<T: Clone>(value: &mut Option<T>, by: Option<&T>) {
 }
 
 /// The same entity is written with and without the namespace.
-fn canonical(uid: &Uid, schema: &StoreSchema) -> Uid {
+fn canonical(uid: &Uid, schema: &Schema) -> Uid {
     schema
         .entity_type(&uid.type_name)
         .map_or_else(|| uid.clone(), |ty| Uid::new(ty.to_string(), &*uid.id))

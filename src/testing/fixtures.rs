@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{facts::Facts, node::Place, table::Table};
-use crate::{diagnostics::Problem, store::StoreSchema};
+use crate::{model::Problem, schema::Schema};
 
 /// Where fixtures for all files are.
 pub(super) const SHARED: &str = "tests/fixtures.toml";
@@ -40,7 +40,7 @@ impl Fixtures {
     pub(super) fn lay(
         &self,
         names: &[(String, Place)],
-        schema: &StoreSchema,
+        schema: &Schema,
         problems: &mut Vec<Problem>,
     ) -> Facts {
         let mut facts = Facts::default();

@@ -6,7 +6,7 @@ use super::{
     mutants::{Fate, MutantReport},
     report::{Got, TestReport, expected},
 };
-use crate::diagnostics::{Location, Problem};
+use crate::model::{Location, Problem};
 
 /// The report of one store.
 #[must_use]

@@ -6,7 +6,7 @@ use super::{
     mutants::{Fate, MutantReport},
     report::{Group, TestReport},
 };
-use crate::{diagnostics::Problem, name::StoreName};
+use crate::model::{Problem, StoreName};
 
 /// Reports of stores as one JUnit document: a suite for each test file, one for the mutants of a
 /// store, and one for a store that is refused.

@@ -9,10 +9,9 @@ use super::{
     node::{Place, TestFile, parse_toml},
 };
 use crate::{
-    diagnostics::Problem,
-    engine::Effect,
-    request::Uid,
-    store::{StoreFiles, StoreSchema},
+    model::{Effect, Problem, Uid},
+    schema::Schema,
+    store::StoreFiles,
 };
 
 const CSV: &str = "matrix.csv";
@@ -52,7 +51,7 @@ enum Cell {
 /// The cases of the matrix and its exempt cells.
 pub(super) fn read(
     files: &StoreFiles,
-    schema: &StoreSchema,
+    schema: &Schema,
     problems: &mut Vec<Problem>,
 ) -> (Vec<Case>, Vec<Exempt>) {
     let mut open = |path| files.get(path).map(|bytes| TestFile::new(files, path, bytes, problems));
@@ -160,7 +159,7 @@ fn csv_problem(file: &Arc<TestFile>, error: &csv::Error) -> Problem {
 
 struct Cells<'a> {
     meaning: &'a Meaning,
-    schema: &'a StoreSchema,
+    schema: &'a Schema,
     problems: &'a mut Vec<Problem>,
     /// Scopes and columns that were missed already.
     missing: HashSet<(&'static str, String)>,

@@ -7,7 +7,7 @@ use super::{
     node::{Node, Place},
     table::{self, Table},
 };
-use crate::diagnostics::Problem;
+use crate::model::Problem;
 
 /// What the cells of the matrix mean as requests.
 #[derive(Debug, Default)]

@@ -44,7 +44,7 @@ pub use mutate::Mutant;
 pub use report::{CaseResult, Failure, Got, Group, TestReport};
 pub use text::{mutants_as_text, tests_as_text};
 
-use crate::{diagnostics::Problem, store::PolicyStore};
+use crate::{model::Problem, store::PolicyStore};
 
 /// Every case of a store: those of `tests/` and those of the matrix.
 ///

@@ -14,11 +14,8 @@ use super::{
     run::mismatch,
 };
 use crate::{
-    diagnostics::Problem,
-    engine::{
-        Effect, OnForbidError, Outcome, Slices, cedar_request, evaluate, request_entities, slices,
-    },
-    name::StoreName,
+    engine::{Outcome, Slices, cedar_request, evaluate, request_entities},
+    model::{Effect, OnForbidError, Problem, StoreName},
     request::RequestLimits,
     store::PolicyStore,
 };
@@ -159,7 +156,9 @@ impl Said {
 impl<'a> Baseline<'a> {
     fn new(store: &'a PolicyStore, cases: &'a [Case]) -> Self {
         let set: &ast::PolicySet = store.policies().as_ref();
-        let of = |effect| slices(store, set.policies().filter(|policy| policy.effect() == effect));
+        let of = |effect| {
+            store.engine().arrange(set.policies().filter(|policy| policy.effect() == effect))
+        };
         let (permits, forbids) = (of(ast::Effect::Permit), of(ast::Effect::Forbid));
         let decided = cases.iter().filter_map(|case| decide(store, case, &permits, &forbids));
         let decided: Vec<_> = decided.filter(Decided::passes_unchanged).collect();
@@ -182,7 +181,7 @@ impl<'a> Baseline<'a> {
         }
         let set: &ast::PolicySet = set.as_ref();
         let is_permit = set.policies().any(|policy| policy.effect() == ast::Effect::Permit);
-        let changed = slices(self.store, set.policies());
+        let changed = self.store.engine().arrange(set.policies());
         let touched =
             mutant.replaced.iter().filter_map(|policy| self.touched.get(policy)).flatten();
         let first = touched.filter_map(|index| self.decided.get(*index));
@@ -205,7 +204,7 @@ fn decide<'a>(
         return None;
     }
     let checked = store.check(&case.input, case.now, &RequestLimits::default()).ok()?;
-    let entities = request_entities(store, &checked).ok()?;
+    let entities = request_entities(store.engine(), &checked).ok()?;
     let request = cedar_request(&checked);
     let said = |slices| Said::new(&evaluate(slices, &request, &entities, OnForbidError::Deny));
     let (permits, forbids) = (said(permits), said(forbids));

@@ -5,7 +5,7 @@ use std::{ops::Range, sync::Arc};
 
 use toml::de::{DeTable, DeValue};
 
-use crate::{diagnostics::Problem, store::StoreFiles};
+use crate::{model::Problem, store::StoreFiles};
 
 /// A file with tests.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use super::{
     matrix::Exempt,
     show,
 };
-use crate::{engine::Effect, name::StoreName};
+use crate::model::{Effect, StoreName};
 
 /// What running the tests of a store found.
 #[derive(Debug)]

@@ -5,7 +5,8 @@ use super::{
     report::{CaseResult, Failure, Got, effect_name},
 };
 use crate::{
-    engine::{Decision, Effect, OnForbidError, decide, explain},
+    engine::{Decision, decide, explain},
+    model::{Effect, OnForbidError},
     request::{Request, RequestLimits},
     store::PolicyStore,
 };
@@ -15,7 +16,7 @@ pub(super) fn run(store: &PolicyStore, case: Case) -> CaseResult {
     let checked = store.check(&case.input, case.now, &RequestLimits::default());
     let failure = match checked {
         Ok(request) => {
-            let decision = decide(store, &request, OnForbidError::Deny);
+            let decision = decide(store.engine(), &request, OnForbidError::Deny);
             failure(&case.expectation, &decision)
                 .map(|reason| Failure { reason, got: got(store, &request, &decision) })
         }
@@ -37,7 +38,7 @@ fn got(store: &PolicyStore, request: &Request, decision: &Decision) -> Got {
             .iter()
             .map(|error| format!("{}: {}", error.policy_id, error.message))
             .collect(),
-        explanation: explain(store, request, decision, OnForbidError::Deny).summary,
+        explanation: explain(store.engine(), request, decision, OnForbidError::Deny).summary,
     }
 }
 

@@ -1,6 +1,9 @@
 //! Requests in a compact form, near to what a test file says.
 
-use crate::request::{EntityInput, RequestInput, RoleAssignmentInput, Uid, Value};
+use crate::{
+    model::{Uid, Value},
+    request::{EntityInput, RequestInput, RoleAssignmentInput},
+};
 
 /// How many entities of a request are shown.
 const ENTITIES: usize = 8;

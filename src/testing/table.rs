@@ -1,7 +1,7 @@
 //! Taking a table apart: each key is taken by name, and what nobody took is unknown.
 
 use super::node::{Field, Node, Place, Plain};
-use crate::{diagnostics::Problem, request::Uid, time::Timestamp};
+use crate::model::{Problem, Timestamp, Uid};
 
 /// A table that is being taken apart.
 pub(super) struct Table {
@@ -147,7 +147,7 @@ pub(super) fn string(node: Node, problems: &mut Vec<Problem>) -> Option<(String,
 pub(super) fn uid(node: Node, problems: &mut Vec<Problem>) -> Option<Uid> {
     let (text, place) = string(node, problems)?;
     text.parse()
-        .map_err(|error: crate::request::UidParseError| {
+        .map_err(|error: crate::model::UidParseError| {
             problems.push(place.problem(error.to_string()))
         })
         .ok()

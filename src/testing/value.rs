@@ -2,15 +2,15 @@
 
 use super::node::{Field, Node, Plain};
 use crate::{
-    request::{Uid, Value, duration_millis},
-    store::{RecordShape, Shape, StoreSchema},
+    model::{Uid, Value, duration_millis},
+    schema::{RecordShape, Schema, Shape},
 };
 
 /// The value that a node means where the schema declares that shape, or declares nothing.
 ///
 /// What does not fit the shape is guessed, so that the check of the request tells what is wrong
 /// with it: a test may mean to send it.
-pub(super) fn value(node: &Node, shape: Option<&Shape>, schema: &StoreSchema) -> Value {
+pub(super) fn value(node: &Node, shape: Option<&Shape>, schema: &Schema) -> Value {
     if let Some(value) = explicit(node) {
         return value;
     }
@@ -45,7 +45,7 @@ pub(super) fn value(node: &Node, shape: Option<&Shape>, schema: &StoreSchema) ->
     }
 }
 
-fn record(fields: &[Field], shape: Option<&RecordShape>, schema: &StoreSchema) -> Value {
+fn record(fields: &[Field], shape: Option<&RecordShape>, schema: &Schema) -> Value {
     let fields = fields.iter().map(|field| {
         let shape = shape.and_then(|shape| shape.fields.get(field.name.as_str()));
         (field.name.clone(), value(&field.value, shape.map(|field| &field.shape), schema))
@@ -74,7 +74,7 @@ fn of_extension(type_name: &str, text: &str) -> Option<Value> {
 }
 
 /// The value of a text for which the schema declares nothing.
-fn guess(text: &str, schema: &StoreSchema) -> Value {
+fn guess(text: &str, schema: &Schema) -> Value {
     let uid: Option<Uid> = text.parse().ok();
     let known = uid.filter(|uid| schema.entity_type(&uid.type_name).is_some());
     known.map_or_else(|| Value::String(text.to_owned()), Value::Entity)

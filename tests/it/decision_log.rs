@@ -8,7 +8,7 @@ use std::{
 };
 
 use humbaba::{
-    decision_log::{DecisionLog, LogMode, LogOptions},
+    audit::{DecisionLog, LogMode, LogOptions},
     proto::{
         BatchIsAuthorizedItem, BatchIsAuthorizedRequest, IsAuthorizedRequest, ListActionsRequest,
     },
@@ -18,7 +18,7 @@ use tempfile::TempDir;
 use tonic::Request;
 
 use crate::support::{
-    TestServer, ask,
+    TestServer,
     ask::{
         Asking as _, Knowing as _, action, entity, is_allow, long, moment, reference, text, uid,
     },

@@ -8,7 +8,7 @@ use std::{
 };
 
 use humbaba::{
-    decision_log::{DecisionLog, LogMode, LogOptions, OpenError},
+    audit::{DecisionLog, LogMode, LogOptions, OpenError},
     proto::{BatchIsAuthorizedItem, BatchIsAuthorizedRequest, ListActionsRequest},
 };
 use serde_json::{Value as Json, json};
@@ -16,9 +16,8 @@ use tempfile::TempDir;
 use tonic::Code;
 
 use crate::{
-    decision_log::{Recorded, edit, records},
+    audit::{Recorded, edit, records},
     support::{
-        ask,
         ask::{action, uid},
         http,
         wait::until,

@@ -3,7 +3,7 @@
 use std::{fs, time::Duration};
 
 use humbaba::{
-    decision_log::{DecisionLog, LogMode, LogOptions},
+    audit::{DecisionLog, LogMode, LogOptions},
     telemetry::Variables,
 };
 use opentelemetry_proto::tonic::{common::v1::any_value::Value, logs::v1::LogRecord};
@@ -11,9 +11,9 @@ use tempfile::TempDir;
 use tonic::Code;
 
 use crate::{
+    audit::{edit, records},
     cli::{command, end, policies},
     cli_sidecar::{Sidecar, until},
-    decision_log::{edit, records},
     support::{
         TestServer,
         collector::{Collector, attributes},

@@ -1,11 +1,11 @@
 //! The decision log: who called, over TLS.
 
-use humbaba::decision_log::{DecisionLog, LogMode, LogOptions};
+use humbaba::audit::{DecisionLog, LogMode, LogOptions};
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
 use crate::{
-    decision_log::records,
+    audit::records,
     support::{
         pki::{Authority, Pair},
         tls::{TlsServer, ask_once, channel, mutual},

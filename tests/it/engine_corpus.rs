@@ -12,7 +12,7 @@ use std::{
 
 use cedar_policy::{Context, Entities, EntityUid, PolicySet, Request, Schema};
 use flate2::read::GzDecoder;
-use humbaba::engine::{OnForbidError, evaluate};
+use humbaba::{engine::evaluate, model::OnForbidError};
 use serde::Deserialize;
 
 use crate::engine_oracle::{Answer, slices};

@@ -9,8 +9,9 @@ use std::{
 
 use cedar_policy::{Context, Entities, EntityUid, PolicySet, Request, Schema};
 use humbaba::{
-    engine::{Decision, OnForbidError, decide, decide_compiled},
-    request::{EntityInput, RequestInput, RequestLimits, Uid, Value},
+    engine::{Decision, decide, decide_compiled},
+    model::{OnForbidError, Uid, Value},
+    request::{EntityInput, RequestInput, RequestLimits},
     store::{Bounds, PolicyStore, StoreFiles},
     testing::DEFAULT_NOW,
 };

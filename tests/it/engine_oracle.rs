@@ -9,7 +9,10 @@ use cedar_policy::{
     AuthorizationError, Authorizer, Decision, Entities, EntityUid, PolicyId, PolicySet, Request,
     Schema, SlotId,
 };
-use humbaba::engine::{Effect, EvaluationFailure, OnForbidError, Outcome, Slices, evaluate};
+use humbaba::{
+    engine::{EvaluationFailure, Outcome, Slices, evaluate},
+    model::{Effect, OnForbidError},
+};
 use proptest::prelude::*;
 
 /// A decision in a form in which two engines can be compared.

@@ -11,10 +11,10 @@ use std::{
 };
 
 use humbaba::{
-    engine::{OnForbidError, decide},
-    live::LoadStatus,
-    request::{RequestInput, RequestLimits, RoleAssignmentInput, Uid},
-    time::Timestamp,
+    engine::decide,
+    model::{OnForbidError, Timestamp, Uid},
+    reload::LoadStatus,
+    request::{RequestInput, RequestLimits, RoleAssignmentInput},
 };
 use tempfile::TempDir;
 

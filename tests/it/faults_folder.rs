@@ -10,7 +10,7 @@ use std::{
 };
 
 use humbaba::{
-    diagnostics::Problem,
+    model::Problem,
     proto::{IsAuthorizedRequest, authorization_service_client::AuthorizationServiceClient},
     reload::Options,
     store::PolicyStore,

@@ -4,11 +4,11 @@
 use std::{fs, path::PathBuf, sync::Arc, time::Instant};
 
 use humbaba::{
+    model::Timestamp,
     proto::{BatchIsAuthorizedItem, BatchIsAuthorizedRequest, ListActionsRequest, value::Kind},
     server::replay::{Answered, Replay},
     store::{Bounds, PolicyStore, StoreFiles},
     testing,
-    time::Timestamp,
 };
 use prost::Message as _;
 

@@ -49,4 +49,3 @@ mod testing;
 mod threat_model;
 mod tls_clients;
 mod tls_rotation;
-mod validation_record;

@@ -37,7 +37,7 @@ const OUTSIDE: &[&str] = &[
     "crate::reload",
     "crate::cli",
     "crate::settings",
-    "crate::live",
+    "crate::reload",
     "crate::proto",
 ];
 

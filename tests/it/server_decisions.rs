@@ -1,14 +1,13 @@
 //! One question, one decision.
 
-use humbaba::{engine::OnForbidError, server::ServerOptions};
+use humbaba::{model::OnForbidError, server::ServerOptions};
 use tonic::Request;
 
 use crate::support::{
     TestServer,
-    ask::ask,
     ask::{
-        Asking as _, Knowing as _, assignment, assignment_of, datetime, entity, is_allow, long,
-        moment, now, policies, reference, text, value,
+        Asking as _, Knowing as _, ask, assignment, assignment_of, datetime, entity, is_allow,
+        long, moment, now, policies, reference, text, value,
     },
     stores,
 };

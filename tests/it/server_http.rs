@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use humbaba::{
-    live::{LoadStatus, StoreStatus},
     proto::{BatchIsAuthorizedItem, BatchIsAuthorizedRequest, ListActionsRequest},
+    reload::{LoadStatus, StoreStatus},
     server::ServerOptions,
     store::{Bounds, PolicyStore, StoreFiles},
 };
@@ -73,7 +73,7 @@ async fn a_bad_reload_shows_in_the_status_and_leaves_readiness_alone() {
     assert_eq!(page["folder_problem"], "it is gone");
     assert_eq!(page["watch_problem"], Value::Null);
     let last_attempt = page["last_attempt"].as_str().unwrap();
-    assert!(last_attempt.parse::<humbaba::time::Timestamp>().is_ok(), "{last_attempt}");
+    assert!(last_attempt.parse::<humbaba::model::Timestamp>().is_ok(), "{last_attempt}");
     assert_eq!(page["stores"][0]["name"], "acme");
     assert_eq!(page["stores"][0]["revision"], stores::acme().revision().as_str());
     assert!(page["stores"][0]["policies"].as_u64().unwrap() > 10);

@@ -3,11 +3,11 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use humbaba::{
-    live::Live,
     proto::{
         authorization_service_client::AuthorizationServiceClient,
         authorization_service_server::SERVICE_NAME,
     },
+    reload::Live,
     server::{Listener, Server, ServerOptions},
     store::Stores,
 };

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, io, num::NonZeroUsize, path::Path, time::Duration};
 
 use humbaba::{
-    engine::OnForbidError,
+    model::OnForbidError,
     settings::{
         FlagSetting, ListenAddress, LogFormat, Origin, SettingError, SettingsErrors, Settled,
         print, settle,

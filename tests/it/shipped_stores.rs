@@ -3,15 +3,15 @@
 use std::{sync::Arc, time::SystemTime};
 
 use humbaba::{
-    engine::{self, Effect, OnForbidError},
+    engine,
+    model::{Effect, OnForbidError, Timestamp, Uid},
     proto::{
         BatchIsAuthorizedItem, BatchIsAuthorizedRequest, Decision, EntityUid, IsAuthorizedRequest,
         IsAuthorizedResponse, batch_is_authorized_result,
     },
-    request::{RequestLimits, Uid},
+    request::RequestLimits,
     store::{Bounds, PolicyStore, embedded_stores},
     testing::{self, Case, Expectation, ExpectedPolicies},
-    time::Timestamp,
 };
 use tonic::{Code, Status};
 

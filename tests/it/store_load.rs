@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use humbaba::{
-    diagnostics::Problem,
+    model::Problem,
     store::{Bounds, PolicyStore, StoreFiles},
 };
 

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     engine::slices::{PreparedPolicy, Slices},
-    store::StoreSchema,
+    schema::Schema,
 };
 
 type Random = foldhash::fast::RandomState;
@@ -63,7 +63,7 @@ struct Named {
 }
 
 impl Candidates {
-    pub(super) fn new(policies: &[CompiledPolicy], slices: &Slices, schema: &StoreSchema) -> Self {
+    pub(super) fn new(policies: &[CompiledPolicy], slices: &Slices, schema: &Schema) -> Self {
         let random = Random::default();
         let mut of_any = Named::default();
         for index in slices.of_any().map(|policy| policy.index()) {

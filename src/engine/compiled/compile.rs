@@ -11,19 +11,19 @@ use cedar_policy_core::{
 use smol_str::SmolStr;
 
 use super::expr::{Arithmetic, Attribute, Call, Elements, Expr, Field, Has, Role, Target};
-use crate::store::StoreSchema;
+use crate::schema::Schema;
 
 /// How deep an expression may nest; Cedar's evaluator minds the stack itself.
 const MAX_DEPTH: usize = 100;
 
 pub(super) struct Compiler<'a> {
-    schema: &'a StoreSchema,
+    schema: &'a Schema,
     /// What fills the slots of a template.
     variables: &'a SlotEnv,
 }
 
 impl<'a> Compiler<'a> {
-    pub(super) fn new(schema: &'a StoreSchema, variables: &'a SlotEnv) -> Self {
+    pub(super) fn new(schema: &'a Schema, variables: &'a SlotEnv) -> Self {
         Self { schema, variables }
     }
 

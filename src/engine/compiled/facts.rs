@@ -1,10 +1,6 @@
 //! The facts of one request, read where they lie.
 
-use std::{
-    cell::{OnceCell, RefCell},
-    collections::{HashMap, HashSet},
-    rc::Rc,
-};
+use std::{cell::RefCell, collections::HashSet, rc::Rc};
 
 use cedar_policy_core::ast::{EntityUID, PartialValue};
 
@@ -14,8 +10,8 @@ use super::{
     value::Val,
 };
 use crate::{
-    request::{EntityFacts, Request},
-    store::PolicyStore,
+    engine::Engine,
+    request::{EntityFacts, Request, RoleAssignment},
 };
 
 /// Lists up to this length are searched one by one; longer ones are indexed first.
@@ -25,10 +21,8 @@ type Hash = foldhash::fast::RandomState;
 
 /// The facts of one request.
 pub(super) struct Facts<'a> {
-    store: &'a PolicyStore,
+    engine: &'a Engine,
     request: &'a Request,
-    sent: OnceCell<HashMap<&'a EntityUID, &'a EntityFacts, Hash>>,
-    assigned: OnceCell<HashMap<&'a EntityUID, Vec<RoleRef<'a>>, Hash>>,
     closures: RefCell<Vec<(&'a EntityUID, Rc<Closure<'a>>)>>,
 }
 
@@ -44,19 +38,12 @@ pub(super) struct Closure<'a> {
 type Index<'a> = (HashSet<&'a EntityUID, Hash>, HashSet<RoleRef<'a>, Hash>);
 
 impl<'a> Facts<'a> {
-    pub(super) fn new(store: &'a PolicyStore, request: &'a Request) -> Result<Self, Unsure> {
-        let facts = Self {
-            store,
-            request,
-            sent: OnceCell::new(),
-            assigned: OnceCell::new(),
-            closures: RefCell::new(Vec::with_capacity(4)),
-        };
+    pub(super) fn new(engine: &'a Engine, request: &'a Request) -> Result<Self, Unsure> {
+        let facts = Self { engine, request, closures: RefCell::new(Vec::with_capacity(4)) };
         let asked = [&request.principal, &request.action, &request.resource];
-        let sent = request.entities.iter().map(|entity| &entity.uid);
-        let holders = request.role_assignments.iter().map(|assignment| &assignment.principal);
-        // A Role that is something by itself, and not only what somebody has.
-        if asked.into_iter().chain(sent).chain(holders).any(|uid| facts.is_role(uid)) {
+        // A Role that is something by itself, and not only what somebody has. One that is sent as an
+        // entity says nothing: role types of compiled policies have neither attributes nor parents.
+        if asked.into_iter().any(|uid| facts.is_role(uid)) {
             return Err(Unsure);
         }
         Ok(facts)
@@ -67,18 +54,11 @@ impl<'a> Facts<'a> {
     }
 
     pub(super) fn is_role(&self, uid: &EntityUID) -> bool {
-        self.store.schema().is_role(uid)
+        self.engine.schema().is_role(uid)
     }
 
     fn sent(&self, uid: &EntityUID) -> Option<&'a EntityFacts> {
-        let entities = &self.request.entities;
-        // From the end: should one be there twice, the last counts.
-        if entities.len() <= SEARCHED {
-            return entities.iter().rev().find(|entity| entity.uid == *uid);
-        }
-        let index =
-            self.sent.get_or_init(|| entities.iter().map(|entity| (&entity.uid, entity)).collect());
-        index.get(uid).copied()
+        self.request.facts.entities.get(uid)
     }
 
     /// An attribute of an entity, if it has it.
@@ -93,12 +73,13 @@ impl<'a> Facts<'a> {
             if let Some((_, value)) = given {
                 return Val::of(&value.value, is_role).map(Some);
             }
-        } else if let Some(entity) = self.store.fixed().get(uid) {
+        } else if let Some(entity) = self.engine.stored().get(uid) {
             match entity.get(&field.name) {
                 Some(PartialValue::Value(value)) => {
-                    return match Val::of(&value.value, is_role) {
-                        Err(Unsure) if self.has_own_slot(uid, field) => Ok(self.slot(uid, field)),
-                        value => value.map(Some),
+                    // What the store holds of a slot is the slot's own Role.
+                    return match self.slot(uid, field) {
+                        Some(role) => Ok(Some(role)),
+                        None => Val::of(&value.value, is_role).map(Some),
                     };
                 }
                 Some(PartialValue::Residual(_)) => return Err(Unsure),
@@ -116,16 +97,11 @@ impl<'a> Facts<'a> {
         if let Some(sent) = self.sent(uid) {
             return Ok(sent.attributes.iter().any(|(name, _)| *name == field.name));
         }
-        Ok(self.store.fixed().get(uid).is_some_and(|entity| entity.get(&field.name).is_some()))
+        Ok(self.engine.stored().get(uid).is_some_and(|entity| entity.get(&field.name).is_some()))
     }
 
     fn slot(&self, uid: &'a EntityUID, field: &'a Field) -> Option<Val<'a>> {
         is_slot(uid, field).then(|| Val::Role(RoleRef { scope: uid, slot: &field.name }))
-    }
-
-    /// Whether the slot of an entity that the store holds is the one that Humbaba fills in.
-    fn has_own_slot(&self, uid: &EntityUID, field: &Field) -> bool {
-        is_slot(uid, field) && self.store.fixed().has_own_slots(uid)
     }
 
     /// An entity with everything that it is in.
@@ -152,7 +128,7 @@ impl<'a> Facts<'a> {
                 for parent in &sent.parents {
                     self.add_parent(&mut closure, parent)?;
                 }
-            } else if let Some(entity) = self.store.fixed().get(uid) {
+            } else if let Some(entity) = self.engine.stored().get(uid) {
                 for ancestor in entity.ancestors() {
                     self.add_parent(&mut closure, ancestor)?;
                 }
@@ -169,26 +145,14 @@ impl<'a> Facts<'a> {
         Ok(())
     }
 
-    /// The roles that an entity holds itself.
+    /// Calls `add` with each role that an entity holds itself.
     fn each_role(&self, uid: &EntityUID, mut add: impl FnMut(RoleRef<'a>)) {
-        let assignments = &self.request.role_assignments;
-        let in_force = || assignments.iter().filter(|role| role.is_in_force(self.request.now));
-        let role_of = |role: &'a crate::request::RoleAssignment| RoleRef {
-            scope: &role.scope,
-            slot: role.slot.as_str(),
-        };
-        if assignments.len() <= SEARCHED {
-            in_force().filter(|role| role.principal == *uid).for_each(|role| add(role_of(role)));
-            return;
-        }
-        let index = self.assigned.get_or_init(|| {
-            let mut index: HashMap<_, Vec<_>, Hash> = HashMap::default();
-            for role in in_force() {
-                index.entry(&role.principal).or_default().push(role_of(role));
+        let request = self.request;
+        request.facts.role_assignments.each_of(uid, |role: &'a RoleAssignment| {
+            if role.is_in_force(request.now) {
+                add(RoleRef { scope: &role.scope, slot: role.slot.as_str() });
             }
-            index
         });
-        index.get(uid).into_iter().flatten().for_each(|role| add(*role));
     }
 }
 

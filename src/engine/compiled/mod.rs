@@ -25,13 +25,13 @@ use self::{
     facts::Facts,
 };
 use super::{
-    Outcome,
-    decision::Effect,
+    Engine, Outcome,
     slices::{PreparedPolicy, Scope, Slices},
 };
 use crate::{
+    model::Effect,
     request::Request,
-    store::{FixedEntities, PolicyStore, StoreSchema},
+    schema::{Schema, StoredEntities},
 };
 
 /// The compact form does not know what Cedar would say.
@@ -76,11 +76,7 @@ enum Condition {
 
 impl CompiledPolicies {
     /// The compact form of policies; none for a store whose Roles are more than names.
-    pub(super) fn new(
-        slices: &Slices,
-        schema: &StoreSchema,
-        fixed: &FixedEntities,
-    ) -> Option<Self> {
+    pub(super) fn new(slices: &Slices, schema: &Schema, stored: &StoredEntities) -> Option<Self> {
         let plain_roles = schema
             .entities()
             .filter(|shape| schema.is_role_type(&shape.entity_type))
@@ -90,7 +86,7 @@ impl CompiledPolicies {
                     && shape.tags.is_none()
                     && shape.slots.is_empty()
             });
-        if !plain_roles || fixed.uids().any(|uid| schema.is_role(uid)) {
+        if !plain_roles || stored.uids().any(|uid| schema.is_role(uid)) {
             return None;
         }
         let policies: Vec<_> = slices
@@ -116,16 +112,12 @@ impl CompiledPolicies {
     }
 
     /// The answer to a request, if it needs no policy that only Cedar evaluates and nothing fails.
-    pub(super) fn decide(&self, store: &PolicyStore, request: &Request) -> Option<Outcome> {
-        self.outcome(store, request).ok()
+    pub(super) fn decide(&self, engine: &Engine, request: &Request) -> Option<Outcome> {
+        self.outcome(engine, request).ok()
     }
 
-    fn outcome<'a>(
-        &'a self,
-        store: &'a PolicyStore,
-        request: &'a Request,
-    ) -> Result<Outcome, Unsure> {
-        let facts = Facts::new(store, request)?;
+    fn outcome<'a>(&'a self, engine: &'a Engine, request: &'a Request) -> Result<Outcome, Unsure> {
+        let facts = Facts::new(engine, request)?;
         let evaluation = Evaluation::new(&facts);
         let (mut permits, mut forbids) = (Vec::new(), Vec::new());
         self.candidates.visit(&facts, |index| {

@@ -1,23 +1,32 @@
 //! Checking the entities that a caller sends.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use cedar_policy_core::ast::EntityUID;
 
 use super::{Checker, listed};
 use crate::{
-    request::{EntityFacts, EntityInput, FieldPath},
-    store::EntityShape,
+    request::{EntityFacts, EntityInput, FieldPath, SentEntities},
+    schema::EntityShape,
 };
 
 impl Checker<'_> {
-    pub(super) fn entities(&mut self, sent: &[EntityInput]) -> Vec<EntityFacts> {
+    /// Checks entities, which are laid over shared ones.
+    pub(in crate::request) fn entities(
+        &mut self,
+        sent: &[EntityInput],
+        shared: Option<Arc<SentEntities>>,
+    ) -> SentEntities {
         let list = FieldPath::Field("entities");
-        if !self.count_fits(&list, sent.len(), ("entities", self.limits.entities)) {
-            return Vec::new();
+        let count = sent.len() + shared.as_ref().map_or(0, |shared| shared.len());
+        if !self.count_fits(&list, count, ("entities", self.limits.entities)) {
+            return SentEntities::default();
         }
         if sent.is_empty() {
-            return Vec::new();
+            return SentEntities::over(Vec::new(), shared);
         }
         let mut entities: Vec<EntityFacts> = Vec::with_capacity(sent.len());
         let mut places: HashMap<EntityUID, usize> = HashMap::with_capacity(sent.len());
@@ -33,6 +42,7 @@ impl Checker<'_> {
             }
             entities.push(facts);
         }
+        let entities = SentEntities::over(entities, shared);
         self.no_cycle(&entities, &places);
         entities
     }
@@ -44,7 +54,7 @@ impl Checker<'_> {
             self.violation(&uid_path, "an action is known from the schema: do not send it");
             return None;
         };
-        if self.store.fixed().contains(&uid) {
+        if self.stored.contains(&uid) {
             self.violation(
                 &uid_path,
                 format!("the policy store holds `{uid}` itself: do not send it"),
@@ -55,6 +65,14 @@ impl Checker<'_> {
         self.values_left = self.limits.entity_values.saturating_add(1);
         let attributes_path = FieldPath::Of(path, "attributes");
         let attributes = self.fields(&attributes_path, &sent.attributes, &shape.attributes);
+        for (name, _) in
+            sent.attributes.iter().filter(|(name, _)| shape.slots.contains_key(&**name))
+        {
+            self.violation(
+                &FieldPath::Of(&attributes_path, name),
+                "a role slot is filled by role assignments alone: send one instead of the attribute",
+            );
+        }
         let given = |name: &str| {
             shape.slots.contains_key(name) || sent.attributes.iter().any(|(sent, _)| sent == name)
         };
@@ -129,11 +147,9 @@ impl Checker<'_> {
     }
 
     /// Entities that are in each other in a circle would make `in` mean nothing.
-    fn no_cycle(&mut self, entities: &[EntityFacts], places: &HashMap<EntityUID, usize>) {
-        let by_uid: HashMap<&EntityUID, &EntityFacts> =
-            entities.iter().map(|entity| (&entity.uid, entity)).collect();
-        let mut free: HashSet<&EntityUID> = HashSet::with_capacity(entities.len());
-        for start in entities {
+    fn no_cycle(&mut self, entities: &SentEntities, places: &HashMap<EntityUID, usize>) {
+        let mut free: HashSet<&EntityUID> = HashSet::with_capacity(places.len());
+        for start in places.keys().filter_map(|uid| entities.get(uid)) {
             // Depth first; an entity is free of cycles once everything above it is.
             let mut path: Vec<(&EntityFacts, usize)> = vec![(start, 0)];
             let mut on_path: HashSet<&EntityUID> = HashSet::from([&start.uid]);
@@ -154,8 +170,8 @@ impl Checker<'_> {
                     );
                     return;
                 }
-                if let Some(&parent) =
-                    by_uid.get(parent).filter(|parent| !free.contains(&parent.uid))
+                if let Some(parent) =
+                    entities.get(parent).filter(|parent| !free.contains(&parent.uid))
                 {
                     on_path.insert(&parent.uid);
                     path.push((parent, 0));

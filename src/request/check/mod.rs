@@ -1,4 +1,4 @@
-//! Checking a request against a store's schema.
+//! Checking a request against a store's schema, with every violation at once.
 
 mod entities;
 mod values;
@@ -8,39 +8,100 @@ use std::{collections::BTreeMap, sync::Arc};
 use cedar_policy_core::ast::{Eid, EntityType, EntityUID};
 
 use super::{
-    Context, FieldPath, Request, RequestInput, RequestLimits, RoleAssignment, RoleAssignmentInput,
-    Uid, Value, Violation, shorten,
+    Context, Facts, FieldPath, Request, RequestInput, RequestLimits, RoleAssignment,
+    RoleAssignmentInput, RoleAssignments, Violation, shorten,
 };
 use crate::{
-    store::{ActionSchema, PolicyStore, StoreSchema},
-    time::Timestamp,
+    model::{Timestamp, Uid, Value},
+    schema::{ActionSchema, Schema, StoredEntities},
 };
 
-/// Checks a request against the schema of the store that will decide it. `now` is the time of the
-/// decision, unless the request carries a `context.now` of its own.
+/// Checks a request. `now` is the time of the decision, unless the request carries a `context.now`
+/// of its own.
 ///
 /// # Errors
-/// Every violation, if there is one, up to the limit on their number.
+/// Every violation, up to the limit on their number.
 pub fn check(
-    store: &PolicyStore,
+    schema: &Schema,
+    stored: &StoredEntities,
     input: &RequestInput,
     now: Timestamp,
     limits: &RequestLimits,
 ) -> Result<Request, Vec<Violation>> {
-    let mut checker = Checker {
-        store,
-        limits,
-        violations: Vec::new(),
-        more: 0,
-        values_left: 0,
-        values_limit: "context_values",
+    let mut checker = Checker::new(schema, stored, limits);
+    let question = checker.question(input);
+    let context = checker.question_context(input, question.action, now);
+    let facts = Facts {
+        entities: Arc::new(checker.entities(&input.entities, None)),
+        role_assignments: checker.role_assignments(&input.role_assignments, question.defaults()),
     };
-    let request = checker.request(input, now);
-    checker.finish(request)
+    checker.finish_request(question, context, facts)
 }
 
-struct Checker<'a> {
-    store: &'a PolicyStore,
+/// Checks the entities and role assignments of a request by themselves.
+///
+/// # Errors
+/// Every violation, up to the limit on their number.
+pub fn check_facts(
+    schema: &Schema,
+    stored: &StoredEntities,
+    input: &RequestInput,
+    limits: &RequestLimits,
+) -> Result<Facts, Vec<Violation>> {
+    let mut checker = Checker::new(schema, stored, limits);
+    let principal = checker.optional(&FieldPath::Field("principal"), input.principal.as_ref());
+    let resource = checker.optional(&FieldPath::Field("resource"), input.resource.as_ref());
+    let facts = Facts {
+        entities: Arc::new(checker.entities(&input.entities, None)),
+        role_assignments: checker
+            .role_assignments(&input.role_assignments, (principal.as_ref(), resource.as_ref())),
+    };
+    checker.finish(Some(facts))
+}
+
+/// Checks a request with facts that have been checked; the entities and role assignments of the
+/// input itself are not looked at.
+///
+/// # Errors
+/// Every violation, up to the limit on their number.
+pub fn check_with_facts(
+    schema: &Schema,
+    stored: &StoredEntities,
+    input: &RequestInput,
+    facts: Facts,
+    now: Timestamp,
+    limits: &RequestLimits,
+) -> Result<Request, Vec<Violation>> {
+    let mut checker = Checker::new(schema, stored, limits);
+    let question = checker.question(input);
+    let context = checker.question_context(input, question.action, now);
+    checker.finish_request(question, context, facts)
+}
+
+/// The principal, action and resource of a request, as far as they are valid.
+pub(super) struct Question<'a> {
+    pub principal: Option<EntityUID>,
+    pub action: Option<&'a ActionSchema>,
+    pub resource: Option<EntityUID>,
+}
+
+impl Question<'_> {
+    /// Returns the entities for which a role assignment stands that names none.
+    pub(super) fn defaults(&self) -> (Option<&EntityUID>, Option<&EntityUID>) {
+        (self.principal.as_ref(), self.resource.as_ref())
+    }
+}
+
+/// The context of a request and the time of its decision.
+#[derive(Clone)]
+pub(super) struct Moment {
+    pub context: Arc<Context>,
+    pub now: Timestamp,
+}
+
+pub(super) struct Checker<'a> {
+    schema: &'a Schema,
+    stored: &'a StoredEntities,
     limits: &'a RequestLimits,
     violations: Vec<Violation>,
     /// Violations beyond the limit on their number.
@@ -48,14 +109,31 @@ struct Checker<'a> {
     /// How many values the record that is being read may still hold, and one: reaching zero is what
     /// is beyond the limit.
     values_left: usize,
-    /// Which limit that is.
+    /// The name of that limit.
     values_limit: &'static str,
 }
 
 impl<'a> Checker<'a> {
-    fn finish(mut self, request: Option<Request>) -> Result<Request, Vec<Violation>> {
-        match request {
-            Some(request) if self.violations.is_empty() => Ok(request),
+    pub(super) fn new(
+        schema: &'a Schema,
+        stored: &'a StoredEntities,
+        limits: &'a RequestLimits,
+    ) -> Self {
+        Self {
+            schema,
+            stored,
+            limits,
+            violations: Vec::new(),
+            more: 0,
+            values_left: 0,
+            values_limit: "context_values",
+        }
+    }
+
+    /// Returns what was checked, or every violation that was found.
+    pub(super) fn finish<T>(mut self, checked: Option<T>) -> Result<T, Vec<Violation>> {
+        match checked {
+            Some(checked) if self.violations.is_empty() => Ok(checked),
             _ => {
                 if self.more > 0 {
                     let description = format!("there are {} violations more", self.more);
@@ -64,6 +142,29 @@ impl<'a> Checker<'a> {
                 Err(self.violations)
             }
         }
+    }
+
+    pub(super) fn finish_request(
+        self,
+        question: Question<'_>,
+        moment: Moment,
+        facts: Facts,
+    ) -> Result<Request, Vec<Violation>> {
+        let complete = question.principal.zip(question.action).zip(question.resource);
+        let request = complete.map(|((principal, action), resource)| Request {
+            principal,
+            action: action.uid.clone(),
+            resource,
+            context: moment.context,
+            facts,
+            now: moment.now,
+        });
+        self.finish(request)
+    }
+
+    /// Adds violations that were found before.
+    pub(super) fn found(&mut self, violations: &[Violation]) {
+        self.violations.extend_from_slice(violations);
     }
 
     fn over_limit(&mut self, path: &FieldPath<'_>, limit: &'static str, description: String) {
@@ -82,31 +183,39 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn schema(&self) -> &'a StoreSchema {
-        self.store.schema()
+    fn schema(&self) -> &'a Schema {
+        self.schema
     }
 
-    fn request(&mut self, input: &RequestInput, now: Timestamp) -> Option<Request> {
+    /// Checks principal, action and resource.
+    pub(super) fn question(&mut self, input: &RequestInput) -> Question<'a> {
         let principal = self.required(&FieldPath::Field("principal"), input.principal.as_ref());
         let action = self.action(&FieldPath::Field("action"), input.action.as_ref());
         let resource = self.required(&FieldPath::Field("resource"), input.resource.as_ref());
         if let Some(action) = action {
             self.applies(action, principal.as_ref(), resource.as_ref());
         }
+        Question { principal, action, resource }
+    }
+
+    /// Checks an entity that may be left out.
+    pub(super) fn optional(
+        &mut self,
+        path: &FieldPath<'_>,
+        uid: Option<&Uid>,
+    ) -> Option<EntityUID> {
+        self.uid(path, uid?)
+    }
+
+    /// Checks the context of a request for an action.
+    pub(super) fn question_context(
+        &mut self,
+        input: &RequestInput,
+        action: Option<&ActionSchema>,
+        now: Timestamp,
+    ) -> Moment {
         let now = now_of(input, action).unwrap_or(now);
-        let context = self.context(&input.context, action, now);
-        let entities = self.entities(&input.entities);
-        let role_assignments =
-            self.role_assignments(&input.role_assignments, principal.as_ref(), resource.as_ref());
-        Some(Request {
-            principal: principal?,
-            action: self.schema().action_uid(action?),
-            resource: resource?,
-            context: Arc::new(context),
-            entities,
-            role_assignments,
-            now,
-        })
+        Moment { context: Arc::new(self.context(&input.context, action, now)), now }
     }
 
     fn required(&mut self, path: &FieldPath<'_>, uid: Option<&Uid>) -> Option<EntityUID> {
@@ -153,7 +262,11 @@ impl<'a> Checker<'a> {
         Some(action?.uid.clone())
     }
 
-    fn action(&mut self, path: &FieldPath<'_>, uid: Option<&Uid>) -> Option<&'a ActionSchema> {
+    pub(super) fn action(
+        &mut self,
+        path: &FieldPath<'_>,
+        uid: Option<&Uid>,
+    ) -> Option<&'a ActionSchema> {
         let Some(uid) = uid else {
             self.violation(path, "missing: name an action by its id");
             return None;
@@ -164,7 +277,7 @@ impl<'a> Checker<'a> {
             let advice = self.similar_actions(&uid.id);
             self.violation(
                 &FieldPath::Of(path, "id"),
-                format!("no action `{written}` in the schema of `{}`{advice}", self.store.name()),
+                format!("the schema has no action `{written}`{advice}"),
             );
         }
         action
@@ -238,15 +351,15 @@ impl<'a> Checker<'a> {
         Context::new(context, now)
     }
 
-    fn role_assignments(
+    /// Checks role assignments. One that names no principal or scope means the default.
+    pub(super) fn role_assignments(
         &mut self,
         sent: &[RoleAssignmentInput],
-        principal: Option<&EntityUID>,
-        resource: Option<&EntityUID>,
-    ) -> Vec<RoleAssignment> {
+        (principal, resource): (Option<&EntityUID>, Option<&EntityUID>),
+    ) -> Arc<RoleAssignments> {
         let list = FieldPath::Field("role_assignments");
         if !self.count_fits(&list, sent.len(), ("role_assignments", self.limits.role_assignments)) {
-            return Vec::new();
+            return Arc::default();
         }
         let mut assignments = Vec::with_capacity(sent.len());
         for (index, assignment) in sent.iter().enumerate() {
@@ -260,7 +373,7 @@ impl<'a> Checker<'a> {
             let scope = side("scope", assignment.scope.as_ref(), resource);
             assignments.extend(self.role_assignment(&path, assignment, principal, scope));
         }
-        assignments
+        Arc::new(assignments.into())
     }
 
     fn role_assignment(

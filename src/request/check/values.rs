@@ -5,8 +5,9 @@ use smol_str::SmolStr;
 
 use super::Checker;
 use crate::{
-    request::{FieldPath, Value, shorten, value},
-    store::{RecordShape, Shape},
+    model::{Value, extension},
+    request::{FieldPath, shorten},
+    schema::{RecordShape, Shape},
 };
 
 impl Checker<'_> {
@@ -83,15 +84,15 @@ impl Checker<'_> {
             (Value::Set(values), Shape::Set(element)) => return self.set(path, values, element, depth),
             (Value::Record(fields), Shape::Record(shape)) => return self.record(path, fields, shape, depth),
             (Value::Decimal(text), Shape::Extension(name)) if name == "decimal" => {
-                value::decimal(text).map_err(|_| {
+                extension::decimal(text).map_err(|_| {
                     format!("`{}` is not a decimal: write digits, a point and one to four digits, e.g. `12.50`", shorten(text))
                 })
             }
-            (Value::Ip(text), Shape::Extension(name)) if name == "ipaddr" => value::ip(text).map_err(|_| {
+            (Value::Ip(text), Shape::Extension(name)) if name == "ipaddr" => extension::ip(text).map_err(|_| {
                 format!("`{}` is not an IP address or range, e.g. `192.168.0.1` or `10.0.0.0/8`", shorten(text))
             }),
-            (Value::Datetime(moment), Shape::Extension(name)) if name == "datetime" => value::datetime(*moment),
-            (Value::Duration(millis), Shape::Extension(name)) if name == "duration" => value::duration(*millis),
+            (Value::Datetime(moment), Shape::Extension(name)) if name == "datetime" => extension::datetime(*moment),
+            (Value::Duration(millis), Shape::Extension(name)) if name == "duration" => extension::duration(*millis),
             (Value::Missing, shape) => Err(format!("no value is set: a {shape} is expected here")),
             (sent, shape) => Err(format!("a {shape} is expected here, not a {}", kind(sent))),
         };

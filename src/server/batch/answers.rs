@@ -5,7 +5,7 @@ use tonic_types::pb;
 
 use super::Answer;
 use crate::{
-    name::Revision,
+    model::Revision,
     proto::{BatchIsAuthorizedResult, batch_is_authorized_result::Result as ItemResult},
     server::{calls::Framed, convert::Response, decision_id::DecisionIds, message::Unframed},
 };

@@ -1,7 +1,7 @@
 //! What the decisions of a batch came to.
 
 use super::{Answer, RPC};
-use crate::{name::StoreName, server::metrics::Metrics};
+use crate::{model::StoreName, server::metrics::Metrics};
 
 /// Counts the decisions of a batch. Those that were another's too are counted in the metrics at the
 /// end, however the call ends; the others are when they are made.

@@ -9,7 +9,8 @@ use prost::Message as _;
 
 use super::{Answer, Answers, Classes, Item, Sent, Shared};
 use crate::{
-    engine::{self, OnForbidError},
+    engine,
+    model::OnForbidError,
     proto::{
         BatchIsAuthorizedItem, BatchIsAuthorizedRequest, Entity, EntityUid, RoleAssignment, Value,
         ValueSet, value::Kind,

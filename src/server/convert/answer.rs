@@ -6,7 +6,8 @@ use prost::{Message as _, encoding};
 
 use super::time;
 use crate::{
-    engine::{Decision, Effect, Explanation, PolicyNote, UndecidedAction},
+    engine::{Decision, Explanation, PolicyNote, UndecidedAction},
+    model::Effect,
     proto,
     request::RoleAssignment,
     server::decision_id::DecisionId,
@@ -148,10 +149,10 @@ mod tests {
 
     use super::*;
     use crate::{
-        engine::{self, OnForbidError},
-        request::{RequestInput, RequestLimits, RoleAssignmentInput, Uid},
+        engine,
+        model::{OnForbidError, Timestamp, Uid},
+        request::{RequestInput, RequestLimits, RoleAssignmentInput},
         store::{Bounds, PolicyStore, embedded_stores},
-        time::Timestamp,
     };
 
     #[test]

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 
 use super::time;
 use crate::{
+    model::{Timestamp, Uid, Value},
     proto,
     request::{
-        EntityInput, FieldPath, Request, RequestInput, RequestLimits, RoleAssignmentInput, Uid,
-        Value, Violation,
+        EntityInput, FieldPath, Request, RequestInput, RequestLimits, RoleAssignmentInput,
+        Violation,
     },
     store::PolicyStore,
-    time::Timestamp,
 };
 
 /// How deep values are read. Prost refuses what nests deeper, so nothing that came over the wire

@@ -1,6 +1,6 @@
 //! Protobuf's times and Cedar's milliseconds.
 
-use crate::time::Timestamp;
+use crate::model::Timestamp;
 
 const NANOS_OF_MILLI: i32 = 1_000_000;
 const NANOS_OF_SECOND: i32 = 1_000_000_000;

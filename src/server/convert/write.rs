@@ -2,8 +2,9 @@
 
 use super::time;
 use crate::{
+    model::{Uid, Value},
     proto,
-    request::{EntityInput, RequestInput, RoleAssignmentInput, Uid, Value},
+    request::{EntityInput, RequestInput, RoleAssignmentInput},
 };
 
 impl From<RequestInput> for proto::IsAuthorizedRequest {
@@ -80,7 +81,7 @@ fn values(values: Vec<(String, Value)>) -> std::collections::HashMap<String, pro
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{request::RequestLimits, server::convert::Question, time::Timestamp};
+    use crate::{model::Timestamp, request::RequestLimits, server::convert::Question};
 
     #[test]
     fn a_request_comes_back_as_it_was_sent() {

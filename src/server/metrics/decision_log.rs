@@ -2,7 +2,7 @@
 
 use opentelemetry::{KeyValue, metrics::Meter};
 
-use crate::decision_log::DecisionLog;
+use crate::audit::DecisionLog;
 
 pub(super) fn records(meter: &Meter, log: &DecisionLog) {
     if !log.is_on() {

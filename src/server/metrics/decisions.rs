@@ -21,7 +21,7 @@ use prometheus::{
 };
 
 use super::Rpc;
-use crate::{hash::HashMap, name::StoreName, shard::Sharded};
+use crate::model::{Sharded, StoreName, hash::HashMap};
 
 /// From 10 µs to 100 ms, which is where decisions are; in nanoseconds.
 const LATENCY_BUCKETS: [u64; 13] = [

@@ -21,11 +21,11 @@ use tonic::Code;
 use self::{decisions::DecisionMetrics, limits::LimitsHit};
 use super::{Tls, admission::Gate, peers::Connections};
 use crate::{
-    decision_log::DecisionLog,
+    audit::DecisionLog,
     engine::{Decision, ListedActions},
-    live::Live,
-    name::StoreName,
+    model::StoreName,
     proto::authorization_service_server::SERVICE_NAME,
+    reload::Live,
     request::Violation,
 };
 

@@ -6,8 +6,8 @@ use opentelemetry::{KeyValue, metrics::Meter};
 use tokio::runtime::Handle;
 
 use crate::{
-    live::{EMBEDDED, Live},
-    name::StoreName,
+    model::StoreName,
+    reload::{EMBEDDED, Live},
     server::{admission::Gate, peers::Connections},
 };
 

@@ -288,7 +288,7 @@ impl Tls {
 
 /// A moment, of seconds since 1970, as people write it.
 pub(super) fn rfc3339(seconds: i64) -> Option<String> {
-    Some(crate::time::Timestamp::from_millis(seconds.checked_mul(1_000)?).to_string())
+    Some(crate::model::Timestamp::from_millis(seconds.checked_mul(1_000)?).to_string())
 }
 
 fn moment(seconds: i64) -> SystemTime {

@@ -1,8 +1,7 @@
 use super::{super::cases as cases_of, failures, passing, problems, report, store};
 use crate::{
-    request::{Uid, Value},
+    model::{Timestamp, Uid, Value},
     testing::{DEFAULT_NOW, Expectation},
-    time::Timestamp,
 };
 
 const FILE: &str = "tests/sites.toml";

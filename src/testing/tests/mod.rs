@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use super::{TestReport, run};
 use crate::{
-    diagnostics::Problem,
+    model::Problem,
     store::{Bounds, PolicyStore, StoreFiles},
 };
 

@@ -88,7 +88,7 @@ fn a_failure_says_what_was_asked_expected_and_answered() {
 fn junit_has_a_suite_for_each_file() {
     let store = store(&FILES);
     let (tests, mutants) = (run(&store).unwrap(), run_mutants(&store).unwrap());
-    let problem = crate::diagnostics::Problem::of_file("weeds/a.cedar", "no good");
+    let problem = crate::model::Problem::of_file("weeds/a.cedar", "no good");
     let weeds = "weeds".parse().unwrap();
     let xml = junit([(&tests, Some(&mutants))], [(&weeds, [problem].as_slice())]).unwrap();
     for part in [

@@ -1,5 +1,5 @@
 use super::{super::cases as cases_of, failures, report, store};
-use crate::request::{Uid, Value};
+use crate::model::{Uid, Value};
 
 fn context(text: &str) -> Vec<(String, Value)> {
     let text = case(text);

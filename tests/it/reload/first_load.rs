@@ -2,10 +2,7 @@
 
 use std::{fs, path::Path};
 
-use humbaba::{
-    live::Live,
-    reload::{FirstLoadError, FolderError, Source, load, read_folder},
-};
+use humbaba::reload::{FirstLoadError, FolderError, Live, Source, load, read_folder};
 
 use super::lab::{Lab, decision, ids, options, permit};
 

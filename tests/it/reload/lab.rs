@@ -9,12 +9,11 @@ use std::{
 };
 
 use humbaba::{
-    engine::{Decision, OnForbidError, decide},
-    live::{Live, LoadStatus, StoreStatus},
-    reload::{Options, Reloader, Source, load, watch},
-    request::{RequestInput, RequestLimits, Uid},
+    engine::{Decision, decide},
+    model::{OnForbidError, Timestamp, Uid},
+    reload::{Live, LoadStatus, Options, Reloader, Source, StoreStatus, load, watch},
+    request::{RequestInput, RequestLimits},
     store::Stores,
-    time::Timestamp,
 };
 use tempfile::TempDir;
 

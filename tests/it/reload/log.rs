@@ -5,10 +5,7 @@ use std::{
     sync::{Arc, LazyLock, Mutex},
 };
 
-use humbaba::{
-    live::Live,
-    reload::{Source, load},
-};
+use humbaba::reload::{Live, Source, load};
 use serde_json::Value;
 use tracing_subscriber::fmt::MakeWriter;
 

@@ -3,7 +3,7 @@
 use std::{fs, sync::Arc};
 
 use humbaba::{
-    diagnostics::{Location, Problem},
+    model::{Location, Problem},
     reload::Options,
     store::PolicyStore,
 };

@@ -3,11 +3,11 @@
 use std::{collections::HashMap, time::SystemTime};
 
 use humbaba::{
+    model::Uid,
     proto::{
         self, Entity, EntityUid, IsAuthorizedRequest, RoleAssignment, Value, ValueRecord, ValueSet,
         value::Kind,
     },
-    request::Uid,
 };
 use tonic::Status;
 use tonic_types::StatusExt as _;

@@ -3,12 +3,12 @@
 use std::{net::SocketAddr, sync::Arc, time::SystemTime};
 
 use humbaba::{
-    decision_log::DecisionLog,
-    live::{Live, LoadStatus, StoreStatus},
+    audit::DecisionLog,
     proto::{
         IsAuthorizedRequest, IsAuthorizedResponse,
         authorization_service_client::AuthorizationServiceClient,
     },
+    reload::{Live, LoadStatus, StoreStatus},
     server::{Listener, Observability, ServeError, Server, ServerOptions},
     store::{PolicyStore, Stores},
 };

@@ -3,9 +3,9 @@
 use std::{fs, net::SocketAddr, sync::Arc, time::Duration};
 
 use humbaba::{
-    decision_log::DecisionLog,
-    live::Live,
+    audit::DecisionLog,
     proto::authorization_service_client::AuthorizationServiceClient,
+    reload::Live,
     server::{
         Listener, Observability, ServeError, Server, ServerOptions, Tls,
         tls::{TlsOptions, TlsVersion},

@@ -7,15 +7,15 @@ use cedar_policy_core::ast::{Eid, EntityUID};
 
 use super::{Tally, compare, sample};
 use crate::{
-    engine::{OnForbidError, decide},
+    engine::decide,
+    model::{OnForbidError, Timestamp, Uid, Value},
     request::{
         EntityFacts, EntityInput, Request, RequestInput, RequestLimits, RoleAssignment,
-        RoleAssignmentInput, Uid, Value,
+        RoleAssignmentInput,
     },
-    roles::Slot,
+    schema::Slot,
     store::{Bounds, PolicyStore, StoreFiles},
     testing::DEFAULT_NOW,
-    time::Timestamp,
 };
 
 /// Who answers.

@@ -15,10 +15,10 @@ use proptest::{
 use super::{Tally, compare, compare_with_authorizer, sample};
 use crate::{
     engine::{compiled::CompiledPolicies, slices},
-    request::{EntityInput, RequestInput, RequestLimits, RoleAssignmentInput, Uid, Value},
+    model::{Timestamp, Uid, Value},
+    request::{EntityInput, RequestInput, RequestLimits, RoleAssignmentInput},
     store::{Bounds, PolicyStore, StoreFiles},
     testing::DEFAULT_NOW,
-    time::Timestamp,
 };
 
 static STORE: LazyLock<PolicyStore> = LazyLock::new(|| {

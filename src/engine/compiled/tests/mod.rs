@@ -9,7 +9,8 @@ mod shipped;
 
 use super::CompiledPolicies;
 use crate::{
-    engine::{Effect, OnForbidError, Outcome, Slices, cedar_request, evaluate, request_entities},
+    engine::{Outcome, Slices, cedar_request, evaluate, request_entities},
+    model::{Effect, OnForbidError},
     request::Request,
     store::PolicyStore,
 };

@@ -1,4 +1,4 @@
-//! Making Cedar's values.
+//! Makes the values of Cedar's extension types.
 
 use std::{cell::RefCell, sync::LazyLock};
 
@@ -7,7 +7,7 @@ use cedar_policy_core::{
     extensions::Extensions,
 };
 
-use crate::time::Timestamp;
+use super::Timestamp;
 
 /// Cedar's constructors and methods that make values of extension types.
 struct Functions {
@@ -55,7 +55,7 @@ pub(crate) fn duration_millis(text: &str) -> Option<i64> {
 }
 
 /// The moment, which is likely to be the same as the last time that this thread asked.
-pub(super) fn now(moment: Timestamp) -> Result<ast::Value, String> {
+pub(crate) fn now(moment: Timestamp) -> Result<ast::Value, String> {
     thread_local! {
         static LAST: RefCell<Option<(Timestamp, ast::Value)>> = const { RefCell::new(None) };
     }

@@ -16,7 +16,7 @@ use tonic_types::StatusExt as _;
 
 use super::{Outcome, Record, TraceContext, counts::Counts};
 use crate::{
-    engine::Effect,
+    model::Effect,
     telemetry::{LogSender, Variables},
 };
 

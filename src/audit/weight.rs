@@ -1,7 +1,10 @@
 //! About how many bytes a record takes in memory.
 
 use super::{Outcome, Record};
-use crate::request::{EntityInput, RequestInput, Uid, Value};
+use crate::{
+    model::{Uid, Value},
+    request::{EntityInput, RequestInput},
+};
 
 /// What a record takes apart from what was sent.
 const BASE: usize = 1_024;

@@ -10,10 +10,9 @@ use cedar_policy_core::ast::EntityUID;
 
 use super::TraceContext;
 use crate::{
-    engine::{Effect, EvaluationFailure, OnForbidError, PolicyNote, UndecidedAction},
-    name::{Revision, StoreName},
+    engine::{EvaluationFailure, PolicyNote, UndecidedAction},
+    model::{Effect, OnForbidError, Revision, StoreName, Timestamp},
     request::RequestInput,
-    time::Timestamp,
 };
 
 /// Says what a line is, and in which version: the value of its field `record`.

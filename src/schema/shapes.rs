@@ -11,8 +11,7 @@ use cedar_policy_core::{
 };
 use smol_str::SmolStr;
 
-use super::schema::is_role;
-use crate::{hash::HashSet, roles::Slot};
+use crate::{model::hash::HashSet, schema::Slot};
 
 /// What the schema says of an entity type.
 #[derive(Debug, Clone)]
@@ -108,7 +107,36 @@ pub enum Shape {
     Extension(SmolStr),
 }
 
-pub(super) fn entity_shape(schema: &ValidatorSchema, entity_type: &EntityType) -> EntityShape {
+/// The entity types that are annotated with `@role`. There are one or two.
+pub(super) type RoleTypes = Vec<EntityType>;
+
+/// An attribute of a role type that cannot be a role slot.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SlotError {
+    /// The attribute may be missing.
+    #[error("the attribute `{attribute}` of `{entity_type}` cannot be a role slot: it is optional")]
+    Optional {
+        /// The type that declares the attribute.
+        entity_type: EntityType,
+        /// The attribute.
+        attribute: SmolStr,
+    },
+    /// The attribute holds several roles.
+    #[error("the attribute `{attribute}` of `{entity_type}` cannot be a role slot: it is a set")]
+    Set {
+        /// The type that declares the attribute.
+        entity_type: EntityType,
+        /// The attribute.
+        attribute: SmolStr,
+    },
+}
+
+/// Returns what the schema says of an entity type, or every attribute that cannot be a slot.
+pub(super) fn entity_shape(
+    schema: &ValidatorSchema,
+    entity_type: &EntityType,
+    role_types: &RoleTypes,
+) -> Result<EntityShape, Vec<SlotError>> {
     use cedar_policy_core::validator::ValidatorEntityTypeKind as Kind;
 
     let declared = schema.get_entity_type(entity_type);
@@ -116,24 +144,14 @@ pub(super) fn entity_shape(schema: &ValidatorSchema, entity_type: &EntityType) -
         declared.is_some_and(|declared| declared.open_attributes() == OpenTag::OpenAttributes);
     let attributes =
         declared.map(|declared| record(declared.attributes(), open)).unwrap_or_default();
-    let namespace = |ty: &EntityType| ty.name().as_ref().namespace();
-    let slots = attributes
-        .fields
-        .iter()
-        .filter_map(|(name, field)| match &field.shape {
-            Shape::Entity(ty) if is_role(ty) && namespace(ty) == namespace(entity_type) => {
-                Some((Slot::new(name.clone()), (**ty).clone()))
-            }
-            _ => None,
-        })
-        .collect();
+    let slots = slots(entity_type, &attributes, role_types)?;
     let ids = declared.and_then(|declared| match &declared.kind {
         Kind::Enum(ids) => {
             Some(ids.iter().map(|id| SmolStr::from(AsRef::<str>::as_ref(id))).collect())
         }
         _ => None,
     });
-    EntityShape {
+    Ok(EntityShape {
         entity_type: entity_type.clone(),
         tags: declared.and_then(|declared| declared.tag_type()).and_then(shape),
         parents: schema
@@ -143,7 +161,36 @@ pub(super) fn entity_shape(schema: &ValidatorSchema, entity_type: &EntityType) -
         ids,
         slots,
         attributes,
+    })
+}
+
+fn slots(
+    entity_type: &EntityType,
+    attributes: &RecordShape,
+    role_types: &RoleTypes,
+) -> Result<BTreeMap<Slot, EntityType>, Vec<SlotError>> {
+    let is_role = |shape: &Shape| matches!(shape, Shape::Entity(ty) if role_types.contains(ty));
+    let (mut slots, mut errors) = (BTreeMap::new(), Vec::new());
+    for (name, field) in &attributes.fields {
+        let (entity_type, attribute) = (|| entity_type.clone(), || name.clone());
+        match &field.shape {
+            Shape::Set(element) if is_role(element) => {
+                errors.push(SlotError::Set { entity_type: entity_type(), attribute: attribute() });
+            }
+            shape @ Shape::Entity(role_type) if is_role(shape) => {
+                if field.required {
+                    slots.insert(Slot::new(name.clone()), (**role_type).clone());
+                } else {
+                    errors.push(SlotError::Optional {
+                        entity_type: entity_type(),
+                        attribute: attribute(),
+                    });
+                }
+            }
+            _ => {}
+        }
     }
+    if errors.is_empty() { Ok(slots) } else { Err(errors) }
 }
 
 /// What the schema says of an action. `contexts` are those of other actions.

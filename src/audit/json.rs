@@ -16,9 +16,9 @@ use serde::{
 
 use super::{Outcome, RECORD_KIND, Record};
 use crate::{
-    engine::{Effect, EvaluationFailure, OnForbidError, PolicyNote, UndecidedAction},
-    request::{EntityInput, RoleAssignmentInput, Uid, Value},
-    time::Timestamp,
+    engine::{EvaluationFailure, PolicyNote, UndecidedAction},
+    model::{Effect, OnForbidError, Timestamp, Uid, Value},
+    request::{EntityInput, RoleAssignmentInput},
 };
 
 impl Serialize for Record {

@@ -1,0 +1,22 @@
+//! The words that every other module speaks: names, revisions, moments, values, answers, problems.
+
+mod effect;
+pub(crate) mod extension;
+pub mod hash;
+mod name;
+mod problem;
+mod sharded;
+mod timestamp;
+mod uid;
+mod value;
+
+pub use effect::{Effect, OnForbidError};
+pub use name::{Revision, StoreName, StoreNameError};
+pub(crate) use problem::Text;
+pub use problem::{Location, Problem};
+pub use sharded::Sharded;
+pub use timestamp::{Timestamp, TimestampError};
+pub use uid::{Uid, UidParseError};
+pub use value::Value;
+
+pub(crate) use extension::duration_millis;

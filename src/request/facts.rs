@@ -1,0 +1,220 @@
+//! Checked facts: the entities and role assignments of a request, or those that the items of a
+//! batch share.
+
+use std::sync::{Arc, OnceLock};
+
+use cedar_policy_core::ast::{self, EntityUID};
+use smol_str::SmolStr;
+
+use crate::{
+    model::{Timestamp, hash::HashMap},
+    schema::Slot,
+};
+
+/// Lists up to this length are searched one by one; longer ones are indexed when first asked.
+const SEARCHED: usize = 16;
+
+/// The facts that a caller sent of one entity.
+#[derive(Debug, Clone)]
+pub struct EntityFacts {
+    /// The entity.
+    pub uid: EntityUID,
+    /// Its attributes.
+    pub attributes: Vec<(SmolStr, ast::Value)>,
+    /// The entities that it is directly in.
+    pub parents: Vec<EntityUID>,
+    /// Its tags.
+    pub tags: Vec<(SmolStr, ast::Value)>,
+}
+
+/// A principal that holds a role on a scope.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoleAssignment {
+    /// The holder.
+    pub principal: EntityUID,
+    /// The role.
+    pub slot: Slot,
+    /// The entity on which it is held.
+    pub scope: EntityUID,
+    /// From this moment on the assignment does not exist.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl RoleAssignment {
+    /// Returns whether the assignment exists at that moment.
+    #[must_use]
+    pub fn is_in_force(&self, now: Timestamp) -> bool {
+        self.expires_at.is_none_or(|expires_at| now < expires_at)
+    }
+}
+
+/// The entities of a request, no two of the same uid. An item of a batch lays its own over those
+/// that all items share.
+#[derive(Debug, Default)]
+pub struct SentEntities {
+    own: Vec<EntityFacts>,
+    places: OnceLock<HashMap<EntityUID, usize>>,
+    shared: Option<Arc<Self>>,
+}
+
+impl SentEntities {
+    /// Lays entities, each of another uid, over shared ones.
+    #[must_use]
+    pub fn over(own: Vec<EntityFacts>, shared: Option<Arc<Self>>) -> Self {
+        Self { own, places: OnceLock::new(), shared }
+    }
+
+    /// Returns the facts of an entity.
+    #[must_use]
+    pub fn get(&self, uid: &EntityUID) -> Option<&EntityFacts> {
+        let own = if self.own.len() <= SEARCHED {
+            self.own.iter().find(|entity| entity.uid == *uid)
+        } else {
+            let places = self.places.get_or_init(|| {
+                self.own.iter().enumerate().map(|(at, entity)| (entity.uid.clone(), at)).collect()
+            });
+            places.get(uid).and_then(|at| self.own.get(*at))
+        };
+        own.or_else(|| self.shared.as_ref()?.get(uid))
+    }
+
+    /// Returns all entities: the own ones, then the shared ones that no own one replaces.
+    pub fn iter(&self) -> impl Iterator<Item = &EntityFacts> {
+        let shared = self.shared.iter().flat_map(|shared| &shared.own);
+        let replaced = |entity: &&EntityFacts| {
+            self.get(&entity.uid).is_some_and(|found| !std::ptr::eq(found, *entity))
+        };
+        self.own.iter().chain(shared.filter(move |entity| !replaced(entity)))
+    }
+
+    /// Returns how many there are, counting one that is replaced as well.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.own.len() + self.shared.as_ref().map_or(0, |shared| shared.len())
+    }
+
+    /// Returns whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.own.is_empty() && self.shared.as_ref().is_none_or(|shared| shared.is_empty())
+    }
+}
+
+impl From<Vec<EntityFacts>> for SentEntities {
+    fn from(own: Vec<EntityFacts>) -> Self {
+        Self::over(own, None)
+    }
+}
+
+/// The role assignments of a request, expired ones included.
+#[derive(Debug, Default)]
+pub struct RoleAssignments {
+    list: Vec<RoleAssignment>,
+    by_principal: OnceLock<HashMap<EntityUID, Vec<usize>>>,
+}
+
+impl RoleAssignments {
+    /// Returns all assignments in the order in which they were sent.
+    pub fn iter(&self) -> impl Iterator<Item = &RoleAssignment> {
+        self.list.iter()
+    }
+
+    /// Returns all assignments that exist at that moment.
+    pub fn in_force(&self, now: Timestamp) -> impl Iterator<Item = &RoleAssignment> {
+        self.list.iter().filter(move |assignment| assignment.is_in_force(now))
+    }
+
+    /// Calls `visit` with each assignment of a principal.
+    pub fn each_of<'a>(&'a self, principal: &EntityUID, mut visit: impl FnMut(&'a RoleAssignment)) {
+        if self.list.len() <= SEARCHED {
+            self.list.iter().filter(|role| role.principal == *principal).for_each(visit);
+            return;
+        }
+        let by_principal = self.by_principal.get_or_init(|| {
+            let mut by_principal: HashMap<_, Vec<_>> = HashMap::default();
+            for (at, role) in self.list.iter().enumerate() {
+                by_principal.entry(role.principal.clone()).or_default().push(at);
+            }
+            by_principal
+        });
+        for at in by_principal.get(principal).into_iter().flatten() {
+            if let Some(role) = self.list.get(*at) {
+                visit(role);
+            }
+        }
+    }
+
+    /// Returns how many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Returns whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+}
+
+impl From<Vec<RoleAssignment>> for RoleAssignments {
+    fn from(list: Vec<RoleAssignment>) -> Self {
+        Self { list, by_principal: OnceLock::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn uid(id: &str) -> EntityUID {
+        EntityUID::with_eid_and_type("User", id).unwrap()
+    }
+
+    fn entity(id: &str, parent: &str) -> EntityFacts {
+        EntityFacts {
+            uid: uid(id),
+            attributes: Vec::new(),
+            parents: vec![uid(parent)],
+            tags: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn own_entities_replace_shared_ones_however_many_there_are() {
+        for count in [2, SEARCHED + 2] {
+            let id = |n| format!("u{n}");
+            let all = (0..count).map(|n| entity(&id(n), "shared")).collect();
+            let shared = Arc::new(SentEntities::over(all, None));
+            let own = vec![entity("u1", "own"), entity("new", "own")];
+            let entities = SentEntities::over(own, Some(shared));
+            assert_eq!(entities.iter().count(), count + 1);
+            assert_eq!(entities.get(&uid("u0")).unwrap().parents, [uid("shared")]);
+            assert_eq!(entities.get(&uid("u1")).unwrap().parents, [uid("own")]);
+            assert_eq!(entities.get(&uid("new")).unwrap().parents, [uid("own")]);
+            assert!(entities.get(&uid("none")).is_none());
+            let of_u1 = entities.iter().filter(|entity| entity.uid == uid("u1"));
+            assert_eq!(of_u1.count(), 1);
+        }
+    }
+
+    #[test]
+    fn assignments_of_a_principal_are_found_however_many_there_are() {
+        for count in [2, SEARCHED + 2] {
+            let role = |n: usize| RoleAssignment {
+                principal: uid(if n.is_multiple_of(2) { "even" } else { "odd" }),
+                slot: Slot::new("editor"),
+                scope: uid(&n.to_string()),
+                expires_at: None,
+            };
+            let roles = RoleAssignments::from((0..count).map(role).collect::<Vec<_>>());
+            let mut found = Vec::new();
+            roles.each_of(&uid("even"), |role| found.push(role.scope.clone()));
+            let expected: Vec<_> = (0..count).step_by(2).map(|n| uid(&n.to_string())).collect();
+            assert_eq!(found, expected);
+            roles.each_of(&uid("none"), |_| unreachable!());
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! A store's schema, read once so that a request is checked without asking Cedar again: entity
+//! types, actions, role slots, and the entities that the store itself holds.
+//!
+//! A store asks for role slots by annotating an entity type with `@role`. Every required attribute
+//! of such a type is then a slot of the type that declares it: the slot `editor` of `Site::"42"` is
+//! the entity `HitKeep::Role::"Site::42#editor"`, and a role assignment makes it a parent of the
+//! principal. Without the annotation nothing is special about any type.
+
+mod role_id;
+mod shapes;
+mod slot;
+mod stored;
+
+pub use role_id::{RoleId, RoleIdError};
+pub use shapes::{ActionSchema, EntityShape, FieldShape, RecordShape, Shape, SlotError};
+pub use slot::Slot;
+pub use stored::StoredEntities;
+
+use cedar_policy::Schema as CedarSchema;
+use cedar_policy_core::{
+    ast::{Eid, EntityType, EntityUID, Name},
+    validator::ValidatorSchema,
+};
+use smol_str::SmolStr;
+
+use self::shapes::{RoleTypes, action_schema, entity_shape};
+use crate::model::hash::{HashMap, HashSet};
+
+/// A store's schema.
+#[derive(Debug)]
+pub struct Schema {
+    cedar: CedarSchema,
+    namespace: Option<String>,
+    /// Entity types by every way in which they may be written.
+    types: HashMap<SmolStr, EntityType>,
+    entities: HashMap<EntityType, EntityShape>,
+    actions: HashMap<EntityUID, ActionSchema>,
+    /// Uids of actions by id, for the action type of the store's namespace.
+    action_ids: HashMap<SmolStr, EntityUID>,
+    role_types: RoleTypes,
+}
+
+impl Schema {
+    /// Reads a schema. `is_role_type` tells the entity types that are annotated with `@role`.
+    ///
+    /// # Errors
+    /// Every attribute of a role type that cannot be a slot.
+    pub fn new(
+        cedar: CedarSchema,
+        is_role_type: impl Fn(&EntityType) -> bool,
+    ) -> Result<Self, Vec<SlotError>> {
+        let core: &ValidatorSchema = cedar.as_ref();
+        let role_types: RoleTypes =
+            core.entity_type_names().filter(|ty| is_role_type(ty)).cloned().collect();
+        let namespace = main_namespace(core, &role_types);
+        let mut errors = Vec::new();
+        let mut entities = HashMap::default();
+        for declared in core.entity_types() {
+            match entity_shape(core, declared.name(), &role_types) {
+                Ok(shape) => drop(entities.insert(declared.name().clone(), shape)),
+                Err(found) => errors.extend(found),
+            }
+        }
+        if !errors.is_empty() {
+            errors.sort_by_key(ToString::to_string);
+            return Err(errors);
+        }
+        let mut contexts = HashSet::default();
+        let actions: HashMap<_, _> = core
+            .action_ids()
+            .map(|action| (action.name().clone(), action_schema(action, &mut contexts)))
+            .collect();
+        let own = own_action_type(namespace.as_deref());
+        let action_ids = actions
+            .keys()
+            .filter(|uid| uid.entity_type().to_string() == own)
+            .map(|uid| (SmolStr::from(AsRef::<str>::as_ref(uid.eid())), uid.clone()))
+            .collect();
+        let types = spellings(core, namespace.as_deref());
+        Ok(Self { namespace, types, entities, actions, action_ids, role_types, cedar })
+    }
+
+    /// The schema as Cedar knows it.
+    #[must_use]
+    pub fn cedar(&self) -> &CedarSchema {
+        &self.cedar
+    }
+
+    /// The namespace that may be left out in names: the only one, or the one of
+    /// all role types.
+    #[must_use]
+    pub fn namespace(&self) -> Option<&str> {
+        self.namespace.as_deref()
+    }
+
+    /// The entity type that is written so, with or without the store's namespace.
+    #[must_use]
+    pub fn entity_type(&self, written: &str) -> Option<&EntityType> {
+        self.types.get(written)
+    }
+
+    /// The only ids that there are of the type that is written so, if it is enumerated.
+    #[must_use]
+    pub fn enumerated(&self, written: &str) -> Option<&HashSet<SmolStr>> {
+        self.entity(self.entity_type(written)?)?.ids.as_ref()
+    }
+
+    /// What the schema says of an entity type.
+    #[must_use]
+    pub fn entity(&self, entity_type: &EntityType) -> Option<&EntityShape> {
+        self.entities.get(entity_type)
+    }
+
+    /// What the schema says of all entity types, in no order.
+    pub fn entities(&self) -> impl Iterator<Item = &EntityShape> {
+        self.entities.values()
+    }
+
+    /// The action of that type and id; an empty type is the `Action` of the store's namespace.
+    #[must_use]
+    pub fn action(&self, type_name: &str, id: &str) -> Option<&ActionSchema> {
+        let own = type_name.is_empty() || type_name == "Action";
+        if own && let Some(uid) = self.action_ids.get(id) {
+            return self.actions.get(uid);
+        }
+        let type_name = if type_name.is_empty() { "Action" } else { type_name };
+        let entity_type = EntityType::from(type_name.parse::<Name>().ok()?);
+        self.actions.get(&EntityUID::from_components(entity_type, Eid::new(id), None))
+    }
+
+    /// All actions, in no order.
+    pub fn actions(&self) -> impl Iterator<Item = &ActionSchema> {
+        self.actions.values()
+    }
+
+    /// The Role entity of a slot on a scope; none where the scope's type has no such slot.
+    #[must_use]
+    pub fn role(&self, scope: &EntityUID, slot: &Slot) -> Option<EntityUID> {
+        let role_type = self.entity(scope.entity_type())?.slots.get(slot)?;
+        Some(role_entity(scope, slot, role_type))
+    }
+
+    /// Whether the entity's type is a role type.
+    #[must_use]
+    pub fn is_role(&self, uid: &EntityUID) -> bool {
+        self.is_role_type(uid.entity_type())
+    }
+
+    /// Whether the entity type is annotated with `@role`.
+    #[must_use]
+    pub fn is_role_type(&self, entity_type: &EntityType) -> bool {
+        self.role_types.contains(entity_type)
+    }
+
+    /// The schema's own copy of an entity type. Types from one source are compared faster.
+    pub(crate) fn own_type(&self, entity_type: &EntityType) -> Option<&EntityType> {
+        self.entities.get_key_value(entity_type).map(|(own, _)| own)
+    }
+
+    /// The scope and slot of a Role entity; none where no scope type has such a slot.
+    #[must_use]
+    pub fn scope_of(&self, role: &EntityUID) -> Option<(EntityUID, Slot)> {
+        let id: RoleId = AsRef::<str>::as_ref(role.eid()).parse().ok()?;
+        let slot = Slot::new(id.slot.as_str());
+        self.entities
+            .values()
+            .filter(|shape| shape.slots.get(&slot) == Some(role.entity_type()))
+            .find(|shape| scope_type(&shape.entity_type, role.entity_type()) == id.scope_type)
+            .map(|shape| {
+                let scope_id = Eid::new(id.scope_id.as_str());
+                (EntityUID::from_components(shape.entity_type.clone(), scope_id, None), slot)
+            })
+    }
+}
+
+fn role_entity(scope: &EntityUID, slot: &Slot, role_type: &EntityType) -> EntityUID {
+    let role = RoleId {
+        scope_type: scope_type(scope.entity_type(), role_type),
+        scope_id: AsRef::<str>::as_ref(scope.eid()).to_owned(),
+        slot: slot.as_str().to_owned(),
+    };
+    EntityUID::from_components(role_type.clone(), Eid::new(role.to_string()), None)
+}
+
+/// How a scope's type is written in the ids of roles of that type.
+fn scope_type(scope: &EntityType, role_type: &EntityType) -> String {
+    let (scope, role) = (scope.name(), role_type.name());
+    if scope.as_ref().namespace() == role.as_ref().namespace() {
+        scope.basename().to_string()
+    } else {
+        format!("::{scope}")
+    }
+}
+
+fn main_namespace(schema: &ValidatorSchema, role_types: &RoleTypes) -> Option<String> {
+    let namespace = |ty: &EntityType| ty.name().as_ref().namespace();
+    let roles: HashSet<_> = role_types.iter().map(namespace).collect();
+    let all: HashSet<_> = schema
+        .entity_type_names()
+        .chain(schema.action_ids().map(|action| action.name().entity_type()))
+        .map(namespace)
+        .collect();
+    [all, roles]
+        .into_iter()
+        .find_map(|set| if set.len() == 1 { set.into_iter().next() } else { None })
+        .filter(|namespace| !namespace.is_empty())
+}
+
+fn own_action_type(namespace: Option<&str>) -> String {
+    namespace.map_or_else(|| "Action".to_owned(), |namespace| format!("{namespace}::Action"))
+}
+
+fn spellings(schema: &ValidatorSchema, namespace: Option<&str>) -> HashMap<SmolStr, EntityType> {
+    let mut spellings = HashMap::default();
+    for entity_type in schema.entity_type_names() {
+        let full = entity_type.to_string();
+        let prefix = namespace.map(|namespace| format!("{namespace}::"));
+        if let Some(short) = prefix.and_then(|prefix| full.strip_prefix(&prefix).map(SmolStr::from))
+        {
+            // A type that is really called so is not overruled by a shortened name.
+            spellings.entry(short).or_insert_with(|| entity_type.clone());
+        }
+        spellings.insert(full.into(), entity_type.clone());
+    }
+    spellings
+}

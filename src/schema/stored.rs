@@ -1,0 +1,41 @@
+//! The entities that a store itself holds.
+
+use std::{collections::HashSet, sync::Arc};
+
+use cedar_policy_core::ast::{Entity, EntityType, EntityUID};
+
+use crate::model::hash::HashMap;
+
+/// The entities that a store holds by itself and the actions of its schema, with every role slot
+/// filled and every ancestor known.
+#[derive(Debug, Default)]
+pub struct StoredEntities {
+    entities: HashMap<EntityUID, Arc<Entity>>,
+    /// The types of which there are any.
+    types: Vec<EntityType>,
+}
+
+impl StoredEntities {
+    /// The entity of that uid, if the store holds it.
+    pub fn get(&self, uid: &EntityUID) -> Option<&Arc<Entity>> {
+        if self.types.contains(uid.entity_type()) { self.entities.get(uid) } else { None }
+    }
+
+    /// The uids of all entities, in no order.
+    pub fn uids(&self) -> impl Iterator<Item = &EntityUID> {
+        self.entities.keys()
+    }
+
+    /// Collects entities that are transitively closed and whose slots are filled.
+    pub fn new(entities: impl IntoIterator<Item = Entity>) -> Self {
+        let entities: HashMap<_, _> =
+            entities.into_iter().map(|entity| (entity.uid().clone(), Arc::new(entity))).collect();
+        let types: HashSet<&EntityType> = entities.keys().map(EntityUID::entity_type).collect();
+        Self { types: types.into_iter().cloned().collect(), entities }
+    }
+
+    /// Whether the store holds that entity.
+    pub fn contains(&self, uid: &EntityUID) -> bool {
+        self.get(uid).is_some()
+    }
+}
