@@ -10,7 +10,6 @@ use serde_json::{Map, Value as Json};
 use super::{
     CliError, Exit, check_record,
     client::ServerAddress,
-    facts::FactReader,
     healthcheck::seconds,
     output::{self, Format},
     remote,
@@ -21,8 +20,8 @@ use super::{
 };
 use crate::{
     engine::{decide, explain},
-    model::{Effect, Timestamp, Uid},
-    request::{FieldPath, RequestInput, RoleAssignmentInput, Violation},
+    model::{self, Effect, Timestamp, Uid},
+    request::{FactReader, FieldPath, RequestInput, RoleAssignmentInput, Violation},
     schema::{RecordShape, Schema},
     settings::Settings,
     store::PolicyStore,
@@ -197,9 +196,9 @@ fn decide_here(
         Ok(request) => request,
         Err(violations) => return Ok(Err(violations)),
     };
-    let decision = decide(store, &request, settings.on_forbid_error);
+    let decision = decide(store.engine(), &request, settings.on_forbid_error);
     let explanation =
-        args.explain.then(|| explain(store, &request, &decision, settings.on_forbid_error));
+        args.explain.then(|| explain(store.engine(), &request, &decision, settings.on_forbid_error));
     Ok(Ok(Verdict::new(decision, explanation)))
 }
 
@@ -339,7 +338,7 @@ fn role(text: &str) -> Result<RoleAssignmentInput, String> {
 fn json(path: &Path) -> Result<Json, CliError> {
     let bad = |error: String| CliError::Usage(format!("cannot read `{}`: {error}", path.display()));
     let text = fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
-    serde_json::from_str(&text).map_err(|error| bad(error.to_string()))
+    model::json::parse(&text).map_err(|error| bad(error.to_string()))
 }
 
 #[cfg(test)]

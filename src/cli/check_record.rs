@@ -7,7 +7,6 @@ use serde_json::{Map, Value as Json};
 
 use super::{
     CliError, Exit,
-    facts::FactReader,
     output::{self, Format},
     source,
     verdict::Verdict,
@@ -15,8 +14,8 @@ use super::{
 use crate::{
     audit::RECORD_KIND,
     engine::{decide, explain, list_actions},
-    model::{Effect, OnForbidError, Timestamp, Uid},
-    request::{FieldPath, RequestInput, RoleAssignmentInput, Violation},
+    model::{self, Effect, OnForbidError, Timestamp, Uid},
+    request::{FactReader, FieldPath, RequestInput, RoleAssignmentInput, Violation},
     settings::Settings,
     store::PolicyStore,
 };
@@ -97,7 +96,7 @@ pub(super) fn run(again: &Again<'_>, settings: &Settings) -> Result<Exit, CliErr
     })?;
     let (mut verdict, mut allowed_now, mut allowed) = (None, None, None);
     if let Some(actions) = &recorded.actions {
-        let listed = list_actions(&store, &input, moment, limits, recorded.on_forbid_error);
+        let listed = list_actions(store.engine(), &input, moment, limits, recorded.on_forbid_error);
         let listed = listed.map_err(|violations| recorded.bad(&violations))?;
         let name = |uid: &Json| Some(format!("{}", uid_of(uid)?));
         allowed = Some(actions.allowed.iter().filter_map(name).collect::<BTreeSet<_>>());
@@ -108,9 +107,9 @@ pub(super) fn run(again: &Again<'_>, settings: &Settings) -> Result<Exit, CliErr
     } else {
         let request = store.check(&input, moment, limits);
         let request = request.map_err(|violations| recorded.bad(&violations))?;
-        let decision = decide(&store, &request, recorded.on_forbid_error);
+        let decision = decide(store.engine(), &request, recorded.on_forbid_error);
         let explanation =
-            again.explain.then(|| explain(&store, &request, &decision, recorded.on_forbid_error));
+            again.explain.then(|| explain(store.engine(), &request, &decision, recorded.on_forbid_error));
         verdict = Some(Verdict::new(decision, explanation));
     }
     let effect = verdict.as_ref().map(|verdict| verdict.decision);
@@ -175,7 +174,7 @@ fn find(again: &Again<'_>) -> Result<Recorded, CliError> {
         CliError::Usage(format!("`{name}` holds something that is no decision record: {error}"))
     };
     let mut found = Vec::new();
-    for record in serde_json::Deserializer::from_str(&text).into_iter::<Json>() {
+    for record in model::json::parse_each(&text) {
         let record = record.map_err(|error| bad(&error))?;
         let id = record.get("decision_id").and_then(Json::as_str);
         let item = record.get("item").and_then(Json::as_u64);

@@ -20,8 +20,6 @@ use super::{
     client::chain,
     handles,
     listeners::{self, Listeners},
-    required_tests,
-    serve::STACK_BYTES,
     signals::{Signal, Signals},
     source::source,
 };
@@ -30,6 +28,7 @@ use crate::{
     reload::{self, Live, Options, Reloader, Source},
     server::{Listener, LogControl, Observability, ServeError, Server, ServerOptions},
     settings::{Settings, to_json},
+    store::STACK_BYTES,
     telemetry::{Telemetry, Variables},
 };
 
@@ -168,7 +167,6 @@ fn reload_options(settings: &Settings) -> Options {
         require_tests: settings.require_tests,
         settle: settings.reload.settle,
         rehash_interval: settings.reload.rehash_interval,
-        run_tests: Some(required_tests::failures),
         use_events: settings.reload.use_events,
     }
 }

@@ -1,13 +1,16 @@
 use std::{
     path::PathBuf,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use super::{
     CliError, Exit, logging, output, process,
     setting_flags::{SettingFlags, flag},
 };
-use crate::settings::{FlagSetting, print};
+use crate::{
+    settings::{FlagSetting, print},
+    store::STACK_BYTES,
+};
 
 /// Serve decisions (the default command)
 ///
@@ -133,15 +136,6 @@ impl ServeArgs {
     }
 }
 
-/// The stack of the threads that load and decide: as large as that of a main thread, so that a
-/// store is valid here if it is for `validate`.
-pub(super) const STACK_BYTES: usize = 8 * 1024 * 1024;
-
-/// How long a thread for what would hold up calls waits for more of it. The allocator gives memory
-/// back that has been free for a second, and looks when a thread ends: a server that is idle after
-/// its start has no other occasion.
-const KEEP_ALIVE: Duration = Duration::from_secs(2);
-
 pub(super) fn run(args: &ServeArgs, started: Instant) -> Result<Exit, CliError> {
     let settled = args.settings.settle(args.flags())?;
     if args.print_config {
@@ -152,7 +146,6 @@ pub(super) fn run(args: &ServeArgs, started: Instant) -> Result<Exit, CliError> 
     let log = logging::init(&settings.log);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .thread_stack_size(STACK_BYTES)
-        .thread_keep_alive(KEEP_ALIVE)
         .enable_all()
         .build();
     let runtime = runtime.map_err(CliError::io("cannot start the runtime"))?;

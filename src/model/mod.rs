@@ -3,6 +3,7 @@
 mod effect;
 pub(crate) mod extension;
 pub mod hash;
+pub mod json;
 mod name;
 mod problem;
 mod sharded;

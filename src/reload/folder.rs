@@ -7,7 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::snapshot::{Extent, FolderContent, Read, Snapshot, take};
+use super::{
+    folder_error::FolderError,
+    snapshot::{FolderContent, Read, Snapshot, take},
+};
 use crate::{
     model::{Problem, StoreNameError},
     store::{Bounds, StoreFiles},
@@ -18,40 +21,6 @@ const PATIENCE: Duration = Duration::from_millis(500);
 const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(10);
 /// What changed more recently may not be complete.
 const RECENT: Duration = Duration::from_millis(25);
-
-/// Why a folder could not be read.
-#[derive(Debug, thiserror::Error)]
-pub enum FolderError {
-    /// The file system says no.
-    #[error("cannot read `{path}`: {error}")]
-    Io {
-        /// The file or folder.
-        path: PathBuf,
-        /// What the file system says.
-        error: io::Error,
-    },
-    /// There is no store in it.
-    #[error("`{0}` holds no policy store: a store is a folder in it with a `*.cedarschema`")]
-    Empty(PathBuf),
-    /// A folder in it looks like a store but cannot be one under its name.
-    #[error("cannot load `{path}`: {error}; rename the folder")]
-    Misnamed {
-        /// The folder.
-        path: PathBuf,
-        /// What is wrong with the name.
-        error: StoreNameError,
-    },
-    /// A store in it cannot be read as a whole: a file is too large, a pipe, unreadable.
-    #[error("{}", lines(.0))]
-    Unreadable(Vec<Problem>),
-    /// It never held still while it was read.
-    #[error("`{0}` keeps changing while it is read: try again when nothing writes to it")]
-    Unsettled(PathBuf),
-}
-
-fn lines(problems: &[Problem]) -> String {
-    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
-}
 
 /// Reads a policies folder, or the folder of a single store, within the default bounds.
 ///
@@ -87,10 +56,10 @@ pub fn read_folder_within(path: &Path, bounds: &Bounds) -> Result<Vec<StoreFiles
 }
 
 /// A snapshot of a folder that nobody is writing to, if it can be had in a short while.
-pub(super) fn take_settled(path: &Path, extent: Extent<'_>) -> Snapshot {
+pub(super) fn take_settled(path: &Path, bounds: &Bounds) -> Snapshot {
     let begun = Instant::now();
     loop {
-        let snapshot = take(path, extent, None, |_| ());
+        let snapshot = take(path, bounds, None, |_| ());
         if !snapshot.is_unsettled() || begun.elapsed() > PATIENCE {
             return snapshot;
         }

@@ -9,10 +9,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Options, STACK_BYTES};
+use super::Options;
 use crate::{
     model::{Problem, StoreName},
-    store::{PolicyStore, StoreFiles},
+    store::{PolicyStore, STACK_BYTES, StoreFiles},
+    testing,
 };
 
 /// What there is to do about a store.
@@ -104,7 +105,7 @@ fn load(
     let name = files.name().clone();
     let load = || {
         let store = PolicyStore::load_after(Arc::new(files), &options.bounds, last)?;
-        let failing = failing_tests(&store, options);
+        let failing = if options.require_tests { testing::failures(&store) } else { Vec::new() };
         if failing.is_empty() { Ok(store) } else { Err(failing) }
     };
     catch_unwind(AssertUnwindSafe(load)).unwrap_or_else(|panic| {
@@ -113,19 +114,6 @@ fn load(
             "take back the last change of the store, and report this as a defect of Humbaba",
         )])
     })
-}
-
-/// The tests of a store that fail, where stores must pass their tests.
-fn failing_tests(store: &PolicyStore, options: &Options) -> Vec<Problem> {
-    match options.run_tests {
-        _ if !options.require_tests => Vec::new(),
-        Some(run_tests) => run_tests(store),
-        // Untested is not passed.
-        None => vec![Problem::of_file(
-            store.name().as_str(),
-            "the store must pass its tests, and there is nothing to run them with",
-        )],
-    }
 }
 
 /// What a caught panic said.

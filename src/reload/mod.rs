@@ -11,7 +11,9 @@
 mod announce;
 mod files;
 mod folder;
+mod folder_error;
 mod listing;
+mod live;
 mod load;
 mod loader;
 mod paths;
@@ -23,23 +25,20 @@ mod watcher;
 mod worker;
 
 pub use files::WatchFiles;
-pub use folder::{FolderError, read_folder, read_folder_within};
+pub use folder::{read_folder, read_folder_within};
+pub use folder_error::FolderError;
+pub use live::{EMBEDDED, Live, LoadStatus, StoreStatus};
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, thread, time::Duration};
 
 use crate::{
-    model::{Problem, StoreName},
-    reload::{EMBEDDED, Live},
-    store::{Bounds, PolicyStore, embedded_stores},
+    model::StoreName,
+    store::{Bounds, STACK_BYTES, embedded_stores},
 };
 use loader::{Found, Loader};
 use signal::Signal;
-use snapshot::{Extent, Read};
+use snapshot::Read;
 use worker::Worker;
-
-/// The stack of the reloading thread: as large as that of a main thread, so that a store which
-/// loads at the start loads later too.
-const STACK_BYTES: usize = 8 * 1024 * 1024;
 
 /// How nice a reload is to calls: it has a third of the time that a busy thread of theirs has. With
 /// less it would hardly get on where a processor is wanted by many, and a revoked right would last.
@@ -63,9 +62,6 @@ pub struct Options {
     pub bounds: Bounds,
     /// Refuse a store of which a test fails.
     pub require_tests: bool,
-    /// Runs the tests of a store and says what fails. Without it no store passes where tests are
-    /// required.
-    pub run_tests: Option<fn(&PolicyStore) -> Vec<Problem>>,
     /// How long the folder must be quiet before it is read. While changes go on it is read after
     /// five times as long.
     pub settle: Duration,
@@ -82,18 +78,10 @@ impl Default for Options {
             default_store: None,
             bounds: Bounds::default(),
             require_tests: false,
-            run_tests: None,
             settle: Duration::from_millis(50),
             rehash_interval: Duration::from_secs(30),
             use_events: true,
         }
-    }
-}
-
-impl Options {
-    /// What has to be read of a folder.
-    fn extent(&self) -> Extent<'_> {
-        Extent { bounds: &self.bounds, with_tests: self.require_tests }
     }
 }
 

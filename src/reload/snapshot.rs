@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    folder::FolderError,
+    folder_error::FolderError,
     paths::Places,
     tree::{FileAt, Flaw, Layout, Stamp, StoreTree, Tree, look},
 };

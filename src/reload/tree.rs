@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    folder::FolderError,
+    folder_error::FolderError,
     listing::{Listed, list},
     paths::{FolderId, Places},
 };

@@ -126,7 +126,7 @@ impl Worker {
     fn reload(&mut self, heard: Instant) {
         let watch = &mut self.watch;
         let snapshot =
-            take(&self.path, self.options.extent(), self.layout, |places| watch.arm(places));
+            take(&self.path, &self.options.bounds, self.layout, |places| watch.arm(places));
         self.loader.watching(self.watch.problem());
         if self.signal.is_stopped() {
             return;

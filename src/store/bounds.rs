@@ -2,6 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+/// The stack, in bytes, of every thread that loads stores or decides: that of a main thread. Cedar's
+/// parser, validator and evaluator recurse, and what loads at the start must load later too.
+pub const STACK_BYTES: usize = 8 * 1024 * 1024;
+
 /// Bounds on what one policy store may hold, so that a wrong folder cannot exhaust the process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Bounds, FileKind, StoreFiles};
 use crate::{
-    model::Problem,
+    model::{self, Problem},
     schema::{EntityShape, Schema, StoredEntities},
 };
 
@@ -19,7 +19,7 @@ pub(super) fn read(
     let mut all = Entities::empty();
     for (path, text) in files.texts(FileKind::Entities, problems) {
         let path = files.path(path);
-        let mut json: Value = match serde_json::from_str(text) {
+        let mut json: Value = match model::json::parse(text) {
             Ok(json) => json,
             Err(error) => {
                 problems.push(json_problem(&path, text, &error));

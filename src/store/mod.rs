@@ -13,7 +13,7 @@ mod stores;
 mod unchanged;
 mod validation;
 
-pub use bounds::Bounds;
+pub use bounds::{Bounds, STACK_BYTES};
 pub use embedded::embedded_stores;
 pub(crate) use entities::json_problem;
 pub(crate) use files::FileKind;

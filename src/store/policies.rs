@@ -103,7 +103,7 @@ pub(super) fn validate(
     level: Option<u32>,
     problems: &mut Vec<Problem>,
 ) -> Vec<Problem> {
-    let is_valid = |id: &PolicyId| unchanged.contains(parsed, id);
+    let is_valid = |id: &PolicyId| unchanged.contains(&parsed.set, id);
     let Findings { errors, warnings } =
         validation::validate(schema.cedar(), &parsed.set, level, is_valid);
     let mut texts = HashMap::new();

@@ -1,8 +1,8 @@
 //! Policies that need not be validated again.
 
-use cedar_policy::PolicyId;
+use cedar_policy::{PolicyId, PolicySet};
 
-use super::{FileKind, PolicyStore, StoreFiles, policies::ParsedPolicies};
+use super::{FileKind, PolicyStore, StoreFiles};
 
 /// The policies that are as they were in the last valid state of their store.
 #[derive(Clone, Copy)]
@@ -25,9 +25,9 @@ impl<'a> Unchanged<'a> {
     }
 
     /// Returns whether a policy, template or link is as it was.
-    pub fn contains(self, parsed: &ParsedPolicies, id: &PolicyId) -> bool {
+    pub fn contains(self, now: &PolicySet, id: &PolicyId) -> bool {
         let Some(last) = self.last else { return false };
-        let (now, then) = (&parsed.set, &last.policies);
+        let then = &last.policies;
         match (now.policy(id), now.template(id)) {
             (Some(policy), _) => then.policy(id) == Some(policy),
             (None, Some(template)) => then.template(id) == Some(template),

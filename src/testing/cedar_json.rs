@@ -18,7 +18,7 @@ use super::{
     value::pair,
 };
 use crate::{
-    model::{Effect, Problem, Uid},
+    model::{self, Effect, Problem, Uid},
     schema::Schema,
     store::{FileKind, PolicyStore, StoreFiles, json_problem},
 };
@@ -60,12 +60,15 @@ pub(super) fn read(store: &PolicyStore, problems: &mut Vec<Problem>) -> Vec<Case
 
 /// The elements of the array that a file is, each with its place.
 fn elements(file: &Arc<TestFile>, problems: &mut Vec<Problem>) -> Option<Vec<(Place, Value)>> {
-    let parsed = serde_json::from_str::<Vec<&RawValue>>(&file.text).and_then(|elements| {
+    // The whole text is parsed first, so that an error has its place in the file.
+    let parsed = model::json::parse(&file.text);
+    let parsed = parsed.and_then(|_| serde_json::from_str::<Vec<&RawValue>>(&file.text));
+    let parsed = parsed.and_then(|elements| {
         let element = |raw: &RawValue| {
             // Raw values are borrowed from the text, so their addresses are places in it.
             let start = raw.get().as_ptr().addr().saturating_sub(file.text.as_ptr().addr());
             let place = file.place(start..start + first_line(raw.get()));
-            serde_json::from_str(raw.get()).map(|value| (place, value))
+            model::json::parse(raw.get()).map(|value| (place, value))
         };
         elements.into_iter().map(element).collect()
     });
@@ -189,7 +192,7 @@ impl Reader<'_> {
             return None;
         };
         let file = TestFile::new(files, &path, bytes, self.problems)?;
-        match serde_json::from_str::<Value>(&file.text) {
+        match model::json::parse(&file.text) {
             Ok(json) => Some(of_json(&file.place(0..first_line(&file.text)), &json)),
             Err(error) => {
                 self.problems.push(json_problem(&file.shown, &file.text, &error));

@@ -93,3 +93,22 @@ pub fn run_where(
     let results = cases.map(|case| run::run(store, case)).collect();
     Ok(TestReport { store: store.name().clone(), results, exempt })
 }
+
+/// Runs the tests of a store and returns a problem for each that fails. A store without tests has
+/// nothing to fail.
+#[must_use]
+pub fn failures(store: &PolicyStore) -> Vec<Problem> {
+    match run(store) {
+        Err(problems) => problems,
+        Ok(report) => report
+            .failures()
+            .map(|(case, failure)| {
+                let (file, line) = (store.files().path(&case.file), case.line);
+                Problem::of_file(
+                    file,
+                    format!("the test `{}` in line {line} fails: {}", case.name, failure.reason),
+                )
+            })
+            .collect(),
+    }
+}

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod architecture;
 mod cli;
 mod cli_check;
 mod cli_decision_log;
@@ -27,7 +28,7 @@ mod hostility_limits;
 mod observe_http;
 mod observe_otlp;
 mod observe_stop;
-mod purity;
+
 mod reload;
 mod server_batch;
 mod server_decisions;

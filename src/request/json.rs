@@ -1,4 +1,4 @@
-//! Reading the facts of a request from JSON and from the command line.
+//! The JSON form of the facts of a request, as the command line and files write them.
 //!
 //! Where the store's schema is at hand, plain values are read by the type that it declares: a
 //! string is a reference, a datetime or a text, as the schema says. Without it a value is what its
@@ -6,25 +6,27 @@
 
 use serde_json::{Map, Value as Json};
 
+use super::{EntityInput, FieldPath, Violation, shorten};
 use crate::{
-    model::{Uid, Value, duration_millis},
-    request::{EntityInput, FieldPath, Violation, shorten},
+    model::{Uid, Value, duration_millis, json},
     schema::{RecordShape, Schema, Shape},
 };
 
 /// Reads facts and gathers everything that is wrong with them.
 #[derive(Debug, Default)]
-pub(super) struct FactReader {
+pub struct FactReader {
+    /// The violations so far.
     pub violations: Vec<Violation>,
 }
 
 impl FactReader {
-    pub(super) fn violation(&mut self, path: &FieldPath<'_>, description: impl Into<String>) {
+    /// Adds a violation.
+    pub fn violation(&mut self, path: &FieldPath<'_>, description: impl Into<String>) {
         self.violations.push(path.violation(description));
     }
 
-    /// A value written on the command line. Text that is no JSON stands for itself.
-    pub(super) fn text(
+    /// Reads a value written on the command line. Text that is not JSON stands for itself.
+    pub fn text(
         &mut self,
         path: &FieldPath<'_>,
         text: &str,
@@ -34,14 +36,22 @@ impl FactReader {
             Some(Shape::String | Shape::Entity(_) | Shape::Extension(_)) if !is_escape(text) => {
                 Json::String(text.to_owned())
             }
-            _ => serde_json::from_str(text).unwrap_or_else(|_| Json::String(text.to_owned())),
+            _ => match json::parse(text) {
+                Ok(json) => json,
+                // JSON, but with a repeated name.
+                Err(error) if error.is_data() => {
+                    self.violation(path, error.to_string());
+                    return None;
+                }
+                Err(_) => Json::String(text.to_owned()),
+            },
         };
         self.value(path, &json, shape)
     }
 
-    /// A value. Where it does not fit the shape it is read as what it is: the check against the
+    /// Reads a value. Where it does not fit the shape it is read as what it is: the check against the
     /// schema says what is wrong with it.
-    pub(super) fn value(
+    pub fn value(
         &mut self,
         path: &FieldPath<'_>,
         json: &Json,
@@ -126,8 +136,8 @@ impl FactReader {
         self.fields(path, fields, record).map(Value::Record)
     }
 
-    /// The fields of a record, an entity or the context.
-    pub(super) fn fields(
+    /// Reads the fields of a record, an entity or the context.
+    pub fn fields(
         &mut self,
         path: &FieldPath<'_>,
         fields: &Map<String, Json>,
@@ -166,7 +176,7 @@ impl FactReader {
         uid.map_err(|description| self.violation(path, description)).ok()
     }
 
-    /// An entity written as a string in Cedar's syntax, as `{"type", "id"}`, or escaped.
+    /// Reads an entity written as a string in Cedar's syntax, as `{"type", "id"}`, or escaped.
     fn uid(&mut self, path: &FieldPath<'_>, json: &Json) -> Option<Uid> {
         if let Some(text) = json.as_str() {
             return self.uid_text(path, text);
@@ -182,8 +192,8 @@ impl FactReader {
         }
     }
 
-    /// Entities in Cedar's JSON: `[{"uid": …, "attrs": {…}, "parents": […], "tags": {…}}]`.
-    pub(super) fn entities(&mut self, json: &Json, schema: Option<&Schema>) -> Vec<EntityInput> {
+    /// Reads entities in Cedar's JSON: `[{"uid": …, "attrs": {…}, "parents": […], "tags": {…}}]`.
+    pub fn entities(&mut self, json: &Json, schema: Option<&Schema>) -> Vec<EntityInput> {
         let list = FieldPath::Field("entities");
         let Some(entities) = json.as_array() else {
             self.violation(&list, "an array of entities in Cedar's JSON is expected");
