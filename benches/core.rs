@@ -41,7 +41,8 @@ fn decide(c: &mut Criterion) {
             let id = BenchmarkId::new(growth.name(), count);
             group.bench_function(id, |b| {
                 b.iter(|| {
-                    let decision = engine::decide(&store, black_box(&request), OnForbidError::Deny);
+                    let decision =
+                        engine::decide(store.engine(), black_box(&request), OnForbidError::Deny);
                     assert!(decision.is_allow());
                     decision
                 });
@@ -61,7 +62,7 @@ fn check_and_decide(c: &mut Criterion) {
     c.bench_function("check and decide", |b| {
         b.iter(|| {
             let request = store.check(black_box(&input), NOW, &limits).expect("it fits");
-            engine::decide(&store, &request, OnForbidError::Deny)
+            engine::decide(store.engine(), &request, OnForbidError::Deny)
         });
     });
 }

@@ -43,7 +43,7 @@ fn asked(policies: usize) -> (PolicyStore, RequestInput, RequestLimits) {
     let store = support::store(Growth::Policies, policies);
     let (input, limits) = (support::input(), RequestLimits::default());
     let request = store.check(&input, NOW, &limits).expect("the question fits the store");
-    assert!(engine::decide(&store, &request, OnForbidError::Deny).is_allow());
+    assert!(engine::decide(store.engine(), &request, OnForbidError::Deny).is_allow());
     (store, input, limits)
 }
 
@@ -61,7 +61,7 @@ fn encoded(_: usize) -> Vec<u8> {
 #[bench::shipped(args = [0], config = budget(DECIDE))]
 #[bench::with_10_000_policies_more(args = [10_000], config = budget(DECIDE))]
 fn decide((store, request): (PolicyStore, Request)) -> (Decision, PolicyStore, Request) {
-    let decision = engine::decide(&store, black_box(&request), OnForbidError::Deny);
+    let decision = engine::decide(store.engine(), black_box(&request), OnForbidError::Deny);
     (decision, store, request)
 }
 

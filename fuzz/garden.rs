@@ -8,7 +8,7 @@ use humbaba::store::{Bounds, PolicyStore, StoreFiles};
 
 const SCHEMA: &str = r#"
 namespace Garden {
-    entity Role;
+    @role entity Role;
     entity Group in [Group, Role];
     entity User in [Role, Group] { trial_ends?: datetime } tags String;
     entity Team { owner: Role, active?: Bool };

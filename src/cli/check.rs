@@ -199,7 +199,7 @@ fn decide_here(
     let decision = decide(store.engine(), &request, settings.on_forbid_error);
     let explanation =
         args.explain.then(|| explain(store.engine(), &request, &decision, settings.on_forbid_error));
-    Ok(Ok(Verdict::new(decision, explanation)))
+    Ok(Ok(Verdict::new(decision, explanation, store.revision())))
 }
 
 fn ask(args: &CheckArgs, server: &ServerAddress) -> Result<Answer, CliError> {

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{
     engine::{Decision, Explanation},
-    model::Effect,
+    model::{Effect, Revision},
     request::RoleAssignment,
 };
 
@@ -57,7 +57,11 @@ pub(super) struct Obstacle {
 }
 
 impl Verdict {
-    pub(super) fn new(decision: Decision, explanation: Option<Explanation>) -> Self {
+    pub(super) fn new(
+        decision: Decision,
+        explanation: Option<Explanation>,
+        revision: &Revision,
+    ) -> Self {
         let policies = decision.determining.iter().map(|policy| Policy {
             policy_id: policy.id().to_owned(),
             annotations: policy
@@ -74,7 +78,7 @@ impl Verdict {
                 .map(|error| PolicyError { policy_id: error.policy_id, message: error.message })
                 .collect(),
             explanation: explanation.map(Reasons::from),
-            revision: decision.revision.to_string(),
+            revision: revision.to_string(),
             decision_id: None,
         }
     }

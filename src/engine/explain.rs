@@ -7,7 +7,7 @@ use cedar_policy_core::ast::EntityUID;
 use super::{Decision, Engine, PolicyNote, decide, graph};
 use crate::{
     model::OnForbidError,
-    request::{Facts, Request, RoleAssignment},
+    request::{Facts, Request, RoleAssignment, RoleAssignments},
     schema::Slot,
 };
 
@@ -55,7 +55,8 @@ pub fn explain(
 ) -> Explanation {
     let decide_with = |role_assignments: Vec<RoleAssignment>| {
         let entities = Arc::clone(&request.facts.entities);
-        let facts = Facts { entities, role_assignments: Arc::new(role_assignments.into()) };
+        let role_assignments = RoleAssignments::new(engine.schema(), role_assignments);
+        let facts = Facts { entities, role_assignments: Arc::new(role_assignments) };
         let request = Request { facts, ..request.clone() };
         decide(engine, &request, on_forbid_error)
     };

@@ -8,7 +8,7 @@ use smol_str::SmolStr;
 
 use crate::{
     model::{Timestamp, hash::HashMap},
-    schema::Slot,
+    schema::{Schema, Slot},
 };
 
 /// Lists up to this length are searched one by one; longer ones are indexed when first asked.
@@ -55,13 +55,28 @@ pub struct SentEntities {
     own: Vec<EntityFacts>,
     places: OnceLock<HashMap<EntityUID, usize>>,
     shared: Option<Arc<Self>>,
+    has_roles: bool,
 }
 
 impl SentEntities {
-    /// Lays entities, each of another uid, over shared ones.
+    /// Collects entities, each of another uid.
     #[must_use]
-    pub fn over(own: Vec<EntityFacts>, shared: Option<Arc<Self>>) -> Self {
-        Self { own, places: OnceLock::new(), shared }
+    pub fn new(schema: &Schema, own: Vec<EntityFacts>) -> Self {
+        let has_roles = own.iter().any(|entity| schema.is_role(&entity.uid));
+        Self { own, places: OnceLock::new(), shared: None, has_roles }
+    }
+
+    /// Lays the entities over shared ones.
+    #[must_use]
+    pub fn over(self, shared: Arc<Self>) -> Self {
+        let has_roles = self.has_roles || shared.has_roles;
+        Self { shared: Some(shared), has_roles, ..self }
+    }
+
+    /// Returns whether one of them is of a role type.
+    #[must_use]
+    pub fn has_roles(&self) -> bool {
+        self.has_roles
     }
 
     /// Returns the facts of an entity.
@@ -100,20 +115,28 @@ impl SentEntities {
     }
 }
 
-impl From<Vec<EntityFacts>> for SentEntities {
-    fn from(own: Vec<EntityFacts>) -> Self {
-        Self::over(own, None)
-    }
-}
-
 /// The role assignments of a request, expired ones included.
 #[derive(Debug, Default)]
 pub struct RoleAssignments {
     list: Vec<RoleAssignment>,
     by_principal: OnceLock<HashMap<EntityUID, Vec<usize>>>,
+    has_roles: bool,
 }
 
 impl RoleAssignments {
+    /// Collects assignments.
+    #[must_use]
+    pub fn new(schema: &Schema, list: Vec<RoleAssignment>) -> Self {
+        let has_roles = list.iter().any(|assignment| schema.is_role(&assignment.principal));
+        Self { list, by_principal: OnceLock::new(), has_roles }
+    }
+
+    /// Returns whether a holder is of a role type.
+    #[must_use]
+    pub fn has_roles(&self) -> bool {
+        self.has_roles
+    }
+
     /// Returns all assignments in the order in which they were sent.
     pub fn iter(&self) -> impl Iterator<Item = &RoleAssignment> {
         self.list.iter()
@@ -157,17 +180,16 @@ impl RoleAssignments {
     }
 }
 
-impl From<Vec<RoleAssignment>> for RoleAssignments {
-    fn from(list: Vec<RoleAssignment>) -> Self {
-        Self { list, by_principal: OnceLock::new() }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+
+    fn schema() -> Schema {
+        let (cedar, _) = cedar_policy::Schema::from_cedarschema_str("entity User;").unwrap();
+        Schema::new(cedar, |_| false).unwrap()
+    }
 
     fn uid(id: &str) -> EntityUID {
         EntityUID::with_eid_and_type("User", id).unwrap()
@@ -187,9 +209,9 @@ mod tests {
         for count in [2, SEARCHED + 2] {
             let id = |n| format!("u{n}");
             let all = (0..count).map(|n| entity(&id(n), "shared")).collect();
-            let shared = Arc::new(SentEntities::over(all, None));
+            let shared = Arc::new(SentEntities::new(&schema(), all));
             let own = vec![entity("u1", "own"), entity("new", "own")];
-            let entities = SentEntities::over(own, Some(shared));
+            let entities = SentEntities::new(&schema(), own).over(shared);
             assert_eq!(entities.iter().count(), count + 1);
             assert_eq!(entities.get(&uid("u0")).unwrap().parents, [uid("shared")]);
             assert_eq!(entities.get(&uid("u1")).unwrap().parents, [uid("own")]);
@@ -209,7 +231,7 @@ mod tests {
                 scope: uid(&n.to_string()),
                 expires_at: None,
             };
-            let roles = RoleAssignments::from((0..count).map(role).collect::<Vec<_>>());
+            let roles = RoleAssignments::new(&schema(), (0..count).map(role).collect());
             let mut found = Vec::new();
             roles.each_of(&uid("even"), |role| found.push(role.scope.clone()));
             let expected: Vec<_> = (0..count).step_by(2).map(|n| uid(&n.to_string())).collect();

@@ -8,7 +8,7 @@ use std::{
 use tempfile::TempDir;
 
 pub const SCHEMA: &str = r#"namespace Guard {
-  entity Role;
+  @role entity Role;
   entity Group in [Role];
   entity User in [Role, Group] { email?: String };
   entity Team { owner: Role, active?: Bool };

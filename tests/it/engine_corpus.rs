@@ -4,7 +4,6 @@ use std::{
     collections::{BTreeSet, HashMap},
     fs::File,
     io::Read,
-    path::Path,
     str::FromStr,
     sync::atomic::{AtomicUsize, Ordering},
     thread,
@@ -15,7 +14,10 @@ use flate2::read::GzDecoder;
 use humbaba::{engine::evaluate, model::OnForbidError};
 use serde::Deserialize;
 
-use crate::engine_oracle::{Answer, slices};
+use crate::{
+    engine_oracle::{Answer, slices},
+    support::skip::skip,
+};
 
 #[derive(Deserialize)]
 pub struct Test {
@@ -49,13 +51,12 @@ fn the_engine_answers_like_the_corpus_of_cedar() {
 
 /// The files of the corpus, where it is at hand.
 pub fn files() -> Option<HashMap<String, String>> {
-    let archive =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus/cedar-corpus-tests.tar.gz");
-    let Ok(archive) = File::open(&archive) else {
-        println!("skipped: Cedar's corpus is not at {}", archive.display());
+    let Some(path) = std::env::var_os("CEDAR_CORPUS") else {
+        skip("CEDAR_CORPUS does not name Cedar's corpus (see CONTRIBUTING.md)");
         return None;
     };
-    Some(unpack(archive))
+    let archive = File::open(&path);
+    Some(unpack(archive.unwrap_or_else(|error| panic!("CEDAR_CORPUS={path:?}: {error}"))))
 }
 
 /// Does something with the name of each test, on all cores.

@@ -123,9 +123,9 @@ fn ask(store: &PolicyStore, input: &RequestInput, cedar: &Answer, place: &str, t
         tally.refused += 1;
         return;
     };
-    let decision = decide(store, &request, OnForbidError::Skip);
+    let decision = decide(store.engine(), &request, OnForbidError::Skip);
     assert_eq!(answer(&decision), *cedar, "{place}");
-    match decide_compiled(store, &request) {
+    match decide_compiled(store.engine(), &request) {
         Some(compact) => {
             assert_eq!(answer(&compact), *cedar, "{place}, by the compact form");
             tally.compact += 1;

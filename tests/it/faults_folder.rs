@@ -25,6 +25,7 @@ use crate::{
     reload::lab::{Lab, options, permit},
     support::{
         ask::{self, Asking as _, is_allow},
+        skip::skip_even_in_ci,
         slow_folder::SlowFolder,
         wait,
     },
@@ -109,7 +110,7 @@ impl ReadOnly {
             ended.is_ok_and(|ended| ended.status.success())
         };
         if !mounts(&["--bind"], &[behind, mount]) {
-            eprintln!("skipped: mounting is not allowed here");
+            skip_even_in_ci("mounting is not allowed here");
             return None;
         }
         assert!(mounts(&["-o", "remount,bind,ro"], &[mount]));

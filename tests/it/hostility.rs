@@ -31,7 +31,9 @@ use crate::{
             self, DATA, END_HEADERS, HEADERS, Random, beginning, call, connect, dribble, frame,
             headers, is_closed, message, reset_rapidly, send_nonsense,
         },
-        http, raw, wait,
+        http, raw,
+        skip::skip_even_in_ci,
+        wait,
     },
 };
 
@@ -150,7 +152,7 @@ async fn idle_connections() {
     handles.current = handles.maximum;
     setrlimit(Resource::Nofile, handles).unwrap();
     if handles.maximum.is_some_and(|maximum| maximum < COUNT as u64 + 500) {
-        eprintln!("skipped: the system allows {:?} file handles only", handles.maximum);
+        skip_even_in_ci(&format!("the system allows {:?} file handles only", handles.maximum));
         return;
     }
     let siege = Siege::begin(&[]).await;

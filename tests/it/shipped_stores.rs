@@ -216,7 +216,8 @@ async fn every_case_is_answered_among_its_likes_as_by_itself() {
                 (input.principal, input.resource) = (uid(&item.principal), uid(&item.resource));
                 let own = store.check(&input, now, &RequestLimits::default());
                 let own = own.ok().map(|request| {
-                    let decision = engine::decide_by_cedar(store, &request, OnForbidError::Deny);
+                    let decision =
+                        engine::decide_by_cedar(store.engine(), &request, OnForbidError::Deny);
                     let by: Vec<_> =
                         decision.determining.iter().map(|policy| policy.id().to_owned()).collect();
                     (decision.is_allow(), by, decision.errors.len())

@@ -8,7 +8,7 @@ use humbaba::{
 };
 
 const SCHEMA: &str = r#"namespace Shop {
-    entity Role;
+    @role entity Role;
     entity User in [Role];
     entity Site { owner: Role, viewer: Role, name?: String };
     action "site.manage" appliesTo { principal: User, resource: Site };

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 const SCHEMA: &str = r#"
 namespace Garden {
-    entity Role;
+    @role entity Role;
     entity User in [Role];
     entity Site { viewer: Role, editor: Role };
     action "site.view", "site.edit" appliesTo { principal: [User], resource: [Site] };

@@ -41,9 +41,12 @@ impl<'a> Facts<'a> {
     pub(super) fn new(engine: &'a Engine, request: &'a Request) -> Result<Self, Unsure> {
         let facts = Self { engine, request, closures: RefCell::new(Vec::with_capacity(4)) };
         let asked = [&request.principal, &request.action, &request.resource];
-        // A Role that is something by itself, and not only what somebody has. One that is sent as an
-        // entity says nothing: role types of compiled policies have neither attributes nor parents.
-        if asked.into_iter().any(|uid| facts.is_role(uid)) {
+        // A Role that is something by itself, and not only what somebody has.
+        let sent = &request.facts;
+        if asked.into_iter().any(|uid| facts.is_role(uid))
+            || sent.entities.has_roles()
+            || sent.role_assignments.has_roles()
+        {
             return Err(Unsure);
         }
         Ok(facts)

@@ -26,7 +26,7 @@ impl Checker<'_> {
             return SentEntities::default();
         }
         if sent.is_empty() {
-            return SentEntities::over(Vec::new(), shared);
+            return SentEntities::default();
         }
         let mut entities: Vec<EntityFacts> = Vec::with_capacity(sent.len());
         let mut places: HashMap<EntityUID, usize> = HashMap::with_capacity(sent.len());
@@ -42,7 +42,10 @@ impl Checker<'_> {
             }
             entities.push(facts);
         }
-        let entities = SentEntities::over(entities, shared);
+        let mut entities = SentEntities::new(self.schema, entities);
+        if let Some(shared) = shared {
+            entities = entities.over(shared);
+        }
         self.no_cycle(&entities, &places);
         entities
     }

@@ -373,7 +373,7 @@ impl<'a> Checker<'a> {
             let scope = side("scope", assignment.scope.as_ref(), resource);
             assignments.extend(self.role_assignment(&path, assignment, principal, scope));
         }
-        Arc::new(assignments.into())
+        Arc::new(RoleAssignments::new(self.schema, assignments))
     }
 
     fn role_assignment(

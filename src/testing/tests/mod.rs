@@ -20,7 +20,7 @@ use crate::{
 
 pub(super) const SCHEMA: &str = r#"
 namespace Garden {
-    entity Role;
+    @role entity Role;
     entity Group in [Role];
     entity User in [Role, Group] { trial_ends?: datetime };
     entity Team { owner: Role, active?: Bool };

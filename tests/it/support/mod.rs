@@ -8,6 +8,7 @@ pub mod kubelet;
 pub mod pki;
 pub mod raw;
 pub mod server;
+pub mod skip;
 pub mod slow_folder;
 pub mod stores;
 pub mod tls;

@@ -36,7 +36,7 @@ pub fn acme_as(name: &str, more_policies: &str) -> Arc<PolicyStore> {
 
 const SCHEMA: &str = r#"
 namespace Acme {
-    entity Role;
+    @role entity Role;
     entity Group in [Group, Role];
     entity User in [Group, Role] = { name?: String } tags String;
     entity ApiClient in [Role];

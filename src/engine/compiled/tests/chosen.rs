@@ -11,7 +11,7 @@ use crate::{
     model::{OnForbidError, Timestamp, Uid, Value},
     request::{
         EntityFacts, EntityInput, Request, RequestInput, RequestLimits, RoleAssignment,
-        RoleAssignmentInput,
+        RoleAssignmentInput, RoleAssignments, SentEntities,
     },
     schema::Slot,
     store::{Bounds, PolicyStore, StoreFiles},
@@ -58,13 +58,13 @@ fn doc() -> Uid {
 /// The policies behind the answer, which must be Cedar's, and who gave it.
 fn answer(store: &PolicyStore, input: &RequestInput) -> (bool, Vec<String>, By) {
     let request = store.check(input, DEFAULT_NOW, &RequestLimits::default()).unwrap();
-    let (compiled, mut tally) = (store.prepared().compiled(), Tally::default());
+    let (compiled, mut tally) = (store.engine().compiled(), Tally::default());
     if let Some(compiled) = compiled {
-        let slices = store.prepared().slices();
+        let slices = store.engine().slices();
         compare(compiled, slices, store, &request, &mut tally).unwrap();
     }
     let by = if tally.compact == 1 { By::Compact } else { By::Cedar };
-    let decision = decide(store, &request, OnForbidError::Deny);
+    let decision = decide(store.engine(), &request, OnForbidError::Deny);
     let ids = decision.determining.iter().map(|policy| policy.id().to_owned());
     (decision.is_allow(), ids.collect(), by)
 }
@@ -215,7 +215,7 @@ fn a_role_that_a_caller_claims_is_for_cedar() {
 fn a_store_whose_roles_are_more_than_names_is_for_cedar() {
     let schema = |role: &str| {
         format!(
-            "entity Group; entity {role}; entity User in [Role]; entity Doc = {{ viewer: Role }};
+            "entity Group; @role entity {role}; entity User in [Role]; entity Doc = {{ viewer: Role }};
             action view appliesTo {{ principal: [User], resource: [Doc], context: {{ n: Long }} }};"
         )
     };
@@ -231,7 +231,7 @@ fn a_store_whose_roles_are_more_than_names_is_for_cedar() {
         ("Role tags String", "[]", false),
     ] {
         let store = store_of(&schema(declared), policies, entities);
-        assert_eq!(store.prepared().compiled().is_some(), compiled, "{declared}");
+        assert_eq!(store.engine().compiled().is_some(), compiled, "{declared}");
         let mut input = view(user(), doc());
         let by = || if compiled { By::Compact } else { By::Cedar };
         assert_eq!(answer(&store, &input), (false, vec![], by()), "{declared}");
@@ -256,7 +256,7 @@ fn a_store_whose_roles_are_more_than_names_is_for_cedar() {
 
 #[test]
 fn a_role_that_asks_or_is_asked_about_is_for_cedar() {
-    let schema = "entity Role; entity User in [Role]; entity Doc = { viewer: Role };
+    let schema = "@role entity Role; entity User in [Role]; entity Doc = { viewer: Role };
         action view appliesTo {
             principal: [User, Role], resource: [Doc, Role], context: { n: Long } };";
     let policies = r#"
@@ -285,33 +285,36 @@ fn a_role_that_asks_or_is_asked_about_is_for_cedar() {
 #[test]
 fn what_makes_a_role_more_than_a_name_is_for_cedar() {
     let store = store(r#"permit (principal in App::Role::"Doc::0#viewer", action, resource);"#);
-    let compiled = store.prepared().compiled().unwrap();
+    let compiled = store.engine().compiled().unwrap();
     let role_type = store.schema().entity_type("Role").unwrap();
     let role = |id: &str| EntityUID::from_components(role_type.clone(), Eid::new(id), None);
     let mut input = view(user(), doc());
     input.role_assignments =
         vec![RoleAssignmentInput { role: "editor".to_owned(), ..RoleAssignmentInput::default() }];
     let plain = store.check(&input, DEFAULT_NOW, &RequestLimits::default()).unwrap();
-    assert!(!compiled.decide(&store, &plain).unwrap().permitted);
+    assert!(!compiled.decide(store.engine(), &plain).unwrap().permitted);
     let allowed = |request: &Request| {
-        assert!(compiled.decide(&store, request).is_none());
-        decide(&store, request, OnForbidError::Deny).is_allow()
+        assert!(compiled.decide(store.engine(), request).is_none());
+        decide(store.engine(), request, OnForbidError::Deny).is_allow()
     };
     // Editors are viewers: by an assignment to the role, and by what the role is in.
     let mut assigned = plain.clone();
-    assigned.role_assignments.push(RoleAssignment {
+    let mut roles: Vec<_> = plain.facts.role_assignments.iter().cloned().collect();
+    roles.push(RoleAssignment {
         principal: role("Doc::0#editor"),
         slot: Slot::new("viewer"),
         scope: plain.resource.clone(),
         expires_at: None,
     });
+    assigned.facts.role_assignments = Arc::new(RoleAssignments::new(store.schema(), roles));
     assert!(allowed(&assigned));
     let mut sent = plain.clone();
-    sent.entities.push(EntityFacts {
+    let entity = EntityFacts {
         uid: role("Doc::0#editor"),
         attributes: Vec::new(),
         parents: vec![role("Doc::0#viewer")],
         tags: Vec::new(),
-    });
+    };
+    sent.facts.entities = Arc::new(SentEntities::new(store.schema(), vec![entity]));
     assert!(allowed(&sent));
 }

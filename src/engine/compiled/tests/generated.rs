@@ -14,7 +14,7 @@ use proptest::{
 
 use super::{Tally, compare, compare_with_authorizer, sample};
 use crate::{
-    engine::{compiled::CompiledPolicies, slices},
+    engine::compiled::CompiledPolicies,
     model::{Timestamp, Uid, Value},
     request::{EntityInput, RequestInput, RequestLimits, RoleAssignmentInput},
     store::{Bounds, PolicyStore, StoreFiles},
@@ -256,8 +256,8 @@ fn random_policies_decide_as_cedar_does() {
         .run(&strategy, |(policies, templates, requests)| {
             let set = sample::policy_set(&policies, &templates);
             let set: &PolicySet = set.as_ref();
-            let slices = slices(&STORE, set.policies());
-            let compiled = CompiledPolicies::new(&slices, STORE.schema(), STORE.fixed()).unwrap();
+            let slices = STORE.engine().arrange(set.policies());
+            let compiled = CompiledPolicies::new(&slices, STORE.schema(), STORE.stored()).unwrap();
             for input in requests {
                 let checked = STORE.check(&possible(input), DEFAULT_NOW, &RequestLimits::default());
                 let (tally, refused, reasons) = &mut *tally.borrow_mut();
@@ -293,8 +293,8 @@ fn long_chains_and_many_roles_count_as_few_do() {
         forbid (principal, action, resource) when { principal in App::Group::\"50\" };";
     let set = sample::policy_set(policies, &[]);
     let set: &PolicySet = set.as_ref();
-    let slices = slices(&STORE, set.policies());
-    let compiled = CompiledPolicies::new(&slices, STORE.schema(), STORE.fixed()).unwrap();
+    let slices = STORE.engine().arrange(set.policies());
+    let compiled = CompiledPolicies::new(&slices, STORE.schema(), STORE.stored()).unwrap();
     let groups = (0..49u8).map(|n| EntityInput {
         uid: Some(Uid::new("Group", n.to_string())),
         parents: vec![Uid::new("Group", (n + 1).to_string())],
@@ -328,7 +328,7 @@ fn long_chains_and_many_roles_count_as_few_do() {
         let request = STORE.check(&input, DEFAULT_NOW, &RequestLimits::default()).unwrap();
         let mut tally = Tally::default();
         compare(&compiled, &slices, &STORE, &request, &mut tally).unwrap();
-        let ours = compiled.decide(&STORE, &request).unwrap();
+        let ours = compiled.decide(STORE.engine(), &request).unwrap();
         assert_eq!(ours.determining().collect::<Vec<_>>(), allowed);
     }
 }

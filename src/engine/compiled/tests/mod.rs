@@ -38,9 +38,9 @@ fn compare(
     request: &Request,
     tally: &mut Tally,
 ) -> Result<(), String> {
-    let entities = request_entities(store, request)?;
+    let entities = request_entities(store.engine(), request)?;
     let cedar = evaluate(slices, &cedar_request(request), &entities, OnForbidError::Deny);
-    let Some(ours) = compiled.decide(store, request) else {
+    let Some(ours) = compiled.decide(store.engine(), request) else {
         tally.left += 1;
         tally.failed += usize::from(!cedar.errors.is_empty());
         return Ok(());
@@ -65,7 +65,7 @@ fn compare_with_authorizer(
 ) -> Result<(), String> {
     use cedar_policy_core::authorizer::{AuthorizationError, Authorizer, Decision};
 
-    let entities = request_entities(store, request)?;
+    let entities = request_entities(store.engine(), request)?;
     let request = cedar_request(request);
     let ours = evaluate(slices, &request, &entities, OnForbidError::Skip);
     let cedar = Authorizer::new().is_authorized(request, policies, &entities);

@@ -5,7 +5,7 @@ use proptest::{prelude::*, sample::select};
 
 pub const SCHEMA: &str = r#"
 namespace App {
-    entity Role;
+    @role entity Role;
     entity Group in [Group, Role];
     entity User in [Group, Role] = {
         level: Long, boss?: User, banned?: Bool, home?: Folder, name?: String,

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use super::{Tally, compare};
 use crate::{
-    request::{Request, RequestLimits, RoleAssignment},
+    request::{
+        EntityFacts, Request, RequestLimits, RoleAssignment, RoleAssignments, SentEntities,
+    },
     store::{Bounds, PolicyStore, StoreFiles, embedded_stores},
     testing,
 };
@@ -12,7 +14,7 @@ use crate::{
 /// Every case, and the changes of every case whose number divides by `step`.
 fn check(files: StoreFiles, step: impl Fn(usize) -> usize) {
     let store = PolicyStore::load(Arc::new(files), &Bounds::default()).unwrap();
-    let compiled = store.prepared().compiled().unwrap();
+    let compiled = store.engine().compiled().unwrap();
     let mut tally = Tally::default();
     let cases = testing::cases(&store).unwrap();
     let step = step(cases.len());
@@ -20,7 +22,7 @@ fn check(files: StoreFiles, step: impl Fn(usize) -> usize) {
         let checked = store.check(&case.input, case.now, &RequestLimits::default());
         let Ok(request) = checked else { continue };
         let compare = |request: &Request, what: &str, tally: &mut Tally| {
-            compare(compiled, store.prepared().slices(), &store, request, tally)
+            compare(compiled, store.engine().slices(), &store, request, tally)
                 .unwrap_or_else(|e| panic!("{}: {}, {what}: {e}", case.file, case.name));
         };
         compare(&request, "as it is", &mut tally);
@@ -44,17 +46,37 @@ fn changes(store: &PolicyStore, request: &Request, n: usize) -> Vec<(String, Req
         by(&mut changed);
         changes.push((what, changed));
     };
-    for index in 0..request.role_assignments.len() {
-        change(format!("without role {index}"), &|r| drop(r.role_assignments.remove(index)));
+    let (schema, facts) = (store.schema(), &request.facts);
+    let roles: Vec<RoleAssignment> = facts.role_assignments.iter().cloned().collect();
+    let with_roles = |change: &dyn Fn(&mut Vec<RoleAssignment>)| {
+        let mut roles = roles.clone();
+        change(&mut roles);
+        Arc::new(RoleAssignments::new(schema, roles))
+    };
+    for index in 0..roles.len() {
+        let without = with_roles(&|roles| drop(roles.remove(index)));
+        change(format!("without role {index}"), &|r| {
+            r.facts.role_assignments = Arc::clone(&without);
+        });
+        let expired = with_roles(&|roles| roles[index].expires_at = Some(request.now));
         change(format!("with role {index} expired"), &|r| {
-            r.role_assignments[index].expires_at = Some(r.now);
+            r.facts.role_assignments = Arc::clone(&expired);
         });
     }
-    for (index, entity) in request.entities.iter().enumerate() {
-        change(format!("without {}", entity.uid), &|r| drop(r.entities.remove(index)));
+    let entities: Vec<EntityFacts> = facts.entities.iter().cloned().collect();
+    let with_entities = |change: &dyn Fn(&mut Vec<EntityFacts>)| {
+        let mut entities = entities.clone();
+        change(&mut entities);
+        Arc::new(SentEntities::new(schema, entities))
+    };
+    for (index, entity) in entities.iter().enumerate() {
+        let without = with_entities(&|entities| drop(entities.remove(index)));
+        change(format!("without {}", entity.uid), &|r| r.facts.entities = Arc::clone(&without));
         for (attribute, (name, _)) in entity.attributes.iter().enumerate() {
+            let without =
+                with_entities(&|entities| drop(entities[index].attributes.remove(attribute)));
             change(format!("without {}.{name}", entity.uid), &|r| {
-                r.entities[index].attributes.remove(attribute);
+                r.facts.entities = Arc::clone(&without);
             });
         }
     }
@@ -63,16 +85,16 @@ fn changes(store: &PolicyStore, request: &Request, n: usize) -> Vec<(String, Req
             r.context = Arc::new(r.context.without(name));
         });
     }
-    let scopes = request.role_assignments.iter().map(|role| &role.scope);
+    let scopes = roles.iter().map(|role| &role.scope);
     let mut scopes: Vec<_> = scopes.chain([&request.resource]).collect();
-    scopes.extend(request.entities.iter().map(|entity| &entity.uid));
+    scopes.extend(entities.iter().map(|entity| &entity.uid));
     scopes.sort();
     scopes.dedup();
     let slots = scopes.iter().flat_map(|scope| {
         let shape = store.schema().entity(scope.entity_type());
         shape.into_iter().flat_map(|shape| shape.slots.keys()).map(|slot| ((*scope).clone(), slot))
     });
-    let named = store.prepared().named_roles().iter().map(|(scope, slot)| (scope.clone(), slot));
+    let named = store.engine().named_roles().iter().map(|(scope, slot)| (scope.clone(), slot));
     for (scope, slot) in slots.chain(named) {
         let principal = request.principal.clone();
         let role = RoleAssignment {
@@ -81,7 +103,10 @@ fn changes(store: &PolicyStore, request: &Request, n: usize) -> Vec<(String, Req
             scope: scope.clone(),
             expires_at: None,
         };
-        change(format!("with {slot} on {scope}"), &|r| r.role_assignments.push(role.clone()));
+        let with = with_roles(&|roles| roles.push(role.clone()));
+        change(format!("with {slot} on {scope}"), &|r| {
+            r.facts.role_assignments = Arc::clone(&with);
+        });
     }
     let types = (request.principal.entity_type(), request.resource.entity_type());
     let mut actions: Vec<_> = store
