@@ -72,11 +72,15 @@ pub mod audit;
 #[cfg(feature = "server")]
 pub mod cli;
 #[cfg(feature = "server")]
+pub mod grpc;
+#[cfg(feature = "server")]
+pub mod http;
+#[cfg(feature = "server")]
+pub mod net;
+#[cfg(feature = "server")]
 pub mod proto;
 #[cfg(feature = "server")]
 pub mod reload;
-#[cfg(feature = "server")]
-pub mod server;
 #[cfg(feature = "server")]
 pub mod settings;
 #[cfg(feature = "server")]

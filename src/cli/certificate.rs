@@ -2,8 +2,8 @@
 
 use super::CliError;
 use crate::{
+    net::Tls,
     reload::{Reloader, WatchFiles},
-    server::Tls,
     settings::Settings,
 };
 

@@ -209,7 +209,7 @@ fn ask(args: &CheckArgs, server: &ServerAddress) -> Result<Answer, CliError> {
     };
     if let Some(now) = args.now {
         input.context.retain(|(name, _)| name != "now");
-        input.context.push(("now".to_owned(), crate::request::Value::Datetime(now)));
+        input.context.push(("now".to_owned(), model::Value::Datetime(now)));
     }
     let store = args.store.clone().unwrap_or_default();
     remote::ask(server, &args.tls, args.timeout, remote::request(store, input, args.explain))
@@ -259,7 +259,7 @@ impl CheckArgs {
         &self,
         reader: &mut FactReader,
         shape: Option<&RecordShape>,
-    ) -> Result<Vec<(String, crate::request::Value)>, CliError> {
+    ) -> Result<Vec<(String, model::Value)>, CliError> {
         let path = FieldPath::Field("context");
         let mut context = Vec::new();
         if let Some(file) = &self.context_file {

@@ -4,35 +4,28 @@ use std::num::NonZeroUsize;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-use crate::{server::ConnectionLimits, settings::Limits};
+use crate::settings::Limits;
 
 /// Handles that connections must leave, so that policies can still be read and probes be answered.
 const RESERVE: usize = 64;
 
-/// Handles of one worker's runtime.
-const PER_WORKER: usize = 4;
+/// Handles of one runtime: that of a worker thread, or that of long calls.
+const PER_RUNTIME: usize = 4;
 
-/// The limits on connections, as far as there are file handles for them.
+/// Returns how many gRPC and HTTP connections there may be, as far as there are file handles for
+/// them. A connection has its place from when it is accepted, so its TLS handshake counts too.
 ///
 /// The limit on handles is raised as far as the system allows: the usual 1,024 is meant for programs
 /// that count handles in a fixed array, which nothing here does.
-pub(super) fn connection_limits(limits: &Limits, workers: NonZeroUsize) -> ConnectionLimits {
-    let handles = raise().saturating_sub(workers.get().saturating_mul(PER_WORKER));
-    let (grpc, http) = fitting(limits.connections.get(), limits.http_connections.get(), handles);
-    if (grpc, http) != (limits.connections.get(), limits.http_connections.get()) {
+pub(super) fn connection_limits(limits: &Limits, workers: NonZeroUsize) -> (usize, usize) {
+    let runtimes = workers.get().saturating_add(1);
+    let handles = raise().saturating_sub(runtimes.saturating_mul(PER_RUNTIME));
+    let wanted = (limits.connections.get(), limits.http_connections.get());
+    let (grpc, http) = fitting(wanted.0, wanted.1, handles);
+    if (grpc, http) != wanted {
         tracing::warn!(handles, grpc, http, "fewer connections, because file handles are limited");
     }
-    ConnectionLimits {
-        grpc,
-        http,
-        streams: limits.streams.get(),
-        header_bytes: limits.header_bytes.get(),
-        waiting_resets: limits.waiting_resets.get(),
-        forced_resets: limits.forced_resets.get(),
-        patience: limits.patience,
-        keepalive_interval: limits.keepalive_interval,
-        keepalive_timeout: limits.keepalive_timeout,
-    }
+    (grpc, http)
 }
 
 /// Raises the limit on handles and returns it.
@@ -46,7 +39,7 @@ fn raise() -> usize {
     limit.current.map_or(usize::MAX, |handles| usize::try_from(handles).unwrap_or(usize::MAX))
 }
 
-/// As many connections of both kinds as there are handles for, most of them for gRPC.
+/// Returns as many connections of both kinds as there are handles for, most of them for gRPC.
 fn fitting(grpc: usize, http: usize, handles: usize) -> (usize, usize) {
     let handles = handles.saturating_sub(RESERVE).max(2);
     let http = http.min((handles / 8).max(1));

@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, UnixListener};
 
 use super::{CliError, addresses::Addresses};
 use crate::{
-    server::{Listener, Tls},
+    net::{Listener, Tls},
     settings::{HttpListen, ListenAddress, Settings, SocketGroup, TcpAddress},
 };
 

@@ -13,7 +13,7 @@ use tracing_subscriber::{
 };
 
 use crate::{
-    server::LogControl,
+    http::LogControl,
     settings::{LogFilter, LogFormat, LogSettings},
 };
 

@@ -25,8 +25,10 @@ use super::{
 };
 use crate::{
     audit::{DecisionLog, OpenError},
+    grpc::{GrpcOptions, GrpcServer, Http2Limits, ServeError},
+    http::{HttpOptions, HttpServer, LogControl},
+    net::Listener,
     reload::{self, Live, Options, Reloader, Source},
-    server::{Listener, LogControl, Observability, ServeError, Server, ServerOptions},
     settings::{Settings, to_json},
     store::STACK_BYTES,
     telemetry::{Telemetry, Variables},
@@ -57,15 +59,12 @@ pub(super) async fn serve(
     // NOT_SERVING instead of being refused.
     let live = Arc::new(Live::default());
     let mut telemetry = Telemetry::start(&telemetry_variables());
-    let observability = Observability {
-        tracer: telemetry.tracer(),
-        decision_log: decision_log.clone(),
-        log: Some(log),
-        settings: to_json(settings),
-    };
-    let server = Server::observed(Arc::clone(&live), server_options(settings), observability);
+    let (grpc_options, http_options) = server_options(settings);
+    let (tracer, records) = (telemetry.tracer(), decision_log.clone());
+    let server = GrpcServer::new(Arc::clone(&live), grpc_options, tracer, records);
+    let http_server = HttpServer::new(&server, http_options, Some(log), to_json(settings));
     telemetry.read_metrics_from(server.registry());
-    let mut serving = Serving::start(&server, grpc, http);
+    let mut serving = Serving::start(&server, grpc, &http_server, http);
     let loading = Loading { source: source(settings), options: reload_options(settings), live };
     let reloader = tokio::select! {
         reloader = loading.run() => match reloader? {
@@ -140,24 +139,43 @@ fn write_addresses(path: &Path, addresses: &Addresses) -> Result<AddressFile, Cl
     AddressFile::write(path, addresses).map_err(failed)
 }
 
-fn server_options(settings: &Settings) -> ServerOptions {
+/// Returns the options of both faces.
+fn server_options(settings: &Settings) -> (GrpcOptions, HttpOptions) {
     let limits = &settings.limits;
-    let defaults = ServerOptions::default();
-    ServerOptions {
+    let defaults = GrpcOptions::default();
+    let (connections, http_connections) = handles::connection_limits(limits, defaults.workers);
+    let http = HttpOptions {
+        connections: http_connections,
+        patience: limits.patience,
+        head_timeout: limits.http_head_timeout,
+        drain_timeout: settings.shutdown.drain,
+    };
+    let grpc = GrpcOptions {
         limits: limits.request.clone(),
         batch_items: limits.batch_items.get(),
         message_bytes: limits.message_bytes.get(),
         message_parts: limits.message_parts.get(),
+        inline_bytes: limits.inline_bytes,
         on_forbid_error: settings.on_forbid_error,
         verify_sample: settings.verify_sample,
         concurrent_requests: limits.concurrent_requests.get(),
+        watches: limits.watches.get(),
         held_bytes: limits.held_bytes.get(),
-        connections: handles::connection_limits(limits, defaults.workers),
         request_timeout: limits.request_timeout,
-        http_head_timeout: limits.http_head_timeout,
         drain_timeout: settings.shutdown.drain,
-        ..defaults
-    }
+        connections,
+        patience: limits.patience,
+        http2: Http2Limits {
+            streams: limits.streams.get(),
+            header_bytes: limits.header_bytes.get(),
+            waiting_resets: limits.waiting_resets.get(),
+            forced_resets: limits.forced_resets.get(),
+            keepalive_interval: limits.keepalive_interval,
+            keepalive_timeout: limits.keepalive_timeout,
+        },
+        workers: defaults.workers,
+    };
+    (grpc, http)
 }
 
 fn reload_options(settings: &Settings) -> Options {
@@ -226,7 +244,12 @@ struct Serving {
 }
 
 impl Serving {
-    fn start(server: &Server, grpc: Vec<Listener>, http: Option<Listener>) -> Self {
+    fn start(
+        server: &GrpcServer,
+        grpc: Vec<Listener>,
+        http_server: &HttpServer,
+        http: Option<Listener>,
+    ) -> Self {
         let stop = watch::Sender::new(false);
         let mut servers = JoinSet::new();
         let stopping = || {
@@ -235,11 +258,14 @@ impl Serving {
             async move { drop(stop.wait_for(|stop| *stop).await) }
         };
         if let Some(listener) = http {
-            let (server, stopping) = (server.clone(), stopping());
-            servers.spawn(async move { server.serve_http(listener, stopping).await });
+            let (server, stopping) = (http_server.clone(), stopping());
+            servers.spawn(async move {
+                server.serve(listener, stopping).await;
+                Ok(())
+            });
         }
         let (server, stopping) = (server.clone(), stopping());
-        servers.spawn(async move { server.serve_grpc(grpc, stopping).await });
+        servers.spawn(async move { server.serve(grpc, stopping).await });
         Self { servers, stop }
     }
 

@@ -1,8 +1,7 @@
 //! Reading a policies folder once.
 
 use std::{
-    io,
-    path::{Path, PathBuf},
+    path::Path,
     thread,
     time::{Duration, Instant},
 };
@@ -11,10 +10,7 @@ use super::{
     folder_error::FolderError,
     snapshot::{FolderContent, Read, Snapshot, take},
 };
-use crate::{
-    model::{Problem, StoreNameError},
-    store::{Bounds, StoreFiles},
-};
+use crate::store::{Bounds, StoreFiles};
 
 /// How long one reading waits for a folder that is being written to.
 const PATIENCE: Duration = Duration::from_millis(500);

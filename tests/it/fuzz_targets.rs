@@ -6,7 +6,7 @@ use std::{fs, path::PathBuf, sync::Arc, time::Instant};
 use humbaba::{
     model::Timestamp,
     proto::{BatchIsAuthorizedItem, BatchIsAuthorizedRequest, ListActionsRequest, value::Kind},
-    server::replay::{Answered, Replay},
+    grpc::replay::{Answered, Replay},
     store::{Bounds, PolicyStore, StoreFiles},
     testing,
 };

@@ -7,7 +7,7 @@ use std::{
 
 use humbaba::{
     proto::authorization_service_client::AuthorizationServiceClient,
-    server::{ConnectionLimits, ServerOptions},
+    grpc::GrpcOptions,
 };
 use rustls::version::TLS13;
 use tokio::{
@@ -148,12 +148,8 @@ async fn connections_on_a_unix_socket() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_over_tls() {
-    let connections = ConnectionLimits {
-        grpc: 3,
-        patience: Duration::from_secs(2),
-        ..ConnectionLimits::default()
-    };
-    let options = ServerOptions { connections, ..ServerOptions::default() };
+    let options =
+        GrpcOptions { connections: 3, patience: Duration::from_secs(2), ..GrpcOptions::default() };
     let server = TlsServer::limited(options, |_| ()).await;
     let config = tls::client_config(&server.ca.pem, None, &[&TLS13], &["h2"]);
     let mut silent = Vec::new();

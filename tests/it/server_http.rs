@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use humbaba::{
     proto::{BatchIsAuthorizedItem, BatchIsAuthorizedRequest, ListActionsRequest},
     reload::{LoadStatus, StoreStatus},
-    server::ServerOptions,
+    grpc::GrpcOptions,
     store::{Bounds, PolicyStore, StoreFiles},
 };
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ use crate::support::{
 
 #[tokio::test]
 async fn the_process_is_alive_before_it_is_ready() {
-    let server = TestServer::empty(ServerOptions::default()).await;
+    let server = TestServer::empty(GrpcOptions::default()).await;
     assert_eq!(get(server.http, "/livez").await.status, 200);
     let not_ready = get(server.http, "/readyz").await;
     assert_eq!((not_ready.status, not_ready.body.as_str()), (503, "no policy store is loaded\n"));
@@ -188,7 +188,7 @@ async fn loading_is_told_by_store() {
 #[tokio::test]
 async fn limits_that_are_hit_are_counted_by_their_setting() {
     let mut options =
-        ServerOptions { batch_items: 2, message_bytes: 4_096, ..ServerOptions::default() };
+        GrpcOptions { batch_items: 2, message_bytes: 4_096, ..GrpcOptions::default() };
     options.limits.entities = 1;
     options.limits.role_assignments = 1;
     options.limits.text_bytes = 100;
@@ -248,9 +248,9 @@ async fn nothing_that_a_caller_sends_is_a_label() {
 async fn a_client_that_does_not_finish_its_request_is_sent_away() {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-    let options = ServerOptions {
+    let options = GrpcOptions {
         http_head_timeout: std::time::Duration::from_millis(200),
-        ..ServerOptions::default()
+        ..GrpcOptions::default()
     };
     let server = TestServer::with([stores::acme()], options).await;
     for head in ["", "GET /livez HTTP/1.1\r\n", "GET /livez HTTP/1.1\r\nHost: x\r\nX: "] {

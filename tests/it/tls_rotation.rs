@@ -11,7 +11,7 @@ use std::{
 
 use humbaba::{
     reload::WatchFiles,
-    server::{Tls, tls::TlsError},
+    net::{Tls, tls::TlsError},
 };
 use serde_json::Value as Json;
 use tempfile::TempDir;

@@ -14,12 +14,16 @@ use tonic_types::StatusExt as _;
 
 /// An entity, written `User::alice` or `User::"alice"`.
 pub fn uid(text: &str) -> EntityUid {
-    text.parse::<Uid>().unwrap().into()
+    sent(text.parse().unwrap())
 }
 
 /// An action of the store.
 pub fn action(id: &str) -> EntityUid {
-    Uid::action(id).into()
+    sent(Uid::action(id))
+}
+
+fn sent(uid: Uid) -> EntityUid {
+    EntityUid { r#type: uid.type_name, id: uid.id }
 }
 
 /// May that principal do that action on that resource?

@@ -1,0 +1,60 @@
+//! `/log-level`: showing and changing what is logged while the process runs.
+//!
+//! Whoever may change it can fill a disk, so it is for this machine alone: over a Unix socket or a
+//! connection from a loopback address, and not for a page in a browser there, which always sends an
+//! `Origin`.
+
+use axum::{
+    Extension,
+    extract::State,
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+
+use super::{HttpServer, server::IsLocal};
+
+/// Shows and changes which events are logged.
+pub trait LogControl: std::fmt::Debug + Send + Sync {
+    /// Returns which events are logged now, e.g. `info` or `humbaba=debug,warn`.
+    fn filter(&self) -> String;
+
+    /// Changes which events are logged; an empty text goes back to what the settings say.
+    ///
+    /// # Errors
+    /// The filter is wrong; the text says how, in words for the user.
+    fn set_filter(&self, filter: &str) -> Result<(), String>;
+}
+
+/// Bytes of a filter.
+const LONGEST: usize = 1_024;
+
+pub(super) async fn show(State(server): State<HttpServer>) -> Response {
+    match server.log() {
+        Some(log) => format!("{}\n", log.filter()).into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+pub(super) async fn change(
+    State(server): State<HttpServer>,
+    Extension(IsLocal(is_local)): Extension<IsLocal>,
+    headers: HeaderMap,
+    filter: String,
+) -> Response {
+    let Some(log) = server.log() else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    if !is_local || headers.contains_key(header::ORIGIN) {
+        let reason = "the log level is changed from this machine only, and not from a browser\n";
+        return (StatusCode::FORBIDDEN, reason).into_response();
+    }
+    let filter = filter.trim();
+    if filter.len() > LONGEST {
+        let reason = format!("more than {LONGEST} bytes\n");
+        return (StatusCode::PAYLOAD_TOO_LARGE, reason).into_response();
+    }
+    match log.set_filter(filter) {
+        Ok(()) => format!("{}\n", log.filter()).into_response(),
+        Err(reason) => (StatusCode::BAD_REQUEST, format!("{reason}\n")).into_response(),
+    }
+}
