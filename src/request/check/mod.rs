@@ -231,6 +231,10 @@ impl<'a> Checker<'a> {
         let Some(entity_type) = self.schema().entity_type(&uid.type_name) else {
             return self.action_uid(&type_path, uid);
         };
+        if uid.id.is_empty() {
+            self.violation(&id_path, "empty: every entity has an id");
+            return None;
+        }
         if !self.text_fits(&id_path, &uid.id) {
             return None;
         }
