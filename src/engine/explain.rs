@@ -1,4 +1,4 @@
-//! Why a decision came out as it did, found by deciding again with one thing changed.
+//! Explanations, found by deciding again with one thing changed.
 
 use std::{cell::Cell, collections::BTreeSet, sync::Arc};
 
@@ -14,17 +14,17 @@ use crate::{
     schema::{ActionSchema, Slot},
 };
 
-/// How many decisions one explanation takes at most.
+/// Decisions that one explanation takes at most.
 const DECISIONS: usize = 200;
-/// How many facts are looked at for one explanation, counted anew for each decision: some tens of
-/// milliseconds, whatever the size of the request.
+/// Facts that one explanation looks at, counted anew for each decision: some tens of milliseconds,
+/// whatever the size of the request.
 const FACTS: usize = 20_000;
-/// Following a parent is cheaper than a fact by about this, but every entity may follow all.
+/// Parents that cost as much to follow as one fact. Every entity may follow all of them.
 const PARENTS_A_FACT: usize = 200;
-/// Said where the size of a request left roles untried.
+/// Sentence that is added where the size of a request left roles untried.
 const UNTRIED: &str = " Not every role was tried, because the request is large.";
 
-/// Why a decision came out as it did.
+/// The reasons for a decision.
 #[derive(Debug, Clone, Default)]
 pub struct Explanation {
     /// The reason in a sentence.
@@ -258,7 +258,7 @@ fn describe(role: &RoleAssignment) -> String {
     format!("{} is `{}` on {}", role.principal, role.slot, role.scope)
 }
 
-/// The roles that the principal could be given: every slot of every scope that the request touches,
+/// Returns the roles that the principal could be given: every slot of every scope that the request touches,
 /// and the roles that the policies name themselves.
 fn candidates(engine: &Engine, request: &Request) -> Vec<RoleAssignment> {
     let touched = graph::entities(engine, request).unwrap_or_default();

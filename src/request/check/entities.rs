@@ -1,4 +1,4 @@
-//! Checking the entities that a caller sends.
+//! Checks the entities that a caller sends.
 
 use std::{
     collections::{HashMap, HashSet, hash_map::Entry},
@@ -174,7 +174,7 @@ impl Checker<'_> {
         parents
     }
 
-    /// Entities that are in each other in a circle would make `in` mean nothing.
+    /// Refuses entities that are in each other in a circle: `in` would mean nothing.
     fn no_cycle(&mut self, entities: &SentEntities, places: &HashMap<EntityUID, usize>) {
         let mut free: HashSet<&EntityUID> = HashSet::with_capacity(places.len());
         for start in places.keys().filter_map(|uid| entities.get(uid)) {
