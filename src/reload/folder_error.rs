@@ -18,6 +18,19 @@ pub enum FolderError {
     /// There is no store in it.
     #[error("`{0}` holds no policy store: a store is a folder in it with a `*.cedarschema`")]
     Empty(PathBuf),
+    /// It could be one store or a folder of stores.
+    #[error(
+        "`{path}` is ambiguous: `{file}` makes it one store, and `{store}` in it is a store of its own; \
+         move the file into a store's folder, or the folder elsewhere"
+    )]
+    Ambiguous {
+        /// The folder.
+        path: PathBuf,
+        /// The schema file in it.
+        file: String,
+        /// The store's folder in it.
+        store: String,
+    },
     /// A folder in it looks like a store but cannot be one under its name.
     #[error("cannot load `{path}`: {error}; rename the folder")]
     Misnamed {

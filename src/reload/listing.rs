@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::paths::Places;
+use super::paths::{FolderId, Places};
 
 /// The link that the kubelet swaps when a ConfigMap or Secret changes. The files lie in a hidden
 /// folder beside it, and every name that is shown is a link that leads through it.
@@ -47,6 +47,15 @@ pub(super) fn list(folder: &Path, most: usize, places: &mut Places) -> io::Resul
         add(folder, most, &mut entries, |_| true)?;
     }
     Ok(entries.into_values().collect())
+}
+
+/// Returns the folder in which the entries of a folder really lie: another one after each swap.
+///
+/// # Errors
+/// What the file system says.
+pub(super) fn root(folder: &Path) -> io::Result<FolderId> {
+    let metadata = fs::metadata(folder.join(SWAPPED_LINK)).or_else(|_| fs::metadata(folder))?;
+    Ok(FolderId::of(&metadata))
 }
 
 fn add(

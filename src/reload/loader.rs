@@ -144,9 +144,9 @@ impl Loader {
         }
     }
 
-    /// Whether a store of that name decides.
-    pub fn holds(&self, name: &StoreName) -> bool {
-        self.stores.get(name).is_some_and(|known| known.in_force.is_some())
+    /// Returns the store of that name that is in force.
+    pub fn in_force(&self, name: &StoreName) -> Option<&PolicyStore> {
+        self.stores.get(name)?.in_force.as_deref()
     }
 
     fn folder(&mut self, problem: Option<String>) -> bool {
@@ -217,16 +217,23 @@ impl Loader {
             self.stores.values().filter_map(|known| known.in_force.clone()).collect();
         let live_stores = live.stores();
         let is_same = live_stores.iter().count() == stores.len()
-            && live_stores.iter().zip(&stores).all(|(old, new)| Arc::ptr_eq(old, new));
+            && live_stores.iter().zip(&stores).all(|(old, new)| Arc::ptr_eq(old, new))
+            && live_stores.refused().eq(self.never_valid());
         drop(live_stores);
         if is_same {
             live.publish_status(self.status());
         } else {
-            let stores = Stores::new(stores, self.options.default_store.clone());
+            let stores = Stores::new(stores, self.options.default_store.clone())
+                .with_refused(self.never_valid().cloned());
             let old = live.publish(stores, self.status());
             self.retired.stores(old);
         }
         self.retired.drop_unused(PATIENCE_WITH_CALLS);
+    }
+
+    /// Returns the names of stores that are there and have never been valid.
+    fn never_valid(&self) -> impl Iterator<Item = &StoreName> {
+        self.stores.iter().filter(|(_, known)| known.in_force.is_none()).map(|(name, _)| name)
     }
 
     fn status(&self) -> LoadStatus {

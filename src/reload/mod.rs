@@ -65,6 +65,9 @@ pub struct Options {
     /// How long the folder must be quiet before it is read. While changes go on it is read after
     /// five times as long.
     pub settle: Duration,
+    /// How long a store of which a file is gone must have been as it is before that is put in force.
+    /// A swap of `..data`, of a link or of the store's folder is put in force at once.
+    pub settle_removals: Duration,
     /// How often the folder is read even if nothing was heard of it.
     pub rehash_interval: Duration,
     /// Listen to the file system's events. Without them changes are found by hints and by the
@@ -79,6 +82,7 @@ impl Default for Options {
             bounds: Bounds::default(),
             require_tests: false,
             settle: Duration::from_millis(50),
+            settle_removals: Duration::from_secs(1),
             rehash_interval: Duration::from_secs(30),
             use_events: true,
         }

@@ -11,7 +11,7 @@ use std::{
 
 use super::{
     folder_error::FolderError,
-    paths::Places,
+    paths::{FolderId, Places},
     tree::{FileAt, Flaw, Layout, Stamp, StoreTree, Tree, look},
 };
 use crate::{
@@ -41,6 +41,8 @@ pub(super) struct FolderContent {
 #[derive(Debug)]
 pub(super) struct StoreContent {
     pub read: Read,
+    /// The folder in which its files really lie.
+    pub root: Option<FolderId>,
     /// Where its files really are.
     pub paths: Vec<PathBuf>,
     /// When a file last changed.
@@ -108,11 +110,12 @@ fn unmoved(before: Tree, after: &Tree, mut contents: BTreeMap<StoreName, Read>) 
             let read = contents.remove(&name).filter(|_| is_same).unwrap_or(Read::Moved);
             let changed = tree.files.values().map(|file| file.stamp.changed()).max();
             let paths = tree.files.into_values().map(|file| file.path).collect();
-            (name, StoreContent { read, paths, changed })
+            (name, StoreContent { read, root: tree.root, paths, changed })
         })
         .collect();
     for name in after.stores.keys() {
-        let moved = StoreContent { read: Read::Moved, paths: Vec::new(), changed: None };
+        let (paths, root, changed) = (Vec::new(), None, None);
+        let moved = StoreContent { read: Read::Moved, root, paths, changed };
         stores.entry(name.clone()).or_insert(moved);
     }
     FolderContent { layout: before.layout, stores, misnamed: before.misnamed }

@@ -10,13 +10,16 @@ use std::{
 
 use super::{
     folder_error::FolderError,
-    listing::{Listed, list},
+    listing::{self, Listed, list},
     paths::{FolderId, Places},
 };
 use crate::{
     model::{Problem, StoreName, StoreNameError},
     store::{Bounds, FileKind},
 };
+
+/// The folder that some file systems have at their root, and that only root can read.
+const LOST_AND_FOUND: &str = "lost+found";
 
 /// How deep the folders of a store may nest.
 const MAX_DEPTH: usize = 16;
@@ -44,6 +47,8 @@ pub(super) struct Tree {
 /// What lies in the folder of a store.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct StoreTree {
+    /// The folder in which the files really lie, behind every link and the kubelet's `..data`.
+    pub root: Option<FolderId>,
     /// The files that are part of the store, by their path in it.
     pub files: BTreeMap<String, FileAt>,
     /// Why it cannot be read as a whole.
@@ -105,8 +110,7 @@ impl Flaw {
 }
 
 /// Looks through a policies folder, or the folder of a single store. `before` is the layout that
-/// it had: it stays as long as it makes sense, so that one stray file does not turn a folder of
-/// stores into a store.
+/// it had.
 pub(super) fn look(
     path: &Path,
     bounds: &Bounds,
@@ -117,7 +121,9 @@ pub(super) fn look(
     let absolute = std::path::absolute(path).map_err(io_error)?;
     let real = places.resolve(&absolute).map_err(io_error)?;
     let entries = list(&real, bounds.files, places).map_err(io_error)?;
-    let layout = layout(&entries, bounds, before);
+    let layout = layout(&entries, bounds, before).map_err(|(file, store)| {
+        FolderError::Ambiguous { path: path.to_owned(), file, store }
+    })?;
     let mut tree =
         Tree { real: real.clone(), layout, stores: BTreeMap::new(), misnamed: Vec::new() };
     if layout == Layout::OneStore {
@@ -153,15 +159,29 @@ pub(super) fn look(
     Ok(tree)
 }
 
-fn layout(entries: &[Listed], bounds: &Bounds, before: Option<Layout>) -> Layout {
-    let kinds = || entries.iter().filter_map(|entry| FileKind::of(entry.name.to_str()?));
-    let stores = || entries.iter().any(|entry| holds_schema(&entry.path, bounds));
-    let one_store = match before {
-        Some(Layout::OneStore) => kinds().next().is_some(),
-        Some(Layout::ManyStores) if stores() => false,
-        _ => kinds().any(|kind| kind == FileKind::Schema),
+/// Tells the layout of a folder with those entries, or a schema file and the store folder beside
+/// which it makes no sense.
+fn layout(
+    entries: &[Listed],
+    bounds: &Bounds,
+    before: Option<Layout>,
+) -> Result<Layout, (String, String)> {
+    let name = |entry: &Listed| entry.name.to_string_lossy().into_owned();
+    let kind = |entry: &Listed| FileKind::of(entry.name.to_str()?);
+    let schema = entries.iter().find(|entry| kind(entry) == Some(FileKind::Schema));
+    // The tests of a single store may have schemas of their own.
+    let store =
+        entries.iter().find(|entry| entry.name != "tests" && holds_schema(&entry.path, bounds));
+    let is_one_store = match (schema, store) {
+        (Some(schema), Some(store)) => return Err((name(schema), name(store))),
+        (Some(_), None) => true,
+        (None, Some(_)) => false,
+        // A single store whose schema is being replaced.
+        (None, None) => {
+            before == Some(Layout::OneStore) && entries.iter().any(|entry| kind(entry).is_some())
+        }
     };
-    if one_store { Layout::OneStore } else { Layout::ManyStores }
+    Ok(if is_one_store { Layout::OneStore } else { Layout::ManyStores })
 }
 
 fn holds_schema(folder: &Path, bounds: &Bounds) -> bool {
@@ -201,6 +221,7 @@ impl<'a> StoreWalk<'a> {
     ) -> StoreTree {
         let (above, left) = (Vec::new(), bounds.files);
         let mut walk = Self { name, bounds, places, above, left, tree: StoreTree::default() };
+        walk.tree.root = listing::root(folder).ok();
         walk.folder(folder, "");
         walk.tree
     }
@@ -246,6 +267,9 @@ impl<'a> StoreWalk<'a> {
 
     fn entry(&mut self, entry: &Listed, folder: &str) {
         let name = entry.name.to_string_lossy();
+        if name == LOST_AND_FOUND {
+            return;
+        }
         let relative = format!("{folder}{name}");
         let shown = format!("{}/{relative}", self.name);
         let kind = FileKind::of(&relative);
@@ -257,6 +281,8 @@ impl<'a> StoreWalk<'a> {
         let (real, metadata) =
             match real.and_then(|real| fs::metadata(&real).map(|meta| (real, meta))) {
                 Ok(found) => found,
+                // A dangling link to a document. One to a folder could have led to guards.
+                Err(_) if kind.is_none() && name.contains('.') => return,
                 Err(error) => return self.tree.flaws.push(unreadable(shown, &error)),
             };
         if entry.name.to_str().is_none() && (kind.is_some() || metadata.is_dir()) {
