@@ -12,7 +12,7 @@ pub enum FolderError {
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What the file system says.
+        /// The file system's error.
         error: io::Error,
     },
     /// There is no store in it.
@@ -36,7 +36,7 @@ pub enum FolderError {
     Misnamed {
         /// The folder.
         path: PathBuf,
-        /// What is wrong with the name.
+        /// The fault of the name.
         error: StoreNameError,
     },
     /// A store in it cannot be read as a whole: a file is too large, a pipe, unreadable.

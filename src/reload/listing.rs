@@ -28,7 +28,7 @@ pub(super) struct Listed {
 /// lag behind it, and following each by itself could mix two generations.
 ///
 /// # Errors
-/// What the file system says; `FileTooLarge` where there are more than `most` entries.
+/// The file system's error; `FileTooLarge` where there are more than `most` entries.
 pub(super) fn list(folder: &Path, most: usize, places: &mut Places) -> io::Result<Vec<Listed>> {
     places.note_folder(folder)?;
     let swapped = folder.join(SWAPPED_LINK);
@@ -52,7 +52,7 @@ pub(super) fn list(folder: &Path, most: usize, places: &mut Places) -> io::Resul
 /// Returns the folder in which the entries of a folder really lie: another one after each swap.
 ///
 /// # Errors
-/// What the file system says.
+/// The file system's error.
 pub(super) fn root(folder: &Path) -> io::Result<FolderId> {
     let metadata = fs::metadata(folder.join(SWAPPED_LINK)).or_else(|_| fs::metadata(folder))?;
     Ok(FolderId::of(&metadata))

@@ -43,13 +43,13 @@ pub(super) struct StoreContent {
     pub read: Read,
     /// The folder in which its files really lie.
     pub root: Option<FolderId>,
-    /// Where its files really are.
+    /// The real paths of its files.
     pub paths: Vec<PathBuf>,
     /// When a file last changed.
     pub changed: Option<SystemTime>,
 }
 
-/// What reading a store gave.
+/// The result of reading a store.
 #[derive(Debug)]
 pub(super) enum Read {
     /// All its files, as they were together at one moment.
@@ -61,7 +61,7 @@ pub(super) enum Read {
 }
 
 impl StoreContent {
-    /// Whether a file changed less than that long ago. A moment in the future, as a skewed clock
+    /// Returns whether a file changed less than that long ago. A moment in the future, as a skewed clock
     /// of a file server gives, is not recent.
     pub fn changed_within(&self, span: Duration) -> bool {
         self.changed
@@ -163,7 +163,7 @@ mod tests {
 
     use super::*;
 
-    /// What two stores of a folder read as if something happens while it is read.
+    /// Reads a folder of two stores while something happens to it.
     fn read_while(happens: impl FnOnce(&Path)) -> (Snapshot, [Option<String>; 2]) {
         let home = tempfile::tempdir().unwrap();
         for store in ["main", "other"] {

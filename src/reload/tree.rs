@@ -1,4 +1,4 @@
-//! What lies in a policies folder, without reading the files.
+//! The entries of a policies folder, without reading the files.
 
 use std::{
     collections::BTreeMap,
@@ -21,10 +21,10 @@ use crate::{
 /// The folder that some file systems have at their root, and that only root can read.
 const LOST_AND_FOUND: &str = "lost+found";
 
-/// How deep the folders of a store may nest.
+/// Levels to which the folders of a store may nest.
 const MAX_DEPTH: usize = 16;
 
-/// How a policies folder is laid out.
+/// The layout of a policies folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Layout {
     /// It is itself a store.
@@ -33,10 +33,10 @@ pub(super) enum Layout {
     ManyStores,
 }
 
-/// What lies in a policies folder.
+/// The entries of a policies folder.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Tree {
-    /// Where the folder really is.
+    /// The folder's real path.
     pub real: PathBuf,
     pub layout: Layout,
     pub stores: BTreeMap<StoreName, StoreTree>,
@@ -44,26 +44,26 @@ pub(super) struct Tree {
     pub misnamed: Vec<(PathBuf, StoreNameError)>,
 }
 
-/// What lies in the folder of a store.
+/// The entries of the folder of a store.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct StoreTree {
     /// The folder in which the files really lie, behind every link and the kubelet's `..data`.
     pub root: Option<FolderId>,
     /// The files that are part of the store, by their path in it.
     pub files: BTreeMap<String, FileAt>,
-    /// Why it cannot be read as a whole.
+    /// The reasons why it cannot be read as a whole.
     pub flaws: Vec<Flaw>,
 }
 
 /// A file and the state that it was seen in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct FileAt {
-    /// Where the file really is.
+    /// The file's real path.
     pub path: PathBuf,
     pub stamp: Stamp,
 }
 
-/// What tells one state of a file from another.
+/// The attributes that tell one state of a file from another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Stamp {
     device: u64,
@@ -207,7 +207,7 @@ struct StoreWalk<'a> {
     places: &'a mut Places,
     /// The folders between the store's folder and the one that is being walked.
     above: Vec<FolderId>,
-    /// How many entries may still be met.
+    /// Entries that may still be met.
     left: usize,
     tree: StoreTree,
 }

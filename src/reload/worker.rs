@@ -25,17 +25,17 @@ use crate::{
     store::StoreFiles,
 };
 
-/// How many times `settle` a reload waits at most while events go on.
+/// Multiples of `settle` that a reload waits at most while events go on.
 const MOST_SETTLES: u32 = 5;
-/// How long what is being written to is left alone before it is tried again.
+/// Pause before a store that is being written to is read again.
 const RETRY: Duration = Duration::from_millis(50);
-/// After that long a store that is never at rest is reported.
+/// Time after which a store that is never at rest is reported.
 const NEVER_SETTLES: Duration = Duration::from_secs(2);
-/// How long the events of a moment may take to arrive.
+/// Time that events may take to arrive.
 const EVENT_DELAY: Duration = Duration::from_millis(5);
 /// The shortest pause between two periodic readings.
 const MIN_REHASH: Duration = Duration::from_millis(10);
-/// How long to pause after a panic.
+/// Pause after a panic.
 const AFTER_PANIC: Duration = Duration::from_secs(1);
 
 /// Keeps the stores of one folder up to date.
@@ -47,13 +47,13 @@ pub(super) struct Worker {
     watch: FolderWatch,
     loader: Loader,
     layout: Option<Layout>,
-    /// Stores that are being written to, and since when something was heard of that.
+    /// Stores that are being written to, with the moment of the first event.
     unsettled: BTreeMap<StoreName, Instant>,
     /// The folders in which the files of the stores in force lay.
     roots: BTreeMap<StoreName, FolderId>,
-    /// Stores of which a file is gone, and since when they have been as they are.
+    /// Stores of which a file is gone, with the digest and the moment of their last change.
     removals: BTreeMap<StoreName, (String, Instant)>,
-    /// Since when the folder as a whole has been moving.
+    /// The moment from which the folder as a whole has been changing.
     moving: Option<Instant>,
 }
 
@@ -174,7 +174,7 @@ impl Worker {
         self.loader.apply(found, problem, &self.live);
     }
 
-    /// Whether what was read of a store may be relied on: a file that is being written to in place
+    /// Judges whether the read state of a store may be relied on: a file that is being written to in place
     /// could be half of what it is going to be, and still valid.
     fn judge(
         &mut self,
@@ -240,7 +240,7 @@ impl Worker {
         since.elapsed() < self.options.settle_removals
     }
 
-    /// Whether nobody wrote to a store a moment ago. Where changes do not end, and every writer is
+    /// Returns whether nobody wrote to a store a moment ago. Where changes do not end, and every writer is
     /// heard of, it is enough that none was at it while it was read.
     fn is_quiet(&self, store: &StoreContent, since: Instant) -> bool {
         if !store.changed_within(self.options.settle / 2) {
