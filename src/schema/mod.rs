@@ -127,6 +127,12 @@ impl Schema {
         self.actions.get(&EntityUID::from_components(entity_type, Eid::new(id), None))
     }
 
+    /// Returns whether a name is that of an action type.
+    #[must_use]
+    pub fn is_action_type(&self, type_name: &str) -> bool {
+        type_name == "Action" || type_name.ends_with("::Action")
+    }
+
     /// Returns all actions, in no order.
     pub fn actions(&self) -> impl Iterator<Item = &ActionSchema> {
         self.actions.values()

@@ -254,7 +254,10 @@ impl<'a> Checker<'a> {
     fn action_uid(&mut self, type_path: &FieldPath<'_>, uid: &Uid) -> Option<EntityUID> {
         let action =
             self.schema().action(&uid.type_name, &uid.id).filter(|_| !uid.type_name.is_empty());
-        if action.is_none() {
+        if action.is_none() && self.schema().is_action_type(&uid.type_name) {
+            let (written, advice) = (shorten(&uid.id), self.similar_actions(&uid.id));
+            self.violation(type_path, format!("the schema has no action `{written}`{advice}"));
+        } else if action.is_none() {
             let there_are = listed(self.schema().entities().map(|shape| &shape.entity_type));
             let written = shorten(&uid.type_name);
             self.violation(
