@@ -184,6 +184,7 @@ fn reload_options(settings: &Settings) -> Options {
         bounds: settings.bounds.clone(),
         require_tests: settings.require_tests,
         settle: settings.reload.settle,
+        settle_removals: settings.reload.settle_removals,
         rehash_interval: settings.reload.rehash_interval,
         use_events: settings.reload.use_events,
     }

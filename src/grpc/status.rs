@@ -56,7 +56,7 @@ pub(super) fn bad_item(violations: Vec<Violation>) -> pb::Status {
 pub(super) fn no_store(error: StoreLookupError) -> Status {
     match error {
         StoreLookupError::NoneLoaded => Status::unavailable(error.to_string()),
-        StoreLookupError::Unknown { .. } => {
+        StoreLookupError::Unknown { .. } | StoreLookupError::Refused { .. } => {
             Status::not_found(shorten(error.to_string(), MESSAGE_BYTES))
         }
         StoreLookupError::Ambiguous { .. } => {

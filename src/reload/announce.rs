@@ -1,4 +1,4 @@
-//! What the log says of loading.
+//! Log events of loading.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::{
     store::PolicyStore,
 };
 
-/// How many problems of a store are logged one by one.
+/// Problems of a store that are logged one by one.
 const MAX_PROBLEMS: usize = 20;
 
 pub(super) fn loaded(store: &PolicyStore, old: Option<&Revision>, took: Duration) {

@@ -12,10 +12,10 @@ use super::{
 };
 use crate::store::{Bounds, StoreFiles};
 
-/// How long one reading waits for a folder that is being written to.
+/// Time that one reading waits for a folder that is being written to.
 const PATIENCE: Duration = Duration::from_millis(500);
 const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(10);
-/// What changed more recently may not be complete.
+/// A file that changed more recently may not be complete.
 const RECENT: Duration = Duration::from_millis(25);
 
 /// Reads a policies folder, or the folder of a single store, within the default bounds.
@@ -74,7 +74,7 @@ impl Snapshot {
 }
 
 impl FolderContent {
-    /// What is wrong with the folder as a whole, if something is.
+    /// Checks the folder as a whole.
     pub(super) fn check(&self, path: &Path) -> Result<(), FolderError> {
         if let Some((path, error)) = self.misnamed.first() {
             return Err(FolderError::Misnamed { path: path.clone(), error: error.clone() });
@@ -82,7 +82,7 @@ impl FolderContent {
         if self.holds_store() { Ok(()) } else { Err(FolderError::Empty(path.to_owned())) }
     }
 
-    /// Whether there is anything that is, or was meant to be, a store.
+    /// Returns whether there is anything that is, or was meant to be, a store.
     pub(super) fn holds_store(&self) -> bool {
         self.stores.values().any(|store| match &store.read {
             Read::Files(files) => !files.is_empty(),

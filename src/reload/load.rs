@@ -16,16 +16,16 @@ use crate::{
     testing,
 };
 
-/// What there is to do about a store.
+/// The work on one store.
 #[derive(Debug)]
 pub(super) enum Job {
     /// Load it from its files. `last` is in force.
     Load { files: StoreFiles, last: Option<Arc<PolicyStore>> },
-    /// Nothing, for that is wrong with it.
+    /// Report its problems.
     Refuse(Vec<Problem>),
 }
 
-/// What came of it.
+/// The result of the work.
 #[derive(Debug)]
 pub(super) struct Loaded {
     pub result: Result<Arc<PolicyStore>, Vec<Problem>>,
@@ -116,7 +116,7 @@ fn load(
     })
 }
 
-/// What a caught panic said.
+/// Returns the message of a caught panic.
 pub(super) fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
     panic
         .downcast_ref::<&str>()

@@ -40,11 +40,12 @@ use signal::Signal;
 use snapshot::Read;
 use worker::Worker;
 
-/// How nice a reload is to calls: it has a third of the time that a busy thread of theirs has. With
-/// less it would hardly get on where a processor is wanted by many, and a revoked right would last.
+/// The niceness of the reloading thread: it gets a third of the time of a busy thread that answers
+/// calls. With less, a reload would hardly get on beside many busy threads, and a revoked right
+/// would last.
 const NICENESS: i32 = 5;
 
-/// Where policy stores come from.
+/// The source of policy stores.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// A folder with one folder for each store.
@@ -53,19 +54,22 @@ pub enum Source {
     Embedded,
 }
 
-/// How stores are loaded.
+/// Options of loading.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The store that decides requests which name none.
     pub default_store: Option<StoreName>,
-    /// How large a store may be.
+    /// Bounds on the size of a store.
     pub bounds: Bounds,
     /// Refuse a store of which a test fails.
     pub require_tests: bool,
-    /// How long the folder must be quiet before it is read. While changes go on it is read after
+    /// Time that the folder must be quiet before it is read. While changes go on it is read after
     /// five times as long.
     pub settle: Duration,
-    /// How often the folder is read even if nothing was heard of it.
+    /// Time that a store of which a file is gone must be unchanged before that is put in force.
+    /// A swap of `..data`, of a link or of the store's folder is put in force at once.
+    pub settle_removals: Duration,
+    /// Interval at which the folder is read even without an event.
     pub rehash_interval: Duration,
     /// Listen to the file system's events. Without them changes are found by hints and by the
     /// periodic reading only, as on network file systems, which send none.
@@ -79,13 +83,14 @@ impl Default for Options {
             bounds: Bounds::default(),
             require_tests: false,
             settle: Duration::from_millis(50),
+            settle_removals: Duration::from_secs(1),
             rehash_interval: Duration::from_secs(30),
             use_events: true,
         }
     }
 }
 
-/// Why there is nothing to decide with.
+/// There is nothing to decide with.
 #[derive(Debug, thiserror::Error)]
 pub enum FirstLoadError {
     /// The folder could not be read or holds no store.

@@ -1,4 +1,4 @@
-//! Checking the items of a batch: what they share is checked once.
+//! Checks the items of a batch; what they share is checked once.
 
 use std::sync::Arc;
 

@@ -42,6 +42,7 @@ pub(super) const KEYS: &[Key] = keys! {
     "tls.http_client_certificates" Switch tls.http_client_certificates: "whether HTTP clients need a certificate too, where tls.client_ca is set";
     "tls.min_version" Text tls.min_version: "the lowest version of TLS: 1.2 or 1.3";
     "reload.settle_ms" Millis reload.settle: "how long the folder must be quiet before it is read";
+    "reload.settle_removals_ms" Millis reload.settle_removals: "how long a store of which a file is gone must have been as it is before that is put in force";
     "reload.rehash_interval_s" PositiveSeconds reload.rehash_interval: "how often the folder is read in any case";
     "reload.use_events" Switch reload.use_events: "listen to the file system's events";
     "limits.message_bytes" Positive limits.message_bytes: "bytes of one gRPC message";

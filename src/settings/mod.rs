@@ -36,6 +36,7 @@ use crate::{
     http::HttpOptions,
     model::{OnForbidError, StoreName},
     net::tls::TlsOptions,
+    reload,
     request::RequestLimits,
     store::Bounds,
 };
@@ -85,10 +86,20 @@ pub struct Settings {
 pub struct ReloadSettings {
     /// How long the folder must be quiet before it is read.
     pub settle: Duration,
+    /// How long a store of which a file is gone must have been as it is before that is put in force.
+    pub settle_removals: Duration,
     /// How often the folder is read even if nothing was heard of it.
     pub rehash_interval: Duration,
     /// Listen to the file system's events, which network file systems do not send.
     pub use_events: bool,
+}
+
+impl Default for ReloadSettings {
+    fn default() -> Self {
+        let reload::Options { settle, settle_removals, rehash_interval, use_events, .. } =
+            reload::Options::default();
+        Self { settle, settle_removals, rehash_interval, use_events }
+    }
 }
 
 /// How large requests may be, and how many there may be at once.
@@ -171,11 +182,7 @@ impl Default for Settings {
             on_forbid_error: OnForbidError::default(),
             verify_sample: VerifySample::default(),
             require_tests: false,
-            reload: ReloadSettings {
-                settle: Duration::from_millis(50),
-                rehash_interval: Duration::from_secs(30),
-                use_events: true,
-            },
+            reload: ReloadSettings::default(),
             limits: Limits::default(),
             bounds: Bounds::default(),
             shutdown: ShutdownSettings {

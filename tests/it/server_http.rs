@@ -208,10 +208,9 @@ async fn limits_that_are_hit_are_counted_by_their_setting() {
     };
     server.client().batch_is_authorized(batch.clone()).await.unwrap_err();
     let bad_item = BatchIsAuthorizedItem {
-        role_assignments: view()
-            .role("viewer", "Site::1")
-            .role("admin", "Site::1")
-            .role_assignments,
+        role_assignments: Some(RoleAssignments {
+            items: view().role("viewer", "Site::1").role("admin", "Site::1").role_assignments,
+        }),
         ..BatchIsAuthorizedItem::default()
     };
     let batch = BatchIsAuthorizedRequest { items: vec![bad_item], ..batch };
@@ -248,11 +247,13 @@ async fn nothing_that_a_caller_sends_is_a_label() {
 async fn a_client_that_does_not_finish_its_request_is_sent_away() {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-    let options = GrpcOptions {
-        http_head_timeout: std::time::Duration::from_millis(200),
-        ..GrpcOptions::default()
+    let options = HttpOptions {
+        head_timeout: std::time::Duration::from_millis(200),
+        ..HttpOptions::default()
     };
-    let server = TestServer::with([stores::acme()], options).await;
+    let server =
+        TestServer::with_http(GrpcOptions::default(), options, DecisionLog::off()).await;
+    server.publish([stores::acme()], None);
     for head in ["", "GET /livez HTTP/1.1\r\n", "GET /livez HTTP/1.1\r\nHost: x\r\nX: "] {
         let mut connection = tokio::net::TcpStream::connect(server.http).await.unwrap();
         connection.write_all(head.as_bytes()).await.unwrap();

@@ -62,7 +62,7 @@ fn item(question: IsAuthorizedRequest) -> BatchIsAuthorizedItem {
         resource,
         context,
         entities,
-        role_assignments,
+        role_assignments: Some(RoleAssignments { items: role_assignments }),
         explain,
     }
 }

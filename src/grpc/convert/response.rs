@@ -4,7 +4,7 @@ use cedar_policy_core::ast::EntityUID;
 
 use super::time;
 use crate::{
-    engine::{Decision, Explanation, PolicyNote, UndecidedAction},
+    engine::{Decision, Explanation, Hint, PolicyNote, UndecidedAction},
     grpc::decision_id::DecisionId,
     model::{Effect, Revision},
     proto,
@@ -55,6 +55,14 @@ fn explained(explanation: Explanation) -> proto::Explanation {
         missing_roles: assignments(explanation.missing_roles),
         obstacles: obstacles.collect(),
         carried_by: assignments(explanation.carried_by),
+        hints: explanation.hints.into_iter().map(hint).collect(),
+    }
+}
+
+fn hint(hint: Hint) -> proto::Hint {
+    proto::Hint {
+        add: Some(assignment(&hint.add)),
+        instead_of: hint.instead_of.iter().map(assignment).collect(),
     }
 }
 
@@ -77,51 +85,5 @@ pub(in crate::grpc) fn uid(uid: &EntityUID) -> proto::EntityUid {
     proto::EntityUid {
         r#type: uid.entity_type().to_string(),
         id: AsRef::<str>::as_ref(uid.eid()).to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use std::sync::Arc;
-
-    use bytes::BytesMut;
-
-    use super::*;
-    use crate::{
-        engine,
-        model::{OnForbidError, Timestamp, Uid},
-        request::{RequestInput, RequestLimits, RoleAssignmentInput},
-        store::{Bounds, PolicyStore, embedded_stores},
-    };
-
-    #[test]
-    fn bytes_and_message_say_the_same() {
-        let files = embedded_stores().into_iter().find(|files| files.name().as_str() == "hitkeep");
-        let store = PolicyStore::load(Arc::new(files.unwrap()), &Bounds::default()).unwrap();
-        let now = Timestamp::from_millis(0);
-        let input = |role: &str| RequestInput {
-            principal: Some(Uid::new("User", "alice")),
-            action: Some(Uid::action("site.goals.create")),
-            resource: Some(Uid::new("Site", "42")),
-            role_assignments: vec![RoleAssignmentInput {
-                role: role.to_owned(),
-                ..RoleAssignmentInput::default()
-            }],
-            ..RequestInput::default()
-        };
-        for (role, policies) in [("editor", 1), ("viewer", 0)] {
-            let request = store.check(&input(role), now, &RequestLimits::default()).unwrap();
-            let decision = engine::decide(&store, &request, OnForbidError::Deny);
-            let explanation = engine::explain(&store, &request, &decision, OnForbidError::Deny);
-            let answer = Response::new(decision, Some(explanation), DecisionId::new(now));
-            let mut bytes = BytesMut::new();
-            answer.encode(&mut bytes);
-            assert_eq!(bytes.len(), answer.encoded_len());
-            let read = proto::IsAuthorizedResponse::decode(bytes).unwrap();
-            assert_eq!(read.determining_policies.len(), policies);
-            assert_eq!(read, answer.into_message());
-        }
     }
 }

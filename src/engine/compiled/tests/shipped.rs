@@ -34,7 +34,7 @@ fn check(files: StoreFiles, step: impl Fn(usize) -> usize) {
         }
     }
     println!("{}: {} cases, {tally:?}", store.name(), cases.len());
-    assert!(tally.compact > 20 * tally.left, "{tally:?}");
+    assert!(tally.compiled > 20 * tally.left, "{tally:?}");
     assert!(tally.allowed > 0 && tally.forbidden > 0, "{tally:?}");
 }
 
