@@ -1,23 +1,16 @@
 //! The command line: one file a subcommand. Everything here is wiring; what a command does is done
 //! by the modules below it.
 
-mod addresses;
-mod certificate;
 mod check;
 mod check_record;
-mod client;
 mod completions;
 mod exit;
-mod handles;
 mod healthcheck;
-mod listeners;
-mod logging;
 mod output;
-mod process;
 mod remote;
 mod serve;
+mod server_address;
 mod setting_flags;
-mod signals;
 mod source;
 mod test;
 mod tls_flags;

@@ -15,7 +15,9 @@ use tokio_util::sync::CancellationToken;
 use super::{GrpcOptions, call::CallHandler, connection, health::HealthService, metrics::Metrics};
 use crate::{
     audit::DecisionLog,
-    net::{self, BlockingPool, ConcurrencyLimit, ConnectionLimit, Face, Listener, Tls, WorkerThreads},
+    net::{
+        self, BlockingPool, ConcurrencyLimit, ConnectionLimit, Face, Listener, Tls, WorkerThreads,
+    },
     reload::Live,
 };
 
@@ -129,7 +131,8 @@ impl GrpcServer {
                 (Arc::clone(self.connections()), workers.runtimes().to_vec());
             serving.spawn(async move {
                 let face = Face::Grpc;
-                net::serve(listener, face, connections, &runtimes, stopping, serve_connection).await;
+                net::serve(listener, face, connections, &runtimes, stopping, serve_connection)
+                    .await;
             });
         }
         tokio::select! {

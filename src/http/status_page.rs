@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use crate::{
     audit::LogCounts,
-    net::tls::{self, TlsStatus},
     model::{Problem, Revision, StoreName, Timestamp},
+    net::tls::{self, TlsStatus},
     reload::{LoadStatus, StoreStatus},
 };
 

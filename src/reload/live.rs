@@ -4,7 +4,10 @@ use std::{sync::Arc, time::SystemTime};
 
 use arc_swap::{ArcSwap, Guard};
 
-use crate::{model::{Problem, Revision, StoreName}, store::Stores};
+use crate::{
+    model::{Problem, Revision, StoreName},
+    store::Stores,
+};
 
 /// The stores that decide now and the state of loading them. Reading never waits, and a reload
 /// replaces the whole in one step.

@@ -19,11 +19,7 @@ use super::{
     tree::Layout,
     watcher::FolderWatch,
 };
-use crate::{
-    model::StoreName,
-    reload::Live,
-    store::StoreFiles,
-};
+use crate::{model::StoreName, reload::Live, store::StoreFiles};
 
 /// Multiples of `settle` that a reload waits at most while events go on.
 const MOST_SETTLES: u32 = 5;

@@ -3,9 +3,9 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use humbaba::{
+    grpc::GrpcOptions,
     proto::{BatchIsAuthorizedItem, BatchIsAuthorizedRequest, ListActionsRequest},
     reload::{LoadStatus, StoreStatus},
-    grpc::GrpcOptions,
     store::{Bounds, PolicyStore, StoreFiles},
 };
 use serde_json::{Value, json};
@@ -251,8 +251,7 @@ async fn a_client_that_does_not_finish_its_request_is_sent_away() {
         head_timeout: std::time::Duration::from_millis(200),
         ..HttpOptions::default()
     };
-    let server =
-        TestServer::with_http(GrpcOptions::default(), options, DecisionLog::off()).await;
+    let server = TestServer::with_http(GrpcOptions::default(), options, DecisionLog::off()).await;
     server.publish([stores::acme()], None);
     for head in ["", "GET /livez HTTP/1.1\r\n", "GET /livez HTTP/1.1\r\nHost: x\r\nX: "] {
         let mut connection = tokio::net::TcpStream::connect(server.http).await.unwrap();

@@ -1,10 +1,17 @@
-use std::{
-    path::PathBuf,
-    time::Instant,
-};
+//! `humbaba serve`.
+
+mod addresses;
+mod certificate;
+mod file_handles;
+mod listeners;
+mod logging;
+mod process;
+mod signals;
+
+use std::{path::PathBuf, time::Instant};
 
 use super::{
-    CliError, Exit, logging, output, process,
+    CliError, Exit, output,
     setting_flags::{SettingFlags, flag},
 };
 use crate::{

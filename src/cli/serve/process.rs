@@ -14,17 +14,14 @@ use tokio::{
 };
 
 use super::{
-    CliError, Exit,
     addresses::{AddressFile, Addresses},
-    certificate,
-    client::chain,
-    handles,
+    certificate, file_handles,
     listeners::{self, Listeners},
     signals::{Signal, Signals},
-    source::source,
 };
 use crate::{
     audit::{DecisionLog, OpenError},
+    cli::{CliError, Exit, exit::chain, source::source},
     grpc::{GrpcOptions, GrpcServer, Http2Limits, ServeError},
     http::{HttpOptions, HttpServer, LogControl},
     net::Listener,
@@ -143,7 +140,7 @@ fn write_addresses(path: &Path, addresses: &Addresses) -> Result<AddressFile, Cl
 fn server_options(settings: &Settings) -> (GrpcOptions, HttpOptions) {
     let limits = &settings.limits;
     let defaults = GrpcOptions::default();
-    let (connections, http_connections) = handles::connection_limits(limits, defaults.workers);
+    let (connections, http_connections) = file_handles::connection_limits(limits, defaults.workers);
     let http = HttpOptions {
         connections: http_connections,
         patience: limits.patience,

@@ -1,7 +1,7 @@
 //! The certificate that the settings name, and keeping it up to date.
 
-use super::CliError;
 use crate::{
+    cli::CliError,
     net::Tls,
     reload::{Reloader, WatchFiles},
     settings::Settings,

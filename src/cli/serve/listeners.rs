@@ -12,8 +12,9 @@ use std::{
 use rustix::{fs::Mode, process::umask};
 use tokio::net::{TcpListener, UnixListener};
 
-use super::{CliError, addresses::Addresses};
+use super::addresses::Addresses;
 use crate::{
+    cli::CliError,
     net::{Listener, Tls},
     settings::{HttpListen, ListenAddress, Settings, SocketGroup, TcpAddress},
 };

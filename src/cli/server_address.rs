@@ -1,18 +1,13 @@
-//! Reaching a running Humbaba.
+//! The address of a running Humbaba, and how it is reached.
 
-use std::{
-    error::Error,
-    fmt::{self, Write as _},
-    str::FromStr,
-    time::Duration,
-};
+use std::{fmt, str::FromStr, time::Duration};
 
 use tonic::transport::{Channel, Endpoint};
 
-use super::{CliError, tls_flags::TlsFlags};
+use super::{CliError, exit::chain, tls_flags::TlsFlags};
 use crate::settings::{ListenAddress, Settings, TcpAddress};
 
-/// Where a running Humbaba serves gRPC: `host:port`, `http://host:port`, `https://host:port` or
+/// The gRPC address of a running Humbaba: `host:port`, `http://host:port`, `https://host:port` or
 /// `unix:/path`. A TCP address says whether TLS is spoken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ServerAddress(ListenAddress);
@@ -107,20 +102,6 @@ pub(super) fn run<T>(
     runtime.shutdown_background();
     let late = || CliError::Failure(format!("no answer within {} s", timeout.as_secs_f64()));
     ended.map_err(|_| late())?
-}
-
-/// An error with its causes, for libraries whose errors do not name them themselves.
-pub(super) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let message = error.to_string();
-        if !text.contains(&message) {
-            let _ = write!(text, ": {message}");
-        }
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]
