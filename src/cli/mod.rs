@@ -60,7 +60,6 @@ enum Command {
     Serve(serve::ServeArgs),
     Check(check::CheckArgs),
     Validate(validate::ValidateArgs),
-    /// Run the tests of policy stores
     Test(test::TestArgs),
     Healthcheck(healthcheck::HealthcheckArgs),
     Completions(completions::CompletionsArgs),
@@ -77,7 +76,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, started: Instant) -> E
         Some(Command::Serve(args)) => serve::run(&args, started),
         Some(Command::Check(args)) => check::run(&args),
         Some(Command::Validate(args)) => validate::run(&args),
-        Some(Command::Test(args)) => return test::run(args),
+        Some(Command::Test(args)) => test::run(&args),
         Some(Command::Healthcheck(args)) => healthcheck::run(&args),
         Some(Command::Completions(args)) => completions::run(&args),
     };

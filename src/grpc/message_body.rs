@@ -75,7 +75,9 @@ where
             0 => false,
             1 if is_encoded => true,
             1 => {
-                return Err(invalid("it is flagged as compressed, but no `grpc-encoding` is named"));
+                return Err(invalid(
+                    "it is flagged as compressed, but no `grpc-encoding` is named",
+                ));
             }
             flag => return Err(invalid(format!("its flag is {flag}: send 0 or 1"))),
         };

@@ -55,6 +55,8 @@ pub struct StoreStatus {
     pub loaded_at: Option<SystemTime>,
     /// Policies that decide, links included.
     pub policies: usize,
+    /// The warnings of the revision that decides.
+    pub warnings: Vec<Problem>,
     /// The problems of the files as they are now, if they were refused; the revision stays in force.
     pub problems: Vec<Problem>,
 }

@@ -180,6 +180,7 @@ fn reload_options(settings: &Settings) -> Options {
         default_store: settings.default_store.clone(),
         bounds: settings.bounds.clone(),
         require_tests: settings.require_tests,
+        deny_warnings: settings.reload.deny_warnings,
         settle: settings.reload.settle,
         settle_removals: settings.reload.settle_removals,
         rehash_interval: settings.reload.rehash_interval,
