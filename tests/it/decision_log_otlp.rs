@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tonic::Code;
 
 use crate::{
-    audit::{edit, records},
+    decision_log::{edit, records},
     cli::{command, end, policies},
     cli_sidecar::{Sidecar, until},
     support::{

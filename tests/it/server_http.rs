@@ -3,9 +3,13 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use humbaba::{
-    proto::{BatchIsAuthorizedItem, BatchIsAuthorizedRequest, ListActionsRequest},
-    reload::{LoadStatus, StoreStatus},
+    audit::DecisionLog,
     grpc::GrpcOptions,
+    http::HttpOptions,
+    proto::{
+        BatchIsAuthorizedItem, BatchIsAuthorizedRequest, ListActionsRequest, RoleAssignments,
+    },
+    reload::{LoadStatus, StoreStatus},
     store::{Bounds, PolicyStore, StoreFiles},
 };
 use serde_json::{Value, json};
