@@ -75,7 +75,7 @@ mod tests {
         engine::{EvaluationFailure, decide},
         model::{Effect, Uid, Value},
         request::{RequestInput, RequestLimits},
-        store::{Bounds, StoreFiles},
+        store::{Bounds, PolicyStore, StoreFiles},
         testing::DEFAULT_NOW,
     };
 

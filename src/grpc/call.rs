@@ -26,13 +26,14 @@ use tonic_health::pb::health_server::HealthServer;
 use tonic_reflection::server as reflection;
 
 use super::{
-    GrpcOptions, GrpcServer, ServeError,
+    GrpcOptions, ServeError,
     authorization::Authorization,
     call_span::{self, OpenSpan},
     decider::Decider,
     message_body::{FrameHead, MessageBody},
     message_parts::has_more_parts,
     metrics::{Metrics, Rpc},
+    state::ServerState,
     status, timeout,
 };
 use crate::{
@@ -76,15 +77,15 @@ impl CallHandler {
     ///
     /// # Errors
     /// The contract cannot be described for reflection.
-    pub fn new(server: &GrpcServer, pool: BlockingPool) -> Result<Self, ServeError> {
-        let options = server.options();
+    pub fn new(server: &ServerState, pool: BlockingPool) -> Result<Self, ServeError> {
+        let options = &server.options;
         let decider = Arc::new(Decider {
             options: Arc::clone(options),
-            metrics: Arc::clone(server.metrics()),
+            metrics: Arc::clone(&server.metrics),
         });
         let service = |pool| {
-            let decision_log = server.decision_log().clone();
-            let (live, decider) = (Arc::clone(server.live()), Arc::clone(&decider));
+            let decision_log = server.decision_log.clone();
+            let (live, decider) = (Arc::clone(&server.live), Arc::clone(&decider));
             let service = Authorization { live, decider, decision_log, pool };
             AuthorizationServiceServer::new(service)
                 .max_decoding_message_size(options.message_bytes)
@@ -96,7 +97,7 @@ impl CallHandler {
                 .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
                 .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         };
-        let health = HealthServer::new(server.health().clone());
+        let health = HealthServer::new(server.health.clone());
         let auxiliary = Routes::new(health.max_decoding_message_size(AUXILIARY_BYTES))
             .add_service(described().build_v1()?.max_decoding_message_size(AUXILIARY_BYTES))
             .add_service(described().build_v1alpha()?.max_decoding_message_size(AUXILIARY_BYTES));
@@ -106,11 +107,11 @@ impl CallHandler {
             pooled_service: service(None),
             pool,
             auxiliary: auxiliary.prepare(),
-            decisions: Arc::clone(server.limit()),
+            decisions: Arc::clone(&server.limit),
             health_checks: Arc::new(ConcurrencyLimit::new(options.concurrent_requests, 0)),
             watches: Arc::new(ConcurrencyLimit::new(options.watches, 0)),
-            metrics: Arc::clone(server.metrics()),
-            tracer: server.tracer().cloned(),
+            metrics: Arc::clone(&server.metrics),
+            tracer: server.tracer.clone(),
         })
     }
 
@@ -283,4 +284,21 @@ async fn catch_panic<T>(work: impl Future<Output = Result<T, Status>>) -> Result
         })
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::panic, clippy::unwrap_used)]
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_ends_its_own_call_only() {
+        for panic in [|| panic!("on purpose"), || panic!("{}", "on purpose".to_owned())] {
+            let work = async move { Ok::<(), _>(panic()) };
+            let status = catch_panic(work).await.unwrap_err();
+            assert_eq!((status.code(), status.message()), (Code::Internal, PANICKED));
+        }
+        assert_eq!(catch_panic(async { Ok(42) }).await.unwrap(), 42);
+    }
 }

@@ -13,6 +13,7 @@ mod connection;
 mod convert;
 mod decider;
 mod decision_id;
+mod error;
 mod health;
 mod message_body;
 mod message_parts;
@@ -22,11 +23,13 @@ mod recording;
 #[doc(hidden)]
 pub mod replay;
 mod server;
+mod state;
 mod status;
 mod timeout;
 mod verification;
 mod verify_sample;
 
+pub use error::ServeError;
 pub use options::{GrpcOptions, Http2Limits};
-pub use server::{GrpcServer, ServeError};
+pub use server::GrpcServer;
 pub use verify_sample::{VerifySample, VerifySampleError};

@@ -1,18 +1,18 @@
 //! The gRPC face: the services, the threads that answer them, and stopping.
 
-use std::{
-    io,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
-    },
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicBool, Ordering},
 };
 
 use opentelemetry_sdk::trace::SdkTracer;
 use tokio::{runtime::Handle, task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{GrpcOptions, call::CallHandler, connection, health::HealthService, metrics::Metrics};
+use super::{
+    GrpcOptions, ServeError, call::CallHandler, connection, health::HealthService,
+    metrics::Metrics, state::ServerState,
+};
 use crate::{
     audit::DecisionLog,
     net::{
@@ -29,30 +29,10 @@ pub struct GrpcServer {
 
 #[derive(Debug)]
 struct Inner {
-    live: Arc<Live>,
-    options: Arc<GrpcOptions>,
-    tracer: Option<SdkTracer>,
-    decision_log: DecisionLog,
-    health: HealthService,
-    limit: Arc<ConcurrencyLimit>,
+    state: ServerState,
     connections: Arc<ConnectionLimit>,
-    metrics: Arc<Metrics>,
     tls: OnceLock<Tls>,
     is_stopping: AtomicBool,
-}
-
-/// The server cannot serve.
-#[derive(Debug, thiserror::Error)]
-pub enum ServeError {
-    /// The contract cannot be described.
-    #[error("cannot describe the gRPC services: {0}")]
-    Reflection(#[from] tonic_reflection::server::Error),
-    /// The system gives no thread, file descriptor or connection.
-    #[error("cannot serve: {0}")]
-    Io(#[from] io::Error),
-    /// A part of the server ended early.
-    #[error("a part of the server ended: {0}")]
-    Task(#[from] tokio::task::JoinError),
 }
 
 impl GrpcServer {
@@ -70,14 +50,16 @@ impl GrpcServer {
         let limit = Arc::new(limit);
         let metrics = Arc::new(Metrics::new(&live, &limit, &decision_log));
         let inner = Inner {
-            live,
             connections: ConnectionLimit::new(options.connections, options.patience),
-            options: Arc::new(options),
-            tracer,
-            decision_log,
-            health: HealthService::new(),
-            limit,
-            metrics,
+            state: ServerState {
+                live,
+                options: Arc::new(options),
+                tracer,
+                decision_log,
+                health: HealthService::new(),
+                limit,
+                metrics,
+            },
             tls: OnceLock::new(),
             is_stopping: AtomicBool::new(false),
         };
@@ -87,7 +69,7 @@ impl GrpcServer {
     /// Reports in the gRPC health service whether the server answers: for the server as a whole and
     /// for `humbaba.v1.AuthorizationService`. A server that was told to stop stays NOT_SERVING.
     pub fn set_serving(&self, serving: bool) {
-        self.inner.health.set_serving(serving);
+        self.inner.state.health.set_serving(serving);
     }
 
     /// Announces that the server will stop: neither the health service nor `/readyz` send anybody
@@ -100,7 +82,7 @@ impl GrpcServer {
     /// Returns the registry of all metrics.
     #[must_use]
     pub fn registry(&self) -> prometheus::Registry {
-        self.inner.metrics.registry()
+        self.inner.state.metrics.registry()
     }
 
     /// Answers on all listeners until `shutdown` completes, and then finishes the calls under way,
@@ -113,16 +95,16 @@ impl GrpcServer {
         listeners: Vec<Listener>,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), ServeError> {
-        let workers = WorkerThreads::start(self.inner.options.workers)?;
+        let workers = WorkerThreads::start(self.inner.state.options.workers)?;
         let pool = BlockingPool::start()?;
         let runtimes = workers.runtimes().iter().chain(pool.handle()).cloned();
         self.metrics().observe_tasks(runtimes.chain([Handle::current()]).collect());
-        let calls = Arc::new(CallHandler::new(self, pool)?);
+        let calls = Arc::new(CallHandler::new(&self.inner.state, pool)?);
         let stop = CancellationToken::new();
         let mut serving = JoinSet::new();
         for listener in listeners {
             self.note_tls(&listener);
-            let (limits, calls) = (self.options().http2.clone(), Arc::clone(&calls));
+            let (limits, calls) = (self.inner.state.options.http2.clone(), Arc::clone(&calls));
             let (stopping, stopped) = (stop.clone(), stop.clone());
             let serve_connection = move |io, peer| {
                 connection::serve(io, peer, Arc::clone(&calls), limits.clone(), stopped.clone())
@@ -140,7 +122,7 @@ impl GrpcServer {
             // No listener ends by itself.
             Some(ended) = serving.join_next() => return Ok(ended?),
         }
-        self.inner.health.stop();
+        self.inner.state.health.stop();
         stop.cancel();
         let drained = async {
             while let Some(ended) = serving.join_next().await {
@@ -148,7 +130,7 @@ impl GrpcServer {
             }
             Ok(())
         };
-        timeout(self.options().drain_timeout, drained).await.unwrap_or_else(|_| {
+        timeout(self.inner.state.options.drain_timeout, drained).await.unwrap_or_else(|_| {
             tracing::warn!("stopped before every call was answered");
             Ok(())
         })
@@ -169,11 +151,11 @@ impl GrpcServer {
     }
 
     pub(crate) fn live(&self) -> &Arc<Live> {
-        &self.inner.live
+        &self.inner.state.live
     }
 
     pub(crate) fn is_serving(&self) -> bool {
-        self.inner.health.is_serving()
+        self.inner.state.health.is_serving()
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
@@ -185,26 +167,10 @@ impl GrpcServer {
     }
 
     pub(crate) fn metrics(&self) -> &Arc<Metrics> {
-        &self.inner.metrics
+        &self.inner.state.metrics
     }
 
     pub(crate) fn decision_log(&self) -> &DecisionLog {
-        &self.inner.decision_log
-    }
-
-    pub(super) fn options(&self) -> &Arc<GrpcOptions> {
-        &self.inner.options
-    }
-
-    pub(super) fn health(&self) -> &HealthService {
-        &self.inner.health
-    }
-
-    pub(super) fn limit(&self) -> &Arc<ConcurrencyLimit> {
-        &self.inner.limit
-    }
-
-    pub(super) fn tracer(&self) -> Option<&SdkTracer> {
-        self.inner.tracer.as_ref()
+        &self.inner.state.decision_log
     }
 }

@@ -11,24 +11,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::{HttpServer, server::IsLocal};
-
-/// Shows and changes which events are logged.
-pub trait LogControl: std::fmt::Debug + Send + Sync {
-    /// Returns which events are logged now, e.g. `info` or `humbaba=debug,warn`.
-    fn filter(&self) -> String;
-
-    /// Changes which events are logged; an empty text goes back to what the settings say.
-    ///
-    /// # Errors
-    /// The filter is wrong; the text says how, in words for the user.
-    fn set_filter(&self, filter: &str) -> Result<(), String>;
-}
+use super::state::{AdminState, IsLocal};
 
 /// Bytes of a filter.
 const LONGEST: usize = 1_024;
 
-pub(super) async fn show(State(server): State<HttpServer>) -> Response {
+pub(super) async fn show(State(server): State<AdminState>) -> Response {
     match server.log() {
         Some(log) => format!("{}\n", log.filter()).into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
@@ -36,7 +24,7 @@ pub(super) async fn show(State(server): State<HttpServer>) -> Response {
 }
 
 pub(super) async fn change(
-    State(server): State<HttpServer>,
+    State(server): State<AdminState>,
     Extension(IsLocal(is_local)): Extension<IsLocal>,
     headers: HeaderMap,
     filter: String,

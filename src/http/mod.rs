@@ -4,8 +4,9 @@ mod log_level;
 mod options;
 mod routes;
 mod server;
+mod state;
 mod status_page;
 
-pub use log_level::LogControl;
 pub use options::HttpOptions;
 pub use server::HttpServer;
+pub use state::LogControl;

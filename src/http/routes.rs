@@ -8,11 +8,11 @@ use axum::{
     routing::get,
 };
 
-use super::{HttpServer, log_level, status_page::StatusPage};
+use super::{log_level, state::AdminState, status_page::StatusPage};
 use crate::net::Tls;
 
 /// Returns the routes of the HTTP face.
-pub(super) fn routes(server: HttpServer) -> Router {
+pub(super) fn routes(server: AdminState) -> Router {
     Router::new()
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
@@ -32,7 +32,7 @@ async fn livez() -> &'static str {
 ///
 /// With `?strict` it reports ready only where everything that was found is in force, for those who
 /// watch a rollout.
-async fn readyz(State(server): State<HttpServer>, RawQuery(query): RawQuery) -> Response {
+async fn readyz(State(server): State<AdminState>, RawQuery(query): RawQuery) -> Response {
     let is_strict = query.is_some_and(|query| query.split('&').any(|one| one == "strict"));
     if server.grpc().is_stopping() {
         (StatusCode::SERVICE_UNAVAILABLE, "the process is stopping\n").into_response()
@@ -46,7 +46,7 @@ async fn readyz(State(server): State<HttpServer>, RawQuery(query): RawQuery) -> 
     }
 }
 
-async fn status(State(server): State<HttpServer>) -> Response {
+async fn status(State(server): State<AdminState>) -> Response {
     let status = server.grpc().live().status();
     let tls = server.grpc().tls().map(Tls::status);
     let decision_log = server.grpc().decision_log().counts();
@@ -55,7 +55,7 @@ async fn status(State(server): State<HttpServer>) -> Response {
     Json(page.with_settings(server.settings())).into_response()
 }
 
-async fn metrics(State(server): State<HttpServer>) -> Response {
+async fn metrics(State(server): State<AdminState>) -> Response {
     match server.grpc().metrics().text() {
         Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
         Err(error) => {

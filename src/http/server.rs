@@ -1,10 +1,6 @@
 //! Serving the HTTP face.
 
-use std::{
-    pin::pin,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use axum::Router;
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
@@ -13,7 +9,11 @@ use tokio::{runtime::Handle, time::timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::codegen::Service as _;
 
-use super::{HttpOptions, LogControl, routes};
+use super::{
+    HttpOptions, LogControl,
+    routes::routes,
+    state::{AdminState, IsLocal},
+};
 use crate::{
     grpc::GrpcServer,
     net::{self, Connection, ConnectionLimit, Face, Listener, Peer},
@@ -30,17 +30,10 @@ pub struct HttpServer {
 
 #[derive(Debug)]
 struct Inner {
-    grpc: GrpcServer,
+    state: AdminState,
     options: HttpOptions,
     connections: Arc<ConnectionLimit>,
-    log: Option<Arc<dyn LogControl>>,
-    settings: serde_json::Value,
-    started: Instant,
 }
-
-/// Tells that a request comes from this machine.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct IsLocal(pub bool);
 
 impl HttpServer {
     /// Makes the HTTP face of a server. `log` is what `/log-level` shows and changes; `settings` are
@@ -54,17 +47,17 @@ impl HttpServer {
     ) -> Self {
         let connections = ConnectionLimit::new(options.connections, options.patience);
         grpc.metrics().observe_connections(grpc.connections(), &connections);
-        let (grpc, started) = (grpc.clone(), Instant::now());
-        Self { inner: Arc::new(Inner { grpc, options, connections, log, settings, started }) }
+        let state = AdminState::new(grpc.clone(), log, settings);
+        Self { inner: Arc::new(Inner { state, options, connections }) }
     }
 
     /// Answers until `shutdown` completes, and then finishes the requests under way, for at most
     /// [`HttpOptions::drain_timeout`].
     pub async fn serve(&self, listener: impl Into<Listener>, shutdown: impl Future<Output = ()>) {
         let listener = listener.into();
-        self.inner.grpc.note_tls(&listener);
+        self.inner.state.grpc().note_tls(&listener);
         let (routes, head_timeout) =
-            (routes::routes(self.clone()), self.inner.options.head_timeout);
+            (routes(self.inner.state.clone()), self.inner.options.head_timeout);
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         let serve_connection = move |io, peer| {
@@ -87,22 +80,6 @@ impl HttpServer {
         if timeout(self.inner.options.drain_timeout, serving).await.is_err() {
             tracing::warn!("stopped before every HTTP request was answered");
         }
-    }
-
-    pub(super) fn grpc(&self) -> &GrpcServer {
-        &self.inner.grpc
-    }
-
-    pub(super) fn log(&self) -> Option<&dyn LogControl> {
-        self.inner.log.as_deref()
-    }
-
-    pub(super) fn settings(&self) -> &serde_json::Value {
-        &self.inner.settings
-    }
-
-    pub(super) fn uptime(&self) -> Duration {
-        self.inner.started.elapsed()
     }
 }
 

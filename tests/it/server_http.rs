@@ -3,8 +3,10 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use humbaba::{
+    audit::DecisionLog,
     grpc::GrpcOptions,
-    proto::{BatchIsAuthorizedItem, BatchIsAuthorizedRequest, ListActionsRequest},
+    http::HttpOptions,
+    proto::{BatchIsAuthorizedItem, BatchIsAuthorizedRequest, ListActionsRequest, RoleAssignments},
     reload::{LoadStatus, StoreStatus},
     store::{Bounds, PolicyStore, StoreFiles},
 };

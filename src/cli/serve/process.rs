@@ -25,7 +25,7 @@ use crate::{
     grpc::{GrpcOptions, GrpcServer, Http2Limits, ServeError},
     http::{HttpOptions, HttpServer, LogControl},
     net::Listener,
-    reload::{self, Live, Options, Reloader, Source},
+    reload::{self, EMBEDDED, Live, Options, Reloader, Source},
     settings::{Settings, to_json},
     store::STACK_BYTES,
     telemetry::{Telemetry, Variables},
@@ -76,6 +76,7 @@ pub(super) async fn serve(
     };
     server.set_serving(true);
     log_ready(&addresses, &loading.live, started);
+    log_notices(settings, &loading.live);
 
     loop {
         tokio::select! {
@@ -200,6 +201,21 @@ fn log_ready(addresses: &Addresses, live: &Live, started: Instant) {
         stores = stores.join(", "),
         "ready"
     );
+}
+
+/// Warns of what a person who starts the process may not have meant.
+fn log_notices(settings: &Settings, live: &Live) {
+    if live.status().source == EMBEDDED {
+        tracing::warn!(
+            "the built-in policy stores are served, which are for trying out: name a folder with \
+             `--policies`"
+        );
+    }
+    if let Some(name) = &settings.default_store
+        && let Err(error) = live.stores().get(name.as_str())
+    {
+        tracing::error!("the default store decides nothing: {error}");
+    }
 }
 
 /// The first load.
