@@ -17,6 +17,8 @@ from statistics import median
 ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / "target" / "load"
 QUESTIONS = WORK / "questions"
+# What the servers say on stderr.
+LOG = WORK / "servers.log"
 IS_AUTHORIZED = "/humbaba.v1.AuthorizationService/IsAuthorized"
 BATCH = "/humbaba.v1.AuthorizationService/BatchIsAuthorized"
 GRPC = ["-H", "content-type: application/grpc", "-H", "te: trailers"]
@@ -41,18 +43,24 @@ def cargo(*arguments):
     subprocess.run(["cargo", *arguments], cwd=ROOT, check=True)
 
 
+def built(profile):
+    """The folder to which Cargo builds."""
+    return ROOT / "target" / ("debug" if profile == "dev" else profile)
+
+
 def build_peer(profile):
     """Builds the stock server and writes the questions."""
     cargo("build", "--locked", "--profile", profile, "--example", "peer")
-    peer = ROOT / "target" / profile / "examples" / "peer"
+    peer = built(profile) / "examples" / "peer"
     subprocess.run([peer, "write", QUESTIONS], check=True)
+    LOG.write_text("")
     return peer
 
 
 def build_humbaba(profile):
     """Builds the binary as it is shipped, without what tests and benches add to dependencies."""
     cargo("build", "--locked", "--profile", profile, "--bin", "humbaba")
-    return ROOT / "target" / profile / "humbaba"
+    return built(profile) / "humbaba"
 
 
 def require(*programs):
@@ -73,19 +81,22 @@ class Server:
 
     def __init__(self, name, command, asked, address, environment=None):
         self.name, self.asked, self.address = name, asked, address
-        begun = time.monotonic()
-        self.process = subprocess.Popen(
-            [str(part) for part in command],
-            env=os.environ | (environment or {}),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-        )
+        # Cerbos, for one, logs every call that h2load leaves unanswered at its end.
+        with LOG.open("a") as log:
+            begun = time.monotonic()
+            self.process = subprocess.Popen(
+                [str(part) for part in command],
+                env=os.environ | (environment or {}),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+            )
         try:
             while not self.listens() or self.ask() is None:
                 if self.process.poll() is not None:
-                    sys.exit(f"{name} ended with {self.process.returncode}: {command}")
+                    sys.exit(f"{name} ended with {self.process.returncode}; it says why in {LOG}")
                 if time.monotonic() - begun > 60:
-                    sys.exit(f"{name} gave no right answer for 60 s: {command}")
+                    sys.exit(f"{name} gave no right answer for 60 s; see {LOG}")
         except BaseException:
             self.process.kill()
             raise
@@ -187,10 +198,16 @@ def humbaba(binary, policies=ROOT / "policies", name="humbaba", log=None, http="
     return Server(name, command, question("one"), address)
 
 
-def get_status(address):
-    connection = http.client.HTTPConnection(address, timeout=10)
-    connection.request("GET", "/status")
-    return json.load(connection.getresponse())
+class Status:
+    """The status page of a running Humbaba, read over one connection."""
+
+    def __init__(self, address):
+        self.connection = http.client.HTTPConnection(address, timeout=10)
+
+    def revision(self, store):
+        self.connection.request("GET", "/status")
+        stores = json.load(self.connection.getresponse())["stores"]
+        return next(state["revision"] for state in stores if state["name"] == store)
 
 
 def machine():
