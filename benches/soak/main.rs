@@ -2,7 +2,7 @@
 //! minute and hostile peers, and says whether a good call failed, memory grew or anything was left
 //! over.
 //!
-//! `cargo build --release && cargo run --release --example soak -- target/release/humbaba`
+//! `cargo bench --profile dist --bench soak`
 //!
 //! All traffic stays on 127.0.0.1. Exit code 1 if a check fails.
 
@@ -44,25 +44,29 @@ use self::{certificates::Certificates, good::Callers, sidecar::Sidecar};
 /// Lets a sidecar run under load, reloads, new certificates and hostile peers.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// The humbaba to run.
-    binary: PathBuf,
-    /// For how long, in seconds.
-    #[arg(default_value_t = 600, value_parser = clap::value_parser!(u64).range(20..=86_400))]
+    /// The binary to run; unset: the one that was built with this program
+    #[arg(long, value_name = "BINARY", default_value = env!("CARGO_BIN_EXE_humbaba"), hide_default_value = true)]
+    humbaba: PathBuf,
+    /// Length of the run, in seconds
+    #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u64).range(20..=86_400))]
     seconds: u64,
-    /// Good calls a second; else half of the most that there can be, found in the first seconds.
+    /// Good calls a second; unset: half of the greatest rate, which is found in the first seconds
     #[arg(long)]
     rate: Option<f64>,
-    /// New certificates come after so many seconds each.
+    /// Seconds between new certificates
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(2..))]
     rotate: u64,
+    /// Passed by `cargo bench`
+    #[arg(long, hide = true)]
+    bench: bool,
 }
 
-/// What has happened so far.
+/// Counters of everything that has happened so far.
 struct Counts {
     good: AtomicU64,
     good_over_tls: AtomicU64,
     failed: AtomicU64,
-    /// What good calls took, in microseconds.
+    /// Latency of good calls, in microseconds.
     took: Mutex<Histogram<u64>>,
     hostile: AtomicU64,
     reloads: AtomicU64,
@@ -117,7 +121,7 @@ async fn main() -> ExitCode {
     let span = Duration::from_secs(arguments.seconds);
     let home = TempDir::new().unwrap();
     let certificates = Certificates::new(home.path().join("tls"));
-    let sidecar = Arc::new(Sidecar::start(&arguments.binary, home.path()).await);
+    let sidecar = Arc::new(Sidecar::start(&arguments.humbaba, home.path()).await);
     let before = sidecar.sample().await;
     let (new_client, client) = watch::channel(certificates.client());
     let callers = Callers { sidecar: Arc::clone(&sidecar), client };

@@ -1,4 +1,4 @@
-//! What each minute was like.
+//! One line a minute: memory, tasks, handles, calls.
 
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},

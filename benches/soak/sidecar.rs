@@ -16,11 +16,11 @@ use tokio::{
     time::sleep,
 };
 
-/// How long a peer may take.
+/// The sidecar's limit on slow peers.
 pub const PATIENCE: Duration = Duration::from_secs(2);
 
 const SCHEMA: &str = "namespace Soak {
-  entity Role; entity User in [Role]; entity Site { viewer: Role, editor: Role };
+  @role entity Role; entity User in [Role]; entity Site { viewer: Role, editor: Role };
   action view, edit appliesTo { principal: User, resource: Site };
 }";
 
@@ -45,9 +45,9 @@ pub fn write_policies(home: &Path, round: u64) {
 pub struct Sidecar {
     child: Child,
     pub home: PathBuf,
-    /// Where it speaks gRPC without TLS.
+    /// The gRPC address without TLS.
     pub plain: SocketAddr,
-    /// Where it speaks gRPC with TLS.
+    /// The gRPC address with TLS.
     pub tls: SocketAddr,
     pub http: SocketAddr,
 }

@@ -23,13 +23,13 @@ const CALLS: usize = 8;
 #[derive(Clone)]
 pub struct Callers {
     pub sidecar: Arc<Sidecar>,
-    /// What a client needs to be served, as it changes.
+    /// The certificates of clients, as they change.
     pub client: watch::Receiver<Client>,
 }
 
-/// Where one caller calls.
+/// The connection of one caller.
 #[derive(Clone)]
-enum Line {
+enum Connection {
     Plain(Channel),
     /// A connection that many share, renewed when the certificates are.
     Tls(watch::Receiver<Channel>),
@@ -47,12 +47,14 @@ impl Callers {
             let plain = Channel::from_shared(plain).unwrap().connect_lazy();
             let tls = self.connection(&mut helpers);
             for call in 0..CALLS {
-                for (kind, line) in
-                    [Line::Plain(plain.clone()), Line::Tls(tls.clone())].into_iter().enumerate()
-                {
+                let connections = [Connection::Plain(plain.clone()), Connection::Tls(tls.clone())];
+                for (kind, channel) in connections.into_iter().enumerate() {
                     let seed = (connection * CALLS + call) * 2 + kind + 1;
-                    let caller =
-                        Caller { line, counts: Arc::clone(counts), random: Random(seed as u64) };
+                    let caller = Caller {
+                        connection: channel,
+                        counts: Arc::clone(counts),
+                        random: Random(seed as u64),
+                    };
                     callers.spawn(caller.call(pause, begun, span));
                 }
             }
@@ -68,7 +70,7 @@ impl Callers {
     fn connection(&self, helpers: &mut JoinSet<()>) -> watch::Receiver<Channel> {
         let (mut client, sidecar) = (self.client.clone(), Arc::clone(&self.sidecar));
         let channel = client.borrow_and_update().channel(&sidecar);
-        let (renew, line) = watch::channel(channel);
+        let (renew, connection) = watch::channel(channel);
         helpers.spawn(async move {
             while client.changed().await.is_ok() {
                 let channel = client.borrow_and_update().channel(&sidecar);
@@ -76,16 +78,16 @@ impl Callers {
             }
             std::future::pending::<()>().await;
         });
-        line
+        connection
     }
 
     /// Asks once over a new connection, ten times a second.
     async fn reconnect(self, counts: Arc<Counts>, begun: Instant, span: Duration) {
         while begun.elapsed() < span {
             let channel = self.client.borrow().channel(&self.sidecar);
-            let channel = Line::Tls(watch::channel(channel).1);
+            let channel = Connection::Tls(watch::channel(channel).1);
             let mut caller =
-                Caller { line: channel, counts: Arc::clone(&counts), random: Random(7) };
+                Caller { connection: channel, counts: Arc::clone(&counts), random: Random(7) };
             caller.ask().await;
             sleep(Duration::from_millis(100)).await;
         }
@@ -93,7 +95,7 @@ impl Callers {
 }
 
 struct Caller {
-    line: Line,
+    connection: Connection,
     counts: Arc<Counts>,
     random: Random,
 }
@@ -113,16 +115,16 @@ impl Caller {
     /// Asks, looks at the answer and counts it.
     async fn ask(&mut self) {
         let (request, allowed) = question(&mut self.random);
-        let channel = match &self.line {
-            Line::Plain(channel) => channel.clone(),
-            Line::Tls(channel) => channel.borrow().clone(),
+        let channel = match &self.connection {
+            Connection::Plain(channel) => channel.clone(),
+            Connection::Tls(channel) => channel.borrow().clone(),
         };
         let asked = Instant::now();
         let answer = AuthorizationServiceClient::new(channel).is_authorized(request).await;
         let took = u64::try_from(asked.elapsed().as_micros()).unwrap();
         let counts = &self.counts;
-        counts.took.lock().unwrap().saturating_record(took);
-        let is_tls = matches!(self.line, Line::Tls(_));
+        counts.took.lock().unwrap().record(took).unwrap();
+        let is_tls = matches!(self.connection, Connection::Tls(_));
         match answer {
             Ok(answer) => {
                 let expected = if allowed { Decision::Allow } else { Decision::Deny };

@@ -1,4 +1,4 @@
-//! Whether all went well.
+//! The checks at the end.
 
 use std::{
     process::ExitCode,

@@ -25,13 +25,13 @@ pub const CLIENT: &str = "spiffe://soak.example/good";
 /// One of the same authority that is not.
 const STRANGER: &str = "spiffe://soak.example/stranger";
 
-/// How long a change may take to be in force.
+/// The time in which a change must be in force.
 const SOON: Duration = Duration::from_secs(10);
 
-/// What a client needs.
+/// The certificates of a client, one that is served and one that is not.
 #[derive(Debug, Clone)]
 pub struct Client {
-    /// Whom it trusts.
+    /// The authority of servers that it trusts.
     server_ca: String,
     pair: Pair,
     /// The same for a client that must be refused.
@@ -74,7 +74,7 @@ impl Certificates {
         new
     }
 
-    /// What a client needs now.
+    /// The certificates that clients use now.
     pub fn client(&self) -> Client {
         self.clients.last().unwrap().1.clone()
     }
