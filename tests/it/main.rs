@@ -25,10 +25,12 @@ mod faults_folder;
 mod fuzz_targets;
 mod hostility;
 mod hostility_limits;
+mod left_out;
+mod nobody_gains_hitkeep;
 mod observe_http;
 mod observe_otlp;
 mod observe_stop;
-
+mod readme_tables;
 mod reload;
 mod server_batch;
 mod server_decisions;

@@ -6,6 +6,7 @@ pub mod hostile;
 pub mod http;
 pub mod kubelet;
 pub mod pki;
+pub mod random;
 pub mod raw;
 pub mod server;
 pub mod skip;
