@@ -254,7 +254,7 @@ fn own_action_type(namespace: Option<&str>) -> String {
 }
 
 pub(super) fn is_role(entity_type: &EntityType) -> bool {
-    AsRef::<str>::as_ref(entity_type.name().basename_as_ref()) == "Role"
+    matches!(entity_type.name().basename_as_ref().as_ref(), "Role" | "AccountRole")
 }
 
 /// The same type, of which clones are counted apart from those of the original.
