@@ -7,6 +7,7 @@ pub mod http;
 pub mod kubelet;
 pub mod pki;
 pub mod raw;
+pub mod replay;
 pub mod server;
 pub mod slow_folder;
 pub mod stores;
