@@ -32,7 +32,7 @@ enum Change {
         user: usize,
         level: usize,
     },
-    ChangeLevel {
+    NewLevel {
         user: usize,
         level: usize,
     },
@@ -114,7 +114,7 @@ impl Book {
     fn enter(&mut self, actor: usize, site: usize, change: &Change) {
         let site = &mut self.sites[site];
         match *change {
-            Change::Share { user, level } | Change::ChangeLevel { user, level } => {
+            Change::Share { user, level } | Change::NewLevel { user, level } => {
                 site.levels.insert(user, level);
             }
             Change::Remove { user } => {
@@ -184,7 +184,7 @@ fn is_allowed(
 ) -> bool {
     let action = match change {
         Change::Share { .. } => "shared-users.add",
-        Change::ChangeLevel { .. } => "shared-users.change-level",
+        Change::NewLevel { .. } => "shared-users.change-level",
         Change::Remove { .. } => "shared-users.remove",
         Change::GuestAccess { mode: Guests::Disabled } => "guest-link.disable",
         Change::GuestAccess { mode: Guests::Public } => "guest-link.create",
@@ -197,7 +197,7 @@ fn is_allowed(
     };
     let question = book.ask(&user_uid(actor), action, &Uid::new("Site", SITES[site]));
     let question = match *change {
-        Change::Share { user, level } | Change::ChangeLevel { user, level } => question
+        Change::Share { user, level } | Change::NewLevel { user, level } => question
             .fact("target", entity(&user_uid(user)))
             .fact("level", entity(&Uid::new("Level", LEVELS[level]))),
         Change::Remove { user } => question.fact("target", entity(&user_uid(user))),
@@ -362,7 +362,7 @@ fn change() -> impl Strategy<Value = Change> {
     let mode = prop::sample::select(vec![Guests::Disabled, Guests::Public, Guests::Password]);
     prop_oneof![
         3 => shared.clone().prop_map(|(user, level)| Change::Share { user, level }),
-        3 => shared.prop_map(|(user, level)| Change::ChangeLevel { user, level }),
+        3 => shared.prop_map(|(user, level)| Change::NewLevel { user, level }),
         2 => user.prop_map(|user| Change::Remove { user }),
         2 => mode.prop_map(|mode| Change::GuestAccess { mode }),
         1 => report.clone().prop_map(|report| Change::GuestReport { report }),

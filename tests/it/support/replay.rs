@@ -115,18 +115,18 @@ impl Question {
     }
 
     /// Decides the question at that time.
-    pub fn is_allowed(mut self, store: &PolicyStore, now: Timestamp) -> bool {
-        let uids: BTreeSet<_> =
-            self.attributes.keys().chain(self.parents.keys()).cloned().collect();
-        for uid in uids {
-            let attributes = self.attributes.remove(&uid).unwrap_or_default().into_iter().collect();
-            let parents = self.parents.remove(&uid).unwrap_or_default().into_iter().collect();
-            let uid = Some(uid);
-            self.input.entities.push(EntityInput { uid, attributes, parents, tags: Vec::new() });
-        }
+    pub fn is_allowed(&self, store: &PolicyStore, now: Timestamp) -> bool {
+        let uids: BTreeSet<_> = self.attributes.keys().chain(self.parents.keys()).collect();
+        let entities = uids.into_iter().map(|uid| EntityInput {
+            uid: Some(uid.clone()),
+            attributes: self.attributes.get(uid).cloned().unwrap_or_default().into_iter().collect(),
+            parents: self.parents.get(uid).cloned().unwrap_or_default().into_iter().collect(),
+            tags: Vec::new(),
+        });
+        let input = RequestInput { entities: entities.collect(), ..self.input.clone() };
         let request = store
-            .check(&self.input, now, &RequestLimits::default())
-            .unwrap_or_else(|violations| panic!("{violations:?}: {:?}", self.input));
+            .check(&input, now, &RequestLimits::default())
+            .unwrap_or_else(|violations| panic!("{violations:?}: {input:?}"));
         engine::decide(store, &request, OnForbidError::Deny).is_allow()
     }
 }
