@@ -387,7 +387,7 @@ fn search(store: &PolicyStore) -> Result<(), String> {
 
 #[test]
 fn nobody_ends_with_a_permission_that_no_owner_gave() {
-    search(&shipped("clicky", "")).unwrap();
+    search(&shipped("clicky", &[])).unwrap();
 }
 
 #[test]
@@ -397,7 +397,7 @@ fn the_search_finds_a_permit_that_lets_a_user_share_the_site() {
         permit (principal, action == Clicky::Action::"shared-users.add", resource)
         when { principal in resource.user };
     "#;
-    search(&shipped("clicky", planted)).unwrap_err();
+    search(&shipped("clicky", &[("planted.cedar", planted)])).unwrap_err();
 }
 
 #[test]
@@ -407,7 +407,7 @@ fn the_search_finds_an_administrator_who_opens_the_billing_to_themselves() {
         permit (principal, action == Clicky::Action::"billing-visibility.configure", resource)
         when { principal in resource.administrator };
     "#;
-    search(&shipped("clicky", planted)).unwrap_err();
+    search(&shipped("clicky", &[("planted.cedar", planted)])).unwrap_err();
 }
 
 #[test]
@@ -417,5 +417,5 @@ fn the_search_finds_a_key_that_works_after_its_rotation() {
         permit (principal is Clicky::SiteKey, action in Clicky::Action::"api.read", resource)
         when { principal has site && principal.site == resource };
     "#;
-    search(&shipped("clicky", planted)).unwrap_err();
+    search(&shipped("clicky", &[("planted.cedar", planted)])).unwrap_err();
 }

@@ -339,7 +339,7 @@ fn search(store: &PolicyStore) -> Result<(), String> {
 
 #[test]
 fn nobody_ends_with_a_permission_that_no_owner_gave() {
-    search(&shipped("piwik-pro", "")).unwrap();
+    search(&shipped("piwik-pro", &[])).unwrap();
 }
 
 #[test]
@@ -349,7 +349,7 @@ fn the_search_finds_a_permit_that_gives_edit_and_publish_the_permissions() {
         permit (principal, action == PiwikPro::Action::"app.manage-permissions", resource)
         when { principal in resource.edit_publish };
     "#;
-    search(&shipped("piwik-pro", planted)).unwrap_err();
+    search(&shipped("piwik-pro", &[("planted.cedar", planted)])).unwrap_err();
 }
 
 #[test]
@@ -362,5 +362,5 @@ fn the_search_finds_a_permit_that_makes_whoever_manages_a_site_an_owner() {
             resource
         );
     "#;
-    search(&shipped("piwik-pro", planted)).unwrap_err();
+    search(&shipped("piwik-pro", &[("planted.cedar", planted)])).unwrap_err();
 }

@@ -17,13 +17,13 @@ use humbaba::{
     time::Timestamp,
 };
 
-/// A shipped store, with a policy of the test's own added to it where `planted` is not empty.
-pub fn shipped(name: &str, planted: &str) -> PolicyStore {
+/// A shipped store, with some of its files written by the test: a planted policy, or a guard taken
+/// away.
+pub fn shipped(name: &str, written: &[(&str, &str)]) -> PolicyStore {
     let mut stores = embedded_stores().into_iter();
-    let mut files = stores.find(|files| files.name().as_str() == name).unwrap();
-    if !planted.is_empty() {
-        files = files.with_file("planted.cedar", planted.as_bytes());
-    }
+    let files = stores.find(|files| files.name().as_str() == name).unwrap();
+    let files =
+        written.iter().fold(files, |files, (path, text)| files.with_file(*path, text.as_bytes()));
     PolicyStore::load(Arc::new(files), &Bounds::default()).unwrap_or_else(|problems| {
         panic!("{}", problems.iter().map(|problem| problem.render()).collect::<String>())
     })
