@@ -12,9 +12,11 @@ use std::{
 };
 
 use humbaba::{
-    engine::{self, OnForbidError},
-    request::{EntityInput, RequestInput, RequestLimits, RoleAssignmentInput, Uid, Value},
-    store::{Bounds, PolicyStore, Shape, embedded_stores},
+    engine,
+    model::{OnForbidError, Uid, Value},
+    request::{EntityInput, RequestInput, RequestLimits, RoleAssignmentInput},
+    schema::Shape,
+    store::{Bounds, PolicyStore, embedded_stores},
     testing::{self, DEFAULT_NOW},
 };
 use proptest::test_runner::{RngAlgorithm, TestRng};

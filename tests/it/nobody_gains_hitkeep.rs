@@ -21,10 +21,10 @@ mod model;
 use std::{collections::BTreeMap, sync::Arc};
 
 use humbaba::{
-    engine::{self, OnForbidError},
+    engine,
+    model::{OnForbidError, Timestamp},
     request::RequestLimits,
     store::{Bounds, PolicyStore, StoreFiles, embedded_stores},
-    time::Timestamp,
 };
 use proptest::{
     prelude::*,

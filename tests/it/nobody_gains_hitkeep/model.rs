@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use humbaba::request::{EntityInput, RequestInput, RoleAssignmentInput, Uid, Value};
+use humbaba::{
+    model::{Uid, Value},
+    request::{EntityInput, RequestInput, RoleAssignmentInput},
+};
 
 pub const USERS: usize = 4;
 pub const TEAMS: usize = 4;

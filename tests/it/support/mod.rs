@@ -8,6 +8,7 @@ pub mod kubelet;
 pub mod pki;
 pub mod random;
 pub mod raw;
+pub mod replay;
 pub mod server;
 pub mod skip;
 pub mod slow_folder;
