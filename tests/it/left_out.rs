@@ -319,7 +319,7 @@ fn found(store: &PolicyStore) -> BTreeMap<(String, String), RequestInput> {
 /// None for bad input.
 fn is_allowed(store: &PolicyStore, input: &RequestInput) -> Option<bool> {
     let request = store.check(input, DEFAULT_NOW, &RequestLimits::default()).ok()?;
-    Some(engine::decide(store, &request, OnForbidError::Deny).is_allow())
+    Some(engine::decide(store.engine(), &request, OnForbidError::Deny).is_allow())
 }
 
 /// What the cases of a store speak of, to be put together anew.

@@ -158,7 +158,7 @@ fn is_allowed(store: &PolicyStore, model: &Model, by: Principal, change: &Change
     let input = model.question(by, change);
     let request = store.check(&input, NOW, &RequestLimits::default());
     let request = request.unwrap_or_else(|violations| panic!("{input:?}: {violations:?}"));
-    engine::decide(store, &request, OnForbidError::Deny).is_allow()
+    engine::decide(store.engine(), &request, OnForbidError::Deny).is_allow()
 }
 
 impl Model {
