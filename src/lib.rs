@@ -62,6 +62,7 @@ pub mod engine;
 pub mod hash;
 pub mod live;
 pub mod name;
+pub mod net;
 pub mod proto;
 pub mod reload;
 pub mod request;

@@ -1,0 +1,3 @@
+//! Connections below HTTP.
+
+pub mod authority;
