@@ -17,6 +17,7 @@ use tokio_stream::Stream;
 use tonic::transport::server::Connected;
 
 use super::Tls;
+use crate::net::authority::AuthorityStream;
 
 /// A bound socket on which calls are taken.
 #[derive(Debug)]
@@ -42,6 +43,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub(super) trait Accept: Unpin + Send + 'static {
     type Io: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static;
 
+    /// A connection on which gRPC is served.
+    type Grpc: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static;
+
     /// A connection on its way from one runtime to another.
     type Raw: Send + 'static;
 
@@ -51,11 +55,12 @@ pub(super) trait Accept: Unpin + Send + 'static {
     fn let_go(io: Self::Io) -> io::Result<Self::Raw>;
 
     /// Gives a connection to the runtime in which this is called.
-    fn take_over(raw: Self::Raw) -> io::Result<Self::Io>;
+    fn take_over(raw: Self::Raw) -> io::Result<Self::Grpc>;
 }
 
 impl Accept for TcpListener {
     type Io = TcpStream;
+    type Grpc = TcpStream;
     type Raw = std::net::TcpStream;
 
     fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<TcpStream>> {
@@ -76,6 +81,7 @@ impl Accept for TcpListener {
 
 impl Accept for UnixListener {
     type Io = UnixStream;
+    type Grpc = AuthorityStream<UnixStream>;
     type Raw = net::UnixStream;
 
     fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<UnixStream>> {
@@ -86,8 +92,8 @@ impl Accept for UnixListener {
         io.into_std()
     }
 
-    fn take_over(raw: Self::Raw) -> io::Result<UnixStream> {
-        UnixStream::from_std(raw)
+    fn take_over(raw: Self::Raw) -> io::Result<Self::Grpc> {
+        UnixStream::from_std(raw).map(AuthorityStream::new)
     }
 }
 
@@ -154,6 +160,7 @@ mod tests {
 
     impl Accept for Failing {
         type Io = UnixStream;
+        type Grpc = UnixStream;
         type Raw = net::UnixStream;
 
         fn poll_accept(&self, _: &mut Context<'_>) -> Poll<io::Result<UnixStream>> {

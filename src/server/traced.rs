@@ -9,7 +9,11 @@ use opentelemetry::{
     trace::{SpanKind, Status as SpanStatus, TraceContextExt as _, Tracer as _},
 };
 use opentelemetry_sdk::{propagation::TraceContextPropagator, trace::SdkTracer};
-use tonic::{Code, Request, Status, codegen::http, transport::server::TcpConnectInfo};
+use tonic::{
+    Code, Request, Status,
+    codegen::http,
+    transport::server::{TcpConnectInfo, UdsConnectInfo},
+};
 
 use super::tls::EncryptedPeer;
 use crate::{decision_log::TraceContext, store::PolicyStore};
@@ -77,13 +81,16 @@ fn begin<B>(tracer: &SdkTracer, request: &http::Request<B>) -> Context {
     let method = request.uri().path().trim_start_matches('/').to_owned();
     let mut attributes =
         vec![KeyValue::new("rpc.system.name", "grpc"), KeyValue::new("rpc.method", method.clone())];
-    if let Some(authority) = request.uri().authority() {
+    let extensions = request.extensions();
+    if extensions.get::<UdsConnectInfo>().is_some() {
+        // The authority means nothing here, and may be a rewritten one.
+        attributes.push(KeyValue::new("network.transport", "unix"));
+    } else if let Some(authority) = request.uri().authority() {
         attributes.push(KeyValue::new("server.address", authority.host().to_owned()));
         if let Some(port) = authority.port_u16() {
             attributes.push(KeyValue::new("server.port", i64::from(port)));
         }
     }
-    let extensions = request.extensions();
     let plain = extensions.get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
     let encrypted = || extensions.get::<EncryptedPeer>()?.address;
     if let Some(peer) = plain.or_else(encrypted) {

@@ -207,7 +207,7 @@ async fn hand_out<L: Accept>(
 struct Handed<L: Accept>(mpsc::UnboundedReceiver<(L::Raw, Place)>);
 
 impl<L: Accept> Stream for Handed<L> {
-    type Item = io::Result<Guarded<L::Io>>;
+    type Item = io::Result<Guarded<L::Grpc>>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
