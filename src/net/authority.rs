@@ -118,8 +118,8 @@ const NAME_IN_HUFFMAN: &[u8] = &[0xb8, 0x3b, 0x53, 0x39, 0xec, 0x32, 0x7d, 0x7f]
 const STATIC_ENTRIES: usize = 61;
 const STATIC_AUTHORITY: usize = 1;
 
-/// The codes of so many bits, as an index, are below this (RFC 7541, appendix B): codes are
-/// numbered by length. Characters of an authority have at most 15 bits.
+/// One more than the last code of as many bits as the index (RFC 7541, appendix B). The same number of
+/// bits of a longer code are never less. Characters of an authority have codes of at most 15 bits.
 const CODES_END: [u16; 16] =
     [0, 0, 0, 0, 0, 0x0a, 0x2e, 0x7c, 0xfe, 0x1fc, 0x3fd, 0x7fd, 0xffc, 0x1ffe, 0x3ffe, 0x7fff];
 
