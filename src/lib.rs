@@ -27,7 +27,7 @@
 //! | [`live`] | what the process decides with at this moment, and how it came to it |
 //! | [`reload`] | reads, watches and re-reads the policies folder |
 //! | [`server`], [`proto`] | the gRPC and HTTP faces, and the contract generated from `proto/` |
-//! | [`net`] | connections below HTTP: what h2 has to be spared of a Unix socket |
+//! | [`net`] | connections below HTTP: official gRPC clients on a Unix socket |
 //! | [`decision_log`] | one record a decision, on its way to a file or a collector |
 //! | [`telemetry`] | spans and metrics for a collector, over OTLP |
 //! | [`settings`], [`cli`] | settings in four layers, and the command line that wires everything |
