@@ -17,6 +17,8 @@ use crate::support::{
     hostile::Random,
 };
 
+#[path = "../../fuzz/authority.rs"]
+mod authority;
 #[path = "../../fuzz/garden.rs"]
 mod garden;
 
@@ -139,4 +141,9 @@ fn test_files() {
             problems.iter().for_each(|problem| drop(problem.render()));
         }
     });
+}
+
+#[test]
+fn authorities() {
+    mutated("authorities", &corpus("authority"), authority::check);
 }

@@ -12,6 +12,7 @@ mod cli_sidecar;
 mod cli_stop;
 mod cli_tls;
 mod cli_validate;
+mod clients;
 mod decision_log;
 mod decision_log_faults;
 mod decision_log_otlp;

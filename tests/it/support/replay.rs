@@ -127,7 +127,7 @@ impl Question {
         let request = store
             .check(&input, now, &RequestLimits::default())
             .unwrap_or_else(|violations| panic!("{violations:?}: {input:?}"));
-        engine::decide(store, &request, OnForbidError::Deny).is_allow()
+        engine::decide(store.engine(), &request, OnForbidError::Deny).is_allow()
     }
 }
 
