@@ -39,7 +39,8 @@ JSON:
   {\"decision\": \"allow\" | \"deny\", \"determining_policies\": [{\"policy_id\", \"annotations\": {}}],
    \"errors\": [{\"policy_id\", \"message\"}], \"explanation\": null | {\"summary\",
    \"missing_roles\": [{\"principal\", \"role\", \"scope\", \"expires_at\"}],
-   \"obstacles\": [{\"policy_id\", \"advice\"}], \"carried_by\": [as missing_roles]},
+   \"obstacles\": [{\"policy_id\", \"advice\"}], \"carried_by\": [as missing_roles],
+   \"hints\": [{\"add\": a role, \"instead_of\": [as missing_roles]}]},
    \"revision\", \"decision_id\": null without a server}
   Bad input: {\"violations\": [{\"field\", \"description\"}]}
 

@@ -10,7 +10,7 @@ use super::{
     exit::chain,
     server_address::{self, ServerAddress},
     tls_flags::TlsFlags,
-    verdict::{Obstacle, Policy, PolicyError, Reasons, Role, Verdict},
+    verdict::{Obstacle, Policy, PolicyError, Reasons, Role, RoleHint, Verdict},
 };
 use crate::{
     model::{Effect, Timestamp, Uid},
@@ -89,6 +89,14 @@ fn reasons(explanation: proto::Explanation) -> Reasons {
             .map(|one| Obstacle { policy_id: one.policy_id, advice: one.advice })
             .collect(),
         carried_by: explanation.carried_by.into_iter().map(role).collect(),
+        hints: explanation
+            .hints
+            .into_iter()
+            .map(|hint| RoleHint {
+                add: role(hint.add.unwrap_or_default()),
+                instead_of: hint.instead_of.into_iter().map(role).collect(),
+            })
+            .collect(),
     }
 }
 

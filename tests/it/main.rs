@@ -39,6 +39,7 @@ mod reload;
 mod server_batch;
 mod server_decisions;
 mod server_explanation;
+mod server_facts;
 mod server_http;
 mod server_input;
 mod server_limits;

@@ -39,7 +39,7 @@ fn question(store: &PolicyStore, case: &Case) -> IsAuthorizedRequest {
     for at in input.role_assignments.iter_mut().filter_map(|role| role.expires_at.as_mut()) {
         *at = if *at > now { later.max(*at) } else { *at };
     }
-    let mut question = ask::request(input);
+    let mut question = IsAuthorizedRequest::from(input);
     question.policy_store = store.name().to_string();
     question
 }
