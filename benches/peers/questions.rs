@@ -4,6 +4,7 @@ use std::{collections::HashMap, fs, path::Path};
 
 use humbaba::proto::{
     BatchIsAuthorizedItem, BatchIsAuthorizedRequest, Entity, IsAuthorizedRequest, RoleAssignment,
+    RoleAssignments,
 };
 use prost::Message;
 use prost_types::{Struct, Value, value::Kind};

@@ -13,7 +13,6 @@ use super::Options;
 use crate::{
     model::{Problem, StoreName},
     store::{PolicyStore, STACK_BYTES, StoreFiles},
-    testing,
 };
 
 /// The work on one store.
@@ -108,7 +107,7 @@ fn load(
         if options.deny_warnings && !store.warnings().is_empty() {
             return Err(store.warnings().to_vec());
         }
-        let failing = if options.require_tests { testing::failures(&store) } else { Vec::new() };
+        let failing = if options.require_tests { (options.run_tests)(&store) } else { Vec::new() };
         if failing.is_empty() { Ok(store) } else { Err(failing) }
     };
     catch_unwind(AssertUnwindSafe(load)).unwrap_or_else(|panic| {

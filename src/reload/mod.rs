@@ -32,8 +32,9 @@ pub use live::{EMBEDDED, Live, LoadStatus, StoreStatus};
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, thread, time::Duration};
 
 use crate::{
-    model::StoreName,
-    store::{Bounds, STACK_BYTES, embedded_stores},
+    model::{Problem, StoreName},
+    store::{Bounds, PolicyStore, STACK_BYTES, embedded_stores},
+    testing,
 };
 use loader::{Found, Loader};
 use signal::Signal;
@@ -63,6 +64,8 @@ pub struct Options {
     pub bounds: Bounds,
     /// Refuse a store of which a test fails.
     pub require_tests: bool,
+    /// Runs the tests of a store and returns those that fail.
+    pub run_tests: fn(&PolicyStore) -> Vec<Problem>,
     /// Refuse a store that has warnings.
     pub deny_warnings: bool,
     /// Time that the folder must be quiet before it is read. While changes go on it is read after
@@ -84,6 +87,7 @@ impl Default for Options {
             default_store: None,
             bounds: Bounds::default(),
             require_tests: false,
+            run_tests: testing::failures,
             deny_warnings: false,
             settle: Duration::from_millis(50),
             settle_removals: Duration::from_secs(1),

@@ -160,7 +160,7 @@ fn endless(_: &PolicyStore) -> Vec<Problem> {
 
 #[test]
 fn decisions_go_on_while_a_store_is_loaded() {
-    let options = Options { require_tests: true, run_tests: Some(endless), ..options() };
+    let options = Options { require_tests: true, run_tests: endless, ..options() };
     let lab = Lab::watched_with(options);
     ENDLESS.store(true, Relaxed);
     lab.write("main/policies.cedar", &permit("second"));

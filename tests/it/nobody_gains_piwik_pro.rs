@@ -277,7 +277,7 @@ fn gain(store: &PolicyStore, changes: &[(usize, Change)]) -> Option<String> {
             .ask(user, "analytics.dashboard.edit", &dashboard)
             .attribute(&dashboard, "app", entity(&uid(SCOPES[0])))
             .attribute(&dashboard, "author", entity(&user_uid(user)))
-            .attribute(&dashboard, "global", humbaba::request::Value::Bool(in_force.is_global));
+            .attribute(&dashboard, "global", humbaba::model::Value::Bool(in_force.is_global));
         let own = given.level(user, 0).is_some_and(|level| level >= 1) && !given.is_global;
         if question.is_allowed(store, Timestamp::from_millis(0))
             && !own

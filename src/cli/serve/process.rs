@@ -186,6 +186,7 @@ fn reload_options(settings: &Settings) -> Options {
         settle_removals: settings.reload.settle_removals,
         rehash_interval: settings.reload.rehash_interval,
         use_events: settings.reload.use_events,
+        ..Options::default()
     }
 }
 

@@ -132,7 +132,7 @@ fn a_store_with_a_failing_test_is_refused_where_tests_are_required() {
     let mut lab = Lab::new();
     lab.add_store("main", "first");
     lab.write("main/guard.cedar", &forbid("guard"));
-    lab.start(Options { require_tests: true, run_tests: Some(no_guard_no_glory), ..options() });
+    lab.start(Options { require_tests: true, run_tests: no_guard_no_glory, ..options() });
     lab.write("main/guard.cedar", &forbid("other"));
     lab.until("it is refused", |lab| {
         lab.problems("main") == ["main/tests/guard.toml: the case `guarded` fails"]
@@ -145,7 +145,7 @@ fn a_panic_while_loading_is_a_problem_of_that_store_and_the_reload_goes_on() {
     let mut lab = Lab::new();
     lab.add_store("main", "first");
     lab.write("main/guard.cedar", &forbid("guard"));
-    lab.start(Options { require_tests: true, run_tests: Some(no_guard_no_glory), ..options() });
+    lab.start(Options { require_tests: true, run_tests: no_guard_no_glory, ..options() });
     lab.write("main/panic.cedar", "");
     lab.until("it is refused", |lab| {
         lab.problems("main").iter().any(|problem| problem.contains("a defect"))
