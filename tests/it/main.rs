@@ -33,6 +33,8 @@ mod reload;
 mod server_batch;
 mod server_decisions;
 mod server_explanation;
+mod server_fairness;
+mod server_gzip;
 mod server_http;
 mod server_input;
 mod server_limits;
