@@ -12,24 +12,18 @@
     clippy::indexing_slicing
 )]
 
-#[path = "support/mod.rs"]
 mod support;
 
 use std::hint::black_box;
 
 use gungraun::{Callgrind, EventKind, LibraryBenchmarkConfig, prelude::*};
 use humbaba::{
-    engine::{self, Decision},
-    model::{OnForbidError, Timestamp},
+    engine::Decision,
     proto::IsAuthorizedRequest,
-    request::{Request, RequestInput, RequestLimits},
+    request::{Request, RequestInput},
     store::PolicyStore,
 };
 use prost::Message as _;
-
-use support::Growth;
-
-const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
 /// At most so many instructions.
 fn budget(instructions: u64) -> LibraryBenchmarkConfig {
@@ -39,17 +33,15 @@ fn budget(instructions: u64) -> LibraryBenchmarkConfig {
 }
 
 /// A store that has decided once already, and the question.
-fn asked(policies: usize) -> (PolicyStore, RequestInput, RequestLimits) {
-    let store = support::store(Growth::Policies, policies);
-    let (input, limits) = (support::input(), RequestLimits::default());
-    let request = store.check(&input, NOW, &limits).expect("the question fits the store");
-    assert!(engine::decide(store.engine(), &request, OnForbidError::Deny).is_allow());
-    (store, input, limits)
+fn asked(policies: usize) -> (PolicyStore, RequestInput) {
+    let (store, input) = (support::hitkeep(policies), support::input());
+    assert!(support::decide(&store, &support::check(&store, &input)).is_allow());
+    (store, input)
 }
 
 fn checked(policies: usize) -> (PolicyStore, Request) {
-    let (store, input, limits) = asked(policies);
-    let request = store.check(&input, NOW, &limits).expect("the question fits the store");
+    let (store, input) = asked(policies);
+    let request = support::check(&store, &input);
     (store, request)
 }
 
@@ -61,16 +53,14 @@ fn encoded(_: usize) -> Vec<u8> {
 #[bench::shipped(args = [0], config = budget(DECIDE))]
 #[bench::with_10_000_policies_more(args = [10_000], config = budget(DECIDE))]
 fn decide((store, request): (PolicyStore, Request)) -> (Decision, PolicyStore, Request) {
-    let decision = engine::decide(store.engine(), black_box(&request), OnForbidError::Deny);
+    let decision = support::decide(&store, black_box(&request));
     (decision, store, request)
 }
 
 #[library_benchmark(setup = asked)]
 #[bench::shipped(args = [0], config = budget(CHECK))]
-fn check(
-    (store, input, limits): (PolicyStore, RequestInput, RequestLimits),
-) -> (Request, PolicyStore, RequestInput) {
-    let request = store.check(black_box(&input), NOW, &limits).expect("the question fits");
+fn check((store, input): (PolicyStore, RequestInput)) -> (Request, PolicyStore, RequestInput) {
+    let request = support::check(&store, black_box(&input));
     (request, store, input)
 }
 

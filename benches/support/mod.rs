@@ -1,22 +1,25 @@
-//! What all benchmarks ask: the question of the first example, and stores that grow.
+//! The question that all measurements ask, and a store that grows.
+//!
+//! Measurements reach the product through this folder, so that a change of its API is made here.
 
 #![allow(dead_code)]
-
-pub mod naive;
 
 use std::{fmt::Write as _, sync::Arc};
 
 use humbaba::{
-    model::Uid,
-    proto::{self, EntityUid, IsAuthorizedRequest, RoleAssignment},
-    request::{RequestInput, RoleAssignmentInput},
+    engine::{self, Decision},
+    model::{OnForbidError, Timestamp, Uid},
+    proto::{EntityUid, IsAuthorizedRequest, RoleAssignment},
+    request::{Request, RequestInput, RequestLimits, RoleAssignmentInput},
     store::{Bounds, PolicyStore, StoreFiles, embedded_stores},
 };
 
 /// The store that is asked.
 pub const STORE: &str = "hitkeep";
-/// What is asked of it.
+/// The action that is asked for.
 pub const ACTION: &str = "site.goals.create";
+
+const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
 /// Alice is editor on site 42: may she create a goal there? One inline role assignment, an allow.
 pub fn question() -> IsAuthorizedRequest {
@@ -27,6 +30,18 @@ pub fn question() -> IsAuthorizedRequest {
         resource: Some(uid("Site", "42")),
         role_assignments: vec![assignment("editor", "42")],
         ..IsAuthorizedRequest::default()
+    }
+}
+
+pub fn uid(type_name: &str, id: &str) -> EntityUid {
+    EntityUid { r#type: type_name.to_owned(), id: id.to_owned() }
+}
+
+pub fn assignment(role: &str, site: &str) -> RoleAssignment {
+    RoleAssignment {
+        role: role.to_owned(),
+        scope: Some(uid("Site", site)),
+        ..RoleAssignment::default()
     }
 }
 
@@ -45,184 +60,39 @@ pub fn input() -> RequestInput {
     }
 }
 
-/// The question with more role assignments, which do not matter to it.
-pub fn with_assignments(count: usize) -> IsAuthorizedRequest {
-    let mut question = question();
-    let more = (1..count).map(|n| assignment("viewer", &format!("other-{n}")));
-    question.role_assignments.extend(more);
-    question
+/// Checks a question that fits the store.
+pub fn check(store: &PolicyStore, input: &RequestInput) -> Request {
+    store.check(input, NOW, &RequestLimits::default()).expect("the question fits the store")
 }
 
-/// The question with so many entities, which do not matter to it.
-pub fn with_entities(count: usize) -> IsAuthorizedRequest {
-    let entity = |n| proto::Entity {
-        uid: Some(uid("Site", &format!("other-{n}"))),
-        ..proto::Entity::default()
-    };
-    IsAuthorizedRequest { entities: (0..count).map(entity).collect(), ..question() }
+pub fn decide(store: &PolicyStore, request: &Request) -> Decision {
+    engine::decide(store.engine(), request, OnForbidError::Deny)
 }
 
-/// What the items of a batch are about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Batch {
-    /// So many sites, of which alice has a role on the first.
-    OneRole,
-    /// So many sites, on each of which alice has the role that the batch names.
-    SameRole,
-    /// So many sites, on each of which alice has a role that the batch lists.
-    ListedRoles,
-    /// So many sites, each with alice's role on it in the item.
-    OwnRoles,
-    /// Ten actions on a tenth of so many sites, of which alice has a role on the first.
-    Actions,
+/// Shipped HitKeep with more policies.
+pub fn hitkeep(more_policies: usize) -> PolicyStore {
+    let mut shipped = embedded_stores().into_iter();
+    let files = shipped.find(|files| files.name().as_str() == STORE).expect("a shipped store");
+    load(files.with_file("growth.cedar", more(more_policies).into_bytes()))
 }
 
-impl Batch {
-    pub const ALL: [Self; 5] =
-        [Self::OneRole, Self::SameRole, Self::ListedRoles, Self::OwnRoles, Self::Actions];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::OneRole => "sites, a role on one of them",
-            Self::SameRole => "sites, the same role on each",
-            Self::ListedRoles => "sites, a list of roles on each",
-            Self::OwnRoles => "sites, each item with its own role",
-            Self::Actions => "ten actions on sites, a role on one of them",
-        }
+/// Policies that do not matter to the question: each is about another principal and another site.
+pub fn more(policies: usize) -> String {
+    let mut text = String::new();
+    for n in 0..policies {
+        let _ = writeln!(
+            text,
+            "@id(\"growth-{n}\")\npermit (principal == HitKeep::User::\"user-{n}\", \
+             action in HitKeep::Action::\"site.manage_goals\", \
+             resource == HitKeep::Site::\"site-{n}\");"
+        );
     }
-
-    /// The question for so many items at once.
-    pub fn question(self, items: usize) -> proto::BatchIsAuthorizedRequest {
-        const ACTIONS: [&str; 10] = [
-            ACTION,
-            "site.goals.edit",
-            "site.goals.delete",
-            "site.view",
-            "site.funnels.view",
-            "site.events.view",
-            "site.members.list",
-            "site.members.add",
-            "site.members.remove",
-            "site.members.change-role",
-        ];
-
-        let site = |n: usize| format!("{}", 42 + n);
-        let role_assignments = match self {
-            Self::OneRole | Self::Actions => vec![assignment("editor", "42")],
-            Self::SameRole => {
-                vec![RoleAssignment { role: "editor".to_owned(), ..RoleAssignment::default() }]
-            }
-            Self::ListedRoles => (0..items)
-                .map(|n| assignment(["editor", "viewer", "admin"][n % 3], &site(n)))
-                .collect(),
-            Self::OwnRoles => Vec::new(),
-        };
-        let item = |n: usize| {
-            let place = if self == Self::Actions { n / ACTIONS.len() } else { n };
-            let mut item = proto::BatchIsAuthorizedItem {
-                resource: Some(uid("Site", &site(place))),
-                ..proto::BatchIsAuthorizedItem::default()
-            };
-            match self {
-                Self::Actions => item.action = Some(uid("", ACTIONS[n % ACTIONS.len()])),
-                Self::OwnRoles => item.role_assignments.push(assignment("editor", &site(n))),
-                _ => {}
-            }
-            item
-        };
-        proto::BatchIsAuthorizedRequest {
-            policy_store: STORE.to_owned(),
-            principal: Some(uid("User", "alice")),
-            action: Some(uid("", ACTION)),
-            role_assignments,
-            items: (0..items).map(item).collect(),
-            ..proto::BatchIsAuthorizedRequest::default()
-        }
-    }
+    text
 }
 
-pub fn uid(type_name: &str, id: &str) -> EntityUid {
-    EntityUid { r#type: type_name.to_owned(), id: id.to_owned() }
-}
-
-fn assignment(role: &str, site: &str) -> RoleAssignment {
-    RoleAssignment {
-        role: role.to_owned(),
-        scope: Some(uid("Site", site)),
-        ..RoleAssignment::default()
-    }
-}
-
-/// What a store is given more of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Growth {
-    Policies,
-    Links,
-}
-
-impl Growth {
-    pub const ALL: [Self; 2] = [Self::Policies, Self::Links];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Policies => "policies",
-            Self::Links => "links",
-        }
-    }
-
-    /// Files that add so many policies or links to the store, none of which matters to the
-    /// question: they are about other principals and other sites.
-    pub fn files(self, count: usize) -> Vec<(&'static str, String)> {
-        if count == 0 {
-            return Vec::new();
-        }
-        let mut text = String::new();
-        match self {
-            Self::Policies => {
-                for n in 0..count {
-                    let _ = writeln!(
-                        text,
-                        "@id(\"growth-{n}\")\npermit (principal == HitKeep::User::\"user-{n}\", \
-                         action in HitKeep::Action::\"site.manage_goals\", \
-                         resource == HitKeep::Site::\"site-{n}\");"
-                    );
-                }
-                vec![("growth.cedar", text)]
-            }
-            Self::Links => {
-                let template = "@id(\"growth\")\npermit (principal == ?principal, \
-                                action in HitKeep::Action::\"site.manage_goals\", \
-                                resource == ?resource);\n";
-                for n in 0..count {
-                    let _ = writeln!(
-                        text,
-                        "[[link]]\nid = \"growth-{n}\"\ntemplate = \"growth\"\n\
-                         principal = 'HitKeep::User::\"user-{n}\"'\n\
-                         resource = 'HitKeep::Site::\"site-{n}\"'"
-                    );
-                }
-                vec![("growth.cedar", template.to_owned()), ("growth.links.toml", text)]
-            }
-        }
-    }
-}
-
-/// The files of the store.
-pub fn files(growth: Growth, count: usize) -> StoreFiles {
-    let shipped = embedded_stores().into_iter().find(|files| files.name().as_str() == STORE);
-    let shipped = shipped.expect("the store is shipped");
-    let more = growth.files(count).into_iter();
-    more.fold(shipped, |files, (path, text)| files.with_file(path, text.into_bytes()))
-}
-
-/// The store, with so many more policies or links.
-pub fn store(growth: Growth, count: usize) -> PolicyStore {
-    load(&Arc::new(files(growth, count)))
-}
-
-/// A store of those files.
-pub fn load(files: &Arc<StoreFiles>) -> PolicyStore {
-    PolicyStore::load(Arc::clone(files), &Bounds::default()).unwrap_or_else(|problems| {
+/// Loads a store of which the files are valid.
+pub fn load(files: StoreFiles) -> PolicyStore {
+    PolicyStore::load(Arc::new(files), &Bounds::default()).unwrap_or_else(|problems| {
         let problems: Vec<_> = problems.iter().map(|problem| problem.render()).collect();
         panic!("the store is not valid:\n{}", problems.join("\n"));
     })

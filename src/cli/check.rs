@@ -9,10 +9,10 @@ use serde_json::{Map, Value as Json};
 
 use super::{
     CliError, Exit, check_record,
-    client::ServerAddress,
     healthcheck::seconds,
     output::{self, Format},
     remote,
+    server_address::ServerAddress,
     setting_flags::{SettingFlags, assignment, flag},
     source,
     tls_flags::TlsFlags,
@@ -21,6 +21,7 @@ use super::{
 use crate::{
     engine::{decide, explain},
     model::{self, Effect, Timestamp, Uid},
+    proto,
     request::{FactReader, FieldPath, RequestInput, RoleAssignmentInput, Violation},
     schema::{RecordShape, Schema},
     settings::Settings,
@@ -38,7 +39,8 @@ JSON:
   {\"decision\": \"allow\" | \"deny\", \"determining_policies\": [{\"policy_id\", \"annotations\": {}}],
    \"errors\": [{\"policy_id\", \"message\"}], \"explanation\": null | {\"summary\",
    \"missing_roles\": [{\"principal\", \"role\", \"scope\", \"expires_at\"}],
-   \"obstacles\": [{\"policy_id\", \"advice\"}], \"carried_by\": [as missing_roles]},
+   \"obstacles\": [{\"policy_id\", \"advice\"}], \"carried_by\": [as missing_roles],
+   \"hints\": [{\"add\": a role, \"instead_of\": [as missing_roles]}]},
    \"revision\", \"decision_id\": null without a server}
   Bad input: {\"violations\": [{\"field\", \"description\"}]}
 
@@ -197,8 +199,9 @@ fn decide_here(
         Err(violations) => return Ok(Err(violations)),
     };
     let decision = decide(store.engine(), &request, settings.on_forbid_error);
-    let explanation =
-        args.explain.then(|| explain(store.engine(), &request, &decision, settings.on_forbid_error));
+    let explanation = args
+        .explain
+        .then(|| explain(store.engine(), &request, &decision, settings.on_forbid_error));
     Ok(Ok(Verdict::new(decision, explanation, store.revision())))
 }
 
@@ -212,7 +215,9 @@ fn ask(args: &CheckArgs, server: &ServerAddress) -> Result<Answer, CliError> {
         input.context.push(("now".to_owned(), model::Value::Datetime(now)));
     }
     let store = args.store.clone().unwrap_or_default();
-    remote::ask(server, &args.tls, args.timeout, remote::request(store, input, args.explain))
+    let question =
+        proto::IsAuthorizedRequest { policy_store: store, explain: args.explain, ..input.into() };
+    remote::ask(server, &args.tls, args.timeout, question)
 }
 
 fn system_time() -> Timestamp {

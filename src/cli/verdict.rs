@@ -40,6 +40,13 @@ pub(super) struct Reasons {
     pub missing_roles: Vec<Role>,
     pub obstacles: Vec<Obstacle>,
     pub carried_by: Vec<Role>,
+    pub hints: Vec<RoleHint>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct RoleHint {
+    pub add: Role,
+    pub instead_of: Vec<Role>,
 }
 
 #[derive(Debug, Serialize)]
@@ -123,6 +130,14 @@ impl From<Explanation> for Reasons {
             missing_roles: explanation.missing_roles.iter().map(Role::from).collect(),
             obstacles: obstacles.collect(),
             carried_by: explanation.carried_by.iter().map(Role::from).collect(),
+            hints: explanation
+                .hints
+                .iter()
+                .map(|hint| RoleHint {
+                    add: Role::from(&hint.add),
+                    instead_of: hint.instead_of.iter().map(Role::from).collect(),
+                })
+                .collect(),
         }
     }
 }

@@ -149,9 +149,9 @@ fn explain_deny(decision: &Decision, variations: &Variations<'_>) -> Explanation
     }
     let hints = hints(variations, &tried);
     let mut summary = summary_of_deny(decision, &missing_roles, untried, &obstacles);
-    if let Some(hint) = hints.first().filter(|hint| {
-        missing_roles.len() > 1 || !hint.instead_of.is_empty()
-    }) {
+    if let Some(hint) =
+        hints.first().filter(|hint| missing_roles.len() > 1 || !hint.instead_of.is_empty())
+    {
         summary.push_str(&summary_of_hint(hint));
     }
     if untried {
@@ -166,7 +166,11 @@ fn summary_of_hint(hint: &Hint) -> String {
     match instead.as_slice() {
         [] => format!(" The least of them: {}.", role(&hint.add)),
         roles => {
-            format!(" It would be allowed with {} instead of {}.", role(&hint.add), roles.join(" and "))
+            format!(
+                " It would be allowed with {} instead of {}.",
+                role(&hint.add),
+                roles.join(" and ")
+            )
         }
     }
 }

@@ -29,8 +29,7 @@ impl Decider {
         let limits = &self.options.limits;
         let ReadInput { input, violations } = ReadInput::shared(&mut sent, limits);
         let shared = Arc::new(input);
-        let checker =
-            BatchChecker::new(store.schema(), store.stored(), &shared, call.now, limits);
+        let checker = BatchChecker::new(store.schema(), store.stored(), &shared, call.now, limits);
         let mut checker = convert::with_violations(violations, checker, limits)?;
         let count = sent.items.len();
         let mut items = Vec::with_capacity(count);

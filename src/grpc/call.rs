@@ -256,10 +256,12 @@ fn decompression_failure(
     let status = Status::from_header_map(response.headers()).filter(|_| head.is_compressed)?;
     match status.code() {
         // One of this server's own has details.
-        Code::ResourceExhausted if status.details().is_empty() => Some(Status::out_of_range(format!(
-            "the message has more than the limit of {limit} bytes once it is decompressed: send \
+        Code::ResourceExhausted if status.details().is_empty() => {
+            Some(Status::out_of_range(format!(
+                "the message has more than the limit of {limit} bytes once it is decompressed: send \
              less, or several calls"
-        ))),
+            )))
+        }
         Code::Internal => Some(Status::invalid_argument(
             "the request is not a valid message: it cannot be decompressed",
         )),

@@ -82,13 +82,17 @@ fn begin<B>(tracer: &SdkTracer, request: &http::Request<B>) -> Context {
     let method = request.uri().path().trim_start_matches('/').to_owned();
     let mut attributes =
         vec![KeyValue::new("rpc.system.name", "grpc"), KeyValue::new("rpc.method", method.clone())];
-    if let Some(authority) = request.uri().authority() {
+    let peer = request.extensions().get::<Arc<Peer>>();
+    if peer.is_some_and(|peer| peer.is_unix) {
+        // The authority means nothing here, and may be a rewritten one.
+        attributes.push(KeyValue::new("network.transport", "unix"));
+    } else if let Some(authority) = request.uri().authority() {
         attributes.push(KeyValue::new("server.address", authority.host().to_owned()));
         if let Some(port) = authority.port_u16() {
             attributes.push(KeyValue::new("server.port", i64::from(port)));
         }
     }
-    if let Some(peer) = request.extensions().get::<Arc<Peer>>().and_then(|peer| peer.address) {
+    if let Some(peer) = peer.and_then(|peer| peer.address) {
         attributes.push(KeyValue::new("network.peer.address", peer.ip().to_string()));
         attributes.push(KeyValue::new("network.peer.port", i64::from(peer.port())));
     }

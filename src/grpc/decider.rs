@@ -87,9 +87,8 @@ impl Decider {
         let explain = sent.explain;
         let read = ReadInput::request(sent, limits);
         let (request, input) = read.check(limits, |input| store.check(input, call.now, limits))?;
-        let decided = self.decide(store, &request, explain, call, None, || {
-            RecordInput::Request(input)
-        });
+        let decided =
+            self.decide(store, &request, explain, call, None, || RecordInput::Request(input));
         let (response, record) = decided;
         let allowed = usize::from(response.decision() == proto::Decision::Allow);
         let records = record.into_iter().collect();
@@ -149,8 +148,8 @@ impl Decider {
         let started = if item.is_some() { Instant::now() } else { call.started };
         let decision = verification::decide(store, request, call.rpc, options, &self.metrics);
         self.metrics.decided(store.name(), call.rpc, &decision);
-        let explanation = explain
-            .then(|| engine::explain(store.engine(), request, &decision, on_forbid_error));
+        let explanation =
+            explain.then(|| engine::explain(store.engine(), request, &decision, on_forbid_error));
         let id = call.decision_id();
         let record = call.recording.decided(store, &decision, || DecidedQuestion {
             input: input(),
@@ -160,8 +159,7 @@ impl Decider {
             id: id.clone(),
             item,
         });
-        let response =
-            convert::is_authorized_response(decision, explanation, store.revision(), id);
+        let response = convert::is_authorized_response(decision, explanation, store.revision(), id);
         (response, record)
     }
 }

@@ -70,7 +70,9 @@ mod tests {
 
     #[test]
     fn an_id_that_cannot_go_into_a_log_is_not_taken() {
-        for (sent, is_taken) in [("mine", true), ("", false), ("a b", false), (&"x".repeat(129), false)] {
+        for (sent, is_taken) in
+            [("mine", true), ("", false), ("a b", false), (&"x".repeat(129), false)]
+        {
             let mut metadata = MetadataMap::new();
             metadata.insert(REQUEST_ID, sent.parse().unwrap());
             assert_eq!(DecisionId::sent(&metadata).is_some(), is_taken, "{sent:?}");

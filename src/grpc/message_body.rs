@@ -57,7 +57,11 @@ where
         let mut read = Bytes::new();
         while read.len() < HEAD {
             let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await else {
-                return Err(invalid(if read.is_empty() { "there is none" } else { "it is cut off" }));
+                return Err(invalid(if read.is_empty() {
+                    "there is none"
+                } else {
+                    "it is cut off"
+                }));
             };
             let frame = frame.map_err(|error| Status::from_error(error.into()))?;
             // Trailers say nothing in a request.
@@ -70,7 +74,11 @@ where
         let is_compressed = match flag {
             0 => false,
             1 if is_encoded => true,
-            1 => return Err(invalid("it is flagged as compressed, but no `grpc-encoding` is named")),
+            1 => {
+                return Err(invalid(
+                    "it is flagged as compressed, but no `grpc-encoding` is named",
+                ));
+            }
             flag => return Err(invalid(format!("its flag is {flag}: send 0 or 1"))),
         };
         let head = FrameHead { is_compressed, length };
@@ -94,7 +102,9 @@ where
         let frame = if this.read.is_empty() {
             match ready!(Pin::new(&mut this.body).poll_frame(cx)) {
                 Some(Ok(frame)) => frame,
-                Some(Err(error)) => return Poll::Ready(Some(Err(Status::from_error(error.into())))),
+                Some(Err(error)) => {
+                    return Poll::Ready(Some(Err(Status::from_error(error.into()))));
+                }
                 None if this.missing == 0 => return Poll::Ready(None),
                 None => {
                     let (length, got) = (this.length, this.length.saturating_sub(this.missing));

@@ -9,9 +9,7 @@ use tonic::{Request, Status, metadata::MetadataMap};
 
 use super::{call_span::CallSpan, decision_id::DecisionId, metrics::Rpc};
 use crate::{
-    audit::{
-        Call, Caller, DecisionLog, NotRecorded, Outcome, Record, RecordInput, TraceContext,
-    },
+    audit::{Call, Caller, DecisionLog, NotRecorded, Outcome, Record, RecordInput, TraceContext},
     engine::{Decision, ListedActions},
     model::{OnForbidError, Timestamp},
     net::Peer,

@@ -14,13 +14,8 @@ use super::{
     recording::Recording,
 };
 use crate::{
-    audit::DecisionLog,
-    model::Timestamp,
-    net::ConcurrencyLimit,
-    proto::codec::decode_request,
-    reload::Live,
-    request::Violation,
-    store::PolicyStore,
+    audit::DecisionLog, model::Timestamp, net::ConcurrencyLimit, proto::codec::decode_request,
+    reload::Live, request::Violation, store::PolicyStore,
 };
 
 /// Answers messages with one store.

@@ -1,10 +1,8 @@
 //! The gRPC face: the services, the threads that answer them, and stopping.
 
-use std::{
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
-    },
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicBool, Ordering},
 };
 
 use opentelemetry_sdk::trace::SdkTracer;
@@ -17,7 +15,9 @@ use super::{
 };
 use crate::{
     audit::DecisionLog,
-    net::{self, BlockingPool, ConcurrencyLimit, ConnectionLimit, Face, Listener, Tls, WorkerThreads},
+    net::{
+        self, BlockingPool, ConcurrencyLimit, ConnectionLimit, Face, Listener, Tls, WorkerThreads,
+    },
     reload::Live,
 };
 
@@ -113,7 +113,8 @@ impl GrpcServer {
                 (Arc::clone(self.connections()), workers.runtimes().to_vec());
             serving.spawn(async move {
                 let face = Face::Grpc;
-                net::serve(listener, face, connections, &runtimes, stopping, serve_connection).await;
+                net::serve(listener, face, connections, &runtimes, stopping, serve_connection)
+                    .await;
             });
         }
         tokio::select! {

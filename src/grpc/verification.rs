@@ -157,7 +157,8 @@ mod tests {
     fn a_wrong_decision_is_counted_and_logged_and_cedars_is_given() {
         let options = GrpcOptions::default();
         let (store, metrics) = (store(), metrics());
-        let decide = |n| engine::decide(store.engine(), &request(&store, n), options.on_forbid_error);
+        let decide =
+            |n| engine::decide(store.engine(), &request(&store, n), options.on_forbid_error);
         // Each question is answered with the decision of the next one.
         for (count, (n, effect, policies, log)) in (1..).zip([
             (1, Effect::Allow, &["view"][..], r#"wrong=deny by ["guard"] right=allow by ["view"]"#),

@@ -2,7 +2,7 @@
 
 use axum::{
     Json, Router,
-    extract::State,
+    extract::{RawQuery, State},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
@@ -29,11 +29,18 @@ async fn livez() -> &'static str {
 
 /// Reports ready where there is something to decide with, be it an older state than the files have
 /// now: a bad reload must not take every copy of a service out of rotation at once.
-async fn readyz(State(server): State<AdminState>) -> Response {
+///
+/// With `?strict` it reports ready only where everything that was found is in force, for those who
+/// watch a rollout.
+async fn readyz(State(server): State<AdminState>, RawQuery(query): RawQuery) -> Response {
+    let is_strict = query.is_some_and(|query| query.split('&').any(|one| one == "strict"));
     if server.grpc().is_stopping() {
         (StatusCode::SERVICE_UNAVAILABLE, "the process is stopping\n").into_response()
     } else if server.grpc().live().stores().is_empty() {
         (StatusCode::SERVICE_UNAVAILABLE, "no policy store is loaded\n").into_response()
+    } else if is_strict && !server.grpc().live().status().is_clean() {
+        let message = "a policy store or the folder was refused: see /status\n";
+        (StatusCode::SERVICE_UNAVAILABLE, message).into_response()
     } else {
         "ok\n".into_response()
     }

@@ -56,7 +56,8 @@ impl HttpServer {
     pub async fn serve(&self, listener: impl Into<Listener>, shutdown: impl Future<Output = ()>) {
         let listener = listener.into();
         self.inner.state.grpc().note_tls(&listener);
-        let (routes, head_timeout) = (routes(self.inner.state.clone()), self.inner.options.head_timeout);
+        let (routes, head_timeout) =
+            (routes(self.inner.state.clone()), self.inner.options.head_timeout);
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         let serve_connection = move |io, peer| {
@@ -65,7 +66,12 @@ impl HttpServer {
         let (connections, runtimes) = (Arc::clone(&self.inner.connections), [Handle::current()]);
         let face = Face::Http;
         let mut serving = pin!(net::serve(
-            listener, face, connections, &runtimes, stop.clone(), serve_connection
+            listener,
+            face,
+            connections,
+            &runtimes,
+            stop.clone(),
+            serve_connection
         ));
         tokio::select! {
             () = shutdown => stop.cancel(),

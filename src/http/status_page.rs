@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use crate::{
     audit::LogCounts,
-    net::tls::{self, TlsStatus},
     model::{Problem, Revision, StoreName, Timestamp},
+    net::tls::{self, TlsStatus},
     reload::{LoadStatus, StoreStatus},
 };
 
@@ -51,16 +51,14 @@ struct StoreState<'a> {
     revision: Option<&'a Revision>,
     loaded_at: Option<String>,
     policies: usize,
-    problems: Vec<ProblemText<'a>>,
+    problems: Vec<RenderedProblem<'a>>,
+    warnings: Vec<RenderedProblem<'a>>,
 }
 
 #[derive(Debug, Serialize)]
-struct ProblemText<'a> {
-    file: &'a str,
-    line: Option<usize>,
-    column: Option<usize>,
-    message: &'a str,
-    help: Option<&'a str>,
+struct RenderedProblem<'a> {
+    #[serde(flatten)]
+    problem: &'a Problem,
     rendered: String,
 }
 
@@ -117,22 +115,15 @@ impl<'a> StoreState<'a> {
             revision: store.revision.as_ref(),
             loaded_at: store.loaded_at.and_then(rfc3339),
             policies: store.policies,
-            problems: store.problems.iter().map(ProblemText::new).collect(),
+            problems: store.problems.iter().map(RenderedProblem::new).collect(),
+            warnings: store.warnings.iter().map(RenderedProblem::new).collect(),
         }
     }
 }
 
-impl<'a> ProblemText<'a> {
+impl<'a> RenderedProblem<'a> {
     fn new(problem: &'a Problem) -> Self {
-        let location = problem.location();
-        Self {
-            file: problem.file(),
-            line: location.map(|location| location.line),
-            column: location.map(|location| location.column),
-            message: problem.message(),
-            help: problem.help(),
-            rendered: problem.render(),
-        }
+        Self { problem, rendered: problem.render() }
     }
 }
 

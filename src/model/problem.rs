@@ -5,6 +5,7 @@ use std::{fmt, sync::Arc};
 use miette::{
     Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceSpan,
 };
+use serde::{Serialize, Serializer, ser::SerializeStruct as _};
 
 /// One problem in one file of a policy store.
 #[derive(Debug, Clone)]
@@ -142,6 +143,20 @@ impl Problem {
             Ok(()) => text,
             Err(fmt::Error) => self.to_string(),
         }
+    }
+}
+
+/// Writes file, line, column, message and help; the last four may be null.
+impl Serialize for Problem {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let location = self.location();
+        let mut fields = serializer.serialize_struct("Problem", 5)?;
+        fields.serialize_field("file", self.file())?;
+        fields.serialize_field("line", &location.map(|location| location.line))?;
+        fields.serialize_field("column", &location.map(|location| location.column))?;
+        fields.serialize_field("message", self.message())?;
+        fields.serialize_field("help", &self.help())?;
+        fields.end()
     }
 }
 

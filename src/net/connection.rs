@@ -12,7 +12,9 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
-use super::{connection_limit::ConnectionPermit, read_deadline::ReadDeadline};
+use super::{
+    authority::AuthorityStream, connection_limit::ConnectionPermit, read_deadline::ReadDeadline,
+};
 
 /// A connection with its permit. It ends with an error of kind `TimedOut` when its peer keeps the
 /// server waiting.
@@ -27,7 +29,7 @@ pub(crate) struct Connection<S = Socket> {
 #[derive(Debug)]
 pub(crate) enum Socket {
     Tcp(TcpStream),
-    Unix(UnixStream),
+    Unix(Box<AuthorityStream<UnixStream>>),
     Tls(Box<TlsStream<TcpStream>>),
 }
 

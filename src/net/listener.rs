@@ -4,7 +4,7 @@ use std::{io, net, os::unix, time::Duration};
 
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
-use super::{Tls, connection::Socket, peer::Peer};
+use super::{Tls, authority::AuthorityStream, connection::Socket, peer::Peer};
 
 /// A bound socket on which connections are accepted.
 #[derive(Debug)]
@@ -68,7 +68,7 @@ impl AcceptedSocket {
             Self::Unix(socket) => {
                 let socket = UnixStream::from_std(socket)?;
                 let peer = Peer::unix(socket.peer_cred().ok());
-                (Socket::Unix(socket), peer)
+                (Socket::Unix(Box::new(AuthorityStream::new(socket))), peer)
             }
         })
     }

@@ -6,6 +6,7 @@
 //! ```
 
 mod accept;
+pub mod authority;
 mod blocking_pool;
 mod concurrency_limit;
 mod connection;

@@ -9,6 +9,8 @@ pub(crate) struct Peer {
     pub address: Option<SocketAddr>,
     /// Process id and user id of the other end of a Unix socket.
     pub process: Option<(Option<i32>, u32)>,
+    /// Tells that the connection is one of a Unix socket.
+    pub is_unix: bool,
     /// The name that the client's certificate proves.
     pub identity: Option<Arc<str>>,
     /// Tells that the peer is on this machine. A peer of which nothing is known is not.
@@ -23,6 +25,6 @@ impl Peer {
 
     pub fn unix(credentials: Option<tokio::net::unix::UCred>) -> Self {
         let process = credentials.map(|credentials| (credentials.pid(), credentials.uid()));
-        Self { process, is_local: true, ..Self::default() }
+        Self { process, is_unix: true, is_local: true, ..Self::default() }
     }
 }

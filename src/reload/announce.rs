@@ -26,6 +26,25 @@ pub(super) fn loaded(store: &PolicyStore, old: Option<&Revision>, took: Duration
     );
 }
 
+/// Logs the warnings of a store that has been put in force.
+pub(super) fn warnings(store: &PolicyStore) {
+    let warnings = store.warnings();
+    for warning in warnings.iter().take(MAX_PROBLEMS) {
+        let location = warning.location();
+        tracing::warn!(
+            store = %store.name(),
+            file = warning.file(),
+            line = location.map(|location| location.line),
+            column = location.map(|location| location.column),
+            "policy store loaded with a warning:\n{}",
+            warning.render()
+        );
+    }
+    if let Some(more) = warnings.len().checked_sub(MAX_PROBLEMS).filter(|more| *more > 0) {
+        tracing::warn!(store = %store.name(), "policy store loaded with {more} warnings more");
+    }
+}
+
 pub(super) fn removed(name: &StoreName, in_force: Option<&PolicyStore>) {
     let old_revision = in_force.map(|store| store.revision().as_str());
     tracing::info!(store = %name, old_revision, "policy store removed: its folder is gone");

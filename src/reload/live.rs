@@ -4,7 +4,10 @@ use std::{sync::Arc, time::SystemTime};
 
 use arc_swap::{ArcSwap, Guard};
 
-use crate::{model::{Problem, Revision, StoreName}, store::Stores};
+use crate::{
+    model::{Problem, Revision, StoreName},
+    store::Stores,
+};
 
 /// The stores that decide now and the state of loading them. Reading never waits, and a reload
 /// replaces the whole in one step.
@@ -52,6 +55,8 @@ pub struct StoreStatus {
     pub loaded_at: Option<SystemTime>,
     /// Policies that decide, links included.
     pub policies: usize,
+    /// The warnings of the revision that decides.
+    pub warnings: Vec<Problem>,
     /// The problems of the files as they are now, if they were refused; the revision stays in force.
     pub problems: Vec<Problem>,
 }

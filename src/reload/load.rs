@@ -105,6 +105,9 @@ fn load(
     let name = files.name().clone();
     let load = || {
         let store = PolicyStore::load_after(Arc::new(files), &options.bounds, last)?;
+        if options.deny_warnings && !store.warnings().is_empty() {
+            return Err(store.warnings().to_vec());
+        }
         let failing = if options.require_tests { testing::failures(&store) } else { Vec::new() };
         if failing.is_empty() { Ok(store) } else { Err(failing) }
     };

@@ -189,6 +189,9 @@ impl Loader {
                     outcome.changed = true;
                 }
                 announce::loaded(&store, revision, loaded.took);
+                if revision != Some(store.revision()) {
+                    announce::warnings(&store);
+                }
                 known.problems.clear();
                 self.retired.store(old.filter(|old| !Arc::ptr_eq(old, &store)));
             }
@@ -242,6 +245,10 @@ impl Loader {
             revision: known.in_force.as_ref().map(|store| *store.revision()),
             loaded_at: known.loaded_at,
             policies: known.in_force.as_ref().map_or(0, |store| store.policies().num_of_policies()),
+            warnings: known
+                .in_force
+                .as_ref()
+                .map_or_else(Vec::new, |store| store.warnings().to_vec()),
             problems: known.problems.clone(),
         });
         LoadStatus {

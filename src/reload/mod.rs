@@ -25,7 +25,7 @@ mod watcher;
 mod worker;
 
 pub use files::WatchFiles;
-pub use folder::{read_folder, read_folder_within};
+pub use folder::{FolderStores, read_folder, read_folder_within, read_stores};
 pub use folder_error::FolderError;
 pub use live::{EMBEDDED, Live, LoadStatus, StoreStatus};
 
@@ -63,6 +63,8 @@ pub struct Options {
     pub bounds: Bounds,
     /// Refuse a store of which a test fails.
     pub require_tests: bool,
+    /// Refuse a store that has warnings.
+    pub deny_warnings: bool,
     /// Time that the folder must be quiet before it is read. While changes go on it is read after
     /// five times as long.
     pub settle: Duration,
@@ -82,6 +84,7 @@ impl Default for Options {
             default_store: None,
             bounds: Bounds::default(),
             require_tests: false,
+            deny_warnings: false,
             settle: Duration::from_millis(50),
             settle_removals: Duration::from_secs(1),
             rehash_interval: Duration::from_secs(30),
@@ -140,9 +143,12 @@ fn load_folder(
         Ok(_) => return refuse(FolderError::Unsettled(path.to_owned()), loader),
         Err(error) => return refuse(error, loader),
     };
-    let problem = content.check(path).err();
+    let problem = content.problem(path);
     if !content.holds_store() {
-        return problem.map_or(Ok(()), |error| refuse(error, loader));
+        return match content.errors(path).into_iter().next() {
+            Some(error) => refuse(error, loader),
+            None => Ok(()),
+        };
     }
     let mut found = BTreeMap::new();
     for (name, store) in content.stores {
@@ -154,7 +160,7 @@ fn load_folder(
         };
         found.insert(name, store);
     }
-    loader.apply(found, problem.map(|error| error.to_string()), live);
+    loader.apply(found, problem, live);
     Ok(())
 }
 

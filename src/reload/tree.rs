@@ -121,9 +121,8 @@ pub(super) fn look(
     let absolute = std::path::absolute(path).map_err(io_error)?;
     let real = places.resolve(&absolute).map_err(io_error)?;
     let entries = list(&real, bounds.files, places).map_err(io_error)?;
-    let layout = layout(&entries, bounds, before).map_err(|(file, store)| {
-        FolderError::Ambiguous { path: path.to_owned(), file, store }
-    })?;
+    let layout = layout(&entries, bounds, before)
+        .map_err(|(file, store)| FolderError::Ambiguous { path: path.to_owned(), file, store })?;
     let mut tree =
         Tree { real: real.clone(), layout, stores: BTreeMap::new(), misnamed: Vec::new() };
     if layout == Layout::OneStore {

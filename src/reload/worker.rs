@@ -19,11 +19,7 @@ use super::{
     tree::Layout,
     watcher::FolderWatch,
 };
-use crate::{
-    model::StoreName,
-    reload::Live,
-    store::StoreFiles,
-};
+use crate::{model::StoreName, reload::Live, store::StoreFiles};
 
 /// Multiples of `settle` that a reload waits at most while events go on.
 const MOST_SETTLES: u32 = 5;
@@ -155,7 +151,7 @@ impl Worker {
             Ok(content) => content,
             Err(error) => return self.loader.keep(error.to_string(), &self.live),
         };
-        let problem = content.check(&self.path).err().map(|error| error.to_string());
+        let problem = content.problem(&self.path);
         if !content.holds_store() {
             return self.loader.keep(problem.unwrap_or_default(), &self.live);
         }

@@ -10,7 +10,10 @@ use super::{
     check::{Checker, Moment, check_facts},
 };
 use crate::{
-    model::{Timestamp, Uid, Value, hash::{HashMap, HashSet}},
+    model::{
+        Timestamp, Uid, Value,
+        hash::{HashMap, HashSet},
+    },
     schema::{Schema, StoredEntities},
 };
 

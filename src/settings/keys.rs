@@ -45,6 +45,7 @@ pub(super) const KEYS: &[Key] = keys! {
     "reload.settle_removals_ms" Millis reload.settle_removals: "how long a store of which a file is gone must have been as it is before that is put in force";
     "reload.rehash_interval_s" PositiveSeconds reload.rehash_interval: "how often the folder is read in any case";
     "reload.use_events" Switch reload.use_events: "listen to the file system's events";
+    "reload.deny_warnings" Switch reload.deny_warnings: "refuse a store that has warnings";
     "limits.message_bytes" Positive limits.message_bytes: "bytes of one gRPC message";
     "limits.message_parts" Positive limits.message_parts: "fields of one gRPC message, those of the messages in it included";
     "limits.inline_bytes" Count limits.inline_bytes: "bytes of a message up to which a call is answered on the thread of its connection; longer and compressed ones do not hold up others";

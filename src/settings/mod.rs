@@ -92,13 +92,21 @@ pub struct ReloadSettings {
     pub rehash_interval: Duration,
     /// Listen to the file system's events, which network file systems do not send.
     pub use_events: bool,
+    /// Refuse a store that has warnings.
+    pub deny_warnings: bool,
 }
 
 impl Default for ReloadSettings {
     fn default() -> Self {
-        let reload::Options { settle, settle_removals, rehash_interval, use_events, .. } =
-            reload::Options::default();
-        Self { settle, settle_removals, rehash_interval, use_events }
+        let reload::Options {
+            settle,
+            settle_removals,
+            rehash_interval,
+            use_events,
+            deny_warnings,
+            ..
+        } = reload::Options::default();
+        Self { settle, settle_removals, rehash_interval, use_events, deny_warnings }
     }
 }
 

@@ -81,8 +81,8 @@ fn planted_violations_are_found() {
     };
     for text in [
         "use crate::grpc::X;",
-        "use crate::{model::A, grpc::{b::C, D}};",
-        "use crate::{self as root, grpc as other};",
+        "use crate::{grpc::{D, b::C}, model::A};",
+        "use crate::{grpc as other, self as root};",
         "fn f() { crate::grpc::a::run(); }",
         "fn f(x: &crate::grpc::X) {}",
         "impl super::grpc::X for Y {}",

@@ -4,9 +4,9 @@
 use std::{fs, path::PathBuf, sync::Arc, time::Instant};
 
 use humbaba::{
+    grpc::replay::{Answered, Replay},
     model::Timestamp,
     proto::{BatchIsAuthorizedItem, BatchIsAuthorizedRequest, ListActionsRequest, value::Kind},
-    grpc::replay::{Answered, Replay},
     store::{Bounds, PolicyStore, StoreFiles},
     testing,
 };
@@ -17,6 +17,8 @@ use crate::support::{
     hostile::Random,
 };
 
+#[path = "../../fuzz/authority.rs"]
+mod authority;
 #[path = "../../fuzz/garden.rs"]
 mod garden;
 
@@ -139,4 +141,9 @@ fn test_files() {
             problems.iter().for_each(|problem| drop(problem.render()));
         }
     });
+}
+
+#[test]
+fn authorities() {
+    mutated("authorities", &corpus("authority"), authority::check);
 }

@@ -5,10 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use humbaba::{
-    proto::authorization_service_client::AuthorizationServiceClient,
-    grpc::GrpcOptions,
-};
+use humbaba::{grpc::GrpcOptions, proto::authorization_service_client::AuthorizationServiceClient};
 use rustls::version::TLS13;
 use tokio::{
     io::AsyncWriteExt as _,

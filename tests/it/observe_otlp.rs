@@ -271,6 +271,19 @@ fn a_span_knows_where_a_call_over_tls_came_from() {
 }
 
 #[test]
+fn a_span_over_a_unix_socket_shows_no_authority() {
+    let (collector, folder) = (Collector::start(), policies(&["guard"]));
+    let sidecar = Sidecar::start_with(folder.path(), &[], &[collector.endpoint()]);
+    assert_eq!(sidecar.check(&sidecar.unix(), &["--action", "view"]).code, 2);
+    stop(sidecar);
+    let spans = collector.spans();
+    let [(_, told)] = of(&spans, "IsAuthorized").try_into().unwrap();
+    assert_eq!(told["network.transport"], "unix");
+    let shown = |key: &str| told.contains_key(key);
+    assert!(!shown("server.address") && !shown("network.peer.address"), "{told:?}");
+}
+
+#[test]
 fn a_collector_that_is_not_there_holds_nothing_up() {
     let folder = policies(&["guard"]);
     let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();

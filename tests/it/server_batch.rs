@@ -1,13 +1,12 @@
 //! Many questions in one call.
 
 use humbaba::{
+    grpc::{GrpcOptions, VerifySample},
     proto::{
         BatchIsAuthorizedItem as Item, BatchIsAuthorizedRequest as Batch,
         BatchIsAuthorizedResponse, BatchIsAuthorizedResult, IsAuthorizedResponse, RoleAssignment,
-        RoleAssignments,
-        batch_is_authorized_result::Result as ItemResult, value::Kind,
+        RoleAssignments, batch_is_authorized_result::Result as ItemResult, value::Kind,
     },
-    grpc::{GrpcOptions, VerifySample},
 };
 use prost::Message as _;
 use tonic::{Code, Request, Status};
@@ -253,7 +252,10 @@ async fn items_are_explained_one_by_one_or_all() {
 #[tokio::test]
 async fn an_item_carries_all_its_violations() {
     let server = TestServer::start([stores::acme()]).await;
-    let bad = Item { role_assignments: roles(vec![assignment("king", "Site::1"); 99]), ..Item::default() };
+    let bad = Item {
+        role_assignments: roles(vec![assignment("king", "Site::1"); 99]),
+        ..Item::default()
+    };
     let answer = ask(&server, batch([bad])).await.unwrap();
     assert_eq!(error_fields(&answer.items[0]).len(), 99);
 }

@@ -5,8 +5,8 @@ use humbaba::proto::{Explanation, IsAuthorizedRequest, RoleAssignment, value::Ki
 use crate::support::{
     TestServer,
     ask::{
-        Asking as _, Knowing as _, ask, assignment, assignment_of, entity, moment, now, reference,
-        uid, value,
+        Asking as _, Knowing as _, ask, assignment, assignment_of, entity, is_allow, moment, now,
+        reference, uid, value,
     },
     stores,
 };
@@ -106,4 +106,59 @@ async fn without_being_asked_nothing_is_explained() {
     let server = TestServer::start([stores::acme()]).await;
     let answer = server.ask(ask("User::alice", "site.edit", "Site::1")).await.unwrap();
     assert_eq!(answer.explanation, None);
+}
+
+fn hints(explanation: &Explanation) -> Vec<(String, Vec<String>)> {
+    let hint = |hint: &humbaba::proto::Hint| {
+        let add = roles(&hint.add.iter().cloned().collect::<Vec<_>>());
+        (add.join(""), roles(&hint.instead_of))
+    };
+    explanation.hints.iter().map(hint).collect()
+}
+
+#[tokio::test]
+async fn a_hint_names_the_role_that_grants_least() {
+    let question = ask("User::alice", "site.edit", "Site::1").role("viewer", "Site::1");
+    let explanation = explain(question).await;
+    let hints = hints(&explanation);
+    assert_eq!(hints[0], ("editor on Acme::Site::1".to_owned(), vec![]), "{hints:?}");
+    assert!(
+        explanation.summary.ends_with("The least of them: `editor` on Acme::Site::\"1\"."),
+        "{}",
+        explanation.summary
+    );
+}
+
+#[tokio::test]
+async fn a_hint_names_the_role_to_take_away_where_adding_one_is_useless() {
+    let least_privileged = r#"
+        @id("viewers-only-view")
+        forbid (principal, action in Acme::Action::"site.edit", resource is Acme::Site)
+        when { principal in resource.viewer };"#;
+    let server = TestServer::start([stores::acme_as("acme", least_privileged)]).await;
+    let question = ask("User::alice", "site.edit", "Site::1").role("viewer", "Site::1");
+    let answer = server.ask(question.clone().explained()).await.unwrap();
+    let explanation = answer.explanation.unwrap();
+    let hint = explanation.hints[0].clone();
+    assert_eq!(
+        hints(&explanation)[0],
+        ("editor on Acme::Site::1".to_owned(), vec!["viewer on Acme::Site::1".to_owned()])
+    );
+    assert!(
+        explanation.summary.contains("with `editor` on Acme::Site::\"1\" instead of `viewer`"),
+        "{}",
+        explanation.summary
+    );
+    // Applied, the hint flips the decision.
+    let mut changed = question;
+    changed.role_assignments = vec![hint.add.unwrap()];
+    assert!(is_allow(&server.ask(changed).await.unwrap()));
+}
+
+#[tokio::test]
+async fn nothing_is_hinted_where_no_role_helps() {
+    let question = ask("User::alice", "site.edit", "Site::1")
+        .role("owner", "Site::1")
+        .entity(entity("Site::1").attribute("locked", value(Kind::Boolean(true))));
+    assert_eq!(hints(&explain(question).await), []);
 }

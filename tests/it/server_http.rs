@@ -6,9 +6,7 @@ use humbaba::{
     audit::DecisionLog,
     grpc::GrpcOptions,
     http::HttpOptions,
-    proto::{
-        BatchIsAuthorizedItem, BatchIsAuthorizedRequest, ListActionsRequest, RoleAssignments,
-    },
+    proto::{BatchIsAuthorizedItem, BatchIsAuthorizedRequest, ListActionsRequest, RoleAssignments},
     reload::{LoadStatus, StoreStatus},
     store::{Bounds, PolicyStore, StoreFiles},
 };
@@ -48,6 +46,7 @@ fn broken() -> StoreStatus {
         revision: None,
         loaded_at: None,
         policies: 0,
+        warnings: Vec::new(),
         problems,
     }
 }
@@ -255,8 +254,7 @@ async fn a_client_that_does_not_finish_its_request_is_sent_away() {
         head_timeout: std::time::Duration::from_millis(200),
         ..HttpOptions::default()
     };
-    let server =
-        TestServer::with_http(GrpcOptions::default(), options, DecisionLog::off()).await;
+    let server = TestServer::with_http(GrpcOptions::default(), options, DecisionLog::off()).await;
     server.publish([stores::acme()], None);
     for head in ["", "GET /livez HTTP/1.1\r\n", "GET /livez HTTP/1.1\r\nHost: x\r\nX: "] {
         let mut connection = tokio::net::TcpStream::connect(server.http).await.unwrap();

@@ -1,6 +1,6 @@
 //! Every limit: what just fits is answered, one more is refused.
 
-use humbaba::{proto::IsAuthorizedRequest, request::RequestLimits, grpc::GrpcOptions};
+use humbaba::{grpc::GrpcOptions, proto::IsAuthorizedRequest, request::RequestLimits};
 use prost::Message as _;
 use tonic::Code;
 

@@ -4,13 +4,13 @@ use std::{collections::BTreeSet, time::Duration};
 
 use humbaba::{
     audit::DecisionLog,
+    grpc::{GrpcOptions, GrpcServer},
+    net::Listener,
     proto::{
         authorization_service_client::AuthorizationServiceClient,
         authorization_service_server::SERVICE_NAME,
     },
     reload::Live,
-    grpc::{GrpcOptions, GrpcServer},
-    net::Listener,
     store::Stores,
 };
 use prost::Message as _;
@@ -329,9 +329,7 @@ async fn one_server_listens_on_tcp_and_on_a_unix_socket() {
     let listeners = vec![Listener::Tcp(tcp), Listener::Unix(UnixListener::bind(&path).unwrap())];
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let serving =
-        tokio::spawn(
-            async move { server.serve(listeners, async { drop(stopped.await) }).await },
-        );
+        tokio::spawn(async move { server.serve(listeners, async { drop(stopped.await) }).await });
     for target in targets {
         let channel = Endpoint::from_shared(target).unwrap().connect().await.unwrap();
         let mut client = AuthorizationServiceClient::new(channel);

@@ -1,12 +1,12 @@
 //! Decisions that Cedar's evaluator makes as well.
 
 use humbaba::{
+    grpc::{GrpcOptions, VerifySample},
     proto::{
         BatchIsAuthorizedItem, BatchIsAuthorizedRequest, BatchIsAuthorizedResult,
         IsAuthorizedResponse, ListActionsRequest, ListActionsResponse,
         batch_is_authorized_result::Result as ItemResult,
     },
-    grpc::{GrpcOptions, VerifySample},
 };
 
 use crate::support::{

@@ -10,8 +10,8 @@ use std::{
 };
 
 use humbaba::{
-    reload::WatchFiles,
     net::{Tls, tls::TlsError},
+    reload::WatchFiles,
 };
 use serde_json::Value as Json;
 use tempfile::TempDir;

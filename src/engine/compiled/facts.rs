@@ -140,7 +140,11 @@ impl<'a> Facts<'a> {
         Ok(closure)
     }
 
-    fn add_parent(&self, closure: &mut Closure<'a>, parent: &'a EntityUID) -> Result<(), NeedsCedar> {
+    fn add_parent(
+        &self,
+        closure: &mut Closure<'a>,
+        parent: &'a EntityUID,
+    ) -> Result<(), NeedsCedar> {
         if self.is_role(parent) {
             return Err(NeedsCedar);
         }

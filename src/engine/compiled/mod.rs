@@ -118,7 +118,11 @@ impl CompiledPolicies {
         self.outcome(engine, request).ok()
     }
 
-    fn outcome<'a>(&'a self, engine: &'a Engine, request: &'a Request) -> Result<Outcome, NeedsCedar> {
+    fn outcome<'a>(
+        &'a self,
+        engine: &'a Engine,
+        request: &'a Request,
+    ) -> Result<Outcome, NeedsCedar> {
         let facts = Facts::new(engine, request)?;
         let evaluation = Evaluation::new(&facts);
         let (mut permits, mut forbids) = (Vec::new(), Vec::new());

@@ -22,10 +22,10 @@ pub(in crate::grpc) fn is_authorized_response(
         Effect::Allow => proto::Decision::Allow,
         Effect::Deny => proto::Decision::Deny,
     };
-    let errors = decision.errors.into_iter().map(|error| proto::EvaluationError {
-        policy_id: error.policy_id,
-        message: error.message,
-    });
+    let errors = decision
+        .errors
+        .into_iter()
+        .map(|error| proto::EvaluationError { policy_id: error.policy_id, message: error.message });
     proto::IsAuthorizedResponse {
         decision: effect.into(),
         determining_policies: decision.determining.iter().map(determining).collect(),

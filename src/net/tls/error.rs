@@ -56,4 +56,3 @@ pub enum TlsError {
         error: String,
     },
 }
-

@@ -42,4 +42,3 @@ pub enum TlsVersion {
     /// TLS 1.3.
     V1_3,
 }
-

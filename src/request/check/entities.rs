@@ -212,9 +212,7 @@ impl Checker<'_> {
 /// Returns whether what was sent of an entity is what the store holds of it. The store's slots are
 /// filled, and a caller leaves them out.
 fn is_as_stored(sent: &EntityFacts, stored: &Entity, shape: &EntityShape) -> bool {
-    let is_same = |value: &Value, stored: Option<&PartialValue>| {
-        matches!(stored, Some(PartialValue::Value(stored)) if stored == value)
-    };
+    let is_same = |value: &Value, stored: Option<&PartialValue>| matches!(stored, Some(PartialValue::Value(stored)) if stored == value);
     let attributes = stored.attrs().filter(|(name, _)| !shape.slots.contains_key(name.as_str()));
     sent.attributes.len() == attributes.count()
         && sent.attributes.iter().all(|(name, value)| is_same(value, stored.get(name)))

@@ -1,4 +1,4 @@
-//! Peers that mean harm, in the bytes of HTTP/2. Also used by `examples/soak.rs`.
+//! Peers that mean harm, in the bytes of HTTP/2. Also used by `benches/soak`.
 
 use std::{
     io,

@@ -6,12 +6,12 @@ use humbaba::{
     audit::DecisionLog,
     grpc::{GrpcOptions, GrpcServer, ServeError},
     http::{HttpOptions, HttpServer},
-    proto::authorization_service_client::AuthorizationServiceClient,
-    reload::Live,
     net::{
         Listener, Tls,
         tls::{TlsOptions, TlsVersion},
     },
+    proto::authorization_service_client::AuthorizationServiceClient,
+    reload::Live,
     store::Stores,
 };
 use rustls::{ClientConfig, RootCertStore, pki_types::pem::PemObject as _};

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use super::{Tally, compare};
 use crate::{
-    request::{
-        EntityFacts, Request, RequestLimits, RoleAssignment, RoleAssignments, SentEntities,
-    },
+    request::{EntityFacts, Request, RequestLimits, RoleAssignment, RoleAssignments, SentEntities},
     store::{Bounds, PolicyStore, StoreFiles, embedded_stores},
     testing,
 };

@@ -1,0 +1,488 @@
+//! What is left out never grants: of a denied request no fact can be dropped so that it is allowed.
+//!
+//! For each shipped store: random requests of the facts of its own cases and of its schema. Each fact
+//! of a denied one, an attribute, an entry of the context, a role, an entity or a parent, is dropped
+//! by itself. What may then be allowed is listed here and, with the same reason in other words, in
+//! the README of the store under `## Left out`.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    fmt::Debug,
+    sync::Arc,
+};
+
+use humbaba::{
+    engine,
+    model::{OnForbidError, Uid, Value},
+    request::{EntityInput, RequestInput, RequestLimits, RoleAssignmentInput},
+    schema::Shape,
+    store::{Bounds, PolicyStore, embedded_stores},
+    testing::{self, DEFAULT_NOW},
+};
+use proptest::test_runner::{RngAlgorithm, TestRng};
+
+use crate::support::random::Random;
+
+/// A fact without which a denied request may be allowed.
+struct Listed {
+    /// As `Fact::name` says it.
+    fact: &'static str,
+    /// For which actions; none for all.
+    actions: &'static [&'static str],
+    reason: &'static str,
+}
+
+/// Random requests of each store.
+const REQUESTS: usize = 3_000;
+
+#[test]
+fn hitkeep() {
+    no_deny_becomes_an_allow(
+        "hitkeep",
+        &[
+            Listed {
+                fact: "Site.team",
+                actions: &[],
+                reason: "a site may be asked for without its team: what is known of the team narrows \
+                         (HK-21, HK-29, HK-50, HK-51)",
+            },
+            Listed {
+                fact: "Site.retention_by_creator",
+                actions: &["site.retention.update"],
+                reason: "a restriction that the deployment sets",
+            },
+            Listed {
+                fact: "context.force",
+                actions: &["instance.users.delete", "instance.teams.delete"],
+                reason: "without it something else is asked for, the deletion that spares the sites \
+                         (HK-17)",
+            },
+            Listed {
+                fact: "context.target",
+                actions: &["site.members.add"],
+                reason: "an invitation goes to an address, and the role is enough (HK-51)",
+            },
+            Listed {
+                fact: "a role of the target",
+                actions: &["site.members.add", "team.members.invite"],
+                reason: "who is added or invited need not have a role yet; that they are an owner \
+                         narrows (HK-48, HK-51)",
+            },
+            Listed {
+                fact: "a role beside another",
+                actions: &[],
+                reason: "of several roles of one person the least privileged counts when they act, \
+                         and the highest when they are removed (HK-21, HK-48)",
+            },
+        ],
+    );
+}
+
+#[test]
+fn hitkeep_v1() {
+    no_deny_becomes_an_allow(
+        "hitkeep-v1",
+        &[
+            Listed {
+                fact: "context.target",
+                actions: &["site.members.add"],
+                reason: "an invitation goes to an address, and the role is enough (HK-51)",
+            },
+            Listed {
+                fact: "a role of the target",
+                actions: &["site.members.add", "instance.users.change-role"],
+                reason: "who is added need not have a role yet, and a user with no stored role is a \
+                         user (HK-01); that they are an owner narrows (HK-48, HK-52)",
+            },
+            Listed {
+                fact: "a role beside another",
+                actions: &[],
+                reason: "of several roles of one person the highest counts when they are removed or \
+                         change their own (HK-48, HK-52)",
+            },
+        ],
+    );
+}
+
+#[test]
+fn piwik_pro() {
+    no_deny_becomes_an_allow("piwik-pro", &[]);
+}
+
+#[test]
+fn clicky() {
+    no_deny_becomes_an_allow("clicky", &[]);
+}
+
+#[test]
+fn kissmetrics() {
+    no_deny_becomes_an_allow("kissmetrics", &[]);
+}
+
+/// A policy that grants where something is not said is found.
+#[test]
+fn a_guard_that_does_not_fire_without_its_fact_is_found() {
+    let planted = r#"@id("planted")
+        forbid (principal, action == HitKeepV1::Action::"site.view", resource)
+        when { principal is HitKeepV1::ApiClient && principal has owner
+            && principal.owner == HitKeepV1::User::"carol" };
+        @id("planted-permit")
+        permit (principal is HitKeepV1::ApiClient, action == HitKeepV1::Action::"site.view", resource)
+        when { principal has revoked && !principal.revoked };"#;
+    let files = embedded_stores().into_iter().find(|files| files.name().as_str() == "hitkeep-v1");
+    let files = files.unwrap().with_file("planted.cedar", planted.as_bytes());
+    let store = PolicyStore::load(Arc::new(files), &Bounds::default()).unwrap();
+    let found = found(&store);
+    assert!(found.keys().any(|(fact, _)| fact == "ApiClient.owner"), "{:?}", found.keys());
+}
+
+fn no_deny_becomes_an_allow(name: &str, listed: &[Listed]) {
+    let files = embedded_stores().into_iter().find(|files| files.name().as_str() == name).unwrap();
+    let store = PolicyStore::load(Arc::new(files), &Bounds::default()).unwrap();
+    let found = found(&store);
+    // Of an entity, that takes several of its facts, one is listed.
+    let is_listed = |facts: &str, action: &str| {
+        facts.split(" and ").any(|fact| {
+            listed.iter().any(|listed| {
+                listed.fact == fact
+                    && (listed.actions.is_empty() || listed.actions.contains(&action))
+            })
+        })
+    };
+    let mut others: BTreeMap<&str, Vec<(&str, &RequestInput)>> = BTreeMap::new();
+    for ((fact, action), input) in &found {
+        if !is_listed(fact, action) {
+            others.entry(fact).or_default().push((action, input));
+        }
+    }
+    let others: Vec<_> = others
+        .iter()
+        .map(|(fact, denied)| {
+            let actions: Vec<_> = denied.iter().map(|(action, _)| *action).collect();
+            let actions = actions.join(", ");
+            format!("without `{fact}` is allowed {actions}, for one:\n  {:?}", denied[0].1)
+        })
+        .collect();
+    assert!(others.is_empty(), "{name}: {} not listed\n{}", others.len(), others.join("\n"));
+    for Listed { fact, reason, .. } in listed {
+        let is_found =
+            found.keys().any(|(found, action)| found == fact && is_listed(found, action));
+        assert!(is_found, "{name}: `{fact}` is listed in vain ({reason})");
+    }
+    let facts: BTreeSet<_> = listed.iter().map(|listed| listed.fact.to_owned()).collect();
+    assert_eq!(listed_in_readme(&store), facts, "{name}: the README under `## Left out`");
+}
+
+/// The facts that the README of a store lists: `` - `Site.team`: … `` under `## Left out`.
+fn listed_in_readme(store: &PolicyStore) -> BTreeSet<String> {
+    let readme = store.files().get("README.md").expect("each store has a README");
+    let readme = std::str::from_utf8(readme).unwrap();
+    let (_, section) = readme.split_once("## Left out\n").expect("a section `## Left out`");
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let fact = |line: &str| Some(line.strip_prefix("- `")?.split_once('`')?.0.to_owned());
+    section.lines().filter_map(fact).collect()
+}
+
+/// A fact of a request.
+enum Fact {
+    Context(usize),
+    Attribute(usize, usize),
+    Parent(usize, usize),
+    Tag(usize, usize),
+    Entity(usize),
+    Role(usize),
+}
+
+impl Fact {
+    fn all(input: &RequestInput) -> Vec<Self> {
+        // The time is added where it is not sent: it is never left out.
+        let context = input.context.iter().enumerate().filter(|(_, (name, _))| name != "now");
+        let mut all: Vec<_> = context.map(|(at, _)| Self::Context(at)).collect();
+        all.extend((0..input.role_assignments.len()).map(Self::Role));
+        for (at, entity) in input.entities.iter().enumerate() {
+            all.push(Self::Entity(at));
+            all.extend(
+                (0..entity.attributes.len()).map(|attribute| Self::Attribute(at, attribute)),
+            );
+            all.extend((0..entity.parents.len()).map(|parent| Self::Parent(at, parent)));
+            all.extend((0..entity.tags.len()).map(|tag| Self::Tag(at, tag)));
+        }
+        all
+    }
+
+    fn drop_from(&self, input: &RequestInput) -> RequestInput {
+        let mut input = input.clone();
+        match *self {
+            Self::Context(at) => drop(input.context.remove(at)),
+            Self::Attribute(at, attribute) => {
+                drop(input.entities[at].attributes.remove(attribute));
+            }
+            Self::Parent(at, parent) => drop(input.entities[at].parents.remove(parent)),
+            Self::Tag(at, tag) => drop(input.entities[at].tags.remove(tag)),
+            Self::Entity(at) => drop(input.entities.remove(at)),
+            Self::Role(at) => drop(input.role_assignments.remove(at)),
+        }
+        input
+    }
+
+    /// What is said of an entity; nothing of other facts.
+    fn parts(&self, input: &RequestInput) -> Vec<Self> {
+        let Self::Entity(at) = *self else { return Vec::new() };
+        let is_part = |fact: &Self| match *fact {
+            Self::Attribute(of, _) | Self::Parent(of, _) | Self::Tag(of, _) => of == at,
+            _ => false,
+        };
+        Self::all(input).into_iter().filter(is_part).collect()
+    }
+
+    /// How it is listed.
+    fn name(&self, input: &RequestInput) -> String {
+        let of = |at: usize| input.entities[at].uid.as_ref().map(short_type).unwrap_or_default();
+        match *self {
+            Self::Context(at) => format!("context.{}", input.context[at].0),
+            Self::Attribute(at, attribute) => {
+                format!("{}.{}", of(at), input.entities[at].attributes[attribute].0)
+            }
+            Self::Parent(at, parent) => {
+                format!("{} in {}", of(at), short_type(&input.entities[at].parents[parent]))
+            }
+            Self::Tag(at, tag) => format!("{}.{}", of(at), input.entities[at].tags[tag].0),
+            Self::Entity(at) => of(at),
+            Self::Role(at) => {
+                let dropped = &input.role_assignments[at];
+                let is_beside = |other: &RoleAssignmentInput| {
+                    let types = [dropped, other].map(|role| role.scope.as_ref().map(short_type));
+                    let site_and_team =
+                        types.iter().flatten().all(|scope| scope == "Site" || scope == "Team");
+                    other != dropped
+                        && other.principal == dropped.principal
+                        && (other.scope == dropped.scope || site_and_team)
+                };
+                let is_target = input.context.iter().any(|(name, value)| {
+                    name == "target"
+                        && dropped
+                            .principal
+                            .as_ref()
+                            .is_some_and(|who| *value == Value::Entity(who.clone()))
+                });
+                if input.role_assignments.iter().any(is_beside) {
+                    "a role beside another".to_owned()
+                } else if is_target {
+                    "a role of the target".to_owned()
+                } else {
+                    "a role".to_owned()
+                }
+            }
+        }
+    }
+}
+
+fn short_type(uid: &Uid) -> String {
+    uid.type_name.rsplit("::").next().unwrap_or_default().to_owned()
+}
+
+/// A denied request for each fact without which one is allowed, and for each action.
+fn found(store: &PolicyStore) -> BTreeMap<(String, String), RequestInput> {
+    let facts = Facts::of(store);
+    let mut random = Random::new(TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+    let requests = (0..REQUESTS).map(|_| facts.request(store, &mut random));
+    let mut found = BTreeMap::new();
+    let mut denied = 0;
+    for input in facts.written.iter().cloned().chain(requests) {
+        if is_allowed(store, &input) != Some(false) {
+            continue;
+        }
+        denied += 1;
+        let grants = |fact: &Fact| is_allowed(store, &fact.drop_from(&input)) == Some(true);
+        for fact in Fact::all(&input).iter().filter(|fact| grants(fact)) {
+            let parts = fact.parts(&input);
+            // What one of its parts does is found with that part.
+            if parts.iter().any(grants) {
+                continue;
+            }
+            let name = match parts.as_slice() {
+                [] => fact.name(&input),
+                parts => {
+                    let names: Vec<_> = parts.iter().map(|part| part.name(&input)).collect();
+                    names.join(" and ")
+                }
+            };
+            let action = input.action.as_ref().map(|action| action.id.clone());
+            let at = (name, action.unwrap_or_default());
+            found.entry(at).or_insert_with(|| input.clone());
+        }
+    }
+    assert!(denied > REQUESTS / 4, "{}: only {denied} were denied", store.name());
+    found
+}
+
+/// None for bad input.
+fn is_allowed(store: &PolicyStore, input: &RequestInput) -> Option<bool> {
+    let request = store.check(input, DEFAULT_NOW, &RequestLimits::default()).ok()?;
+    Some(engine::decide(store.engine(), &request, OnForbidError::Deny).is_allow())
+}
+
+/// What the cases of a store speak of, to be put together anew.
+struct Facts {
+    inputs: Vec<RequestInput>,
+    /// Those of the cases that are written down, not computed from the matrix.
+    written: Vec<RequestInput>,
+    context: Vec<(String, Value)>,
+    attributes: HashMap<String, Vec<(String, Value)>>,
+    roles: Vec<RoleAssignmentInput>,
+}
+
+impl Facts {
+    fn of(store: &PolicyStore) -> Self {
+        let mut facts = Self {
+            inputs: Vec::new(),
+            written: Vec::new(),
+            context: Vec::new(),
+            attributes: HashMap::new(),
+            roles: Vec::new(),
+        };
+        for case in testing::cases(store).unwrap() {
+            let mut input = case.input_at(DEFAULT_NOW, store.schema());
+            for role in &mut input.role_assignments {
+                role.principal = role.principal.take().or_else(|| input.principal.clone());
+                role.scope = role.scope.take().or_else(|| input.resource.clone());
+            }
+            facts.context.extend(input.context.iter().filter(|(name, _)| name != "now").cloned());
+            facts.roles.extend(input.role_assignments.iter().cloned());
+            for entity in &input.entities {
+                let of_type = entity.uid.as_ref().map(short_type).unwrap_or_default();
+                facts.attributes.entry(of_type).or_default().extend(entity.attributes.clone());
+            }
+            if case.file != "matrix.csv" {
+                facts.written.push(input.clone());
+            }
+            facts.inputs.push(input);
+        }
+        for facts in facts.attributes.values_mut() {
+            distinct(facts);
+        }
+        distinct(&mut facts.context);
+        distinct(&mut facts.roles);
+        facts
+    }
+
+    /// A case with some of its facts changed and some of others added.
+    fn request(&self, store: &PolicyStore, random: &mut Random) -> RequestInput {
+        let mut input = random.pick(&self.inputs).clone();
+        for _ in 0..random.below(6) {
+            match random.below(6) {
+                0 => input.action.clone_from(&random.pick(&self.inputs).action),
+                1 => {
+                    let (name, value) = random.pick(&self.context).clone();
+                    input.context.retain(|(other, _)| *other != name);
+                    input.context.push((name, value));
+                }
+                2 => {
+                    let role = random.pick(&self.roles).clone();
+                    if !input.role_assignments.contains(&role) {
+                        input.role_assignments.push(role);
+                    }
+                }
+                3 => self.set_attribute(&mut input, random),
+                4 => Self::alter(store, &mut input, random),
+                _ => {
+                    let facts = Fact::all(&input);
+                    if !facts.is_empty() {
+                        input = random.pick(&facts).drop_from(&input);
+                    }
+                }
+            }
+        }
+        input
+    }
+
+    /// Says something of an entity that the request names.
+    fn set_attribute(&self, input: &mut RequestInput, random: &mut Random) {
+        let mut named: Vec<Uid> = input.principal.iter().chain(&input.resource).cloned().collect();
+        named.extend(input.entities.iter().filter_map(|entity| entity.uid.clone()));
+        let inside = |(_, value): &(String, Value)| match value {
+            Value::Entity(uid) => Some(uid.clone()),
+            _ => None,
+        };
+        named.extend(input.context.iter().filter_map(inside));
+        let attributes = input.entities.iter().flat_map(|entity| &entity.attributes);
+        named.extend(attributes.filter_map(inside).collect::<Vec<_>>());
+        if named.is_empty() {
+            return;
+        }
+        let uid = random.pick(&named).clone();
+        let Some(known) = self.attributes.get(&short_type(&uid)) else { return };
+        if known.is_empty() {
+            return;
+        }
+        let (name, value) = random.pick(known).clone();
+        let same = |entity: &&mut EntityInput| {
+            entity
+                .uid
+                .as_ref()
+                .is_some_and(|other| short_type(other) == short_type(&uid) && other.id == uid.id)
+        };
+        match input.entities.iter_mut().find(same) {
+            Some(entity) => {
+                entity.attributes.retain(|(other, _)| *other != name);
+                entity.attributes.push((name, value));
+            }
+            None => input.entities.push(EntityInput {
+                uid: Some(uid.clone()),
+                attributes: vec![(name, value)],
+                ..EntityInput::default()
+            }),
+        }
+    }
+
+    /// Gives a fact another value of its type, as the schema says.
+    fn alter(store: &PolicyStore, input: &mut RequestInput, random: &mut Random) {
+        let values = input.context.iter_mut().map(|(_, value)| value);
+        let attributes = input.entities.iter_mut().flat_map(|entity| &mut entity.attributes);
+        let mut values: Vec<_> = values.chain(attributes.map(|(_, value)| value)).collect();
+        if values.is_empty() {
+            return;
+        }
+        let at = random.below(values.len());
+        match &mut *values[at] {
+            Value::Bool(value) => *value = !*value,
+            Value::Entity(uid) => {
+                if let Some(ids) = store.schema().enumerated(&uid.type_name) {
+                    let ids: BTreeSet<_> = ids.iter().map(ToString::to_string).collect();
+                    let ids: Vec<_> = ids.into_iter().collect();
+                    uid.id.clone_from(random.pick(&ids));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn distinct<T: Debug>(all: &mut Vec<T>) {
+    let mut seen = BTreeSet::new();
+    all.retain(|one| seen.insert(format!("{one:?}")));
+}
+
+/// The random values come from the schema too: each optional attribute of each type occurs in some
+/// case, or the test could not drop it.
+#[test]
+fn every_optional_attribute_occurs_in_a_case() {
+    for name in ["hitkeep", "hitkeep-v1"] {
+        let files = embedded_stores().into_iter().find(|files| files.name().as_str() == name);
+        let store = PolicyStore::load(Arc::new(files.unwrap()), &Bounds::default()).unwrap();
+        let facts = Facts::of(&store);
+        for entity in store.schema().entities() {
+            let of_type = entity.entity_type.to_string();
+            let of_type = of_type.rsplit("::").next().unwrap_or_default();
+            for (attribute, field) in &entity.attributes.fields {
+                let is_slot =
+                    matches!(&field.shape, Shape::Entity(of) if of.to_string().ends_with("::Role"));
+                let known = facts.attributes.get(of_type);
+                let occurs = known.is_some_and(|known| {
+                    known.iter().any(|(name, _)| name.as_str() == attribute.as_str())
+                });
+                assert!(is_slot || occurs, "{name}: {of_type}.{attribute} occurs in no case");
+            }
+        }
+    }
+}

@@ -1,0 +1,597 @@
+//! A small model of HitKeep: who holds which role where, and what changes that.
+
+use std::collections::BTreeMap;
+
+use humbaba::{
+    model::{Uid, Value},
+    request::{EntityInput, RequestInput, RoleAssignmentInput},
+};
+
+pub const USERS: usize = 4;
+pub const TEAMS: usize = 4;
+pub const SITES: usize = 5;
+pub const CLIENTS: usize = 3;
+
+/// A role on a site, the least first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SiteRole {
+    Viewer,
+    Editor,
+    Admin,
+    Owner,
+}
+
+/// A role in a team, the least first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TeamRole {
+    Member,
+    Admin,
+    Owner,
+}
+
+/// A role on the instance, the least first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum InstanceRole {
+    User,
+    Admin,
+    Owner,
+}
+
+/// Who acts, or holds a role on a site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Principal {
+    User(usize),
+    Client(usize),
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Team {
+    pub members: BTreeMap<usize, TeamRole>,
+    pub archived: bool,
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Site {
+    pub team: Option<usize>,
+    pub members: BTreeMap<Principal, SiteRole>,
+}
+
+/// Whose an API client is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Of {
+    User(usize),
+    Team(usize),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Client {
+    pub of: Of,
+    pub instance_role: InstanceRole,
+    pub active: bool,
+}
+
+/// An invitation that was sent and neither accepted nor revoked.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Invite {
+    Site { site: usize, invitee: usize, role: SiteRole },
+    Team { team: usize, invitee: usize, role: TeamRole },
+}
+
+/// A change that somebody asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    AddMember {
+        site: usize,
+        target: usize,
+        role: SiteRole,
+    },
+    InviteToSite {
+        site: usize,
+        target: usize,
+        role: SiteRole,
+    },
+    ChangeRole {
+        site: usize,
+        target: usize,
+        role: SiteRole,
+    },
+    RemoveMember {
+        site: usize,
+        target: usize,
+    },
+    MoveSite {
+        site: usize,
+        team: usize,
+    },
+    CreateSite {
+        site: usize,
+        team: usize,
+    },
+    InviteToTeam {
+        team: usize,
+        target: usize,
+        role: TeamRole,
+    },
+    RemoveFromTeam {
+        team: usize,
+        target: usize,
+    },
+    LeaveTeam {
+        team: usize,
+    },
+    TransferTeam {
+        team: usize,
+        target: usize,
+    },
+    ArchiveTeam {
+        team: usize,
+    },
+    CreateTeam {
+        team: usize,
+    },
+    SetActive {
+        team: usize,
+    },
+    /// Accepts the invitation of that place in the list.
+    Accept {
+        invite: usize,
+    },
+    CreateClient {
+        client: usize,
+        site: usize,
+        role: SiteRole,
+        instance_role: InstanceRole,
+    },
+    CreateTeamClient {
+        client: usize,
+        team: usize,
+        site: usize,
+        role: SiteRole,
+    },
+    RevokeClient {
+        client: usize,
+    },
+    ChangeInstanceRole {
+        target: usize,
+        role: InstanceRole,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Model {
+    pub instance: BTreeMap<usize, InstanceRole>,
+    pub teams: Vec<Option<Team>>,
+    pub sites: Vec<Option<Site>>,
+    pub clients: Vec<Option<Client>>,
+    pub active: BTreeMap<usize, usize>,
+    pub invites: Vec<Invite>,
+}
+
+impl Model {
+    /// Two teams and an archived one, four sites, one of them without a team, and a place for one
+    /// more of each.
+    pub fn new() -> Self {
+        let team = |members: &[(usize, TeamRole)], archived| {
+            Some(Team { members: members.iter().copied().collect(), archived })
+        };
+        let site = |team, owner| {
+            let members = BTreeMap::from([(Principal::User(owner), SiteRole::Owner)]);
+            Some(Site { team, members })
+        };
+        Self {
+            instance: BTreeMap::from([(0, InstanceRole::Owner), (1, InstanceRole::Admin)]),
+            teams: vec![
+                team(&[(1, TeamRole::Owner), (2, TeamRole::Member), (3, TeamRole::Admin)], false),
+                team(&[(2, TeamRole::Owner), (3, TeamRole::Member)], false),
+                team(&[(3, TeamRole::Owner), (1, TeamRole::Member)], true),
+                None,
+            ],
+            sites: vec![site(Some(0), 1), site(Some(1), 2), site(None, 3), site(Some(2), 3), None],
+            clients: vec![None; CLIENTS],
+            active: BTreeMap::from([(1, 0), (2, 1), (3, 0)]),
+            invites: Vec::new(),
+        }
+    }
+
+    pub fn team(&self, team: usize) -> Option<&Team> {
+        self.teams[team].as_ref()
+    }
+
+    pub fn site(&self, site: usize) -> Option<&Site> {
+        self.sites[site].as_ref()
+    }
+
+    /// Whether that change can be asked for: what it is about exists, or does not exist yet.
+    pub fn makes_sense(&self, by: Principal, change: &Change) -> bool {
+        let is_user = matches!(by, Principal::User(_));
+        let client_acts = match by {
+            Principal::User(_) => true,
+            Principal::Client(client) => self.clients[client].is_some(),
+        };
+        let about = match *change {
+            Change::AddMember { site, .. }
+            | Change::InviteToSite { site, .. }
+            | Change::ChangeRole { site, .. }
+            | Change::RemoveMember { site, .. } => self.site(site).is_some(),
+            Change::MoveSite { site, team } => {
+                self.site(site).is_some() && self.team(team).is_some()
+            }
+            Change::CreateSite { site, team } => {
+                is_user && self.site(site).is_none() && self.team(team).is_some()
+            }
+            Change::CreateTeam { team } => is_user && self.team(team).is_none(),
+            Change::InviteToTeam { team, .. }
+            | Change::RemoveFromTeam { team, .. }
+            | Change::TransferTeam { team, .. }
+            | Change::ArchiveTeam { team } => self.team(team).is_some(),
+            Change::LeaveTeam { team } | Change::SetActive { team } => {
+                is_user && self.team(team).is_some()
+            }
+            Change::Accept { invite } => is_user && invite < self.invites.len(),
+            Change::CreateClient { client, site, .. } => {
+                is_user && self.clients[client].is_none() && self.site(site).is_some()
+            }
+            Change::CreateTeamClient { client, team, site, .. } => {
+                is_user
+                    && self.clients[client].is_none()
+                    && self.team(team).is_some()
+                    && self.site(site).is_some()
+            }
+            Change::RevokeClient { client } => is_user && self.clients[client].is_some(),
+            Change::ChangeInstanceRole { .. } => true,
+        };
+        client_acts && about
+    }
+
+    /// Makes a change that was allowed.
+    pub fn apply(&mut self, by: Principal, change: &Change) {
+        match *change {
+            Change::AddMember { site, target, role }
+            | Change::ChangeRole { site, target, role } => {
+                self.put_on_site(site, Principal::User(target), role);
+            }
+            Change::InviteToSite { site, target, role } => {
+                self.invites.push(Invite::Site { site, invitee: target, role });
+            }
+            Change::RemoveMember { site, target } => {
+                self.site_mut(site).members.remove(&Principal::User(target));
+            }
+            Change::MoveSite { site, team } => self.site_mut(site).team = Some(team),
+            Change::CreateSite { site, team } => {
+                let members = BTreeMap::from([(by, SiteRole::Owner)]);
+                self.sites[site] = Some(Site { team: Some(team), members });
+            }
+            Change::InviteToTeam { team, target, role } => {
+                self.invites.push(Invite::Team { team, invitee: target, role });
+            }
+            Change::RemoveFromTeam { team, target } => self.leave(team, target),
+            Change::LeaveTeam { team } => {
+                if let Principal::User(user) = by {
+                    self.leave(team, user);
+                }
+            }
+            Change::TransferTeam { team, target } => {
+                let members = &mut self.team_mut(team).members;
+                if let Principal::User(user) = by {
+                    members.insert(user, TeamRole::Admin);
+                }
+                members.insert(target, TeamRole::Owner);
+            }
+            Change::ArchiveTeam { team } => self.team_mut(team).archived = true,
+            Change::CreateTeam { team } => {
+                if let Principal::User(user) = by {
+                    let members = BTreeMap::from([(user, TeamRole::Owner)]);
+                    self.teams[team] = Some(Team { members, archived: false });
+                }
+            }
+            Change::SetActive { team } => {
+                if let Principal::User(user) = by {
+                    self.active.insert(user, team);
+                }
+            }
+            Change::Accept { invite } => match self.invites.remove(invite) {
+                Invite::Site { site, invitee, role } => {
+                    let user = Principal::User(invitee);
+                    let role =
+                        self.site_mut(site).members.get(&user).map_or(role, |&r| r.max(role));
+                    self.put_on_site(site, user, role);
+                }
+                Invite::Team { team, invitee, role } => {
+                    let members = &mut self.team_mut(team).members;
+                    let role = members.get(&invitee).map_or(role, |&held| held.max(role));
+                    members.insert(invitee, role);
+                }
+            },
+            Change::CreateClient { client, site, role, instance_role } => {
+                if let Principal::User(user) = by {
+                    let of = Of::User(user);
+                    self.clients[client] = Some(Client { of, instance_role, active: true });
+                    self.put_on_site(site, Principal::Client(client), role);
+                }
+            }
+            Change::CreateTeamClient { client, team, site, role } => {
+                let of = Of::Team(team);
+                let instance_role = InstanceRole::User;
+                self.clients[client] = Some(Client { of, instance_role, active: true });
+                self.put_on_site(site, Principal::Client(client), role);
+            }
+            Change::RevokeClient { client } => {
+                if let Some(client) = &mut self.clients[client] {
+                    client.active = false;
+                }
+            }
+            Change::ChangeInstanceRole { target, role } => {
+                self.instance.insert(target, role);
+            }
+        }
+    }
+
+    fn put_on_site(&mut self, site: usize, who: Principal, role: SiteRole) {
+        self.site_mut(site).members.insert(who, role);
+    }
+
+    /// Who leaves a team loses the roles on its sites as well.
+    fn leave(&mut self, team: usize, user: usize) {
+        self.team_mut(team).members.remove(&user);
+        for site in self.sites.iter_mut().flatten().filter(|site| site.team == Some(team)) {
+            site.members.remove(&Principal::User(user));
+        }
+    }
+
+    fn site_mut(&mut self, site: usize) -> &mut Site {
+        self.sites[site].as_mut().expect("the change makes sense")
+    }
+
+    fn team_mut(&mut self, team: usize) -> &mut Team {
+        self.teams[team].as_mut().expect("the change makes sense")
+    }
+
+    /// Asks for a change, with everything that the model knows.
+    pub fn question(&self, by: Principal, change: &Change) -> RequestInput {
+        let owner_remains = |site: usize, target: usize| {
+            let members = &self.site(site).expect("the change makes sense").members;
+            members.iter().any(|(&who, &role)| {
+                role == SiteRole::Owner
+                    && who != Principal::User(target)
+                    && matches!(who, Principal::User(_))
+            })
+        };
+        let member = |action: &'static str, site: usize, target: usize, role: Option<SiteRole>| {
+            let mut context = vec![
+                ("target", entity(user(target))),
+                ("owner_remains", Value::Bool(owner_remains(site, target))),
+            ];
+            context.extend(role.map(|role| ("role", site_role(role))));
+            (action, site_uid(site), context)
+        };
+        let (action, resource, context) = match *change {
+            Change::AddMember { site, target, role }
+            | Change::InviteToSite { site, target, role } => {
+                member("site.members.add", site, target, Some(role))
+            }
+            Change::ChangeRole { site, target, role } => {
+                member("site.members.change-role", site, target, Some(role))
+            }
+            Change::RemoveMember { site, target } => {
+                member("site.members.remove", site, target, None)
+            }
+            Change::MoveSite { site, team } => (
+                "site.transfer-team",
+                site_uid(site),
+                vec![("destination", entity(team_uid(team)))],
+            ),
+            Change::CreateSite { site, .. } => {
+                ("site.create", site_uid(site), vec![("within_plan", Value::Bool(true))])
+            }
+            Change::InviteToTeam { team, target, role } => {
+                let context = vec![("target", entity(user(target))), ("role", team_role(role))];
+                ("team.members.invite", team_uid(team), context)
+            }
+            Change::RemoveFromTeam { team, target } => {
+                let remains = self.team_keeps_an_owner(team, target);
+                let context =
+                    vec![("target", entity(user(target))), ("owner_remains", Value::Bool(remains))];
+                ("team.members.remove", team_uid(team), context)
+            }
+            Change::LeaveTeam { team } => {
+                let Principal::User(leaver) = by else { unreachable!("a user leaves") };
+                let others =
+                    self.teams.iter().flatten().filter(|t| t.members.contains_key(&leaver));
+                let context = vec![
+                    ("has_other_team", Value::Bool(others.count() > 1)),
+                    ("owner_remains", Value::Bool(self.team_keeps_an_owner(team, leaver))),
+                ];
+                ("team.leave", team_uid(team), context)
+            }
+            Change::TransferTeam { team, target } => {
+                let context = vec![("target", entity(user(target)))];
+                ("team.ownership.transfer", team_uid(team), context)
+            }
+            Change::ArchiveTeam { team } => ("team.archive-team", team_uid(team), vec![]),
+            Change::CreateTeam { team } => {
+                ("team.create", team_uid(team), vec![("within_plan", Value::Bool(true))])
+            }
+            Change::SetActive { team } => ("team.set-active", team_uid(team), vec![]),
+            Change::Accept { invite } => {
+                let context = vec![("invite", entity(uid("Invite", invite)))];
+                match self.invites[invite] {
+                    Invite::Site { site, .. } => ("site.invites.accept", site_uid(site), context),
+                    Invite::Team { team, .. } => ("team.invites.accept", team_uid(team), context),
+                }
+            }
+            Change::CreateClient { site, role, instance_role: delegated, .. } => {
+                let Principal::User(owner) = by else { unreachable!("a user creates a client") };
+                let context = vec![
+                    ("instance_role", instance_role(delegated)),
+                    ("grants", Value::Long(1)),
+                    ("site", entity(site_uid(site))),
+                    ("role", site_role(role)),
+                ];
+                ("api-clients.personal.create", user(owner), context)
+            }
+            Change::CreateTeamClient { team, site, role, .. } => {
+                let context = vec![("site", entity(site_uid(site))), ("role", site_role(role))];
+                ("api-clients.team.manage", team_uid(team), context)
+            }
+            Change::RevokeClient { client } => {
+                ("api-clients.personal.revoke", client_uid(client), vec![])
+            }
+            Change::ChangeInstanceRole { target, role } => {
+                let owners = self.instance.iter();
+                let remains =
+                    owners.filter(|&(&who, &held)| who != target && held == InstanceRole::Owner);
+                let context = vec![
+                    ("target", entity(user(target))),
+                    ("role", instance_role(role)),
+                    ("owner_remains", Value::Bool(remains.count() > 0)),
+                ];
+                ("instance.users.change-role", Uid::new("Instance", "main"), context)
+            }
+        };
+        let mut entities = self.entities();
+        if let Change::CreateSite { site, team } = *change {
+            entities.push(said(site_uid(site), vec![("team", entity(team_uid(team)))]));
+        }
+        RequestInput {
+            principal: Some(principal(by)),
+            action: Some(Uid::action(action)),
+            resource: Some(resource),
+            context: context.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+            entities,
+            role_assignments: self.roles(),
+        }
+    }
+
+    pub fn team_keeps_an_owner(&self, team: usize, without: usize) -> bool {
+        let team = self.team(team).expect("the change makes sense");
+        team.members.iter().any(|(&who, &role)| who != without && role == TeamRole::Owner)
+    }
+
+    fn entities(&self) -> Vec<EntityInput> {
+        let mut all = Vec::new();
+        for (at, team) in self.teams.iter().enumerate() {
+            let Some(team) = team else { continue };
+            let has_sites = self.sites.iter().flatten().any(|site| site.team == Some(at));
+            all.push(said(
+                team_uid(at),
+                vec![
+                    ("archived", Value::Bool(team.archived)),
+                    ("is_default", Value::Bool(false)),
+                    ("sites_left", Value::Bool(has_sites)),
+                ],
+            ));
+        }
+        for (at, site) in self.sites.iter().enumerate() {
+            if let Some(team) = site.as_ref().and_then(|site| site.team) {
+                all.push(said(site_uid(at), vec![("team", entity(team_uid(team)))]));
+            }
+        }
+        for (&who, &team) in &self.active {
+            all.push(said(user(who), vec![("active_team", entity(team_uid(team)))]));
+        }
+        for (at, client) in self.clients.iter().enumerate() {
+            let Some(client) = client else { continue };
+            let of = match client.of {
+                Of::User(owner) => ("owner", entity(user(owner))),
+                Of::Team(team) => ("owner_team", entity(team_uid(team))),
+            };
+            let status = if client.active { "active" } else { "revoked" };
+            let status = ("status", entity(Uid::new("ClientStatus", status)));
+            all.push(said(client_uid(at), vec![of, status]));
+        }
+        for (at, invite) in self.invites.iter().enumerate() {
+            let (to, invitee) = match *invite {
+                Invite::Site { site, invitee, .. } => (("site", entity(site_uid(site))), invitee),
+                Invite::Team { team, invitee, .. } => (("team", entity(team_uid(team))), invitee),
+            };
+            all.push(said(
+                uid("Invite", at),
+                vec![
+                    to,
+                    ("invitee", entity(user(invitee))),
+                    ("pending", Value::Bool(true)),
+                    ("sent_at", Value::Datetime(super::NOW)),
+                ],
+            ));
+        }
+        all
+    }
+
+    fn roles(&self) -> Vec<RoleAssignmentInput> {
+        let role = |who: Uid, role: String, scope: Uid| RoleAssignmentInput {
+            principal: Some(who),
+            role,
+            scope: Some(scope),
+            expires_at: None,
+        };
+        let main = || Uid::new("Instance", "main");
+        let mut all: Vec<_> =
+            self.instance.iter().map(|(&who, held)| role(user(who), name(held), main())).collect();
+        for (at, team) in self.teams.iter().enumerate() {
+            let members = team.iter().flat_map(|team| &team.members);
+            all.extend(members.map(|(&who, held)| role(user(who), name(held), team_uid(at))));
+        }
+        for (at, site) in self.sites.iter().enumerate() {
+            let members = site.iter().flat_map(|site| &site.members);
+            all.extend(members.map(|(&who, held)| role(principal(who), name(held), site_uid(at))));
+        }
+        for (at, client) in self.clients.iter().enumerate() {
+            let client = client.iter();
+            all.extend(client.map(|c| role(client_uid(at), name(&c.instance_role), main())));
+        }
+        all
+    }
+}
+
+/// The name of a role: its variant in lower case.
+fn name(role: &impl std::fmt::Debug) -> String {
+    format!("{role:?}").to_lowercase()
+}
+
+fn site_role(role: SiteRole) -> Value {
+    entity(Uid::new("SiteRole", name(&role)))
+}
+
+fn team_role(role: TeamRole) -> Value {
+    entity(Uid::new("TeamRole", name(&role)))
+}
+
+fn instance_role(role: InstanceRole) -> Value {
+    entity(Uid::new("InstanceRole", name(&role)))
+}
+
+fn entity(uid: Uid) -> Value {
+    Value::Entity(uid)
+}
+
+fn said(uid: Uid, attributes: Vec<(&str, Value)>) -> EntityInput {
+    let attributes = attributes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    EntityInput { uid: Some(uid), attributes, ..EntityInput::default() }
+}
+
+fn uid(of_type: &str, at: usize) -> Uid {
+    Uid::new(of_type, at.to_string())
+}
+
+fn user(at: usize) -> Uid {
+    uid("User", at)
+}
+
+fn team_uid(at: usize) -> Uid {
+    uid("Team", at)
+}
+
+fn site_uid(at: usize) -> Uid {
+    uid("Site", at)
+}
+
+fn client_uid(at: usize) -> Uid {
+    uid("ApiClient", at)
+}
+
+fn principal(who: Principal) -> Uid {
+    match who {
+        Principal::User(at) => user(at),
+        Principal::Client(at) => client_uid(at),
+    }
+}
