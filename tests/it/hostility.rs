@@ -314,6 +314,29 @@ async fn messages_that_are_too_large() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn compressed_messages_that_become_too_large() {
+    let siege = Siege::begin(&[]).await;
+    // A gigabyte of empty entities in one megabyte.
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let entities = [0x32, 0].repeat(MIB / 2);
+    for _ in 0..1_000 {
+        std::io::Write::write_all(&mut encoder, &entities).unwrap();
+    }
+    let bomb = encoder.finish().unwrap();
+    let length = u32::try_from(bomb.len()).unwrap().to_be_bytes();
+    let frame = [&[1], &length[..], &bomb].concat();
+    let codes = (0..8).map(|_| {
+        let call = raw::call_compressed(siege.channel(), frame.clone());
+        tokio::spawn(async move { call.await.unwrap_err().code() })
+    });
+    for code in codes.collect::<Vec<_>>() {
+        assert_eq!(code.await.unwrap(), Code::OutOfRange);
+    }
+    assert_eq!(hits(siege.http, "message_bytes").await, 8);
+    siege.end(64 * MIB).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn messages_that_together_are_too_large() {
     let siege = Siege::begin(&["limits.held_bytes=8000000"]).await;
     let mut calls = Vec::new();

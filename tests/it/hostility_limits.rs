@@ -166,6 +166,23 @@ async fn connections_over_tls() {
     server.ask(None).await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn handshakes_count_as_connections() {
+    let options = GrpcOptions { connections: 3, ..GrpcOptions::default() };
+    let server = TlsServer::limited(options, |_| ()).await;
+    let mut silent = Vec::new();
+    for _ in 0..3 {
+        silent.push(TcpStream::connect(server.grpc).await.unwrap());
+    }
+    wait_for_open(server.http, 3).await;
+    let mut further = TcpStream::connect(server.grpc).await.unwrap();
+    assert!(is_closed(&mut further, DEADLINE).await);
+    assert_eq!(hits(server.http, "connections").await, 1);
+    drop(silent);
+    wait_for_open(server.http, 0).await;
+    server.ask(None).await.unwrap();
+}
+
 async fn wait_for_open(address: SocketAddr, count: usize) {
     let line = format!("humbaba_connections{{face=\"grpc\"}} {count}\n");
     let is_so = async || http::get(address, "/metrics").await.body.contains(&line);

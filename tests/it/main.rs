@@ -40,6 +40,8 @@ mod server_batch;
 mod server_decisions;
 mod server_explanation;
 mod server_facts;
+mod server_fairness;
+mod server_gzip;
 mod server_http;
 mod server_input;
 mod server_limits;

@@ -46,6 +46,7 @@ fn broken() -> StoreStatus {
         revision: None,
         loaded_at: None,
         policies: 0,
+        warnings: Vec::new(),
         problems,
     }
 }

@@ -28,7 +28,7 @@ use tonic_types::StatusExt as _;
 
 use crate::support::{
     TestServer, ask, http,
-    raw::{call, call_with, frame, slow_body},
+    raw::{call, call_path, call_with, frame, slow_body},
     server::status_of,
     stores, wait,
 };
@@ -103,6 +103,46 @@ async fn calls_beyond_the_limit_are_shed_and_told_when_to_come_back() {
     let metrics = http::get(server.http, "/metrics").await.body;
     assert!(metrics.contains("humbaba_requests_shed_total 1\n"), "{metrics}");
     assert!(metrics.contains("limits_hit_total{limit=\"concurrent_requests\"} 1\n"), "{metrics}");
+}
+
+#[tokio::test]
+async fn watches_have_a_limit_of_their_own() {
+    let options = GrpcOptions { watches: 2, concurrent_requests: 1, ..GrpcOptions::default() };
+    let server = TestServer::with([stores::acme()], options).await;
+    let watch = async || {
+        let request = HealthCheckRequest::default();
+        let mut stream = HealthClient::new(server.channel()).watch(request).await?.into_inner();
+        stream.next().await.unwrap().map(|_| stream)
+    };
+    let (first, _second) = (watch().await.unwrap(), watch().await.unwrap());
+    let status = watch().await.unwrap_err();
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    assert!(status.get_details_retry_info().is_some());
+    // A reflection stream counts as one.
+    use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+    let mut reflection = ServerReflectionClient::new(server.channel());
+    let status = reflection.server_reflection_info(tokio_stream::empty()).await.unwrap_err();
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    // Neither decisions nor health checks have to do with it.
+    assert!(server.ask(ask("User::alice", "site.view", "Site::1")).await.is_ok());
+    assert_eq!(health(server.channel(), "").await.unwrap(), ServingStatus::Serving);
+    let metrics = http::get(server.http, "/metrics").await.body;
+    assert!(metrics.contains("limits_hit_total{limit=\"watches\"} 2\n"), "{metrics}");
+    drop(first);
+    wait::until("there is room again", async || watch().await.is_ok()).await;
+}
+
+#[tokio::test]
+async fn a_health_check_that_never_arrives_is_given_up() {
+    let options =
+        GrpcOptions { request_timeout: Duration::from_millis(50), ..GrpcOptions::default() };
+    let server = TestServer::with([stores::acme()], options).await;
+    for method in ["Check", "Watch"] {
+        let (_body, slow) = slow_body();
+        let path = format!("/grpc.health.v1.Health/{method}");
+        let status = call_path::<()>(server.channel(), &path, slow).await.unwrap_err();
+        assert_eq!(status.code(), Code::DeadlineExceeded, "{method}");
+    }
 }
 
 #[tokio::test]

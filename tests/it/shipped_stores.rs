@@ -7,7 +7,7 @@ use humbaba::{
     model::{Effect, OnForbidError, Timestamp, Uid},
     proto::{
         BatchIsAuthorizedItem, BatchIsAuthorizedRequest, Decision, EntityUid, IsAuthorizedRequest,
-        IsAuthorizedResponse, RoleAssignments, batch_is_authorized_result,
+        IsAuthorizedResponse, RoleAssignment, RoleAssignments, batch_is_authorized_result,
     },
     request::RequestLimits,
     store::{Bounds, PolicyStore, embedded_stores},
@@ -191,7 +191,16 @@ fn among_its_likes(question: IsAuthorizedRequest) -> BatchIsAuthorizedRequest {
         resource: about(&question.resource),
         context: question.context.clone(),
         entities: question.entities.clone(),
-        role_assignments: question.role_assignments.clone(),
+        // Shared, an assignment that names nobody would mean the batch's own.
+        role_assignments: question
+            .role_assignments
+            .iter()
+            .map(|role| RoleAssignment {
+                principal: role.principal.clone().or_else(|| question.principal.clone()),
+                scope: role.scope.clone().or_else(|| question.resource.clone()),
+                ..role.clone()
+            })
+            .collect(),
         explain: false,
         items,
     }
@@ -211,6 +220,10 @@ async fn every_case_is_answered_among_its_likes_as_by_itself() {
             let now = now();
             for (item, answer) in batch.items.iter().zip(answers.into_inner().items) {
                 let mut input = case.input_at(now, store.schema());
+                for role in &mut input.role_assignments {
+                    role.principal = role.principal.take().or_else(|| input.principal.clone());
+                    role.scope = role.scope.take().or_else(|| input.resource.clone());
+                }
                 let uid =
                     |uid: &Option<EntityUid>| uid.clone().map(|uid| Uid::new(uid.r#type, uid.id));
                 (input.principal, input.resource) = (uid(&item.principal), uid(&item.resource));

@@ -29,13 +29,32 @@ pub async fn call_method<T: Message + Default>(
     method: &str,
     body: AnyBody,
 ) -> Result<T, Status> {
+    call_path(channel, &format!("/{SERVICE_NAME}/{method}"), body).await
+}
+
+/// Calls any method with that body.
+pub async fn call_path<T: Message + Default>(
+    channel: Channel,
+    path: &str,
+    body: AnyBody,
+) -> Result<T, Status> {
+    call_encoded(channel, path, None, body).await
+}
+
+async fn call_encoded<T: Message + Default>(
+    channel: Channel,
+    path: &str,
+    encoding: Option<&str>,
+    body: AnyBody,
+) -> Result<T, Status> {
     let mut channel = channel;
     std::future::poll_fn(|cx| channel.poll_ready(cx)).await.unwrap();
     let request = http::Request::builder()
         .method("POST")
-        .uri(format!("/{SERVICE_NAME}/{method}"))
+        .uri(path)
         .header("content-type", "application/grpc")
         .header("te", "trailers")
+        .header("grpc-encoding", encoding.unwrap_or("identity"))
         .body(Body::new(body))
         .unwrap();
     let response =
@@ -51,6 +70,15 @@ pub async fn call_method<T: Message + Default>(
 /// Calls `IsAuthorized` with those bytes as its whole body.
 pub async fn call_with(channel: Channel, bytes: Vec<u8>) -> Result<IsAuthorizedResponse, Status> {
     call(channel, AnyBody::from(bytes)).await
+}
+
+/// Calls `IsAuthorized` with those bytes as its whole body, of which the message is compressed.
+pub async fn call_compressed(
+    channel: Channel,
+    bytes: Vec<u8>,
+) -> Result<IsAuthorizedResponse, Status> {
+    let path = format!("/{SERVICE_NAME}/IsAuthorized");
+    call_encoded(channel, &path, Some("gzip"), AnyBody::from(bytes)).await
 }
 
 /// A body that is sent bit by bit; it ends when the sender is dropped.

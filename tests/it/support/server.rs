@@ -170,6 +170,7 @@ pub fn status_of(stores: &[Arc<PolicyStore>]) -> LoadStatus {
         loaded_at: now,
         policies: store.policies().policies().count(),
         problems: Vec::new(),
+        warnings: Vec::new(),
     });
     LoadStatus {
         source: "memory".to_owned(),
