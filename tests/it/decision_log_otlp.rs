@@ -11,9 +11,9 @@ use tempfile::TempDir;
 use tonic::Code;
 
 use crate::{
-    decision_log::{edit, records},
     cli::{command, end, policies},
     cli_sidecar::{Sidecar, until},
+    decision_log::{edit, records},
     support::{
         TestServer,
         collector::{Collector, attributes},

@@ -116,7 +116,10 @@ async fn a_shared_assignment_means_the_principal_and_resource_of_the_batch() {
         // One of the item means the item's.
         Item {
             resource: Some(uid("Site::2")),
-            role_assignments: roles([RoleAssignment { scope: None, ..assignment("owner", "Site::1") }]),
+            role_assignments: roles([RoleAssignment {
+                scope: None,
+                ..assignment("owner", "Site::1")
+            }]),
             ..Item::default()
         },
     ]);
@@ -139,10 +142,7 @@ async fn a_shared_assignment_that_the_batch_does_not_complete_is_bad_input_of_th
     (batch.principal, batch.resource) = (None, None);
     batch.role_assignments = vec![bare];
     let status = ask(&server, batch).await.unwrap_err();
-    assert_eq!(
-        fields(&status),
-        ["role_assignments[0].principal", "role_assignments[0].scope"],
-    );
+    assert_eq!(fields(&status), ["role_assignments[0].principal", "role_assignments[0].scope"],);
 }
 
 #[tokio::test]

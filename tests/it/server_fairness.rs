@@ -87,7 +87,8 @@ async fn short_calls_do_not_wait_for_a_large_message() {
 async fn short_calls_do_not_wait_for_a_compressed_message() {
     let server = server().await;
     let mut question = ask("User::alice", "site.view", "Site::1");
-    let tags = (0..9_000).fold(entity("User::alice"), |user, n| user.tag(&n.to_string(), text("x")));
+    let tags =
+        (0..9_000).fold(entity("User::alice"), |user, n| user.tag(&n.to_string(), text("x")));
     question = question.entity(tags);
     short_calls_do_not_wait(&server, || async {
         let mut client = server.client().send_compressed(Gzip).accept_compressed(Gzip);
