@@ -34,6 +34,16 @@ impl Text {
     pub(crate) fn new(file: &str, text: &str) -> Self {
         Self(Arc::new(NamedSource::new(file, text.to_owned())))
     }
+
+    /// The text itself.
+    pub(crate) fn text(&self) -> &str {
+        self.0.inner()
+    }
+
+    /// The file.
+    pub(crate) fn name(&self) -> &str {
+        self.0.name()
+    }
 }
 
 impl Problem {
@@ -64,6 +74,16 @@ impl Problem {
     #[must_use]
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
+        self
+    }
+
+    /// The same problem at that place of the text, unless it already has a place.
+    #[must_use]
+    pub(crate) fn or_at(mut self, text: &Text, span: impl Into<SourceSpan>) -> Self {
+        if self.labels.is_empty() {
+            self.source = Some(Arc::clone(&text.0));
+            self.labels = vec![LabeledSpan::new_with_span(None, span)];
+        }
         self
     }
 

@@ -159,14 +159,14 @@ fn layout(entries: &[Listed], bounds: &Bounds, before: Option<Layout>) -> Layout
     let one_store = match before {
         Some(Layout::OneStore) => kinds().next().is_some(),
         Some(Layout::ManyStores) if stores() => false,
-        _ => kinds().any(|kind| kind == FileKind::Schema),
+        _ => kinds().any(FileKind::is_schema),
     };
     if one_store { Layout::OneStore } else { Layout::ManyStores }
 }
 
 fn holds_schema(folder: &Path, bounds: &Bounds) -> bool {
     let is_schema = |entry: &Listed| {
-        entry.name.to_str().and_then(FileKind::of).is_some_and(|kind| kind == FileKind::Schema)
+        entry.name.to_str().and_then(FileKind::of).is_some_and(FileKind::is_schema)
     };
     list(folder, bounds.files, &mut Places::default())
         .is_ok_and(|entries| entries.iter().any(is_schema))
