@@ -4,7 +4,7 @@
 
 use std::sync::LazyLock;
 
-use humbaba::{model::Timestamp, server::replay::Replay};
+use humbaba::{model::Timestamp, grpc::replay::Replay};
 use libfuzzer_sys::fuzz_target;
 
 #[path = "../garden.rs"]

@@ -23,7 +23,8 @@ use crate::{
 
 impl Serialize for Record {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let (trace, caller, input) = (self.call.trace.as_ref(), &self.call.caller, &self.input);
+        let (trace, caller) = (self.call.trace.as_ref(), &self.call.caller);
+        let input = self.input.complete();
         let is_list = matches!(self.outcome, Outcome::Actions { .. });
         let (decision, determining_policies, errors, actions) = match &self.outcome {
             Outcome::Decision { effect, determining, errors } => {

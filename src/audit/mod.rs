@@ -26,7 +26,7 @@ mod writer;
 pub use counts::LogCounts;
 pub use fields::{RecordField, RecordFieldError};
 pub use options::{LogMode, LogOptions, OpenError};
-pub use record::{Call, Caller, Outcome, RECORD_KIND, Record};
+pub use record::{Call, Caller, Outcome, RECORD_KIND, Record, RecordInput};
 pub use trace_context::TraceContext;
 
 use std::{

@@ -1,6 +1,7 @@
 //! What a record holds, before it is JSON.
 
 use std::{
+    borrow::Cow,
     net::SocketAddr,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -12,7 +13,7 @@ use super::TraceContext;
 use crate::{
     engine::{EvaluationFailure, PolicyNote, UndecidedAction},
     model::{Effect, OnForbidError, Revision, StoreName, Timestamp},
-    request::RequestInput,
+    request::{BatchItemInput, RequestInput},
 };
 
 /// Says what a line is, and in which version: the value of its field `record`.
@@ -34,7 +35,7 @@ pub struct Record {
     /// Which policies and entities decided.
     pub revision: Revision,
     /// The question as it was sent.
-    pub input: RequestInput,
+    pub input: RecordInput,
     /// The time as which the decision was made.
     pub now: Timestamp,
     /// What a forbid whose evaluation failed did.
@@ -43,6 +44,40 @@ pub struct Record {
     pub outcome: Outcome,
     /// From the question that was read to the answer.
     pub latency: Duration,
+}
+
+/// The question of a record.
+#[derive(Debug)]
+pub enum RecordInput {
+    /// A question by itself.
+    Request(RequestInput),
+    /// An item of a batch. What the items share is held once, and put into each record when that is
+    /// written.
+    Item {
+        /// What the items share.
+        shared: Arc<RequestInput>,
+        /// What the item sends itself.
+        item: BatchItemInput,
+        /// How many items share it.
+        items: usize,
+    },
+}
+
+impl RecordInput {
+    /// Returns one of `items` items that share something.
+    #[must_use]
+    pub fn item(shared: &Arc<RequestInput>, item: BatchItemInput, items: usize) -> Self {
+        Self::Item { shared: Arc::clone(shared), item, items }
+    }
+
+    /// Returns the question as one by itself.
+    #[must_use]
+    pub fn complete(&self) -> Cow<'_, RequestInput> {
+        match self {
+            Self::Request(request) => Cow::Borrowed(request),
+            Self::Item { shared, item, .. } => Cow::Owned(item.complete(shared)),
+        }
+    }
 }
 
 /// An answer.

@@ -1,9 +1,9 @@
 //! About how many bytes a record takes in memory.
 
-use super::{Outcome, Record};
+use super::{Outcome, Record, RecordInput};
 use crate::{
     model::{Uid, Value},
-    request::{EntityInput, RequestInput},
+    request::{BatchItemInput, EntityInput, RequestInput, RoleAssignmentInput},
 };
 
 /// What a record takes apart from what was sent.
@@ -20,22 +20,43 @@ pub(super) fn of(record: &Record) -> usize {
         }
     };
     let identity = record.call.caller.identity.as_ref().map_or(0, |identity| identity.len());
-    BASE + identity + input(&record.input) + outcome
+    BASE + identity + sent(&record.input) + outcome
 }
 
-fn input(input: &RequestInput) -> usize {
-    let roles = input.role_assignments.iter();
-    let roles = roles.map(|role| {
+fn sent(input: &RecordInput) -> usize {
+    match input {
+        RecordInput::Request(request) => self::request(request),
+        // Each record bears a part of what they share.
+        RecordInput::Item { shared, item, items } => {
+            self::item(item) + self::request(shared) / (*items).max(1)
+        }
+    }
+}
+
+fn item(item: &BatchItemInput) -> usize {
+    let uids = [&item.principal, &item.action, &item.resource];
+    uids.into_iter().map(|uid| opt(uid.as_ref())).sum::<usize>()
+        + fields(&item.context)
+        + item.entities.iter().map(entity).sum::<usize>()
+        + item.role_assignments.as_deref().map_or(0, roles)
+}
+
+fn request(input: &RequestInput) -> usize {
+    let uids = [&input.principal, &input.action, &input.resource];
+    uids.into_iter().map(|uid| opt(uid.as_ref())).sum::<usize>()
+        + fields(&input.context)
+        + input.entities.iter().map(entity).sum::<usize>()
+        + roles(&input.role_assignments)
+}
+
+fn roles(roles: &[RoleAssignmentInput]) -> usize {
+    let weights = roles.iter().map(|role| {
         size_of_val(role)
             + role.role.len()
             + opt(role.principal.as_ref())
             + opt(role.scope.as_ref())
     });
-    let uids = [&input.principal, &input.action, &input.resource];
-    uids.into_iter().map(|uid| opt(uid.as_ref())).sum::<usize>()
-        + fields(&input.context)
-        + input.entities.iter().map(entity).sum::<usize>()
-        + roles.sum::<usize>()
+    weights.sum()
 }
 
 fn entity(entity: &EntityInput) -> usize {

@@ -9,10 +9,10 @@ use serde_json::{Map, Value as Json};
 
 use super::{
     CliError, Exit, check_record,
-    client::ServerAddress,
     healthcheck::seconds,
     output::{self, Format},
     remote,
+    server_address::ServerAddress,
     setting_flags::{SettingFlags, assignment, flag},
     source,
     tls_flags::TlsFlags,
@@ -21,6 +21,7 @@ use super::{
 use crate::{
     engine::{decide, explain},
     model::{self, Effect, Timestamp, Uid},
+    proto,
     request::{FactReader, FieldPath, RequestInput, RoleAssignmentInput, Violation},
     schema::{RecordShape, Schema},
     settings::Settings,
@@ -197,8 +198,9 @@ fn decide_here(
         Err(violations) => return Ok(Err(violations)),
     };
     let decision = decide(store.engine(), &request, settings.on_forbid_error);
-    let explanation =
-        args.explain.then(|| explain(store.engine(), &request, &decision, settings.on_forbid_error));
+    let explanation = args
+        .explain
+        .then(|| explain(store.engine(), &request, &decision, settings.on_forbid_error));
     Ok(Ok(Verdict::new(decision, explanation, store.revision())))
 }
 
@@ -209,10 +211,12 @@ fn ask(args: &CheckArgs, server: &ServerAddress) -> Result<Answer, CliError> {
     };
     if let Some(now) = args.now {
         input.context.retain(|(name, _)| name != "now");
-        input.context.push(("now".to_owned(), crate::request::Value::Datetime(now)));
+        input.context.push(("now".to_owned(), model::Value::Datetime(now)));
     }
     let store = args.store.clone().unwrap_or_default();
-    remote::ask(server, &args.tls, args.timeout, remote::request(store, input, args.explain))
+    let question =
+        proto::IsAuthorizedRequest { policy_store: store, explain: args.explain, ..input.into() };
+    remote::ask(server, &args.tls, args.timeout, question)
 }
 
 fn system_time() -> Timestamp {
@@ -259,7 +263,7 @@ impl CheckArgs {
         &self,
         reader: &mut FactReader,
         shape: Option<&RecordShape>,
-    ) -> Result<Vec<(String, crate::request::Value)>, CliError> {
+    ) -> Result<Vec<(String, model::Value)>, CliError> {
         let path = FieldPath::Field("context");
         let mut context = Vec::new();
         if let Some(file) = &self.context_file {

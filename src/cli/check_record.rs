@@ -108,8 +108,9 @@ pub(super) fn run(again: &Again<'_>, settings: &Settings) -> Result<Exit, CliErr
         let request = store.check(&input, moment, limits);
         let request = request.map_err(|violations| recorded.bad(&violations))?;
         let decision = decide(store.engine(), &request, recorded.on_forbid_error);
-        let explanation =
-            again.explain.then(|| explain(store.engine(), &request, &decision, recorded.on_forbid_error));
+        let explanation = again
+            .explain
+            .then(|| explain(store.engine(), &request, &decision, recorded.on_forbid_error));
         verdict = Some(Verdict::new(decision, explanation, store.revision()));
     }
     let effect = verdict.as_ref().map(|verdict| verdict.decision);

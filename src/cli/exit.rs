@@ -1,4 +1,4 @@
-use std::{io, process::ExitCode};
+use std::{error::Error, fmt::Write as _, io, process::ExitCode};
 
 use crate::{reload::FolderError, settings::SettingsErrors};
 
@@ -66,4 +66,18 @@ impl CliError {
             Self::Io { .. } | Self::Failure(_) => Exit::Failure,
         }
     }
+}
+
+/// Returns the text of an error with its causes, for libraries whose errors do not name them.
+pub(super) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let message = error.to_string();
+        if !text.contains(&message) {
+            let _ = write!(text, ": {message}");
+        }
+        cause = error.source();
+    }
+    text
 }

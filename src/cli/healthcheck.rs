@@ -6,8 +6,9 @@ use tonic_health::pb::{
 
 use super::{
     CliError, Exit,
-    client::{self, ServerAddress, chain},
+    exit::chain,
     output,
+    server_address::{self, ServerAddress},
     setting_flags::SettingFlags,
     tls_flags::TlsFlags,
 };
@@ -53,7 +54,7 @@ pub(super) fn run(args: &HealthcheckArgs) -> Result<Exit, CliError> {
                 .ok_or_else(|| CliError::Usage("the settings name no address".to_owned()))?
         }
     };
-    match client::run(args.timeout, ask(&address, args))? {
+    match server_address::run(args.timeout, ask(&address, args))? {
         ServingStatus::Serving => {
             output::print("serving\n")?;
             Ok(Exit::Ok)

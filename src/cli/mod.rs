@@ -1,23 +1,16 @@
 //! The command line: one file a subcommand. Everything here is wiring; what a command does is done
 //! by the modules below it.
 
-mod addresses;
-mod certificate;
 mod check;
 mod check_record;
-mod client;
 mod completions;
 mod exit;
-mod handles;
 mod healthcheck;
-mod listeners;
-mod logging;
 mod output;
-mod process;
 mod remote;
 mod serve;
+mod server_address;
 mod setting_flags;
-mod signals;
 mod source;
 mod test;
 mod tls_flags;
@@ -67,7 +60,6 @@ enum Command {
     Serve(serve::ServeArgs),
     Check(check::CheckArgs),
     Validate(validate::ValidateArgs),
-    /// Run the tests of policy stores
     Test(test::TestArgs),
     Healthcheck(healthcheck::HealthcheckArgs),
     Completions(completions::CompletionsArgs),
@@ -84,7 +76,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, started: Instant) -> E
         Some(Command::Serve(args)) => serve::run(&args, started),
         Some(Command::Check(args)) => check::run(&args),
         Some(Command::Validate(args)) => validate::run(&args),
-        Some(Command::Test(args)) => return test::run(args),
+        Some(Command::Test(args)) => test::run(&args),
         Some(Command::Healthcheck(args)) => healthcheck::run(&args),
         Some(Command::Completions(args)) => completions::run(&args),
     };

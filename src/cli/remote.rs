@@ -2,20 +2,20 @@
 
 use std::time::Duration;
 
-use prost_types::Timestamp as ProtoTimestamp;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 use super::{
     CliError,
-    client::{self, ServerAddress, chain},
+    exit::chain,
+    server_address::{self, ServerAddress},
     tls_flags::TlsFlags,
     verdict::{Obstacle, Policy, PolicyError, Reasons, Role, Verdict},
 };
 use crate::{
-    model::{Effect, Timestamp, Uid, Value},
-    proto::{self, authorization_service_client::AuthorizationServiceClient, value::Kind},
-    request::{EntityInput, RequestInput, RoleAssignmentInput, Violation},
+    model::{Effect, Timestamp, Uid},
+    proto::{self, authorization_service_client::AuthorizationServiceClient},
+    request::Violation,
 };
 
 /// Asks for one decision.
@@ -25,7 +25,7 @@ pub(super) fn ask(
     timeout: Duration,
     request: proto::IsAuthorizedRequest,
 ) -> Result<Result<Verdict, Vec<Violation>>, CliError> {
-    client::run(timeout, async {
+    server_address::run(timeout, async {
         let mut client = AuthorizationServiceClient::new(server.connect(tls).await?);
         match client.is_authorized(request).await {
             Ok(response) => Ok(Ok(verdict(response.into_inner()))),
@@ -54,79 +54,6 @@ fn refusal(status: &Status) -> Result<Vec<Violation>, CliError> {
             };
             Err(CliError::Failure(format!("the server does not decide ({code:?}): {message}")))
         }
-    }
-}
-
-/// The question as the contract carries it.
-pub(super) fn request(
-    policy_store: String,
-    input: RequestInput,
-    explain: bool,
-) -> proto::IsAuthorizedRequest {
-    proto::IsAuthorizedRequest {
-        policy_store,
-        principal: input.principal.map(uid),
-        action: input.action.map(uid),
-        resource: input.resource.map(uid),
-        context: fields(input.context),
-        entities: input.entities.into_iter().map(entity).collect(),
-        role_assignments: input.role_assignments.into_iter().map(role_assignment).collect(),
-        explain,
-    }
-}
-
-fn uid(uid: Uid) -> proto::EntityUid {
-    proto::EntityUid { r#type: uid.type_name, id: uid.id }
-}
-
-fn fields<M: FromIterator<(String, proto::Value)>>(fields: Vec<(String, Value)>) -> M {
-    fields.into_iter().map(|(name, field)| (name, value(field))).collect()
-}
-
-fn entity(entity: EntityInput) -> proto::Entity {
-    proto::Entity {
-        uid: entity.uid.map(uid),
-        attributes: fields(entity.attributes),
-        parents: entity.parents.into_iter().map(uid).collect(),
-        tags: fields(entity.tags),
-    }
-}
-
-fn role_assignment(role: RoleAssignmentInput) -> proto::RoleAssignment {
-    proto::RoleAssignment {
-        principal: role.principal.map(uid),
-        role: role.role,
-        scope: role.scope.map(uid),
-        expires_at: role.expires_at.map(timestamp),
-    }
-}
-
-fn value(value: Value) -> proto::Value {
-    let values = |values: Vec<Value>| values.into_iter().map(self::value).collect();
-    let kind = match value {
-        Value::Missing => None,
-        Value::Bool(value) => Some(Kind::Boolean(value)),
-        Value::Long(value) => Some(Kind::Long(value)),
-        Value::String(text) => Some(Kind::String(text)),
-        Value::Entity(entity) => Some(Kind::Entity(uid(entity))),
-        Value::Set(set) => Some(Kind::Set(proto::ValueSet { values: values(set) })),
-        Value::Record(record) => Some(Kind::Record(proto::ValueRecord { fields: fields(record) })),
-        Value::Decimal(text) => Some(Kind::Decimal(text)),
-        Value::Ip(text) => Some(Kind::Ip(text)),
-        Value::Datetime(moment) => Some(Kind::Datetime(timestamp(moment))),
-        Value::Duration(millis) => Some(Kind::Duration(prost_types::Duration {
-            seconds: millis / 1_000,
-            nanos: (millis % 1_000) as i32 * 1_000_000,
-        })),
-    };
-    proto::Value { kind }
-}
-
-fn timestamp(moment: Timestamp) -> ProtoTimestamp {
-    let millis = moment.as_millis();
-    ProtoTimestamp {
-        seconds: millis.div_euclid(1_000),
-        nanos: millis.rem_euclid(1_000) as i32 * 1_000_000,
     }
 }
 

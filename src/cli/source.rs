@@ -1,16 +1,16 @@
-//! Where policies come from.
+//! The policy stores that a command works on.
 
 use std::{path::Path, sync::Arc};
 
 use super::CliError;
 use crate::{
     model::{Problem, StoreName},
-    reload::{self, Source},
+    reload::{self, FolderStores, Source},
     settings::Settings,
     store::{Bounds, PolicyStore, StoreFiles, embedded_stores},
 };
 
-/// The folder that the settings name, else `./policies` if it is there, else the stores that the
+/// Returns the folder that the settings name, else `./policies` if it is there, else the stores that the
 /// binary carries.
 pub(super) fn source(settings: &Settings) -> Source {
     let usual = Path::new("policies");
@@ -21,17 +21,17 @@ pub(super) fn source(settings: &Settings) -> Source {
     }
 }
 
-/// The files of all stores.
-pub(super) fn read(source: &Source, bounds: &Bounds) -> Result<Vec<StoreFiles>, CliError> {
+/// Reads the files of all stores that can be read.
+pub(super) fn read(source: &Source, bounds: &Bounds) -> Result<FolderStores, CliError> {
     match source {
-        Source::Folder(folder) => Ok(reload::read_folder_within(folder, bounds)?),
-        Source::Embedded => Ok(embedded_stores()),
+        Source::Folder(folder) => Ok(reload::read_stores(folder, bounds)?),
+        Source::Embedded => Ok(FolderStores { stores: embedded_stores(), errors: Vec::new() }),
     }
 }
 
-/// Loads the store of that name, else the default, else the only one there is.
+/// Loads the store of a name, else the default, else the only one.
 pub(super) fn load_one(settings: &Settings, name: Option<&str>) -> Result<PolicyStore, CliError> {
-    let mut stores = read(&source(settings), &settings.bounds)?;
+    let FolderStores { mut stores, errors } = read(&source(settings), &settings.bounds)?;
     let names: Vec<_> = stores.iter().map(|files| files.name().as_str()).collect();
     let there_are = names.join(", ");
     let name = name.or(settings.default_store.as_ref().map(StoreName::as_str));
@@ -44,6 +44,11 @@ pub(super) fn load_one(settings: &Settings, name: Option<&str>) -> Result<Policy
                 let problems: Vec<_> = problems.iter().map(Problem::render).collect();
                 CliError::Policies(format!("the policy store is invalid\n{}", problems.join("\n")))
             })
+        }
+        // A folder that cannot be read may be the store that was meant.
+        (Err(stores), _) if stores.is_empty() && !errors.is_empty() => {
+            let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
+            Err(CliError::Policies(errors.join("\n")))
         }
         (Err(stores), _) if stores.is_empty() && there_are.is_empty() => {
             Err(CliError::Usage("there is no policy store: name a folder with `--policies`".into()))

@@ -1,28 +1,26 @@
 use std::{fmt::Write as _, path::PathBuf, sync::Arc};
 
+use clap::ValueEnum;
 use serde::Serialize;
 
-use super::{
-    CliError, Exit,
-    output::{self, Format},
-    setting_flags::SettingFlags,
-    source,
-};
+use super::{CliError, Exit, output, setting_flags::SettingFlags, source};
 use crate::{
     model::Problem,
-    reload::Source,
+    reload::{FolderStores, Source},
     store::{Bounds, PolicyStore, StoreFiles},
 };
 
 /// Check policy stores and show every problem of every file
 ///
-/// Parses, links and validates each store as `serve` would before it decides with it.
+/// Parses, links and validates each store as `serve` would before it decides with it. Warnings are
+/// of what is valid and looks like a mistake: a policy that can never apply, letters that look like
+/// others, a file that is not read.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 JSON:
   {\"valid\": false, \"stores\": [{\"name\", \"valid\", \"revision\", \"policies\", \"templates\",
-   \"actions\", \"problems\": [{\"file\", \"line\", \"column\", \"message\", \"help\"}]}],
-   \"problems\": [\"of a whole folder\", …]}
+   \"actions\", \"problems\": [{\"file\", \"line\", \"column\", \"message\", \"help\"}],
+   \"warnings\": [as problems]}], \"problems\": [\"of a whole folder\", …]}
   `revision` is null and the counts are 0 for a store that is not valid; `line`, `column` and
   `help` may be null.
 
@@ -34,9 +32,24 @@ pub(super) struct ValidateArgs {
     paths: Vec<PathBuf>,
     /// How to print
     #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    format: ReportFormat,
+    /// Exit with 3 where there are warnings, too
+    #[arg(long)]
+    deny_warnings: bool,
     #[command(flatten)]
     settings: SettingFlags,
+}
+
+/// The reader of the report.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum ReportFormat {
+    /// For people
+    #[default]
+    Human,
+    /// One JSON object, for programs
+    Json,
+    /// Workflow commands of GitHub Actions, which show problems beside the lines of a change
+    Github,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -54,18 +67,8 @@ struct StoreReport {
     policies: usize,
     templates: usize,
     actions: usize,
-    problems: Vec<ProblemReport>,
-}
-
-#[derive(Debug, Serialize)]
-struct ProblemReport {
-    file: String,
-    line: Option<usize>,
-    column: Option<usize>,
-    message: String,
-    help: Option<String>,
-    #[serde(skip)]
-    rendered: String,
+    problems: Vec<Problem>,
+    warnings: Vec<Problem>,
 }
 
 pub(super) fn run(args: &ValidateArgs) -> Result<Exit, CliError> {
@@ -78,9 +81,11 @@ pub(super) fn run(args: &ValidateArgs) -> Result<Exit, CliError> {
     let mut report = Report::default();
     for source in &sources {
         match source::read(source, &settings.bounds) {
-            Ok(stores) => report
-                .stores
-                .extend(stores.into_iter().map(|files| StoreReport::of(files, &settings.bounds))),
+            Ok(FolderStores { stores, errors }) => {
+                let stores = stores.into_iter();
+                report.stores.extend(stores.map(|files| StoreReport::of(files, &settings.bounds)));
+                report.problems.extend(errors.iter().map(ToString::to_string));
+            }
             Err(error) => report.problems.push(error.to_string()),
         }
     }
@@ -89,10 +94,13 @@ pub(super) fn run(args: &ValidateArgs) -> Result<Exit, CliError> {
     }
     report.valid = report.problems.is_empty() && report.stores.iter().all(|store| store.valid);
     match args.format {
-        Format::Human => output::print(&human(&report))?,
-        Format::Json => output::print_json(&report)?,
+        ReportFormat::Human => output::print(&human(&report))?,
+        ReportFormat::Json => output::print_json(&report)?,
+        ReportFormat::Github => output::print(&github(&report))?,
     }
-    Ok(if report.valid { Exit::Ok } else { Exit::InvalidPolicies })
+    let warns = report.stores.iter().any(|store| !store.warnings.is_empty());
+    let passes = report.valid && !(args.deny_warnings && warns);
+    Ok(if passes { Exit::Ok } else { Exit::InvalidPolicies })
 }
 
 impl StoreReport {
@@ -107,6 +115,7 @@ impl StoreReport {
                 templates: store.policies().templates().count(),
                 actions: store.schema().actions().count(),
                 problems: Vec::new(),
+                warnings: store.warnings().to_vec(),
             },
             Err(problems) => Self {
                 name,
@@ -115,22 +124,9 @@ impl StoreReport {
                 policies: 0,
                 templates: 0,
                 actions: 0,
-                problems: problems.iter().map(ProblemReport::of).collect(),
+                problems,
+                warnings: Vec::new(),
             },
-        }
-    }
-}
-
-impl ProblemReport {
-    fn of(problem: &Problem) -> Self {
-        let location = problem.location();
-        Self {
-            file: problem.file().to_owned(),
-            line: location.map(|location| location.line),
-            column: location.map(|location| location.column),
-            message: problem.message().to_owned(),
-            help: problem.help().map(str::to_owned),
-            rendered: problem.render(),
         }
     }
 }
@@ -141,27 +137,59 @@ fn human(report: &Report) -> String {
         let _ = writeln!(text, "error: {problem}");
     }
     for store in &report.stores {
-        for problem in &store.problems {
-            let _ = writeln!(text, "{}", problem.rendered.trim_end());
+        for problem in store.problems.iter().chain(&store.warnings) {
+            let _ = writeln!(text, "{}", problem.render().trim_end());
         }
-        let _ = match (&store.revision, store.problems.len()) {
-            (Some(revision), _) => writeln!(
+        let _ = match &store.revision {
+            Some(revision) => writeln!(
                 text,
-                "ok       {}: {}, {}, {}, revision {revision}",
+                "ok       {}: {}, {}, {}{}, revision {revision}",
                 store.name,
                 counted(store.policies, "policy", "policies"),
                 counted(store.templates, "template", "templates"),
                 counted(store.actions, "action", "actions"),
+                match store.warnings.len() {
+                    0 => String::new(),
+                    count => format!(", {}", counted(count, "warning", "warnings")),
+                },
             ),
-            (None, problems) => writeln!(
+            None => writeln!(
                 text,
                 "invalid  {}: {}",
                 store.name,
-                counted(problems, "problem", "problems")
+                counted(store.problems.len(), "problem", "problems")
             ),
         };
     }
     text
+}
+
+/// Writes the report as workflow commands
+/// (<https://docs.github.com/actions/reference/workflow-commands-for-github-actions>).
+fn github(report: &Report) -> String {
+    let mut text = String::new();
+    for problem in &report.problems {
+        let _ = writeln!(text, "::error::{}", escaped(problem));
+    }
+    for store in &report.stores {
+        let problems = store.problems.iter().map(|problem| ("error", problem));
+        let warnings = store.warnings.iter().map(|warning| ("warning", warning));
+        for (kind, problem) in problems.chain(warnings) {
+            let file = escaped(problem.file()).replace(':', "%3A").replace(',', "%2C");
+            let place = problem.location().map_or_else(String::new, |location| {
+                format!(",line={},col={}", location.line, location.column)
+            });
+            let help = problem.help().map_or_else(String::new, |help| format!(": {help}"));
+            let message = escaped(&format!("{}{help}", problem.message()));
+            let _ = writeln!(text, "::{kind} file={file}{place}::{message}");
+        }
+    }
+    text
+}
+
+/// Escapes text as workflow commands want it.
+fn escaped(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
 
 fn counted(count: usize, one: &str, many: &str) -> String {

@@ -1,11 +1,11 @@
-//! What a decision is.
+//! A decision and the policies behind it.
 
 use std::sync::Arc;
 
 use super::{Outcome, slices::PreparedPolicy};
 use crate::model::Effect;
 
-/// The answer to a request and where it comes from.
+/// The answer to a request, with the policies and errors behind it.
 #[derive(Debug, Clone)]
 pub struct Decision {
     /// The answer.
@@ -14,11 +14,11 @@ pub struct Decision {
     pub determining: Vec<PolicyNote>,
     /// The policies whose evaluation failed, by id.
     pub errors: Vec<EvaluationFailure>,
-    /// Whether a permit applied, whatever the forbids say.
+    /// True where a permit applied, whatever the forbids say.
     pub(super) permitted: bool,
 }
 
-/// A policy as it is told to a caller.
+/// A policy that a decision names.
 #[derive(Debug, Clone)]
 pub struct PolicyNote {
     policy: Arc<PreparedPolicy>,
@@ -29,7 +29,7 @@ pub struct PolicyNote {
 pub struct EvaluationFailure {
     /// The policy's id.
     pub policy_id: String,
-    /// What went wrong, in Cedar's words.
+    /// The error, in Cedar's words.
     pub message: String,
 }
 
@@ -49,7 +49,7 @@ impl From<Outcome> for Decision {
 }
 
 impl Decision {
-    /// Whether the answer is an allow.
+    /// Returns whether the answer is an allow.
     #[must_use]
     pub fn is_allow(&self) -> bool {
         self.effect == Effect::Allow
@@ -57,18 +57,18 @@ impl Decision {
 }
 
 impl PolicyNote {
-    /// The policy's id.
+    /// Returns the policy's id.
     #[must_use]
     pub fn id(&self) -> &str {
         self.policy.id()
     }
 
-    /// The policy's annotations, by name.
+    /// Returns the policy's annotations, by name.
     pub fn annotations(&self) -> impl Iterator<Item = (&str, &str)> {
         self.policy.annotations()
     }
 
-    /// One annotation.
+    /// Returns the value of one annotation.
     #[must_use]
     pub fn annotation(&self, name: &str) -> Option<&str> {
         self.annotations().find_map(|(key, value)| (key == name).then_some(value))

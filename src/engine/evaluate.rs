@@ -1,4 +1,4 @@
-//! Evaluating the policies that a request can touch.
+//! Evaluates the policies that a request can touch, with Cedar's evaluator.
 
 use std::sync::Arc;
 
@@ -15,12 +15,12 @@ use super::{
 };
 use crate::model::{Effect, OnForbidError};
 
-/// The answer with the policies behind it, as Cedar's authorizer would give it.
+/// A decision as Cedar's authorizer would give it.
 #[derive(Debug)]
 pub struct Outcome {
     /// The answer.
     pub effect: Effect,
-    /// Whether a permit applied, whatever the forbids say.
+    /// True where a permit applied, whatever the forbids say.
     pub(super) permitted: bool,
     pub(super) determining: Vec<Arc<PreparedPolicy>>,
     /// The policies whose evaluation failed, by id.
@@ -28,7 +28,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// A deny because the request could not be evaluated at all.
+    /// Denies a request that could not be evaluated at all.
     pub(super) fn undecidable(message: String) -> Self {
         let failure = EvaluationFailure { policy_id: String::new(), message };
         Self {
@@ -39,7 +39,7 @@ impl Outcome {
         }
     }
 
-    /// The ids of the policies that made the answer, in order.
+    /// Returns the ids of the policies that made the answer, in order.
     pub fn determining(&self) -> impl Iterator<Item = &str> {
         self.determining.iter().map(|policy| policy.id())
     }

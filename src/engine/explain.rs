@@ -1,27 +1,30 @@
-//! Why a decision came out as it did, found by deciding again with one thing changed.
+//! Explanations, found by deciding again with one thing changed.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{cell::Cell, collections::BTreeSet, sync::Arc};
 
 use cedar_policy_core::ast::EntityUID;
 
-use super::{Decision, Engine, PolicyNote, decide, graph};
+use super::{
+    Decision, Engine, PolicyNote, decide, graph,
+    hints::{Hint, hints},
+};
 use crate::{
     model::OnForbidError,
     request::{Facts, Request, RoleAssignment, RoleAssignments},
-    schema::Slot,
+    schema::{ActionSchema, Slot},
 };
 
-/// How many decisions one explanation takes at most.
+/// Decisions that one explanation takes at most.
 const DECISIONS: usize = 200;
-/// How many facts are looked at for one explanation, counted anew for each decision: some tens of
-/// milliseconds, whatever the size of the request.
+/// Facts that one explanation looks at, counted anew for each decision: some tens of milliseconds,
+/// whatever the size of the request.
 const FACTS: usize = 20_000;
-/// Following a parent is cheaper than a fact by about this, but every entity may follow all.
+/// Parents that cost as much to follow as one fact. Every entity may follow all of them.
 const PARENTS_A_FACT: usize = 200;
-/// Said where the size of a request left roles untried.
+/// Sentence that is added where the size of a request left roles untried.
 const UNTRIED: &str = " Not every role was tried, because the request is large.";
 
-/// Why a decision came out as it did.
+/// The reasons for a decision.
 #[derive(Debug, Clone, Default)]
 pub struct Explanation {
     /// The reason in a sentence.
@@ -31,6 +34,8 @@ pub struct Explanation {
     pub missing_roles: Vec<RoleAssignment>,
     /// For a deny: the forbids that stood in the way.
     pub obstacles: Vec<Obstacle>,
+    /// For a deny: changes of one role that would make it an allow, those that grant least first.
+    pub hints: Vec<Hint>,
     /// For an allow: taking one of these away would make it a deny or, where several carry it
     /// independently, each of them alone would be enough.
     pub carried_by: Vec<RoleAssignment>,
@@ -53,18 +58,68 @@ pub fn explain(
     decision: &Decision,
     on_forbid_error: OnForbidError,
 ) -> Explanation {
-    let decide_with = |role_assignments: Vec<RoleAssignment>| {
-        let entities = Arc::clone(&request.facts.entities);
-        let role_assignments = RoleAssignments::new(engine.schema(), role_assignments);
-        let facts = Facts { entities, role_assignments: Arc::new(role_assignments) };
-        let request = Request { facts, ..request.clone() };
-        decide(engine, &request, on_forbid_error)
-    };
-    let decisions = decisions_for(request);
+    let variations = Variations::new(engine, request, on_forbid_error);
     if decision.is_allow() {
-        let allows = |roles| decide_with(roles).is_allow();
-        return explain_allow(request, decision, decisions, allows);
+        explain_allow(request, decision, &variations)
+    } else {
+        explain_deny(decision, &variations)
     }
+}
+
+/// Decisions on the same request with other roles, as many as one explanation may take.
+pub(super) struct Variations<'a> {
+    engine: &'a Engine,
+    request: &'a Request,
+    on_forbid_error: OnForbidError,
+    left: Cell<usize>,
+}
+
+impl<'a> Variations<'a> {
+    fn new(engine: &'a Engine, request: &'a Request, on_forbid_error: OnForbidError) -> Self {
+        let left = Cell::new(decisions_for(request));
+        Self { engine, request, on_forbid_error, left }
+    }
+
+    /// Returns the roles of the request that exist at its time.
+    pub(super) fn roles(&self) -> impl Iterator<Item = &'a RoleAssignment> {
+        self.request.facts.role_assignments.in_force(self.request.now)
+    }
+
+    /// Decides the request with other roles; nothing where no decision is left.
+    pub(super) fn decide(&self, roles: Vec<RoleAssignment>) -> Option<Decision> {
+        self.left.set(self.left.get().checked_sub(1)?);
+        Some(decide(self.engine, &self.with(roles), self.on_forbid_error))
+    }
+
+    /// Counts the actions on the same resource that the principal may do with other roles; nothing
+    /// where not enough decisions are left.
+    pub(super) fn actions_allowed(&self, roles: &[RoleAssignment]) -> Option<usize> {
+        let request = self.with(roles.to_vec());
+        let (principal, resource) =
+            (request.principal.entity_type(), request.resource.entity_type());
+        let applies = |action: &&ActionSchema| {
+            action.principals.contains(principal) && action.resources.contains(resource)
+        };
+        let actions: Vec<_> = self.engine.schema().actions().filter(applies).collect();
+        // A compiled decision on another action takes a tenth of one on new facts.
+        self.left.set(self.left.get().checked_sub(actions.len().div_ceil(10))?);
+        let is_allowed = |action: &&&ActionSchema| {
+            let request = Request { action: action.uid.clone(), ..request.clone() };
+            decide(self.engine, &request, self.on_forbid_error).is_allow()
+        };
+        Some(actions.iter().filter(is_allowed).count())
+    }
+
+    fn with(&self, roles: Vec<RoleAssignment>) -> Request {
+        let facts = Facts {
+            entities: Arc::clone(&self.request.facts.entities),
+            role_assignments: Arc::new(RoleAssignments::new(self.engine.schema(), roles)),
+        };
+        Request { facts, ..self.request.clone() }
+    }
+}
+
+fn explain_deny(decision: &Decision, variations: &Variations<'_>) -> Explanation {
     let forbids = || decision.determining.iter().filter(|policy| policy.is_forbid());
     let obstacles: Vec<_> = forbids()
         .map(|policy| Obstacle {
@@ -73,27 +128,55 @@ pub fn explain(
         })
         .collect();
     let stood_already = |policy: &PolicyNote| forbids().any(|forbid| forbid.id() == policy.id());
-    let would_do = |candidate: &RoleAssignment| {
-        let roles = request.facts.role_assignments.iter().chain([candidate]).cloned().collect();
-        let decision = decide_with(roles);
-        decision.permitted
-            && decision.determining.iter().filter(|policy| policy.is_forbid()).all(stood_already)
+    let candidates = candidates(variations.engine, variations.request);
+    let count = candidates.len();
+    let roles = &variations.request.facts.role_assignments;
+    let tried: Vec<_> = candidates
+        .into_iter()
+        .map_while(|candidate| {
+            let roles = roles.iter().chain([&candidate]).cloned().collect();
+            Some((candidate, variations.decide(roles)?))
+        })
+        .collect();
+    let untried = tried.len() < count;
+    let would_do = |(_, with): &&(RoleAssignment, Decision)| {
+        with.permitted
+            && with.determining.iter().filter(|policy| policy.is_forbid()).all(stood_already)
     };
-    let (mut missing_roles, mut untried) = (Vec::new(), false);
+    let mut missing_roles = Vec::new();
     if !decision.permitted {
-        let mut candidates = candidates(engine, request);
-        untried = candidates.len() > decisions;
-        candidates.truncate(decisions);
-        missing_roles = candidates.into_iter().filter(would_do).collect();
+        missing_roles.extend(tried.iter().filter(would_do).map(|(role, _)| role.clone()));
     }
+    let hints = hints(variations, &tried);
     let mut summary = summary_of_deny(decision, &missing_roles, untried, &obstacles);
+    if let Some(hint) =
+        hints.first().filter(|hint| missing_roles.len() > 1 || !hint.instead_of.is_empty())
+    {
+        summary.push_str(&summary_of_hint(hint));
+    }
     if untried {
         summary.push_str(UNTRIED);
     }
-    Explanation { summary, missing_roles, obstacles, carried_by: Vec::new() }
+    Explanation { summary, missing_roles, obstacles, hints, carried_by: Vec::new() }
 }
 
-/// How many decisions a request's explanation may take: the larger the request, the fewer.
+fn summary_of_hint(hint: &Hint) -> String {
+    let role = |role: &RoleAssignment| format!("`{}` on {}", role.slot, role.scope);
+    let instead: Vec<_> = hint.instead_of.iter().map(role).collect();
+    match instead.as_slice() {
+        [] => format!(" The least of them: {}.", role(&hint.add)),
+        roles => {
+            format!(
+                " It would be allowed with {} instead of {}.",
+                role(&hint.add),
+                roles.join(" and ")
+            )
+        }
+    }
+}
+
+/// Returns how many decisions the explanation of a request may take: the larger the request, the
+/// fewer.
 fn decisions_for(request: &Request) -> usize {
     let entities = &request.facts.entities;
     let of_entities: usize = entities
@@ -110,12 +193,13 @@ fn decisions_for(request: &Request) -> usize {
 fn explain_allow(
     request: &Request,
     decision: &Decision,
-    decisions: usize,
-    allows: impl Fn(Vec<RoleAssignment>) -> bool,
+    variations: &Variations<'_>,
 ) -> Explanation {
+    // Without a decision left nothing is said of a role.
+    let allows = |roles| variations.decide(roles).is_none_or(|decision| decision.is_allow());
     let mut in_force: Vec<_> = request.facts.role_assignments.in_force(request.now).collect();
     // Each is tried twice at most, and once none at all.
-    let tries = decisions.saturating_sub(1) / 2;
+    let tries = variations.left.get().saturating_sub(1) / 2;
     let untried = in_force.len() > tries;
     if untried {
         // The likeliest are tried first.
@@ -178,7 +262,7 @@ fn describe(role: &RoleAssignment) -> String {
     format!("{} is `{}` on {}", role.principal, role.slot, role.scope)
 }
 
-/// The roles that the principal could be given: every slot of every scope that the request touches,
+/// Returns the roles that the principal could be given: every slot of every scope that the request touches,
 /// and the roles that the policies name themselves.
 fn candidates(engine: &Engine, request: &Request) -> Vec<RoleAssignment> {
     let touched = graph::entities(engine, request).unwrap_or_default();

@@ -34,7 +34,7 @@ struct Graph<'a> {
     to_visit: Vec<EntityUID>,
 }
 
-/// The request as Cedar's evaluator takes it.
+/// Converts a request into Cedar's.
 pub(crate) fn cedar_request(request: &Request) -> ast::Request {
     let known = |uid: &EntityUID| EntityUIDEntry::known(uid.clone(), None);
     ast::Request::new_unchecked(

@@ -1,4 +1,4 @@
-//! What a principal may do on a resource.
+//! The list of actions that a principal may do on a resource.
 
 use cedar_policy_core::ast::EntityUID;
 
@@ -17,7 +17,7 @@ use crate::{
 pub struct ListedActions {
     /// Allowed, by id.
     pub allowed: Vec<EntityUID>,
-    /// How many are denied.
+    /// The number of denied actions.
     pub denied: usize,
     /// Not decided, by id. They are not allowed.
     pub undecided: Vec<UndecidedAction>,
@@ -28,7 +28,7 @@ pub struct ListedActions {
 pub struct UndecidedAction {
     /// The action.
     pub action: EntityUID,
-    /// What is missing.
+    /// The facts that are missing.
     pub reason: String,
 }
 
@@ -146,7 +146,8 @@ fn question(input: &RequestInput, action: &ActionSchema) -> RequestInput {
     }
 }
 
-/// Why no action applies: a bad principal or resource, or two types that have no action in common.
+/// Explains why no action applies: a bad principal or resource, or two types that have no action in
+/// common.
 fn nothing_applies(
     engine: &Engine,
     input: &RequestInput,

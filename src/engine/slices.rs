@@ -1,4 +1,4 @@
-//! Policies arranged by their scopes, so that a decision looks only at those whose scope can match.
+//! The index of policies by their scopes: a decision looks only at those whose scope can match.
 //!
 //! Leaving out a policy whose scope does not match changes neither decision, reasons nor errors: a
 //! scope clause cannot fail, so such a policy is just not satisfied (Cedar's Lean development
@@ -33,7 +33,7 @@ pub struct PreparedPolicy {
 pub(super) struct Scope {
     pub entity_type: Option<Arc<EntityType>>,
     pub entity: Option<Arc<EntityUID>>,
-    /// Whether `entity` must be met exactly, and not only be an ancestor.
+    /// True where `entity` must be met exactly, and not only be an ancestor.
     pub exact: bool,
 }
 
@@ -45,13 +45,13 @@ type Key<'a> = (Option<&'a EntityUID>, Option<&'a EntityUID>);
 struct ActionSlice {
     /// In the order of the hashes of their keys. Two keys may share a hash.
     by_key: Vec<(u64, Arc<PreparedPolicy>)>,
-    /// Whether any key names a principal, so that a request need not look its ancestors up in vain.
+    /// True where a key names a principal; else ancestors of the principal need no lookup.
     by_principal: bool,
     /// The same for resources.
     by_resource: bool,
 }
 
-/// All policies of a store, arranged by action, principal and resource.
+/// The index of all policies by action, principal and resource.
 #[derive(Debug, Default)]
 pub struct Slices {
     /// In the order of their ids.
@@ -63,7 +63,7 @@ pub struct Slices {
 }
 
 impl Slices {
-    /// Arranges policies. `actions` holds the action entities of the schema with their ancestors.
+    /// Indexes policies. `actions` holds the action entities of the schema with their ancestors.
     pub fn new<'a>(
         policies: impl IntoIterator<Item = &'a Policy>,
         actions: &[(EntityUID, HashSet<EntityUID>)],
@@ -144,17 +144,17 @@ impl Slices {
         }
     }
 
-    /// All policies, in the order of their ids.
+    /// Returns all policies, in the order of their ids.
     pub(super) fn policies(&self) -> impl Iterator<Item = &Arc<PreparedPolicy>> {
         self.policies.iter()
     }
 
-    /// The policies on every action.
+    /// Returns the policies on every action.
     pub(super) fn of_any(&self) -> impl Iterator<Item = &Arc<PreparedPolicy>> {
         self.of_any.all()
     }
 
-    /// The policies on an action or on a group that it is in; not those on every action.
+    /// Returns the policies on an action or on a group that it is in; not those on every action.
     pub(super) fn of_action(
         &self,
         action: &EntityUID,
@@ -162,7 +162,7 @@ impl Slices {
         self.by_action.get(action).into_iter().flat_map(ActionSlice::all)
     }
 
-    /// The policies that can apply to an action and name neither principal nor resource.
+    /// Returns the policies that can apply to an action and name neither principal nor resource.
     pub(super) fn unnamed(&self, action: &EntityUID) -> impl Iterator<Item = &Arc<PreparedPolicy>> {
         let slices = self.by_action.get(action).into_iter().chain([&self.of_any]);
         let hash = self.random.hash_one((None, None) as Key<'_>);
@@ -170,7 +170,7 @@ impl Slices {
     }
 }
 
-/// The keys under which policies on an entity are found: no uid, its own, and its ancestors'.
+/// Returns the keys under which policies on an entity are found: no uid, its own, and its ancestors'.
 fn keys<'a>(uid: &'a EntityUID, entities: &'a Entities, named: bool) -> Vec<Option<&'a EntityUID>> {
     let mut keys = vec![None];
     if named {
@@ -196,7 +196,7 @@ impl ActionSlice {
         self.by_key.iter().map(|(_, policy)| policy)
     }
 
-    /// The policies under a key with that hash.
+    /// Returns the policies under a key with that hash.
     fn under<'a, 'k>(
         &'a self,
         hash: u64,
@@ -223,7 +223,7 @@ impl Scope {
         Self { entity_type: entity_type.cloned(), entity, exact }
     }
 
-    /// Whether an entity that was found by this scope's key matches the rest of the clause.
+    /// Returns whether an entity that was found by this scope's key matches the rest of the clause.
     fn fits(&self, uid: &EntityUID) -> bool {
         self.entity_type.as_deref().is_none_or(|ty| ty == uid.entity_type())
             && (!self.exact || self.entity.as_deref().is_none_or(|entity| entity == uid))
@@ -256,7 +256,7 @@ impl PreparedPolicy {
         self.policy.id().as_ref()
     }
 
-    /// Its place among the policies that it was arranged with, in the order of their ids.
+    /// Returns its place in the index, in the order of the ids.
     pub(super) fn index(&self) -> u32 {
         self.index
     }
@@ -277,7 +277,7 @@ impl PreparedPolicy {
         self.policy.annotations().map(|(name, annotation)| (name.as_ref(), annotation.val.as_str()))
     }
 
-    /// The `when` and `unless` clauses; none where there are none.
+    /// Returns the `when` and `unless` clauses; none where there are none.
     pub(super) fn condition(&self) -> Option<&Expr> {
         self.policy.non_scope_constraints()
     }

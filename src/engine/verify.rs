@@ -1,23 +1,23 @@
-//! Holding a decision against Cedar's evaluator.
+//! Verifies a decision with Cedar's evaluator.
 
 use super::{Decision, Engine, PolicyNote, decide_by_cedar};
 use crate::{model::OnForbidError, request::Request};
 
-/// A decision that Cedar's evaluator made as well.
+/// A decision of Cedar's evaluator, compared with another one.
 #[derive(Debug)]
 pub struct Verified {
     /// Cedar's decision, which counts.
     pub decision: Decision,
-    /// The decision that was verified, and what of it is not as Cedar's; none where all of it is.
+    /// The other decision with its differences; none where there are none.
     pub wrong: Option<(Decision, Difference)>,
 }
 
-/// What two decisions of one request differ in.
+/// The parts in which two decisions on one request differ.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Difference {
     /// The answer.
     pub effect: bool,
-    /// Whether a permit applied, which an explanation tells.
+    /// True where one has a permit that applied and the other has none.
     pub permitted: bool,
     /// The ids of the policies that made the answer, or their order.
     pub determining: bool,
@@ -25,7 +25,7 @@ pub struct Difference {
     pub errors: bool,
 }
 
-/// Decides a request by Cedar's evaluator, and compares with what `decide` made of it.
+/// Decides a request by Cedar's evaluator, and compares that with a decision of [`super::decide`].
 #[must_use]
 pub fn verify(
     engine: &Engine,
@@ -39,7 +39,7 @@ pub fn verify(
 }
 
 impl Difference {
-    /// What differs, if anything does.
+    /// Compares two decisions. Returns nothing where they are the same.
     #[must_use]
     pub fn between<'d>(one: &'d Decision, other: &'d Decision) -> Option<Self> {
         let ids = |decision: &'d Decision| decision.determining.iter().map(PolicyNote::id);
@@ -52,7 +52,7 @@ impl Difference {
         (difference != Self::default()).then_some(difference)
     }
 
-    /// The names of the parts that differ.
+    /// Returns the names of the parts that differ.
     pub fn parts(self) -> impl Iterator<Item = &'static str> {
         let parts = [
             (self.effect, "decision"),
@@ -75,7 +75,7 @@ mod tests {
         engine::{EvaluationFailure, decide},
         model::{Effect, Uid, Value},
         request::{RequestInput, RequestLimits},
-        store::{Bounds, StoreFiles},
+        store::{Bounds, PolicyStore, StoreFiles},
         testing::DEFAULT_NOW,
     };
 

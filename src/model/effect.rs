@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Effect {
-    /// The principal may.
+    /// The request is allowed.
     Allow,
-    /// The principal may not.
+    /// The request is denied.
     Deny,
 }
 
-/// What a forbid whose evaluation fails does.
+/// The rule for a forbid whose evaluation fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnForbidError {

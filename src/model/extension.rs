@@ -29,22 +29,22 @@ static FUNCTIONS: LazyLock<Functions> = LazyLock::new(|| {
     }
 });
 
-/// The decimal number that is written so.
+/// Parses a decimal number.
 pub(crate) fn decimal(text: &str) -> Result<ast::Value, String> {
     call(FUNCTIONS.decimal.as_ref(), &[text.into()])
 }
 
-/// The IP address or range that is written so.
+/// Parses an IP address or range.
 pub(crate) fn ip(text: &str) -> Result<ast::Value, String> {
     call(FUNCTIONS.ip.as_ref(), &[text.into()])
 }
 
-/// The span of so many milliseconds.
+/// Makes a duration of milliseconds.
 pub(crate) fn duration(millis: i64) -> Result<ast::Value, String> {
     call(FUNCTIONS.duration.as_ref(), &[format!("{millis}ms").into()])
 }
 
-/// The milliseconds of a span that is written in Cedar's syntax, e.g. `1h30m`.
+/// Parses a duration in Cedar's syntax, e.g. `1h30m`, into milliseconds.
 pub(crate) fn duration_millis(text: &str) -> Option<i64> {
     let span = call(FUNCTIONS.duration.as_ref(), &[text.into()]).ok()?;
     let millis = Name::parse_unqualified_name("toMilliseconds").ok()?;
@@ -54,7 +54,7 @@ pub(crate) fn duration_millis(text: &str) -> Option<i64> {
     }
 }
 
-/// The moment, which is likely to be the same as the last time that this thread asked.
+/// Makes the datetime of now, which is often that of the last call on this thread.
 pub(crate) fn now(moment: Timestamp) -> Result<ast::Value, String> {
     thread_local! {
         static LAST: RefCell<Option<(Timestamp, ast::Value)>> = const { RefCell::new(None) };
@@ -69,7 +69,7 @@ pub(crate) fn now(moment: Timestamp) -> Result<ast::Value, String> {
     })
 }
 
-/// The moment.
+/// Makes a datetime.
 pub(crate) fn datetime(moment: Timestamp) -> Result<ast::Value, String> {
     let epoch = FUNCTIONS.epoch.clone().ok_or("datetime is not available")?;
     call(FUNCTIONS.offset.as_ref(), &[epoch, duration(moment.as_millis())?])

@@ -1,5 +1,4 @@
-//! Maps that are looked up at every decision. What is in them came from the files of a policy store
-//! and not from a caller, so nobody can choose keys that meet.
+//! Maps that are looked up at every decision, with a fast hash seeded at random in each process.
 
 use foldhash::fast::RandomState;
 

@@ -1,4 +1,4 @@
-//! The names of policy stores, revisions and role slots.
+//! The names of policy stores and revisions.
 
 use std::{borrow::Borrow, fmt, str::FromStr};
 
@@ -21,7 +21,7 @@ pub struct StoreName(SmolStr);
 pub struct StoreNameError(String);
 
 impl StoreName {
-    /// The name as text.
+    /// Returns the name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -62,7 +62,7 @@ impl fmt::Display for StoreName {
 pub struct Revision([u8; 32]);
 
 impl Revision {
-    /// The revision of a digest's first 32 hexadecimal digits.
+    /// Makes a revision of a digest's first 32 hexadecimal digits.
     pub(crate) fn from_hex(hex: &str) -> Self {
         let mut digits = [b'0'; 32];
         for (digit, byte) in digits.iter_mut().zip(hex.bytes()) {
@@ -71,7 +71,7 @@ impl Revision {
         Self(digits)
     }
 
-    /// The revision as text.
+    /// Returns the revision as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()

@@ -1,11 +1,11 @@
-//! Problems in the files of a policy store: what is wrong, in which file, at which line and column,
-//! and what to do about it.
+//! Problems in the files of a policy store: the fault, the file with line and column, and advice.
 
 use std::{fmt, sync::Arc};
 
 use miette::{
     Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceSpan,
 };
+use serde::{Serialize, Serializer, ser::SerializeStruct as _};
 
 /// One problem in one file of a policy store.
 #[derive(Debug, Clone)]
@@ -17,7 +17,7 @@ pub struct Problem {
     help: Option<String>,
 }
 
-/// Where in a file something is. Both count from 1.
+/// A place in a file. Both numbers count from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Location {
     /// The line.
@@ -26,7 +26,7 @@ pub struct Location {
     pub column: usize,
 }
 
-/// The text of a file that problems show a piece of.
+/// The text of a file, of which problems show a piece.
 #[derive(Debug, Clone)]
 pub(crate) struct Text(Arc<NamedSource<String>>);
 
@@ -47,7 +47,7 @@ impl Text {
 }
 
 impl Problem {
-    /// A problem of the file as a whole.
+    /// Makes a problem of the file as a whole.
     pub fn of_file(file: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
             file: file.into(),
@@ -58,7 +58,7 @@ impl Problem {
         }
     }
 
-    /// A problem at a place in the file's text.
+    /// Makes a problem at a place in the file's text.
     pub fn at(
         file: impl Into<String>,
         text: impl Into<String>,
@@ -130,19 +130,19 @@ impl Problem {
         &self.file
     }
 
-    /// What is wrong.
+    /// Returns the fault.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// What to do about it.
+    /// Returns the advice.
     #[must_use]
     pub fn help(&self) -> Option<&str> {
         self.help.as_deref()
     }
 
-    /// Where it is, if it is somewhere in particular.
+    /// Returns its place, if it has one.
     #[must_use]
     pub fn location(&self) -> Option<Location> {
         let text = self.source.as_deref()?.inner();
@@ -163,6 +163,20 @@ impl Problem {
             Ok(()) => text,
             Err(fmt::Error) => self.to_string(),
         }
+    }
+}
+
+/// Writes file, line, column, message and help; the last four may be null.
+impl Serialize for Problem {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let location = self.location();
+        let mut fields = serializer.serialize_struct("Problem", 5)?;
+        fields.serialize_field("file", self.file())?;
+        fields.serialize_field("line", &location.map(|location| location.line))?;
+        fields.serialize_field("column", &location.map(|location| location.column))?;
+        fields.serialize_field("message", self.message())?;
+        fields.serialize_field("help", &self.help())?;
+        fields.end()
     }
 }
 

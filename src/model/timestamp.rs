@@ -1,4 +1,4 @@
-//! Time as Cedar counts it.
+//! Moments, as Cedar counts them.
 
 use std::{fmt, str::FromStr};
 
@@ -7,19 +7,19 @@ use std::{fmt, str::FromStr};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Timestamp(i64);
 
-/// A text that is no moment.
+/// The text is not a date and time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a date and time: write it as RFC 3339, e.g. `2026-01-31T09:00:00Z`")]
 pub struct TimestampError(String);
 
 impl Timestamp {
-    /// The moment that many milliseconds after (or before) 1970-01-01T00:00:00Z.
+    /// Makes the moment that many milliseconds after (or before) 1970-01-01T00:00:00Z.
     #[must_use]
     pub const fn from_millis(millis: i64) -> Self {
         Self(millis)
     }
 
-    /// Milliseconds since 1970-01-01T00:00:00Z.
+    /// Returns the milliseconds since 1970-01-01T00:00:00Z.
     #[must_use]
     pub const fn as_millis(self) -> i64 {
         self.0

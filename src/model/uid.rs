@@ -12,18 +12,18 @@ pub struct Uid {
 }
 
 impl Uid {
-    /// The entity of that type and id.
+    /// Names the entity of a type and id.
     pub fn new(type_name: impl Into<String>, id: impl Into<String>) -> Self {
         Self { type_name: type_name.into(), id: id.into() }
     }
 
-    /// The action of that id, in the store's own namespace.
+    /// Names the action of an id, in the store's own namespace.
     pub fn action(id: impl Into<String>) -> Self {
         Self::new("", id)
     }
 }
 
-/// A text that names no entity.
+/// The text does not name an entity.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` names no entity: write the type and the id, e.g. `Site::\"42\"`")]
 pub struct UidParseError(String);

@@ -1,4 +1,4 @@
-//! What the log says of loading.
+//! Log events of loading.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::{
     store::PolicyStore,
 };
 
-/// How many problems of a store are logged one by one.
+/// Problems of a store that are logged one by one.
 const MAX_PROBLEMS: usize = 20;
 
 pub(super) fn loaded(store: &PolicyStore, old: Option<&Revision>, took: Duration) {
@@ -24,6 +24,25 @@ pub(super) fn loaded(store: &PolicyStore, old: Option<&Revision>, took: Duration
         duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         "{message}"
     );
+}
+
+/// Logs the warnings of a store that has been put in force.
+pub(super) fn warnings(store: &PolicyStore) {
+    let warnings = store.warnings();
+    for warning in warnings.iter().take(MAX_PROBLEMS) {
+        let location = warning.location();
+        tracing::warn!(
+            store = %store.name(),
+            file = warning.file(),
+            line = location.map(|location| location.line),
+            column = location.map(|location| location.column),
+            "policy store loaded with a warning:\n{}",
+            warning.render()
+        );
+    }
+    if let Some(more) = warnings.len().checked_sub(MAX_PROBLEMS).filter(|more| *more > 0) {
+        tracing::warn!(store = %store.name(), "policy store loaded with {more} warnings more");
+    }
 }
 
 pub(super) fn removed(name: &StoreName, in_force: Option<&PolicyStore>) {

@@ -15,15 +15,15 @@ use super::{
     watcher::FolderWatch,
 };
 
-/// How files are watched.
+/// The watch over some files.
 #[derive(Debug, Clone)]
 pub struct WatchFiles {
     /// The files.
     pub paths: Vec<PathBuf>,
-    /// How long they must be quiet before they are looked at. While changes go on they are looked
+    /// Time that they must be quiet before they are looked at. While changes go on they are looked
     /// at after five times as long.
     pub settle: Duration,
-    /// How often they are looked at even if nothing was heard of them.
+    /// Interval at which they are looked at even without an event.
     pub interval: Duration,
     /// Listen to the file system's events.
     pub use_events: bool,

@@ -1,8 +1,7 @@
 //! Reading a policies folder once.
 
 use std::{
-    io,
-    path::{Path, PathBuf},
+    path::Path,
     thread,
     time::{Duration, Instant},
 };
@@ -11,15 +10,12 @@ use super::{
     folder_error::FolderError,
     snapshot::{FolderContent, Read, Snapshot, take},
 };
-use crate::{
-    model::{Problem, StoreNameError},
-    store::{Bounds, StoreFiles},
-};
+use crate::store::{Bounds, StoreFiles};
 
-/// How long one reading waits for a folder that is being written to.
+/// Time that one reading waits for a folder that is being written to.
 const PATIENCE: Duration = Duration::from_millis(500);
 const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(10);
-/// What changed more recently may not be complete.
+/// A file that changed more recently may not be complete.
 const RECENT: Duration = Duration::from_millis(25);
 
 /// Reads a policies folder, or the folder of a single store, within the default bounds.
@@ -38,21 +34,39 @@ pub fn read_folder(path: &Path) -> Result<Vec<StoreFiles>, FolderError> {
 /// # Errors
 /// The folder cannot be read or holds no store; a store in it cannot be read as a whole.
 pub fn read_folder_within(path: &Path, bounds: &Bounds) -> Result<Vec<StoreFiles>, FolderError> {
+    let mut read = read_stores(path, bounds)?;
+    if read.errors.is_empty() { Ok(read.stores) } else { Err(read.errors.swap_remove(0)) }
+}
+
+/// The stores of a folder, and the errors of what else is in it.
+#[derive(Debug)]
+pub struct FolderStores {
+    /// The stores that could be read.
+    pub stores: Vec<StoreFiles>,
+    /// An error for each folder and store that could not.
+    pub errors: Vec<FolderError>,
+}
+
+/// Reads every store of a policies folder that can be read.
+///
+/// # Errors
+/// The folder as a whole cannot be read.
+pub fn read_stores(path: &Path, bounds: &Bounds) -> Result<FolderStores, FolderError> {
     let content = take_settled(path, bounds).folder?;
-    content.check(path)?;
+    let mut errors = content.errors(path);
     let mut stores = Vec::new();
-    let mut problems = Vec::new();
     for store in content.stores.into_values() {
         match store.read {
             Read::Files(files) if !files.is_empty() => stores.push(files),
             Read::Files(_) => {}
             Read::Flawed(flaws) => {
-                problems.extend(flaws.iter().map(super::tree::Flaw::problem));
+                let problems = flaws.iter().map(super::tree::Flaw::problem);
+                errors.push(FolderError::Unreadable(problems.collect()));
             }
             Read::Moved => return Err(FolderError::Unsettled(path.to_owned())),
         }
     }
-    if problems.is_empty() { Ok(stores) } else { Err(FolderError::Unreadable(problems)) }
+    Ok(FolderStores { stores, errors })
 }
 
 /// A snapshot of a folder that nobody is writing to, if it can be had in a short while.
@@ -78,15 +92,26 @@ impl Snapshot {
 }
 
 impl FolderContent {
-    /// What is wrong with the folder as a whole, if something is.
-    pub(super) fn check(&self, path: &Path) -> Result<(), FolderError> {
-        if let Some((path, error)) = self.misnamed.first() {
-            return Err(FolderError::Misnamed { path: path.clone(), error: error.clone() });
+    /// Returns the errors of the folder as a whole.
+    pub(super) fn errors(&self, path: &Path) -> Vec<FolderError> {
+        let misnamed = self.misnamed.iter().map(|(path, error)| FolderError::Misnamed {
+            path: path.clone(),
+            error: error.clone(),
+        });
+        let mut errors: Vec<_> = misnamed.collect();
+        if errors.is_empty() && !self.holds_store() {
+            errors.push(FolderError::Empty(path.to_owned()));
         }
-        if self.holds_store() { Ok(()) } else { Err(FolderError::Empty(path.to_owned())) }
+        errors
     }
 
-    /// Whether there is anything that is, or was meant to be, a store.
+    /// Returns all errors of the folder as a whole in one text; nothing where there are none.
+    pub(super) fn problem(&self, path: &Path) -> Option<String> {
+        let errors: Vec<_> = self.errors(path).iter().map(ToString::to_string).collect();
+        (!errors.is_empty()).then(|| errors.join("; "))
+    }
+
+    /// Returns whether there is anything that is, or was meant to be, a store.
     pub(super) fn holds_store(&self) -> bool {
         self.stores.values().any(|store| match &store.read {
             Read::Files(files) => !files.is_empty(),

@@ -12,18 +12,31 @@ pub enum FolderError {
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What the file system says.
+        /// The file system's error.
         error: io::Error,
     },
     /// There is no store in it.
     #[error("`{0}` holds no policy store: a store is a folder in it with a `*.cedarschema`")]
     Empty(PathBuf),
+    /// It could be one store or a folder of stores.
+    #[error(
+        "`{path}` is ambiguous: `{file}` makes it one store, and `{store}` in it is a store of its own; \
+         move the file into a store's folder, or the folder elsewhere"
+    )]
+    Ambiguous {
+        /// The folder.
+        path: PathBuf,
+        /// The schema file in it.
+        file: String,
+        /// The store's folder in it.
+        store: String,
+    },
     /// A folder in it looks like a store but cannot be one under its name.
     #[error("cannot load `{path}`: {error}; rename the folder")]
     Misnamed {
         /// The folder.
         path: PathBuf,
-        /// What is wrong with the name.
+        /// The fault of the name.
         error: StoreNameError,
     },
     /// A store in it cannot be read as a whole: a file is too large, a pipe, unreadable.

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::paths::Places;
+use super::paths::{FolderId, Places};
 
 /// The link that the kubelet swaps when a ConfigMap or Secret changes. The files lie in a hidden
 /// folder beside it, and every name that is shown is a link that leads through it.
@@ -28,7 +28,7 @@ pub(super) struct Listed {
 /// lag behind it, and following each by itself could mix two generations.
 ///
 /// # Errors
-/// What the file system says; `FileTooLarge` where there are more than `most` entries.
+/// The file system's error; `FileTooLarge` where there are more than `most` entries.
 pub(super) fn list(folder: &Path, most: usize, places: &mut Places) -> io::Result<Vec<Listed>> {
     places.note_folder(folder)?;
     let swapped = folder.join(SWAPPED_LINK);
@@ -47,6 +47,15 @@ pub(super) fn list(folder: &Path, most: usize, places: &mut Places) -> io::Resul
         add(folder, most, &mut entries, |_| true)?;
     }
     Ok(entries.into_values().collect())
+}
+
+/// Returns the folder in which the entries of a folder really lie: another one after each swap.
+///
+/// # Errors
+/// The file system's error.
+pub(super) fn root(folder: &Path) -> io::Result<FolderId> {
+    let metadata = fs::metadata(folder.join(SWAPPED_LINK)).or_else(|_| fs::metadata(folder))?;
+    Ok(FolderId::of(&metadata))
 }
 
 fn add(

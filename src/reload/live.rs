@@ -1,10 +1,13 @@
-//! What the process decides with at this moment, and how it came to it.
+//! The stores in force, and the state of loading them.
 
 use std::{sync::Arc, time::SystemTime};
 
 use arc_swap::{ArcSwap, Guard};
 
-use crate::{model::{Problem, Revision, StoreName}, store::Stores};
+use crate::{
+    model::{Problem, Revision, StoreName},
+    store::Stores,
+};
 
 /// The stores that decide now and the state of loading them. Reading never waits, and a reload
 /// replaces the whole in one step.
@@ -18,10 +21,10 @@ pub struct Live {
 /// once and never looked at again.
 pub const EMBEDDED: &str = "embedded";
 
-/// How loading went.
+/// The state of loading.
 #[derive(Debug, Clone, Default)]
 pub struct LoadStatus {
-    /// Where policies come from: a folder, or [`EMBEDDED`].
+    /// The source of policies: a folder, or [`EMBEDDED`].
     pub source: String,
     /// When loading was last tried, whether or not anything had changed.
     pub last_attempt: Option<SystemTime>,
@@ -32,11 +35,10 @@ pub struct LoadStatus {
     /// Attempts in which a store or the folder was refused. What is refused and does not change
     /// counts once.
     pub failures: u64,
-    /// What is wrong with the folder as a whole, if something is. Where no store can be read the
-    /// last good state of all stays.
+    /// The fault of the folder as a whole, if there is one. Where no store can be read the last good
+    /// state of all stays.
     pub folder_problem: Option<String>,
-    /// What is wrong with watching the folder, if something is: changes are found by the periodic
-    /// re-hash.
+    /// The fault of watching the folder, if there is one: changes are found by the periodic re-hash.
     pub watch_problem: Option<String>,
     /// Every store that is loaded or was refused, in the order of their names.
     pub stores: Vec<StoreStatus>,
@@ -51,40 +53,42 @@ pub struct StoreStatus {
     pub revision: Option<Revision>,
     /// When that revision came into force.
     pub loaded_at: Option<SystemTime>,
-    /// How many policies decide, links included.
+    /// Policies that decide, links included.
     pub policies: usize,
-    /// Why the files as they are now were refused, if they were; the revision stays in force.
+    /// The warnings of the revision that decides.
+    pub warnings: Vec<Problem>,
+    /// The problems of the files as they are now, if they were refused; the revision stays in force.
     pub problems: Vec<Problem>,
 }
 
 impl Live {
-    /// The stores to decide one call with.
+    /// Returns the stores to decide one call with.
     #[must_use]
     pub fn stores(&self) -> Guard<Arc<Stores>> {
         self.stores.load()
     }
 
-    /// How loading went.
+    /// The state of loading.
     #[must_use]
     pub fn status(&self) -> Arc<LoadStatus> {
         self.status.load_full()
     }
 
-    /// Puts stores in force. Those that were are returned; calls may still use them.
+    /// Puts stores in force. Returns the replaced ones, which calls may still use.
     pub fn publish(&self, stores: Stores, status: LoadStatus) -> Arc<Stores> {
         let old = self.stores.swap(Arc::new(stores));
         self.status.store(Arc::new(status));
         old
     }
 
-    /// Records how loading went where nothing new came in force.
+    /// Records the state of loading where nothing new came in force.
     pub fn publish_status(&self, status: LoadStatus) {
         self.status.store(Arc::new(status));
     }
 }
 
 impl LoadStatus {
-    /// Whether everything that was found is in force.
+    /// Returns whether everything that was found is in force.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.folder_problem.is_none() && self.stores.iter().all(|store| store.problems.is_empty())

@@ -16,16 +16,16 @@ use crate::{
     testing,
 };
 
-/// What there is to do about a store.
+/// The work on one store.
 #[derive(Debug)]
 pub(super) enum Job {
     /// Load it from its files. `last` is in force.
     Load { files: StoreFiles, last: Option<Arc<PolicyStore>> },
-    /// Nothing, for that is wrong with it.
+    /// Report its problems.
     Refuse(Vec<Problem>),
 }
 
-/// What came of it.
+/// The result of the work.
 #[derive(Debug)]
 pub(super) struct Loaded {
     pub result: Result<Arc<PolicyStore>, Vec<Problem>>,
@@ -105,6 +105,9 @@ fn load(
     let name = files.name().clone();
     let load = || {
         let store = PolicyStore::load_after(Arc::new(files), &options.bounds, last)?;
+        if options.deny_warnings && !store.warnings().is_empty() {
+            return Err(store.warnings().to_vec());
+        }
         let failing = if options.require_tests { testing::failures(&store) } else { Vec::new() };
         if failing.is_empty() { Ok(store) } else { Err(failing) }
     };
@@ -116,7 +119,7 @@ fn load(
     })
 }
 
-/// What a caught panic said.
+/// Returns the message of a caught panic.
 pub(super) fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
     panic
         .downcast_ref::<&str>()

@@ -18,19 +18,19 @@ use crate::{
     store::{PolicyStore, StoreFiles, Stores},
 };
 
-/// How long a load waits, when all is done, for calls that still use what was replaced.
+/// Time that a load waits, when all is done, for calls that still use replaced stores.
 const PATIENCE_WITH_CALLS: Duration = Duration::from_millis(100);
 
-/// What was found of a store.
+/// The state of a store in the folder.
 #[derive(Debug)]
 pub(super) enum Found {
     /// Its files.
     Files(StoreFiles),
     /// It cannot be read as a whole.
     Flawed(Vec<Flaw>),
-    /// It is being written to. What is known of it stays.
+    /// It is being written to. The state in force stays.
     Unsettled,
-    /// It has been written to for so long that somebody should know.
+    /// It has been written to for so long that it is reported.
     NeverSettles,
 }
 
@@ -49,12 +49,12 @@ pub(super) struct Loader {
     retired: Retired,
 }
 
-/// What is known of one store.
+/// One store, in force or refused.
 #[derive(Debug, Default)]
 struct Known {
     in_force: Option<Arc<PolicyStore>>,
     loaded_at: Option<SystemTime>,
-    /// What was last found of it: while that stays the same there is nothing to do.
+    /// The state that was last found of it: while that stays the same there is nothing to do.
     seen: Option<Seen>,
     problems: Vec<Problem>,
 }
@@ -66,7 +66,7 @@ enum Seen {
     Unsettled,
 }
 
-/// What an attempt came to.
+/// The outcome of an attempt.
 #[derive(Debug, Default)]
 struct Outcome {
     /// Something else decides.
@@ -144,9 +144,9 @@ impl Loader {
         }
     }
 
-    /// Whether a store of that name decides.
-    pub fn holds(&self, name: &StoreName) -> bool {
-        self.stores.get(name).is_some_and(|known| known.in_force.is_some())
+    /// Returns the store of that name that is in force.
+    pub fn in_force(&self, name: &StoreName) -> Option<&PolicyStore> {
+        self.stores.get(name)?.in_force.as_deref()
     }
 
     fn folder(&mut self, problem: Option<String>) -> bool {
@@ -158,7 +158,7 @@ impl Loader {
         is_new && self.folder_problem.is_some()
     }
 
-    /// What there is to do about what was found of a store, if it is something new.
+    /// Returns the work for the state of a store, if that is a new one.
     fn job(&mut self, name: StoreName, found: Found) -> Option<(StoreName, (Seen, Job))> {
         let seen = match &found {
             Found::Files(files) => Seen::Digest(files.digest()),
@@ -189,6 +189,9 @@ impl Loader {
                     outcome.changed = true;
                 }
                 announce::loaded(&store, revision, loaded.took);
+                if revision != Some(store.revision()) {
+                    announce::warnings(&store);
+                }
                 known.problems.clear();
                 self.retired.store(old.filter(|old| !Arc::ptr_eq(old, &store)));
             }
@@ -217,16 +220,23 @@ impl Loader {
             self.stores.values().filter_map(|known| known.in_force.clone()).collect();
         let live_stores = live.stores();
         let is_same = live_stores.iter().count() == stores.len()
-            && live_stores.iter().zip(&stores).all(|(old, new)| Arc::ptr_eq(old, new));
+            && live_stores.iter().zip(&stores).all(|(old, new)| Arc::ptr_eq(old, new))
+            && live_stores.refused().eq(self.never_valid());
         drop(live_stores);
         if is_same {
             live.publish_status(self.status());
         } else {
-            let stores = Stores::new(stores, self.options.default_store.clone());
+            let stores = Stores::new(stores, self.options.default_store.clone())
+                .with_refused(self.never_valid().cloned());
             let old = live.publish(stores, self.status());
             self.retired.stores(old);
         }
         self.retired.drop_unused(PATIENCE_WITH_CALLS);
+    }
+
+    /// Returns the names of stores that are there and have never been valid.
+    fn never_valid(&self) -> impl Iterator<Item = &StoreName> {
+        self.stores.iter().filter(|(_, known)| known.in_force.is_none()).map(|(name, _)| name)
     }
 
     fn status(&self) -> LoadStatus {
@@ -235,6 +245,10 @@ impl Loader {
             revision: known.in_force.as_ref().map(|store| *store.revision()),
             loaded_at: known.loaded_at,
             policies: known.in_force.as_ref().map_or(0, |store| store.policies().num_of_policies()),
+            warnings: known
+                .in_force
+                .as_ref()
+                .map_or_else(Vec::new, |store| store.warnings().to_vec()),
             problems: known.problems.clone(),
         });
         LoadStatus {

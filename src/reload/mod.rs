@@ -25,7 +25,7 @@ mod watcher;
 mod worker;
 
 pub use files::WatchFiles;
-pub use folder::{read_folder, read_folder_within};
+pub use folder::{FolderStores, read_folder, read_folder_within, read_stores};
 pub use folder_error::FolderError;
 pub use live::{EMBEDDED, Live, LoadStatus, StoreStatus};
 
@@ -40,11 +40,12 @@ use signal::Signal;
 use snapshot::Read;
 use worker::Worker;
 
-/// How nice a reload is to calls: it has a third of the time that a busy thread of theirs has. With
-/// less it would hardly get on where a processor is wanted by many, and a revoked right would last.
+/// The niceness of the reloading thread: it gets a third of the time of a busy thread that answers
+/// calls. With less, a reload would hardly get on beside many busy threads, and a revoked right
+/// would last.
 const NICENESS: i32 = 5;
 
-/// Where policy stores come from.
+/// The source of policy stores.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// A folder with one folder for each store.
@@ -53,19 +54,24 @@ pub enum Source {
     Embedded,
 }
 
-/// How stores are loaded.
+/// Options of loading.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The store that decides requests which name none.
     pub default_store: Option<StoreName>,
-    /// How large a store may be.
+    /// Bounds on the size of a store.
     pub bounds: Bounds,
     /// Refuse a store of which a test fails.
     pub require_tests: bool,
-    /// How long the folder must be quiet before it is read. While changes go on it is read after
+    /// Refuse a store that has warnings.
+    pub deny_warnings: bool,
+    /// Time that the folder must be quiet before it is read. While changes go on it is read after
     /// five times as long.
     pub settle: Duration,
-    /// How often the folder is read even if nothing was heard of it.
+    /// Time that a store of which a file is gone must be unchanged before that is put in force.
+    /// A swap of `..data`, of a link or of the store's folder is put in force at once.
+    pub settle_removals: Duration,
+    /// Interval at which the folder is read even without an event.
     pub rehash_interval: Duration,
     /// Listen to the file system's events. Without them changes are found by hints and by the
     /// periodic reading only, as on network file systems, which send none.
@@ -78,14 +84,16 @@ impl Default for Options {
             default_store: None,
             bounds: Bounds::default(),
             require_tests: false,
+            deny_warnings: false,
             settle: Duration::from_millis(50),
+            settle_removals: Duration::from_secs(1),
             rehash_interval: Duration::from_secs(30),
             use_events: true,
         }
     }
 }
 
-/// Why there is nothing to decide with.
+/// There is nothing to decide with.
 #[derive(Debug, thiserror::Error)]
 pub enum FirstLoadError {
     /// The folder could not be read or holds no store.
@@ -135,9 +143,12 @@ fn load_folder(
         Ok(_) => return refuse(FolderError::Unsettled(path.to_owned()), loader),
         Err(error) => return refuse(error, loader),
     };
-    let problem = content.check(path).err();
+    let problem = content.problem(path);
     if !content.holds_store() {
-        return problem.map_or(Ok(()), |error| refuse(error, loader));
+        return match content.errors(path).into_iter().next() {
+            Some(error) => refuse(error, loader),
+            None => Ok(()),
+        };
     }
     let mut found = BTreeMap::new();
     for (name, store) in content.stores {
@@ -149,7 +160,7 @@ fn load_folder(
         };
         found.insert(name, store);
     }
-    loader.apply(found, problem.map(|error| error.to_string()), live);
+    loader.apply(found, problem, live);
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! Where a path really leads, and which folders decide that.
+//! Resolves paths through symbolic links, and notes the folders that decide where they lead.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -8,7 +8,7 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-/// How many symbolic links one path may lead through, as in Linux itself.
+/// Symbolic links that one path may lead through, as in Linux itself.
 const MAX_LINKS: usize = 40;
 
 /// The places in the file system on which the content of a policies folder depends. All paths are
@@ -80,7 +80,7 @@ impl Places {
         self.folders.keys().map(PathBuf::as_path).chain(parents).collect()
     }
 
-    /// Whether a change of that path can matter.
+    /// Returns whether a change of a path can matter.
     pub fn concern(&self, path: &Path) -> bool {
         self.names.contains(path)
             || self.folders.contains_key(path)

@@ -1,4 +1,4 @@
-//! What decided before, until the last call has done with it.
+//! Replaced stores, until the last call has finished with them.
 //!
 //! To drop a large store takes longer than many calls. Whoever holds it last has to do it, so the
 //! loading thread holds on until nobody else does.
@@ -11,7 +11,7 @@ use std::{
 
 use crate::store::{PolicyStore, Stores};
 
-/// How long to wait between two looks.
+/// Pause between two looks.
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// Replaced stores that calls may still use.

@@ -1,4 +1,4 @@
-//! What the reloading thread is told by others.
+//! The signal by which others wake the reloading thread.
 
 use std::{
     collections::HashMap,
@@ -11,7 +11,7 @@ use super::paths::Places;
 
 /// A writer that has not written for so long has forgotten to close the file.
 const WRITER_PATIENCE: Duration = Duration::from_secs(5);
-/// How many files are remembered as written to.
+/// Files that are remembered as written to.
 const MAX_WRITTEN: usize = 10_000;
 
 /// The mailbox of the reloading thread. It holds at most one hint, however many events come.
@@ -56,7 +56,7 @@ pub(super) enum Wake {
     WatcherBroke(String),
 }
 
-/// What an event says of one path.
+/// A change of one path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Change {
     /// The content is being written in place.
@@ -169,7 +169,7 @@ impl Signal {
         }
     }
 
-    /// Whether one of those files is open for writing in place, or was written since that moment.
+    /// Returns whether one of the files is open for writing in place, or was written since a moment.
     pub fn is_written(&self, paths: &[PathBuf], since: Instant) -> bool {
         let mut state = self.lock();
         let now = Instant::now();

@@ -11,7 +11,7 @@ use std::{
 
 use super::{
     folder_error::FolderError,
-    paths::Places,
+    paths::{FolderId, Places},
     tree::{FileAt, Flaw, Layout, Stamp, StoreTree, Tree, look},
 };
 use crate::{
@@ -41,13 +41,15 @@ pub(super) struct FolderContent {
 #[derive(Debug)]
 pub(super) struct StoreContent {
     pub read: Read,
-    /// Where its files really are.
+    /// The folder in which its files really lie.
+    pub root: Option<FolderId>,
+    /// The real paths of its files.
     pub paths: Vec<PathBuf>,
     /// When a file last changed.
     pub changed: Option<SystemTime>,
 }
 
-/// What reading a store gave.
+/// The result of reading a store.
 #[derive(Debug)]
 pub(super) enum Read {
     /// All its files, as they were together at one moment.
@@ -59,7 +61,7 @@ pub(super) enum Read {
 }
 
 impl StoreContent {
-    /// Whether a file changed less than that long ago. A moment in the future, as a skewed clock
+    /// Returns whether a file changed less than that long ago. A moment in the future, as a skewed clock
     /// of a file server gives, is not recent.
     pub fn changed_within(&self, span: Duration) -> bool {
         self.changed
@@ -108,11 +110,12 @@ fn unmoved(before: Tree, after: &Tree, mut contents: BTreeMap<StoreName, Read>) 
             let read = contents.remove(&name).filter(|_| is_same).unwrap_or(Read::Moved);
             let changed = tree.files.values().map(|file| file.stamp.changed()).max();
             let paths = tree.files.into_values().map(|file| file.path).collect();
-            (name, StoreContent { read, paths, changed })
+            (name, StoreContent { read, root: tree.root, paths, changed })
         })
         .collect();
     for name in after.stores.keys() {
-        let moved = StoreContent { read: Read::Moved, paths: Vec::new(), changed: None };
+        let (paths, root, changed) = (Vec::new(), None, None);
+        let moved = StoreContent { read: Read::Moved, root, paths, changed };
         stores.entry(name.clone()).or_insert(moved);
     }
     FolderContent { layout: before.layout, stores, misnamed: before.misnamed }
@@ -160,7 +163,7 @@ mod tests {
 
     use super::*;
 
-    /// What two stores of a folder read as if something happens while it is read.
+    /// Reads a folder of two stores while something happens to it.
     fn read_while(happens: impl FnOnce(&Path)) -> (Snapshot, [Option<String>; 2]) {
         let home = tempfile::tempdir().unwrap();
         for store in ["main", "other"] {

@@ -1,4 +1,4 @@
-//! What lies in a policies folder, without reading the files.
+//! The entries of a policies folder, without reading the files.
 
 use std::{
     collections::BTreeMap,
@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     folder_error::FolderError,
-    listing::{Listed, list},
+    listing::{self, Listed, list},
     paths::{FolderId, Places},
 };
 use crate::{
@@ -18,10 +18,13 @@ use crate::{
     store::{Bounds, FileKind},
 };
 
-/// How deep the folders of a store may nest.
+/// The folder that some file systems have at their root, and that only root can read.
+const LOST_AND_FOUND: &str = "lost+found";
+
+/// Levels to which the folders of a store may nest.
 const MAX_DEPTH: usize = 16;
 
-/// How a policies folder is laid out.
+/// The layout of a policies folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Layout {
     /// It is itself a store.
@@ -30,10 +33,10 @@ pub(super) enum Layout {
     ManyStores,
 }
 
-/// What lies in a policies folder.
+/// The entries of a policies folder.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Tree {
-    /// Where the folder really is.
+    /// The folder's real path.
     pub real: PathBuf,
     pub layout: Layout,
     pub stores: BTreeMap<StoreName, StoreTree>,
@@ -41,24 +44,26 @@ pub(super) struct Tree {
     pub misnamed: Vec<(PathBuf, StoreNameError)>,
 }
 
-/// What lies in the folder of a store.
+/// The entries of the folder of a store.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct StoreTree {
+    /// The folder in which the files really lie, behind every link and the kubelet's `..data`.
+    pub root: Option<FolderId>,
     /// The files that are part of the store, by their path in it.
     pub files: BTreeMap<String, FileAt>,
-    /// Why it cannot be read as a whole.
+    /// The reasons why it cannot be read as a whole.
     pub flaws: Vec<Flaw>,
 }
 
 /// A file and the state that it was seen in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct FileAt {
-    /// Where the file really is.
+    /// The file's real path.
     pub path: PathBuf,
     pub stamp: Stamp,
 }
 
-/// What tells one state of a file from another.
+/// The attributes that tell one state of a file from another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Stamp {
     device: u64,
@@ -105,8 +110,7 @@ impl Flaw {
 }
 
 /// Looks through a policies folder, or the folder of a single store. `before` is the layout that
-/// it had: it stays as long as it makes sense, so that one stray file does not turn a folder of
-/// stores into a store.
+/// it had.
 pub(super) fn look(
     path: &Path,
     bounds: &Bounds,
@@ -117,7 +121,8 @@ pub(super) fn look(
     let absolute = std::path::absolute(path).map_err(io_error)?;
     let real = places.resolve(&absolute).map_err(io_error)?;
     let entries = list(&real, bounds.files, places).map_err(io_error)?;
-    let layout = layout(&entries, bounds, before);
+    let layout = layout(&entries, bounds, before)
+        .map_err(|(file, store)| FolderError::Ambiguous { path: path.to_owned(), file, store })?;
     let mut tree =
         Tree { real: real.clone(), layout, stores: BTreeMap::new(), misnamed: Vec::new() };
     if layout == Layout::OneStore {
@@ -153,15 +158,29 @@ pub(super) fn look(
     Ok(tree)
 }
 
-fn layout(entries: &[Listed], bounds: &Bounds, before: Option<Layout>) -> Layout {
-    let kinds = || entries.iter().filter_map(|entry| FileKind::of(entry.name.to_str()?));
-    let stores = || entries.iter().any(|entry| holds_schema(&entry.path, bounds));
-    let one_store = match before {
-        Some(Layout::OneStore) => kinds().next().is_some(),
-        Some(Layout::ManyStores) if stores() => false,
-        _ => kinds().any(FileKind::is_schema),
+/// Tells the layout of a folder with those entries, or a schema file and the store folder beside
+/// which it makes no sense.
+fn layout(
+    entries: &[Listed],
+    bounds: &Bounds,
+    before: Option<Layout>,
+) -> Result<Layout, (String, String)> {
+    let name = |entry: &Listed| entry.name.to_string_lossy().into_owned();
+    let kind = |entry: &Listed| FileKind::of(entry.name.to_str()?);
+    let schema = entries.iter().find(|entry| kind(entry).is_some_and(FileKind::is_schema));
+    // The tests of a single store may have schemas of their own.
+    let store =
+        entries.iter().find(|entry| entry.name != "tests" && holds_schema(&entry.path, bounds));
+    let is_one_store = match (schema, store) {
+        (Some(schema), Some(store)) => return Err((name(schema), name(store))),
+        (Some(_), None) => true,
+        (None, Some(_)) => false,
+        // A single store whose schema is being replaced.
+        (None, None) => {
+            before == Some(Layout::OneStore) && entries.iter().any(|entry| kind(entry).is_some())
+        }
     };
-    if one_store { Layout::OneStore } else { Layout::ManyStores }
+    Ok(if is_one_store { Layout::OneStore } else { Layout::ManyStores })
 }
 
 fn holds_schema(folder: &Path, bounds: &Bounds) -> bool {
@@ -187,7 +206,7 @@ struct StoreWalk<'a> {
     places: &'a mut Places,
     /// The folders between the store's folder and the one that is being walked.
     above: Vec<FolderId>,
-    /// How many entries may still be met.
+    /// Entries that may still be met.
     left: usize,
     tree: StoreTree,
 }
@@ -201,6 +220,7 @@ impl<'a> StoreWalk<'a> {
     ) -> StoreTree {
         let (above, left) = (Vec::new(), bounds.files);
         let mut walk = Self { name, bounds, places, above, left, tree: StoreTree::default() };
+        walk.tree.root = listing::root(folder).ok();
         walk.folder(folder, "");
         walk.tree
     }
@@ -246,6 +266,9 @@ impl<'a> StoreWalk<'a> {
 
     fn entry(&mut self, entry: &Listed, folder: &str) {
         let name = entry.name.to_string_lossy();
+        if name == LOST_AND_FOUND {
+            return;
+        }
         let relative = format!("{folder}{name}");
         let shown = format!("{}/{relative}", self.name);
         let kind = FileKind::of(&relative);
@@ -257,6 +280,8 @@ impl<'a> StoreWalk<'a> {
         let (real, metadata) =
             match real.and_then(|real| fs::metadata(&real).map(|meta| (real, meta))) {
                 Ok(found) => found,
+                // A dangling link to a document. One to a folder could have led to guards.
+                Err(_) if kind.is_none() && name.contains('.') => return,
                 Err(error) => return self.tree.flaws.push(unreadable(shown, &error)),
             };
         if entry.name.to_str().is_none() && (kind.is_some() || metadata.is_dir()) {

@@ -50,12 +50,12 @@ impl FolderWatch {
         }
     }
 
-    /// What is wrong with watching, if something is.
+    /// Returns the fault of watching, if there is one.
     pub fn problem(&self) -> Option<&str> {
         self.problem.as_deref()
     }
 
-    /// Whether every change is heard of.
+    /// Returns whether every change is heard of.
     pub fn hears_all(&self) -> bool {
         self.watcher.is_some() && self.problem.is_none()
     }
@@ -178,7 +178,7 @@ impl Drop for WhenEnded {
     }
 }
 
-/// What an event says; nothing where it tells of reading, which the reload does itself.
+/// Converts an event; nothing where it tells of reading, which the reload does itself.
 fn change(event: &Event) -> Option<Change> {
     match event.kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => Some(Change::Closed),

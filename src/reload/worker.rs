@@ -1,7 +1,7 @@
 //! The thread that keeps the stores up to date.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     sync::Arc,
@@ -13,24 +13,25 @@ use super::{
     Options,
     load::panic_message,
     loader::{Found, Loader},
+    paths::FolderId,
     signal::{Signal, Wake},
     snapshot::{Read, StoreContent, take},
     tree::Layout,
     watcher::FolderWatch,
 };
-use crate::{model::StoreName, reload::Live};
+use crate::{model::StoreName, reload::Live, store::StoreFiles};
 
-/// How many times `settle` a reload waits at most while events go on.
+/// Multiples of `settle` that a reload waits at most while events go on.
 const MOST_SETTLES: u32 = 5;
-/// How long what is being written to is left alone before it is tried again.
+/// Pause before a store that is being written to is read again.
 const RETRY: Duration = Duration::from_millis(50);
-/// After that long a store that is never at rest is reported.
+/// Time after which a store that is never at rest is reported.
 const NEVER_SETTLES: Duration = Duration::from_secs(2);
-/// How long the events of a moment may take to arrive.
+/// Time that events may take to arrive.
 const EVENT_DELAY: Duration = Duration::from_millis(5);
 /// The shortest pause between two periodic readings.
 const MIN_REHASH: Duration = Duration::from_millis(10);
-/// How long to pause after a panic.
+/// Pause after a panic.
 const AFTER_PANIC: Duration = Duration::from_secs(1);
 
 /// Keeps the stores of one folder up to date.
@@ -42,9 +43,13 @@ pub(super) struct Worker {
     watch: FolderWatch,
     loader: Loader,
     layout: Option<Layout>,
-    /// Stores that are being written to, and since when something was heard of that.
+    /// Stores that are being written to, with the moment of the first event.
     unsettled: BTreeMap<StoreName, Instant>,
-    /// Since when the folder as a whole has been moving.
+    /// The folders in which the files of the stores in force lay.
+    roots: BTreeMap<StoreName, FolderId>,
+    /// Stores of which a file is gone, with the digest and the moment of their last change.
+    removals: BTreeMap<StoreName, (String, Instant)>,
+    /// The moment from which the folder as a whole has been changing.
     moving: Option<Instant>,
 }
 
@@ -61,6 +66,8 @@ impl Worker {
             loader: Loader::resume(source, options.clone(), &live),
             layout: None,
             unsettled: BTreeMap::new(),
+            roots: BTreeMap::new(),
+            removals: BTreeMap::new(),
             moving: None,
             path,
             options,
@@ -144,14 +151,14 @@ impl Worker {
             Ok(content) => content,
             Err(error) => return self.loader.keep(error.to_string(), &self.live),
         };
-        let problem = content.check(&self.path).err().map(|error| error.to_string());
+        let problem = content.problem(&self.path);
         if !content.holds_store() {
             return self.loader.keep(problem.unwrap_or_default(), &self.live);
         }
         self.layout = Some(content.layout);
         let mut found = BTreeMap::new();
         for (name, store) in content.stores {
-            if is_empty(&store) && !self.loader.holds(&name) {
+            if is_empty(&store) && self.loader.in_force(&name).is_none() {
                 // A folder of something else.
                 continue;
             }
@@ -159,10 +166,11 @@ impl Worker {
             found.insert(name, store);
         }
         self.unsettled.retain(|name, _| found.contains_key(name));
+        self.removals.retain(|name, _| found.contains_key(name));
         self.loader.apply(found, problem, &self.live);
     }
 
-    /// Whether what was read of a store may be relied on: a file that is being written to in place
+    /// Judges whether the read state of a store may be relied on: a file that is being written to in place
     /// could be half of what it is going to be, and still valid.
     fn judge(
         &mut self,
@@ -182,7 +190,16 @@ impl Worker {
             let is_overdue = since.elapsed() >= NEVER_SETTLES;
             return if is_overdue { Found::NeverSettles } else { Found::Unsettled };
         }
+        if let Read::Files(files) = &store.read
+            && self.is_fresh_removal(name, files, store.root)
+        {
+            return Found::Unsettled;
+        }
         self.unsettled.remove(name);
+        self.removals.remove(name);
+        if let Some(root) = store.root {
+            self.roots.insert(name.clone(), root);
+        }
         match store.read {
             Read::Files(files) => Found::Files(files),
             Read::Flawed(flaws) => Found::Flawed(flaws),
@@ -190,7 +207,36 @@ impl Worker {
         }
     }
 
-    /// Whether nobody wrote to a store a moment ago. Where changes do not end, and every writer is
+    /// Returns whether a file that decides is gone from a store that has not been as it is for
+    /// `settle_removals`. It may be on its way back: an editor that deletes a guard and writes it
+    /// again must not let an allow through in between. A swap of the folder shows a whole state.
+    fn is_fresh_removal(
+        &mut self,
+        name: &StoreName,
+        files: &StoreFiles,
+        root: Option<FolderId>,
+    ) -> bool {
+        let Some(in_force) = self.loader.in_force(name) else { return false };
+        let is_swapped =
+            root.zip(self.roots.get(name).copied()).is_some_and(|(now, before)| now != before);
+        let kept: HashSet<&[u8]> = files.iter().map(|(_, bytes)| bytes).collect();
+        // A file that only has another name now is not gone.
+        let is_gone =
+            |(path, bytes): (&str, &[u8])| files.get(path).is_none() && !kept.contains(bytes);
+        let removes = in_force.files().deciding().any(is_gone);
+        if is_swapped || !removes {
+            return false;
+        }
+        let digest = files.digest();
+        let (seen, since) =
+            self.removals.entry(name.clone()).or_insert_with(|| (digest.clone(), Instant::now()));
+        if *seen != digest {
+            (*seen, *since) = (digest, Instant::now());
+        }
+        since.elapsed() < self.options.settle_removals
+    }
+
+    /// Returns whether nobody wrote to a store a moment ago. Where changes do not end, and every writer is
     /// heard of, it is enough that none was at it while it was read.
     fn is_quiet(&self, store: &StoreContent, since: Instant) -> bool {
         if !store.changed_within(self.options.settle / 2) {

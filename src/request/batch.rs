@@ -1,4 +1,4 @@
-//! Checking the items of a batch: what they share is checked once.
+//! Checks the items of a batch; what they share is checked once.
 
 use std::sync::Arc;
 
@@ -10,7 +10,10 @@ use super::{
     check::{Checker, Moment, check_facts},
 };
 use crate::{
-    model::{Timestamp, Uid, Value, hash::HashMap},
+    model::{
+        Timestamp, Uid, Value,
+        hash::{HashMap, HashSet},
+    },
     schema::{Schema, StoredEntities},
 };
 
@@ -41,6 +44,30 @@ impl BatchItemInput {
             action: or(&self.action, &shared.action),
             resource: or(&self.resource, &shared.resource),
             ..RequestInput::default()
+        }
+    }
+}
+
+impl BatchItemInput {
+    /// Returns the item as a question by itself: with what it shares, and with the principal and
+    /// scope of each shared role assignment spelled out.
+    #[must_use]
+    pub fn complete(&self, shared: &RequestInput) -> RequestInput {
+        let own: HashSet<_> = self.entities.iter().map(|entity| &entity.uid).collect();
+        let kept = shared.entities.iter().filter(|entity| !own.contains(&entity.uid));
+        let shared_role = |role: &RoleAssignmentInput| RoleAssignmentInput {
+            principal: role.principal.clone().or_else(|| shared.principal.clone()),
+            scope: role.scope.clone().or_else(|| shared.resource.clone()),
+            ..role.clone()
+        };
+        RequestInput {
+            context: overlay(&self.context, &shared.context),
+            entities: self.entities.iter().chain(kept).cloned().collect(),
+            role_assignments: match &self.role_assignments {
+                Some(roles) => roles.clone(),
+                None => shared.role_assignments.iter().map(shared_role).collect(),
+            },
+            ..self.question(shared)
         }
     }
 }

@@ -13,10 +13,10 @@ use crate::model::{Timestamp, extension};
 /// The name under which policies read the time.
 const NOW: &str = "now";
 
-/// The facts of a request, as the action declares them.
+/// The context of a request, as the action declares it.
 ///
-/// The time of the decision is among them for most actions, and few policies look at it. So it is
-/// made into a value of Cedar's when somebody does.
+/// Most actions declare the time of the decision and few policies look at it, so it is made into a
+/// value of Cedar's when first asked.
 #[derive(Debug, Clone, Default)]
 pub struct Context {
     sent: BTreeMap<SmolStr, ast::Value>,
@@ -31,31 +31,31 @@ impl Context {
         Self { sent, now, ..Self::default() }
     }
 
-    /// The value of that name.
+    /// Returns the value of that name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&ast::Value> {
         self.sent.get(name).or_else(|| if name == NOW { self.now() } else { None })
     }
 
-    /// Whether there is a value of that name.
+    /// Returns whether there is a value of that name.
     #[must_use]
     pub fn contains(&self, name: &str) -> bool {
         self.get(name).is_some()
     }
 
-    /// How many values there are.
+    /// Returns the number of values.
     #[must_use]
     pub fn len(&self) -> usize {
         self.sent.len() + usize::from(self.now.is_some())
     }
 
-    /// Whether there are none.
+    /// Returns whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// All values by name.
+    /// Returns all values by name.
     #[must_use]
     pub fn whole(&self) -> &Arc<BTreeMap<SmolStr, ast::Value>> {
         self.whole.get_or_init(|| {
@@ -67,7 +67,7 @@ impl Context {
         })
     }
 
-    /// The same without that value.
+    /// Returns the context without a value.
     #[cfg(test)]
     pub(crate) fn without(&self, name: &str) -> Self {
         let mut sent = self.sent.clone();

@@ -7,7 +7,10 @@ use cedar_policy_core::ast::{self, EntityUID};
 use smol_str::SmolStr;
 
 use crate::{
-    model::{Timestamp, hash::HashMap},
+    model::{
+        Timestamp,
+        hash::{HashMap, HashSet},
+    },
     schema::{Schema, Slot},
 };
 
@@ -25,6 +28,21 @@ pub struct EntityFacts {
     pub parents: Vec<EntityUID>,
     /// Its tags.
     pub tags: Vec<(SmolStr, ast::Value)>,
+}
+
+impl EntityFacts {
+    /// Returns whether both say the same of the same entity, in whatever order.
+    #[must_use]
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        fn fields(fields: &[(SmolStr, ast::Value)]) -> HashMap<&SmolStr, &ast::Value> {
+            fields.iter().map(|(name, value)| (name, value)).collect()
+        }
+        let parents = |facts: &Self| facts.parents.iter().cloned().collect::<HashSet<_>>();
+        self.uid == other.uid
+            && fields(&self.attributes) == fields(&other.attributes)
+            && fields(&self.tags) == fields(&other.tags)
+            && parents(self) == parents(other)
+    }
 }
 
 /// A principal that holds a role on a scope.

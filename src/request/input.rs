@@ -5,24 +5,24 @@ use crate::model::{Timestamp, Uid, Value};
 /// A request as it was sent. Names are as written: the store's namespace may be missing.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RequestInput {
-    /// Who asks.
+    /// The principal.
     pub principal: Option<Uid>,
-    /// What they want to do.
+    /// The action.
     pub action: Option<Uid>,
-    /// On what.
+    /// The resource.
     pub resource: Option<Uid>,
-    /// Facts of the request, by name.
+    /// The context, by name.
     pub context: Vec<(String, Value)>,
-    /// What the caller knows of entities.
+    /// The entities that the caller describes.
     pub entities: Vec<EntityInput>,
-    /// The roles that count.
+    /// The role assignments.
     pub role_assignments: Vec<RoleAssignmentInput>,
 }
 
 /// An entity as it was sent.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct EntityInput {
-    /// Which entity.
+    /// The entity.
     pub uid: Option<Uid>,
     /// Its attributes, by name.
     pub attributes: Vec<(String, Value)>,
@@ -35,12 +35,12 @@ pub struct EntityInput {
 /// A role assignment as it was sent.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RoleAssignmentInput {
-    /// Who holds the role; unset: the request's principal.
+    /// The holder; unset: the request's principal.
     pub principal: Option<Uid>,
     /// The name of the role slot.
     pub role: String,
-    /// On what; unset: the request's resource.
+    /// The entity on which it is held; unset: the request's resource.
     pub scope: Option<Uid>,
-    /// From this moment on the assignment is not there.
+    /// From this moment on the assignment does not exist.
     pub expires_at: Option<Timestamp>,
 }

@@ -1,8 +1,8 @@
-//! How large a request may be.
+//! Limits on the size of a request.
 
 use serde::{Deserialize, Serialize};
 
-/// Bounds on what one request may carry, so that no caller can make a decision slow.
+/// Limits on one request, so that no caller can make a decision slow.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RequestLimits {
@@ -16,7 +16,7 @@ pub struct RequestLimits {
     pub entity_values: usize,
     /// Direct parents of one entity.
     pub parents: usize,
-    /// How deep sets and records may nest.
+    /// Levels to which sets and records may nest.
     pub depth: usize,
     /// Bytes of one id, type name, attribute name or string.
     pub text_bytes: usize,

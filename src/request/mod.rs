@@ -46,7 +46,7 @@ pub struct Request {
 /// The entities and role assignments of a request. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
-    /// What the caller knows of entities.
+    /// The entities that the caller describes.
     pub entities: Arc<SentEntities>,
     /// The roles that are held.
     pub role_assignments: Arc<RoleAssignments>,

@@ -1,21 +1,21 @@
-//! What is wrong with a request, and where.
+//! Violations: bad input, with the path of the field.
 
 use std::fmt;
 
-/// One thing that is wrong with a request.
+/// One fault of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
     /// The path of the field, in the names of the gRPC contract, e.g.
     /// `entities[2].attributes.team`.
     pub field: String,
-    /// What is wrong with it and what to send instead.
+    /// The fault, and what to send instead.
     pub description: String,
-    /// The limit that it exceeds, if it is that, by the name of its setting: `entities`.
+    /// The limit that is exceeded, by the name of its setting, e.g. `entities`.
     pub limit: Option<&'static str>,
 }
 
 impl Violation {
-    /// The same as one of a limit.
+    /// Marks a violation as one of a limit.
     #[must_use]
     pub fn of_limit(self, limit: &'static str) -> Self {
         Self { limit: Some(limit), ..self }
@@ -41,7 +41,7 @@ pub enum FieldPath<'a> {
 }
 
 impl FieldPath<'_> {
-    /// A violation at this path.
+    /// Returns a violation at this path.
     pub fn violation(&self, description: impl Into<String>) -> Violation {
         Violation { field: self.to_string(), description: description.into(), limit: None }
     }
@@ -64,7 +64,7 @@ fn is_plain(name: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
 }
 
-/// The beginning of a text that a caller sent, short enough to be shown back to them.
+/// Returns the beginning of a text that a caller sent, short enough to be shown back to them.
 pub(crate) fn shorten(text: &str) -> String {
     const SHOWN: usize = 80;
     if text.chars().nth(SHOWN).is_none() {

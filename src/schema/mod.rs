@@ -80,26 +80,25 @@ impl Schema {
         Ok(Self { namespace, types, entities, actions, action_ids, role_types, cedar })
     }
 
-    /// The schema as Cedar knows it.
+    /// Returns the schema as Cedar knows it.
     #[must_use]
     pub fn cedar(&self) -> &CedarSchema {
         &self.cedar
     }
 
-    /// The namespace that may be left out in names: the only one, or the one of
-    /// all role types.
+    /// Returns the namespace that may be left out in names: the only one, or that of all role types.
     #[must_use]
     pub fn namespace(&self) -> Option<&str> {
         self.namespace.as_deref()
     }
 
-    /// The entity type that is written so, with or without the store's namespace.
+    /// Returns the entity type of a name, with or without the store's namespace.
     #[must_use]
     pub fn entity_type(&self, written: &str) -> Option<&EntityType> {
         self.types.get(written)
     }
 
-    /// The full names of the entity types that a name without a namespace may mean, in order.
+    /// Returns the full names of the entity types that a name without a namespace may mean, in order.
     #[must_use]
     pub fn types_named(&self, written: &str) -> Vec<String> {
         let types = self.entities.keys();
@@ -109,24 +108,24 @@ impl Schema {
         names
     }
 
-    /// The only ids that there are of the type that is written so, if it is enumerated.
+    /// Returns the only ids of the entity type of a name, if it is enumerated.
     #[must_use]
     pub fn enumerated(&self, written: &str) -> Option<&HashSet<SmolStr>> {
         self.entity(self.entity_type(written)?)?.ids.as_ref()
     }
 
-    /// What the schema says of an entity type.
+    /// Returns the declaration of an entity type.
     #[must_use]
     pub fn entity(&self, entity_type: &EntityType) -> Option<&EntityShape> {
         self.entities.get(entity_type)
     }
 
-    /// What the schema says of all entity types, in no order.
+    /// Returns the declarations of all entity types, in no order.
     pub fn entities(&self) -> impl Iterator<Item = &EntityShape> {
         self.entities.values()
     }
 
-    /// The action of that type and id; an empty type is the `Action` of the store's namespace.
+    /// Returns the action of that type and id; an empty type is the `Action` of the store's namespace.
     #[must_use]
     pub fn action(&self, type_name: &str, id: &str) -> Option<&ActionSchema> {
         let own = type_name.is_empty() || type_name == "Action";
@@ -138,36 +137,42 @@ impl Schema {
         self.actions.get(&EntityUID::from_components(entity_type, Eid::new(id), None))
     }
 
-    /// All actions, in no order.
+    /// Returns whether a name is that of an action type.
+    #[must_use]
+    pub fn is_action_type(&self, type_name: &str) -> bool {
+        type_name == "Action" || type_name.ends_with("::Action")
+    }
+
+    /// Returns all actions, in no order.
     pub fn actions(&self) -> impl Iterator<Item = &ActionSchema> {
         self.actions.values()
     }
 
-    /// The Role entity of a slot on a scope; none where the scope's type has no such slot.
+    /// Returns the Role entity of a slot on a scope; nothing where the scope's type has no such slot.
     #[must_use]
     pub fn role(&self, scope: &EntityUID, slot: &Slot) -> Option<EntityUID> {
         let role_type = self.entity(scope.entity_type())?.slots.get(slot)?;
         Some(role_entity(scope, slot, role_type))
     }
 
-    /// Whether the entity's type is a role type.
+    /// Returns whether the entity's type is a role type.
     #[must_use]
     pub fn is_role(&self, uid: &EntityUID) -> bool {
         self.is_role_type(uid.entity_type())
     }
 
-    /// Whether the entity type is annotated with `@role`.
+    /// Returns whether the entity type is annotated with `@role`.
     #[must_use]
     pub fn is_role_type(&self, entity_type: &EntityType) -> bool {
         self.role_types.contains(entity_type)
     }
 
-    /// The schema's own copy of an entity type. Types from one source are compared faster.
+    /// Returns the schema's own copy of an entity type. Types from one source are compared faster.
     pub(crate) fn own_type(&self, entity_type: &EntityType) -> Option<&EntityType> {
         self.entities.get_key_value(entity_type).map(|(own, _)| own)
     }
 
-    /// The scope and slot of a Role entity; none where no scope type has such a slot.
+    /// Returns the scope and slot of a Role entity; nothing where no scope type has such a slot.
     #[must_use]
     pub fn scope_of(&self, role: &EntityUID) -> Option<(EntityUID, Slot)> {
         let id: RoleId = AsRef::<str>::as_ref(role.eid()).parse().ok()?;
@@ -192,7 +197,7 @@ fn role_entity(scope: &EntityUID, slot: &Slot, role_type: &EntityType) -> Entity
     EntityUID::from_components(role_type.clone(), Eid::new(role.to_string()), None)
 }
 
-/// How a scope's type is written in the ids of roles of that type.
+/// Spells a scope's type as in the ids of roles of that role type.
 fn scope_type(scope: &EntityType, role_type: &EntityType) -> String {
     let (scope, role) = (scope.name(), role_type.name());
     if scope.as_ref().namespace() == role.as_ref().namespace() {

@@ -1,4 +1,4 @@
-//! What a schema says of entity types, actions and values, as requests are checked against it.
+//! The declarations of a schema, as requests are checked against them.
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -13,14 +13,14 @@ use smol_str::SmolStr;
 
 use crate::{model::hash::HashSet, schema::Slot};
 
-/// What the schema says of an entity type.
+/// The declaration of an entity type.
 #[derive(Debug, Clone)]
 pub struct EntityShape {
     /// The type.
     pub entity_type: EntityType,
     /// The attributes.
     pub attributes: RecordShape,
-    /// What tags hold, where the type has tags.
+    /// The type of the tags' values, where the type has tags.
     pub tags: Option<Shape>,
     /// The types that an entity of this type may be in, directly or not.
     pub parents: HashSet<EntityType>,
@@ -30,7 +30,7 @@ pub struct EntityShape {
     pub slots: BTreeMap<Slot, EntityType>,
 }
 
-/// What the schema says of an action.
+/// The declaration of an action.
 #[derive(Debug, Clone)]
 pub struct ActionSchema {
     /// The action.
@@ -41,7 +41,7 @@ pub struct ActionSchema {
     pub resources: Box<[EntityType]>,
     /// The facts of a request for it. Actions that want the same facts share them.
     pub context: Arc<RecordShape>,
-    /// Whether the time of the decision is one of them.
+    /// True where `now`, the time of the decision, is one of them.
     pub wants_now: bool,
 }
 
@@ -50,12 +50,12 @@ pub struct ActionSchema {
 pub struct RecordShape {
     /// The fields by name.
     pub fields: BTreeMap<SmolStr, FieldShape>,
-    /// Whether fields that are not declared may be there too.
+    /// True where fields that are not declared may be there too.
     pub open: bool,
 }
 
 impl RecordShape {
-    /// The required fields that are not there, in the order of their names.
+    /// Returns the required fields that are not there, in the order of their names.
     pub fn missing(&self, is_there: impl Fn(&str) -> bool) -> impl Iterator<Item = (&str, &Shape)> {
         let required = self.fields.iter().filter(|(_, field)| field.required);
         required
@@ -82,9 +82,9 @@ impl fmt::Display for Shape {
 /// A field of a record.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct FieldShape {
-    /// What it holds.
+    /// The type of its value.
     pub shape: Shape,
-    /// Whether it must be there.
+    /// True where it must be there.
     pub required: bool,
 }
 
@@ -131,7 +131,7 @@ pub enum SlotError {
     },
 }
 
-/// Returns what the schema says of an entity type, or every attribute that cannot be a slot.
+/// Reads the declaration of an entity type, or returns every attribute that cannot be a slot.
 pub(super) fn entity_shape(
     schema: &ValidatorSchema,
     entity_type: &EntityType,
@@ -193,7 +193,7 @@ fn slots(
     if errors.is_empty() { Ok(slots) } else { Err(errors) }
 }
 
-/// What the schema says of an action. `contexts` are those of other actions.
+/// Reads the declaration of an action. `contexts` are those of other actions, which it may share.
 pub(super) fn action_schema(
     action: &ValidatorActionId,
     contexts: &mut HashSet<Arc<RecordShape>>,
@@ -214,7 +214,7 @@ pub(super) fn action_schema(
     }
 }
 
-/// Types in an order that is the same for equal sets.
+/// Returns types in an order that is the same for equal sets.
 fn sorted<'a>(types: impl Iterator<Item = &'a EntityType>) -> Box<[EntityType]> {
     let mut types: Vec<_> = types.cloned().collect();
     types.sort_unstable();
@@ -242,7 +242,7 @@ fn record(attributes: &Attributes, open: bool) -> RecordShape {
     RecordShape { fields, open }
 }
 
-/// The shape of a schema's type; none for types that no schema can declare.
+/// Converts a type of Cedar's; nothing for types that no schema can declare.
 fn shape(ty: &Type) -> Option<Shape> {
     Some(match ty {
         Type::Bool(_) => Shape::Bool,

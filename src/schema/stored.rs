@@ -6,7 +6,7 @@ use cedar_policy_core::ast::{Entity, EntityType, EntityUID};
 
 use crate::model::hash::HashMap;
 
-/// The entities that a store holds by itself and the actions of its schema, with every role slot
+/// The entities that a store itself holds and the actions of its schema, with every role slot
 /// filled and every ancestor known.
 #[derive(Debug, Default)]
 pub struct StoredEntities {
@@ -16,12 +16,12 @@ pub struct StoredEntities {
 }
 
 impl StoredEntities {
-    /// The entity of that uid, if the store holds it.
+    /// Returns the entity of that uid, if the store holds it.
     pub fn get(&self, uid: &EntityUID) -> Option<&Arc<Entity>> {
         if self.types.contains(uid.entity_type()) { self.entities.get(uid) } else { None }
     }
 
-    /// The uids of all entities, in no order.
+    /// Returns the uids of all entities, in no order.
     pub fn uids(&self) -> impl Iterator<Item = &EntityUID> {
         self.entities.keys()
     }
@@ -34,7 +34,7 @@ impl StoredEntities {
         Self { types: types.into_iter().cloned().collect(), entities }
     }
 
-    /// Whether the store holds that entity.
+    /// Returns whether the store holds that entity.
     pub fn contains(&self, uid: &EntityUID) -> bool {
         self.get(uid).is_some()
     }

@@ -42,12 +42,16 @@ pub(super) const KEYS: &[Key] = keys! {
     "tls.http_client_certificates" Switch tls.http_client_certificates: "whether HTTP clients need a certificate too, where tls.client_ca is set";
     "tls.min_version" Text tls.min_version: "the lowest version of TLS: 1.2 or 1.3";
     "reload.settle_ms" Millis reload.settle: "how long the folder must be quiet before it is read";
+    "reload.settle_removals_ms" Millis reload.settle_removals: "how long a store of which a file is gone must have been as it is before that is put in force";
     "reload.rehash_interval_s" PositiveSeconds reload.rehash_interval: "how often the folder is read in any case";
     "reload.use_events" Switch reload.use_events: "listen to the file system's events";
+    "reload.deny_warnings" Switch reload.deny_warnings: "refuse a store that has warnings";
     "limits.message_bytes" Positive limits.message_bytes: "bytes of one gRPC message";
     "limits.message_parts" Positive limits.message_parts: "fields of one gRPC message, those of the messages in it included";
+    "limits.inline_bytes" Count limits.inline_bytes: "bytes of a message up to which a call is answered on the thread of its connection; longer and compressed ones do not hold up others";
     "limits.batch_items" Positive limits.batch_items: "questions in one batch";
     "limits.concurrent_requests" Positive limits.concurrent_requests: "calls served at once; more are refused";
+    "limits.watches" Positive limits.watches: "open health watches and reflection streams; more are refused";
     "limits.held_bytes" Positive limits.held_bytes: "bytes of messages held at once; calls that need more are refused";
     "limits.connections" Positive limits.connections: "open gRPC connections; more are closed at once";
     "limits.http_connections" Positive limits.http_connections: "open HTTP connections; more are closed at once";

@@ -32,9 +32,12 @@ use std::{
 };
 
 use crate::{
+    grpc::{GrpcOptions, VerifySample},
+    http::HttpOptions,
     model::{OnForbidError, StoreName},
+    net::tls::TlsOptions,
+    reload,
     request::RequestLimits,
-    server::VerifySample,
     store::Bounds,
 };
 use place::Written;
@@ -83,10 +86,28 @@ pub struct Settings {
 pub struct ReloadSettings {
     /// How long the folder must be quiet before it is read.
     pub settle: Duration,
+    /// How long a store of which a file is gone must have been as it is before that is put in force.
+    pub settle_removals: Duration,
     /// How often the folder is read even if nothing was heard of it.
     pub rehash_interval: Duration,
     /// Listen to the file system's events, which network file systems do not send.
     pub use_events: bool,
+    /// Refuse a store that has warnings.
+    pub deny_warnings: bool,
+}
+
+impl Default for ReloadSettings {
+    fn default() -> Self {
+        let reload::Options {
+            settle,
+            settle_removals,
+            rehash_interval,
+            use_events,
+            deny_warnings,
+            ..
+        } = reload::Options::default();
+        Self { settle, settle_removals, rehash_interval, use_events, deny_warnings }
+    }
 }
 
 /// How large requests may be, and how many there may be at once.
@@ -98,10 +119,14 @@ pub struct Limits {
     pub message_bytes: NonZeroUsize,
     /// Fields of one message, those of the messages in it included.
     pub message_parts: NonZeroUsize,
+    /// Bytes of a message up to which a call is answered on the thread of its connection.
+    pub inline_bytes: usize,
     /// Questions in one batch.
     pub batch_items: NonZeroUsize,
     /// Calls that are served at once; more are refused.
     pub concurrent_requests: NonZeroUsize,
+    /// Open health watches and reflection streams; more are refused.
+    pub watches: NonZeroUsize,
     /// Bytes of messages that are held at once; calls that need more are refused.
     pub held_bytes: NonZeroUsize,
     /// Open gRPC connections; more are closed at once.
@@ -165,36 +190,47 @@ impl Default for Settings {
             on_forbid_error: OnForbidError::default(),
             verify_sample: VerifySample::default(),
             require_tests: false,
-            reload: ReloadSettings {
-                settle: Duration::from_millis(50),
-                rehash_interval: Duration::from_secs(30),
-                use_events: true,
-            },
-            limits: Limits {
-                request: RequestLimits::default(),
-                message_bytes: const { NonZeroUsize::new(4 * 1024 * 1024).unwrap() },
-                message_parts: const { NonZeroUsize::new(400_000).unwrap() },
-                batch_items: const { NonZeroUsize::new(1_000).unwrap() },
-                concurrent_requests: const { NonZeroUsize::new(1_024).unwrap() },
-                held_bytes: const { NonZeroUsize::new(32 * 1024 * 1024).unwrap() },
-                connections: const { NonZeroUsize::new(10_000).unwrap() },
-                http_connections: const { NonZeroUsize::new(1_000).unwrap() },
-                streams: const { NonZeroU32::new(1_024).unwrap() },
-                header_bytes: const { NonZeroU32::new(16 * 1024).unwrap() },
-                waiting_resets: const { NonZeroUsize::new(20).unwrap() },
-                forced_resets: const { NonZeroUsize::new(100).unwrap() },
-                patience: Duration::from_secs(10),
-                keepalive_interval: Duration::from_secs(30),
-                keepalive_timeout: Duration::from_secs(10),
-                request_timeout: Duration::from_secs(10),
-                handshake_timeout: Duration::from_secs(5),
-                handshakes: const { NonZeroUsize::new(1_024).unwrap() },
-                http_head_timeout: Duration::from_secs(10),
-            },
+            reload: ReloadSettings::default(),
+            limits: Limits::default(),
             bounds: Bounds::default(),
-            shutdown: ShutdownSettings { delay: Duration::ZERO, drain: Duration::from_secs(10) },
+            shutdown: ShutdownSettings {
+                delay: Duration::ZERO,
+                drain: GrpcOptions::default().drain_timeout,
+            },
             decision_log: DecisionLogSettings::default(),
             log: LogSettings { filter: LogFilter::default(), format: LogFormat::default() },
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let (grpc, http) = (GrpcOptions::default(), HttpOptions::default());
+        // No default is zero.
+        let positive = |default| NonZeroUsize::new(default).unwrap_or(NonZeroUsize::MIN);
+        let small = |default| NonZeroU32::new(default).unwrap_or(NonZeroU32::MIN);
+        Self {
+            request: grpc.limits,
+            message_bytes: positive(grpc.message_bytes),
+            message_parts: positive(grpc.message_parts),
+            inline_bytes: grpc.inline_bytes,
+            batch_items: positive(grpc.batch_items),
+            concurrent_requests: positive(grpc.concurrent_requests),
+            watches: positive(grpc.watches),
+            held_bytes: positive(grpc.held_bytes),
+            connections: positive(grpc.connections),
+            http_connections: positive(http.connections),
+            streams: small(grpc.http2.streams),
+            header_bytes: small(grpc.http2.header_bytes),
+            waiting_resets: positive(grpc.http2.waiting_resets),
+            forced_resets: positive(grpc.http2.forced_resets),
+            patience: grpc.patience,
+            keepalive_interval: grpc.http2.keepalive_interval,
+            keepalive_timeout: grpc.http2.keepalive_timeout,
+            request_timeout: grpc.request_timeout,
+            handshake_timeout: TlsOptions::HANDSHAKE_TIMEOUT,
+            handshakes: TlsOptions::HANDSHAKES,
+            http_head_timeout: http.head_timeout,
         }
     }
 }

@@ -10,7 +10,8 @@ use std::{
 use super::ListenAddress;
 use crate::{
     audit::RecordField,
-    server::{VerifySample, VerifySampleError, tls::ClientId},
+    grpc::{VerifySample, VerifySampleError},
+    net::tls::ClientId,
 };
 
 /// A value as one of the layers writes it.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{Layers, SettingError, Settings, TcpAddress, place::Text};
-use crate::server::tls::{ClientId, TlsOptions, TlsVersion};
+use crate::net::tls::{ClientId, TlsOptions, TlsVersion};
 
 /// How connections are encrypted, and who may open one.
 #[derive(Debug, Clone)]

@@ -68,8 +68,12 @@ impl StoreFiles {
 
     /// How many bytes the policies and the schema have, which tells how much work loading them is.
     pub(crate) fn size(&self) -> usize {
-        let of_kind = |path| FileKind::of(path).is_some_and(FileKind::decides);
-        self.iter().filter(|(path, _)| of_kind(path)).map(|(_, bytes)| bytes.len()).sum()
+        self.deciding().map(|(_, bytes)| bytes.len()).sum()
+    }
+
+    /// Returns the files that have a part in decisions, by path.
+    pub fn deciding(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.iter().filter(|(path, _)| FileKind::of(path).is_some_and(FileKind::decides))
     }
 
     /// The bytes of one file.
@@ -102,8 +106,7 @@ impl StoreFiles {
     pub(super) fn revision(&self) -> Revision {
         let mut hash = Sha256::new();
         hash.update(self.name.as_str());
-        let decides = |path: &str| FileKind::of(path).is_some_and(FileKind::decides);
-        for (path, bytes) in self.iter().filter(|(path, _)| decides(path)) {
+        for (path, bytes) in self.deciding() {
             // Lengths keep two different lists of files from running together into one text.
             hash.update((path.len() as u64).to_le_bytes());
             hash.update(path);

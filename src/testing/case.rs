@@ -35,12 +35,12 @@ pub enum Expectation {
         effect: Effect,
         /// The policies behind it.
         policies: ExpectedPolicies,
-        /// How many policies fail, where the case says so.
+        /// The number of policies that fail, where the case says so.
         errors: Option<usize>,
     },
     /// The request is refused because it does not fit the schema.
     Invalid {
-        /// What one of the violations must say, where the case says so.
+        /// A part of the text of a violation, where the case says so.
         message: Option<String>,
     },
 }
@@ -57,7 +57,7 @@ pub enum ExpectedPolicies {
 }
 
 impl Case {
-    /// Whether the action takes the time of the decision from the request, as the context's `now`.
+    /// Returns whether the action takes the time of the decision from the request, as `context.now`.
     #[must_use]
     pub fn declares_now(&self, schema: &Schema) -> bool {
         let action = self.input.action.as_ref();
@@ -66,7 +66,7 @@ impl Case {
         matches!(now.map(|now| &now.shape), Some(Shape::Extension(name)) if name == "datetime")
     }
 
-    /// The same request for where the clock cannot be set and says `clock`: the time of the
+    /// Returns the request for a server whose clock cannot be set and says `clock`: the time of the
     /// decision is sent with it where the action takes it from the request, and else every role
     /// assignment keeps its distance to the time of the decision.
     #[must_use]

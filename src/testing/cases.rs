@@ -201,7 +201,7 @@ impl Reader<'_> {
 }
 
 struct Asked {
-    /// Whether the case is about one action and keeps its name.
+    /// True where the case is about one action and keeps its name.
     single: bool,
     each: Vec<(String, Expectation)>,
 }

@@ -24,7 +24,7 @@ pub(super) struct Facts {
     pub now: Option<Timestamp>,
 }
 
-/// What is said of one entity.
+/// The facts of one entity.
 #[derive(Debug, Clone)]
 pub(super) struct EntityFact {
     pub uid: Uid,
@@ -204,7 +204,7 @@ fn replace<T: Clone>(value: &mut Option<T>, by: Option<&T>) {
     }
 }
 
-/// The same entity is written with and without the namespace.
+/// Qualifies a uid, since the same entity is written with and without the namespace.
 fn canonical(uid: &Uid, schema: &Schema) -> Uid {
     schema
         .entity_type(&uid.type_name)

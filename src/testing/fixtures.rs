@@ -8,7 +8,7 @@ use std::{
 use super::{facts::Facts, node::Place, table::Table};
 use crate::{model::Problem, schema::Schema};
 
-/// Where fixtures for all files are.
+/// The file of fixtures for all files.
 pub(super) const SHARED: &str = "tests/fixtures.toml";
 
 /// Named facts.

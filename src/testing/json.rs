@@ -6,7 +6,6 @@ use super::{
     mutants::{Fate, MutantReport},
     report::{Got, TestReport, expected},
 };
-use crate::model::{Location, Problem};
 
 /// The report of one store.
 #[must_use]
@@ -77,19 +76,6 @@ fn mutants_as_json(report: &MutantReport) -> Value {
         "caught_percent": report.caught_percent(),
         "survivors": listed(|fate| *fate == Fate::Survived),
         "equivalents": listed(|fate| matches!(fate, Fate::Equivalent { .. })),
-        "problems": report.problems.iter().map(problem_as_json).collect::<Vec<_>>(),
-    })
-}
-
-/// A problem of a file.
-#[must_use]
-pub fn problem_as_json(problem: &Problem) -> Value {
-    let location = problem.location();
-    json!({
-        "file": problem.file(),
-        "line": location.map(|Location { line, .. }| line),
-        "column": location.map(|Location { column, .. }| column),
-        "message": problem.message(),
-        "help": problem.help(),
+        "problems": report.problems,
     })
 }

@@ -163,7 +163,7 @@ struct Cells<'a> {
     problems: &'a mut Vec<Problem>,
     /// Scopes and columns that were missed already.
     missing: HashSet<(&'static str, String)>,
-    /// Where the conditions and exemptions start that a cell used.
+    /// The places of the conditions and exemptions that a cell used.
     used: HashSet<*const ()>,
     cases: Vec<Case>,
     exempt: Vec<Exempt>,
@@ -314,7 +314,7 @@ fn side_name(cond: &Cond, side: &Side, index: usize, count: usize) -> String {
     }
 }
 
-/// What `matrix.toml` says of nothing in the matrix is a mistake in it.
+/// Reports entries of `matrix.toml` that are about nothing in the matrix.
 fn unused(meaning: &Meaning, rows: &[Row], used: &HashSet<*const ()>, problems: &mut Vec<Problem>) {
     for (name, scope) in &meaning.scopes {
         if !rows.iter().any(|row| row.scope == *name) {

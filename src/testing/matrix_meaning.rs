@@ -9,7 +9,7 @@ use super::{
 };
 use crate::model::Problem;
 
-/// What the cells of the matrix mean as requests.
+/// The meaning of the cells of the matrix as requests.
 #[derive(Debug, Default)]
 pub(super) struct Meaning {
     pub scopes: BTreeMap<String, Named>,
@@ -28,7 +28,7 @@ pub(super) struct Named {
     pub facts: Facts,
 }
 
-/// What makes cond cells true and false.
+/// The facts that make conditional cells true and false.
 #[derive(Debug)]
 pub(super) struct Cond {
     pub place: Place,
@@ -168,7 +168,7 @@ impl Cells {
         }
     }
 
-    /// Whether the cell of that column and action is meant.
+    /// Returns whether it is about the cell of a column and action.
     pub(super) fn hold(&self, column: &str, action: &str) -> bool {
         let any = |patterns: &[Pattern], text| patterns.iter().any(|pattern| pattern.matches(text));
         (self.columns.is_empty() || any(&self.columns, column))

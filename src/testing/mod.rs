@@ -36,7 +36,7 @@ mod value;
 mod tests;
 
 pub use case::{Case, DEFAULT_NOW, Expectation, ExpectedPolicies};
-pub use json::{problem_as_json, report_as_json};
+pub use json::report_as_json;
 pub use junit::junit;
 pub use matrix::Exempt;
 pub use mutants::{Fate, MutantReport, run_mutants};

@@ -20,18 +20,18 @@ use crate::{
     store::PolicyStore,
 };
 
-/// How the mutants of a store fared.
+/// The report on the mutants of a store.
 #[derive(Debug)]
 pub struct MutantReport {
     /// The store.
     pub store: StoreName,
     /// Every mutant and its fate, in the order of the policies.
     pub mutants: Vec<(Mutant, Fate)>,
-    /// What is wrong with `mutants.toml`: a mutant in it that is not there, or that a test catches.
+    /// Problems of `mutants.toml`: a mutant in it that is not there, or that a test catches.
     pub problems: Vec<Problem>,
 }
 
-/// What became of a mutant.
+/// The fate of a mutant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fate {
     /// A case fails on it.
@@ -41,7 +41,7 @@ pub enum Fate {
     },
     /// It is no valid policy.
     Refused {
-        /// What the validation says.
+        /// The error of the validation.
         reason: String,
     },
     /// No test notices it.
@@ -54,12 +54,12 @@ pub enum Fate {
 }
 
 impl MutantReport {
-    /// How many mutants have that fate.
+    /// Counts the mutants of a fate.
     pub fn count(&self, fate: impl Fn(&Fate) -> bool) -> usize {
         self.mutants.iter().filter(|(_, of_mutant)| fate(of_mutant)).count()
     }
 
-    /// Of the mutants that a test could notice, how many per cent are caught.
+    /// Returns the percentage of mutants that are caught, of those that a test could notice.
     #[must_use]
     #[allow(clippy::cast_precision_loss, reason = "there are not 2^52 mutants")]
     pub fn caught_percent(&self) -> f64 {
@@ -68,7 +68,7 @@ impl MutantReport {
         if survived == 0 { 100.0 } else { caught as f64 * 100.0 / (caught + survived) as f64 }
     }
 
-    /// Whether at least so many per cent are caught and `mutants.toml` is right.
+    /// Returns whether at least so many per cent are caught and `mutants.toml` is right.
     #[must_use]
     pub fn is_success(&self, threshold: f64) -> bool {
         self.problems.is_empty() && self.caught_percent() >= threshold
@@ -138,7 +138,7 @@ struct Baseline<'a> {
     touched: HashMap<String, Vec<usize>>,
 }
 
-/// What the policies of one effect say.
+/// The answer of the policies of one effect.
 struct Said {
     satisfied: Vec<String>,
     errors: Vec<String>,
@@ -220,7 +220,7 @@ fn decide<'a>(
 }
 
 impl Decided<'_> {
-    /// Whether the case passes on the mutant.
+    /// Returns whether the case passes on the mutant.
     fn passes(&self, mutant: &Mutant, changed: &Slices, is_permit: bool) -> bool {
         let outcome = evaluate(changed, &self.request, &self.entities, OnForbidError::Deny);
         let stays = |policy: &&str| !mutant.replaced.contains(*policy);
@@ -235,7 +235,7 @@ impl Decided<'_> {
         self.is_expected(permits, forbids, errors)
     }
 
-    /// Whether the case passes on the store's own policies.
+    /// Returns whether the case passes on the store's own policies.
     fn passes_unchanged(&self) -> bool {
         let (permits, forbids) = (ids(&self.permits).collect(), ids(&self.forbids).collect());
         self.is_expected(permits, forbids, self.errors.len())

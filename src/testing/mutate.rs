@@ -16,13 +16,13 @@ pub struct Mutant {
     pub id: String,
     /// The policy or template.
     pub policy: String,
-    /// Where it is written: the file, relative to the store's folder, and the line if it is known.
+    /// Its place: the file, relative to the store's folder, and the line if it is known.
     pub place: String,
-    /// What was changed, in words.
+    /// The change, in words.
     pub change: String,
     /// The policies that are replaced: the policy itself, or every link of the template.
     pub(super) replaced: HashSet<String>,
-    /// What they are replaced by; an error where Cedar cannot even read it.
+    /// The replacement; an error where Cedar cannot even read it.
     pub(super) by: Result<PolicySet, String>,
 }
 

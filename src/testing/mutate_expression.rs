@@ -3,7 +3,7 @@
 use cedar_policy::{Effect, Policy};
 use serde_json::{Map, Value, json};
 
-/// What was left out of an expression.
+/// A part that was left out of an expression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Dropped {
     /// An element of a set on the right of `in`.
@@ -18,7 +18,7 @@ pub(super) enum Dropped {
 #[derive(Debug, Clone)]
 pub(super) struct Mutated {
     pub dropped: Dropped,
-    /// What was left out.
+    /// The part that was left out.
     pub part: Value,
     pub expression: Value,
 }

@@ -15,7 +15,7 @@ pub(super) struct TestFile {
     /// Relative to the policies folder, for messages.
     pub shown: String,
     pub text: String,
-    /// Where each line but the first begins.
+    /// The start of each line but the first.
     lines: Vec<usize>,
 }
 

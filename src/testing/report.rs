@@ -1,4 +1,4 @@
-//! What running the tests of a store found.
+//! The report on the tests of a store.
 
 use std::fmt::{self, Write};
 
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::model::{Effect, StoreName};
 
-/// What running the tests of a store found.
+/// The report on the tests of a store.
 #[derive(Debug)]
 pub struct TestReport {
     /// The store.
@@ -66,7 +66,7 @@ pub struct Group<'a> {
 }
 
 impl Group<'_> {
-    /// How many of its cases failed.
+    /// Counts its cases that failed.
     #[must_use]
     pub fn failed(&self) -> usize {
         self.results.iter().filter(|result| result.failure.is_some()).count()
@@ -74,7 +74,7 @@ impl Group<'_> {
 }
 
 impl TestReport {
-    /// How many cases failed.
+    /// Counts the cases that failed.
     #[must_use]
     pub fn failed(&self) -> usize {
         self.failures().count()
@@ -100,7 +100,7 @@ impl TestReport {
 }
 
 impl Failure {
-    /// What was asked, expected and answered, one thing a line.
+    /// Describes the question, the expectation and the answer, one a line.
     #[must_use]
     pub fn details(&self, case: &Case) -> String {
         let mut lines = show::request(&case.input);

@@ -5,7 +5,7 @@ use crate::{
     request::{EntityInput, RequestInput, RoleAssignmentInput},
 };
 
-/// How many entities of a request are shown.
+/// Entities of a request that are shown.
 const ENTITIES: usize = 8;
 
 /// A request in a few lines, each with its title.

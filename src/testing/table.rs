@@ -23,12 +23,12 @@ impl Table {
         }
     }
 
-    /// Where the table is.
+    /// Returns the place of the table.
     pub(super) fn place(&self) -> &Place {
         &self.place
     }
 
-    /// Whether a key is there and not yet taken.
+    /// Returns whether a key is there and not yet taken.
     pub(super) fn has(&self, key: &str) -> bool {
         self.fields.iter().any(|field| field.name == key)
     }

@@ -8,7 +8,7 @@ use crate::{
 
 /// The value that a node means where the schema declares that shape, or declares nothing.
 ///
-/// What does not fit the shape is guessed, so that the check of the request tells what is wrong
+/// A value that does not fit the shape is guessed, so that the check of the request tells what is wrong
 /// with it: a test may mean to send it.
 pub(super) fn value(node: &Node, shape: Option<&Shape>, schema: &Schema) -> Value {
     if let Some(value) = explicit(node) {

@@ -327,7 +327,7 @@ fn outside_the_core(sources: &Sources) -> Vec<String> {
         }
         for path in names.used.iter().map(|path| path.join("::")) {
             let reaches = |outside: &&str| {
-                path.strip_prefix(**outside)
+                path.strip_prefix(*outside)
                     .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
             };
             if OUTSIDE.iter().any(|outside| reaches(&outside)) {

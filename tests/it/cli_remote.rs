@@ -156,10 +156,15 @@ fn healthcheck_fails_where_nobody_serves() {
     let tcp = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
     let not_serving = tcp.local_addr().unwrap().to_string();
     let live = std::sync::Arc::default();
-    let server = humbaba::server::Server::new(live, humbaba::server::ServerOptions::default());
-    let listeners = vec![humbaba::server::Listener::Tcp(tcp)];
+    let server = humbaba::grpc::GrpcServer::new(
+        live,
+        humbaba::grpc::GrpcOptions::default(),
+        None,
+        humbaba::audit::DecisionLog::off(),
+    );
+    let listeners = vec![humbaba::net::Listener::Tcp(tcp)];
     let serving = server.clone();
-    runtime.spawn(async move { serving.serve_grpc(listeners, std::future::pending()).await });
+    runtime.spawn(async move { serving.serve(listeners, std::future::pending()).await });
     // Takes the connection and never says a word.
     let mute = TcpListener::bind("127.0.0.1:0").unwrap();
     let mute_address = mute.local_addr().unwrap().to_string();

@@ -20,7 +20,8 @@ use tonic::Request;
 use crate::support::{
     TestServer,
     ask::{
-        Asking as _, Knowing as _, action, entity, is_allow, long, moment, reference, text, uid,
+        Asking as _, Knowing as _, action, ask, entity, is_allow, long, moment, reference, text,
+        uid,
     },
     stores,
 };

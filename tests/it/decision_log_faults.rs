@@ -16,9 +16,9 @@ use tempfile::TempDir;
 use tonic::Code;
 
 use crate::{
-    audit::{Recorded, edit, records},
+    decision_log::{Recorded, edit, records},
     support::{
-        ask::{action, uid},
+        ask::{action, ask, uid},
         http,
         wait::until,
     },

@@ -4,9 +4,9 @@
 use std::{fs, path::PathBuf, sync::Arc, time::Instant};
 
 use humbaba::{
+    grpc::replay::{Answered, Replay},
     model::Timestamp,
     proto::{BatchIsAuthorizedItem, BatchIsAuthorizedRequest, ListActionsRequest, value::Kind},
-    server::replay::{Answered, Replay},
     store::{Bounds, PolicyStore, StoreFiles},
     testing,
 };

@@ -5,10 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use humbaba::{
-    proto::authorization_service_client::AuthorizationServiceClient,
-    server::{ConnectionLimits, ServerOptions},
-};
+use humbaba::{grpc::GrpcOptions, proto::authorization_service_client::AuthorizationServiceClient};
 use rustls::version::TLS13;
 use tokio::{
     io::AsyncWriteExt as _,
@@ -148,12 +145,8 @@ async fn connections_on_a_unix_socket() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_over_tls() {
-    let connections = ConnectionLimits {
-        grpc: 3,
-        patience: Duration::from_secs(2),
-        ..ConnectionLimits::default()
-    };
-    let options = ServerOptions { connections, ..ServerOptions::default() };
+    let options =
+        GrpcOptions { connections: 3, patience: Duration::from_secs(2), ..GrpcOptions::default() };
     let server = TlsServer::limited(options, |_| ()).await;
     let config = tls::client_config(&server.ca.pem, None, &[&TLS13], &["h2"]);
     let mut silent = Vec::new();

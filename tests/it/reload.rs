@@ -7,6 +7,7 @@ pub mod lab;
 mod log;
 mod odd_files;
 mod refusals;
+mod removals;
 mod under_load;
 mod vanishing;
 mod watching;

@@ -1,12 +1,12 @@
 //! Many questions in one call.
 
 use humbaba::{
+    grpc::{GrpcOptions, VerifySample},
     proto::{
         BatchIsAuthorizedItem as Item, BatchIsAuthorizedRequest as Batch,
-        BatchIsAuthorizedResponse, BatchIsAuthorizedResult, IsAuthorizedResponse,
-        batch_is_authorized_result::Result as ItemResult, value::Kind,
+        BatchIsAuthorizedResponse, BatchIsAuthorizedResult, IsAuthorizedResponse, RoleAssignment,
+        RoleAssignments, batch_is_authorized_result::Result as ItemResult, value::Kind,
     },
-    server::{ServerOptions, VerifySample},
 };
 use prost::Message as _;
 use tonic::{Code, Request, Status};
@@ -28,6 +28,10 @@ fn batch(items: impl IntoIterator<Item = Item>) -> Batch {
         items: items.into_iter().collect(),
         ..Batch::default()
     }
+}
+
+fn roles(items: impl Into<Vec<RoleAssignment>>) -> Option<RoleAssignments> {
+    Some(RoleAssignments { items: items.into() })
 }
 
 async fn ask(server: &TestServer, batch: Batch) -> Result<BatchIsAuthorizedResponse, Status> {
@@ -105,10 +109,10 @@ async fn principal_action_and_resource_of_an_item_come_before_the_shared_ones() 
 async fn assignments_of_an_item_take_the_place_of_all_shared_ones() {
     let server = TestServer::start([stores::acme()]).await;
     let items = [
-        Item { role_assignments: vec![assignment("viewer", "Site::2")], ..Item::default() },
+        Item { role_assignments: roles([assignment("viewer", "Site::2")]), ..Item::default() },
         Item {
             resource: Some(uid("Site::2")),
-            role_assignments: vec![assignment("viewer", "Site::2")],
+            role_assignments: roles([assignment("viewer", "Site::2")]),
             ..Item::default()
         },
     ];
@@ -157,7 +161,7 @@ async fn a_bad_item_fails_alone_and_its_paths_begin_at_the_item() {
         resource: Some(uid("Page::1")),
         context: [("reason".to_owned(), text(""))].into(),
         entities: vec![entity("Site::1").attribute("color", text("red"))],
-        role_assignments: vec![assignment("king", "Site::1")],
+        role_assignments: roles([assignment("king", "Site::1")]),
         ..Item::default()
     };
     let mut shared = batch([Item::default(), bad, Item::default()]);
@@ -208,7 +212,10 @@ async fn items_are_explained_one_by_one_or_all() {
 #[tokio::test]
 async fn an_item_carries_all_its_violations() {
     let server = TestServer::start([stores::acme()]).await;
-    let bad = Item { role_assignments: vec![assignment("king", "Site::1"); 99], ..Item::default() };
+    let bad = Item {
+        role_assignments: roles(vec![assignment("king", "Site::1"); 99]),
+        ..Item::default()
+    };
     let answer = ask(&server, batch([bad])).await.unwrap();
     assert_eq!(error_fields(&answer.items[0]).len(), 99);
 }
@@ -222,7 +229,7 @@ async fn no_items_are_no_answers() {
 
 #[tokio::test]
 async fn more_items_than_the_limit_fail_together() {
-    let options = ServerOptions { batch_items: 3, ..ServerOptions::default() };
+    let options = GrpcOptions { batch_items: 3, ..GrpcOptions::default() };
     let server = TestServer::with([stores::acme()], options).await;
     assert!(ask(&server, batch(vec![Item::default(); 3])).await.is_ok());
     let status = ask(&server, batch(vec![Item::default(); 4])).await.unwrap_err();
@@ -233,7 +240,7 @@ async fn more_items_than_the_limit_fail_together() {
 async fn a_thousand_items_are_answered_and_do_not_hold_up_others() {
     let server = TestServer::start([stores::acme()]).await;
     // An item that sends something of its own is decided by itself.
-    let own = Item { role_assignments: vec![assignment("owner", "Site::1")], ..Item::default() };
+    let own = Item { role_assignments: roles([assignment("owner", "Site::1")]), ..Item::default() };
     let long = {
         let mut client = server.client();
         let batch = batch(vec![own; 1_000]);
@@ -315,7 +322,7 @@ async fn every_item_is_counted_once_however_it_is_answered() {
 
 #[tokio::test]
 async fn alike_items_that_are_verified_are_found_right() {
-    let options = ServerOptions { verify_sample: VerifySample::ALL, ..ServerOptions::default() };
+    let options = GrpcOptions { verify_sample: VerifySample::ALL, ..GrpcOptions::default() };
     let server = TestServer::with([stores::acme()], options).await;
     let items = (0..20)
         .map(|n| Item { resource: Some(uid(&format!("Site::{}", n % 10))), ..Item::default() });

@@ -1,6 +1,6 @@
 //! One question, one decision.
 
-use humbaba::{model::OnForbidError, server::ServerOptions};
+use humbaba::{grpc::GrpcOptions, model::OnForbidError};
 use tonic::Request;
 
 use crate::support::{
@@ -187,8 +187,7 @@ async fn a_forbid_that_fails_denies_and_says_so() {
 
 #[tokio::test]
 async fn a_forbid_that_fails_is_skipped_where_the_setting_says_so() {
-    let options =
-        ServerOptions { on_forbid_error: OnForbidError::Skip, ..ServerOptions::default() };
+    let options = GrpcOptions { on_forbid_error: OnForbidError::Skip, ..GrpcOptions::default() };
     let server = TestServer::with([stores::acme()], options).await;
     let count = ask("User::alice", "site.count", "Site::1").fact("amount", long(i64::MAX));
     let answer = server.ask(count).await.unwrap();

@@ -3,9 +3,11 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use humbaba::{
-    proto::{BatchIsAuthorizedItem, BatchIsAuthorizedRequest, ListActionsRequest},
+    audit::DecisionLog,
+    grpc::GrpcOptions,
+    http::HttpOptions,
+    proto::{BatchIsAuthorizedItem, BatchIsAuthorizedRequest, ListActionsRequest, RoleAssignments},
     reload::{LoadStatus, StoreStatus},
-    server::ServerOptions,
     store::{Bounds, PolicyStore, StoreFiles},
 };
 use serde_json::{Value, json};
@@ -19,7 +21,7 @@ use crate::support::{
 
 #[tokio::test]
 async fn the_process_is_alive_before_it_is_ready() {
-    let server = TestServer::empty(ServerOptions::default()).await;
+    let server = TestServer::empty(GrpcOptions::default()).await;
     assert_eq!(get(server.http, "/livez").await.status, 200);
     let not_ready = get(server.http, "/readyz").await;
     assert_eq!((not_ready.status, not_ready.body.as_str()), (503, "no policy store is loaded\n"));
@@ -188,7 +190,7 @@ async fn loading_is_told_by_store() {
 #[tokio::test]
 async fn limits_that_are_hit_are_counted_by_their_setting() {
     let mut options =
-        ServerOptions { batch_items: 2, message_bytes: 4_096, ..ServerOptions::default() };
+        GrpcOptions { batch_items: 2, message_bytes: 4_096, ..GrpcOptions::default() };
     options.limits.entities = 1;
     options.limits.role_assignments = 1;
     options.limits.text_bytes = 100;
@@ -208,10 +210,9 @@ async fn limits_that_are_hit_are_counted_by_their_setting() {
     };
     server.client().batch_is_authorized(batch.clone()).await.unwrap_err();
     let bad_item = BatchIsAuthorizedItem {
-        role_assignments: view()
-            .role("viewer", "Site::1")
-            .role("admin", "Site::1")
-            .role_assignments,
+        role_assignments: Some(RoleAssignments {
+            items: view().role("viewer", "Site::1").role("admin", "Site::1").role_assignments,
+        }),
         ..BatchIsAuthorizedItem::default()
     };
     let batch = BatchIsAuthorizedRequest { items: vec![bad_item], ..batch };
@@ -248,11 +249,12 @@ async fn nothing_that_a_caller_sends_is_a_label() {
 async fn a_client_that_does_not_finish_its_request_is_sent_away() {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-    let options = ServerOptions {
-        http_head_timeout: std::time::Duration::from_millis(200),
-        ..ServerOptions::default()
+    let options = HttpOptions {
+        head_timeout: std::time::Duration::from_millis(200),
+        ..HttpOptions::default()
     };
-    let server = TestServer::with([stores::acme()], options).await;
+    let server = TestServer::with_http(GrpcOptions::default(), options, DecisionLog::off()).await;
+    server.publish([stores::acme()], None);
     for head in ["", "GET /livez HTTP/1.1\r\n", "GET /livez HTTP/1.1\r\nHost: x\r\nX: "] {
         let mut connection = tokio::net::TcpStream::connect(server.http).await.unwrap();
         connection.write_all(head.as_bytes()).await.unwrap();

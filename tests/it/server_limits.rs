@@ -1,6 +1,6 @@
 //! Every limit: what just fits is answered, one more is refused.
 
-use humbaba::{proto::IsAuthorizedRequest, request::RequestLimits, server::ServerOptions};
+use humbaba::{grpc::GrpcOptions, proto::IsAuthorizedRequest, request::RequestLimits};
 use prost::Message as _;
 use tonic::Code;
 
@@ -11,8 +11,8 @@ use crate::support::{
     stores,
 };
 
-fn limits(limits: RequestLimits) -> ServerOptions {
-    ServerOptions { limits, ..ServerOptions::default() }
+fn limits(limits: RequestLimits) -> GrpcOptions {
+    GrpcOptions { limits, ..GrpcOptions::default() }
 }
 
 fn view() -> IsAuthorizedRequest {
@@ -25,7 +25,7 @@ fn send() -> IsAuthorizedRequest {
 
 /// Asks questions of growing size; the last is the only one that is beyond the limit.
 async fn only_the_last_is_refused(
-    options: ServerOptions,
+    options: GrpcOptions,
     questions: impl IntoIterator<Item = IsAuthorizedRequest>,
     field: &str,
     message: &str,
@@ -197,7 +197,7 @@ async fn bytes_of_a_message() {
         question
     };
     let fits = question(5_000).encoded_len();
-    let options = ServerOptions { message_bytes: fits, ..ServerOptions::default() };
+    let options = GrpcOptions { message_bytes: fits, ..GrpcOptions::default() };
     let server = TestServer::with([stores::acme()], options).await;
     // It is read, and then there is no such store.
     assert_eq!(server.refuses(question(5_000)).await.code(), Code::NotFound);

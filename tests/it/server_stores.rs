@@ -1,6 +1,6 @@
 //! Which store decides.
 
-use humbaba::server::ServerOptions;
+use humbaba::grpc::GrpcOptions;
 use tonic::Code;
 
 use crate::support::{
@@ -20,7 +20,7 @@ fn open(name: &str) -> std::sync::Arc<humbaba::store::PolicyStore> {
 
 #[tokio::test]
 async fn with_no_store_at_all_the_service_is_unavailable() {
-    let server = TestServer::empty(ServerOptions::default()).await;
+    let server = TestServer::empty(GrpcOptions::default()).await;
     for question in [view(), view().of_store("acme")] {
         let status = server.refuses(question).await;
         assert_eq!(status.code(), Code::Unavailable);
@@ -61,7 +61,7 @@ async fn with_several_stores_and_no_default_a_name_is_needed() {
 
 #[tokio::test]
 async fn the_default_decides_what_names_no_store() {
-    let server = TestServer::empty(ServerOptions::default()).await;
+    let server = TestServer::empty(GrpcOptions::default()).await;
     server.publish([stores::acme_as("one", ""), open("two")], Some("two"));
     assert!(server.allows(view()).await);
     assert!(!server.allows(view().of_store("one")).await);

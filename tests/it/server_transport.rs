@@ -3,12 +3,14 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use humbaba::{
+    audit::DecisionLog,
+    grpc::{GrpcOptions, GrpcServer},
+    net::Listener,
     proto::{
         authorization_service_client::AuthorizationServiceClient,
         authorization_service_server::SERVICE_NAME,
     },
     reload::Live,
-    server::{Listener, Server, ServerOptions},
     store::Stores,
 };
 use prost::Message as _;
@@ -81,7 +83,7 @@ async fn an_unknown_method_is_unimplemented() {
 
 #[tokio::test]
 async fn calls_beyond_the_limit_are_shed_and_told_when_to_come_back() {
-    let options = ServerOptions { concurrent_requests: 1, ..ServerOptions::default() };
+    let options = GrpcOptions { concurrent_requests: 1, ..GrpcOptions::default() };
     let server = TestServer::with([stores::acme()], options).await;
     let (body, slow) = slow_body();
     let under_way = tokio::spawn(call(server.channel(), slow));
@@ -105,7 +107,7 @@ async fn calls_beyond_the_limit_are_shed_and_told_when_to_come_back() {
 
 #[tokio::test]
 async fn a_caller_that_goes_away_gives_its_place_back() {
-    let options = ServerOptions { concurrent_requests: 1, ..ServerOptions::default() };
+    let options = GrpcOptions { concurrent_requests: 1, ..GrpcOptions::default() };
     let server = TestServer::with([stores::acme()], options).await;
     let (_body, slow) = slow_body();
     let under_way = tokio::spawn(call(server.channel(), slow));
@@ -118,7 +120,7 @@ async fn a_caller_that_goes_away_gives_its_place_back() {
 #[tokio::test]
 async fn a_request_that_never_arrives_is_given_up() {
     let options =
-        ServerOptions { request_timeout: Duration::from_millis(50), ..ServerOptions::default() };
+        GrpcOptions { request_timeout: Duration::from_millis(50), ..GrpcOptions::default() };
     let server = TestServer::with([stores::acme()], options).await;
     let (_body, slow) = slow_body();
     let status = call(server.channel(), slow).await.unwrap_err();
@@ -140,7 +142,7 @@ async fn health(channel: Channel, service: &str) -> Result<ServingStatus, Code> 
 
 #[tokio::test]
 async fn health_is_not_serving_until_it_is_set() {
-    let server = TestServer::empty(ServerOptions::default()).await;
+    let server = TestServer::empty(GrpcOptions::default()).await;
     let both =
         async || (health(server.channel(), "").await, health(server.channel(), SERVICE_NAME).await);
     let (yes, no) = (Ok(ServingStatus::Serving), Ok(ServingStatus::NotServing));
@@ -155,7 +157,7 @@ async fn health_is_not_serving_until_it_is_set() {
 
 #[tokio::test]
 async fn a_watch_of_health_hears_of_changes_and_of_the_end() {
-    let server = TestServer::empty(ServerOptions::default()).await;
+    let server = TestServer::empty(GrpcOptions::default()).await;
     let watch = async |service: &str| {
         let request = HealthCheckRequest { service: service.to_owned() };
         HealthClient::new(server.channel()).watch(request).await.unwrap().into_inner()
@@ -175,7 +177,7 @@ async fn a_watch_of_health_hears_of_changes_and_of_the_end() {
     server.begin_stop();
     assert_eq!(next(&mut known).await, None);
     server.stop().await;
-    assert!(started.elapsed() < ServerOptions::default().drain_timeout);
+    assert!(started.elapsed() < GrpcOptions::default().drain_timeout);
 }
 
 /// What a server answers when it is asked for its services and for the file of a symbol.
@@ -264,7 +266,7 @@ async fn stopping_answers_what_is_under_way_and_takes_nothing_new() {
 #[tokio::test]
 async fn stopping_does_not_wait_for_ever() {
     let options =
-        ServerOptions { drain_timeout: Duration::from_millis(50), ..ServerOptions::default() };
+        GrpcOptions { drain_timeout: Duration::from_millis(50), ..GrpcOptions::default() };
     let server = TestServer::with([stores::acme()], options).await;
     let (_body, slow) = slow_body();
     let _under_way = tokio::spawn(call(server.channel(), slow));
@@ -283,13 +285,11 @@ async fn one_server_listens_on_tcp_and_on_a_unix_socket() {
     let loaded = [stores::acme()];
     let status = status_of(&loaded);
     live.publish(Stores::new(loaded, None), status);
-    let server = Server::new(live, ServerOptions::default());
+    let server = GrpcServer::new(live, GrpcOptions::default(), None, DecisionLog::off());
     let listeners = vec![Listener::Tcp(tcp), Listener::Unix(UnixListener::bind(&path).unwrap())];
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let serving =
-        tokio::spawn(
-            async move { server.serve_grpc(listeners, async { drop(stopped.await) }).await },
-        );
+        tokio::spawn(async move { server.serve(listeners, async { drop(stopped.await) }).await });
     for target in targets {
         let channel = Endpoint::from_shared(target).unwrap().connect().await.unwrap();
         let mut client = AuthorizationServiceClient::new(channel);

@@ -1,12 +1,12 @@
 //! Decisions that Cedar's evaluator makes as well.
 
 use humbaba::{
+    grpc::{GrpcOptions, VerifySample},
     proto::{
         BatchIsAuthorizedItem, BatchIsAuthorizedRequest, BatchIsAuthorizedResult,
         IsAuthorizedResponse, ListActionsRequest, ListActionsResponse,
         batch_is_authorized_result::Result as ItemResult,
     },
-    server::{ServerOptions, VerifySample},
 };
 
 use crate::support::{
@@ -16,7 +16,7 @@ use crate::support::{
 };
 
 async fn sampling(verify_sample: VerifySample) -> TestServer {
-    let options = ServerOptions { verify_sample, ..ServerOptions::default() };
+    let options = GrpcOptions { verify_sample, ..GrpcOptions::default() };
     TestServer::with([stores::acme()], options).await
 }
 

@@ -7,7 +7,7 @@ use humbaba::{
     model::{Effect, OnForbidError, Timestamp, Uid},
     proto::{
         BatchIsAuthorizedItem, BatchIsAuthorizedRequest, Decision, EntityUid, IsAuthorizedRequest,
-        IsAuthorizedResponse, batch_is_authorized_result,
+        IsAuthorizedResponse, RoleAssignments, batch_is_authorized_result,
     },
     request::RequestLimits,
     store::{Bounds, PolicyStore, embedded_stores},
@@ -39,7 +39,7 @@ fn question(store: &PolicyStore, case: &Case) -> IsAuthorizedRequest {
     for at in input.role_assignments.iter_mut().filter_map(|role| role.expires_at.as_mut()) {
         *at = if *at > now { later.max(*at) } else { *at };
     }
-    let mut question = IsAuthorizedRequest::from(input);
+    let mut question = ask::request(input);
     question.policy_store = store.name().to_string();
     question
 }
@@ -62,7 +62,7 @@ fn item(question: IsAuthorizedRequest) -> BatchIsAuthorizedItem {
         resource,
         context,
         entities,
-        role_assignments,
+        role_assignments: Some(RoleAssignments { items: role_assignments }),
         explain,
     }
 }

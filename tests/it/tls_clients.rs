@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use humbaba::server::tls::TlsVersion;
+use humbaba::net::tls::TlsVersion;
 use rustls::version::{TLS12, TLS13};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},

@@ -10,8 +10,8 @@ use std::{
 };
 
 use humbaba::{
+    net::{Tls, tls::TlsError},
     reload::WatchFiles,
-    server::{Tls, tls::TlsError},
 };
 use serde_json::Value as Json;
 use tempfile::TempDir;

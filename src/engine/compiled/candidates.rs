@@ -1,4 +1,5 @@
-//! Which policies a request can touch, found without looking at the others.
+//! The index of compiled policies: those that a request can touch, found without looking at the
+//! others.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -9,7 +10,7 @@ use std::{
 use cedar_policy_core::ast::{EntityType, EntityUID};
 
 use super::{
-    CompiledPolicy, Condition, Unsure,
+    CompiledPolicy, Condition, NeedsCedar,
     expr::{RoleRef, Target},
     facts::{Closure, Facts},
 };
@@ -23,7 +24,7 @@ type Random = foldhash::fast::RandomState;
 /// The place of a policy in the order of the ids.
 type Index = u32;
 
-/// The policies of a store, arranged by action and by what their scopes name.
+/// The policies of a store, indexed by action and by the entities that their scopes name.
 #[derive(Debug)]
 pub(super) struct Candidates {
     /// Actions with the same policies and types share them.
@@ -45,7 +46,7 @@ struct OfTypes {
     principal: EntityType,
     resource: EntityType,
     policies: Box<[Index]>,
-    /// Whether one of them can only be evaluated by Cedar.
+    /// True where one of them can only be evaluated by Cedar.
     cedar_only: bool,
 }
 
@@ -58,7 +59,8 @@ struct Named {
     by_both: HashMap<(u64, u64), Vec<Index>, Random>,
     /// The first halves of those keys. Few requests have one, and the others are done with it.
     principals_of_both: HashSet<u64, Random>,
-    /// Whether a policy is on a Role that no scope has. Only a caller that sends this Role is in it.
+    /// True where a policy is on a Role that no scope has. Only a caller that sends this Role is in
+    /// it.
     unknown_role: bool,
 }
 
@@ -106,18 +108,18 @@ impl Candidates {
     pub(super) fn visit(
         &self,
         facts: &Facts<'_>,
-        mut visit: impl FnMut(Index) -> Result<(), Unsure>,
-    ) -> Result<(), Unsure> {
+        mut visit: impl FnMut(Index) -> Result<(), NeedsCedar>,
+    ) -> Result<(), NeedsCedar> {
         let request = facts.request();
-        let of_action = self.by_action.get(&request.action).ok_or(Unsure)?;
+        let of_action = self.by_action.get(&request.action).ok_or(NeedsCedar)?;
         let types = (request.principal.entity_type(), request.resource.entity_type());
         let of_types = of_action
             .unnamed
             .iter()
             .find(|of_types| (&of_types.principal, &of_types.resource) == types)
-            .ok_or(Unsure)?;
+            .ok_or(NeedsCedar)?;
         if of_types.cedar_only {
-            return Err(Unsure);
+            return Err(NeedsCedar);
         }
         for named in [&of_action.named, &self.of_any] {
             named.visit(facts, &self.random, &mut visit)?;
@@ -193,8 +195,8 @@ impl Named {
         &self,
         facts: &Facts<'_>,
         random: &Random,
-        visit: &mut impl FnMut(Index) -> Result<(), Unsure>,
-    ) -> Result<(), Unsure> {
+        visit: &mut impl FnMut(Index) -> Result<(), NeedsCedar>,
+    ) -> Result<(), NeedsCedar> {
         let request = facts.request();
         let (principal, resource) = (&request.principal, &request.resource);
         if self.unknown_role {

@@ -1,4 +1,4 @@
-//! Translating conditions into the compact form.
+//! Compiles conditions.
 
 use cedar_policy_core::{
     ast::{
@@ -13,12 +13,12 @@ use smol_str::SmolStr;
 use super::expr::{Arithmetic, Attribute, Call, Elements, Expr, Field, Has, Role, Target};
 use crate::schema::Schema;
 
-/// How deep an expression may nest; Cedar's evaluator minds the stack itself.
+/// Levels to which an expression may nest; deeper ones are left to Cedar, which checks its stack.
 const MAX_DEPTH: usize = 100;
 
 pub(super) struct Compiler<'a> {
     schema: &'a Schema,
-    /// What fills the slots of a template.
+    /// The values of a template's slots.
     variables: &'a SlotEnv,
 }
 
@@ -27,12 +27,12 @@ impl<'a> Compiler<'a> {
         Self { schema, variables }
     }
 
-    /// The compact form of a condition; none if a part of it has none.
+    /// Compiles a condition; nothing where a part of it only Cedar evaluates.
     pub(super) fn compile(&self, condition: &ast::Expr) -> Option<Expr> {
         self.expr(condition, MAX_DEPTH)
     }
 
-    /// What a scope clause names.
+    /// Compiles the entity that a scope clause names.
     pub(super) fn target(&self, uid: &EntityUID) -> Target {
         if !self.schema.is_role(uid) {
             return Target::Entity(Box::new(self.own(uid)));

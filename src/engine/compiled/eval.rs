@@ -1,9 +1,9 @@
-//! Evaluating the compact form, operand by operand as Cedar does.
+//! Evaluating the compiled form, operand by operand as Cedar does.
 
 use cedar_policy_core::ast::EntityUID;
 
 use super::{
-    Unsure,
+    NeedsCedar,
     expr::{Arithmetic, Elements, Expr, Field},
     facts::Facts,
     value::{Items, Val},
@@ -19,8 +19,8 @@ impl<'f, 'a> Evaluation<'f, 'a> {
         Self { facts }
     }
 
-    /// Whether a condition holds.
-    pub(super) fn test(&self, expr: &'a Expr) -> Result<bool, Unsure> {
+    /// Returns whether a condition holds.
+    pub(super) fn test(&self, expr: &'a Expr) -> Result<bool, NeedsCedar> {
         Ok(match expr {
             Expr::Bool(value) => *value,
             Expr::All(operands) => {
@@ -55,7 +55,7 @@ impl<'f, 'a> Evaluation<'f, 'a> {
             }
             Expr::Is(operand, entity_type) => match self.value(operand)? {
                 Val::Entity(uid) => *uid.entity_type() == **entity_type,
-                _ => return Err(Unsure),
+                _ => return Err(NeedsCedar),
             },
             Expr::In(entity, of) => {
                 let entity = self.value(entity)?;
@@ -75,17 +75,17 @@ impl<'f, 'a> Evaluation<'f, 'a> {
             }
             Expr::IsEmpty(set) => match self.value(set)? {
                 Val::Set(set) => set.authoritative.is_empty(),
-                _ => return Err(Unsure),
+                _ => return Err(NeedsCedar),
             },
             Expr::Like(text, pattern) => match self.value(text)? {
                 Val::String(text) => pattern.wildcard_match(text),
-                _ => return Err(Unsure),
+                _ => return Err(NeedsCedar),
             },
             other => self.value(other)?.bool()?,
         })
     }
 
-    fn value(&self, expr: &'a Expr) -> Result<Val<'a>, Unsure> {
+    fn value(&self, expr: &'a Expr) -> Result<Val<'a>, NeedsCedar> {
         let request = self.facts.request();
         Ok(match expr {
             Expr::Principal => Val::Entity(&request.principal),
@@ -99,7 +99,7 @@ impl<'f, 'a> Evaluation<'f, 'a> {
             Expr::Value(value) => Val::of(value, self.is_role())?,
             Expr::Attribute(attribute) => {
                 let base = self.value(&attribute.base)?;
-                self.get(&base, &attribute.field)?.ok_or(Unsure)?
+                self.get(&base, &attribute.field)?.ok_or(NeedsCedar)?
             }
             Expr::If(parts) => {
                 let [test, then, otherwise] = &**parts;
@@ -113,22 +113,22 @@ impl<'f, 'a> Evaluation<'f, 'a> {
                     Arithmetic::Subtract => one.checked_sub(other),
                     Arithmetic::Multiply => one.checked_mul(other),
                 };
-                Val::Long(result.ok_or(Unsure)?)
+                Val::Long(result.ok_or(NeedsCedar)?)
             }
             Expr::Negative(operand) => {
-                Val::Long(self.value(operand)?.long()?.checked_neg().ok_or(Unsure)?)
+                Val::Long(self.value(operand)?.long()?.checked_neg().ok_or(NeedsCedar)?)
             }
             Expr::Call(call) => {
                 let arguments =
                     call.arguments.iter().map(|argument| self.value(argument)?.to_cedar());
                 let arguments = arguments.collect::<Result<Vec<_>, _>>()?;
-                Val::computed(call.call(&arguments).ok_or(Unsure)?)?
+                Val::computed(call.call(&arguments).ok_or(NeedsCedar)?)?
             }
             test => Val::Bool(self.test(test)?),
         })
     }
 
-    fn get(&self, base: &Val<'a>, field: &'a Field) -> Result<Option<Val<'a>>, Unsure> {
+    fn get(&self, base: &Val<'a>, field: &'a Field) -> Result<Option<Val<'a>>, NeedsCedar> {
         match base {
             Val::Record(record) => record
                 .get(field.name.as_str())
@@ -140,12 +140,12 @@ impl<'f, 'a> Evaluation<'f, 'a> {
                 .transpose(),
             Val::Entity(uid) => self.facts.attribute(uid, field),
             // A Role has no attributes, and nothing else has any.
-            _ => Err(Unsure),
+            _ => Err(NeedsCedar),
         }
     }
 
-    fn has(&self, base: Val<'a>, fields: &'a [Field]) -> Result<bool, Unsure> {
-        let Some((last, path)) = fields.split_last() else { return Err(Unsure) };
+    fn has(&self, base: Val<'a>, fields: &'a [Field]) -> Result<bool, NeedsCedar> {
+        let Some((last, path)) = fields.split_last() else { return Err(NeedsCedar) };
         let mut base = base;
         for field in path {
             match self.get(&base, field)? {
@@ -157,25 +157,25 @@ impl<'f, 'a> Evaluation<'f, 'a> {
             Val::Record(record) => Ok(record.contains_key(last.name.as_str())),
             Val::Context(context) => Ok(context.contains(&last.name)),
             Val::Entity(uid) => self.facts.has_attribute(uid, last),
-            _ => Err(Unsure),
+            _ => Err(NeedsCedar),
         }
     }
 
-    fn items(&self, elements: &'a Elements) -> Result<Items<'a>, Unsure> {
+    fn items(&self, elements: &'a Elements) -> Result<Items<'a>, NeedsCedar> {
         match elements {
             Elements::Listed(items) => {
                 Items::listed(items.iter().map(|item| self.value(item)).collect::<Result<_, _>>()?)
             }
             Elements::Of(expr) => match self.value(expr)? {
                 Val::Set(set) => Ok(Items::Set(set)),
-                _ => Err(Unsure),
+                _ => Err(NeedsCedar),
             },
         }
     }
 
     /// `in`. Every element is evaluated before any is looked for, since Cedar fails on a bad one
     /// even where another would do.
-    fn is_in(&self, entity: &Val<'a>, elements: &'a Elements) -> Result<bool, Unsure> {
+    fn is_in(&self, entity: &Val<'a>, elements: &'a Elements) -> Result<bool, NeedsCedar> {
         let mut found = false;
         match elements {
             Elements::Listed(items) => {
@@ -194,10 +194,10 @@ impl<'f, 'a> Evaluation<'f, 'a> {
             },
         }
         // An empty list on the right is no reason to take anything for an entity.
-        if matches!(entity, Val::Entity(_) | Val::Role(_)) { Ok(found) } else { Err(Unsure) }
+        if matches!(entity, Val::Entity(_) | Val::Role(_)) { Ok(found) } else { Err(NeedsCedar) }
     }
 
-    fn is_in_one(&self, entity: &Val<'a>, of: &Val<'a>) -> Result<bool, Unsure> {
+    fn is_in_one(&self, entity: &Val<'a>, of: &Val<'a>) -> Result<bool, NeedsCedar> {
         match (entity, of) {
             (Val::Entity(uid), Val::Role(role)) => Ok(self.facts.closure(uid)?.has_role(*role)),
             (Val::Entity(uid), Val::Entity(of)) => {
@@ -206,7 +206,7 @@ impl<'f, 'a> Evaluation<'f, 'a> {
             // A Role is in itself alone.
             (Val::Role(role), Val::Role(of)) => Ok(role == of),
             (Val::Role(_), Val::Entity(_)) => Ok(false),
-            _ => Err(Unsure),
+            _ => Err(NeedsCedar),
         }
     }
 

@@ -1,4 +1,4 @@
-//! The compact form of a condition.
+//! The compiled form of a condition.
 
 use std::hash::{Hash, Hasher};
 
@@ -8,8 +8,8 @@ use cedar_policy_core::{
 };
 use smol_str::SmolStr;
 
-/// An expression. Where Cedar's evaluator would fail, evaluating this says that it does not know.
-/// What is large is boxed: each expression of each policy has the size of the largest.
+/// An expression. Where Cedar's evaluator would fail, evaluating this gives `NeedsCedar`. Large
+/// variants are boxed: each expression of each policy has the size of the largest.
 #[derive(Debug)]
 pub(super) enum Expr {
     Bool(bool),
@@ -54,7 +54,7 @@ pub(super) struct Attribute {
     pub field: Field,
 }
 
-/// An attribute name, and what the schema says of it.
+/// An attribute name with the types of which it is a role slot.
 #[derive(Debug)]
 pub(super) struct Field {
     pub name: SmolStr,
@@ -69,7 +69,7 @@ pub(super) struct Has {
     pub fields: Box<[Field]>,
 }
 
-/// What stands where a set or, after `in`, an entity is expected.
+/// The operand where a set or, after `in`, an entity is expected.
 #[derive(Debug)]
 pub(super) enum Elements {
     /// `[a, b]`

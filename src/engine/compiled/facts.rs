@@ -1,11 +1,11 @@
-//! The facts of one request, read where they lie.
+//! The facts of one request, borrowed from the request and the store.
 
 use std::{cell::RefCell, collections::HashSet, rc::Rc};
 
 use cedar_policy_core::ast::{EntityUID, PartialValue};
 
 use super::{
-    Unsure,
+    NeedsCedar,
     expr::{Field, RoleRef},
     value::Val,
 };
@@ -38,7 +38,7 @@ pub(super) struct Closure<'a> {
 type Index<'a> = (HashSet<&'a EntityUID, Hash>, HashSet<RoleRef<'a>, Hash>);
 
 impl<'a> Facts<'a> {
-    pub(super) fn new(engine: &'a Engine, request: &'a Request) -> Result<Self, Unsure> {
+    pub(super) fn new(engine: &'a Engine, request: &'a Request) -> Result<Self, NeedsCedar> {
         let facts = Self { engine, request, closures: RefCell::new(Vec::with_capacity(4)) };
         let asked = [&request.principal, &request.action, &request.resource];
         // A Role that is something by itself, and not only what somebody has.
@@ -47,7 +47,7 @@ impl<'a> Facts<'a> {
             || sent.entities.has_roles()
             || sent.role_assignments.has_roles()
         {
-            return Err(Unsure);
+            return Err(NeedsCedar);
         }
         Ok(facts)
     }
@@ -64,12 +64,12 @@ impl<'a> Facts<'a> {
         self.request.facts.entities.get(uid)
     }
 
-    /// An attribute of an entity, if it has it.
+    /// Returns an attribute of an entity.
     pub(super) fn attribute(
         &self,
         uid: &'a EntityUID,
         field: &'a Field,
-    ) -> Result<Option<Val<'a>>, Unsure> {
+    ) -> Result<Option<Val<'a>>, NeedsCedar> {
         let is_role = |uid: &EntityUID| self.is_role(uid);
         if let Some(sent) = self.sent(uid) {
             let given = sent.attributes.iter().rev().find(|(name, _)| *name == field.name);
@@ -85,15 +85,15 @@ impl<'a> Facts<'a> {
                         None => Val::of(&value.value, is_role).map(Some),
                     };
                 }
-                Some(PartialValue::Residual(_)) => return Err(Unsure),
+                Some(PartialValue::Residual(_)) => return Err(NeedsCedar),
                 None => {}
             }
         }
         Ok(self.slot(uid, field))
     }
 
-    /// Whether an entity has an attribute, whatever it holds.
-    pub(super) fn has_attribute(&self, uid: &EntityUID, field: &Field) -> Result<bool, Unsure> {
+    /// Returns whether an entity has an attribute, whatever its value.
+    pub(super) fn has_attribute(&self, uid: &EntityUID, field: &Field) -> Result<bool, NeedsCedar> {
         if is_slot(uid, field) {
             return Ok(true);
         }
@@ -107,8 +107,8 @@ impl<'a> Facts<'a> {
         is_slot(uid, field).then(|| Val::Role(RoleRef { scope: uid, slot: &field.name }))
     }
 
-    /// An entity with everything that it is in.
-    pub(super) fn closure(&self, uid: &'a EntityUID) -> Result<Rc<Closure<'a>>, Unsure> {
+    /// Returns an entity with everything that it is in.
+    pub(super) fn closure(&self, uid: &'a EntityUID) -> Result<Rc<Closure<'a>>, NeedsCedar> {
         let known = self.closures.borrow().iter().find_map(|(other, closure)| {
             (std::ptr::eq(*other, uid) || *other == uid).then(|| Rc::clone(closure))
         });
@@ -120,7 +120,7 @@ impl<'a> Facts<'a> {
         Ok(closure)
     }
 
-    fn close(&self, uid: &'a EntityUID) -> Result<Closure<'a>, Unsure> {
+    fn close(&self, uid: &'a EntityUID) -> Result<Closure<'a>, NeedsCedar> {
         let mut closure = Closure::default();
         closure.add_entity(uid);
         let mut next = 0;
@@ -140,9 +140,13 @@ impl<'a> Facts<'a> {
         Ok(closure)
     }
 
-    fn add_parent(&self, closure: &mut Closure<'a>, parent: &'a EntityUID) -> Result<(), Unsure> {
+    fn add_parent(
+        &self,
+        closure: &mut Closure<'a>,
+        parent: &'a EntityUID,
+    ) -> Result<(), NeedsCedar> {
         if self.is_role(parent) {
-            return Err(Unsure);
+            return Err(NeedsCedar);
         }
         closure.add_entity(parent);
         Ok(())

@@ -1,10 +1,12 @@
-//! Deciding without building Cedar's entities: the policies in a compact form that reads a request
-//! as it is.
+//! Compiled policies: they decide a request as it is, without building Cedar's entities.
 //!
-//! Architecture invariant: this path gives an answer only where it is Cedar's answer beyond doubt.
-//! Whatever fails to evaluate, or is out of the ordinary (a Role that the caller sends, a tag, an
-//! extension's value of an unknown kind), is [`Unsure`], and the whole request is decided by Cedar,
-//! so that errors are in Cedar's words too.
+//! Why it exists, measured over gRPC on two cores shared by client and server: 366,000 calls/s and
+//! 4.8 µs of CPU a call, against 89,000 and 21.8 µs with Cedar's evaluator on the same index.
+//!
+//! *Architecture Invariant:* compiled policies give an answer only where it is Cedar's answer. An
+//! evaluation that fails, or a case out of the ordinary (a Role that the caller sends, a tag, an
+//! extension's value of an unknown kind), is [`NeedsCedar`], and Cedar decides the whole request, so
+//! that errors are in Cedar's words too.
 
 mod candidates;
 mod compile;
@@ -34,11 +36,11 @@ use crate::{
     schema::{Schema, StoredEntities},
 };
 
-/// The compact form does not know what Cedar would say.
+/// Cedar has to decide the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Unsure;
+struct NeedsCedar;
 
-/// The policies of a store in a compact form.
+/// The compiled policies of a store.
 #[derive(Debug)]
 pub(super) struct CompiledPolicies {
     /// In the order of their ids.
@@ -59,9 +61,9 @@ struct CompiledPolicy {
 #[derive(Debug)]
 struct ScopeTest {
     entity_type: Option<Box<EntityType>>,
-    /// What is named, if something is.
+    /// The entity that the clause names.
     target: Option<Target>,
-    /// Whether that must be met exactly, and not only be an ancestor.
+    /// True where it must be met exactly, and not only be an ancestor.
     exact: bool,
 }
 
@@ -70,12 +72,12 @@ enum Condition {
     /// There is none.
     Always,
     Compiled(Expr),
-    /// It uses a part of the language that only Cedar evaluates.
+    /// It uses a part of the language that only Cedar evaluates here.
     CedarOnly,
 }
 
 impl CompiledPolicies {
-    /// The compact form of policies; none for a store whose Roles are more than names.
+    /// Compiles policies; nothing for a store whose Roles are more than names.
     pub(super) fn new(slices: &Slices, schema: &Schema, stored: &StoredEntities) -> Option<Self> {
         let plain_roles = schema
             .entities()
@@ -111,17 +113,21 @@ impl CompiledPolicies {
         Some(Self { policies, candidates })
     }
 
-    /// The answer to a request, if it needs no policy that only Cedar evaluates and nothing fails.
+    /// Decides a request; nothing where Cedar has to.
     pub(super) fn decide(&self, engine: &Engine, request: &Request) -> Option<Outcome> {
         self.outcome(engine, request).ok()
     }
 
-    fn outcome<'a>(&'a self, engine: &'a Engine, request: &'a Request) -> Result<Outcome, Unsure> {
+    fn outcome<'a>(
+        &'a self,
+        engine: &'a Engine,
+        request: &'a Request,
+    ) -> Result<Outcome, NeedsCedar> {
         let facts = Facts::new(engine, request)?;
         let evaluation = Evaluation::new(&facts);
         let (mut permits, mut forbids) = (Vec::new(), Vec::new());
         self.candidates.visit(&facts, |index| {
-            let policy = self.policies.get(index as usize).ok_or(Unsure)?;
+            let policy = self.policies.get(index as usize).ok_or(NeedsCedar)?;
             if policy.applies(&facts, &evaluation)? {
                 if policy.is_forbid { &mut forbids } else { &mut permits }.push(index);
             }
@@ -146,14 +152,14 @@ impl CompiledPolicy {
         &'a self,
         facts: &Facts<'a>,
         evaluation: &Evaluation<'_, 'a>,
-    ) -> Result<bool, Unsure> {
+    ) -> Result<bool, NeedsCedar> {
         let request = facts.request();
         Ok(self.principal.holds(facts, &request.principal)?
             && self.resource.holds(facts, &request.resource)?
             && match &self.condition {
                 Condition::Always => true,
                 Condition::Compiled(condition) => evaluation.test(condition)?,
-                Condition::CedarOnly => return Err(Unsure),
+                Condition::CedarOnly => return Err(NeedsCedar),
             })
     }
 }
@@ -167,7 +173,7 @@ impl ScopeTest {
         }
     }
 
-    fn holds<'a>(&self, facts: &Facts<'a>, uid: &'a EntityUID) -> Result<bool, Unsure> {
+    fn holds<'a>(&self, facts: &Facts<'a>, uid: &'a EntityUID) -> Result<bool, NeedsCedar> {
         if self.entity_type.as_deref().is_some_and(|ty| ty != uid.entity_type()) {
             return Ok(false);
         }

@@ -7,7 +7,7 @@ use cedar_policy_core::ast::{
 };
 use smol_str::SmolStr;
 
-use super::{Unsure, expr::RoleRef};
+use super::{NeedsCedar, expr::RoleRef};
 use crate::request::Context;
 
 #[derive(Debug, Clone)]
@@ -36,12 +36,12 @@ impl<'a> Val<'a> {
     pub(super) fn of(
         value: &'a ValueKind,
         is_role: impl Fn(&EntityUID) -> bool,
-    ) -> Result<Self, Unsure> {
+    ) -> Result<Self, NeedsCedar> {
         Ok(match value {
             ValueKind::Lit(Literal::Bool(value)) => Self::Bool(*value),
             ValueKind::Lit(Literal::Long(value)) => Self::Long(*value),
             ValueKind::Lit(Literal::String(text)) => Self::String(text),
-            ValueKind::Lit(Literal::EntityUID(uid)) if is_role(uid) => return Err(Unsure),
+            ValueKind::Lit(Literal::EntityUID(uid)) if is_role(uid) => return Err(NeedsCedar),
             ValueKind::Lit(Literal::EntityUID(uid)) => Self::Entity(uid),
             ValueKind::Set(set) => Self::Set(set),
             ValueKind::Record(record) => Self::Record(record),
@@ -49,22 +49,22 @@ impl<'a> Val<'a> {
         })
     }
 
-    /// What an extension's function made.
-    pub(super) fn computed(value: Value) -> Result<Self, Unsure> {
+    /// Wraps the result of an extension's function.
+    pub(super) fn computed(value: Value) -> Result<Self, NeedsCedar> {
         match value.value {
             ValueKind::Lit(Literal::Bool(value)) => Ok(Self::Bool(value)),
             ValueKind::Lit(Literal::Long(value)) => Ok(Self::Long(value)),
             ValueKind::ExtensionValue(value) => Ok(Self::Computed(value)),
-            _ => Err(Unsure),
+            _ => Err(NeedsCedar),
         }
     }
 
-    pub(super) fn bool(&self) -> Result<bool, Unsure> {
-        if let Self::Bool(value) = self { Ok(*value) } else { Err(Unsure) }
+    pub(super) fn bool(&self) -> Result<bool, NeedsCedar> {
+        if let Self::Bool(value) = self { Ok(*value) } else { Err(NeedsCedar) }
     }
 
-    pub(super) fn long(&self) -> Result<i64, Unsure> {
-        if let Self::Long(value) = self { Ok(*value) } else { Err(Unsure) }
+    pub(super) fn long(&self) -> Result<i64, NeedsCedar> {
+        if let Self::Long(value) = self { Ok(*value) } else { Err(NeedsCedar) }
     }
 
     fn extension(&self) -> Option<&Arc<RepresentableExtensionValue>> {
@@ -94,21 +94,21 @@ impl<'a> Val<'a> {
         }
     }
 
-    /// How two values compare that Cedar compares: longs, datetimes and durations.
-    pub(super) fn compare(&self, other: &Self) -> Result<std::cmp::Ordering, Unsure> {
+    /// Compares two values of a type that Cedar orders: longs, datetimes or durations.
+    pub(super) fn compare(&self, other: &Self) -> Result<std::cmp::Ordering, NeedsCedar> {
         if let (Self::Long(one), Self::Long(other)) = (self, other) {
             return Ok(one.cmp(other));
         }
         let (Some(one), Some(other)) = (self.extension(), other.extension()) else {
-            return Err(Unsure);
+            return Err(NeedsCedar);
         };
         // Each extension type is one type of Rust, which is cheaper to ask for than its name.
         let same_type = one.value().as_any().type_id() == other.value().as_any().type_id();
-        if same_type && ordered(one.value()) { Ok(one.cmp(other)) } else { Err(Unsure) }
+        if same_type && ordered(one.value()) { Ok(one.cmp(other)) } else { Err(NeedsCedar) }
     }
 
     /// The value as Cedar knows it; not for a Role, whose id would have to be spelled out.
-    pub(super) fn to_cedar(&self) -> Result<Value, Unsure> {
+    pub(super) fn to_cedar(&self) -> Result<Value, NeedsCedar> {
         let kind = match self {
             Self::Bool(value) => return Ok((*value).into()),
             Self::Long(value) => return Ok((*value).into()),
@@ -117,7 +117,7 @@ impl<'a> Val<'a> {
             Self::Set(set) => ValueKind::Set((*set).clone()),
             Self::Extension(value) => ValueKind::ExtensionValue(Arc::clone(value)),
             Self::Computed(value) => ValueKind::ExtensionValue(Arc::clone(value)),
-            Self::Role(_) | Self::Record(_) | Self::Context(_) => return Err(Unsure),
+            Self::Role(_) | Self::Record(_) | Self::Context(_) => return Err(NeedsCedar),
         };
         Ok(Value::new(kind, None))
     }
@@ -140,15 +140,15 @@ const SEARCHED: usize = 16;
 impl<'a> Items<'a> {
     /// The elements that were listed. Literals alone: Cedar compares other values in sets by their
     /// order, not by `==`.
-    pub(super) fn listed(items: Vec<Val<'a>>) -> Result<Self, Unsure> {
-        if items.iter().all(Val::is_literal) { Ok(Self::Listed(items)) } else { Err(Unsure) }
+    pub(super) fn listed(items: Vec<Val<'a>>) -> Result<Self, NeedsCedar> {
+        if items.iter().all(Val::is_literal) { Ok(Self::Listed(items)) } else { Err(NeedsCedar) }
     }
 
     pub(super) fn contains(
         &self,
         value: &Val<'_>,
         is_role: impl Fn(&EntityUID) -> bool,
-    ) -> Result<bool, Unsure> {
+    ) -> Result<bool, NeedsCedar> {
         match self {
             Self::Listed(items) => Ok(items.iter().any(|item| item.equals(value))),
             Self::Set(set) if value.is_literal() && set.authoritative.len() <= SEARCHED => {
@@ -168,7 +168,7 @@ impl<'a> Items<'a> {
         &self,
         others: &Self,
         is_role: impl Fn(&EntityUID) -> bool,
-    ) -> Result<bool, Unsure> {
+    ) -> Result<bool, NeedsCedar> {
         match (self, others) {
             (Self::Set(set), Self::Set(others)) => Ok(others.is_subset(set)),
             (_, others) => others.each(&is_role, false, |value| self.contains(value, &is_role)),
@@ -179,7 +179,7 @@ impl<'a> Items<'a> {
         &self,
         others: &Self,
         is_role: impl Fn(&EntityUID) -> bool,
-    ) -> Result<bool, Unsure> {
+    ) -> Result<bool, NeedsCedar> {
         match (self, others) {
             (Self::Set(set), Self::Set(others)) => Ok(!set.is_disjoint(others)),
             (Self::Listed(_), others @ Self::Set(_)) => others.contains_any(self, is_role),
@@ -192,8 +192,8 @@ impl<'a> Items<'a> {
         &self,
         is_role: impl Fn(&EntityUID) -> bool,
         until: bool,
-        mut ask: impl FnMut(&Val<'_>) -> Result<bool, Unsure>,
-    ) -> Result<bool, Unsure> {
+        mut ask: impl FnMut(&Val<'_>) -> Result<bool, NeedsCedar>,
+    ) -> Result<bool, NeedsCedar> {
         match self {
             Self::Listed(items) => {
                 for item in items {

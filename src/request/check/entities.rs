@@ -1,11 +1,12 @@
-//! Checking the entities that a caller sends.
+//! Checks the entities that a caller sends.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, hash_map::Entry},
     sync::Arc,
 };
 
-use cedar_policy_core::ast::EntityUID;
+use cedar_policy_core::ast::{Entity, EntityUID, PartialValue, Value};
+use smol_str::SmolStr;
 
 use super::{Checker, listed};
 use crate::{
@@ -33,14 +34,22 @@ impl Checker<'_> {
         for (index, entity) in sent.iter().enumerate() {
             let path = FieldPath::Index(&list, index);
             let Some(facts) = self.entity(&path, entity) else { continue };
-            if let Some(first) = places.insert(facts.uid.clone(), index) {
-                self.violation(
-                    &FieldPath::Of(&path, "uid"),
-                    format!("the same entity as entities[{first}]: send it once"),
-                );
-                continue;
+            match places.entry(facts.uid.clone()) {
+                Entry::Vacant(place) => {
+                    place.insert(index);
+                    entities.push(facts);
+                }
+                Entry::Occupied(place) => {
+                    let first = entities.iter().find(|first| first.uid == facts.uid);
+                    if first.is_none_or(|first| !first.says_the_same(&facts)) {
+                        let first = place.get();
+                        self.violation(
+                            &FieldPath::Of(&path, "uid"),
+                            format!("the same entity as entities[{first}], and another value: send it once"),
+                        );
+                    }
+                }
             }
-            entities.push(facts);
         }
         let mut entities = SentEntities::new(self.schema, entities);
         if let Some(shared) = shared {
@@ -54,16 +63,9 @@ impl Checker<'_> {
         let uid_path = FieldPath::Of(path, "uid");
         let uid = self.required(&uid_path, sent.uid.as_ref())?;
         let Some(shape) = self.schema().entity(uid.entity_type()) else {
-            self.violation(&uid_path, "an action is known from the schema: do not send it");
+            self.action_entity(path, sent, &uid);
             return None;
         };
-        if self.stored.contains(&uid) {
-            self.violation(
-                &uid_path,
-                format!("the policy store holds `{uid}` itself: do not send it"),
-            );
-            return None;
-        }
         self.values_limit = "entity_values";
         self.values_left = self.limits.entity_values.saturating_add(1);
         let attributes_path = FieldPath::Of(path, "attributes");
@@ -88,7 +90,30 @@ impl Checker<'_> {
         }
         let tags = self.tags(&FieldPath::Of(path, "tags"), sent, shape);
         let parents = self.parents(&FieldPath::Of(path, "parents"), sent, shape);
-        Some(EntityFacts { uid, attributes, parents, tags })
+        let facts = EntityFacts { uid, attributes, parents, tags };
+        let Some(stored) = self.stored.get(&facts.uid) else { return Some(facts) };
+        if !is_as_stored(&facts, stored, shape) {
+            let description = format!(
+                "the policy store holds `{}` itself, and with another value: do not send it",
+                facts.uid
+            );
+            self.violation(&uid_path, description);
+        }
+        None
+    }
+
+    /// Checks an action that is sent as an entity, as Cedar takes it: equal to the schema's.
+    fn action_entity(&mut self, path: &FieldPath<'_>, sent: &EntityInput, uid: &EntityUID) {
+        let list = FieldPath::Of(path, "parents");
+        let parents: Vec<_> = sent.parents.iter().filter_map(|uid| self.uid(&list, uid)).collect();
+        let is_same = sent.attributes.is_empty()
+            && sent.tags.is_empty()
+            && parents.len() == sent.parents.len()
+            && self.stored.get(uid).is_some_and(|stored| are_parents_of(&parents, stored));
+        if !is_same {
+            let description = format!("`{uid}` is not as the schema declares it: do not send it");
+            self.violation(&FieldPath::Of(path, "uid"), description);
+        }
     }
 
     fn tags(
@@ -96,7 +121,7 @@ impl Checker<'_> {
         path: &FieldPath<'_>,
         sent: &EntityInput,
         shape: &EntityShape,
-    ) -> Vec<(smol_str::SmolStr, cedar_policy_core::ast::Value)> {
+    ) -> Vec<(SmolStr, Value)> {
         let Some(tag) = &shape.tags else {
             if !sent.tags.is_empty() {
                 self.violation(path, format!("`{}` has no tags", shape.entity_type));
@@ -149,7 +174,7 @@ impl Checker<'_> {
         parents
     }
 
-    /// Entities that are in each other in a circle would make `in` mean nothing.
+    /// Refuses entities that are in each other in a circle: `in` would mean nothing.
     fn no_cycle(&mut self, entities: &SentEntities, places: &HashMap<EntityUID, usize>) {
         let mut free: HashSet<&EntityUID> = HashSet::with_capacity(places.len());
         for start in places.keys().filter_map(|uid| entities.get(uid)) {
@@ -182,4 +207,22 @@ impl Checker<'_> {
             }
         }
     }
+}
+
+/// Returns whether what was sent of an entity is what the store holds of it. The store's slots are
+/// filled, and a caller leaves them out.
+fn is_as_stored(sent: &EntityFacts, stored: &Entity, shape: &EntityShape) -> bool {
+    let is_same = |value: &Value, stored: Option<&PartialValue>| matches!(stored, Some(PartialValue::Value(stored)) if stored == value);
+    let attributes = stored.attrs().filter(|(name, _)| !shape.slots.contains_key(name.as_str()));
+    sent.attributes.len() == attributes.count()
+        && sent.attributes.iter().all(|(name, value)| is_same(value, stored.get(name)))
+        && sent.tags.len() == stored.tags().count()
+        && sent.tags.iter().all(|(name, value)| is_same(value, stored.get_tag(name)))
+        && are_parents_of(&sent.parents, stored)
+}
+
+/// Returns whether uids are the direct parents of a stored entity, or all its ancestors.
+fn are_parents_of(sent: &[EntityUID], stored: &Entity) -> bool {
+    let sent: HashSet<&EntityUID> = sent.iter().collect();
+    sent == stored.parents().collect() || sent == stored.ancestors().collect()
 }

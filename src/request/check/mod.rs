@@ -106,8 +106,7 @@ pub(super) struct Checker<'a> {
     violations: Vec<Violation>,
     /// Violations beyond the limit on their number.
     more: usize,
-    /// How many values the record that is being read may still hold, and one: reaching zero is what
-    /// is beyond the limit.
+    /// Values that the record being read may still hold, plus one: zero is beyond the limit.
     values_left: usize,
     /// The name of that limit.
     values_limit: &'static str,
@@ -225,12 +224,16 @@ impl<'a> Checker<'a> {
         self.uid(path, uid?)
     }
 
-    /// The entity that is written so.
+    /// Reads the name of an entity.
     fn uid(&mut self, path: &FieldPath<'_>, uid: &Uid) -> Option<EntityUID> {
         let (type_path, id_path) = (FieldPath::Of(path, "type"), FieldPath::Of(path, "id"));
         let Some(entity_type) = self.schema().entity_type(&uid.type_name) else {
             return self.action_uid(&type_path, uid);
         };
+        if uid.id.is_empty() {
+            self.violation(&id_path, "empty: every entity has an id");
+            return None;
+        }
         if !self.text_fits(&id_path, &uid.id) {
             return None;
         }
@@ -247,11 +250,14 @@ impl<'a> Checker<'a> {
         Some(EntityUID::from_components(entity_type.clone(), Eid::new(uid.id.as_str()), None))
     }
 
-    /// An action that is referred to as a value.
+    /// Reads the name of an action that is referred to as a value.
     fn action_uid(&mut self, type_path: &FieldPath<'_>, uid: &Uid) -> Option<EntityUID> {
         let action =
             self.schema().action(&uid.type_name, &uid.id).filter(|_| !uid.type_name.is_empty());
-        if action.is_none() {
+        if action.is_none() && self.schema().is_action_type(&uid.type_name) {
+            let (written, advice) = (shorten(&uid.id), self.similar_actions(&uid.id));
+            self.violation(type_path, format!("the schema has no action `{written}`{advice}"));
+        } else if action.is_none() {
             let there_are = listed(self.schema().entities().map(|shape| &shape.entity_type));
             let written = shorten(&uid.type_name);
             self.violation(
@@ -283,7 +289,7 @@ impl<'a> Checker<'a> {
         action
     }
 
-    /// The ids that are most like the one that was written.
+    /// Returns advice with the ids that are most like the one that was written.
     fn similar_actions(&self, id: &str) -> String {
         let id = shorten(id);
         let ids = self.schema().actions().map(|action| AsRef::<str>::as_ref(action.uid.eid()));
@@ -449,7 +455,7 @@ impl<'a> Checker<'a> {
     }
 }
 
-/// The time that the request itself names.
+/// Returns the time that the request itself names.
 fn now_of(input: &RequestInput, action: Option<&ActionSchema>) -> Option<Timestamp> {
     action.filter(|action| action.wants_now)?;
     input.context.iter().find_map(|(name, value)| match value {
@@ -458,7 +464,7 @@ fn now_of(input: &RequestInput, action: Option<&ActionSchema>) -> Option<Timesta
     })
 }
 
-/// Names in order, for a message.
+/// Lists names in order, for a message.
 fn listed<T: ToString>(names: impl IntoIterator<Item = T>) -> String {
     let mut names: Vec<_> =
         names.into_iter().map(|name| format!("`{}`", name.to_string())).collect();

@@ -1,4 +1,4 @@
-//! Reading values by the type that the schema declares for them.
+//! Reads values by the types that the schema declares.
 
 use cedar_policy_core::ast;
 use smol_str::SmolStr;
@@ -11,7 +11,7 @@ use crate::{
 };
 
 impl Checker<'_> {
-    /// The fields of a record, an entity or the context. Fields that are missing are not looked for.
+    /// Reads the fields of a record, an entity or the context. Missing fields are the caller's concern.
     pub(super) fn fields(
         &mut self,
         path: &FieldPath<'_>,
@@ -44,7 +44,7 @@ impl Checker<'_> {
         );
     }
 
-    /// A value of the type that the schema declares.
+    /// Reads a value of the type that the schema declares.
     pub(super) fn value(
         &mut self,
         path: &FieldPath<'_>,

@@ -92,7 +92,7 @@ fn facts_of_a_row_lie_over_those_of_the_column() {
     // Bob holds the role of the column himself, for an assignment without principal is his.
     assert_eq!(failures(&report), Vec::<String>::new());
     let input = &report.results[1].case.input;
-    assert_eq!(input.principal, Some(crate::request::Uid::new("User", "bob")));
+    assert_eq!(input.principal, Some(crate::model::Uid::new("User", "bob")));
     assert_eq!(input.role_assignments.len(), 2);
 }
 
@@ -154,7 +154,7 @@ fn a_denied_column_gets_the_circumstances_of_a_condition_and_not_its_roles() {
     assert_eq!(failures(&report), Vec::<String>::new());
     let denied = &report.results.last().unwrap().case;
     assert_eq!(denied.name, "site / site.edit / nobody, although given a role");
-    assert_eq!(denied.input.principal, Some(crate::request::Uid::new("User", "bob")));
+    assert_eq!(denied.input.principal, Some(crate::model::Uid::new("User", "bob")));
     assert!(denied.input.role_assignments.is_empty());
     assert_eq!(denied.input.context.len(), 1);
 }

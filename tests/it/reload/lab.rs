@@ -128,10 +128,9 @@ impl Lab {
     pub fn until_decides(&self, store: &str, policy: &str) {
         self.until(&format!("`{policy}` decides in `{store}`"), |lab| {
             let stores = lab.live.stores();
-            let decision = decision(&stores, store);
-            decision.is_some_and(|decision| {
-                ids(&decision) == [policy]
-                    && lab.revision(store).as_deref() == Some(decision.revision.as_str())
+            let revision = stores.get(store).map(|store| store.revision().to_string());
+            decision(&stores, store).is_some_and(|decision| {
+                ids(&decision) == [policy] && lab.revision(store) == revision.ok()
             })
         });
     }
@@ -193,7 +192,7 @@ pub fn decision(stores: &Stores, store: &str) -> Option<Decision> {
     };
     let now = Timestamp::from_millis(0);
     let request = store.check(&input, now, &RequestLimits::default()).unwrap();
-    Some(decide(store, &request, OnForbidError::Deny))
+    Some(decide(store.engine(), &request, OnForbidError::Deny))
 }
 
 pub fn ids(decision: &Decision) -> Vec<String> {

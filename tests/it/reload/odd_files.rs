@@ -177,3 +177,53 @@ fn reading_a_folder_once_tells_what_cannot_be_read() {
     let missing = read_folder(&lab.root.join("missing")).unwrap_err();
     assert!(matches!(missing, FolderError::Io { .. }));
 }
+
+#[test]
+fn stray_entries_do_not_refuse_a_store() {
+    let lab = Lab::watched();
+    symlink("missing", lab.root.join("main/README.md")).unwrap();
+    fs::create_dir(lab.root.join("main/lost+found")).unwrap();
+    fs::create_dir(lab.root.join("lost+found")).unwrap();
+    // Only root could read what is in it.
+    symlink("missing", lab.root.join("main/lost+found/unreadable.cedar")).unwrap();
+    lab.write("main/guard.cedar", &forbid("revoked"));
+    lab.until_decides("main", "revoked");
+    assert!(lab.status().is_clean());
+}
+
+#[test]
+fn a_schema_beside_store_folders_is_ambiguous_while_running_and_at_the_next_start() {
+    let lab = Lab::watched();
+    lab.add_store("other", "other");
+    lab.until_decides("other", "other");
+    lab.write("shared.cedarschema", super::lab::SCHEMA);
+    lab.until("it is refused", |lab| lab.status().folder_problem.is_some());
+    let running = lab.status().folder_problem.clone().unwrap();
+    assert!(running.contains("`shared.cedarschema` makes it one store"), "{running}");
+    assert_eq!(lab.deciding("main").unwrap(), ["first"]);
+    assert_eq!(lab.deciding("other").unwrap(), ["other"]);
+    let at_start = read_folder(&lab.root).unwrap_err();
+    assert!(matches!(at_start, FolderError::Ambiguous { .. }), "{at_start}");
+    assert_eq!(at_start.to_string(), running);
+    fs::remove_file(lab.root.join("shared.cedarschema")).unwrap();
+    lab.write("main/policies.cedar", &permit("second"));
+    lab.until_decides("main", "second");
+    assert!(lab.status().is_clean());
+}
+
+#[test]
+fn a_refused_store_counts_where_a_request_names_none() {
+    let mut lab = Lab::new();
+    lab.add_store("main", "first");
+    lab.add_store("other", "other");
+    lab.write("other/policies.cedar", "broken");
+    lab.start(options());
+    let stores = lab.live.stores();
+    let error = stores.get("").unwrap_err().to_string();
+    assert!(error.contains("main, other"), "{error}");
+    let error = stores.get("other").unwrap_err().to_string();
+    assert!(error.contains("`other` was refused"), "{error}");
+    drop(stores);
+    fs::remove_dir_all(lab.root.join("other")).unwrap();
+    lab.until("it is the only one", |lab| lab.live.stores().get("").is_ok());
+}

@@ -45,7 +45,6 @@ fn five_hundred_reloads_under_load() {
         while !is_over.load(Ordering::Relaxed) {
             let stores = lab.live.stores();
             let decision = decision(&stores, "main").expect("there is always a store");
-            assert_eq!(&decision.revision, stores.get("main").unwrap().revision());
             assert!(!decision.is_allow());
             let ids = ids(&decision);
             let [id] = ids.as_slice() else { panic!("one policy decides: {ids:?}") };

@@ -3,23 +3,84 @@
 use std::{collections::HashMap, time::SystemTime};
 
 use humbaba::{
-    model::Uid,
+    model::{self, Uid},
     proto::{
         self, Entity, EntityUid, IsAuthorizedRequest, RoleAssignment, Value, ValueRecord, ValueSet,
         value::Kind,
     },
+    request::{EntityInput, RequestInput, RoleAssignmentInput},
 };
 use tonic::Status;
 use tonic_types::StatusExt as _;
 
 /// An entity, written `User::alice` or `User::"alice"`.
 pub fn uid(text: &str) -> EntityUid {
-    text.parse::<Uid>().unwrap().into()
+    sent(text.parse().unwrap())
 }
 
 /// An action of the store.
 pub fn action(id: &str) -> EntityUid {
-    Uid::action(id).into()
+    sent(Uid::action(id))
+}
+
+/// A question with everything that it says, as a client sends it.
+pub fn request(input: RequestInput) -> IsAuthorizedRequest {
+    IsAuthorizedRequest {
+        principal: input.principal.map(sent),
+        action: input.action.map(sent),
+        resource: input.resource.map(sent),
+        context: sent_values(input.context),
+        entities: input.entities.into_iter().map(sent_entity).collect(),
+        role_assignments: input.role_assignments.into_iter().map(sent_role).collect(),
+        ..IsAuthorizedRequest::default()
+    }
+}
+
+fn sent_entity(input: EntityInput) -> Entity {
+    Entity {
+        uid: input.uid.map(sent),
+        attributes: sent_values(input.attributes),
+        parents: input.parents.into_iter().map(sent).collect(),
+        tags: sent_values(input.tags),
+    }
+}
+
+fn sent_role(input: RoleAssignmentInput) -> RoleAssignment {
+    RoleAssignment {
+        principal: input.principal.map(sent),
+        role: input.role,
+        scope: input.scope.map(sent),
+        expires_at: input.expires_at.map(|expires_at| moment(expires_at.as_millis())),
+    }
+}
+
+fn sent_values(values: Vec<(String, model::Value)>) -> HashMap<String, Value> {
+    values.into_iter().map(|(name, value)| (name, sent_value(value))).collect()
+}
+
+fn sent_value(input: model::Value) -> Value {
+    value(match input {
+        model::Value::Missing => return nothing(),
+        model::Value::Bool(value) => Kind::Boolean(value),
+        model::Value::Long(value) => Kind::Long(value),
+        model::Value::String(text) => Kind::String(text),
+        model::Value::Entity(uid) => Kind::Entity(sent(uid)),
+        model::Value::Set(values) => {
+            Kind::Set(ValueSet { values: values.into_iter().map(sent_value).collect() })
+        }
+        model::Value::Record(fields) => Kind::Record(ValueRecord { fields: sent_values(fields) }),
+        model::Value::Decimal(text) => Kind::Decimal(text),
+        model::Value::Ip(text) => Kind::Ip(text),
+        model::Value::Datetime(at) => Kind::Datetime(moment(at.as_millis())),
+        model::Value::Duration(millis) => Kind::Duration(prost_types::Duration {
+            seconds: millis / 1_000,
+            nanos: i32::try_from(millis % 1_000).unwrap() * 1_000_000,
+        }),
+    })
+}
+
+fn sent(uid: Uid) -> EntityUid {
+    EntityUid { r#type: uid.type_name, id: uid.id }
 }
 
 /// May that principal do that action on that resource?

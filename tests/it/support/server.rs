@@ -4,12 +4,14 @@ use std::{net::SocketAddr, sync::Arc, time::SystemTime};
 
 use humbaba::{
     audit::DecisionLog,
+    grpc::{GrpcOptions, GrpcServer, ServeError},
+    http::{HttpOptions, HttpServer},
+    net::Listener,
     proto::{
         IsAuthorizedRequest, IsAuthorizedResponse,
         authorization_service_client::AuthorizationServiceClient,
     },
     reload::{Live, LoadStatus, StoreStatus},
-    server::{Listener, Observability, ServeError, Server, ServerOptions},
     store::{PolicyStore, Stores},
 };
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
@@ -22,7 +24,7 @@ pub type Client = AuthorizationServiceClient<Channel>;
 
 /// A running server. It ends when it is dropped.
 pub struct TestServer {
-    pub server: Server,
+    pub server: GrpcServer,
     pub live: Arc<Live>,
     pub grpc: SocketAddr,
     pub http: SocketAddr,
@@ -34,13 +36,13 @@ pub struct TestServer {
 impl TestServer {
     /// A server that decides with those stores, and says that it serves.
     pub async fn start(stores: impl IntoIterator<Item = Arc<PolicyStore>>) -> Self {
-        Self::with(stores, ServerOptions::default()).await
+        Self::with(stores, GrpcOptions::default()).await
     }
 
     /// The same with options.
     pub async fn with(
         stores: impl IntoIterator<Item = Arc<PolicyStore>>,
-        options: ServerOptions,
+        options: GrpcOptions,
     ) -> Self {
         let server = Self::empty(options).await;
         server.publish(stores, None);
@@ -49,7 +51,7 @@ impl TestServer {
     }
 
     /// A server that has nothing to decide with and does not say that it serves.
-    pub async fn empty(options: ServerOptions) -> Self {
+    pub async fn empty(options: GrpcOptions) -> Self {
         Self::empty_recording(options, DecisionLog::off()).await
     }
 
@@ -58,19 +60,25 @@ impl TestServer {
         stores: impl IntoIterator<Item = Arc<PolicyStore>>,
         log: DecisionLog,
     ) -> Self {
-        let server = Self::empty_recording(ServerOptions::default(), log).await;
+        let server = Self::empty_recording(GrpcOptions::default(), log).await;
         server.publish(stores, None);
         server.server.set_serving(true);
         server
     }
 
-    async fn empty_recording(options: ServerOptions, log: DecisionLog) -> Self {
+    async fn empty_recording(options: GrpcOptions, log: DecisionLog) -> Self {
+        Self::with_http(options, HttpOptions::default(), log).await
+    }
+
+    /// A server with options of both faces.
+    pub async fn with_http(
+        options: GrpcOptions,
+        http_options: HttpOptions,
+        log: DecisionLog,
+    ) -> Self {
         let live = Arc::new(Live::default());
-        let server = Server::observed(
-            Arc::clone(&live),
-            options,
-            Observability { decision_log: log, ..Observability::default() },
-        );
+        let server = GrpcServer::new(Arc::clone(&live), options, None, log);
+        let http_server = HttpServer::new(&server, http_options, None, serde_json::Value::Null);
         let bind = || async { TcpListener::bind("127.0.0.1:0").await.unwrap() };
         let (grpc_listener, http_listener) = (bind().await, bind().await);
         let grpc = grpc_listener.local_addr().unwrap();
@@ -83,11 +91,14 @@ impl TestServer {
         let serve_grpc = {
             let (server, stopped) = (server.clone(), stopped());
             let listeners = vec![Listener::Tcp(grpc_listener)];
-            tokio::spawn(async move { server.serve_grpc(listeners, stopped).await })
+            tokio::spawn(async move { server.serve(listeners, stopped).await })
         };
         let serve_http = {
-            let (server, stopped) = (server.clone(), stopped());
-            tokio::spawn(async move { server.serve_http(http_listener, stopped).await })
+            let stopped = stopped();
+            tokio::spawn(async move {
+                http_server.serve(http_listener, stopped).await;
+                Ok(())
+            })
         };
         let channel = Channel::from_shared(format!("http://{grpc}")).unwrap().connect_lazy();
         Self { server, live, grpc, http, channel, stop, serving: vec![serve_grpc, serve_http] }

@@ -4,12 +4,14 @@ use std::{fs, net::SocketAddr, sync::Arc, time::Duration};
 
 use humbaba::{
     audit::DecisionLog,
-    proto::authorization_service_client::AuthorizationServiceClient,
-    reload::Live,
-    server::{
-        Listener, Observability, ServeError, Server, ServerOptions, Tls,
+    grpc::{GrpcOptions, GrpcServer, ServeError},
+    http::{HttpOptions, HttpServer},
+    net::{
+        Listener, Tls,
         tls::{TlsOptions, TlsVersion},
     },
+    proto::authorization_service_client::AuthorizationServiceClient,
+    reload::Live,
     store::Stores,
 };
 use rustls::{ClientConfig, RootCertStore, pki_types::pem::PemObject as _};
@@ -63,7 +65,7 @@ pub fn mutual(clients: &Authority, ids: &[&str]) -> impl FnOnce(&mut TlsOptions)
 impl TlsServer {
     /// A server with TLS as that function wants it.
     pub async fn start(change: impl FnOnce(&mut TlsOptions)) -> Self {
-        Self::with(ServerOptions::default(), DecisionLog::off(), change).await
+        Self::with(GrpcOptions::default(), DecisionLog::off(), change).await
     }
 
     /// The same, with its decisions recorded.
@@ -71,16 +73,16 @@ impl TlsServer {
         decision_log: DecisionLog,
         change: impl FnOnce(&mut TlsOptions),
     ) -> Self {
-        Self::with(ServerOptions::default(), decision_log, change).await
+        Self::with(GrpcOptions::default(), decision_log, change).await
     }
 
     /// The same with options of the server.
-    pub async fn limited(server: ServerOptions, change: impl FnOnce(&mut TlsOptions)) -> Self {
+    pub async fn limited(server: GrpcOptions, change: impl FnOnce(&mut TlsOptions)) -> Self {
         Self::with(server, DecisionLog::off(), change).await
     }
 
     async fn with(
-        server: ServerOptions,
+        server: GrpcOptions,
         decision_log: DecisionLog,
         change: impl FnOnce(&mut TlsOptions),
     ) -> Self {
@@ -92,8 +94,9 @@ impl TlsServer {
         let live = Arc::new(Live::default());
         let loaded = vec![stores::acme()];
         live.publish(Stores::new(loaded.clone(), None), status_of(&loaded));
-        let observability = Observability { decision_log, ..Observability::default() };
-        let server = Server::observed(live, server, observability);
+        let server = GrpcServer::new(live, server, None, decision_log);
+        let http_server =
+            HttpServer::new(&server, HttpOptions::default(), None, serde_json::Value::Null);
         server.set_serving(true);
         let bind = || async { TcpListener::bind("127.0.0.1:0").await.unwrap() };
         let (grpc, https, http) = (bind().await, bind().await, bind().await);
@@ -103,13 +106,19 @@ impl TlsServer {
         let serving = vec![
             tokio::spawn({
                 let server = server.clone();
-                async move { server.serve_grpc(grpc, std::future::pending()).await }
+                async move { server.serve(grpc, std::future::pending()).await }
             }),
             tokio::spawn({
-                let (server, listener) = (server.clone(), Listener::Tls(https, tls.clone()));
-                async move { server.serve_http(listener, std::future::pending()).await }
+                let (server, listener) = (http_server.clone(), Listener::Tls(https, tls.clone()));
+                async move {
+                    server.serve(listener, std::future::pending()).await;
+                    Ok(())
+                }
             }),
-            tokio::spawn(async move { server.serve_http(http, std::future::pending()).await }),
+            tokio::spawn(async move {
+                http_server.serve(http, std::future::pending()).await;
+                Ok(())
+            }),
         ];
         let (grpc, https, http) = addresses;
         Self { folder, ca, tls, grpc, https, http, serving }

@@ -18,10 +18,10 @@ use crate::{
     testing::DEFAULT_NOW,
 };
 
-/// Who answers.
+/// The part of the engine that answers.
 #[derive(Debug, PartialEq, Eq)]
 enum By {
-    Compact,
+    Compiled,
     Cedar,
 }
 
@@ -63,7 +63,7 @@ fn answer(store: &PolicyStore, input: &RequestInput) -> (bool, Vec<String>, By) 
         let slices = store.engine().slices();
         compare(compiled, slices, store, &request, &mut tally).unwrap();
     }
-    let by = if tally.compact == 1 { By::Compact } else { By::Cedar };
+    let by = if tally.compiled == 1 { By::Compiled } else { By::Cedar };
     let decision = decide(store.engine(), &request, OnForbidError::Deny);
     let ids = decision.determining.iter().map(|policy| policy.id().to_owned());
     (decision.is_allow(), ids.collect(), by)
@@ -98,7 +98,7 @@ fn an_assignment_counts_until_it_expires_among_few_and_among_many() {
             let others = (1..=more).map(|n| role(Uid::new("Doc", n.to_string()), None));
             input.role_assignments = others.chain([role(doc(), expires_at)]).collect();
             let (allowed, _, by) = answer(&store, &input);
-            assert_eq!((allowed, by), (counts, By::Compact), "{more} more, {expires_at:?}");
+            assert_eq!((allowed, by), (counts, By::Compiled), "{more} more, {expires_at:?}");
         }
     }
 }
@@ -137,7 +137,7 @@ fn what_is_in_much_is_in_all_of_it_and_in_nothing_else() {
             expires_at: None,
         };
         let found = ["both".to_owned(), "last".to_owned()];
-        assert_eq!(answer(&store, &input), (true, found.to_vec(), By::Compact), "{length}");
+        assert_eq!(answer(&store, &input), (true, found.to_vec(), By::Compiled), "{length}");
         // Roles, each held twice and on the way: first, last, by what is beyond the last.
         let on = |n: usize| Uid::new("Doc", n.to_string());
         for holder in [user(), group(0), group(length), Uid::new("Group", "last")] {
@@ -148,12 +148,12 @@ fn what_is_in_much_is_in_all_of_it_and_in_nothing_else() {
                 .chain(["viewer", "editor"].map(|name| role(name, doc(), holder.clone())))
                 .collect();
             let found = ["both", "last", "role", "scope"].map(str::to_owned);
-            assert_eq!(answer(&store, &input), (true, found.to_vec(), By::Compact), "{length}");
+            assert_eq!(answer(&store, &input), (true, found.to_vec(), By::Compiled), "{length}");
         }
         let nobody = role("viewer", doc(), Uid::new("Group", "other"));
         input.role_assignments = vec![nobody; 20];
         let found = ["both".to_owned(), "last".to_owned()];
-        assert_eq!(answer(&store, &input), (true, found.to_vec(), By::Compact), "{length}");
+        assert_eq!(answer(&store, &input), (true, found.to_vec(), By::Compiled), "{length}");
     }
 }
 
@@ -186,7 +186,7 @@ fn large_sets_hold_what_they_hold() {
             let found: &[&str] =
                 if from == 0 { &["all", "any", "in", "reader", "word"] } else { &[] };
             let found: Vec<_> = found.iter().map(|id| (*id).to_owned()).collect();
-            let expected = (from == 0, found, By::Compact);
+            let expected = (from == 0, found, By::Compiled);
             assert_eq!(answer(&store, &input), expected, "{size} from {from}");
         }
     }
@@ -199,7 +199,7 @@ fn a_role_that_a_caller_claims_is_for_cedar() {
         let claimed = Uid::new("Role", role);
         let store = store(&format!("permit (principal in App::Role::{role:?}, action, resource);"));
         let mut input = view(user(), doc());
-        assert_eq!(answer(&store, &input), (false, vec![], By::Compact), "{role}");
+        assert_eq!(answer(&store, &input), (false, vec![], By::Compiled), "{role}");
         input.entities = vec![entity(user(), vec![claimed.clone()])];
         assert_eq!(answer(&store, &input), (true, vec!["p.cedar:1".into()], By::Cedar), "{role}");
         // By way of a group.
@@ -233,7 +233,7 @@ fn a_store_whose_roles_are_more_than_names_is_for_cedar() {
         let store = store_of(&schema(declared), policies, entities);
         assert_eq!(store.engine().compiled().is_some(), compiled, "{declared}");
         let mut input = view(user(), doc());
-        let by = || if compiled { By::Compact } else { By::Cedar };
+        let by = || if compiled { By::Compiled } else { By::Cedar };
         assert_eq!(answer(&store, &input), (false, vec![], by()), "{declared}");
         input.role_assignments = vec![RoleAssignmentInput {
             role: "viewer".to_owned(),
@@ -268,7 +268,7 @@ fn a_role_that_asks_or_is_asked_about_is_for_cedar() {
     let store = store_of(schema, policies, "[]");
     let role = || Uid::new("Role", "Doc::0#viewer");
     for (principal, resource, found, by) in [
-        (user(), doc(), &[][..], By::Compact),
+        (user(), doc(), &[][..], By::Compiled),
         (role(), doc(), &["itself", "slot", "within"], By::Cedar),
         (user(), role(), &["on"], By::Cedar),
         (role(), role(), &["itself", "on", "within"], By::Cedar),
@@ -280,7 +280,7 @@ fn a_role_that_asks_or_is_asked_about_is_for_cedar() {
     }
 }
 
-/// Checking lets no such request through where roles are names only; the compact form does not rely
+/// Checking lets no such request through where roles are names only; the compiled form does not rely
 /// on that.
 #[test]
 fn what_makes_a_role_more_than_a_name_is_for_cedar() {

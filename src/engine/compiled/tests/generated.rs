@@ -276,11 +276,11 @@ fn random_policies_decide_as_cedar_does() {
         .unwrap_or_else(|error| panic!("{error}"));
     let (tally, refused, reasons) = tally.into_inner();
     println!("{tally:?}, {refused} refused: {reasons:?}");
-    let decided = tally.compact + tally.left;
+    let decided = tally.compiled + tally.left;
     assert!(refused * 10 < decided, "{refused} refused: {reasons:?}");
-    assert!(tally.compact * 3 > decided, "{tally:?}");
+    assert!(tally.compiled * 3 > decided, "{tally:?}");
     assert!(
-        tally.allowed * 20 > tally.compact && tally.forbidden * 100 > tally.compact,
+        tally.allowed * 20 > tally.compiled && tally.forbidden * 100 > tally.compiled,
         "{tally:?}"
     );
 }

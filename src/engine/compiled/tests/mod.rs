@@ -1,4 +1,4 @@
-//! The compact form against Cedar's evaluator.
+//! The compiled form against Cedar's evaluator.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
@@ -15,22 +15,22 @@ use crate::{
     store::PolicyStore,
 };
 
-/// How many requests the compact form answered, and how many it left to Cedar.
+/// Numbers of requests: those that compiled policies decided, and those left to Cedar.
 #[derive(Debug, Default)]
 struct Tally {
-    compact: usize,
+    compiled: usize,
     allowed: usize,
     forbidden: usize,
     left: usize,
     failed: usize,
 }
 
-/// What can be seen of an answer.
+/// Returns the observable parts of an answer.
 fn seen(outcome: &Outcome) -> (Effect, bool, Vec<&str>, usize) {
     (outcome.effect, outcome.permitted, outcome.determining().collect(), outcome.errors.len())
 }
 
-/// Holds the compact form against Cedar's evaluator on one request, if it has an answer.
+/// Holds the compiled form against Cedar's evaluator on one request, if it has an answer.
 fn compare(
     compiled: &CompiledPolicies,
     slices: &Slices,
@@ -45,7 +45,7 @@ fn compare(
         tally.failed += usize::from(!cedar.errors.is_empty());
         return Ok(());
     };
-    tally.compact += 1;
+    tally.compiled += 1;
     tally.allowed += usize::from(ours.effect == Effect::Allow);
     tally.forbidden += usize::from(ours.permitted && ours.effect == Effect::Deny);
     // An answer with errors is never ours, so it does not matter here what a failing forbid does.

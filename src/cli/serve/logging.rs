@@ -1,0 +1,59 @@
+//! The process's log.
+
+use std::{
+    io::{self, IsTerminal as _},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tracing_subscriber::{
+    EnvFilter, Layer as _, Registry, fmt,
+    layer::SubscriberExt as _,
+    reload::{self, Handle},
+    util::SubscriberInitExt as _,
+};
+
+use crate::{
+    http::LogControl,
+    settings::{LogFilter, LogFormat, LogSettings},
+};
+
+/// Begins to log to the standard error, as a line of text or a JSON object an event.
+pub(super) fn init(settings: &LogSettings) -> Arc<dyn LogControl> {
+    // Complaining about a log that cannot be written would write to the same place, and panic.
+    let layer = fmt::layer().with_writer(io::stderr).log_internal_errors(false);
+    let layer = match settings.format {
+        LogFormat::Text => layer.with_ansi(io::stderr().is_terminal()).boxed(),
+        LogFormat::Json => layer.json().flatten_event(true).boxed(),
+    };
+    let (filter, handle) = reload::Layer::new(settings.filter.to_env_filter());
+    let subscriber = tracing_subscriber::registry().with(filter).with(layer);
+    // It fails only where something logs already, which then goes on to do so.
+    let _ = subscriber.try_init();
+    let now = Mutex::new(settings.filter.clone());
+    Arc::new(Log { handle, settled: settings.filter.clone(), now })
+}
+
+/// The log of the process, of which the filter can be changed.
+#[derive(Debug)]
+struct Log {
+    handle: Handle<EnvFilter, Registry>,
+    /// What the settings say.
+    settled: LogFilter,
+    now: Mutex<LogFilter>,
+}
+
+impl LogControl for Log {
+    fn filter(&self) -> String {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner).to_string()
+    }
+
+    fn set_filter(&self, filter: &str) -> Result<(), String> {
+        let new = if filter.is_empty() { self.settled.clone() } else { filter.parse()? };
+        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        // Before it holds, so that even silence is announced.
+        tracing::warn!(old = %now, new = %new, "the log filter is changed");
+        self.handle.reload(new.to_env_filter()).map_err(|error| error.to_string())?;
+        *now = new;
+        Ok(())
+    }
+}

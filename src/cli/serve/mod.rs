@@ -1,0 +1,164 @@
+//! `humbaba serve`.
+
+mod addresses;
+mod certificate;
+mod file_handles;
+mod listeners;
+mod logging;
+mod process;
+mod signals;
+
+use std::{path::PathBuf, time::Instant};
+
+use super::{
+    CliError, Exit, output,
+    setting_flags::{SettingFlags, flag},
+};
+use crate::{
+    settings::{FlagSetting, print},
+    store::STACK_BYTES,
+};
+
+/// Serve decisions (the default command)
+///
+/// Loads policy stores, decides over gRPC, and reloads a store when a file of it changes. SIGHUP
+/// looks for changes at once; SIGTERM and SIGINT stop the process once the calls that have begun
+/// are answered, a second one at once.
+///
+/// Spans and metrics are sent to a collector where the standard `OTEL_…` environment variables ask
+/// for it, e.g. `OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4317`.
+///
+/// Settings come from flags, then from the environment (`HUMBABA_LISTEN`; for `limits.entities`
+/// `HUMBABA_LIMITS__ENTITIES`), then from the file that `--config` or `HUMBABA_CONFIG` names, then
+/// from defaults.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  humbaba serve --policies ./policies --listen 127.0.0.1:8180 --listen unix:/run/humbaba.sock
+  humbaba serve --print-config > humbaba.toml")]
+pub(super) struct ServeArgs {
+    /// The policies folder [default: ./policies if it is there, else the embedded stores]
+    #[arg(long, value_name = "DIR")]
+    policies: Option<String>,
+    /// Serve gRPC here: `host:port`, `tls:host:port` or `unix:/path`; may be given several times
+    /// [default: 127.0.0.1:8180]
+    #[arg(long, value_name = "ADDR")]
+    listen: Vec<String>,
+    /// Serve HTTP here: `host:port`, `tls:host:port`, `unix:/path` or `off` [default: 127.0.0.1:8181]
+    #[arg(long, value_name = "ADDR")]
+    http_listen: Option<String>,
+    /// The store that decides requests which name none
+    #[arg(long, value_name = "NAME")]
+    default_store: Option<String>,
+    /// What a forbid whose evaluation fails does: `deny` or `skip` [default: deny]
+    #[arg(long, value_name = "EFFECT")]
+    on_forbid_error: Option<String>,
+    /// Have this share of decisions made by Cedar's evaluator as well, from 0 (none) to 1 (all). A
+    /// difference is logged and counted, and Cedar's answer is given [default: 0]
+    #[arg(long, value_name = "SHARE")]
+    verify_sample: Option<String>,
+    /// Refuse a store of which a test fails
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    require_tests: Option<String>,
+    /// The certificate for TLS and its intermediates, PEM; spoken where other machines can connect
+    #[arg(long, value_name = "FILE")]
+    tls_cert: Option<String>,
+    /// The certificate's private key, PEM
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<String>,
+    /// The certification authority of clients, PEM; if given, clients need a certificate
+    #[arg(long, value_name = "FILE")]
+    tls_client_ca: Option<String>,
+    /// A client that may call, by a DNS name or URI in its certificate; may be given several times
+    /// [default: all with a certificate]
+    #[arg(long, value_name = "NAME")]
+    tls_client_id: Vec<String>,
+    /// Listen on addresses that other machines can reach without TLS
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    insecure: Option<String>,
+    /// Record decisions: `on`, `otlp` (sent to the collector that the variables `OTEL_…` name),
+    /// `required` (no answer leaves without its record on disk) or `off`
+    /// [default: off]
+    #[arg(long, value_name = "MODE", num_args = 0..=1, require_equals = true, default_missing_value = "on")]
+    decision_log: Option<String>,
+    /// Write decision records to this file [default: stdout]
+    #[arg(long, value_name = "FILE")]
+    decision_log_file: Option<String>,
+    /// Which events to log, e.g. `info` or `humbaba=debug,warn` [default: info]
+    #[arg(long, value_name = "FILTER")]
+    log_filter: Option<String>,
+    /// How to log: `text` or `json` [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<String>,
+    #[command(flatten)]
+    settings: SettingFlags,
+    /// Print the settled settings as a configuration file, with where each comes from, and exit
+    #[arg(long)]
+    print_config: bool,
+    /// Write the addresses that were bound to this file as JSON: `{"grpc": […], "http": …}`
+    #[arg(long, value_name = "FILE")]
+    addr_file: Option<PathBuf>,
+}
+
+impl ServeArgs {
+    fn flags(&self) -> Vec<FlagSetting> {
+        let log = |name: &str, value: &Option<String>| {
+            let value = value.clone()?;
+            let flag = format!("--log-{name}");
+            Some(FlagSetting { flag, key: format!("log.{name}"), values: vec![value] })
+        };
+        let client_ids = (!self.tls_client_id.is_empty()).then(|| FlagSetting {
+            flag: "--tls-client-id".to_owned(),
+            key: "tls.client_ids".to_owned(),
+            values: self.tls_client_id.clone(),
+        });
+        let tls = |name: &str, value: &Option<String>| {
+            let (key, value) = (format!("tls.{name}"), value.clone()?);
+            let flag = format!("--tls-{}", name.replace('_', "-"));
+            Some(FlagSetting { flag, key, values: vec![value] })
+        };
+        let decision_log = |flag: &str, name: &str, value: &Option<String>| {
+            let values = vec![value.clone()?];
+            Some(FlagSetting { flag: flag.to_owned(), key: format!("decision_log.{name}"), values })
+        };
+        let flags = [
+            flag("policies", self.policies.clone()),
+            flag("listen", self.listen.clone()),
+            flag("http_listen", self.http_listen.clone()),
+            flag("default_store", self.default_store.clone()),
+            flag("on_forbid_error", self.on_forbid_error.clone()),
+            flag("verify_sample", self.verify_sample.clone()),
+            flag("require_tests", self.require_tests.clone()),
+            flag("insecure", self.insecure.clone()),
+            tls("cert", &self.tls_cert),
+            tls("key", &self.tls_key),
+            tls("client_ca", &self.tls_client_ca),
+            client_ids,
+            decision_log("--decision-log", "mode", &self.decision_log),
+            decision_log("--decision-log-file", "file", &self.decision_log_file),
+            log("filter", &self.log_filter),
+            log("format", &self.log_format),
+        ];
+        flags.into_iter().flatten().collect()
+    }
+}
+
+pub(super) fn run(args: &ServeArgs, started: Instant) -> Result<Exit, CliError> {
+    let settled = args.settings.settle(args.flags())?;
+    if args.print_config {
+        output::print(&print(&settled))?;
+        return Ok(Exit::Ok);
+    }
+    let settings = settled.settings;
+    let log = logging::init(&settings.log);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .thread_stack_size(STACK_BYTES)
+        .enable_all()
+        .build();
+    let runtime = runtime.map_err(CliError::io("cannot start the runtime"))?;
+    let result =
+        runtime.block_on(process::serve(&settings, log, args.addr_file.as_deref(), started));
+    // Not waiting for a load that was interrupted.
+    runtime.shutdown_background();
+    result
+}

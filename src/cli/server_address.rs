@@ -1,0 +1,152 @@
+//! The address of a running Humbaba, and how it is reached.
+
+use std::{fmt, str::FromStr, time::Duration};
+
+use tonic::transport::{Channel, Endpoint};
+
+use super::{CliError, exit::chain, tls_flags::TlsFlags};
+use crate::settings::{ListenAddress, Settings, TcpAddress};
+
+/// The gRPC address of a running Humbaba: `host:port`, `http://host:port`, `https://host:port` or
+/// `unix:/path`. A TCP address says whether TLS is spoken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ServerAddress(ListenAddress);
+
+impl FromStr for ServerAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (address, tls) = match text.split_once("://") {
+            Some(("https", address)) => (address, true),
+            Some(("http", address)) => (address, false),
+            _ => (text, false),
+        };
+        let error = || {
+            format!(
+                "`{text}` is not an address: write `http://host:port`, `https://host:port` or \
+                 `unix:/path`"
+            )
+        };
+        let mut address = address.trim_end_matches('/').parse().map_err(|_| error())?;
+        match &mut address {
+            ListenAddress::Tcp(address) => address.tls = Some(address.tls.unwrap_or(tls)),
+            ListenAddress::Unix(_) if tls => return Err(error()),
+            ListenAddress::Unix(_) => {}
+        }
+        Ok(Self(address))
+    }
+}
+
+impl ServerAddress {
+    /// The address by which this machine reaches a process with those settings. One that wants no
+    /// TLS of it comes first.
+    pub(super) fn of(settings: &Settings) -> Option<Self> {
+        let addresses = settings.listen.iter().map(|address| Self::reaching(address, settings));
+        addresses.min_by_key(Self::speaks_tls)
+    }
+
+    fn reaching(address: &ListenAddress, settings: &Settings) -> Self {
+        let ListenAddress::Tcp(tcp) = address else {
+            return Self(address.clone());
+        };
+        let host = match tcp.host.as_str() {
+            "0.0.0.0" => "127.0.0.1",
+            "::" => "::1",
+            host => host,
+        };
+        let (host, tls) = (host.to_owned(), Some(settings.speaks_tls(tcp)));
+        Self(ListenAddress::Tcp(TcpAddress { host, port: tcp.port, tls }))
+    }
+
+    fn speaks_tls(&self) -> bool {
+        matches!(&self.0, ListenAddress::Tcp(TcpAddress { tls: Some(true), .. }))
+    }
+
+    /// Connects.
+    pub(super) async fn connect(&self, tls: &TlsFlags) -> Result<Channel, CliError> {
+        let failed = |error: tonic::transport::Error| {
+            CliError::Failure(format!("cannot reach `{self}`: {}", chain(&error)))
+        };
+        let mut endpoint = Endpoint::from_shared(self.to_string()).map_err(failed)?;
+        if let ListenAddress::Tcp(address) = &self.0
+            && self.speaks_tls()
+        {
+            let config = tls.config(&address.host)?;
+            endpoint = endpoint.tls_config(config).map_err(failed)?;
+        }
+        endpoint.connect().await.map_err(failed)
+    }
+}
+
+impl fmt::Display for ServerAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            ListenAddress::Tcp(address) => {
+                let scheme = if self.speaks_tls() { "https" } else { "http" };
+                write!(f, "{scheme}://{}", TcpAddress { tls: None, ..address.clone() })
+            }
+            unix @ ListenAddress::Unix(_) => unix.fmt(f),
+        }
+    }
+}
+
+/// Runs one conversation with a server that takes so long at most.
+pub(super) fn run<T>(
+    timeout: Duration,
+    conversation: impl Future<Output = Result<T, CliError>>,
+) -> Result<T, CliError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(CliError::io("cannot start the runtime"))?;
+    let ended = runtime.block_on(async { tokio::time::timeout(timeout, conversation).await });
+    // Not waiting for a name that is still being looked up.
+    runtime.shutdown_background();
+    let late = || CliError::Failure(format!("no answer within {} s", timeout.as_secs_f64()));
+    ended.map_err(|_| late())?
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn addresses() {
+        for (written, expected) in [
+            ("http://127.0.0.1:8180", "http://127.0.0.1:8180"),
+            ("http://127.0.0.1:8180/", "http://127.0.0.1:8180"),
+            ("localhost:8180", "http://localhost:8180"),
+            ("[::1]:8180", "http://[::1]:8180"),
+            ("https://humbaba.example:8180/", "https://humbaba.example:8180"),
+            ("tls:127.0.0.1:8180", "https://127.0.0.1:8180"),
+            ("unix:/run/humbaba.sock", "unix:/run/humbaba.sock"),
+        ] {
+            let address: ServerAddress = written.parse().unwrap();
+            assert_eq!(address.to_string(), expected);
+        }
+        for written in
+            ["https://127.0.0.1", "127.0.0.1", "http://a:b", "https://unix:/x", "unix:", ""]
+        {
+            assert!(written.parse::<ServerAddress>().is_err(), "{written}");
+        }
+    }
+
+    #[test]
+    fn a_process_is_reached_without_tls_where_it_can_be() {
+        for (listen, has_certificate, reached) in [
+            (&["0.0.0.0:8180"][..], false, "http://127.0.0.1:8180"),
+            (&["[::]:8180"], false, "http://[::1]:8180"),
+            (&["10.0.0.1:1"], false, "http://10.0.0.1:1"),
+            (&["0.0.0.0:1"], true, "https://127.0.0.1:1"),
+            (&["0.0.0.0:1", "unix:/run/x.sock", "127.0.0.1:2"], true, "unix:/run/x.sock"),
+            (&["tls:127.0.0.1:1", "127.0.0.1:2"], true, "http://127.0.0.1:2"),
+        ] {
+            let mut settings = Settings {
+                listen: listen.iter().map(|address| address.parse().unwrap()).collect(),
+                ..Settings::default()
+            };
+            settings.tls.cert = has_certificate.then(|| "tls.crt".into());
+            assert_eq!(ServerAddress::of(&settings).unwrap().to_string(), reached);
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Batches: what the items share is checked once, then each item is decided.
+
+use std::sync::Arc;
+
+use super::{
+    convert::{self, ReadInput},
+    decider::{CallContext, Decided, Decider},
+    status,
+};
+use crate::{
+    audit::RecordInput,
+    proto::{self, batch_is_authorized_result::Result as ItemResult},
+    request::{BatchChecker, FieldPath, Violation},
+    store::PolicyStore,
+};
+
+impl Decider {
+    /// Decides the items of a batch one after another. A bad item fails alone.
+    ///
+    /// # Errors
+    /// Everything that is wrong with what the items share, or that they are too many.
+    pub fn batch_is_authorized(
+        &self,
+        store: &PolicyStore,
+        mut sent: proto::BatchIsAuthorizedRequest,
+        call: &CallContext,
+    ) -> Result<Decided<proto::BatchIsAuthorizedResponse>, Vec<Violation>> {
+        self.check_item_count(sent.items.len())?;
+        let limits = &self.options.limits;
+        let ReadInput { input, violations } = ReadInput::shared(&mut sent, limits);
+        let shared = Arc::new(input);
+        let checker = BatchChecker::new(store.schema(), store.stored(), &shared, call.now, limits);
+        let mut checker = convert::with_violations(violations, checker, limits)?;
+        let count = sent.items.len();
+        let mut items = Vec::with_capacity(count);
+        let mut records = Vec::new();
+        let (mut allowed, mut denied) = (0, 0);
+        for (number, item) in sent.items.into_iter().enumerate() {
+            let explain = sent.explain || item.explain;
+            let read = ReadInput::item(item, limits);
+            let result = match read.check(limits, |item| checker.check(item)) {
+                Ok((request, item)) => {
+                    let input = || RecordInput::item(&shared, item, count);
+                    let (response, record) =
+                        self.decide(store, &request, explain, call, Some(number), input);
+                    match response.decision() {
+                        proto::Decision::Allow => allowed += 1,
+                        _ => denied += 1,
+                    }
+                    records.extend(record);
+                    ItemResult::Response(response)
+                }
+                Err(violations) => {
+                    self.metrics.refused(&violations);
+                    ItemResult::Error(status::bad_item(violations))
+                }
+            };
+            items.push(proto::BatchIsAuthorizedResult { result: Some(result) });
+        }
+        let revision = store.revision().to_string();
+        let response = proto::BatchIsAuthorizedResponse { items, revision };
+        Ok(Decided { response, allowed, denied, records })
+    }
+
+    fn check_item_count(&self, count: usize) -> Result<(), Vec<Violation>> {
+        let limit = self.options.batch_items;
+        if count <= limit {
+            return Ok(());
+        }
+        let description =
+            format!("{count} elements, more than the limit of {limit}: send several batches");
+        Err(vec![FieldPath::Field("items").violation(description).of_limit("batch_items")])
+    }
+}

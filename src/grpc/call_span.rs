@@ -1,0 +1,185 @@
+//! The span of a call, where tracing is on.
+//!
+//! It follows OpenTelemetry's conventions for gRPC servers and continues the trace that the caller
+//! began (W3C `traceparent`). Handlers add to it through [`CallSpan`].
+
+use opentelemetry::{
+    Context, KeyValue,
+    propagation::{Extractor, TextMapPropagator as _},
+    trace::{SpanKind, Status as SpanStatus, TraceContextExt as _, Tracer as _},
+};
+use opentelemetry_sdk::{propagation::TraceContextPropagator, trace::SdkTracer};
+use std::sync::Arc;
+
+use tonic::{Code, Request, Status, codegen::http};
+
+use super::metrics::Rpc;
+use crate::{audit::TraceContext, net::Peer, store::PolicyStore};
+
+/// The span of one call, to add attributes to. Without tracing it forgets them.
+#[derive(Debug, Clone)]
+pub(super) struct CallSpan(Option<Context>);
+
+impl CallSpan {
+    /// Returns a span that forgets its attributes.
+    pub fn none() -> Self {
+        Self(None)
+    }
+
+    /// Returns the span of a call.
+    pub fn of<T>(request: &Request<T>) -> Self {
+        let found = request.extensions().get::<Self>();
+        found.cloned().unwrap_or(Self(None))
+    }
+
+    /// Returns the ids of trace and span, where there is a span.
+    pub fn ids(&self) -> Option<TraceContext> {
+        let span = self.0.as_ref().map(Context::span)?;
+        let context = span.span_context();
+        context.is_valid().then(|| TraceContext {
+            trace_id: context.trace_id().to_string(),
+            span_id: context.span_id().to_string(),
+        })
+    }
+
+    /// Adds the store and the revision that decide.
+    pub fn store(&self, store: &PolicyStore) {
+        self.set(|| {
+            vec![
+                KeyValue::new("humbaba.store", store.name().to_string()),
+                KeyValue::new("humbaba.revision", store.revision().to_string()),
+            ]
+        });
+    }
+
+    /// Adds the decision of the call or, of a call that makes many, how many of each kind there are.
+    pub fn decisions(&self, rpc: Rpc, allowed: usize, denied: usize) {
+        if rpc == Rpc::IsAuthorized {
+            let decision = if allowed > 0 { "allow" } else { "deny" };
+            return self.set(|| vec![KeyValue::new("humbaba.decision", decision)]);
+        }
+        let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.set(|| {
+            vec![
+                KeyValue::new("humbaba.decisions.allowed", count(allowed)),
+                KeyValue::new("humbaba.decisions.denied", count(denied)),
+            ]
+        });
+    }
+
+    fn set(&self, attributes: impl FnOnce() -> Vec<KeyValue>) {
+        if let Some(span) = self.0.as_ref().map(Context::span)
+            && span.is_recording()
+        {
+            span.set_attributes(attributes());
+        }
+    }
+}
+
+fn begin<B>(tracer: &SdkTracer, request: &http::Request<B>) -> Context {
+    let caller = TraceContextPropagator::new()
+        .extract_with_context(&Context::new(), &Headers(request.headers()));
+    let method = request.uri().path().trim_start_matches('/').to_owned();
+    let mut attributes =
+        vec![KeyValue::new("rpc.system.name", "grpc"), KeyValue::new("rpc.method", method.clone())];
+    if let Some(authority) = request.uri().authority() {
+        attributes.push(KeyValue::new("server.address", authority.host().to_owned()));
+        if let Some(port) = authority.port_u16() {
+            attributes.push(KeyValue::new("server.port", i64::from(port)));
+        }
+    }
+    if let Some(peer) = request.extensions().get::<Arc<Peer>>().and_then(|peer| peer.address) {
+        attributes.push(KeyValue::new("network.peer.address", peer.ip().to_string()));
+        attributes.push(KeyValue::new("network.peer.port", i64::from(peer.port())));
+    }
+    let span = tracer.span_builder(method).with_kind(SpanKind::Server).with_attributes(attributes);
+    let span = tracer.build_with_context(span, &caller);
+    caller.with_span(span)
+}
+
+/// Returns the gRPC code of a response. A success has none in its headers.
+pub(super) fn code<B>(response: &http::Response<B>) -> Code {
+    Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code())
+}
+
+/// A span that has begun. It ends as cancelled where the caller gives up.
+pub(super) struct OpenSpan(Context);
+
+impl OpenSpan {
+    /// Begins the span of a call and attaches it to the request as [`CallSpan`].
+    pub fn begin<B>(tracer: &SdkTracer, request: &mut http::Request<B>) -> Self {
+        let span = begin(tracer, request);
+        request.extensions_mut().insert(CallSpan(Some(span.clone())));
+        Self(span)
+    }
+
+    /// Ends the span with the code of the call.
+    pub fn end(self, code: Code) {
+        self.set(code);
+    }
+
+    fn set(&self, code: Code) {
+        let (span, name) = (self.0.span(), name(code));
+        span.set_attribute(KeyValue::new("rpc.response.status_code", name));
+        if is_error(code) {
+            span.set_attribute(KeyValue::new("error.type", name));
+            span.set_status(SpanStatus::error(""));
+        }
+        span.end();
+    }
+}
+
+impl Drop for OpenSpan {
+    fn drop(&mut self) {
+        // Without effect on a span that has ended.
+        self.set(Code::Cancelled);
+    }
+}
+
+/// Returns whether the server is at fault, by the conventions; a caller's mistake is no error of the span.
+fn is_error(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Unknown
+            | Code::DeadlineExceeded
+            | Code::Unimplemented
+            | Code::Internal
+            | Code::Unavailable
+            | Code::DataLoss
+    )
+}
+
+fn name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+/// The metadata of a call, for the propagator.
+struct Headers<'a>(&'a http::HeaderMap);
+
+impl Extractor for Headers<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key)?.to_str().ok()
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys().map(http::HeaderName::as_str).collect()
+    }
+}

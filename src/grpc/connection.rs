@@ -1,0 +1,69 @@
+//! HTTP/2 connections and the calls on them.
+
+use std::{convert::Infallible, pin::Pin, pin::pin, sync::Arc};
+
+use hyper::{body::Incoming, server::conn::http2, service::Service};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio_util::sync::CancellationToken;
+use tonic::{
+    body::Body,
+    codegen::http::{Request, Response},
+};
+
+use super::{Http2Limits, call::CallHandler};
+use crate::net::{Connection, Peer};
+
+/// Bytes of one frame, of which a connection buffers one.
+const FRAME_BYTES: u32 = 16 * 1024;
+
+/// Serves one connection until its peer closes it or, after `shutdown`, until its calls are answered.
+pub(super) async fn serve(
+    connection: Connection,
+    peer: Peer,
+    calls: Arc<CallHandler>,
+    limits: Http2Limits,
+    shutdown: CancellationToken,
+) {
+    let mut protocol = http2::Builder::new(TokioExecutor::new());
+    protocol
+        .timer(TokioTimer::new())
+        // No gRPC client reads it.
+        .auto_date_header(false)
+        .max_concurrent_streams(limits.streams)
+        .max_frame_size(FRAME_BYTES)
+        .max_header_list_size(limits.header_bytes)
+        .max_pending_accept_reset_streams(limits.waiting_resets)
+        .max_local_error_reset_streams(limits.forced_resets)
+        .keep_alive_interval(limits.keepalive_interval)
+        .keep_alive_timeout(limits.keepalive_timeout);
+    let calls = ConnectionCalls { calls, peer: Arc::new(peer) };
+    let mut connection = pin!(protocol.serve_connection(TokioIo::new(connection), calls));
+    let served = tokio::select! {
+        served = connection.as_mut() => served,
+        () = shutdown.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = served {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+/// Answers the calls of one connection, each in a task of its own.
+struct ConnectionCalls {
+    calls: Arc<CallHandler>,
+    peer: Arc<Peer>,
+}
+
+impl Service<Request<Incoming>> for ConnectionCalls {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(Arc::clone(&self.peer));
+        let calls = Arc::clone(&self.calls);
+        Box::pin(async move { Ok(calls.answer(request).await) })
+    }
+}

@@ -1,0 +1,89 @@
+//! From the core to protobuf.
+
+use cedar_policy_core::ast::EntityUID;
+
+use super::time;
+use crate::{
+    engine::{Decision, Explanation, Hint, PolicyNote, UndecidedAction},
+    grpc::decision_id::DecisionId,
+    model::{Effect, Revision},
+    proto,
+    request::RoleAssignment,
+};
+
+/// Returns the answer to one question.
+pub(in crate::grpc) fn is_authorized_response(
+    decision: Decision,
+    explanation: Option<Explanation>,
+    revision: &Revision,
+    id: DecisionId,
+) -> proto::IsAuthorizedResponse {
+    let effect = match decision.effect {
+        Effect::Allow => proto::Decision::Allow,
+        Effect::Deny => proto::Decision::Deny,
+    };
+    let errors = decision
+        .errors
+        .into_iter()
+        .map(|error| proto::EvaluationError { policy_id: error.policy_id, message: error.message });
+    proto::IsAuthorizedResponse {
+        decision: effect.into(),
+        determining_policies: decision.determining.iter().map(determining).collect(),
+        errors: errors.collect(),
+        revision: revision.to_string(),
+        explanation: explanation.map(explained),
+        decision_id: id.into(),
+    }
+}
+
+fn determining(policy: &PolicyNote) -> proto::DeterminingPolicy {
+    let annotations = policy.annotations().map(|(name, value)| (name.to_owned(), value.to_owned()));
+    proto::DeterminingPolicy {
+        policy_id: policy.id().to_owned(),
+        annotations: annotations.collect(),
+    }
+}
+
+fn explained(explanation: Explanation) -> proto::Explanation {
+    let assignments = |roles: Vec<RoleAssignment>| roles.iter().map(assignment).collect();
+    let obstacles = explanation
+        .obstacles
+        .into_iter()
+        .map(|obstacle| proto::Obstacle { policy_id: obstacle.policy_id, advice: obstacle.advice });
+    proto::Explanation {
+        summary: explanation.summary,
+        missing_roles: assignments(explanation.missing_roles),
+        obstacles: obstacles.collect(),
+        carried_by: assignments(explanation.carried_by),
+        hints: explanation.hints.into_iter().map(hint).collect(),
+    }
+}
+
+fn hint(hint: Hint) -> proto::Hint {
+    proto::Hint {
+        add: Some(assignment(&hint.add)),
+        instead_of: hint.instead_of.iter().map(assignment).collect(),
+    }
+}
+
+fn assignment(role: &RoleAssignment) -> proto::RoleAssignment {
+    proto::RoleAssignment {
+        principal: Some(uid(&role.principal)),
+        role: role.slot.to_string(),
+        scope: Some(uid(&role.scope)),
+        expires_at: role.expires_at.map(time::to_moment),
+    }
+}
+
+/// Returns an action that could not be decided.
+pub(in crate::grpc) fn undecided(undecided: UndecidedAction) -> proto::UndecidedAction {
+    proto::UndecidedAction { action: Some(uid(&undecided.action)), reason: undecided.reason }
+}
+
+/// Returns the full name of an entity.
+pub(in crate::grpc) fn uid(uid: &EntityUID) -> proto::EntityUid {
+    proto::EntityUid {
+        r#type: uid.entity_type().to_string(),
+        id: AsRef::<str>::as_ref(uid.eid()).to_owned(),
+    }
+}

@@ -1,0 +1,174 @@
+//! Deciding what a message asks. Nothing here waits, and all of a call is decided on one revision.
+
+use std::{
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
+
+use tonic::Request;
+
+use super::{
+    GrpcOptions,
+    call_span::CallSpan,
+    convert::{self, ReadInput},
+    decision_id::DecisionId,
+    metrics::{Metrics, Rpc},
+    recording::{DecidedQuestion, Recording},
+    verification,
+};
+use crate::{
+    audit::{DecisionLog, Record, RecordInput},
+    engine,
+    model::Timestamp,
+    proto,
+    request::Violation,
+    store::PolicyStore,
+};
+
+/// Decides questions and counts the decisions.
+pub(super) struct Decider {
+    pub options: Arc<GrpcOptions>,
+    pub metrics: Arc<Metrics>,
+}
+
+/// A call whose message has been read.
+#[derive(Clone)]
+pub(super) struct CallContext {
+    pub rpc: Rpc,
+    pub now: Timestamp,
+    /// When the message had been read.
+    pub started: Instant,
+    /// The caller's own id of the request.
+    pub sent_id: Option<DecisionId>,
+    pub span: CallSpan,
+    pub recording: Recording,
+}
+
+/// The answer to a call.
+pub(super) struct Decided<T> {
+    pub response: T,
+    pub allowed: usize,
+    pub denied: usize,
+    /// For the decision log.
+    pub records: Vec<Record>,
+}
+
+impl CallContext {
+    /// Begins a call now.
+    pub fn new<T>(rpc: Rpc, request: &Request<T>, log: &DecisionLog) -> Self {
+        Self {
+            rpc,
+            now: now(),
+            started: Instant::now(),
+            sent_id: DecisionId::sent(request.metadata()),
+            span: CallSpan::of(request),
+            recording: Recording::new(log, rpc, request),
+        }
+    }
+
+    /// Returns the id of a decision: the caller's, or a new one.
+    pub fn decision_id(&self) -> DecisionId {
+        self.sent_id.clone().unwrap_or_else(|| DecisionId::new(self.now))
+    }
+}
+
+impl Decider {
+    /// Decides one question.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn is_authorized(
+        &self,
+        store: &PolicyStore,
+        sent: proto::IsAuthorizedRequest,
+        call: &CallContext,
+    ) -> Result<Decided<proto::IsAuthorizedResponse>, Vec<Violation>> {
+        let limits = &self.options.limits;
+        let explain = sent.explain;
+        let read = ReadInput::request(sent, limits);
+        let (request, input) = read.check(limits, |input| store.check(input, call.now, limits))?;
+        let decided =
+            self.decide(store, &request, explain, call, None, || RecordInput::Request(input));
+        let (response, record) = decided;
+        let allowed = usize::from(response.decision() == proto::Decision::Allow);
+        let records = record.into_iter().collect();
+        Ok(Decided { response, allowed, denied: 1 - allowed, records })
+    }
+
+    /// Lists what a principal may do.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the question.
+    pub fn list_actions(
+        &self,
+        store: &PolicyStore,
+        sent: proto::ListActionsRequest,
+        call: &CallContext,
+    ) -> Result<Decided<proto::ListActionsResponse>, Vec<Violation>> {
+        let (options, metrics) = (&self.options, &self.metrics);
+        let limits = &options.limits;
+        let decide = |request: &_| verification::decide(store, request, call.rpc, options, metrics);
+        let list =
+            |input: &_| engine::list_actions_by(store.engine(), input, call.now, limits, decide);
+        let (listed, input) = ReadInput::list(sent, limits).check(limits, list)?;
+        metrics.listed(store.name(), &listed);
+        let record = call.recording.listed(store, &listed, || DecidedQuestion {
+            input: RecordInput::Request(input),
+            now: call.now,
+            on_forbid_error: options.on_forbid_error,
+            started: call.started,
+            id: call.decision_id(),
+            item: None,
+        });
+        Ok(Decided {
+            allowed: listed.allowed.len(),
+            denied: listed.denied,
+            response: proto::ListActionsResponse {
+                actions: listed.allowed.iter().map(convert::uid).collect(),
+                undecided: listed.undecided.into_iter().map(convert::undecided).collect(),
+                revision: store.revision().to_string(),
+            },
+            records: record.into_iter().collect(),
+        })
+    }
+
+    /// Decides a checked request, explains the decision where `explain` is set, and makes its record
+    /// where there is to be one.
+    pub(super) fn decide(
+        &self,
+        store: &PolicyStore,
+        request: &crate::request::Request,
+        explain: bool,
+        call: &CallContext,
+        item: Option<usize>,
+        input: impl FnOnce() -> RecordInput,
+    ) -> (proto::IsAuthorizedResponse, Option<Record>) {
+        let options = &self.options;
+        let on_forbid_error = options.on_forbid_error;
+        let started = if item.is_some() { Instant::now() } else { call.started };
+        let decision = verification::decide(store, request, call.rpc, options, &self.metrics);
+        self.metrics.decided(store.name(), call.rpc, &decision);
+        let explanation =
+            explain.then(|| engine::explain(store.engine(), request, &decision, on_forbid_error));
+        let id = call.decision_id();
+        let record = call.recording.decided(store, &decision, || DecidedQuestion {
+            input: input(),
+            now: request.now,
+            on_forbid_error,
+            started,
+            id: id.clone(),
+            item,
+        });
+        let response = convert::is_authorized_response(decision, explanation, store.revision(), id);
+        (response, record)
+    }
+}
+
+fn now() -> Timestamp {
+    let millis = |duration: std::time::Duration| i64::try_from(duration.as_millis());
+    let now = match SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(since) => millis(since),
+        Err(before) => millis(before.duration()).map(|millis| -millis),
+    };
+    Timestamp::from_millis(now.unwrap_or(i64::MAX))
+}

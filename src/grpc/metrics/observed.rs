@@ -1,0 +1,153 @@
+//! What is looked at only when metrics are read.
+
+use std::{sync::Arc, time::SystemTime};
+
+use opentelemetry::{KeyValue, metrics::Meter};
+use tokio::runtime::Handle;
+
+use crate::{
+    model::StoreName,
+    net::{ConcurrencyLimit, ConnectionLimit},
+    reload::{EMBEDDED, Live},
+};
+
+pub(super) fn calls(meter: &Meter, gate: &Arc<ConcurrencyLimit>) {
+    let counted = Arc::clone(gate);
+    meter
+        .u64_observable_gauge("requests_in_flight")
+        .with_description("Calls that are under way")
+        .with_callback(move |observer| observer.observe(counted.in_flight() as u64, &[]))
+        .build();
+    let counted = Arc::clone(gate);
+    meter
+        .u64_observable_counter("requests_shed")
+        .with_description(
+            "Calls that were turned away because too many were under way or too much was held",
+        )
+        .with_callback(move |observer| {
+            observer.observe(counted.calls_shed() + counted.bytes_shed(), &[]);
+        })
+        .build();
+    let version = KeyValue::new("version", env!("CARGO_PKG_VERSION"));
+    meter
+        .u64_observable_gauge("build_info")
+        .with_description("Which Humbaba this is; always 1")
+        .with_callback(move |observer| observer.observe(1, std::slice::from_ref(&version)))
+        .build();
+}
+
+pub(super) fn connections(meter: &Meter, faces: [(&'static str, &Arc<ConnectionLimit>); 2]) {
+    let faces = faces.map(|(face, of)| (KeyValue::new("face", face), Arc::clone(of)));
+    let observed = faces.clone();
+    meter
+        .u64_observable_gauge("connections")
+        .with_description("Connections that are open")
+        .with_callback(move |observer| {
+            for (face, connections) in &observed {
+                observer.observe(connections.open() as u64, std::slice::from_ref(face));
+            }
+        })
+        .build();
+    meter
+        .u64_observable_counter("connections_closed")
+        .with_description("Connections that were closed because there were too many (limit) or because the peer kept the server waiting (slow)")
+        .with_callback(move |observer| {
+            for (face, connections) in &faces {
+                let because = |reason| [KeyValue::new("reason", reason), face.clone()];
+                observer.observe(connections.refused(), &because("limit"));
+                observer.observe(connections.timed_out(), &because("slow"));
+            }
+        })
+        .build();
+}
+
+pub(super) fn tasks(meter: &Meter, runtimes: Vec<Handle>) {
+    meter
+        .u64_observable_gauge("tasks")
+        .with_description("Tasks that are alive: each connection and each call has some")
+        .with_callback(move |observer| {
+            let alive = runtimes.iter().map(|runtime| runtime.metrics().num_alive_tasks() as u64);
+            observer.observe(alive.sum(), &[]);
+        })
+        .build();
+}
+
+pub(super) fn stores(meter: &Meter, live: &Arc<Live>) {
+    let observed = Arc::clone(live);
+    meter
+        .u64_observable_counter("reloads")
+        .with_description("Attempts to load that put something new in force or were refused")
+        .with_callback(move |observer| {
+            let status = observed.status();
+            observer.observe(status.reloads, &[KeyValue::new("result", "applied")]);
+            observer.observe(status.failures, &[KeyValue::new("result", "refused")]);
+        })
+        .build();
+    let observed = Arc::clone(live);
+    meter
+        .f64_observable_gauge("last_attempt_age")
+        .with_description("Time since loading was last tried")
+        .with_unit("s")
+        .with_callback(move |observer| {
+            let status = observed.status();
+            // What the binary carries is never read again, so it would seem ever more stale.
+            let is_reread = status.source != EMBEDDED;
+            if let Some(age) = status.last_attempt.filter(|_| is_reread).and_then(age) {
+                observer.observe(age, &[]);
+            }
+        })
+        .build();
+    let observed = Arc::clone(live);
+    meter
+        .f64_observable_gauge("last_good_age")
+        .with_description("Time since the revision that decides came into force, by store")
+        .with_unit("s")
+        .with_callback(move |observer| {
+            for store in &observed.status().stores {
+                if let Some(age) = store.loaded_at.and_then(age) {
+                    observer.observe(age, &[label(&store.name)]);
+                }
+            }
+        })
+        .build();
+    let observed = Arc::clone(live);
+    meter
+        .u64_observable_gauge("folder_refused")
+        .with_description(
+            "1 where the policies folder as a whole cannot be used as it is now, else 0",
+        )
+        .with_callback(move |observer| {
+            observer.observe(u64::from(observed.status().folder_problem.is_some()), &[]);
+        })
+        .build();
+    let observed = Arc::clone(live);
+    meter
+        .u64_observable_gauge("store_refused")
+        .with_description("1 where the files of a store as they are now were refused, else 0")
+        .with_callback(move |observer| {
+            for store in &observed.status().stores {
+                let refused = u64::from(!store.problems.is_empty());
+                observer.observe(refused, &[label(&store.name)]);
+            }
+        })
+        .build();
+    let observed = Arc::clone(live);
+    meter
+        .u64_observable_gauge("store_info")
+        .with_description("The revision of each store that decides; always 1")
+        .with_callback(move |observer| {
+            for store in observed.stores().iter() {
+                let revision = KeyValue::new("revision", store.revision().to_string());
+                observer.observe(1, &[revision, label(store.name())]);
+            }
+        })
+        .build();
+}
+
+fn age(since: SystemTime) -> Option<f64> {
+    Some(SystemTime::now().duration_since(since).ok()?.as_secs_f64())
+}
+
+fn label(store: &StoreName) -> KeyValue {
+    KeyValue::new("store", store.as_str().to_owned())
+}

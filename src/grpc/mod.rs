@@ -1,0 +1,35 @@
+//! The gRPC face. tonic serves it; this module puts limits, the deadline and the choice of a thread
+//! before the generated service, and decides in its handlers.
+//!
+//! ```text
+//! connection ─ call ─ authorization ─ decider ─ convert ─ request::check ─ engine::decide ─ convert
+//! ```
+
+mod authorization;
+mod batch;
+mod call;
+mod call_span;
+mod connection;
+mod convert;
+mod decider;
+mod decision_id;
+mod error;
+mod health;
+mod message_body;
+mod message_parts;
+pub(crate) mod metrics;
+mod options;
+mod recording;
+#[doc(hidden)]
+pub mod replay;
+mod server;
+mod state;
+mod status;
+mod timeout;
+mod verification;
+mod verify_sample;
+
+pub use error::ServeError;
+pub use options::{GrpcOptions, Http2Limits};
+pub use server::GrpcServer;
+pub use verify_sample::{VerifySample, VerifySampleError};

@@ -1,0 +1,140 @@
+//! The records of a call for the decision log.
+
+use std::{
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
+
+use tonic::{Request, Status, metadata::MetadataMap};
+
+use super::{call_span::CallSpan, decision_id::DecisionId, metrics::Rpc};
+use crate::{
+    audit::{Call, Caller, DecisionLog, NotRecorded, Outcome, Record, RecordInput, TraceContext},
+    engine::{Decision, ListedActions},
+    model::{OnForbidError, Timestamp},
+    net::Peer,
+    store::PolicyStore,
+};
+
+/// Makes the records of one call. It does nothing where the decision log is off.
+#[derive(Debug, Clone)]
+pub(super) struct Recording {
+    log: DecisionLog,
+    call: Option<Arc<Call>>,
+}
+
+/// A question that was decided.
+pub(super) struct DecidedQuestion {
+    pub input: RecordInput,
+    pub now: Timestamp,
+    pub on_forbid_error: OnForbidError,
+    pub started: Instant,
+    pub id: DecisionId,
+    /// The number of an item of a batch.
+    pub item: Option<usize>,
+}
+
+impl Recording {
+    /// Begins to record a call.
+    pub fn new<T>(log: &DecisionLog, rpc: Rpc, request: &Request<T>) -> Self {
+        let call = log.is_on().then(|| Arc::new(call(rpc, request)));
+        Self { log: log.clone(), call }
+    }
+
+    /// Records nothing.
+    pub fn off() -> Self {
+        Self { log: DecisionLog::off(), call: None }
+    }
+
+    /// Returns the record of a decision, if there is to be one.
+    pub fn decided(
+        &self,
+        store: &PolicyStore,
+        decision: &Decision,
+        question: impl FnOnce() -> DecidedQuestion,
+    ) -> Option<Record> {
+        let call = self.call.as_ref().filter(|_| self.log.wants(decision))?;
+        let outcome = Outcome::Decision {
+            effect: decision.effect,
+            determining: decision.determining.clone(),
+            errors: decision.errors.clone(),
+        };
+        Some(record(call, store, question(), outcome))
+    }
+
+    /// Returns the record of a list of actions, if there is to be one.
+    pub fn listed(
+        &self,
+        store: &PolicyStore,
+        listed: &ListedActions,
+        question: impl FnOnce() -> DecidedQuestion,
+    ) -> Option<Record> {
+        let call = self.call.as_ref().filter(|_| self.log.wants_list())?;
+        let outcome = Outcome::Actions {
+            allowed: listed.allowed.clone(),
+            denied: listed.denied,
+            undecided: listed.undecided.clone(),
+        };
+        Some(record(call, store, question(), outcome))
+    }
+
+    /// Hands records to the log, and waits until they are on disk where that is required.
+    ///
+    /// # Errors
+    /// UNAVAILABLE: a record is required and cannot be written.
+    pub async fn submit(&self, records: Vec<Record>) -> Result<(), Status> {
+        let mut receipts = Vec::with_capacity(records.len());
+        for record in records {
+            receipts.push(self.log.submit(record).await.map_err(not_recorded)?);
+        }
+        for receipt in receipts {
+            receipt.written().await.map_err(not_recorded)?;
+        }
+        Ok(())
+    }
+}
+
+fn not_recorded(error: NotRecorded) -> Status {
+    Status::unavailable(format!("{error}, and none may leave without: try again later"))
+}
+
+fn record(
+    call: &Arc<Call>,
+    store: &PolicyStore,
+    question: DecidedQuestion,
+    outcome: Outcome,
+) -> Record {
+    Record {
+        time: SystemTime::now(),
+        call: Arc::clone(call),
+        decision_id: question.id.into(),
+        item: question.item,
+        store: store.name().clone(),
+        revision: *store.revision(),
+        input: question.input,
+        now: question.now,
+        on_forbid_error: question.on_forbid_error,
+        outcome,
+        latency: question.started.elapsed(),
+    }
+}
+
+fn call<T>(rpc: Rpc, request: &Request<T>) -> Call {
+    let metadata = request.metadata();
+    let peer = request.extensions().get::<Arc<Peer>>();
+    Call {
+        rpc: rpc.name(),
+        request_id: DecisionId::sent(metadata).map(String::from),
+        // Our own span is nearer to the decision than the caller's.
+        trace: CallSpan::of(request).ids().or_else(|| trace(metadata)),
+        caller: peer.map(|peer| caller(peer)).unwrap_or_default(),
+    }
+}
+
+fn trace(metadata: &MetadataMap) -> Option<TraceContext> {
+    metadata.get("traceparent")?.to_str().ok()?.parse().ok()
+}
+
+fn caller(peer: &Peer) -> Caller {
+    Caller { address: peer.address, process: peer.process, identity: peer.identity.clone() }
+}

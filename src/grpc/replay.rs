@@ -1,0 +1,91 @@
+//! Answering the bytes of a message as if they had come in with a call, without a network. Fuzzing
+//! begins here, and what it found is replayed here.
+
+use std::{sync::Arc, time::Instant};
+
+use prost::Message;
+
+use super::{
+    GrpcOptions,
+    call_span::CallSpan,
+    decider::{CallContext, Decided, Decider},
+    message_parts::has_more_parts,
+    metrics::{Metrics, Rpc},
+    recording::Recording,
+};
+use crate::{
+    audit::DecisionLog, model::Timestamp, net::ConcurrencyLimit, proto::codec::decode_request,
+    reload::Live, request::Violation, store::PolicyStore,
+};
+
+/// Answers messages with one store.
+pub struct Replay {
+    store: PolicyStore,
+    decider: Decider,
+}
+
+/// The outcome of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answered {
+    /// The bytes do not decode, or have too many parts.
+    Unreadable,
+    /// The message does not fit the schema or the limits.
+    Refused,
+    /// The message was decided.
+    Decided,
+}
+
+impl Replay {
+    /// Answers with that store.
+    #[must_use]
+    pub fn new(store: PolicyStore) -> Self {
+        let limit = Arc::new(ConcurrencyLimit::new(1, 0));
+        let metrics = Metrics::new(&Arc::new(Live::default()), &limit, &DecisionLog::off());
+        let options = Arc::new(GrpcOptions::default());
+        Self { store, decider: Decider { options, metrics: Arc::new(metrics) } }
+    }
+
+    /// Answers the message as each of the calls that it may be, the first byte saying which.
+    #[must_use]
+    pub fn answer(&self, bytes: &[u8], now: Timestamp) -> Answered {
+        let (store, decider) = (&self.store, &self.decider);
+        let call = |rpc| CallContext {
+            rpc,
+            now,
+            started: Instant::now(),
+            sent_id: None,
+            span: CallSpan::none(),
+            recording: Recording::off(),
+        };
+        match bytes.split_first() {
+            Some((0, message)) => self.answer_as(message, |sent| {
+                decider.is_authorized(store, sent, &call(Rpc::IsAuthorized))
+            }),
+            Some((1, message)) => self.answer_as(message, |sent| {
+                decider.batch_is_authorized(store, sent, &call(Rpc::BatchIsAuthorized))
+            }),
+            Some((2, message)) => self.answer_as(message, |sent| {
+                decider.list_actions(store, sent, &call(Rpc::ListActions))
+            }),
+            _ => Answered::Unreadable,
+        }
+    }
+
+    fn answer_as<S: Message + Default, R: Message>(
+        &self,
+        message: &[u8],
+        decide: impl FnOnce(S) -> Result<Decided<R>, Vec<Violation>>,
+    ) -> Answered {
+        if has_more_parts(message, self.decider.options.message_parts) {
+            return Answered::Unreadable;
+        }
+        let Ok(sent) = decode_request(message) else { return Answered::Unreadable };
+        match decide(sent) {
+            Ok(decided) => {
+                let _ = decided.response.encode_to_vec();
+                Answered::Decided
+            }
+            Err(_) => Answered::Refused,
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! The gRPC face: the services, the threads that answer them, and stopping.
+
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicBool, Ordering},
+};
+
+use opentelemetry_sdk::trace::SdkTracer;
+use tokio::{runtime::Handle, task::JoinSet, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    GrpcOptions, ServeError, call::CallHandler, connection, health::HealthService,
+    metrics::Metrics, state::ServerState,
+};
+use crate::{
+    audit::DecisionLog,
+    net::{
+        self, BlockingPool, ConcurrencyLimit, ConnectionLimit, Face, Listener, Tls, WorkerThreads,
+    },
+    reload::Live,
+};
+
+/// The gRPC face of one process. Clones are the same server.
+#[derive(Debug, Clone)]
+pub struct GrpcServer {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    state: ServerState,
+    connections: Arc<ConnectionLimit>,
+    tls: OnceLock<Tls>,
+    is_stopping: AtomicBool,
+}
+
+impl GrpcServer {
+    /// Makes a server that decides with what is live. It reports NOT_SERVING until
+    /// [`Self::set_serving`]. With a tracer each call has a span; whoever opened the decision log
+    /// closes it once the server has ended.
+    #[must_use]
+    pub fn new(
+        live: Arc<Live>,
+        options: GrpcOptions,
+        tracer: Option<SdkTracer>,
+        decision_log: DecisionLog,
+    ) -> Self {
+        let limit = ConcurrencyLimit::new(options.concurrent_requests, options.held_bytes);
+        let limit = Arc::new(limit);
+        let metrics = Arc::new(Metrics::new(&live, &limit, &decision_log));
+        let inner = Inner {
+            connections: ConnectionLimit::new(options.connections, options.patience),
+            state: ServerState {
+                live,
+                options: Arc::new(options),
+                tracer,
+                decision_log,
+                health: HealthService::new(),
+                limit,
+                metrics,
+            },
+            tls: OnceLock::new(),
+            is_stopping: AtomicBool::new(false),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Reports in the gRPC health service whether the server answers: for the server as a whole and
+    /// for `humbaba.v1.AuthorizationService`. A server that was told to stop stays NOT_SERVING.
+    pub fn set_serving(&self, serving: bool) {
+        self.inner.state.health.set_serving(serving);
+    }
+
+    /// Announces that the server will stop: neither the health service nor `/readyz` send anybody
+    /// here any more. Calls are answered as before.
+    pub fn announce_stop(&self) {
+        self.inner.is_stopping.store(true, Ordering::Relaxed);
+        self.set_serving(false);
+    }
+
+    /// Returns the registry of all metrics.
+    #[must_use]
+    pub fn registry(&self) -> prometheus::Registry {
+        self.inner.state.metrics.registry()
+    }
+
+    /// Answers on all listeners until `shutdown` completes, and then finishes the calls under way,
+    /// for at most [`GrpcOptions::drain_timeout`].
+    ///
+    /// # Errors
+    /// The server could not begin or go on.
+    pub async fn serve(
+        &self,
+        listeners: Vec<Listener>,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), ServeError> {
+        let workers = WorkerThreads::start(self.inner.state.options.workers)?;
+        let pool = BlockingPool::start()?;
+        let runtimes = workers.runtimes().iter().chain(pool.handle()).cloned();
+        self.metrics().observe_tasks(runtimes.chain([Handle::current()]).collect());
+        let calls = Arc::new(CallHandler::new(&self.inner.state, pool)?);
+        let stop = CancellationToken::new();
+        let mut serving = JoinSet::new();
+        for listener in listeners {
+            self.note_tls(&listener);
+            let (limits, calls) = (self.inner.state.options.http2.clone(), Arc::clone(&calls));
+            let (stopping, stopped) = (stop.clone(), stop.clone());
+            let serve_connection = move |io, peer| {
+                connection::serve(io, peer, Arc::clone(&calls), limits.clone(), stopped.clone())
+            };
+            let (connections, runtimes) =
+                (Arc::clone(self.connections()), workers.runtimes().to_vec());
+            serving.spawn(async move {
+                let face = Face::Grpc;
+                net::serve(listener, face, connections, &runtimes, stopping, serve_connection)
+                    .await;
+            });
+        }
+        tokio::select! {
+            () = shutdown => {}
+            // No listener ends by itself.
+            Some(ended) = serving.join_next() => return Ok(ended?),
+        }
+        self.inner.state.health.stop();
+        stop.cancel();
+        let drained = async {
+            while let Some(ended) = serving.join_next().await {
+                ended?;
+            }
+            Ok(())
+        };
+        timeout(self.inner.state.options.drain_timeout, drained).await.unwrap_or_else(|_| {
+            tracing::warn!("stopped before every call was answered");
+            Ok(())
+        })
+    }
+
+    /// Reports the TLS of a listener in status and metrics.
+    pub(crate) fn note_tls(&self, listener: &Listener) {
+        if let Listener::Tls(_, tls) = listener {
+            self.inner.tls.get_or_init(|| {
+                self.metrics().observe_tls(tls);
+                tls.clone()
+            });
+        }
+    }
+
+    pub(crate) fn tls(&self) -> Option<&Tls> {
+        self.inner.tls.get()
+    }
+
+    pub(crate) fn live(&self) -> &Arc<Live> {
+        &self.inner.state.live
+    }
+
+    pub(crate) fn is_serving(&self) -> bool {
+        self.inner.state.health.is_serving()
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.inner.is_stopping.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn connections(&self) -> &Arc<ConnectionLimit> {
+        &self.inner.connections
+    }
+
+    pub(crate) fn metrics(&self) -> &Arc<Metrics> {
+        &self.inner.state.metrics
+    }
+
+    pub(crate) fn decision_log(&self) -> &DecisionLog {
+        &self.inner.state.decision_log
+    }
+}

@@ -1,0 +1,21 @@
+//! The parts of a server that its calls share.
+
+use std::sync::Arc;
+
+use opentelemetry_sdk::trace::SdkTracer;
+
+use super::{GrpcOptions, health::HealthService, metrics::Metrics};
+use crate::{audit::DecisionLog, net::ConcurrencyLimit, reload::Live};
+
+/// The parts of a server that its calls share.
+#[derive(Debug)]
+pub(super) struct ServerState {
+    pub live: Arc<Live>,
+    pub options: Arc<GrpcOptions>,
+    pub tracer: Option<SdkTracer>,
+    pub decision_log: DecisionLog,
+    pub health: HealthService,
+    /// The limit on the calls of the authorization service.
+    pub limit: Arc<ConcurrencyLimit>,
+    pub metrics: Arc<Metrics>,
+}

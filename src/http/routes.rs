@@ -1,0 +1,66 @@
+//! The paths of the HTTP face.
+
+use axum::{
+    Json, Router,
+    extract::{RawQuery, State},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+
+use super::{log_level, state::AdminState, status_page::StatusPage};
+use crate::net::Tls;
+
+/// Returns the routes of the HTTP face.
+pub(super) fn routes(server: AdminState) -> Router {
+    Router::new()
+        .route("/livez", get(livez))
+        .route("/readyz", get(readyz))
+        .route("/status", get(status))
+        .route("/metrics", get(metrics))
+        .route("/log-level", get(log_level::show).put(log_level::change))
+        .with_state(server)
+}
+
+/// Answers as long as the process runs.
+async fn livez() -> &'static str {
+    "ok\n"
+}
+
+/// Reports ready where there is something to decide with, be it an older state than the files have
+/// now: a bad reload must not take every copy of a service out of rotation at once.
+///
+/// With `?strict` it reports ready only where everything that was found is in force, for those who
+/// watch a rollout.
+async fn readyz(State(server): State<AdminState>, RawQuery(query): RawQuery) -> Response {
+    let is_strict = query.is_some_and(|query| query.split('&').any(|one| one == "strict"));
+    if server.grpc().is_stopping() {
+        (StatusCode::SERVICE_UNAVAILABLE, "the process is stopping\n").into_response()
+    } else if server.grpc().live().stores().is_empty() {
+        (StatusCode::SERVICE_UNAVAILABLE, "no policy store is loaded\n").into_response()
+    } else if is_strict && !server.grpc().live().status().is_clean() {
+        let message = "a policy store or the folder was refused: see /status\n";
+        (StatusCode::SERVICE_UNAVAILABLE, message).into_response()
+    } else {
+        "ok\n".into_response()
+    }
+}
+
+async fn status(State(server): State<AdminState>) -> Response {
+    let status = server.grpc().live().status();
+    let tls = server.grpc().tls().map(Tls::status);
+    let decision_log = server.grpc().decision_log().counts();
+    let (serving, uptime) = (server.grpc().is_serving(), server.uptime());
+    let page = StatusPage::new(&status, tls.as_deref(), serving, uptime, decision_log);
+    Json(page.with_settings(server.settings())).into_response()
+}
+
+async fn metrics(State(server): State<AdminState>) -> Response {
+    match server.grpc().metrics().text() {
+        Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "cannot write the metrics");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! The state of the process as JSON.
+
+use std::time::{Duration, SystemTime};
+
+use serde::Serialize;
+
+use crate::{
+    audit::LogCounts,
+    model::{Problem, Revision, StoreName, Timestamp},
+    net::tls::{self, TlsStatus},
+    reload::{LoadStatus, StoreStatus},
+};
+
+/// The answer of `/status`.
+#[derive(Debug, Serialize)]
+pub(super) struct StatusPage<'a> {
+    version: &'static str,
+    uptime_seconds: u64,
+    /// Calls are answered.
+    serving: bool,
+    /// Everything that was found is in force.
+    clean: bool,
+    source: &'a str,
+    last_attempt: Option<String>,
+    last_change: Option<String>,
+    reloads: u64,
+    failures: u64,
+    folder_problem: Option<&'a str>,
+    watch_problem: Option<&'a str>,
+    /// Null where decisions are not recorded.
+    decision_log: Option<LogCounts>,
+    stores: Vec<StoreState<'a>>,
+    tls: Option<CertificateState>,
+    /// The settings without secrets; null where they are not known.
+    settings: Option<&'a serde_json::Value>,
+}
+
+#[derive(Debug, Serialize)]
+struct CertificateState {
+    loaded_at: Option<String>,
+    expires: Option<String>,
+    client_ca_expires: Option<String>,
+    reloads: u64,
+    failures: u64,
+    problem: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct StoreState<'a> {
+    name: &'a StoreName,
+    revision: Option<&'a Revision>,
+    loaded_at: Option<String>,
+    policies: usize,
+    problems: Vec<RenderedProblem<'a>>,
+    warnings: Vec<RenderedProblem<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct RenderedProblem<'a> {
+    #[serde(flatten)]
+    problem: &'a Problem,
+    rendered: String,
+}
+
+impl<'a> StatusPage<'a> {
+    pub fn new(
+        status: &'a LoadStatus,
+        tls: Option<&TlsStatus>,
+        serving: bool,
+        uptime: Duration,
+        decision_log: Option<LogCounts>,
+    ) -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            uptime_seconds: uptime.as_secs(),
+            serving,
+            clean: status.is_clean(),
+            source: &status.source,
+            last_attempt: status.last_attempt.and_then(rfc3339),
+            last_change: status.last_change.and_then(rfc3339),
+            reloads: status.reloads,
+            failures: status.failures,
+            folder_problem: status.folder_problem.as_deref(),
+            watch_problem: status.watch_problem.as_deref(),
+            decision_log,
+            stores: status.stores.iter().map(StoreState::new).collect(),
+            tls: tls.map(CertificateState::new),
+            settings: None,
+        }
+    }
+
+    pub fn with_settings(mut self, settings: &'a serde_json::Value) -> Self {
+        self.settings = Some(settings);
+        self
+    }
+}
+
+impl CertificateState {
+    fn new(tls: &TlsStatus) -> Self {
+        Self {
+            loaded_at: rfc3339(tls.loaded_at),
+            expires: tls::rfc3339(tls.expires),
+            client_ca_expires: tls.client_ca_expires.and_then(tls::rfc3339),
+            reloads: tls.reloads,
+            failures: tls.failures,
+            problem: tls.problem.clone(),
+        }
+    }
+}
+
+impl<'a> StoreState<'a> {
+    fn new(store: &'a StoreStatus) -> Self {
+        Self {
+            name: &store.name,
+            revision: store.revision.as_ref(),
+            loaded_at: store.loaded_at.and_then(rfc3339),
+            policies: store.policies,
+            problems: store.problems.iter().map(RenderedProblem::new).collect(),
+            warnings: store.warnings.iter().map(RenderedProblem::new).collect(),
+        }
+    }
+}
+
+impl<'a> RenderedProblem<'a> {
+    fn new(problem: &'a Problem) -> Self {
+        Self { problem, rendered: problem.render() }
+    }
+}
+
+fn rfc3339(time: SystemTime) -> Option<String> {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    Some(Timestamp::from_millis(i64::try_from(since.as_millis()).ok()?).to_string())
+}

@@ -1,0 +1,149 @@
+//! The limits on calls under way and on the bytes that their messages hold.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, AtomicUsize, Ordering},
+};
+
+/// Counts the calls under way in the process and refuses those beyond a limit.
+#[derive(Debug)]
+pub(crate) struct ConcurrencyLimit {
+    max_calls: usize,
+    max_bytes: usize,
+    in_flight: AtomicUsize,
+    held: AtomicUsize,
+    calls_shed: AtomicU64,
+    bytes_shed: AtomicU64,
+}
+
+/// A limit that a call would exceed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum LimitReachedError {
+    /// As many calls are under way as may be.
+    #[error("more than {0} calls are under way: try again later")]
+    Calls(usize),
+    /// Messages hold as many bytes as they may.
+    #[error("large messages under way hold {0} bytes: try again later")]
+    Bytes(usize),
+}
+
+/// Bytes of a message that is not worth counting: the limit on calls bounds these. Large messages
+/// that use up all bytes leave small ones alone.
+const SMALL: usize = 16 * 1024;
+
+/// The right of one call to be under way, with the bytes that its message holds.
+#[derive(Debug)]
+pub(crate) struct CallPermit {
+    limit: Arc<ConcurrencyLimit>,
+    held: AtomicUsize,
+}
+
+impl ConcurrencyLimit {
+    /// Allows `max_calls` calls, whose messages may hold `max_bytes` bytes together.
+    pub fn new(max_calls: usize, max_bytes: usize) -> Self {
+        Self {
+            max_calls,
+            max_bytes,
+            in_flight: AtomicUsize::new(0),
+            held: AtomicUsize::new(0),
+            calls_shed: AtomicU64::new(0),
+            bytes_shed: AtomicU64::new(0),
+        }
+    }
+
+    /// Takes a permit for a call.
+    ///
+    /// # Errors
+    /// As many calls are under way as may be.
+    pub fn acquire(self: &Arc<Self>) -> Result<CallPermit, LimitReachedError> {
+        if self.in_flight.fetch_add(1, Ordering::Relaxed) < self.max_calls {
+            return Ok(CallPermit { limit: Arc::clone(self), held: AtomicUsize::new(0) });
+        }
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.calls_shed.fetch_add(1, Ordering::Relaxed);
+        Err(LimitReachedError::Calls(self.max_calls))
+    }
+
+    /// Returns how many calls are under way.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many calls were refused because too many were under way.
+    pub fn calls_shed(&self) -> u64 {
+        self.calls_shed.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many calls were refused because messages held too many bytes.
+    pub fn bytes_shed(&self) -> u64 {
+        self.bytes_shed.load(Ordering::Relaxed)
+    }
+}
+
+impl CallPermit {
+    /// Holds a message of so many bytes until the permit is dropped. Of several messages the largest
+    /// counts.
+    ///
+    /// # Errors
+    /// Messages hold as many bytes as they may.
+    pub fn hold(&self, bytes: usize) -> Result<(), LimitReachedError> {
+        if bytes <= SMALL {
+            return Ok(());
+        }
+        let limit = &self.limit;
+        let more = bytes.saturating_sub(self.held.fetch_max(bytes, Ordering::Relaxed));
+        if limit.held.fetch_add(more, Ordering::Relaxed) + more <= limit.max_bytes {
+            return Ok(());
+        }
+        limit.bytes_shed.fetch_add(1, Ordering::Relaxed);
+        Err(LimitReachedError::Bytes(limit.max_bytes))
+    }
+}
+
+impl Drop for CallPermit {
+    fn drop(&mut self) {
+        let held = *self.held.get_mut();
+        if held > 0 {
+            self.limit.held.fetch_sub(held, Ordering::Relaxed);
+        }
+        self.limit.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn calls_beyond_the_limit_are_shed_until_one_ends() {
+        let limit = Arc::new(ConcurrencyLimit::new(2, 0));
+        let first = limit.acquire().unwrap();
+        let _second = limit.acquire().unwrap();
+        assert_eq!(limit.acquire().map(|_| ()), Err(LimitReachedError::Calls(2)));
+        assert_eq!((limit.in_flight(), limit.calls_shed()), (2, 1));
+        drop(first);
+        assert!(limit.acquire().is_ok());
+        assert_eq!((limit.in_flight(), limit.calls_shed()), (1, 1));
+    }
+
+    #[test]
+    fn bytes_beyond_the_limit_are_refused_until_a_call_ends() {
+        let limit = Arc::new(ConcurrencyLimit::new(2, 100_000));
+        let (first, second) = (limit.acquire().unwrap(), limit.acquire().unwrap());
+        first.hold(40_000).unwrap();
+        first.hold(80_000).unwrap();
+        first.hold(20_000).unwrap();
+        assert_eq!(second.hold(30_000), Err(LimitReachedError::Bytes(100_000)));
+        assert_eq!(limit.bytes_shed(), 1);
+        second.hold(SMALL).unwrap();
+        drop(second);
+        let second = limit.acquire().unwrap();
+        second.hold(20_000).unwrap();
+        drop(first);
+        second.hold(90_000).unwrap();
+        drop(second);
+        assert_eq!(limit.held.load(Ordering::Relaxed), 0);
+    }
+}

@@ -1,0 +1,35 @@
+//! What both faces share below their protocols: listeners, connections and limits on them, the
+//! threads that serve them, and TLS.
+//!
+//! ```text
+//! listener ─ connection permit ─ worker thread ─ TLS handshake ─ the face's protocol
+//! ```
+
+mod accept;
+mod blocking_pool;
+mod concurrency_limit;
+mod connection;
+mod connection_limit;
+mod face;
+mod listener;
+mod peer;
+mod read_deadline;
+pub mod tls;
+mod worker_threads;
+
+pub(crate) use accept::serve;
+pub(crate) use blocking_pool::{BlockingPool, PoolClosedError};
+pub use concurrency_limit::LimitReachedError;
+pub(crate) use concurrency_limit::{CallPermit, ConcurrencyLimit};
+pub(crate) use connection::Connection;
+pub use connection_limit::ConnectionLimit;
+pub(crate) use face::Face;
+pub use listener::Listener;
+pub(crate) use peer::Peer;
+pub use tls::Tls;
+pub(crate) use worker_threads::WorkerThreads;
+
+use std::time::Duration;
+
+/// The default time that calls under way have to end once the server is told to stop.
+pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);

@@ -1,0 +1,92 @@
+//! A file that is gone may be on its way back: a guard that an editor deletes and writes again must
+//! not let an allow through in between.
+
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    thread,
+    time::{Duration, Instant},
+};
+
+use humbaba::reload::Options;
+
+use super::lab::{Lab, forbid, options, permit, write_store};
+
+/// A store with a guard, of which removals settle for that long.
+fn guarded(settle_removals: Duration) -> Lab {
+    let mut lab = Lab::new();
+    lab.add_store("main", "first");
+    lab.write("main/guard.cedar", &forbid("guard"));
+    lab.start(Options { settle_removals, ..options() });
+    lab
+}
+
+/// The ids of the policies in force.
+fn policies(lab: &Lab) -> Vec<String> {
+    let stores = lab.live.stores();
+    let Ok(store) = stores.get("main") else { return Vec::new() };
+    let mut ids: Vec<_> =
+        store.policies().policies().map(|policy| policy.id().to_string()).collect();
+    ids.sort();
+    ids
+}
+
+const NEVER: Duration = Duration::from_secs(3_600);
+
+#[test]
+fn a_guard_that_is_deleted_and_written_again_lets_nothing_through() {
+    let lab = guarded(Duration::from_secs(2));
+    let guard = lab.root.join("main/guard.cedar");
+    let until = Instant::now() + Duration::from_secs(2);
+    while Instant::now() < until {
+        fs::remove_file(&guard).unwrap();
+        thread::sleep(Duration::from_millis(150));
+        assert_eq!(policies(&lab), ["first", "guard"]);
+        fs::write(&guard, forbid("guard")).unwrap();
+        thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(policies(&lab), ["first", "guard"]);
+}
+
+#[test]
+fn a_guard_that_stays_away_is_gone_after_a_while() {
+    let settle = Duration::from_millis(300);
+    let lab = guarded(settle);
+    let removed = Instant::now();
+    fs::remove_file(lab.root.join("main/guard.cedar")).unwrap();
+    lab.until("the guard is gone", |lab| policies(lab) == ["first"]);
+    assert!(removed.elapsed() >= settle);
+}
+
+#[test]
+fn an_edit_a_rename_and_a_new_file_do_not_wait() {
+    let lab = guarded(NEVER);
+    lab.write("main/policies.cedar", &permit("second"));
+    lab.until("the edit is in force", |lab| policies(lab) == ["guard", "second"]);
+    fs::rename(lab.root.join("main/guard.cedar"), lab.root.join("main/moved.cedar")).unwrap();
+    lab.write("main/more.cedar", &forbid("more"));
+    lab.until("the new guard is there", |lab| policies(lab) == ["guard", "more", "second"]);
+}
+
+#[test]
+fn a_swap_of_the_folder_or_of_a_link_to_it_does_not_wait() {
+    let lab = guarded(NEVER);
+    let (main, old) = (lab.root.join("main"), lab.home.path().join("old"));
+    let next = lab.home.path().join("next");
+    write_store(&next, "second");
+    fs::rename(&main, &old).unwrap();
+    fs::rename(&next, &main).unwrap();
+    lab.until("the folder is another one", |lab| policies(lab) == ["second"]);
+
+    let linked = lab.home.path().join("linked");
+    write_store(&linked, "third");
+    fs::write(linked.join("guard.cedar"), forbid("guard")).unwrap();
+    fs::rename(&main, lab.home.path().join("older")).unwrap();
+    symlink(&linked, &main).unwrap();
+    lab.until("the link is followed", |lab| policies(lab) == ["guard", "third"]);
+    let other = lab.home.path().join("other");
+    write_store(&other, "fourth");
+    symlink(&other, lab.home.path().join("draft")).unwrap();
+    fs::rename(lab.home.path().join("draft"), &main).unwrap();
+    lab.until("the link leads elsewhere", |lab| policies(lab) == ["fourth"]);
+}
