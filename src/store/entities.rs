@@ -1,15 +1,19 @@
 //! `*.cedarentities.json`: the entities that a store holds by itself.
 
-use std::{collections::HashMap, ops::Range};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    ops::Range,
+};
 
 use cedar_policy_core::{
     ast::{
         Eid, Entity, EntityType, EntityUID, Literal, PartialValue, Value as CedarValue, ValueKind,
     },
-    entities::{Entities, EntityJsonParser, NoEntitiesSchema, TCComputation},
+    entities::{Entities, EntityJsonParser, NoEntitiesSchema, TCComputation, err::EntitiesError},
     extensions::Extensions,
     validator::CoreSchema,
 };
+use miette::Diagnostic;
 use serde_json::{Value, json};
 
 use super::{
@@ -31,39 +35,37 @@ pub(super) fn read(
     bounds: &Bounds,
     problems: &mut Vec<Problem>,
 ) -> StoredEntities {
+    let found = problems.len();
+    let mut written = Vec::new();
+    for (path, text) in files.texts(FileKind::Entities, problems) {
+        match elements(&files.path(path), text) {
+            Ok(elements) => written.extend(elements),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    let of_store = |message| Problem::of_file(files.name().as_str(), message);
+    if written.len() > bounds.entities {
+        let what = format!("the store has {} entities", written.len());
+        problems.push(of_store(more_than(&what, bounds.entities, "entities")));
+        return StoredEntities::default();
+    }
+    if let Some(problem) = too_many_ancestors(&written, bounds) {
+        problems.push(problem);
+        return StoredEntities::default();
+    }
     let core_schema = CoreSchema::new(schema.cedar().as_ref());
     let parser = EntityJsonParser::new(
         Some(&core_schema),
         Extensions::all_available(),
         TCComputation::AssumeAlreadyComputed,
     );
-    let mut read = Reader { schema, parser, entities: HashMap::new(), problems };
-    for (path, text) in files.texts(FileKind::Entities, read.problems) {
-        read.file(&files.path(path), text);
-    }
-    let entities = read.entities;
-    let of_store = |message| Problem::of_file(files.name().as_str(), message);
-    if entities.len() > bounds.entities {
-        let what = format!("the store has {} entities", entities.len());
-        problems.push(of_store(more_than(&what, bounds.entities, "entities")));
+    let mut reader = Reader { schema, parser, entities: HashMap::new(), problems };
+    written.into_iter().for_each(|element| reader.element(element));
+    let entities = reader.entities;
+    if problems.len() > found {
         return StoredEntities::default();
     }
-    let parents = entities.iter().map(|(uid, read)| (uid, read.entity.parents().collect()));
-    match hierarchy::check(parents, bounds.entity_ancestors) {
-        Ok(()) => {}
-        Err(TooLarge::One(uid)) => {
-            let what = format!("`{uid}` has more than {ANCESTORS_OF_ONE} ancestors");
-            problems.extend(entities.get(uid).map(|read| read.problem(what)));
-            return StoredEntities::default();
-        }
-        Err(TooLarge::All(uid)) => {
-            let what = format!("all entities together have, with `{uid}`, too many ancestors");
-            let what = more_than(&what, bounds.entity_ancestors, "entity_ancestors");
-            problems.extend(entities.get(uid).map(|read| read.problem(what)));
-            return StoredEntities::default();
-        }
-    }
-    let all = entities.into_values().map(|read| read.entity);
+    let all = entities.into_values().map(|(entity, _)| entity);
     let all = Entities::from_entities(
         all,
         None::<&NoEntitiesSchema>,
@@ -96,79 +98,115 @@ fn error_text(error: &dyn std::error::Error) -> String {
     }
 }
 
-/// An entity that was read, and where.
-struct ReadEntity {
-    entity: Entity,
+/// An entity as it is written, and where.
+struct Element {
+    json: Value,
     text: Text,
     place: Range<usize>,
 }
 
-impl ReadEntity {
+impl Element {
     fn problem(&self, message: String) -> Problem {
         Problem::of_file(self.text.name(), message).or_at(&self.text, self.place.clone())
     }
 }
 
+fn elements(path: &str, text: &str) -> Result<impl Iterator<Item = Element> + use<>, Problem> {
+    let json = model::json::parse(text).map_err(|error| json_problem(path, text, &error))?;
+    let Value::Array(elements) = json else {
+        return Err(Problem::of_file(path, "expected a list of entities"));
+    };
+    let places: Vec<_> =
+        children(text, 0..text.len()).into_iter().map(|(_, place)| place).collect();
+    let text = Text::new(path, text);
+    let with_places = elements.into_iter().zip(places);
+    Ok(with_places.map(move |(json, place)| Element { json, text: text.clone(), place }))
+}
+
+/// Holds the hierarchy to its bounds, before Cedar reads the entities.
+fn too_many_ancestors(elements: &[Element], bounds: &Bounds) -> Option<Problem> {
+    type Uid<'a> = (&'a str, &'a str);
+    fn uid(value: &Value) -> Option<Uid<'_>> {
+        let uid = value.get("__entity").unwrap_or(value);
+        Some((uid.get("type")?.as_str()?, uid.get("id")?.as_str()?))
+    }
+    let mut parents: BTreeMap<Uid<'_>, (HashSet<Uid<'_>>, &Element)> = BTreeMap::new();
+    for element in elements {
+        let Some(child) = element.json.get("uid").and_then(uid) else { continue };
+        let listed = element.json.get("parents").and_then(Value::as_array).into_iter().flatten();
+        parents
+            .entry(child)
+            .or_insert_with(|| (HashSet::new(), element))
+            .0
+            .extend(listed.filter_map(uid));
+    }
+    let edges = parents.iter().map(|(uid, (parents, _))| (uid, parents.iter().collect()));
+    let (uid, message) = match hierarchy::check(edges, bounds.entity_ancestors) {
+        Ok(()) => return None,
+        Err(TooLarge::One(uid)) => {
+            (uid, format!("the entity has more than {ANCESTORS_OF_ONE} ancestors"))
+        }
+        Err(TooLarge::All(uid)) => {
+            let what = "all entities together have, with this one, too many ancestors";
+            (uid, more_than(what, bounds.entity_ancestors, "entity_ancestors"))
+        }
+    };
+    parents.get(uid).map(|(_, element)| element.problem(message))
+}
+
 struct Reader<'a, 's> {
     schema: &'a Schema,
     parser: EntityJsonParser<'a, 's, CoreSchema<'s>>,
-    entities: HashMap<EntityUID, ReadEntity>,
+    entities: HashMap<EntityUID, (Entity, Element)>,
     problems: &'a mut Vec<Problem>,
 }
 
 impl Reader<'_, '_> {
-    fn file(&mut self, path: &str, text: &str) {
-        let elements = match model::json::parse(text) {
-            Ok(Value::Array(elements)) => elements,
-            Ok(_) => {
-                let message = "expected a list of entities";
-                return self.problems.push(Problem::of_file(path, message));
-            }
-            Err(error) => return self.problems.push(json_problem(path, text, &error)),
-        };
-        let places = children(text, 0..text.len()).into_iter().map(|(_, place)| place);
-        let text = Text::new(path, text);
-        for (element, place) in elements.into_iter().zip(places) {
-            let mut filled = element.clone();
-            fill_slots(&mut filled, self.schema);
-            match self.parser.single_from_json_value(filled) {
-                Ok(entity) => self.entity(entity, &element, &text, place),
-                Err(error) => {
-                    let faults = faults(&element, self.schema);
-                    if faults.is_empty() {
-                        let problems = Problem::of_diagnostic_in(&text, &error);
-                        self.problems.extend(problems.into_iter().map(|problem| {
-                            let at = named_place(&text, place.clone(), problem.message());
-                            problem.or_at(&text, at)
-                        }));
+    fn element(&mut self, element: Element) {
+        let mut filled = element.json.clone();
+        fill_slots(&mut filled, self.schema);
+        match self.parser.single_from_json_value(filled) {
+            Ok(entity) => self.entity(entity, element),
+            Err(error) => {
+                let faults = faults(&element.json, self.schema);
+                if faults.is_empty() {
+                    let text = &element.text;
+                    let error: &dyn Diagnostic = match &error {
+                        EntitiesError::Deserialization(error) => error,
+                        EntitiesError::InvalidEntity(error) => error,
+                        error => error,
+                    };
+                    for problem in Problem::of_diagnostic_in(text, error) {
+                        let at = named_place(text, element.place.clone(), problem.message());
+                        self.problems.push(problem.or_at(text, at));
                     }
-                    self.report(faults, &text, &place);
                 }
+                self.report(faults, &element);
             }
         }
     }
 
-    fn entity(&mut self, entity: Entity, element: &Value, text: &Text, place: Range<usize>) {
-        self.report(empty_ids(&entity, element), text, &place);
-        self.report(self.foreign_slots(&entity), text, &place);
-        let uid = entity.uid().clone();
-        let read = ReadEntity { entity, text: text.clone(), place };
-        match self.entities.get(&uid) {
+    fn entity(&mut self, entity: Entity, element: Element) {
+        self.report(empty_ids(&entity, &element.json), &element);
+        self.report(self.foreign_slots(&entity), &element);
+        match self.entities.get(entity.uid()) {
             // What is written twice alike says nothing new.
-            Some(other) if other.entity.deep_eq(&read.entity) => {}
-            Some(other) => {
+            Some((other, _)) if other.deep_eq(&entity) => {}
+            Some((_, other)) => {
                 let line = other.problem(String::new()).location().map_or(0, |place| place.line);
                 let message = format!(
-                    "the entity `{uid}` is there twice: the other is in {}, line {line}",
+                    "the entity `{}` is there twice: the other is in {}, line {line}",
+                    entity.uid(),
                     other.text.name()
                 );
-                self.problems.push(read.problem(message).with_help("keep one of the two"));
+                self.problems.push(element.problem(message).with_help("keep one of the two"));
             }
-            None => drop(self.entities.insert(uid, read)),
+            None => drop(self.entities.insert(entity.uid().clone(), (entity, element))),
         }
     }
 
-    fn report(&mut self, faults: Vec<Fault>, text: &Text, place: &Range<usize>) {
+    fn report(&mut self, faults: Vec<Fault>, element: &Element) {
+        let Element { text, place, .. } = element;
         for Fault { path, message, help } in faults {
             let element = text.text().get(place.clone()).unwrap_or_default();
             let found = model::json::place(element, &path);

@@ -13,7 +13,7 @@ use cedar_policy_core::{
 
 use super::{
     Bounds,
-    bounds::{ANCESTORS_OF_ONE, BRACKETS, more_than},
+    bounds::{ANCESTORS_OF_ONE, TYPE_DEPTH, more_than},
     hierarchy::{self, TooLarge},
 };
 
@@ -127,8 +127,8 @@ fn types(namespaces: &[Namespace<'_>], bounds: &Bounds) -> Option<Excess> {
         for ty in declared_types(namespace.definition) {
             let size = sizes.of(namespace, ty, 0);
             parts = parts.saturating_add(size.parts);
-            let message = if size.depth > BRACKETS {
-                format!("the type nests deeper than {BRACKETS} levels")
+            let message = if size.depth > TYPE_DEPTH {
+                format!("the type nests deeper than {TYPE_DEPTH} levels")
             } else if parts > bounds.type_parts {
                 let what = "with this type, all types together have too many parts once common \
                             types are written out";
@@ -172,7 +172,7 @@ struct TypeSizes<'a> {
 impl<'a> TypeSizes<'a> {
     /// `depth` is that of the type itself, and bounds the recursion.
     fn of(&mut self, namespace: &'a Namespace<'a>, ty: &'a Type<RawName>, depth: usize) -> Size {
-        if depth > BRACKETS {
+        if depth > TYPE_DEPTH {
             return Size { parts: 1, depth: 1 };
         }
         match ty {

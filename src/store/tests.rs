@@ -137,7 +137,7 @@ fn hostile() -> Vec<(&'static str, &'static str, String)> {
 fn what_cedar_could_not_load_is_refused_with_its_file() {
     for (what, path, text) in hostile() {
         let policies = if what == "kinds of requests" {
-            policy(&vec!["true"; 500].join(" && "))
+            policy(&vec!["resource == resource"; 20].join(" && "))
         } else {
             PERMIT.to_owned()
         };
@@ -171,7 +171,7 @@ fn what_loads_can_be_decided() {
     use cedar_policy::{Authorizer, Context, Decision, Entities, Request};
 
     for condition in [
-        vec!["principal.name != \"a\""; 1_499].join(" && "),
+        vec!["principal.name != \"a\""; 1_490].join(" && "),
         "if principal.name == \"a\" then false else ".repeat(700) + "true",
         "(".repeat(60) + &vec!["principal.name != \"a\""; 1_400].join(" && ") + &")".repeat(60),
     ] {
@@ -324,13 +324,13 @@ fn faults_in_json_policies_have_their_places() {
         check(&problems, "p.cedar.json", line, words);
     };
     check_json(&JSON_POLICIES.replace("forbid", "forbids"), 3, "forbids");
-    check_json(&JSON_POLICIES.replace("templateLinks", "template_links"), 20, "template_links");
+    check_json(&JSON_POLICIES.replace("templateLinks", "template_links"), 19, "template_links");
     check_json(
         &JSON_POLICIES.replace("\"templateId\": \"template\"", "\"templateId\": \"other\""),
-        21,
+        20,
         "named",
     );
-    check_json(&JSON_POLICIES.replace("\"templates\"", "\"staticPolicies\""), 10, "twice");
+    check_json(&JSON_POLICIES.replace("\"templates\"", "\"staticPolicies\""), 9, "twice");
     check_json("[]", 1, "policy set");
 }
 
@@ -347,7 +347,7 @@ fn a_byte_order_mark_is_skipped() {
         ("store.toml", &settings),
     ]);
     assert_eq!(store.policies().num_of_policies(), 1);
-    let problems = refused(&[("s.cedarschema", &text(SCHEMA)), ("p.cedar", &text("permi"))]);
+    let problems = refused(&[("s.cedarschema", &text(SCHEMA)), ("p.cedar", &text("}"))]);
     assert_eq!(problems.first().unwrap().location().map(|at| (at.line, at.column)), Some((1, 1)));
 }
 
@@ -372,7 +372,7 @@ fn link_faults_keep_their_cause() {
         let text = format!("\n[[link]]\n{link}");
         let problems =
             refused(&[("s.cedarschema", SCHEMA), ("p.cedar", policies), ("a.links.toml", &text)]);
-        let line = if words.contains("slot `?") { 5 } else { 2 };
+        let line = if words.contains("slot") || words.contains("empty id") { 5 } else { 2 };
         check(&problems, "a.links.toml", line, words);
     };
     check_link("id = \"l\"\ntemplate = \"tt\"", "did you mean `t`?");
@@ -389,11 +389,9 @@ fn link_faults_keep_their_cause() {
 
 #[test]
 fn faults_in_entities_have_their_places() {
-    let two = "namespace A { entity User; } namespace B { entity User; }";
     let schema = schema_with([
         "entity Thing { n: Long, of?: Action, who?: User, s?: Set<User>, r?: {u: User} };"
             .to_owned(),
-        two.to_owned(),
     ]);
     let check_entity = |attrs: &str, line: usize, words: &str| {
         let text = format!(
@@ -422,7 +420,7 @@ fn faults_in_entities_have_their_places() {
         "empty id",
     );
     check_entity("\"n\": 1,\n\"n\": 1", 3, "twice");
-    check_entity("\"m\": 1", 1, "`m`");
+    check_entity("\"m\": 1", 2, "`m`");
     let check_whole = |text: &str, line: usize, words: &str| {
         let schema = "entity Own; namespace A { entity User; } namespace B { entity User; entity One; action v appliesTo {principal: User, resource: User}; }";
         let problems = refused(&[
@@ -440,8 +438,6 @@ fn faults_in_entities_have_their_places() {
     check_whole(&of("User", "a", ""), 2, "`A::User`, `B::User`");
     check_whole(&of("One", "a", ""), 2, "write `B::One`");
     check_whole(&of("Own", "", ""), 2, "empty id");
-    let twice = of("A::User", "a", "").replace(']', "") + "]";
-    let _ = twice;
 }
 
 #[test]

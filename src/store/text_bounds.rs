@@ -36,7 +36,7 @@ impl Total {
         policy_tokens: usize,
         problems: &mut Vec<Problem>,
     ) {
-        let mut tokens = 0;
+        let mut tokens = 0_usize;
         for kind in kinds {
             // What is not UTF-8 is reported when the file is really read.
             for (path, text) in files.texts(kind, &mut Vec::new()) {
@@ -47,13 +47,17 @@ impl Total {
                         "split it into several policies or types, or write a chain as one set",
                     ));
                 }
+                let before = tokens;
                 tokens += scanner.tokens;
+                if tokens > self.most && before <= self.most {
+                    let what = format!(
+                        "the {} of the store have, with this file, {tokens} tokens",
+                        self.name
+                    );
+                    let message = more_than(&what, self.most, self.setting);
+                    problems.push(Problem::of_file(files.path(path), message));
+                }
             }
-        }
-        if tokens > self.most {
-            let what = format!("the {} of the store have {tokens} tokens", self.name);
-            let message = more_than(&what, self.most, self.setting);
-            problems.push(Problem::of_file(files.name().as_str(), message));
         }
     }
 }
