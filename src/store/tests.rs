@@ -1,10 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::{
-    sync::mpsc,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{sync::mpsc, thread, time::Duration};
 
 use super::*;
 use crate::model::Location;
@@ -145,13 +141,12 @@ fn what_cedar_could_not_load_is_refused_with_its_file() {
         if path == "s.cedarschema.json" {
             store = files(&[("p.cedar", &policies)]);
         }
-        let start = Instant::now();
         let problems = load(store.with_file(path, text.into_bytes())).err();
         let problems = problems.unwrap_or_else(|| panic!("{what} is loaded"));
         let named = if what == "kinds of requests" { "p.cedar" } else { path };
         let is_named = problems.iter().any(|problem| problem.file().ends_with(named));
         assert!(is_named, "{what}: {problems:?}");
-        println!("{what}: {:?}: {}", start.elapsed(), problems.first().unwrap());
+        problems.iter().for_each(|problem| drop(problem.render()));
     }
 }
 
