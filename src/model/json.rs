@@ -1,10 +1,10 @@
 //! Reads JSON without losing anything: a repeated name is an error, where `serde_json` alone would
 //! keep the last one.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt, ops::Range};
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, value::RawValue};
 
 /// Parses a JSON text.
 ///
@@ -18,6 +18,45 @@ pub fn parse(text: &str) -> Result<Value, serde_json::Error> {
 pub fn parse_each(text: &str) -> impl Iterator<Item = Result<Value, serde_json::Error>> {
     let values = serde_json::Deserializer::from_str(text).into_iter::<Unique>();
     values.map(|value| value.map(|Unique(value)| value))
+}
+
+/// A step from a JSON value to one in it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// The element of a list.
+    Index(usize),
+    /// The member of an object.
+    Name(String),
+}
+
+/// Returns the bytes at which a value stands in a JSON text, or its nearest container that is there.
+#[must_use]
+pub fn place(text: &str, path: &[Step]) -> Range<usize> {
+    let mut at = 0..text.len();
+    for step in path {
+        let found = children(text, at.clone()).into_iter().find(|(child, _)| child == step);
+        let Some((_, place)) = found else { break };
+        at = place;
+    }
+    at
+}
+
+/// Returns the elements or members of the container at `place`, and the bytes at which each stands.
+#[must_use]
+pub fn children(text: &str, place: Range<usize>) -> Vec<(Step, Range<usize>)> {
+    let container = text.get(place).unwrap_or_default();
+    let range = |value: &RawValue| {
+        // The value is a piece of the text.
+        let start = (value.get().as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
+        start..start + value.get().len()
+    };
+    if let Ok(elements) = serde_json::from_str::<Vec<&RawValue>>(container) {
+        let elements = elements.into_iter().map(range).enumerate();
+        return elements.map(|(index, range)| (Step::Index(index), range)).collect();
+    }
+    let members = serde_json::from_str::<BTreeMap<String, &RawValue>>(container);
+    let members = members.into_iter().flatten();
+    members.map(|(name, value)| (Step::Name(name), range(value))).collect()
 }
 
 /// A value in which no object repeats a name.
@@ -105,6 +144,20 @@ mod tests {
     fn what_has_no_repeated_name_is_read_as_it_is() {
         let text = r#"[null, true, -1, 18446744073709551615, 1.5, "a", {"a": {"a": []}, "b": {}}]"#;
         assert_eq!(parse(text).unwrap(), serde_json::from_str::<Value>(text).unwrap());
+    }
+
+    #[test]
+    fn a_value_is_found_in_its_text() {
+        let text = r#" {"a": [1, {"b\u0063": "x"}], "d": 2}"#;
+        let name = |name: &str| Step::Name(name.to_owned());
+        let check = |path: &[Step], value: &str| {
+            assert_eq!(text.get(place(text, path)), Some(value), "{path:?}");
+        };
+        check(&[], text);
+        check(&[name("a"), Step::Index(1), name("bc")], "\"x\"");
+        check(&[name("d")], "2");
+        check(&[name("a"), Step::Index(7), name("d")], r#"[1, {"b\u0063": "x"}]"#);
+        assert_eq!(place("{", &[name("a")]), 0..1);
     }
 
     #[test]

@@ -3,9 +3,13 @@
 use std::{fmt, sync::Arc};
 
 use miette::{
-    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceSpan,
+    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode as _,
+    SourceSpan,
 };
 use serde::{Serialize, Serializer, ser::SerializeStruct as _};
+
+/// The longest line, in bytes, that is shown with a problem in it.
+const LONGEST_LINE: usize = 1_000;
 
 /// One problem in one file of a policy store.
 #[derive(Debug, Clone)]
@@ -33,6 +37,16 @@ pub(crate) struct Text(Arc<NamedSource<String>>);
 impl Text {
     pub(crate) fn new(file: &str, text: &str) -> Self {
         Self(Arc::new(NamedSource::new(file, text.to_owned())))
+    }
+
+    /// The text itself.
+    pub(crate) fn text(&self) -> &str {
+        self.0.inner()
+    }
+
+    /// The file.
+    pub(crate) fn name(&self) -> &str {
+        self.0.name()
     }
 }
 
@@ -64,6 +78,16 @@ impl Problem {
     #[must_use]
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
+        self
+    }
+
+    /// The same problem at that place of the text, unless it already has a place.
+    #[must_use]
+    pub(crate) fn or_at(mut self, text: &Text, span: impl Into<SourceSpan>) -> Self {
+        if self.labels.is_empty() {
+            self.source = Some(Arc::clone(&text.0));
+            self.labels = vec![LabeledSpan::new_with_span(None, span)];
+        }
         self
     }
 
@@ -134,15 +158,31 @@ impl Problem {
         })
     }
 
-    /// The problem with its piece of source and a caret, for a terminal or a log.
+    /// Renders the problem with its piece of source and a caret, for a terminal or a log. Where a
+    /// line of the source is very long, without it.
     #[must_use]
     pub fn render(&self) -> String {
         let mut text = String::new();
         let handler = GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor());
-        match handler.with_width(120).render_report(&mut text, self) {
-            Ok(()) => text,
-            Err(fmt::Error) => self.to_string(),
+        if !self.has_long_line() && handler.with_width(120).render_report(&mut text, self).is_ok() {
+            return text;
         }
+        match &self.help {
+            Some(help) => format!("{self}\n  help: {help}\n"),
+            None => format!("{self}\n"),
+        }
+    }
+
+    /// Returns whether a line that would be shown is too long for a terminal, and for miette, which
+    /// panics at a column beyond 65,535.
+    fn has_long_line(&self) -> bool {
+        let source = self.source.as_deref();
+        self.labels.iter().any(|label| {
+            let shown = source.and_then(|source| source.read_span(label.inner(), 1, 1).ok());
+            shown.is_some_and(|shown| {
+                shown.data().split(|byte| *byte == b'\n').any(|line| line.len() > LONGEST_LINE)
+            })
+        })
     }
 }
 
@@ -186,5 +226,20 @@ impl Diagnostic for Problem {
             return None;
         }
         Some(Box::new(self.labels.iter().cloned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_in_a_long_line_is_shown_without_the_line() {
+        let text = format!("{}x", " ".repeat(100_000));
+        let problem = Problem::at("main/a.cedar", text, (100_000, 1), None, "wrong");
+        let rendered = problem.with_help("mend it").render();
+        assert_eq!(rendered, "main/a.cedar:1:100001: wrong\n  help: mend it\n");
+        let problem = Problem::at("main/a.cedar", "permit x", (7, 1), None, "wrong");
+        assert!(problem.render().contains("permit x"));
     }
 }

@@ -167,7 +167,7 @@ fn layout(
 ) -> Result<Layout, (String, String)> {
     let name = |entry: &Listed| entry.name.to_string_lossy().into_owned();
     let kind = |entry: &Listed| FileKind::of(entry.name.to_str()?);
-    let schema = entries.iter().find(|entry| kind(entry) == Some(FileKind::Schema));
+    let schema = entries.iter().find(|entry| kind(entry).is_some_and(FileKind::is_schema));
     // The tests of a single store may have schemas of their own.
     let store =
         entries.iter().find(|entry| entry.name != "tests" && holds_schema(&entry.path, bounds));
@@ -185,7 +185,7 @@ fn layout(
 
 fn holds_schema(folder: &Path, bounds: &Bounds) -> bool {
     let is_schema = |entry: &Listed| {
-        entry.name.to_str().and_then(FileKind::of).is_some_and(|kind| kind == FileKind::Schema)
+        entry.name.to_str().and_then(FileKind::of).is_some_and(FileKind::is_schema)
     };
     list(folder, bounds.files, &mut Places::default())
         .is_ok_and(|entries| entries.iter().any(is_schema))

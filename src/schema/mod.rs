@@ -98,6 +98,16 @@ impl Schema {
         self.types.get(written)
     }
 
+    /// Returns the full names of the entity types that a name without a namespace may mean, in order.
+    #[must_use]
+    pub fn types_named(&self, written: &str) -> Vec<String> {
+        let types = self.entities.keys();
+        let meant = types.filter(|ty| AsRef::<str>::as_ref(&ty.name().basename()) == written);
+        let mut names: Vec<_> = meant.map(ToString::to_string).collect();
+        names.sort_unstable();
+        names
+    }
+
     /// Returns the only ids of the entity type of a name, if it is enumerated.
     #[must_use]
     pub fn enumerated(&self, written: &str) -> Option<&HashSet<SmolStr>> {

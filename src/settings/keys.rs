@@ -77,7 +77,14 @@ pub(super) const KEYS: &[Key] = keys! {
     "bounds.files" Count bounds.files: "files in a store";
     "bounds.file_bytes" Count bounds.file_bytes: "bytes of one file";
     "bounds.policies" Count bounds.policies: "policies, templates and links in a store";
+    "bounds.policy_tokens" Count bounds.policy_tokens: "tokens of one policy: names, numbers, strings, operators and brackets";
+    "bounds.tokens" Count bounds.tokens: "tokens of all policies of a store";
+    "bounds.schema_tokens" Count bounds.schema_tokens: "tokens of all schema files of a store";
+    "bounds.type_parts" Count bounds.type_parts: "parts of all types of a schema, once common types are written out";
+    "bounds.schema_ancestors" Count bounds.schema_ancestors: "pairs of an entity type or action and one of its ancestors";
+    "bounds.validation_steps" Count bounds.validation_steps: "steps to validate all policies: the parts of each condition, times the kinds of requests that it applies to";
     "bounds.entities" Count bounds.entities: "fixed entities in a store";
+    "bounds.entity_ancestors" Count bounds.entity_ancestors: "pairs of a fixed entity and one of its ancestors";
     "shutdown.delay_s" Seconds shutdown.delay: "how long calls are still taken after a signal to stop, for callers to go elsewhere";
     "shutdown.drain_s" Seconds shutdown.drain: "how long calls that have begun may take to end";
     "decision_log.mode" Text decision_log.mode: "whether decisions are recorded: off, on, otlp (sent to a collector) or required (no answer without its record on disk)";

@@ -1,12 +1,31 @@
 //! `*.cedarentities.json`: the entities that a store holds by itself.
 
-use cedar_policy::Entities;
-use cedar_policy_core::ast::{self, Entity, EntityUID};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    ops::Range,
+};
+
+use cedar_policy_core::{
+    ast::{
+        Eid, Entity, EntityType, EntityUID, Literal, PartialValue, Value as CedarValue, ValueKind,
+    },
+    entities::{Entities, EntityJsonParser, NoEntitiesSchema, TCComputation, err::EntitiesError},
+    extensions::Extensions,
+    validator::CoreSchema,
+};
+use miette::Diagnostic;
 use serde_json::{Value, json};
 
-use super::{Bounds, FileKind, StoreFiles};
+use super::{
+    Bounds, FileKind, StoreFiles,
+    bounds::{ANCESTORS_OF_ONE, more_than},
+    hierarchy::{self, TooLarge},
+};
 use crate::{
-    model::{self, Problem},
+    model::{
+        self, Problem, Text,
+        json::{Step, children},
+    },
     schema::{EntityShape, Schema, StoredEntities},
 };
 
@@ -16,75 +35,348 @@ pub(super) fn read(
     bounds: &Bounds,
     problems: &mut Vec<Problem>,
 ) -> StoredEntities {
-    let mut all = Entities::empty();
+    let found = problems.len();
+    let mut written = Vec::new();
     for (path, text) in files.texts(FileKind::Entities, problems) {
-        let path = files.path(path);
-        let mut json: Value = match model::json::parse(text) {
-            Ok(json) => json,
-            Err(error) => {
-                problems.push(json_problem(&path, text, &error));
-                continue;
-            }
-        };
-        fill_slots(&mut json, schema);
-        match all.clone().add_entities_from_json_value(json, Some(schema.cedar())) {
-            Ok(more) => {
-                problems.extend(foreign_slots(&more, &all, schema).map(|slot| {
-                    Problem::of_file(&path, slot)
-                        .with_help("leave the attribute out: Humbaba fills it")
-                }));
-                all = more;
-            }
-            Err(error) => problems.extend(Problem::of_diagnostic(&path, text, &error)),
+        match elements(&files.path(path), text) {
+            Ok(elements) => written.extend(elements),
+            Err(problem) => problems.push(problem),
         }
     }
+    let of_store = |message| Problem::of_file(files.name().as_str(), message);
+    if written.len() > bounds.entities {
+        let what = format!("the store has {} entities", written.len());
+        problems.push(of_store(more_than(&what, bounds.entities, "entities")));
+        return StoredEntities::default();
+    }
+    if let Some(problem) = too_many_ancestors(&written, bounds) {
+        problems.push(problem);
+        return StoredEntities::default();
+    }
+    let core_schema = CoreSchema::new(schema.cedar().as_ref());
+    let parser = EntityJsonParser::new(
+        Some(&core_schema),
+        Extensions::all_available(),
+        TCComputation::AssumeAlreadyComputed,
+    );
+    let mut reader = Reader { schema, parser, entities: HashMap::new(), problems };
+    written.into_iter().for_each(|element| reader.element(element));
+    let entities = reader.entities;
+    if problems.len() > found {
+        return StoredEntities::default();
+    }
+    let all = entities.into_values().map(|(entity, _)| entity);
+    let all = Entities::from_entities(
+        all,
+        None::<&NoEntitiesSchema>,
+        TCComputation::ComputeNow,
+        Extensions::all_available(),
+    );
     // Without the action entities a policy on an action group would match nothing, and a `forbid`
     // on a group would be open.
-    #[expect(clippy::result_large_err, reason = "the error is Cedar's own")]
-    let with_actions = schema
-        .cedar()
-        .action_entities()
-        .and_then(|actions| all.clone().add_entities(actions, Some(schema.cedar())));
-    match with_actions {
-        Ok(with_actions) => all = with_actions,
-        Err(error) => problems.push(Problem::of_file(files.name().as_str(), error.to_string())),
+    let actions = schema.cedar().action_entities();
+    match (all, actions) {
+        (Ok(all), Ok(actions)) => {
+            let actions = actions.into_iter().map(|action| action.as_ref().clone());
+            StoredEntities::new(all.into_iter().chain(actions))
+        }
+        (all, actions) => {
+            let errors = [
+                all.err().map(|error| error_text(&error)),
+                actions.err().map(|error| error_text(&error)),
+            ];
+            problems.extend(errors.into_iter().flatten().map(of_store));
+            StoredEntities::default()
+        }
     }
-    if all.len() > bounds.entities {
-        problems.push(Problem::of_file(
-            files.name().as_str(),
-            format!(
-                "the store has {} entities, more than the bound of {}",
-                all.len(),
-                bounds.entities
-            ),
-        ));
-    }
-    StoredEntities::new(all.into_iter().map(|entity| entity.as_ref().clone()))
 }
 
-/// Describes each role slot that a file fills with another Role than the slot's own. `before` are
-/// the entities of other files.
-fn foreign_slots<'a>(
-    entities: &'a Entities,
-    before: &'a Entities,
+fn error_text(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}
+
+/// An entity as it is written, and where.
+struct Element {
+    json: Value,
+    text: Text,
+    place: Range<usize>,
+}
+
+impl Element {
+    fn problem(&self, message: String) -> Problem {
+        Problem::of_file(self.text.name(), message).or_at(&self.text, self.place.clone())
+    }
+}
+
+fn elements(path: &str, text: &str) -> Result<impl Iterator<Item = Element> + use<>, Problem> {
+    let json = model::json::parse(text).map_err(|error| json_problem(path, text, &error))?;
+    let Value::Array(elements) = json else {
+        return Err(Problem::of_file(path, "expected a list of entities"));
+    };
+    let places: Vec<_> =
+        children(text, 0..text.len()).into_iter().map(|(_, place)| place).collect();
+    let text = Text::new(path, text);
+    let with_places = elements.into_iter().zip(places);
+    Ok(with_places.map(move |(json, place)| Element { json, text: text.clone(), place }))
+}
+
+/// Holds the hierarchy to its bounds, before Cedar reads the entities.
+fn too_many_ancestors(elements: &[Element], bounds: &Bounds) -> Option<Problem> {
+    type Uid<'a> = (&'a str, &'a str);
+    fn uid(value: &Value) -> Option<Uid<'_>> {
+        let uid = value.get("__entity").unwrap_or(value);
+        Some((uid.get("type")?.as_str()?, uid.get("id")?.as_str()?))
+    }
+    let mut parents: BTreeMap<Uid<'_>, (HashSet<Uid<'_>>, &Element)> = BTreeMap::new();
+    for element in elements {
+        let Some(child) = element.json.get("uid").and_then(uid) else { continue };
+        let listed = element.json.get("parents").and_then(Value::as_array).into_iter().flatten();
+        parents
+            .entry(child)
+            .or_insert_with(|| (HashSet::new(), element))
+            .0
+            .extend(listed.filter_map(uid));
+    }
+    let edges = parents.iter().map(|(uid, (parents, _))| (uid, parents.iter().collect()));
+    let (uid, message) = match hierarchy::check(edges, bounds.entity_ancestors) {
+        Ok(()) => return None,
+        Err(TooLarge::One(uid)) => {
+            (uid, format!("the entity has more than {ANCESTORS_OF_ONE} ancestors"))
+        }
+        Err(TooLarge::All(uid)) => {
+            let what = "all entities together have, with this one, too many ancestors";
+            (uid, more_than(what, bounds.entity_ancestors, "entity_ancestors"))
+        }
+    };
+    parents.get(uid).map(|(_, element)| element.problem(message))
+}
+
+struct Reader<'a, 's> {
     schema: &'a Schema,
-) -> impl Iterator<Item = String> {
-    let new = entities.iter().filter(|entity| before.get(&entity.uid()).is_none());
-    new.flat_map(move |entity| {
-        let entity: &Entity = entity.as_ref();
-        let shape = schema.entity(entity.uid().entity_type());
+    parser: EntityJsonParser<'a, 's, CoreSchema<'s>>,
+    entities: HashMap<EntityUID, (Entity, Element)>,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl Reader<'_, '_> {
+    fn element(&mut self, element: Element) {
+        let mut filled = element.json.clone();
+        fill_slots(&mut filled, self.schema);
+        match self.parser.single_from_json_value(filled) {
+            Ok(entity) => self.entity(entity, element),
+            Err(error) => {
+                let faults = faults(&element.json, self.schema);
+                if faults.is_empty() {
+                    let text = &element.text;
+                    let error: &dyn Diagnostic = match &error {
+                        EntitiesError::Deserialization(error) => error,
+                        EntitiesError::InvalidEntity(error) => error,
+                        error => error,
+                    };
+                    for problem in Problem::of_diagnostic_in(text, error) {
+                        let at = named_place(text, element.place.clone(), problem.message());
+                        self.problems.push(problem.or_at(text, at));
+                    }
+                }
+                self.report(faults, &element);
+            }
+        }
+    }
+
+    fn entity(&mut self, entity: Entity, element: Element) {
+        self.report(empty_ids(&entity, &element.json), &element);
+        self.report(self.foreign_slots(&entity), &element);
+        match self.entities.get(entity.uid()) {
+            // What is written twice alike says nothing new.
+            Some((other, _)) if other.deep_eq(&entity) => {}
+            Some((_, other)) => {
+                let line = other.problem(String::new()).location().map_or(0, |place| place.line);
+                let message = format!(
+                    "the entity `{}` is there twice: the other is in {}, line {line}",
+                    entity.uid(),
+                    other.text.name()
+                );
+                self.problems.push(element.problem(message).with_help("keep one of the two"));
+            }
+            None => drop(self.entities.insert(entity.uid().clone(), (entity, element))),
+        }
+    }
+
+    fn report(&mut self, faults: Vec<Fault>, element: &Element) {
+        let Element { text, place, .. } = element;
+        for Fault { path, message, help } in faults {
+            let element = text.text().get(place.clone()).unwrap_or_default();
+            let found = model::json::place(element, &path);
+            let span = place.start + found.start..place.start + found.end;
+            let problem = Problem::of_file(text.name(), message).or_at(text, span);
+            self.problems.push(match help {
+                Some(help) => problem.with_help(help),
+                None => problem,
+            });
+        }
+    }
+
+    /// Describes each role slot that the file fills with another Role than the slot's own.
+    fn foreign_slots(&self, entity: &Entity) -> Vec<Fault> {
+        let shape = self.schema.entity(entity.uid().entity_type());
         let slots = shape.into_iter().flat_map(|shape| shape.slots.keys());
-        slots.filter_map(move |slot| {
-            let own = schema.role(entity.uid(), slot).map(|role| ast::Value::from(role).into());
-            let is_own = entity.get(slot.as_str()) == own.as_ref();
-            (!is_own).then(|| {
-                format!(
-                    "the role slot `{slot}` of `{}` holds another Role than its own",
-                    entity.uid()
-                )
-            })
-        })
-    })
+        let foreign = slots.filter(|slot| {
+            let own = self.schema.role(entity.uid(), slot);
+            entity.get(slot.as_str()) != own.map(|role| CedarValue::from(role).into()).as_ref()
+        });
+        let fault = foreign.map(|slot| Fault {
+            path: vec![Step::Name("attrs".to_owned()), Step::Name(slot.as_str().to_owned())],
+            message: format!(
+                "the role slot `{slot}` of `{}` holds another Role than its own",
+                entity.uid()
+            ),
+            help: Some("leave the attribute out: Humbaba fills it".to_owned()),
+        });
+        fault.collect()
+    }
+}
+
+/// What is wrong with an entity, and where in its JSON form.
+struct Fault {
+    path: Vec<Step>,
+    message: String,
+    help: Option<String>,
+}
+
+/// Finds what Cedar would report without its place or by another name: numbers that are no `Long`,
+/// actions that are not declared, types without their namespace.
+fn faults(element: &Value, schema: &Schema) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    visit(element, &mut Vec::new(), &mut |path, value| {
+        let fault = match value {
+            Value::Number(number) if number.as_i64().is_none() => Some((
+                format!("the number {number} is no Long"),
+                "a Long is a whole number from -9223372036854775808 to 9223372036854775807"
+                    .to_owned(),
+            )),
+            Value::Object(members) => match (members.get("type"), members.get("id")) {
+                (Some(Value::String(ty)), Some(Value::String(id))) => unknown(ty, id, schema),
+                _ => None,
+            },
+            _ => None,
+        };
+        let fault =
+            fault.map(|(message, help)| Fault { path: path.to_vec(), message, help: Some(help) });
+        faults.extend(fault);
+    });
+    faults
+}
+
+/// Describes an entity whose type or action the schema does not declare under that name.
+fn unknown(ty: &str, id: &str, schema: &Schema) -> Option<(String, String)> {
+    if ty == "Action" || ty.ends_with("::Action") {
+        if schema.action(ty, id).is_some() {
+            return None;
+        }
+        let ids = schema.actions().map(|action| action.uid.to_string());
+        let written = format!("{ty}::\"{id}\"");
+        let nearest = ids.min_by_key(|known| strsim::damerau_levenshtein(known, &written));
+        let help = nearest.map_or_else(
+            || "the schema declares no actions".to_owned(),
+            |nearest| format!("did you mean `{nearest}`?"),
+        );
+        return Some((format!("unknown action `{written}`"), help));
+    }
+    if schema.cedar().entity_types().any(|known| known.to_string() == ty) {
+        return None;
+    }
+    match schema.types_named(ty).as_slice() {
+        [] => None,
+        [one] => Some((
+            format!("unknown type `{ty}`: an entities file names types in full"),
+            format!("write `{one}`"),
+        )),
+        several => {
+            let names: Vec<_> = several.iter().map(|name| format!("`{name}`")).collect();
+            Some((
+                format!("the type `{ty}` is ambiguous: several namespaces have one"),
+                format!("write one of {}", names.join(", ")),
+            ))
+        }
+    }
+}
+
+/// Calls `found` for a JSON value and each value in it.
+fn visit(value: &Value, path: &mut Vec<Step>, found: &mut impl FnMut(&[Step], &Value)) {
+    found(path, value);
+    match value {
+        Value::Array(elements) => {
+            for (index, element) in elements.iter().enumerate() {
+                path.push(Step::Index(index));
+                visit(element, path, found);
+                path.pop();
+            }
+        }
+        Value::Object(members) => {
+            for (name, member) in members {
+                path.push(Step::Name(name.clone()));
+                visit(member, path, found);
+                path.pop();
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Finds empty ids: of the entity, of its parents, of entities in its attributes and tags.
+fn empty_ids(entity: &Entity, element: &Value) -> Vec<Fault> {
+    let values = entity.attrs().chain(entity.tags()).map(|(_, value)| value);
+    let mut has_empty = is_empty(entity.uid()) || entity.parents().any(is_empty);
+    for value in values {
+        if let PartialValue::Value(value) = value {
+            has_empty = has_empty || holds_empty_id(value);
+        }
+    }
+    let mut faults = Vec::new();
+    if has_empty {
+        visit(element, &mut Vec::new(), &mut |path, value| {
+            let is_it =
+                value.get("id").and_then(Value::as_str) == Some("") && value.get("type").is_some();
+            if is_it {
+                faults.push(Fault {
+                    path: path.to_vec(),
+                    message: "an entity has an empty id".to_owned(),
+                    help: Some("give it the id of something that there is".to_owned()),
+                });
+            }
+        });
+    }
+    faults
+}
+
+fn is_empty(uid: &EntityUID) -> bool {
+    AsRef::<str>::as_ref(uid.eid()).is_empty()
+}
+
+fn holds_empty_id(value: &CedarValue) -> bool {
+    match value.value_kind() {
+        ValueKind::Lit(Literal::EntityUID(uid)) => is_empty(uid),
+        ValueKind::Lit(_) | ValueKind::ExtensionValue(_) => false,
+        ValueKind::Set(set) => set.iter().any(holds_empty_id),
+        ValueKind::Record(fields) => fields.values().any(holds_empty_id),
+    }
+}
+
+/// The place of the attribute or tag of an entity that a message names, else of the entity.
+fn named_place(text: &Text, entity: Range<usize>, message: &str) -> Range<usize> {
+    let groups = children(text.text(), entity.clone()).into_iter();
+    let groups = groups.filter(|(name, _)| {
+        [Step::Name("attrs".to_owned()), Step::Name("tags".to_owned())].contains(name)
+    });
+    let mut values = groups.flat_map(|(_, place)| children(text.text(), place));
+    let named = values.find(|(name, _)| match name {
+        Step::Name(name) => message.contains(&format!("`{name}` on")),
+        Step::Index(_) => false,
+    });
+    named.map_or(entity, |(_, place)| place)
 }
 
 /// The problem that the JSON parser reports of a file.
@@ -96,27 +388,24 @@ pub(crate) fn json_problem(file: &str, text: &str, error: &serde_json::Error) ->
 }
 
 /// Fills the slots that the file leaves out, before Cedar misses them.
-fn fill_slots(json: &mut Value, schema: &Schema) {
-    for entity in json.as_array_mut().into_iter().flatten() {
-        let Some((scope, shape)) = scope(entity, schema) else { continue };
-        let Some(entity) = entity.as_object_mut() else { continue };
-        let attributes = entity.entry("attrs").or_insert_with(|| json!({}));
-        let Some(attributes) = attributes.as_object_mut() else { continue };
-        for slot in shape.slots.keys() {
-            let Some(role) = schema.role(&scope, slot) else { continue };
-            let id: &str = role.eid().as_ref();
-            let role = json!({ "type": role.entity_type().to_string(), "id": id });
-            attributes.entry(slot.as_str()).or_insert(role);
-        }
+fn fill_slots(entity: &mut Value, schema: &Schema) {
+    let Some((scope, shape)) = scope(entity, schema) else { return };
+    let Some(entity) = entity.as_object_mut() else { return };
+    let attributes = entity.entry("attrs").or_insert_with(|| json!({}));
+    let Some(attributes) = attributes.as_object_mut() else { return };
+    for slot in shape.slots.keys() {
+        let Some(role) = schema.role(&scope, slot) else { continue };
+        let id: &str = role.eid().as_ref();
+        let role = json!({ "type": role.entity_type().to_string(), "id": id });
+        attributes.entry(slot.as_str()).or_insert(role);
     }
 }
 
 fn scope<'a>(entity: &Value, schema: &'a Schema) -> Option<(EntityUID, &'a EntityShape)> {
-    use cedar_policy_core::ast::Eid;
-
     let uid = entity.get("uid")?;
     let uid = uid.get("__entity").unwrap_or(uid);
     let shape = schema.entity(schema.entity_type(uid.get("type")?.as_str()?)?)?;
     let id = Eid::new(uid.get("id")?.as_str()?);
-    Some((EntityUID::from_components(shape.entity_type.clone(), id, None), shape))
+    let entity_type: EntityType = shape.entity_type.clone();
+    Some((EntityUID::from_components(entity_type, id, None), shape))
 }

@@ -123,7 +123,7 @@ impl StoreFiles {
         self.iter().filter(of_kind).eq(other.iter().filter(of_kind))
     }
 
-    /// What is beyond the bounds.
+    /// Reports what is beyond the bounds.
     pub(super) fn beyond(&self, bounds: &Bounds) -> Vec<Problem> {
         let mut problems = Vec::new();
         if self.files.len() > bounds.files {
@@ -165,7 +165,7 @@ impl StoreFiles {
         bytes: &'a [u8],
         problems: &mut Vec<Problem>,
     ) -> Option<&'a str> {
-        match std::str::from_utf8(bytes) {
+        match decode(bytes) {
             Ok(text) => Some(text),
             Err(error) => {
                 problems.push(Problem::of_file(
@@ -180,11 +180,25 @@ impl StoreFiles {
         }
     }
 
+    /// Names the files that look as if they should decide and are not read.
+    pub(super) fn unread(&self) -> impl Iterator<Item = Problem> {
+        self.iter().filter_map(|(path, _)| {
+            let advice = looks_like_policies(path)?;
+            Some(Problem::of_file(self.path(path), "the file is not read").with_help(advice))
+        })
+    }
+
     /// The path of a file relative to the policies folder, for messages.
     #[must_use]
     pub fn path(&self, file: &str) -> String {
         format!("{}/{file}", self.name)
     }
+}
+
+/// Decodes a text file. A byte order mark at its start is no part of the text.
+pub(crate) fn decode(bytes: &[u8]) -> Result<&str, std::str::Utf8Error> {
+    let text = std::str::from_utf8(bytes)?;
+    Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
 fn hex(hash: Sha256) -> String {
@@ -196,10 +210,16 @@ fn hex(hash: Sha256) -> String {
 pub(crate) enum FileKind {
     /// `*.cedarschema`
     Schema,
+    /// `*.cedarschema.json`: the same in Cedar's JSON form.
+    SchemaJson,
     /// `*.cedar`
     Policies,
+    /// `*.cedar.json`: the same in Cedar's JSON form.
+    PoliciesJson,
     /// `*.links.toml`
     Links,
+    /// `*.links.json`: links as Cedar's command line writes them.
+    LinksJson,
     /// `*.cedarentities.json`
     Entities,
     /// `store.toml`
@@ -232,8 +252,11 @@ impl FileKind {
             "matrix.toml" => Some(Self::MatrixMeaning),
             "mutants.toml" => Some(Self::Mutants),
             _ if path.ends_with(".cedarschema") => Some(Self::Schema),
+            _ if path.ends_with(".cedarschema.json") => Some(Self::SchemaJson),
             _ if path.ends_with(".cedar") => Some(Self::Policies),
+            _ if path.ends_with(".cedar.json") => Some(Self::PoliciesJson),
             _ if path.ends_with(".links.toml") => Some(Self::Links),
+            _ if path.ends_with(".links.json") => Some(Self::LinksJson),
             _ if path.ends_with(".cedarentities.json") => Some(Self::Entities),
             _ => None,
         }
@@ -241,6 +264,107 @@ impl FileKind {
 
     /// Whether the file has a part in decisions.
     fn decides(self) -> bool {
-        matches!(self, Self::Schema | Self::Policies | Self::Links | Self::Entities)
+        matches!(
+            self,
+            Self::Schema
+                | Self::SchemaJson
+                | Self::Policies
+                | Self::PoliciesJson
+                | Self::Links
+                | Self::LinksJson
+                | Self::Entities
+        )
+    }
+
+    /// Returns whether the file declares entity types and actions, in either form.
+    pub(crate) fn is_schema(self) -> bool {
+        matches!(self, Self::Schema | Self::SchemaJson)
+    }
+}
+
+/// Returns what to do about a file that is not read although its name looks as if it held policies,
+/// a schema, links or entities. `path` is relative to the store's folder.
+#[must_use]
+pub fn looks_like_policies(path: &str) -> Option<&'static str> {
+    if FileKind::of(path).is_some() {
+        return None;
+    }
+    let name = path.rsplit('/').next().unwrap_or(path).to_ascii_lowercase();
+    let (stem, extension) = name.split_once('.').unwrap_or((&name, ""));
+    if name.ends_with(".md") {
+        return None;
+    }
+    let is_of = |words: &[&str]| {
+        words.contains(&stem)
+            && matches!(extension, "" | "json" | "toml" | "yaml" | "yml" | "txt" | "csv")
+    };
+    if name.contains("cedarschema") || is_of(&["schema", "schemas"]) {
+        Some("name a schema `*.cedarschema`, or `*.cedarschema.json` in Cedar's JSON form")
+    } else if name.contains("cedarentities") || is_of(&["entity", "entities"]) {
+        Some("name entities `*.cedarentities.json`")
+    } else if name.contains(".links") || is_of(&["link", "links", "linked", "template-linked"]) {
+        Some("name links `*.links.toml`, or `*.links.json` as Cedar's command line writes them")
+    } else if path.starts_with("tests/") && name.ends_with(".cedar") {
+        Some("policies under `tests/` do not decide: move the file out of it, or delete it")
+    } else if name.contains(".cedar")
+        || is_of(&["policy", "policies", "template", "templates", "permit", "forbid"])
+    {
+        Some("name policies `*.cedar`, or `*.cedar.json` in Cedar's JSON form")
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn files_that_look_like_policies_and_are_not_read_are_named() {
+        for (path, advice) in [
+            ("guard.CEDAR", "name policies"),
+            ("x.cedar.txt", "name policies"),
+            ("old/x.cedar.bak", "name policies"),
+            ("policy.json", "name policies"),
+            ("policies.json", "name policies"),
+            ("tests/guard.cedar", "under `tests/`"),
+            ("entities.json", "name entities"),
+            ("main.cedarentities", "name entities"),
+            ("links.toml", "name links"),
+            ("linked", "name links"),
+            ("main.links.yaml", "name links"),
+            ("schema.json", "name a schema"),
+            ("main.CedarSchema", "name a schema"),
+        ] {
+            let said = looks_like_policies(path).unwrap();
+            assert!(said.contains(advice), "{path}: {said}");
+        }
+        for path in [
+            "guard.cedar",
+            "guard.cedar.json",
+            "main.cedarschema",
+            "main.cedarschema.json",
+            "main.links.toml",
+            "main.links.json",
+            "main.cedarentities.json",
+            "store.toml",
+            "matrix.csv",
+            "README.md",
+            "README.cedar.md",
+            "notes.txt",
+            "lost+found",
+            "tests/a.toml",
+            "tests/entities.json",
+        ] {
+            assert_eq!(looks_like_policies(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_text() {
+        assert_eq!(decode(b"\xEF\xBB\xBFa").unwrap(), "a");
+        assert_eq!(decode("a\u{feff}".as_bytes()).unwrap(), "a\u{feff}");
     }
 }

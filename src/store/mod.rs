@@ -4,20 +4,22 @@ mod bounds;
 mod embedded;
 mod entities;
 mod files;
+mod hierarchy;
 mod links;
-mod nesting;
 mod policies;
 mod schema;
+mod schema_bounds;
 mod settings;
 mod stores;
+mod text_bounds;
 mod unchanged;
 mod validation;
 
 pub use bounds::{Bounds, STACK_BYTES};
 pub use embedded::embedded_stores;
 pub(crate) use entities::json_problem;
-pub(crate) use files::FileKind;
-pub use files::StoreFiles;
+pub(crate) use files::{FileKind, decode};
+pub use files::{StoreFiles, looks_like_policies};
 pub(crate) use settings::toml_problem;
 pub use stores::{StoreLookupError, Stores};
 
@@ -46,6 +48,7 @@ pub struct PolicyStore {
     engine: Engine,
     level: Option<u32>,
     warnings: Vec<Problem>,
+    has_policy_warnings: bool,
 }
 
 impl PolicyStore {
@@ -69,22 +72,33 @@ impl PolicyStore {
         last: Option<&Self>,
     ) -> Result<Self, Vec<Problem>> {
         let mut problems = files.beyond(bounds);
-        nesting::beyond(&files, &mut problems);
+        text_bounds::check(&files, bounds, &mut problems);
         if !problems.is_empty() {
             return Err(problems);
         }
+        let mut warnings: Vec<_> = files.unread().collect();
         let settings = settings::read(&files, &mut problems);
-        let schema = schema::read(&files, &mut problems);
-        let parsed = policies::read(&files, &mut problems);
-        let parsed = links::link(&files, parsed, bounds, &mut problems);
+        let schema = schema::read(&files, bounds, &mut warnings, &mut problems);
+        let (parsed, links) = policies::read(&files, &mut problems);
+        let parsed = links::link(&files, parsed, links, bounds, &mut problems);
         let Some(schema) = schema else { return Err(problems) };
         let stored = entities::read(&files, &schema, bounds, &mut problems);
         let unchanged = Unchanged::since(last, &files, settings.level);
-        let warnings =
-            policies::validate(&files, &schema, &parsed, unchanged, settings.level, &mut problems);
+        warnings.extend(policies::decide_nothing(&files, &parsed));
+        let of_policies = policies::validate(
+            &files,
+            &schema,
+            &parsed,
+            unchanged,
+            settings.level,
+            bounds,
+            &mut problems,
+        );
         if !problems.is_empty() {
             return Err(problems);
         }
+        let has_policy_warnings = !of_policies.is_empty();
+        warnings.extend(of_policies);
         let (schema, stored) = (Arc::new(schema), Arc::new(stored));
         let engine = Engine::new(&parsed.set, Arc::clone(&schema), Arc::clone(&stored));
         Ok(Self {
@@ -97,6 +111,7 @@ impl PolicyStore {
             engine,
             level: settings.level,
             warnings,
+            has_policy_warnings,
             files,
         })
     }
@@ -119,6 +134,7 @@ impl PolicyStore {
             stored: Arc::clone(&self.stored),
             level: self.level,
             warnings: Vec::new(),
+            has_policy_warnings: false,
         })
     }
 
@@ -203,3 +219,6 @@ impl PolicyStore {
         request::check(&self.schema, &self.stored, input, now, limits)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,62 +1,251 @@
 //! Reads the schema files of a store.
 
-use cedar_policy::{EntityNamespace, EntityTypeName, Schema as CedarSchema, SchemaFragment};
+use std::collections::HashMap;
 
-use super::{FileKind, StoreFiles};
-use crate::{model::Problem, schema::Schema};
+use cedar_policy::Schema as CedarSchema;
+use cedar_policy_core::{
+    ast::EntityType,
+    extensions::Extensions,
+    parser::Loc,
+    validator::{
+        RawName, SchemaError, ValidatorSchema, ValidatorSchemaFragment,
+        json_schema::{EntityTypeKind, Fragment, Type, TypeVariant},
+    },
+};
+use miette::Diagnostic;
+
+use super::{Bounds, FileKind, StoreFiles, entities::json_problem, schema_bounds};
+use crate::{
+    model::{self, Problem, Text},
+    schema::{Schema, SlotError},
+};
 
 /// The annotation that makes an entity type a role type.
 const ROLE: &str = "role";
 
+/// One schema file.
+struct SchemaFile<'a> {
+    path: String,
+    text: &'a str,
+    fragment: Fragment<RawName>,
+}
+
 /// Returns the schema of all schema files together, or nothing where there is a problem.
-pub(super) fn read(files: &StoreFiles, problems: &mut Vec<Problem>) -> Option<Schema> {
+pub(super) fn read(
+    files: &StoreFiles,
+    bounds: &Bounds,
+    warnings: &mut Vec<Problem>,
+    problems: &mut Vec<Problem>,
+) -> Option<Schema> {
     let found = problems.len();
-    let texts = files.texts(FileKind::Schema, problems);
-    if texts.is_empty() {
+    let read = read_files(files, warnings, problems);
+    if problems.len() > found {
+        return None;
+    }
+    if read.is_empty() {
         problems.push(
             Problem::of_file(files.name().as_str(), "the store has no schema")
                 .with_help("add a file `schema.cedarschema`"),
         );
         return None;
     }
-    let mut fragments = Vec::new();
-    for (path, text) in &texts {
-        match SchemaFragment::from_cedarschema_str(text) {
-            Ok((fragment, _warnings)) => fragments.push(fragment),
-            Err(error) => problems.extend(Problem::of_diagnostic(&files.path(path), text, &error)),
-        }
-    }
+    let schema = Files { store: files, files: &read };
+    let excesses = schema_bounds::check(read.iter().map(|file| &file.fragment), bounds);
+    problems.extend(excesses.into_iter().map(|excess| {
+        schema.problem(excess.place.as_ref(), excess.message).with_help("split the schema")
+    }));
+    problems.extend(schema.clashes());
     if problems.len() > found {
         return None;
     }
-    // Errors across fragments carry a span of one file only where there is one file.
-    let (path, text) = match texts.as_slice() {
-        [(path, text)] => (files.path(path), *text),
-        _ => (files.name().to_string(), ""),
-    };
-    let cedar = match CedarSchema::from_schema_fragments(fragments.iter().cloned()) {
-        Ok(cedar) => cedar,
+    let cedar = match schema.build() {
+        Ok(cedar) => CedarSchema::from(cedar),
         Err(error) => {
-            problems.extend(Problem::of_diagnostic(&path, text, &error));
+            problems.extend(schema.diagnostic(&error));
             return None;
         }
     };
-    match Schema::new(cedar, |entity_type| {
-        let name = EntityTypeName::from(entity_type.clone());
-        fragments.iter().any(|fragment| is_role_type(fragment, &name))
-    }) {
+    match Schema::new(cedar, |entity_type| schema.is_role_type(entity_type)) {
         Ok(schema) => Some(schema),
         Err(errors) => {
-            problems.extend(errors.iter().map(|error| {
-                Problem::of_file(&path, error.to_string())
-                    .with_help("a role slot is one required attribute: without `?`, and no `Set`")
-            }));
+            problems.extend(errors.iter().map(|error| schema.slot_problem(error)));
             None
         }
     }
 }
 
-fn is_role_type(fragment: &SchemaFragment, name: &EntityTypeName) -> bool {
-    let namespace: Option<EntityNamespace> = name.namespace().parse().ok();
-    fragment.entity_type_annotation(namespace, name.basename(), ROLE).is_some()
+fn read_files<'a>(
+    files: &'a StoreFiles,
+    warnings: &mut Vec<Problem>,
+    problems: &mut Vec<Problem>,
+) -> Vec<SchemaFile<'a>> {
+    let mut read = Vec::new();
+    for (path, text) in files.texts(FileKind::Schema, problems) {
+        let path = files.path(path);
+        match Fragment::from_cedarschema_str(text, Extensions::all_available()) {
+            Ok((fragment, found)) => {
+                let text_of_file = Text::new(&path, text);
+                let found = found.flat_map(|one| Problem::of_diagnostic_in(&text_of_file, &one));
+                warnings.extend(found);
+                read.push(SchemaFile { path, text, fragment });
+            }
+            Err(error) => problems.extend(Problem::of_diagnostic(&path, text, &error)),
+        }
+    }
+    for (path, text) in files.texts(FileKind::SchemaJson, problems) {
+        let path = files.path(path);
+        // A repeated name is refused before Cedar keeps the last one.
+        let fragment = model::json::parse(text)
+            .and_then(|_| serde_json::from_str::<Fragment<RawName>>(text))
+            .map_err(|error| json_problem(&path, text, &error));
+        match fragment {
+            Ok(fragment) => read.push(SchemaFile { path, text, fragment }),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    read
+}
+
+/// All schema files of a store.
+struct Files<'a> {
+    store: &'a StoreFiles,
+    files: &'a [SchemaFile<'a>],
+}
+
+impl Files<'_> {
+    #[expect(clippy::result_large_err, reason = "the error is Cedar's own")]
+    fn build(&self) -> Result<ValidatorSchema, SchemaError> {
+        let fragments = self.files.iter().map(|file| file.fragment.clone());
+        let fragments: Result<Vec<_>, _> =
+            fragments.map(ValidatorSchemaFragment::from_schema_fragment).collect();
+        ValidatorSchema::from_schema_fragments(fragments?, Extensions::all_available())
+    }
+
+    /// The file that a place is in.
+    fn file_of(&self, place: &Loc) -> Option<&SchemaFile<'_>> {
+        self.files.iter().find(|file| *file.text == *place.src)
+    }
+
+    fn problem(&self, place: Option<&Loc>, message: String) -> Problem {
+        match (place.and_then(|place| Some((place, self.file_of(place)?))), self.files) {
+            (Some((place, file)), _) => {
+                Problem::at(file.path.as_str(), file.text, place.span, None, message)
+            }
+            (None, [file]) => Problem::of_file(file.path.as_str(), message),
+            (None, _) => Problem::of_file(self.store.name().as_str(), message),
+        }
+    }
+
+    /// The problems that Cedar reports of all files together. A place is in one of them.
+    fn diagnostic(&self, error: &SchemaError) -> Vec<Problem> {
+        let label = error.labels().and_then(|mut labels| labels.next());
+        let file = label.and_then(|label| {
+            let source = error.source_code()?;
+            self.files.iter().find(|file| {
+                let whole = (0, file.text.len()).into();
+                let read = source.read_span(&whole, 0, 0);
+                read.is_ok_and(|read| read.data() == file.text.as_bytes())
+                    && label.offset() <= file.text.len()
+            })
+        });
+        match (file, self.files) {
+            (Some(file), _) | (None, [file]) => {
+                Problem::of_diagnostic(&file.path, file.text, error)
+            }
+            _ => {
+                let problem = Problem::of_file(self.store.name().as_str(), error.to_string());
+                let help = error.help().map(|help| help.to_string());
+                vec![match help {
+                    Some(help) => problem.with_help(help),
+                    None => problem,
+                }]
+            }
+        }
+    }
+
+    /// Names that two files declare.
+    fn clashes(&self) -> Vec<Problem> {
+        let mut first: HashMap<(&str, String), &SchemaFile<'_>> = HashMap::new();
+        let mut problems = Vec::new();
+        for file in self.files {
+            for (what, name, place) in declarations(&file.fragment) {
+                let Some(other) = first.insert((what, name.clone()), file) else { continue };
+                let message = format!(
+                    "the {what} `{name}` is declared in two files: the other is {}",
+                    other.path
+                );
+                let problem = match place {
+                    Some(place) => self.problem(Some(place), message),
+                    None => Problem::of_file(file.path.as_str(), message),
+                };
+                problems.push(problem.with_help("keep one of the two"));
+            }
+        }
+        problems
+    }
+
+    fn is_role_type(&self, entity_type: &EntityType) -> bool {
+        let declared = self.entity_types(entity_type);
+        let mut annotations = declared.flat_map(|declared| declared.annotations.0.keys());
+        annotations.any(|name| name.as_ref() == ROLE)
+    }
+
+    fn entity_types<'a>(
+        &'a self,
+        entity_type: &'a EntityType,
+    ) -> impl Iterator<Item = &'a cedar_policy_core::validator::json_schema::EntityType<RawName>>
+    {
+        let namespace = entity_type.name().as_ref().namespace();
+        let basename = entity_type.name().basename();
+        self.files.iter().flat_map(|file| &file.fragment.0).filter_map(move |(name, definition)| {
+            let is_it = name.as_ref().map(ToString::to_string).unwrap_or_default() == namespace;
+            let mut declared = definition.entity_types.iter();
+            declared
+                .find(|(name, _)| is_it && name.to_string() == basename.to_string())
+                .map(|(_, declared)| declared)
+        })
+    }
+
+    fn slot_problem(&self, error: &SlotError) -> Problem {
+        let (SlotError::Optional { entity_type, attribute }
+        | SlotError::Set { entity_type, attribute }) = error;
+        let place = self.entity_types(entity_type).find_map(|declared| {
+            let EntityTypeKind::Standard(standard) = &declared.kind else { return None };
+            let attribute = match &standard.shape.0 {
+                Type::Type { ty: TypeVariant::Record(record), .. } => {
+                    record.attributes.get(attribute).and_then(|attribute| attribute.ty.loc())
+                }
+                _ => None,
+            };
+            attribute.or(declared.loc.as_ref())
+        });
+        self.problem(place, error.to_string())
+            .with_help("a role slot is one required attribute: without `?`, and no `Set`")
+    }
+}
+
+/// What a fragment declares: its kind, its full name and its place.
+fn declarations(
+    fragment: &Fragment<RawName>,
+) -> impl Iterator<Item = (&'static str, String, Option<&Loc>)> {
+    fragment.0.iter().flat_map(|(namespace, definition)| {
+        let prefix = namespace.as_ref().map(|name| format!("{name}::")).unwrap_or_default();
+        let full = move |name: &dyn std::fmt::Display| format!("{prefix}{name}");
+        let action = full.clone();
+        let entity = full.clone();
+        let common = definition.common_types.iter();
+        let entities = definition.entity_types.iter();
+        let actions = definition.actions.iter();
+        common
+            .map(move |(name, declared)| ("type", full(name), declared.loc.as_ref()))
+            .chain(
+                entities.map(move |(name, declared)| {
+                    ("entity type", entity(name), declared.loc.as_ref())
+                }),
+            )
+            .chain(actions.map(move |(id, declared)| {
+                let name = action(&format!("Action::{:?}", id.as_str()));
+                ("action", name, declared.loc.as_ref())
+            }))
+    })
 }

@@ -14,12 +14,13 @@ impl<'a> Unchanged<'a> {
     /// Compares files with the last valid state, if there is one. Under another schema or level
     /// nothing is unchanged.
     pub fn since(last: Option<&'a PolicyStore>, files: &StoreFiles, level: Option<u32>) -> Self {
-        // Warnings have places that may have moved, so a store that has some is validated as a
-        // whole.
+        // Warnings have places that may have moved, so a store with warnings of policies is
+        // validated as a whole.
         let last = last.filter(|last| {
             last.level == level
                 && last.files.same(FileKind::Schema, files)
-                && last.warnings().is_empty()
+                && last.files.same(FileKind::SchemaJson, files)
+                && !last.has_policy_warnings
         });
         Self { last }
     }

@@ -30,22 +30,38 @@ pub(super) struct Findings {
     pub warnings: Vec<ValidationWarning>,
 }
 
-/// Validates policies, templates and links, but for those that are known to be beyond reproach.
+/// Validating the policies would take more steps than the bound.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "validating `{policy}` and the policies before it takes {steps} steps (the parts of each \
+     condition, times the kinds of requests that it applies to), more than \
+     `bounds.validation_steps` = {most}"
+)]
+pub(super) struct ValidationStepsError {
+    /// The policy with which it is too much.
+    pub policy: PolicyId,
+    steps: usize,
+    most: usize,
+}
+
+/// Validates policies, templates and links, but for those that are known to be valid.
 pub(super) fn validate(
     schema: &Schema,
     set: &PolicySet,
     level: Option<u32>,
+    most_steps: usize,
     is_known: impl Fn(&PolicyId) -> bool,
-) -> Findings {
+) -> Result<Findings, ValidationStepsError> {
     let alike = Alike::new(schema.as_ref(), set, is_known);
     if alike.templates.is_empty() && alike.policies.is_empty() {
-        return Findings::default();
+        return Ok(Findings::default());
     }
+    alike.check_steps(schema.as_ref(), set, most_steps)?;
     let validator = Validator::new(schema.clone());
     // Cedar can refuse no policy that it has accepted in the whole set. Should it, nothing may be
     // left out.
-    validate_once_each(&validator, set, level, &alike)
-        .unwrap_or_else(|_| Findings::of(&validator, set, level))
+    Ok(validate_once_each(&validator, set, level, &alike)
+        .unwrap_or_else(|_| Findings::of(&validator, set, level)))
 }
 
 #[expect(clippy::result_large_err, reason = "the error is Cedar's own")]
@@ -130,6 +146,72 @@ impl<'a> Alike<'a> {
         }
         let templates = set.templates().map(cedar_policy::Template::id);
         Self { templates: templates.filter(|id| !is_known(id)).collect(), policies }
+    }
+}
+
+impl Alike<'_> {
+    /// Refuses what would take the validator more than `most` steps.
+    fn check_steps(
+        &self,
+        schema: &ValidatorSchema,
+        set: &PolicySet,
+        most: usize,
+    ) -> Result<(), ValidationStepsError> {
+        let kinds = RequestKinds::of(schema);
+        let templates = self.templates.iter().filter_map(|id| set.template(id));
+        let templates = templates.map(|template| (template.id(), template.as_ref()));
+        let policies = self.policies.iter().filter_map(|policies| policies.first());
+        let policies = policies.filter(|policy| policy.is_static()).map(|policy| {
+            let core: &cedar_policy_core::ast::Policy = policy.as_ref();
+            (policy.id(), core.template())
+        });
+        let mut steps = 0_usize;
+        for (id, template) in templates.chain(policies) {
+            let condition = template.non_scope_constraints();
+            let parts = condition.map_or(0, |condition| condition.subexpressions().count());
+            let kinds = (kinds.all, kinds.of_scope(schema, template.action_constraint()));
+            // Every kind of request costs a look at the scope.
+            steps = steps.saturating_add(kinds.0).saturating_add(kinds.1.saturating_mul(parts));
+            if steps > most {
+                return Err(ValidationStepsError { policy: id.clone(), steps, most });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How many kinds of requests a schema allows: pairs of the types of principal and resource.
+struct RequestKinds<'a> {
+    by_action: HashMap<&'a EntityUID, usize>,
+    all: usize,
+}
+
+impl<'a> RequestKinds<'a> {
+    fn of(schema: &'a ValidatorSchema) -> Self {
+        let by_action: HashMap<_, _> = schema
+            .action_ids()
+            .map(|action| {
+                let principals = action.applies_to_principals().count();
+                (action.name(), principals.saturating_mul(action.applies_to_resources().count()))
+            })
+            .collect();
+        let all = by_action.values().fold(0, |all: usize, kinds| all.saturating_add(*kinds));
+        Self { by_action, all }
+    }
+
+    /// The kinds for the actions in a scope.
+    fn of_scope(&self, schema: &ValidatorSchema, scope: &ActionConstraint) -> usize {
+        let of = |action: &EntityUID| self.by_action.get(action).copied().unwrap_or(0);
+        match scope {
+            ActionConstraint::Eq(action) => of(action),
+            ActionConstraint::In(actions) => {
+                let in_groups = actions.iter().filter_map(|action| schema.get_action_id(action));
+                let members: HashSet<&EntityUID> =
+                    in_groups.flat_map(|group| group.descendants().chain([group.name()])).collect();
+                members.into_iter().fold(0, |sum: usize, action| sum.saturating_add(of(action)))
+            }
+            _ => self.all,
+        }
     }
 }
 

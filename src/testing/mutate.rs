@@ -66,7 +66,7 @@ pub(super) fn mutants(store: &PolicyStore) -> Vec<Mutant> {
 
 fn place(store: &PolicyStore, policy: &PolicyId, loc: Option<&Loc>) -> String {
     let file = store.file_of(policy).unwrap_or_default();
-    let text = store.files().get(file).and_then(|bytes| std::str::from_utf8(bytes).ok());
+    let text = store.files().get(file).and_then(|bytes| crate::store::decode(bytes).ok());
     let before = loc.zip(text).and_then(|(loc, text)| text.get(..loc.start()));
     match before {
         Some(before) => format!("{file}:{}", before.matches('\n').count() + 1),

@@ -27,7 +27,7 @@ impl TestFile {
         bytes: &[u8],
         problems: &mut Vec<Problem>,
     ) -> Option<Arc<Self>> {
-        match std::str::from_utf8(bytes) {
+        match crate::store::decode(bytes) {
             Ok(text) => Some(Arc::new(Self {
                 path: path.to_owned(),
                 shown: files.path(path),

@@ -175,7 +175,7 @@ fn templates_are_linked_from_a_file() {
     let store = wrong_type.unwrap();
     let warnings: Vec<_> = store.warnings().iter().map(ToString::to_string).collect();
     assert!(
-        warnings[0].starts_with("shop/t.cedar:1:1: for policy `l`, "),
+        warnings[0].starts_with("shop/x.links.toml:1:1: for policy `l`, "),
         "a link that can never apply is warned of: {warnings:?}"
     );
 }
@@ -187,7 +187,7 @@ fn fixed_entities_have_their_slots_filled_and_are_checked() {
     assert!(load(&[schema, ("x.cedarentities.json", site)]).is_ok());
     let wrong = site.replace("\"one\"", "1");
     let found = problems(&[schema, ("x.cedarentities.json", &wrong)]);
-    assert!(found.starts_with("shop/x.cedarentities.json: "), "{found}");
+    assert!(found.starts_with("shop/x.cedarentities.json:1:67: "), "{found}");
     assert!(found.contains("name"), "{found}");
     let twice = problems(&[
         schema,
@@ -224,7 +224,7 @@ fn bounds_are_kept_and_named() {
     );
     assert_eq!(
         refused(Bounds { policies: 1, ..bounds.clone() }),
-        "shop: the store has 2 policies, templates and links, more than the bound of 1"
+        "shop: the store has 2 policies, templates and links, more than the bound of 1 (`bounds.policies`)"
     );
     assert!(
         refused(Bounds { entities: 1, ..bounds.clone() })

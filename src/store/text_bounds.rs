@@ -1,0 +1,343 @@
+//! Bounds on the texts of a store, held before Cedar reads them.
+//!
+//! Cedar's parsers, validator and evaluator go one step deeper on the stack with every bracket and
+//! every operator of a chain, and each token takes them time and memory. A text beyond the bounds
+//! could end the whole process, so it must not reach them. A scanner that knows strings, comments,
+//! brackets and operators is enough for that: it counts at least what Cedar would build.
+
+use super::{
+    Bounds, FileKind, StoreFiles,
+    bounds::{BRACKETS, EXPRESSION_DEPTH, PATH_LENGTH, more_than},
+};
+use crate::model::Problem;
+
+/// Reports the texts that are beyond the bounds, at most once for each file.
+pub(super) fn check(files: &StoreFiles, bounds: &Bounds, problems: &mut Vec<Problem>) {
+    let schemas = [FileKind::Schema, FileKind::SchemaJson];
+    let policies = [FileKind::Policies, FileKind::PoliciesJson];
+    let mut total = Total { name: "schema", most: bounds.schema_tokens, setting: "schema_tokens" };
+    total.check(files, schemas, usize::MAX, problems);
+    total = Total { name: "policies", most: bounds.tokens, setting: "tokens" };
+    total.check(files, policies, bounds.policy_tokens, problems);
+}
+
+/// A bound on the tokens of several files together.
+struct Total {
+    name: &'static str,
+    most: usize,
+    setting: &'static str,
+}
+
+impl Total {
+    fn check(
+        &self,
+        files: &StoreFiles,
+        kinds: [FileKind; 2],
+        policy_tokens: usize,
+        problems: &mut Vec<Problem>,
+    ) {
+        let mut tokens = 0_usize;
+        for kind in kinds {
+            // What is not UTF-8 is reported when the file is really read.
+            for (path, text) in files.texts(kind, &mut Vec::new()) {
+                let mut scanner = Scanner::new(kind, policy_tokens);
+                if let Err(Excess { at, message }) = scanner.scan(text) {
+                    let problem = Problem::at(files.path(path), text, (at, 1), None, message);
+                    problems.push(problem.with_help(
+                        "split it into several policies or types, or write a chain as one set",
+                    ));
+                }
+                let before = tokens;
+                tokens += scanner.tokens;
+                if tokens > self.most && before <= self.most {
+                    let what = format!(
+                        "the {} of the store have, with this file, {tokens} tokens",
+                        self.name
+                    );
+                    let message = more_than(&what, self.most, self.setting);
+                    problems.push(Problem::of_file(files.path(path), message));
+                }
+            }
+        }
+    }
+}
+
+/// A bound that a text exceeds, and the byte at which it does.
+struct Excess {
+    at: usize,
+    message: String,
+}
+
+/// The depth of what stands between two brackets, as far as it was read. The operators of a chain
+/// nest on the left, so each makes the tree one deeper.
+#[derive(Default)]
+struct Level {
+    /// `if` and, outside of brackets, the clauses of a policy.
+    outer: usize,
+    ors: usize,
+    ands: usize,
+    /// The operators since the last `&&` or `||`.
+    others: usize,
+    /// The deepest expression in brackets.
+    brackets: usize,
+    /// The deepest operand of `&&` so far, and of `||`.
+    and_operand: usize,
+    or_operand: usize,
+    /// The deepest of the parts of an `if` that have ended.
+    part: usize,
+    /// The deepest of the elements that have ended, for a list.
+    element: usize,
+}
+
+impl Level {
+    fn and(&mut self) {
+        self.and_operand = self.and_operand.max(self.others);
+        self.others = 0;
+        self.ands += 1;
+    }
+
+    fn or(&mut self) {
+        self.or_operand = self.or_operand.max(self.ands + self.and_operand.max(self.others));
+        (self.ands, self.and_operand, self.others) = (0, 0, 0);
+        self.ors += 1;
+    }
+
+    fn end_part(&mut self) {
+        let part = self.part.max(self.part_depth());
+        *self = Self { outer: self.outer, part, element: self.element, ..Self::default() };
+    }
+
+    fn end_element(&mut self) {
+        *self = Self { element: self.depth(), ..Self::default() };
+    }
+
+    fn part_depth(&self) -> usize {
+        let operand = self.ands + self.and_operand.max(self.others);
+        self.ors + self.or_operand.max(operand) + self.brackets
+    }
+
+    fn depth(&self) -> usize {
+        self.element.max(self.outer + self.part.max(self.part_depth()))
+    }
+}
+
+struct Scanner {
+    kind: FileKind,
+    policy_tokens: usize,
+    tokens: usize,
+    tokens_of_policy: usize,
+    /// The separators so far in a path, and whether the last token was one.
+    path: usize,
+    after_separator: bool,
+    open: Vec<Level>,
+    level: Level,
+}
+
+impl Scanner {
+    fn new(kind: FileKind, policy_tokens: usize) -> Self {
+        Self {
+            kind,
+            policy_tokens,
+            tokens: 0,
+            tokens_of_policy: 0,
+            path: 0,
+            after_separator: false,
+            open: Vec::new(),
+            level: Level::default(),
+        }
+    }
+
+    fn scan(&mut self, text: &str) -> Result<(), Excess> {
+        let mut rest = text.char_indices().peekable();
+        while let Some((at, c)) = rest.next() {
+            if c.is_whitespace() {
+                continue;
+            }
+            let mut is_next = |wanted: char| rest.next_if(|(_, c)| *c == wanted).is_some();
+            let mut is_separator = false;
+            match c {
+                '/' if is_next('/') => {
+                    while rest.next_if(|(_, c)| !matches!(c, '\n' | '\r')).is_some() {}
+                    continue;
+                }
+                '"' => {
+                    while rest.next().is_some_and(|(_, c)| match c {
+                        '\\' => rest.next().is_some(),
+                        c => c != '"',
+                    }) {}
+                }
+                _ if is_word(c) => {
+                    let mut end = at + 1;
+                    while rest.next_if(|(_, c)| is_word(*c)).is_some() {
+                        end += 1;
+                    }
+                    self.word(text.get(at..end).unwrap_or_default());
+                }
+                '.' => is_separator = true,
+                ':' => is_separator = is_next(':'),
+                c => {
+                    let doubled = matches!(c, '&' | '|') && is_next(c);
+                    self.punctuation(c, doubled);
+                }
+            }
+            self.separator(c, is_separator);
+            self.tokens += 1;
+            self.tokens_of_policy += 1;
+            self.check(at)?;
+        }
+        Ok(())
+    }
+
+    fn word(&mut self, word: &str) {
+        match word {
+            "if" => self.level.outer += 1,
+            "then" | "else" => self.level.end_part(),
+            "when" | "unless" if self.open.is_empty() => self.level.outer += 1,
+            "in" | "like" | "has" | "is" => self.level.others += 1,
+            _ => {}
+        }
+    }
+
+    fn punctuation(&mut self, c: char, doubled: bool) {
+        match c {
+            '(' | '[' | '{' => self.enter(c == '['),
+            ')' | ']' | '}' => self.leave(),
+            '<' if self.kind == FileKind::Schema => self.enter(false),
+            '>' if self.kind == FileKind::Schema => self.leave(),
+            ';' if self.open.is_empty() => {
+                self.level = Level::default();
+                self.tokens_of_policy = 0;
+            }
+            ',' | ';' => self.level.end_element(),
+            '&' if doubled => self.level.and(),
+            '|' if doubled => self.level.or(),
+            '+' | '-' | '*' | '!' | '=' | '<' | '>' => self.level.others += 1,
+            _ => {}
+        }
+    }
+
+    fn enter(&mut self, is_index: bool) {
+        // `a["b"]` goes one deeper like `a.b`.
+        self.level.others += usize::from(is_index);
+        self.open.push(std::mem::take(&mut self.level));
+    }
+
+    fn leave(&mut self) {
+        let depth = self.level.depth() + 1;
+        self.level = self.open.pop().unwrap_or_default();
+        self.level.brackets = self.level.brackets.max(depth);
+    }
+
+    /// Follows a path: names, with `.` or `::` between them.
+    fn separator(&mut self, c: char, is_separator: bool) {
+        if is_separator {
+            self.path += 1;
+            self.level.others += usize::from(c == '.');
+        } else if !(self.after_separator && is_word(c)) {
+            self.path = 0;
+        }
+        self.after_separator = is_separator;
+    }
+
+    fn check(&self, at: usize) -> Result<(), Excess> {
+        let is_text = matches!(self.kind, FileKind::Schema | FileKind::Policies);
+        // The JSON parser has a bound of its own on brackets.
+        let message = if is_text && self.open.len() > BRACKETS {
+            format!("brackets nest deeper than {BRACKETS} levels")
+        } else if self.path >= PATH_LENGTH {
+            format!("a path has more than {PATH_LENGTH} names")
+        } else if is_text && self.level.depth() > EXPRESSION_DEPTH {
+            format!("the expression is a chain of more than {EXPRESSION_DEPTH} parts")
+        } else if self.kind == FileKind::Policies && self.tokens_of_policy > self.policy_tokens {
+            let what = "the policy has too many tokens";
+            more_than(what, self.policy_tokens, "policy_tokens")
+        } else {
+            return Ok(());
+        };
+        Err(Excess { at, message })
+    }
+}
+
+fn is_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scan(kind: FileKind, text: &str) -> Option<String> {
+        let mut scanner = Scanner::new(kind, 1_000_000);
+        scanner.scan(text).err().map(|excess| excess.message)
+    }
+
+    #[track_caller]
+    fn check(condition: &str, is_fine: bool) {
+        let text = format!("permit (principal, action, resource) when {{ {condition} }};");
+        let excess = scan(FileKind::Policies, &text);
+        let start: String = condition.chars().take(40).collect();
+        assert_eq!(excess.is_none(), is_fine, "{start}: {excess:?}");
+    }
+
+    type Shape = fn(usize) -> String;
+
+    const CHAINS: [(&str, Shape); 10] = [
+        ("||", |n| ["a == 1"; 1].repeat(n).join(" || ")),
+        ("&&", |n| ["a != 1"; 1].repeat(n).join(" && ")),
+        ("both", |n| ["a && b || c"; 1].repeat(n / 2).join(" || ")),
+        ("+", |n| "1 + ".repeat(n) + "1 == 1"),
+        ("*", |n| "1 * ".repeat(n) + "1 == 1"),
+        ("indices", |n| format!("a{} == 1", "[\"b\"]".repeat(n))),
+        ("calls", |n| format!("a{}", "[\"b\"].contains(1)".repeat(n / 2))),
+        ("if", |n| "if a then b else ".repeat(n) + "c"),
+        ("like", |n| ["a like \"b*\""; 1].repeat(n).join(" || ")),
+        ("sums in brackets", |n| {
+            let sum = "1 + ".repeat(n / 50);
+            format!("{}1{} == 1", sum.clone() + &format!("({sum}").repeat(50), ")".repeat(50))
+        }),
+    ];
+
+    #[test]
+    fn a_chain_is_as_deep_as_it_has_operators() {
+        for (_, chain) in CHAINS {
+            check(&chain(1_000), true);
+            check(&chain(4_000), false);
+            check(&chain(200_000), false);
+        }
+    }
+
+    #[test]
+    fn clauses_are_a_chain() {
+        let policy = |n| format!("permit (principal, action, resource){};", " when {a}".repeat(n));
+        assert_eq!(scan(FileKind::Policies, &policy(1_000)), None);
+        assert!(scan(FileKind::Policies, &policy(2_000)).is_some());
+        // Each policy for itself.
+        assert_eq!(scan(FileKind::Policies, &policy(1_000).repeat(10)), None);
+    }
+
+    #[test]
+    fn brackets_and_paths_have_bounds() {
+        for (open, close) in [("(", ")"), ("[", "]"), ("{a: ", "}"), ("if (", ") then a else b")] {
+            let nest = |n: usize| format!("{}1{} == 1", open.repeat(n), close.repeat(n));
+            check(&nest(60), true);
+            check(&nest(100), false);
+        }
+        check(&format!("a has b{}", ".c".repeat(60)), true);
+        check(&format!("a has b{}", ".c".repeat(64)), false);
+        check(&format!("a{}::\"x\" == b", "::B".repeat(64)), false);
+        check(&vec!["if a.b.c then d.e.f else g.h.i"; 1].repeat(1).join(""), true);
+        check(&["a.b.c == d.e.f"; 1].repeat(700).join(" && "), true);
+    }
+
+    #[test]
+    fn lists_strings_and_comments_are_no_chains() {
+        check(&format!("[{}].contains(1)", ["1 + 1"; 1].repeat(10_000).join(", ")), true);
+        check(&"a == \"((((\\\"((((||||\" // ((((\n && ".repeat(700), true);
+    }
+
+    #[test]
+    fn a_policy_has_a_bound_on_its_tokens() {
+        let set = format!("[{}].contains(1)", ["1"; 1].repeat(600_000).join(", "));
+        check(&set, false);
+    }
+}
