@@ -12,6 +12,7 @@ use super::{
     setting_flags::SettingFlags,
     tls_flags::TlsFlags,
 };
+use crate::grpc::health::STRICT;
 
 /// Ask a running Humbaba whether it serves
 ///
@@ -29,6 +30,9 @@ pub(super) struct HealthcheckArgs {
     /// The gRPC service to ask about [default: the process as a whole]
     #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
     service: String,
+    /// Fail while a policy store or the policies folder is refused, too
+    #[arg(long, conflicts_with = "service")]
+    strict: bool,
     /// How many seconds the answer may take
     #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
     timeout: Duration,
@@ -65,7 +69,8 @@ pub(super) fn run(args: &HealthcheckArgs) -> Result<Exit, CliError> {
 
 async fn ask(address: &ServerAddress, args: &HealthcheckArgs) -> Result<ServingStatus, CliError> {
     let mut client = HealthClient::new(address.connect(&args.tls).await?);
-    let response = client.check(HealthCheckRequest { service: args.service.clone() }).await;
+    let service = if args.strict { STRICT.to_owned() } else { args.service.clone() };
+    let response = client.check(HealthCheckRequest { service }).await;
     response.map(|response| response.into_inner().status()).map_err(|status| {
         CliError::Failure(match status.code() {
             tonic::Code::NotFound => format!("no service is called `{}`", args.service),

@@ -25,13 +25,15 @@ pub(super) fn source(settings: &Settings) -> Source {
 pub(super) fn read(source: &Source, bounds: &Bounds) -> Result<FolderStores, CliError> {
     match source {
         Source::Folder(folder) => Ok(reload::read_stores(folder, bounds)?),
-        Source::Embedded => Ok(FolderStores { stores: embedded_stores(), errors: Vec::new() }),
+        Source::Embedded => {
+            Ok(FolderStores { stores: embedded_stores(), errors: Vec::new(), unread: Vec::new() })
+        }
     }
 }
 
 /// Loads the store of a name, else the default, else the only one.
 pub(super) fn load_one(settings: &Settings, name: Option<&str>) -> Result<PolicyStore, CliError> {
-    let FolderStores { mut stores, errors } = read(&source(settings), &settings.bounds)?;
+    let FolderStores { mut stores, errors, .. } = read(&source(settings), &settings.bounds)?;
     let names: Vec<_> = stores.iter().map(|files| files.name().as_str()).collect();
     let there_are = names.join(", ");
     let name = name.or(settings.default_store.as_ref().map(StoreName::as_str));

@@ -20,7 +20,8 @@ use crate::{
 JSON:
   {\"valid\": false, \"stores\": [{\"name\", \"valid\", \"revision\", \"policies\", \"templates\",
    \"actions\", \"problems\": [{\"file\", \"line\", \"column\", \"message\", \"help\"}],
-   \"warnings\": [as problems]}], \"problems\": [\"of a whole folder\", …]}
+   \"warnings\": [as problems]}], \"problems\": [\"of a whole folder\", …],
+   \"warnings\": [as these]}
   `revision` is null and the counts are 0 for a store that is not valid; `line`, `column` and
   `help` may be null.
 
@@ -57,6 +58,7 @@ struct Report {
     valid: bool,
     stores: Vec<StoreReport>,
     problems: Vec<String>,
+    warnings: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -81,7 +83,10 @@ pub(super) fn run(args: &ValidateArgs) -> Result<Exit, CliError> {
     let mut report = Report::default();
     for source in &sources {
         match source::read(source, &settings.bounds) {
-            Ok(FolderStores { stores, errors }) => {
+            Ok(FolderStores { stores, errors, unread }) => {
+                report.warnings.extend(unread.iter().map(|file| {
+                    format!("`{file}` is not read: move it into the folder of a store")
+                }));
                 let stores = stores.into_iter();
                 report.stores.extend(stores.map(|files| StoreReport::of(files, &settings.bounds)));
                 report.problems.extend(errors.iter().map(ToString::to_string));
@@ -98,7 +103,8 @@ pub(super) fn run(args: &ValidateArgs) -> Result<Exit, CliError> {
         ReportFormat::Json => output::print_json(&report)?,
         ReportFormat::Github => output::print(&github(&report))?,
     }
-    let warns = report.stores.iter().any(|store| !store.warnings.is_empty());
+    let warns =
+        !report.warnings.is_empty() || report.stores.iter().any(|store| !store.warnings.is_empty());
     let passes = report.valid && !(args.deny_warnings && warns);
     Ok(if passes { Exit::Ok } else { Exit::InvalidPolicies })
 }
@@ -136,6 +142,9 @@ fn human(report: &Report) -> String {
     for problem in &report.problems {
         let _ = writeln!(text, "error: {problem}");
     }
+    for warning in &report.warnings {
+        let _ = writeln!(text, "warning: {warning}");
+    }
     for store in &report.stores {
         for problem in store.problems.iter().chain(&store.warnings) {
             let _ = writeln!(text, "{}", problem.render().trim_end());
@@ -170,6 +179,9 @@ fn github(report: &Report) -> String {
     let mut text = String::new();
     for problem in &report.problems {
         let _ = writeln!(text, "::error::{}", escaped(problem));
+    }
+    for warning in &report.warnings {
+        let _ = writeln!(text, "::warning::{}", escaped(warning));
     }
     for store in &report.stores {
         let problems = store.problems.iter().map(|problem| ("error", problem));

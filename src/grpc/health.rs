@@ -3,7 +3,7 @@
 //! Not the one of tonic-health: that reports SERVING until told otherwise, and its watches never
 //! end, which would keep a stopping server waiting for them.
 
-use std::pin::Pin;
+use std::{pin::Pin, sync::Arc};
 
 use tokio::sync::watch;
 use tokio_stream::{Stream, StreamExt as _, wrappers::WatchStream};
@@ -13,9 +13,9 @@ use tonic_health::pb::{
     health_server::Health,
 };
 
-use crate::proto::authorization_service_server::SERVICE_NAME;
+use crate::{proto::authorization_service_server::SERVICE_NAME, reload::Live};
 
-/// Whether the server answers.
+/// The state of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     NotServing,
@@ -24,23 +24,28 @@ enum Phase {
     Stopped,
 }
 
-/// Tells whether the server answers, for the server as a whole and for its one service.
+/// Reports whether the server answers, for the server as a whole and for its one service.
 #[derive(Debug, Clone)]
 pub(super) struct HealthService {
     phase: watch::Sender<Phase>,
+    live: Arc<Live>,
 }
 
+/// The service name under which the process is SERVING only while everything that was found in the
+/// policies folder is in force. It cannot be watched.
+pub(crate) const STRICT: &str = "strict";
+
 impl HealthService {
-    /// Not serving.
-    pub fn new() -> Self {
-        Self { phase: watch::Sender::new(Phase::NotServing) }
+    /// Makes a service that reports NOT_SERVING until told otherwise.
+    pub fn new(live: Arc<Live>) -> Self {
+        Self { phase: watch::Sender::new(Phase::NotServing), live }
     }
 
     pub fn set_serving(&self, serving: bool) {
         self.set(if serving { Phase::Serving } else { Phase::NotServing });
     }
 
-    /// Not serving any more; watches end.
+    /// Reports NOT_SERVING from now on, and ends all watches.
     pub fn stop(&self) {
         self.set(Phase::Stopped);
     }
@@ -74,11 +79,13 @@ impl Health for HealthService {
         &self,
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<HealthCheckResponse>, Status> {
-        if !is_known(&request.get_ref().service) {
-            return Err(Status::not_found("there is no such service"));
-        }
-        let status =
-            if self.is_serving() { ServingStatus::Serving } else { ServingStatus::NotServing };
+        let is_in_force = match request.get_ref().service.as_str() {
+            STRICT => self.live.status().is_clean(),
+            service if is_known(service) => true,
+            _ => return Err(Status::not_found("there is no such service")),
+        };
+        let is_serving = is_in_force && self.is_serving();
+        let status = if is_serving { ServingStatus::Serving } else { ServingStatus::NotServing };
         Ok(Response::new(response(status)))
     }
 

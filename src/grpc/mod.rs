@@ -14,7 +14,7 @@ mod convert;
 mod decider;
 mod decision_id;
 mod error;
-mod health;
+pub(crate) mod health;
 mod message_body;
 mod message_parts;
 pub(crate) mod metrics;

@@ -52,11 +52,11 @@ impl GrpcServer {
         let inner = Inner {
             connections: ConnectionLimit::new(options.connections, options.patience),
             state: ServerState {
+                health: HealthService::new(Arc::clone(&live)),
                 live,
                 options: Arc::new(options),
                 tracer,
                 decision_log,
-                health: HealthService::new(),
                 limit,
                 metrics,
             },

@@ -26,6 +26,7 @@ pub(super) struct StatusPage<'a> {
     reloads: u64,
     failures: u64,
     folder_problem: Option<&'a str>,
+    unread: &'a [String],
     watch_problem: Option<&'a str>,
     /// Null where decisions are not recorded.
     decision_log: Option<LogCounts>,
@@ -81,6 +82,7 @@ impl<'a> StatusPage<'a> {
             reloads: status.reloads,
             failures: status.failures,
             folder_problem: status.folder_problem.as_deref(),
+            unread: &status.unread,
             watch_problem: status.watch_problem.as_deref(),
             decision_log,
             stores: status.stores.iter().map(StoreState::new).collect(),

@@ -82,6 +82,14 @@ pub(super) fn folder(source: &str, problem: Option<&str>) {
     }
 }
 
+pub(super) fn unread(source: &str, file: &str) {
+    tracing::warn!(
+        folder = source,
+        file,
+        "a file beside the folders of stores is not read: move it into one of them"
+    );
+}
+
 pub(super) fn watching(source: &str, problem: Option<&str>) {
     match problem {
         Some(problem) => tracing::error!(

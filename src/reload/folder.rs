@@ -45,6 +45,8 @@ pub struct FolderStores {
     pub stores: Vec<StoreFiles>,
     /// An error for each folder and store that could not.
     pub errors: Vec<FolderError>,
+    /// Files beside the stores' folders that look as if they belonged to a store.
+    pub unread: Vec<String>,
 }
 
 /// Reads every store of a policies folder that can be read.
@@ -66,7 +68,7 @@ pub fn read_stores(path: &Path, bounds: &Bounds) -> Result<FolderStores, FolderE
             Read::Moved => return Err(FolderError::Unsettled(path.to_owned())),
         }
     }
-    Ok(FolderStores { stores, errors })
+    Ok(FolderStores { stores, errors, unread: content.unread })
 }
 
 /// A snapshot of a folder that nobody is writing to, if it can be had in a short while.

@@ -38,6 +38,8 @@ pub struct LoadStatus {
     /// The fault of the folder as a whole, if there is one. Where no store can be read the last good
     /// state of all stays.
     pub folder_problem: Option<String>,
+    /// Files beside the stores' folders that look as if they belonged to a store, and are not read.
+    pub unread: Vec<String>,
     /// The fault of watching the folder, if there is one: changes are found by the periodic re-hash.
     pub watch_problem: Option<String>,
     /// Every store that is loaded or was refused, in the order of their names.

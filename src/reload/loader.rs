@@ -41,6 +41,7 @@ pub(super) struct Loader {
     source: String,
     stores: BTreeMap<StoreName, Known>,
     folder_problem: Option<String>,
+    unread: Vec<String>,
     watch_problem: Option<String>,
     last_attempt: Option<SystemTime>,
     last_change: Option<SystemTime>,
@@ -76,7 +77,7 @@ struct Outcome {
 }
 
 impl Loader {
-    /// Goes on from what is in force.
+    /// Goes on from the stores in force.
     pub fn resume(source: String, options: Options, live: &Live) -> Self {
         let status = live.status();
         let mut stores: BTreeMap<_, Known> = BTreeMap::new();
@@ -97,6 +98,7 @@ impl Loader {
             source,
             stores,
             folder_problem: status.folder_problem.clone(),
+            unread: status.unread.clone(),
             watch_problem: status.watch_problem.clone(),
             last_attempt: status.last_attempt,
             last_change: status.last_change,
@@ -106,7 +108,7 @@ impl Loader {
         }
     }
 
-    /// Takes over what was found, and puts in force what is valid and new.
+    /// Takes over the stores that were found, and puts in force those that are valid and new.
     pub fn apply(
         &mut self,
         found: BTreeMap<StoreName, Found>,
@@ -136,7 +138,15 @@ impl Loader {
         self.finish(&Outcome { refused, ..Outcome::default() }, live);
     }
 
-    /// Records what is wrong with watching, if something is.
+    /// Records the files beside the stores' folders that are not read.
+    pub fn unread(&mut self, files: Vec<String>) {
+        for file in files.iter().filter(|file| !self.unread.contains(file)) {
+            announce::unread(&self.source, file);
+        }
+        self.unread = files;
+    }
+
+    /// Records the fault of watching, if there is one.
     pub fn watching(&mut self, problem: Option<&str>) {
         if self.watch_problem.as_deref() != problem {
             announce::watching(&self.source, problem);
@@ -258,6 +268,7 @@ impl Loader {
             reloads: self.reloads,
             failures: self.failures,
             folder_problem: self.folder_problem.clone(),
+            unread: self.unread.clone(),
             watch_problem: self.watch_problem.clone(),
             stores: stores.collect(),
         }

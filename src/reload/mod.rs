@@ -164,6 +164,7 @@ fn load_folder(
         };
         found.insert(name, store);
     }
+    loader.unread(content.unread);
     loader.apply(found, problem, live);
     Ok(())
 }

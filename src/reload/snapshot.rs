@@ -35,6 +35,7 @@ pub(super) struct FolderContent {
     pub layout: Layout,
     pub stores: BTreeMap<StoreName, StoreContent>,
     pub misnamed: Vec<(PathBuf, StoreNameError)>,
+    pub unread: Vec<String>,
 }
 
 /// The content of one store's folder.
@@ -118,7 +119,12 @@ fn unmoved(before: Tree, after: &Tree, mut contents: BTreeMap<StoreName, Read>) 
         let moved = StoreContent { read: Read::Moved, root, paths, changed };
         stores.entry(name.clone()).or_insert(moved);
     }
-    FolderContent { layout: before.layout, stores, misnamed: before.misnamed }
+    FolderContent {
+        layout: before.layout,
+        stores,
+        misnamed: before.misnamed,
+        unread: before.unread,
+    }
 }
 
 fn read(name: &StoreName, tree: &StoreTree, bounds: &Bounds) -> Read {
@@ -134,6 +140,12 @@ fn read(name: &StoreName, tree: &StoreTree, bounds: &Bounds) -> Read {
                 message: format!("cannot be read: {error}"),
                 help: "make it readable, or remove it",
             }),
+        }
+    }
+    if !files.is_empty() {
+        // Their names are enough for a warning.
+        for relative in &tree.unread {
+            files = files.with_file(relative, &[][..]);
         }
     }
     if flaws.is_empty() { Read::Files(files) } else { Read::Flawed(flaws) }

@@ -1,7 +1,7 @@
 //! The entries of a policies folder, without reading the files.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs, io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     model::{Problem, StoreName, StoreNameError},
-    store::{Bounds, FileKind},
+    store::{Bounds, FileKind, looks_like_policies},
 };
 
 /// The folder that some file systems have at their root, and that only root can read.
@@ -42,6 +42,8 @@ pub(super) struct Tree {
     pub stores: BTreeMap<StoreName, StoreTree>,
     /// Folders that hold a schema but cannot be a store under their name.
     pub misnamed: Vec<(PathBuf, StoreNameError)>,
+    /// Files beside the stores' folders that look as if they belonged to a store.
+    pub unread: Vec<String>,
 }
 
 /// The entries of the folder of a store.
@@ -51,6 +53,8 @@ pub(super) struct StoreTree {
     pub root: Option<FolderId>,
     /// The files that are part of the store, by their path in it.
     pub files: BTreeMap<String, FileAt>,
+    /// The files that look as if they were, by their path in it.
+    pub unread: BTreeSet<String>,
     /// The reasons why it cannot be read as a whole.
     pub flaws: Vec<Flaw>,
 }
@@ -123,8 +127,13 @@ pub(super) fn look(
     let entries = list(&real, bounds.files, places).map_err(io_error)?;
     let layout = layout(&entries, bounds, before)
         .map_err(|(file, store)| FolderError::Ambiguous { path: path.to_owned(), file, store })?;
-    let mut tree =
-        Tree { real: real.clone(), layout, stores: BTreeMap::new(), misnamed: Vec::new() };
+    let mut tree = Tree {
+        real: real.clone(),
+        layout,
+        stores: BTreeMap::new(),
+        misnamed: Vec::new(),
+        unread: Vec::new(),
+    };
     if layout == Layout::OneStore {
         let name = absolute.file_name().or(real.file_name()).unwrap_or_default();
         match name.to_string_lossy().parse::<StoreName>() {
@@ -152,7 +161,13 @@ pub(super) fn look(
             (Err(error), Ok(real)) if is_folder && holds_schema(&real, bounds) => {
                 tree.misnamed.push((path.join(&entry.name), error));
             }
-            _ => {}
+            _ => {
+                let name = entry.name.to_string_lossy().into_owned();
+                let is_kind = FileKind::of(&name).is_some_and(FileKind::decides);
+                if !is_folder && (is_kind || looks_like_policies(&name).is_some()) {
+                    tree.unread.push(name);
+                }
+            }
         }
     }
     Ok(tree)
@@ -273,6 +288,9 @@ impl<'a> StoreWalk<'a> {
         let shown = format!("{}/{relative}", self.name);
         let kind = FileKind::of(&relative);
         if kind.is_none() && !entry.is_link && !entry.is_folder {
+            if looks_like_policies(&relative).is_some() {
+                self.tree.unread.insert(relative);
+            }
             return;
         }
         let real =

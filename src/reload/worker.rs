@@ -167,6 +167,7 @@ impl Worker {
         }
         self.unsettled.retain(|name, _| found.contains_key(name));
         self.removals.retain(|name, _| found.contains_key(name));
+        self.loader.unread(content.unread);
         self.loader.apply(found, problem, &self.live);
     }
 

@@ -263,7 +263,7 @@ impl FileKind {
     }
 
     /// Whether the file has a part in decisions.
-    fn decides(self) -> bool {
+    pub(crate) fn decides(self) -> bool {
         matches!(
             self,
             Self::Schema

@@ -227,3 +227,29 @@ fn a_refused_store_counts_where_a_request_names_none() {
     fs::remove_dir_all(lab.root.join("other")).unwrap();
     lab.until("it is the only one", |lab| lab.live.stores().get("").is_ok());
 }
+
+#[test]
+fn a_file_that_looks_like_policies_and_is_not_read_is_named() {
+    let lab = Lab::watched();
+    lab.write("main/guard.CEDAR", &forbid("never read"));
+    lab.write("shared.cedar", &forbid("never read"));
+    lab.until("it is named", |lab| !lab.store("main").unwrap().warnings.is_empty());
+    let warning = lab.store("main").unwrap().warnings[0].to_string();
+    assert_eq!(warning, "main/guard.CEDAR: the file is not read");
+    lab.until("it is named too", |lab| lab.status().unread == ["shared.cedar"]);
+    assert!(lab.status().is_clean(), "a warning refuses nothing");
+    assert_eq!(lab.deciding("main").unwrap(), ["first"]);
+}
+
+#[test]
+fn a_store_with_warnings_is_refused_where_the_options_say_so() {
+    let lab = Lab::watched_with(Options { deny_warnings: true, ..options() });
+    lab.write(
+        "main/more.cedar",
+        "@id(\"dead\") permit (principal, action, resource) when { false };",
+    );
+    lab.until("it is refused", |lab| !lab.problems("main").is_empty());
+    assert!(lab.problems("main")[0].contains("more.cedar"), "{:?}", lab.problems("main"));
+    lab.write("main/more.cedar", &forbid("guard"));
+    lab.until_decides("main", "guard");
+}
