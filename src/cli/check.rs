@@ -119,7 +119,7 @@ pub(super) struct CheckArgs {
     settings: SettingFlags,
 }
 
-/// What came of a question: a decision, or everything that is wrong with it.
+/// The result of a question: a decision, or all violations.
 type Answer = Result<Verdict, Vec<Violation>>;
 
 pub(super) fn run(args: &CheckArgs) -> Result<Exit, CliError> {

@@ -29,7 +29,7 @@ pub(super) struct Again<'a> {
     pub format: Format,
 }
 
-/// What is read of a record.
+/// The fields that are read of a record.
 #[derive(Deserialize)]
 struct Recorded {
     record: String,
@@ -60,7 +60,7 @@ struct RecordedActions {
     allowed: Vec<Json>,
 }
 
-/// What came of asking again.
+/// The result of asking again.
 #[derive(Serialize)]
 struct Comparison<'a> {
     same_answer: bool,

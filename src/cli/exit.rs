@@ -2,7 +2,7 @@ use std::{error::Error, fmt::Write as _, io, process::ExitCode};
 
 use crate::{reload::FolderError, settings::SettingsErrors};
 
-/// How a command ended, as its exit code tells.
+/// The outcome of a command, as its exit code tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
     /// All is well.
@@ -41,9 +41,9 @@ pub enum CliError {
     /// Input or output failed.
     #[error("{doing}: {error}")]
     Io {
-        /// What was being done.
+        /// The operation.
         doing: String,
-        /// What the system says.
+        /// The system's error.
         error: io::Error,
     },
     /// Something else failed.

@@ -1,4 +1,4 @@
-//! What a command prints.
+//! Printing.
 
 use std::io::{self, Write as _};
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::CliError;
 
-/// For whom a command prints.
+/// The form in which a command prints.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
     /// For people

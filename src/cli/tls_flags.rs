@@ -9,7 +9,7 @@ use tonic::transport::{Certificate, ClientTlsConfig, Identity};
 
 use super::CliError;
 
-/// How a client speaks to an address that begins with `https://`.
+/// The flags for an address that begins with `https://`.
 #[derive(Debug, Default, Clone, clap::Args)]
 pub(super) struct TlsFlags {
     /// The certification authority of the server's certificate, PEM; needed for `https://`
@@ -27,7 +27,7 @@ pub(super) struct TlsFlags {
 }
 
 impl TlsFlags {
-    /// What is spoken with a server on that host.
+    /// Returns the configuration for a server on a host.
     pub(super) fn config(&self, host: &str) -> Result<ClientTlsConfig, CliError> {
         let ca = self.ca.as_deref().ok_or_else(|| {
             CliError::Usage(

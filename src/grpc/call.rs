@@ -271,7 +271,7 @@ fn decompression_failure(
 
 /// Turns a panic of `work` into INTERNAL, for this call only.
 ///
-/// What a call shares with others is behind atomics or locks that know of poisoning, so no other
+/// State that a call shares with others is behind atomics or locks that know of poisoning, so no other
 /// call sees anything half done.
 async fn catch_panic<T>(work: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
     let mut work = pin!(work);

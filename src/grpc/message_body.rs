@@ -37,7 +37,7 @@ pub(super) struct FrameHead {
 #[derive(Debug)]
 pub(super) struct MessageBody<B> {
     body: B,
-    /// What was read to find the head.
+    /// The bytes that were read to find the head.
     read: Bytes,
     length: usize,
     /// Bytes of the frame that were not given yet.

@@ -1,19 +1,19 @@
-//! How much a message will be once it is read.
+//! The number of fields of a message, counted before it is decoded.
 //!
 //! Two bytes on the wire may become two hundred in memory: an entity of which nothing is said, for
 //! example. So what a message holds is counted before it is read.
 
-/// How deep messages are followed; prost reads no deeper.
+/// Levels to which messages are followed; prost reads no deeper.
 const DEPTH: usize = 100;
 
-/// Whether a message has more fields than that, those of the messages in it included. It need not be
+/// Returns whether a message has more fields than a limit, those of the messages in it included. It need not be
 /// well formed, for it is read up to its first mistake.
 pub(super) fn has_more_parts(message: &[u8], limit: usize) -> bool {
     // Nearly every part is two bytes at least; one that is less takes no room.
     message.len() / 2 > limit && parts(message, DEPTH) > limit
 }
 
-/// How many fields there are up to the first mistake. Text is counted as the message that it could
+/// Counts the fields up to the first mistake. Text is counted as the message that it could
 /// be as well, which is none or a short one. Every byte is looked at once.
 fn parts(mut bytes: &[u8], depth: usize) -> usize {
     let mut parts = 0;

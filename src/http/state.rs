@@ -1,4 +1,4 @@
-//! What the HTTP face shows.
+//! The state that the HTTP face shows.
 
 use std::{
     sync::Arc,
@@ -19,7 +19,7 @@ pub trait LogControl: std::fmt::Debug + Send + Sync {
     fn set_filter(&self, filter: &str) -> Result<(), String>;
 }
 
-/// What the HTTP face shows. Clones show the same.
+/// The state that the HTTP face shows. Clones show the same.
 #[derive(Debug, Clone)]
 pub(super) struct AdminState(Arc<Inner>);
 

@@ -27,7 +27,7 @@
 //! | `%` | `010101` | `.` | `010111` |
 //! | `/` | `011000` | `3` | `011001` |
 //!
-//! Of the dynamic table it keeps one bit an entry: whether its name is `:authority`.
+//! It keeps one bit for each entry of the dynamic table: set where its name is `:authority`.
 //!
 //! # What must hold
 //!
@@ -114,7 +114,7 @@ const STATIC_AUTHORITY: usize = 1;
 const CODES_END: [u16; 16] =
     [0, 0, 0, 0, 0, 0x0a, 0x2e, 0x7c, 0xfe, 0x1fc, 0x3fd, 0x7fd, 0xffc, 0x1ffe, 0x3ffe, 0x7fff];
 
-/// What was read cannot be followed any further.
+/// The bytes cannot be followed any further.
 #[derive(Debug)]
 struct CannotFollow;
 
@@ -135,9 +135,9 @@ enum FramePart {
     Head(Gathered<9>),
     PadLength(HeadersFrame),
     Priority(HeadersFrame, Gathered<5>),
-    /// What a frame holds of a header block.
+    /// The part of a header block that a frame holds.
     Block(HeadersFrame),
-    /// So many bytes that hold nothing of a header block.
+    /// Bytes that hold nothing of a header block.
     Skipped(usize),
     /// No part: bytes are passed on.
     Unknown,
@@ -321,9 +321,9 @@ enum FieldPart {
     Integer { of: Number, value: usize, shift: u32 },
     /// The form and length of a string.
     Length(Text),
-    /// So many bytes of the name, which is `:authority` if exactly these follow.
+    /// Bytes of the name, which is `:authority` if exactly these follow.
     Name { left: usize, expected: Option<&'static [u8]> },
-    /// So many bytes of the value.
+    /// Bytes of the value.
     Value { left: usize, rewrite: Rewrite },
 }
 
@@ -331,7 +331,7 @@ enum FieldPart {
 #[derive(Debug, Default)]
 struct Field {
     is_authority: bool,
-    /// Whether it becomes an entry of the dynamic table.
+    /// True where it becomes an entry of the dynamic table.
     is_added: bool,
 }
 
@@ -356,7 +356,7 @@ enum Form {
     Huffman,
 }
 
-/// How a value is rewritten.
+/// The way in which a value is rewritten.
 #[derive(Debug)]
 enum Rewrite {
     Nothing,

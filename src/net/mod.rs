@@ -1,4 +1,4 @@
-//! What both faces share below their protocols: listeners, connections and limits on them, the
+//! The layer that both faces share below their protocols: listeners, connections and limits on them, the
 //! threads that serve them, and TLS.
 //!
 //! ```text

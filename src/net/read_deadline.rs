@@ -28,10 +28,10 @@ pub(crate) struct ReadDeadline {
     timer: Option<Pin<Box<Sleep>>>,
 }
 
-/// What the server waits for.
+/// The bytes that the server waits for.
 #[derive(Debug, Clone, Copy)]
 enum Awaited {
-    /// So many bytes, and then nothing more.
+    /// A number of bytes, and then nothing more.
     Bytes(usize),
     /// The rest of a request, or that the peer takes the response.
     Exchange,

@@ -1,4 +1,4 @@
-//! Where to listen.
+//! Addresses to listen on.
 
 use std::{
     fmt,
@@ -9,7 +9,7 @@ use std::{
 
 use super::Settings;
 
-/// Where decisions are served.
+/// An address at which decisions are served.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ListenAddress {
     /// TCP, written `host:port`, `tls:host:port` or `plain:host:port`.
@@ -18,7 +18,7 @@ pub enum ListenAddress {
     Unix(PathBuf),
 }
 
-/// Where HTTP is served.
+/// The address at which HTTP is served.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HttpListen {
     /// Nowhere, written `off`.
@@ -34,7 +34,7 @@ pub struct TcpAddress {
     pub host: String,
     /// The port.
     pub port: u16,
-    /// Whether TLS is spoken there, if the address says so.
+    /// TLS or not, where the address says it.
     pub tls: Option<bool>,
 }
 
@@ -50,7 +50,7 @@ impl TcpAddress {
         Self { host: "127.0.0.1".to_owned(), port, tls: None }
     }
 
-    /// Whether only this machine can reach it. Of names only `localhost` is known to be so.
+    /// Returns whether only this machine can reach it. Of names only `localhost` is known to be so.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         match self.host.parse::<IpAddr>() {

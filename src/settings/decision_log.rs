@@ -8,16 +8,16 @@ use crate::{
     telemetry::Variables,
 };
 
-/// How decisions are recorded.
+/// The settings of the decision log.
 #[derive(Debug, Clone)]
 pub struct DecisionLogSettings {
-    /// Whether they are.
+    /// The mode.
     pub mode: LogMode,
     /// The file; unset: the standard output.
     pub file: Option<PathBuf>,
-    /// How large the file may become before another is begun; 0: without end.
+    /// Bytes of the file after which another is begun; 0: never.
     pub rotate_bytes: usize,
-    /// How many older files are kept.
+    /// Older files that are kept.
     pub keep_files: usize,
     /// Bytes of records that may wait in memory.
     pub queue_bytes: NonZeroUsize,
@@ -70,7 +70,7 @@ impl DecisionLogSettings {
         }
     }
 
-    /// What does not go together, or would break the promise that no answer leaves without its
+    /// Reports settings that do not go together, or would break the promise that no answer leaves without its
     /// record on disk.
     pub(super) fn conflicts(&self, origin: impl Fn(&str) -> Origin) -> Vec<SettingError> {
         let mut conflicts = Vec::new();

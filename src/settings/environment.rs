@@ -10,7 +10,7 @@ use super::{
 const PREFIX: &str = "HUMBABA_";
 const CONFIG: &str = "HUMBABA_CONFIG";
 
-/// What the environment says.
+/// The settings of the environment.
 #[derive(Default)]
 pub(super) struct Environment {
     /// The configuration file.
@@ -39,7 +39,7 @@ pub(super) fn read(
     environment
 }
 
-/// Whether Kubernetes set the variable for a Service called `humbaba` or `humbaba-…`. It does so in
+/// Returns whether Kubernetes set the variable for a Service called `humbaba` or `humbaba-…`. It does so in
 /// every pod of the Service's namespace, so these must not keep the process from starting.
 fn is_service_link(name: &str, value: &str) -> bool {
     let port_of_protocol = || {

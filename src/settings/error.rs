@@ -15,7 +15,7 @@ pub enum SettingError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the file system says.
+        /// The file system's error.
         error: io::Error,
     },
     /// Something in the configuration file is wrong.
@@ -24,11 +24,11 @@ pub enum SettingError {
     /// There is no such setting.
     #[error("no setting is called `{key}` ({origin}){}", did_you_mean(suggestion.as_deref()))]
     UnknownKey {
-        /// What was written.
+        /// The name that was written.
         key: String,
-        /// Where.
+        /// Its origin.
         origin: Origin,
-        /// What may have been meant.
+        /// The name that may have been meant.
         suggestion: Option<&'static str>,
     },
     /// There is no setting for an environment variable.
@@ -36,7 +36,7 @@ pub enum SettingError {
     UnknownVariable {
         /// Its name.
         name: String,
-        /// What may have been meant.
+        /// The name that may have been meant.
         suggestion: Option<String>,
     },
     /// A setting cannot have that value.
@@ -44,9 +44,9 @@ pub enum SettingError {
     Value {
         /// The setting.
         key: &'static str,
-        /// Where the value comes from.
+        /// The origin of the value.
         origin: Origin,
-        /// What is wrong and what to write.
+        /// The fault, and what to write.
         message: String,
     },
     /// Two settings do not go together.
@@ -54,9 +54,9 @@ pub enum SettingError {
     Conflict {
         /// The setting that is wrong beside the other.
         key: &'static str,
-        /// Where it comes from.
+        /// Its origin.
         origin: Origin,
-        /// What is wrong and what to write.
+        /// The fault, and what to write.
         message: &'static str,
     },
     /// Other machines could reach an address, and there is no TLS.
@@ -70,7 +70,7 @@ pub enum SettingError {
         key: &'static str,
         /// The address.
         address: TcpAddress,
-        /// Where it comes from.
+        /// Its origin.
         origin: Origin,
     },
 }

@@ -30,7 +30,7 @@ struct Reader<'a> {
     path: &'a Path,
     text: &'a str,
     layers: &'a mut Layers,
-    /// What is wrong, with where it begins.
+    /// The fault, with its place.
     problems: Vec<(usize, Problem)>,
 }
 

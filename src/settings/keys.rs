@@ -6,9 +6,9 @@ use super::{Settings, place::Place};
 pub(super) struct Key {
     /// Its name in the configuration file, with the table in front: `limits.entities`.
     pub name: &'static str,
-    /// What it is for.
+    /// Its meaning.
     pub about: &'static str,
-    /// Where its value lives.
+    /// The place of its value in the settings.
     pub place: for<'a> fn(&'a mut Settings) -> Place<'a>,
 }
 
@@ -101,17 +101,17 @@ pub(super) const KEYS: &[Key] = keys! {
     "log.format" Text log.format: "text or json";
 };
 
-/// The setting of that name.
+/// Returns the setting of a name.
 pub(super) fn find(name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.name == name)
 }
 
-/// Whether that name is a table of settings.
+/// Returns whether a name is that of a table of settings.
 pub(super) fn is_table(name: &str) -> bool {
     KEYS.iter().any(|key| key.name.split_once('.').is_some_and(|(table, _)| table == name))
 }
 
-/// The setting that may have been meant by a name that is none.
+/// Returns the setting that a wrong name may have meant.
 pub(super) fn suggestion(name: &str) -> Option<&'static str> {
     let last = |name: &'static str| name.rsplit('.').next().unwrap_or(name);
     let written_last = name.rsplit('.').next().unwrap_or(name);
@@ -125,7 +125,7 @@ pub(super) fn suggestion(name: &str) -> Option<&'static str> {
     misplaced.or_else(misspelt).map(|key| key.name)
 }
 
-/// The environment variable of a setting: `HUMBABA_LIMITS__ENTITIES` for `limits.entities`.
+/// Returns the environment variable of a setting: `HUMBABA_LIMITS__ENTITIES` for `limits.entities`.
 pub(super) fn variable(name: &str) -> String {
     format!("HUMBABA_{}", name.replace('.', "__").to_ascii_uppercase())
 }

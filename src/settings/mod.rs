@@ -1,4 +1,4 @@
-//! What the process is told to do, in four layers: defaults, a TOML file, the environment, flags.
+//! Settings in four layers: defaults, a TOML file, the environment, flags.
 //! A later layer wins, and the settled settings know where each value came from.
 
 mod address;
@@ -42,14 +42,14 @@ use crate::{
 };
 use place::Written;
 
-/// What the process is told to do.
+/// The settings of the process.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The policies folder; unset: `./policies` if it is there, else the embedded stores.
     pub policies: Option<PathBuf>,
-    /// Where decisions are served over gRPC.
+    /// The addresses at which decisions are served over gRPC.
     pub listen: Vec<ListenAddress>,
-    /// Where HTTP is served.
+    /// The address at which HTTP is served.
     pub http_listen: HttpListen,
     /// The mode of Unix sockets.
     pub socket_mode: SocketMode,
@@ -61,7 +61,7 @@ pub struct Settings {
     pub insecure: bool,
     /// The store that decides requests which name none.
     pub default_store: Option<StoreName>,
-    /// What a forbid whose evaluation fails does.
+    /// The rule for a forbid whose evaluation fails.
     pub on_forbid_error: OnForbidError,
     /// The share of decisions that Cedar's evaluator makes as well, to hold one against the other.
     pub verify_sample: VerifySample,
@@ -81,14 +81,14 @@ pub struct Settings {
     pub log: LogSettings,
 }
 
-/// How policies are reloaded.
+/// The settings of reloads.
 #[derive(Debug, Clone)]
 pub struct ReloadSettings {
-    /// How long the folder must be quiet before it is read.
+    /// Time that the folder must be quiet before it is read.
     pub settle: Duration,
-    /// How long a store of which a file is gone must have been as it is before that is put in force.
+    /// Time that a store of which a file is gone must be unchanged before that is put in force.
     pub settle_removals: Duration,
-    /// How often the folder is read even if nothing was heard of it.
+    /// Interval at which the folder is read even without an event.
     pub rehash_interval: Duration,
     /// Listen to the file system's events, which network file systems do not send.
     pub use_events: bool,
@@ -110,10 +110,10 @@ impl Default for ReloadSettings {
     }
 }
 
-/// How large requests may be, and how many there may be at once.
+/// Limits on requests and connections.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// What one question may carry.
+    /// Limits on one question.
     pub request: RequestLimits,
     /// Bytes of one gRPC message.
     pub message_bytes: NonZeroUsize,
@@ -141,38 +141,38 @@ pub struct Limits {
     pub waiting_resets: NonZeroUsize,
     /// Streams of one connection that the server may have to reset until it is closed.
     pub forced_resets: NonZeroUsize,
-    /// How long a peer may take to begin, and over HTTP to end what it has begun.
+    /// Time that a peer may take to begin, and over HTTP to end what it has begun.
     pub patience: Duration,
-    /// How long a gRPC connection may be silent until it is asked whether it is still there.
+    /// Silence after which a gRPC connection is asked whether it is still there.
     pub keepalive_interval: Duration,
-    /// How long it may take to say so.
+    /// Time that it may take to say so.
     pub keepalive_timeout: Duration,
-    /// How long one call may take, the arrival of its message included.
+    /// Time that one call may take, the arrival of its message included.
     pub request_timeout: Duration,
-    /// How long a TLS handshake may take.
+    /// Time that a TLS handshake may take.
     pub handshake_timeout: Duration,
     /// TLS handshakes that may be under way on one listener; with one more, the oldest gives way.
     pub handshakes: NonZeroUsize,
-    /// How long the head of an HTTP request may take, and how long a connection may be without one.
+    /// Time that the head of an HTTP request may take, and that a connection may be without one.
     pub http_head_timeout: Duration,
 }
 
-/// How the process stops.
+/// The settings of stopping.
 #[derive(Debug, Clone)]
 pub struct ShutdownSettings {
-    /// How long calls are still taken after a signal to stop, while the process says that it does
+    /// Time that calls are still taken after a signal to stop, while the process says that it does
     /// not serve.
     pub delay: Duration,
-    /// How long calls that have begun may take to end.
+    /// Time that calls under way may take to end.
     pub drain: Duration,
 }
 
-/// What is logged and how.
+/// The settings of the log.
 #[derive(Debug, Clone)]
 pub struct LogSettings {
     /// Which events are logged.
     pub filter: LogFilter,
-    /// How an event is written.
+    /// The form of events.
     pub format: LogFormat,
 }
 
@@ -255,7 +255,7 @@ pub struct Settled {
 }
 
 impl Settled {
-    /// Where the value of a setting comes from, e.g. of `limits.entities`.
+    /// Returns the origin of the value of a setting, e.g. of `limits.entities`.
     #[must_use]
     pub fn origin(&self, key: &str) -> Origin {
         self.origins.get(key).cloned().unwrap_or_default()

@@ -1,6 +1,6 @@
 use std::{fmt, path::PathBuf};
 
-/// Where the value of a setting comes from.
+/// The origin of the value of a setting.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Origin {
     /// Nobody said anything.

@@ -216,7 +216,7 @@ fn small(number: usize) -> Result<NonZeroU32, String> {
     small.ok_or_else(|| format!("write {} or less", (1_u32 << 31) - 1))
 }
 
-/// So many units of so many milliseconds.
+/// Multiplies a count of units by the milliseconds of one.
 fn time(number: usize, unit: usize) -> Result<Duration, String> {
     let millis = number.checked_mul(unit).filter(|millis| *millis <= LONGEST);
     let millis = millis.ok_or_else(|| format!("write {} (a year) or less", LONGEST / unit))?;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::{Layers, SettingError, Settings, TcpAddress, place::Text};
 use crate::net::tls::{ClientId, TlsOptions, TlsVersion};
 
-/// How connections are encrypted, and who may open one.
+/// The settings of TLS.
 #[derive(Debug, Clone)]
 pub struct TlsSettings {
     /// The certificate and its intermediates.
@@ -16,7 +16,7 @@ pub struct TlsSettings {
     pub client_ca: Option<PathBuf>,
     /// The clients that may call; empty: all that have a certificate.
     pub client_ids: Vec<ClientId>,
-    /// Whether the HTTP face wants certificates of its clients too.
+    /// True where the HTTP face wants certificates of its clients too.
     pub http_client_certificates: bool,
     /// The lowest version that is spoken.
     pub min_version: TlsVersion,
@@ -36,14 +36,14 @@ impl Default for TlsSettings {
 }
 
 impl Settings {
-    /// Whether TLS is spoken at that address: where it says so, or where other machines can reach
+    /// Returns whether TLS is spoken at an address: where it says so, or where other machines can reach
     /// it and there is a certificate.
     #[must_use]
     pub fn speaks_tls(&self, address: &TcpAddress) -> bool {
         address.tls.unwrap_or_else(|| self.tls.cert.is_some() && !address.is_loopback())
     }
 
-    /// What TLS is served with, if there is a certificate.
+    /// Returns the options of TLS, if there is a certificate.
     #[must_use]
     pub fn tls_options(&self) -> Option<TlsOptions> {
         Some(TlsOptions {

@@ -1,4 +1,4 @@
-//! How large a policy store may be.
+//! Bounds on the size of a policy store.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,17 +9,17 @@ pub const STACK_BYTES: usize = 8 * 1024 * 1024;
 // The next five keep Cedar's recursion within `STACK_BYTES`, so they are no settings. Measured with
 // Cedar 4.14.1, built without much optimisation.
 
-/// How deep brackets may nest. Cedar's parser takes about 10 KB of stack for each.
+/// Levels to which brackets may nest. Cedar's parser takes about 10 KB of stack for each.
 pub(super) const BRACKETS: usize = 64;
-/// How deep an expression may be as a tree: a chain of n operators is n deep. Cedar's evaluator gives
+/// The depth of an expression as a tree: a chain of n operators is n deep. Cedar's evaluator gives
 /// up between 2,000 and 2,500.
 pub(super) const EXPRESSION_DEPTH: usize = 1_500;
-/// How many names a path such as `a.b.c` or `A::B::C` may have. Cedar spells `has a.b.c` out, and the
+/// Names in a path such as `a.b.c` or `A::B::C`. Cedar spells `has a.b.c` out, and the
 /// time to validate it grows with the fourth power.
 pub(super) const PATH_LENGTH: usize = 64;
-/// How deep records, sets and common types may stand in one another.
+/// Levels to which records, sets and common types may stand in one another.
 pub(super) const TYPE_DEPTH: usize = 128;
-/// How many ancestors one entity, entity type or action may have. Cedar walks up a chain of parents
+/// Ancestors of one entity, entity type or action. Cedar walks up a chain of parents
 /// by recursion.
 pub(super) const ANCESTORS_OF_ONE: usize = 5_000;
 

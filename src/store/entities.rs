@@ -239,7 +239,7 @@ impl Reader<'_, '_> {
     }
 }
 
-/// What is wrong with an entity, and where in its JSON form.
+/// A fault of an entity, with its place in the JSON form.
 struct Fault {
     path: Vec<Step>,
     message: String,

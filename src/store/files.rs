@@ -60,13 +60,13 @@ impl StoreFiles {
         self.files.iter().map(|(path, content)| (path.as_str(), content.bytes()))
     }
 
-    /// Whether there is no file.
+    /// Returns whether there is no file.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.files.is_empty()
     }
 
-    /// How many bytes the policies and the schema have, which tells how much work loading them is.
+    /// Returns the bytes of the files that decide, which tell how much work loading them is.
     pub(crate) fn size(&self) -> usize {
         self.deciding().map(|(_, bytes)| bytes.len()).sum()
     }
@@ -82,7 +82,7 @@ impl StoreFiles {
         self.files.get(path).map(Content::bytes)
     }
 
-    /// The same store with one file more, or with another content of it.
+    /// Adds a file, or replaces its content.
     #[must_use]
     pub fn with_file(mut self, path: impl Into<String>, bytes: impl Into<Arc<[u8]>>) -> Self {
         self.files.insert(path.into(), Content::Read(bytes.into()));
@@ -117,7 +117,7 @@ impl StoreFiles {
         Revision::from_hex(digest.get(..32).unwrap_or(&digest))
     }
 
-    /// Whether all files of a kind are the same in both.
+    /// Returns whether all files of a kind are the same in both.
     pub(super) fn same(&self, kind: FileKind, other: &Self) -> bool {
         let of_kind = |(path, _): &(&str, &[u8])| FileKind::of(path) == Some(kind);
         self.iter().filter(of_kind).eq(other.iter().filter(of_kind))
@@ -205,7 +205,7 @@ fn hex(hash: Sha256) -> String {
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// What a file of a store is for.
+/// The kind of a file of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FileKind {
     /// `*.cedarschema`
@@ -262,7 +262,7 @@ impl FileKind {
         }
     }
 
-    /// Whether the file has a part in decisions.
+    /// Returns whether the file has a part in decisions.
     pub(crate) fn decides(self) -> bool {
         matches!(
             self,

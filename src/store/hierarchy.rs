@@ -7,7 +7,7 @@ use super::bounds::ANCESTORS_OF_ONE;
 /// Which bound a hierarchy exceeds.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum TooLarge<'a, K> {
-    /// That one has more than [`ANCESTORS_OF_ONE`].
+    /// One has more than [`ANCESTORS_OF_ONE`].
     One(&'a K),
     /// All together have more than the bound, with that one.
     All(&'a K),

@@ -101,7 +101,7 @@ struct Link {
     span: Range<usize>,
 }
 
-/// What a link says of one slot.
+/// The value of one slot of a link.
 struct Filled {
     slot: String,
     entity: Result<EntityUid, String>,

@@ -116,11 +116,11 @@ impl PolicyStore {
         })
     }
 
-    /// The same store with other policies, validated like the store's own. It keeps the revision,
+    /// Returns the store with other policies, validated like the store's own. It keeps the revision,
     /// so it is for tests of tests, not for decisions that leave the process.
     ///
     /// # Errors
-    /// What the validation says.
+    /// The validation's error.
     pub fn with_policies(&self, policies: PolicySet) -> Result<Self, String> {
         self.validate(&policies)?;
         Ok(Self {
@@ -141,7 +141,7 @@ impl PolicyStore {
     /// Validates policies as if they were the store's own.
     ///
     /// # Errors
-    /// What the validation says.
+    /// The validation's error.
     pub fn validate(&self, policies: &PolicySet) -> Result<(), String> {
         policies::validate_set(&self.schema, policies, self.level)
     }
@@ -182,7 +182,8 @@ impl PolicyStore {
         &self.policies
     }
 
-    /// What is valid but looks like a mistake, such as a policy that can never apply.
+    /// Returns the warnings: what is valid but looks like a mistake, such as a policy that can never
+    /// apply.
     #[must_use]
     pub fn warnings(&self) -> &[Problem] {
         &self.warnings

@@ -224,7 +224,7 @@ impl Files<'_> {
     }
 }
 
-/// What a fragment declares: its kind, its full name and its place.
+/// A declaration of a fragment: its kind, its full name and its place.
 fn declarations(
     fragment: &Fragment<RawName>,
 ) -> impl Iterator<Item = (&'static str, String, Option<&Loc>)> {

@@ -23,7 +23,7 @@ use cedar_policy_core::{
     validator::{ValidatorEntityTypeKind, ValidatorSchema},
 };
 
-/// What the validator has to say.
+/// The findings of the validator.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     pub errors: Vec<ValidationError>,
@@ -180,7 +180,7 @@ impl Alike<'_> {
     }
 }
 
-/// How many kinds of requests a schema allows: pairs of the types of principal and resource.
+/// Counts the kinds of requests that a schema allows: pairs of the types of principal and resource.
 struct RequestKinds<'a> {
     by_action: HashMap<&'a EntityUID, usize>,
     all: usize,

@@ -37,7 +37,7 @@ pub(super) fn init(settings: &LogSettings) -> Arc<dyn LogControl> {
 #[derive(Debug)]
 struct Log {
     handle: Handle<EnvFilter, Registry>,
-    /// What the settings say.
+    /// The filter of the settings.
     settled: LogFilter,
     now: Mutex<LogFilter>,
 }

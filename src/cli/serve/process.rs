@@ -31,10 +31,10 @@ use crate::{
     telemetry::{Telemetry, Variables},
 };
 
-/// How much longer than their own deadline the servers are given to stop.
+/// Time that the servers are given to stop beyond their own deadline.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// How long the decision log may take to write what is left.
+/// Time that the decision log may take to write what is left.
 const FLUSH: Duration = Duration::from_secs(5);
 
 /// Serves until a signal ends it.

@@ -1,4 +1,4 @@
-//! What the system asks of the process.
+//! Signals of the operating system.
 
 use std::io;
 

@@ -16,12 +16,12 @@ use crate::{
 /// the wire ever does.
 const NESTING: usize = 100;
 
-/// What a caller sent, with what cannot even be read of it.
+/// A message as it was sent, with violations of what cannot even be read of it.
 #[derive(Debug)]
 pub(in crate::grpc) struct ReadInput<T> {
     /// The input. What could not be read has a value of its kind in its place.
     pub input: T,
-    /// What could not be read.
+    /// Violations of what could not be read.
     pub violations: Vec<Violation>,
 }
 

@@ -12,7 +12,7 @@ pub enum TlsError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the file system says.
+        /// The file system's error.
         error: io::Error,
     },
     /// A file does not hold what it should: certificates.
@@ -20,7 +20,7 @@ pub enum TlsError {
     BadCertificate {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The fault.
         message: String,
     },
     /// There is no private key.
@@ -44,7 +44,7 @@ pub enum TlsError {
         certificate: PathBuf,
         /// The key's file.
         key: PathBuf,
-        /// What the TLS library says.
+        /// The TLS library's error.
         error: Error,
     },
     /// The certification authorities of clients are not good.
@@ -52,7 +52,7 @@ pub enum TlsError {
     ClientCa {
         /// The file.
         path: PathBuf,
-        /// What the TLS library says.
+        /// The TLS library's error.
         error: String,
     },
 }

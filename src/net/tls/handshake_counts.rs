@@ -16,7 +16,7 @@ pub(crate) enum Refusal {
     CrowdedOut,
     /// The client went away.
     Disconnected,
-    /// What came is not TLS.
+    /// The bytes are not TLS.
     NotTls,
     /// No TLS version, cipher suite or key exchange in common.
     Incompatible,
