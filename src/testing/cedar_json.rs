@@ -8,18 +8,19 @@ use std::{
     sync::Arc,
 };
 
-use serde_json::{Value, value::RawValue};
+use cedar_policy_core::ast::{Eid, EntityUID};
+use serde_json::value::RawValue;
 
 use super::{
     case::{Case, DEFAULT_NOW, Expectation, ExpectedPolicies},
     facts::{EntityFact, Facts},
-    node::{Node, Place, Plain, TestFile, of_json},
+    node::{Field, Node, Place, Plain, TestFile, of_json},
     table::{self, Table},
-    value::pair,
+    value::{pair, value},
 };
 use crate::{
-    model::{self, Effect, Problem, Uid},
-    schema::Schema,
+    model::{self, Effect, Problem, Uid, Value},
+    schema::{Schema, Shape},
     store::{FileKind, PolicyStore, StoreFiles, json_problem},
 };
 
@@ -34,11 +35,9 @@ pub(super) fn read(store: &PolicyStore, problems: &mut Vec<Problem>) -> Vec<Case
     {
         let Some(file) = TestFile::new(files, path, bytes, reader.problems) else { continue };
         let Some(elements) = elements(&file, reader.problems) else { continue };
-        entity_files.extend(
-            elements.iter().filter_map(|(_, test)| {
-                resolve(path, test.get("entities").and_then(Value::as_str)?)
-            }),
-        );
+        entity_files.extend(elements.iter().filter_map(|(_, test)| {
+            resolve(path, test.get("entities").and_then(serde_json::Value::as_str)?)
+        }));
         tests.push((path, elements));
     }
     let mut cases = Vec::new();
@@ -59,7 +58,10 @@ pub(super) fn read(store: &PolicyStore, problems: &mut Vec<Problem>) -> Vec<Case
 }
 
 /// The elements of the array that a file is, each with its place.
-fn elements(file: &Arc<TestFile>, problems: &mut Vec<Problem>) -> Option<Vec<(Place, Value)>> {
+fn elements(
+    file: &Arc<TestFile>,
+    problems: &mut Vec<Problem>,
+) -> Option<Vec<(Place, serde_json::Value)>> {
     // The whole text is parsed first, so that an error has its place in the file.
     let parsed = model::json::parse(&file.text);
     let parsed = parsed.and_then(|_| serde_json::from_str::<Vec<&RawValue>>(&file.text));
@@ -87,7 +89,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn case(&mut self, place: &Place, test: &Value, index: usize) -> Option<Case> {
+    fn case(&mut self, place: &Place, test: &serde_json::Value, index: usize) -> Option<Case> {
         let found = self.problems.len();
         let mut table = Table::new(of_json(place, test), self.problems)?;
         let name = table.string("name", self.problems).map(|(name, _)| name);
@@ -209,13 +211,34 @@ impl Reader<'_> {
             return None;
         };
         let uid = self.uid(&uid)?;
-        let attributes = table.fields("attrs", self.problems);
+        let mut attributes = table.fields("attrs", self.problems);
+        // Cedar wants every slot in the file; a request leaves them out.
+        attributes.retain(|field| !self.is_own_slot(&uid, field));
         let parents = table.array("parents", self.problems);
         let parents = parents.iter().filter_map(|parent| self.uid(parent)).collect();
         let tags = table.fields("tags", self.problems);
         let schema = self.store.schema();
         let is_action = is_action(&uid, schema);
         (!is_action).then_some(EntityFact { uid, attributes, parents, tags })
+    }
+
+    /// Returns whether a field is a role slot that holds its own Role.
+    fn is_own_slot(&self, uid: &Uid, field: &Field) -> bool {
+        let schema = self.store.schema();
+        let own = || {
+            let scope_type = schema.entity_type(&uid.type_name)?;
+            let (slot, _) = schema.entity(scope_type)?.slots.get_key_value(field.name.as_str())?;
+            let scope =
+                EntityUID::from_components(scope_type.clone(), Eid::new(uid.id.as_str()), None);
+            schema.role(&scope, slot)
+        };
+        let Some(own) = own() else { return false };
+        let shape = Shape::Entity(Box::new(own.entity_type().clone()));
+        matches!(
+            value(&field.value, Some(&shape), schema),
+            Value::Entity(held) if schema.entity_type(&held.type_name) == Some(own.entity_type())
+                && held.id == AsRef::<str>::as_ref(own.eid())
+        )
     }
 
     /// An entity's name in Cedar's JSON: `{"type": …, "id": …}`, maybe below `__entity`.

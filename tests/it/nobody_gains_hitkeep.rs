@@ -17,6 +17,7 @@
 //! team does not change, nor do its sites.
 
 mod model;
+mod question;
 
 use std::{collections::BTreeMap, sync::Arc};
 

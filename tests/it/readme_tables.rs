@@ -1,13 +1,7 @@
 //! The READMEs of the shipped stores: each question has the answer that is written beside it, and
 //! what is called derived is what the policies call so. The format is in `policies/README.md`.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-    sync::Arc,
-};
+use std::{collections::BTreeSet, fs, path::Path, process::Command, sync::Arc};
 
 use humbaba::store::{Bounds, PolicyStore, embedded_stores};
 
@@ -72,7 +66,7 @@ fn cells(line: &str) -> Vec<&str> {
 
 impl Row<'_> {
     /// What is wrong with the answer, if something is.
-    fn fault(&self, store: &str, folder: &PathBuf) -> Option<String> {
+    fn fault(&self, store: &str, folder: &Path) -> Option<String> {
         let code = match self.answer {
             "ALLOW" => 0,
             "DENY" => 2,

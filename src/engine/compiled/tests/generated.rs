@@ -103,19 +103,20 @@ fn attributes(ty: &'static str) -> BoxedStrategy<Vec<(String, Value)>> {
             vec![
                 ("space", entity(uid("Space")), 5),
                 ("plan", plan.prop_map(Value::Record).boxed(), 5),
-                ("owner", entity(role_uid()), 1),
             ]
         }
-        "Doc" => vec![
-            ("title", word(), 10),
-            ("folder", entity(uid("Folder")), 6),
-            ("author", entity(uid("User")), 6),
-            ("readers", set(entity(uid("User"))), 6),
-            ("keys", set(entity(role_uid())), 2),
-            ("special", entity(role_uid()), 1),
-            ("viewer", entity(role_uid()), 1),
-            ("public", boolean, 5),
-        ],
+        "Doc" => {
+            let roles = set(entity(role_uid()));
+            let named = fields(vec![("role", entity(role_uid()), 4), ("roles", roles, 6)]);
+            vec![
+                ("title", word(), 10),
+                ("folder", entity(uid("Folder")), 6),
+                ("author", entity(uid("User")), 6),
+                ("readers", set(entity(uid("User"))), 6),
+                ("named", named.prop_map(Value::Record).boxed(), 3),
+                ("public", boolean, 5),
+            ]
+        }
         _ => Vec::new(),
     })
 }

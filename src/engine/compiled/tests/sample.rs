@@ -17,8 +17,8 @@ namespace App {
         space?: Space, plan?: { name: String, limit?: Long },
     };
     entity Doc in [Folder] = {
-        editor: Role, viewer: Role, title: String, special?: Role,
-        folder?: Folder, author?: User, readers?: Set<User>, keys?: Set<Role>, public?: Bool,
+        editor: Role, viewer: Role, title: String, named?: { role?: Role, roles?: Set<Role> },
+        folder?: Folder, author?: User, readers?: Set<User>, public?: Bool,
     };
     type Facts = {
         now: datetime, n: Long, who?: User, where?: Folder, role?: Role,
@@ -159,10 +159,10 @@ fn atom() -> impl Strategy<Value = String> {
         "resource.viewer.x == 1",
         "resource.viewer has x",
         "resource.viewer is App::Role",
-        "resource has special && principal in resource.special",
-        "resource has special && resource.special == resource.viewer",
-        "resource has keys && principal in resource.keys",
-        "resource has keys && resource.keys.contains(resource.viewer)",
+        "resource has named.role && principal in resource.named.role",
+        "resource has named.role && resource.named.role == resource.viewer",
+        "resource has named.roles && principal in resource.named.roles",
+        "resource has named.roles && resource.named.roles.contains(resource.viewer)",
         "context has role && principal in context.role",
         "context has role && context.role == resource.viewer",
         "context has role && [resource.viewer, resource.editor].contains(context.role)",
