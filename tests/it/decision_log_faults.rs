@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use tonic::Code;
 
 use crate::{
-    audit::{Recorded, edit, records},
+    decision_log::{Recorded, edit, records},
     support::{
         ask::{action, ask, uid},
         http,

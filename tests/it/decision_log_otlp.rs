@@ -11,9 +11,9 @@ use tempfile::TempDir;
 use tonic::Code;
 
 use crate::{
-    audit::{edit, records},
     cli::{command, end, policies},
     cli_sidecar::{Sidecar, until},
+    decision_log::{edit, records},
     support::{
         TestServer,
         collector::{Collector, attributes},

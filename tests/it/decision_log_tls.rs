@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
 use crate::{
-    audit::records,
+    decision_log::records,
     support::{
         pki::{Authority, Pair},
         tls::{TlsServer, ask_once, channel, mutual},
