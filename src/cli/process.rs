@@ -58,15 +58,15 @@ pub(super) async fn serve(
     // The listeners are open before anything is loaded, so that who asks meanwhile is told
     // NOT_SERVING instead of being refused.
     let live = Arc::new(Live::default());
-    let mut telemetry = Telemetry::start(&telemetry_variables());
+    let telemetry = Telemetry::start(&telemetry_variables());
     let observability = Observability {
         tracer: telemetry.tracer(),
+        metrics: telemetry.metrics().clone(),
         decision_log: decision_log.clone(),
         log: Some(log),
         settings: to_json(settings),
     };
     let server = Server::observed(Arc::clone(&live), server_options(settings), observability);
-    telemetry.read_metrics_from(server.registry());
     let mut serving = Serving::start(&server, grpc, http);
     let loading = Loading { source: source(settings), options: reload_options(settings), live };
     let reloader = tokio::select! {
@@ -127,7 +127,10 @@ fn open_log(settings: &Settings) -> Result<DecisionLog, CliError> {
     DecisionLog::open(settings.decision_log.options(telemetry_variables())).map_err(|error| {
         match error {
             OpenError::Key { .. } | OpenError::Otlp(_) => CliError::Usage(error.to_string()),
-            OpenError::File { .. } | OpenError::Thread(_) => CliError::Failure(error.to_string()),
+            OpenError::File { .. }
+            | OpenError::Random(_)
+            | OpenError::Hmac(_)
+            | OpenError::Thread(_) => CliError::Failure(error.to_string()),
         }
     })
 }

@@ -9,6 +9,7 @@ use axum::{
 };
 
 use super::{Server, Tls, log_level, status::StatusPage};
+use crate::telemetry::MetricsProvider;
 
 /// The routes of the HTTP face.
 pub(super) fn routes(server: Server) -> Router {
@@ -47,12 +48,16 @@ async fn status(State(server): State<Server>) -> Response {
     Json(page.with_settings(&server.observability().settings)).into_response()
 }
 
+/// Writes the metrics, on a thread where that holds up nothing else.
 async fn metrics(State(server): State<Server>) -> Response {
-    match server.metrics().text() {
-        Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
-        Err(error) => {
-            tracing::error!(%error, "cannot write the metrics");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+    let text = tokio::task::spawn_blocking(move || server.metrics().text()).await;
+    let error = match text {
+        Ok(Ok(text)) => {
+            return ([(header::CONTENT_TYPE, MetricsProvider::CONTENT_TYPE)], text).into_response();
         }
-    }
+        Ok(Err(error)) => error.to_string(),
+        Err(panicked) => format!("cannot write the metrics: {panicked}"),
+    };
+    tracing::error!("{error}");
+    StatusCode::INTERNAL_SERVER_ERROR.into_response()
 }

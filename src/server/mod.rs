@@ -33,7 +33,6 @@ pub mod tls;
 mod traced;
 pub mod transport;
 mod verification;
-mod verify_sample;
 mod wire;
 mod work;
 
@@ -42,7 +41,6 @@ pub use observability::{LogControl, Observability};
 pub use options::{ConnectionLimits, ServerOptions};
 pub use peers::Connections;
 pub use tls::Tls;
-pub use verify_sample::{VerifySample, VerifySampleError};
 
 use std::{
     io,
@@ -116,7 +114,9 @@ impl Server {
         let limits = &options.connections;
         let connections = Connections::new(limits.grpc, limits.patience);
         let http_connections = Connections::new(limits.http, limits.patience);
-        let metrics = Arc::new(Metrics::new(&live, &gate, &observability.decision_log));
+        let metrics =
+            Metrics::new(&observability.metrics, &live, &gate, &observability.decision_log);
+        let metrics = Arc::new(metrics);
         metrics.observe_connections(&connections, &http_connections);
         Self {
             inner: Arc::new(Inner {
@@ -146,12 +146,6 @@ impl Server {
     pub fn announce_stop(&self) {
         self.inner.stopping.store(true, Ordering::Relaxed);
         self.set_serving(false);
-    }
-
-    /// Where all metrics are.
-    #[must_use]
-    pub fn registry(&self) -> prometheus::Registry {
-        self.inner.metrics.registry()
     }
 
     /// Answers gRPC on all listeners until `shutdown` completes, and then finishes the calls under

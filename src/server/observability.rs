@@ -2,14 +2,16 @@ use std::sync::Arc;
 
 use opentelemetry_sdk::trace::SdkTracer;
 
-use crate::decision_log::DecisionLog;
+use crate::{decision_log::DecisionLog, telemetry::MetricsProvider};
 
-/// How a server is looked at from outside, beyond its metrics.
+/// The means to observe a server from outside.
 #[derive(Debug, Clone, Default)]
 pub struct Observability {
     /// Makes a span of each call. Without it no call has one.
     pub tracer: Option<SdkTracer>,
-    /// Where decisions are recorded. Who opened it closes it once the server has ended.
+    /// Makes the instruments of the server, and writes them at `/metrics`.
+    pub metrics: MetricsProvider,
+    /// Records decisions. Whoever opened it closes it once the server has ended.
     pub decision_log: DecisionLog,
     /// What is logged, to be looked at and changed over HTTP.
     pub log: Option<Arc<dyn LogControl>>,

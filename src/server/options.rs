@@ -1,7 +1,6 @@
 use std::{num::NonZeroUsize, thread::available_parallelism, time::Duration};
 
-use super::VerifySample;
-use crate::{engine::OnForbidError, request::RequestLimits};
+use crate::{engine::OnForbidError, request::RequestLimits, telemetry::Sampler};
 
 /// How the server answers and how much it takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +17,7 @@ pub struct ServerOptions {
     /// What a forbid whose evaluation fails does.
     pub on_forbid_error: OnForbidError,
     /// The share of decisions that Cedar's evaluator makes as well.
-    pub verify_sample: VerifySample,
+    pub verify_sample: Sampler,
     /// Calls that may be under way in the process at the same time; further ones are shed.
     pub concurrent_requests: usize,
     /// Bytes of messages that may be held in the process at the same time; calls that would need
@@ -85,7 +84,7 @@ impl Default for ServerOptions {
             // A batch of a thousand questions with hundreds of parts each fits.
             message_parts: 400_000,
             on_forbid_error: OnForbidError::default(),
-            verify_sample: VerifySample::default(),
+            verify_sample: Sampler::default(),
             concurrent_requests: 1_024,
             held_bytes: 32 * 1024 * 1024,
             connections: ConnectionLimits::default(),

@@ -5,13 +5,16 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use tonic::{Request, Status, metadata::MetadataMap, transport::server::UdsConnectInfo};
+use tonic::{Request, Status, transport::server::UdsConnectInfo};
 
-use super::{decision_id::DecisionId, metrics::Rpc, tls::EncryptedPeer, traced::CallSpan};
+use super::{
+    decision_id::DecisionId,
+    metrics::Rpc,
+    tls::EncryptedPeer,
+    traced::{self, CallSpan},
+};
 use crate::{
-    decision_log::{
-        Call, Caller, DecisionLog, NotRecorded, Outcome, Receipt, Record, TraceContext,
-    },
+    decision_log::{Call, Caller, DecisionLog, NotRecorded, Outcome, Receipt, Record},
     engine::{Decision, ListedActions, OnForbidError},
     request::RequestInput,
     store::PolicyStore,
@@ -133,13 +136,9 @@ fn call<T>(rpc: Rpc, request: &Request<T>) -> Call {
         rpc: rpc.name(),
         request_id: DecisionId::sent(metadata).map(String::from),
         // Our own span is nearer to the decision than the caller's.
-        trace: CallSpan::of(request).ids().or_else(|| trace(metadata)),
+        trace: CallSpan::of(request).context().or_else(|| traced::caller_span(metadata.as_ref())),
         caller: caller(request),
     }
-}
-
-fn trace(metadata: &MetadataMap) -> Option<TraceContext> {
-    metadata.get("traceparent")?.to_str().ok()?.parse().ok()
 }
 
 fn caller<T>(request: &Request<T>) -> Caller {

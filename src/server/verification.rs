@@ -87,8 +87,9 @@ mod tests {
         engine::{Effect, EvaluationFailure},
         live::Live,
         request::{RequestInput, RequestLimits, Uid, Value},
-        server::{VerifySample, admission::Gate},
+        server::admission::Gate,
         store::{Bounds, StoreFiles},
+        telemetry::{MetricsProvider, Sampler},
         testing::DEFAULT_NOW,
     };
 
@@ -117,7 +118,12 @@ mod tests {
 
     fn metrics(options: &ServerOptions) -> Metrics {
         let gate = Arc::new(Gate::new(options));
-        Metrics::new(&Arc::new(Live::default()), &gate, &DecisionLog::off())
+        Metrics::new(
+            &MetricsProvider::default(),
+            &Arc::new(Live::default()),
+            &gate,
+            &DecisionLog::off(),
+        )
     }
 
     fn counted(metrics: &Metrics) -> (Option<u64>, Option<u64>) {
@@ -191,7 +197,7 @@ mod tests {
 
     #[test]
     fn a_right_decision_is_counted_only() {
-        let verify_sample = VerifySample::ALL;
+        let verify_sample = Sampler::ALL;
         let options = ServerOptions { verify_sample, ..ServerOptions::default() };
         let (store, metrics) = (store(), metrics(&options));
         let (given, lines) =

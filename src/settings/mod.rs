@@ -32,8 +32,8 @@ use std::{
 };
 
 use crate::{
-    engine::OnForbidError, name::StoreName, request::RequestLimits, server::VerifySample,
-    store::Bounds,
+    engine::OnForbidError, name::StoreName, request::RequestLimits, store::Bounds,
+    telemetry::Sampler,
 };
 use place::Written;
 
@@ -59,7 +59,7 @@ pub struct Settings {
     /// What a forbid whose evaluation fails does.
     pub on_forbid_error: OnForbidError,
     /// The share of decisions that Cedar's evaluator makes as well, to hold one against the other.
-    pub verify_sample: VerifySample,
+    pub verify_sample: Sampler,
     /// Refuse a store of which a test fails.
     pub require_tests: bool,
     /// Reloading.
@@ -161,7 +161,7 @@ impl Default for Settings {
             insecure: false,
             default_store: None,
             on_forbid_error: OnForbidError::default(),
-            verify_sample: VerifySample::default(),
+            verify_sample: Sampler::default(),
             require_tests: false,
             reload: ReloadSettings {
                 settle: Duration::from_millis(50),

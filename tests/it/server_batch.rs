@@ -6,7 +6,8 @@ use humbaba::{
         BatchIsAuthorizedResponse, BatchIsAuthorizedResult, IsAuthorizedResponse,
         batch_is_authorized_result::Result as ItemResult, value::Kind,
     },
-    server::{ServerOptions, VerifySample},
+    server::ServerOptions,
+    telemetry::Sampler,
 };
 use prost::Message as _;
 use tonic::{Code, Request, Status};
@@ -315,7 +316,7 @@ async fn every_item_is_counted_once_however_it_is_answered() {
 
 #[tokio::test]
 async fn alike_items_that_are_verified_are_found_right() {
-    let options = ServerOptions { verify_sample: VerifySample::ALL, ..ServerOptions::default() };
+    let options = ServerOptions { verify_sample: Sampler::ALL, ..ServerOptions::default() };
     let server = TestServer::with([stores::acme()], options).await;
     let items = (0..20)
         .map(|n| Item { resource: Some(uid(&format!("Site::{}", n % 10))), ..Item::default() });

@@ -18,7 +18,6 @@ use prost::DecodeError;
 use tonic::{Request, Status, codegen::Bytes};
 
 use super::{
-    VerifySample,
     authorization::{Asking, Authorization, now},
     calls::Framed,
     convert::Response,
@@ -30,7 +29,7 @@ use super::{
     traced::CallSpan,
     work::Turn,
 };
-use crate::engine::Decision;
+use crate::{engine::Decision, telemetry::Sampler};
 use classes::Class;
 use sent::{Message, Parties};
 use tally::Tally;
@@ -132,7 +131,7 @@ struct Progress<'a, 'm> {
     ids: DecisionIds,
     answers: Answers,
     tally: Tally<'a>,
-    verify_sample: VerifySample,
+    verify_sample: Sampler,
 }
 
 impl<'a, 'm> Progress<'a, 'm> {
