@@ -50,7 +50,7 @@ impl TestServer {
 
     /// A server that has nothing to decide with and does not say that it serves.
     pub async fn empty(options: ServerOptions) -> Self {
-        Self::empty_recording(options, DecisionLog::off()).await
+        Self::empty_observed(options, Observability::default()).await
     }
 
     /// A server that records its decisions.
@@ -58,19 +58,17 @@ impl TestServer {
         stores: impl IntoIterator<Item = Arc<PolicyStore>>,
         log: DecisionLog,
     ) -> Self {
-        let server = Self::empty_recording(ServerOptions::default(), log).await;
+        let observability = Observability { decision_log: log, ..Observability::default() };
+        let server = Self::empty_observed(ServerOptions::default(), observability).await;
         server.publish(stores, None);
         server.server.set_serving(true);
         server
     }
 
-    async fn empty_recording(options: ServerOptions, log: DecisionLog) -> Self {
+    /// A server that has nothing to decide with and is observed by these means.
+    pub async fn empty_observed(options: ServerOptions, observability: Observability) -> Self {
         let live = Arc::new(Live::default());
-        let server = Server::observed(
-            Arc::clone(&live),
-            options,
-            Observability { decision_log: log, ..Observability::default() },
-        );
+        let server = Server::observed(Arc::clone(&live), options, observability);
         let bind = || async { TcpListener::bind("127.0.0.1:0").await.unwrap() };
         let (grpc_listener, http_listener) = (bind().await, bind().await);
         let grpc = grpc_listener.local_addr().unwrap();
