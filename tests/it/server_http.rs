@@ -272,7 +272,8 @@ async fn a_client_that_does_not_finish_its_request_is_sent_away() {
 /// A server whose page of metrics has a gauge that is read like that.
 async fn reading_a_gauge(read: impl Fn() -> u64 + Send + Sync + 'static) -> TestServer {
     let metrics = MetricsProvider::default();
-    let gauge = metrics.meter().u64_observable_gauge("gauge");
+    let meter = metrics.meter();
+    let gauge = meter.u64_observable_gauge("gauge");
     gauge.with_callback(move |observer| observer.observe(read(), &[])).build();
     let observability = Observability { metrics, ..Observability::default() };
     TestServer::empty_observed(ServerOptions::default(), observability).await
