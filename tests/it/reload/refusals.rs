@@ -155,13 +155,3 @@ fn a_panic_while_loading_is_a_problem_of_that_store_and_the_reload_goes_on() {
     lab.write("main/guard.cedar", &(forbid("guard") + &forbid("second-guard")));
     lab.until("it goes on", |lab| lab.deciding("main").unwrap().len() == 2);
 }
-
-#[test]
-fn untested_is_not_passed() {
-    let lab = Lab::new();
-    lab.add_store("main", "first");
-    let source = humbaba::reload::Source::Folder(lab.root.clone());
-    let options = Options { require_tests: true, run_tests: None, ..options() };
-    assert!(humbaba::reload::load(&source, &options, &lab.live).is_err());
-    assert!(lab.problems("main")[0].contains("must pass its tests"));
-}
