@@ -1,3 +1,5 @@
+//! The counts of records, and the problem of the moment.
+
 use std::sync::{
     Mutex, PoisonError,
     atomic::{AtomicU64, Ordering},
@@ -5,23 +7,23 @@ use std::sync::{
 
 use serde::Serialize;
 
-/// What becomes of records.
+/// Counts records, by what becomes of them.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     written: AtomicU64,
     dropped: AtomicU64,
     failed: AtomicU64,
     sampled_out: AtomicU64,
-    /// What is wrong with writing, at this moment.
+    /// The reason why records cannot be written at this moment.
     problem: Mutex<Option<String>>,
 }
 
 /// The state of the decision log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LogCounts {
-    /// Where records go: `stdout`, the file or the collector.
+    /// The destination of records: `stdout`, the file or the collector.
     pub destination: String,
-    /// Whether no answer leaves without its record.
+    /// True where no answer leaves without its record.
     pub required: bool,
     /// Records that were written.
     pub written: u64,
@@ -31,9 +33,9 @@ pub struct LogCounts {
     pub failed: u64,
     /// Allows that were left out by sampling.
     pub sampled_out: u64,
-    /// Bytes that wait in memory.
+    /// Bytes of records that wait in memory.
     pub queued_bytes: usize,
-    /// What is wrong with writing, at this moment.
+    /// The reason why records cannot be written at this moment.
     pub problem: Option<String>,
 }
 
@@ -54,20 +56,20 @@ impl Counts {
         self.sampled_out.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub fn all_dropped(&self) -> u64 {
+    pub fn dropped_so_far(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    /// Says what is wrong, or that nothing is any more. Whether that is news.
+    /// Sets the problem of the moment. Returns true if a problem began or ended.
     pub fn set_problem(&self, problem: Option<String>) -> bool {
-        let mut place = self.problem.lock().unwrap_or_else(PoisonError::into_inner);
-        let news = place.is_some() != problem.is_some();
-        *place = problem;
-        news
+        let mut current = self.problem.lock().unwrap_or_else(PoisonError::into_inner);
+        let has_changed = current.is_some() != problem.is_some();
+        *current = problem;
+        has_changed
     }
 
-    /// Says what is wrong, and logs it if nothing was wrong before.
-    pub fn tell_trouble(&self, destination: &str, error: &str) {
+    /// Sets the problem of the moment, and logs it where there was none before.
+    pub fn report_problem(&self, destination: &str, error: &str) {
         if self.set_problem(Some(error.to_owned())) {
             tracing::error!(destination, %error, "decision records cannot be written");
         }

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-/// Fields that may be hidden. What is left is needed to know that there was a decision, and which.
+/// Fields that may be hidden. The others say that there was a decision, and which.
 const ROOTS: &[&str] = &[
     "action",
     "caller",
@@ -14,27 +14,27 @@ const ROOTS: &[&str] = &[
     "role_assignments",
 ];
 
-/// The path of a field of a record: `context.email`, `principal.id`, `entities.attrs.name`. A step
-/// into a list is a step into each of its elements. A name that is no plain word is written
-/// `context["a.b"]`.
+/// The path of a field of a record: `context.email`, `principal.id`, `entities.attrs.name`. A step into a
+/// list is a step into each of its elements. A name with other characters than letters, digits, `_` and
+/// `-` is written `context["a.b"]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordField {
     text: String,
     steps: Vec<String>,
 }
 
-/// A text that is no path of a field that may be hidden.
+/// A text that is not the path of a field that may be hidden.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RecordFieldError {
-    /// It cannot be read.
+    /// The text is not a path.
     #[error(
         "`{0}` is not the path of a field: write e.g. `context.email` or `context[\"e.mail\"]`"
     )]
     Syntax(String),
-    /// There is no such field, or it cannot be hidden.
+    /// The path begins with a field that does not exist or cannot be hidden.
     #[error("`{path}` cannot be hidden: paths begin with one of {}", ROOTS.join(", "))]
     Root {
-        /// What was written.
+        /// The path as it was written.
         path: String,
     },
 }

@@ -1,5 +1,5 @@
-//! The file of the decision log: lines are added whole or not at all, it is rotated by size, and it
-//! is opened anew when somebody else has moved it away.
+//! The file of the decision log. Lines are added whole or not at all, the file is rotated by size, and it
+//! is opened again where it was moved, deleted or truncated.
 
 use std::{
     ffi::OsString,
@@ -9,28 +9,31 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Who may read what was decided: the owner and the group.
+/// The mode of a new file: the owner writes, the group reads.
 const MODE: u32 = 0o640;
-/// How often lines are written again because the file was deleted while they were being written.
+/// Limits how often lines are written again because the file was deleted meanwhile.
 const ATTEMPTS: usize = 3;
 
 /// The file of the decision log.
 #[derive(Debug)]
 pub(super) struct LogFile {
     path: PathBuf,
-    /// How large it may become; 0: without end.
+    /// Bytes beyond which it is rotated; 0: no limit.
     rotate_bytes: u64,
-    /// How many older files are kept.
+    /// Older files that are kept.
     keep_files: usize,
-    /// Lines are on disk, and not only with the system, before they count as written.
+    /// True where lines must be on disk (`fdatasync`) before they count as written.
     synced: bool,
     open: Option<File>,
     /// The file ends in the middle of a line, which could not be taken back.
-    torn: bool,
+    has_partial_line: bool,
 }
 
 impl LogFile {
     /// Opens the file or creates it.
+    ///
+    /// # Errors
+    /// The file cannot be opened, or another process writes to it.
     pub fn open(
         path: PathBuf,
         rotate_bytes: usize,
@@ -38,12 +41,13 @@ impl LogFile {
         synced: bool,
     ) -> io::Result<Self> {
         let rotate_bytes = rotate_bytes as u64;
-        let mut file = Self { path, rotate_bytes, keep_files, synced, open: None, torn: false };
+        let mut file =
+            Self { path, rotate_bytes, keep_files, synced, open: None, has_partial_line: false };
         file.current()?;
         Ok(file)
     }
 
-    /// How many more bytes fit into the file, if it is not to be rotated.
+    /// Returns the bytes that fit into the file before it is rotated.
     pub fn room(&self) -> u64 {
         let size =
             self.open.as_ref().and_then(|file| file.metadata().ok()).map_or(0, |it| it.len());
@@ -51,44 +55,47 @@ impl LogFile {
     }
 
     /// Adds lines: all of them or, if it fails, none.
+    ///
+    /// # Errors
+    /// The file cannot be opened or written.
     pub fn append(&mut self, lines: &[u8]) -> io::Result<()> {
         for _ in 0..ATTEMPTS {
             self.rotate_if_full(lines.len() as u64)?;
             let written = self.write(lines);
             if written.is_err() {
-                // Whatever is wrong with this file, the next attempt begins with a fresh look.
+                // The next attempt opens the file again.
                 self.open = None;
             }
             if written? {
                 return Ok(());
             }
         }
-        Err(io::Error::other("it is deleted again and again"))
+        Err(io::Error::other("it is deleted each time it is written"))
     }
 
-    /// Whether the lines are in a file that is still there.
+    /// Writes lines. Returns false if they are in a file that was deleted meanwhile, and must not be.
     fn write(&mut self, lines: &[u8]) -> io::Result<bool> {
-        let (torn, synced) = (self.torn, self.synced);
+        let (has_partial_line, synced) = (self.has_partial_line, self.synced);
         let file = self.current()?;
         let before = file.metadata()?;
-        let written = if torn { file.write_all(b"\n") } else { Ok(()) };
+        let written = if has_partial_line { file.write_all(b"\n") } else { Ok(()) };
         let written = written.and_then(|()| file.write_all(lines));
         let written = written.and_then(|()| if synced { file.sync_data() } else { Ok(()) });
         if let Err(error) = written {
             let taken_back = before.is_file() && file.set_len(before.len()).is_ok();
-            self.torn = !taken_back || torn;
+            self.has_partial_line = !taken_back || has_partial_line;
             return Err(error);
         }
         let is_there = !before.is_file() || file.metadata()?.nlink() > 0;
-        self.torn = false;
+        self.has_partial_line = false;
         if !is_there {
             self.open = None;
         }
-        // Without the promise, lines in a file that was deleted a moment ago are just gone.
+        // Where records are not required, lines in a deleted file are lost as the file is.
         Ok(is_there || !synced)
     }
 
-    /// The file that has the name at this moment.
+    /// Returns the file that has the name at this moment, opening it where it is another.
     fn current(&mut self) -> io::Result<&mut File> {
         let is_current = self.open.as_ref().is_some_and(|file| {
             let named = fs::metadata(&self.path);
@@ -96,10 +103,10 @@ impl LogFile {
             named.is_ok_and(|named| open.is_ok_and(|open| is_same(&named, &open)))
         });
         if !is_current {
-            // Before the new one is opened: it could be the same, and locked by ourselves.
+            // Closed before the new one is opened, which could be the same file and locked by this one.
             self.open = None;
             self.open = Some(open(&self.path, self.synced)?);
-            self.torn = false;
+            self.has_partial_line = false;
         }
         self.open.as_mut().ok_or_else(|| io::Error::other("it is not open"))
     }
@@ -109,7 +116,7 @@ impl LogFile {
         let metadata = self.current()?.metadata()?;
         let full = limit > 0 && metadata.len() > 0 && metadata.len().saturating_add(more) > limit;
         if full && metadata.is_file() {
-            // A file that grows too large is better than records that are lost.
+            // Too large a file is better than lost records.
             if let Err(error) = self.rotate() {
                 tracing::warn!(path = %self.path.display(), %error, "cannot rotate the decision log");
             }
@@ -145,7 +152,7 @@ fn is_same(one: &Metadata, other: &Metadata) -> bool {
 
 fn open(path: &Path, synced: bool) -> io::Result<File> {
     let is_new = match fs::metadata(path) {
-        // Opening one waits for a reader.
+        // Opening a pipe waits for a reader.
         Ok(metadata) if metadata.file_type().is_fifo() => {
             return Err(io::Error::other("it is a pipe: leave the file out to write to stdout"));
         }
@@ -168,7 +175,7 @@ fn open(path: &Path, synced: bool) -> io::Result<File> {
     Ok(file)
 }
 
-/// A process that was killed may have left half a line.
+/// Ends the last line, of which a process that was killed may have left a part.
 fn end_last_line(path: &Path, file: &mut File) -> io::Result<()> {
     use std::os::unix::fs::FileExt as _;
 
@@ -177,7 +184,7 @@ fn end_last_line(path: &Path, file: &mut File) -> io::Result<()> {
         return Ok(());
     };
     let mut byte = [b'\n'];
-    // Where we may write and not read we cannot know.
+    // A file that may be written but not read is taken as it is.
     if let Ok(readable) = File::open(path) {
         readable.read_exact_at(&mut byte, last)?;
     }

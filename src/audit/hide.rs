@@ -1,6 +1,6 @@
 //! Hiding fields of a record: leaving them out, or replacing them by a keyed hash or a mask.
 
-use std::{fs, io::Read as _, path::Path};
+use std::{fs, path::Path};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Map, Value as Json};
@@ -9,40 +9,45 @@ use sha2::Sha256;
 use super::{LogOptions, OpenError, RecordField};
 
 const MASK: &str = "[masked]";
-/// Shorter keys can be guessed.
-const KEY_BYTES: usize = 16;
+/// The least length of a key that a user gives: shorter ones can be guessed.
+const MIN_KEY_BYTES: usize = 16;
+/// The length of a random key: that of an HMAC-SHA256.
+const RANDOM_KEY_BYTES: usize = 32;
 
-/// Which fields are hidden, and how.
+/// The fields that are hidden, and how each is.
 pub(super) struct Hiding {
-    rules: Vec<(RecordField, How)>,
+    rules: Vec<(RecordField, Method)>,
     key: Hmac<Sha256>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum How {
+enum Method {
     Omit,
     Hash,
     Mask,
 }
 
 impl Hiding {
-    /// What the options say; nothing where they hide nothing.
+    /// Reads the options; `None` where they hide nothing.
+    ///
+    /// # Errors
+    /// The key of hashes cannot be had.
     pub fn new(options: &LogOptions) -> Result<Option<Self>, OpenError> {
-        let rules = |fields: &[RecordField], how| -> Vec<_> {
-            fields.iter().map(|field| (field.clone(), how)).collect()
+        let rules = |fields: &[RecordField], method| -> Vec<_> {
+            fields.iter().map(|field| (field.clone(), method)).collect()
         };
-        // In this order: what is left out needs no hash, and what is hashed no mask.
+        // In this order: a field that is left out needs no hash, and one that is hashed no mask.
         let rules = [
-            rules(&options.omit, How::Omit),
-            rules(&options.hash, How::Hash),
-            rules(&options.mask, How::Mask),
+            rules(&options.omit, Method::Omit),
+            rules(&options.hash, Method::Hash),
+            rules(&options.mask, Method::Mask),
         ]
         .concat();
         if rules.is_empty() {
             return Ok(None);
         }
         let key = match &options.hash_key_file {
-            Some(path) => key_of(path)?,
+            Some(path) => read_key(path)?,
             None => {
                 if !options.hash.is_empty() {
                     tracing::info!(
@@ -50,28 +55,26 @@ impl Hiding {
                          `decision_log.hash_key_file` to compare them"
                     );
                 }
-                random_key().map_err(|error| OpenError::Key {
-                    path: RANDOM.into(),
-                    reason: error.to_string(),
-                })?
+                let mut key = vec![0; RANDOM_KEY_BYTES];
+                getrandom::fill(&mut key).map_err(OpenError::Random)?;
+                key
             }
         };
-        let key = Hmac::new_from_slice(&key)
-            .map_err(|error| OpenError::Key { path: RANDOM.into(), reason: error.to_string() })?;
+        let key = Hmac::new_from_slice(&key).map_err(|error| OpenError::Hmac(error.to_string()))?;
         Ok(Some(Self { rules, key }))
     }
 
     /// Hides the fields of a record and names those that were.
     pub fn apply(&self, record: &mut Map<String, Json>) {
         let mut hidden = Vec::new();
-        for (field, how) in &self.rules {
-            // Whoever hides a name in one place must not find it in the next.
+        for (field, method) in &self.rules {
+            // An id that is hidden in one place must not be readable in another.
             let same = self.entity_named_by(record, field);
-            let mut applied = self.hide(record, field.steps(), *how);
+            let mut applied = self.hide(record, field.steps(), *method);
             if let Some(uid) = same {
                 for (name, value) in record.iter_mut() {
                     if field.steps().first() != Some(name) {
-                        self.hide_entity(value, &uid, *how);
+                        self.hide_entity(value, &uid, *method);
                     }
                 }
                 applied = true;
@@ -83,15 +86,15 @@ impl Hiding {
         if hidden.is_empty() {
             return;
         }
-        // What went wrong is told in words that repeat ids and values.
+        // These texts repeat ids and values.
         for steps in [&["errors", "message"][..], &["actions", "undecided", "reason"]] {
             let steps: Vec<_> = steps.iter().map(|step| (*step).to_owned()).collect();
-            self.hide(record, &steps, How::Mask);
+            self.hide(record, &steps, Method::Mask);
         }
         record.insert("hidden".to_owned(), Json::Array(hidden));
     }
 
-    /// The entity of which `principal.id`, `resource.id` or the whole of it is hidden.
+    /// Returns the entity that a field names: `principal`, `resource`, or the id of one of them.
     fn entity_named_by(&self, record: &Map<String, Json>, field: &RecordField) -> Option<Uid> {
         let (root, whole) = match field.steps() {
             [root] => (root, true),
@@ -105,26 +108,26 @@ impl Hiding {
         Some(Uid { whole, ..uid })
     }
 
-    fn hide(&self, fields: &mut Map<String, Json>, steps: &[String], how: How) -> bool {
+    fn hide(&self, fields: &mut Map<String, Json>, steps: &[String], method: Method) -> bool {
         let Some((name, more)) = steps.split_first() else { return false };
         if more.is_empty() {
             let Some(value) = fields.get_mut(name) else { return false };
-            match self.replacement(value, how) {
+            match self.replacement(value, method) {
                 Some(hidden) => *value = hidden,
                 None => drop(fields.remove(name)),
             }
             return true;
         }
-        fields.get_mut(name).is_some_and(|value| self.hide_in(value, more, how))
+        fields.get_mut(name).is_some_and(|value| self.hide_in(value, more, method))
     }
 
-    fn hide_in(&self, value: &mut Json, steps: &[String], how: How) -> bool {
+    fn hide_in(&self, value: &mut Json, steps: &[String], method: Method) -> bool {
         match value {
-            Json::Object(fields) => self.hide(fields, steps, how),
+            Json::Object(fields) => self.hide(fields, steps, method),
             Json::Array(values) => {
                 let mut hidden = false;
                 for value in values {
-                    hidden |= self.hide_in(value, steps, how);
+                    hidden |= self.hide_in(value, steps, method);
                 }
                 hidden
             }
@@ -132,35 +135,35 @@ impl Hiding {
         }
     }
 
-    /// Hides every reference to an entity.
-    fn hide_entity(&self, value: &mut Json, uid: &Uid, how: How) {
+    /// Hides every reference to an entity in a value.
+    fn hide_entity(&self, value: &mut Json, uid: &Uid, method: Method) {
         if Uid::of(value).is_some_and(|found| found.is_same_entity(uid)) {
             if let Json::Object(fields) = value {
                 let names: &[&str] = if uid.whole { &["type", "id"] } else { &["id"] };
                 for name in names {
-                    // A reference must stay one: what is left out is masked here.
-                    let how = if how == How::Omit { How::Mask } else { how };
-                    self.hide(fields, &[(*name).to_owned()], how);
+                    // A reference needs both fields, so they are masked where they would be left out.
+                    let method = if method == Method::Omit { Method::Mask } else { method };
+                    self.hide(fields, &[(*name).to_owned()], method);
                 }
             }
             return;
         }
         match value {
             Json::Object(fields) => {
-                fields.values_mut().for_each(|value| self.hide_entity(value, uid, how));
+                fields.values_mut().for_each(|value| self.hide_entity(value, uid, method));
             }
             Json::Array(values) => {
-                values.iter_mut().for_each(|value| self.hide_entity(value, uid, how));
+                values.iter_mut().for_each(|value| self.hide_entity(value, uid, method));
             }
             _ => {}
         }
     }
 
-    fn replacement(&self, value: &Json, how: How) -> Option<Json> {
-        match how {
-            How::Omit => None,
-            How::Mask => Some(MASK.into()),
-            How::Hash => {
+    fn replacement(&self, value: &Json, method: Method) -> Option<Json> {
+        match method {
+            Method::Omit => None,
+            Method::Mask => Some(MASK.into()),
+            Method::Hash => {
                 let mut hash = self.key.clone();
                 match value {
                     Json::String(text) => hash.update(text.as_bytes()),
@@ -188,27 +191,20 @@ impl Uid {
         Some(Self { type_name: text("type")?, id: text("id")?, whole: false })
     }
 
-    /// A type may be written with its namespace or without.
+    /// Says if both name one entity. A type may be written with its namespace or without.
     fn is_same_entity(&self, other: &Self) -> bool {
         let last = |name: &str| name.rsplit("::").next().map(str::to_owned);
         self.id == other.id && last(&self.type_name) == last(&other.type_name)
     }
 }
 
-const RANDOM: &str = "/dev/urandom";
-
-fn random_key() -> std::io::Result<Vec<u8>> {
-    let mut key = vec![0; 32];
-    fs::File::open(RANDOM)?.read_exact(&mut key)?;
-    Ok(key)
-}
-
-fn key_of(path: &Path) -> Result<Vec<u8>, OpenError> {
+/// Reads the key of hashes from its file.
+fn read_key(path: &Path) -> Result<Vec<u8>, OpenError> {
     let refused = |reason: String| OpenError::Key { path: path.to_owned(), reason };
     let key = fs::read(path).map_err(|error| refused(error.to_string()))?;
     let key = key.trim_ascii();
-    if key.len() < KEY_BYTES {
-        return Err(refused(format!("it is shorter than {KEY_BYTES} bytes")));
+    if key.len() < MIN_KEY_BYTES {
+        return Err(refused(format!("it is shorter than {MIN_KEY_BYTES} bytes")));
     }
     Ok(key.to_vec())
 }

@@ -1,12 +1,7 @@
-//! A record as JSON. What was sent is spelled in Cedar's JSON, so that a reader sees plain values
-//! and nothing is lost: an entity is `{"__entity": …}` and a value of an extension type
-//! `{"__extn": …}`.
+//! A record as JSON. Values are written in Cedar's JSON: an entity is `{"__entity": …}` and a value of an
+//! extension type `{"__extn": …}`, so that nothing of what was sent is lost.
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    time::{Duration, SystemTime},
-};
+use std::{collections::BTreeMap, time::SystemTime};
 
 use cedar_policy_core::ast::EntityUID;
 use serde::{
@@ -17,7 +12,7 @@ use serde::{
 use super::{Outcome, RECORD_KIND, Record};
 use crate::{
     engine::{EvaluationFailure, PolicyNote, UndecidedAction},
-    model::{Effect, OnForbidError, Timestamp, Uid, Value},
+    model::{Effect, OnForbidError, Uid, Value},
     request::{EntityInput, RoleAssignmentInput},
 };
 
@@ -46,8 +41,8 @@ impl Serialize for Record {
             time: rfc3339(self.time),
             decision_id: &self.decision_id,
             request_id: self.call.request_id.as_deref(),
-            trace_id: trace.map(|trace| trace.trace_id.as_str()),
-            span_id: trace.map(|trace| trace.span_id.as_str()),
+            trace_id: trace.map(|trace| trace.trace_id().to_string()),
+            span_id: trace.map(|trace| trace.span_id().to_string()),
             rpc: self.call.rpc,
             item: self.item,
             caller: CallerJson {
@@ -70,7 +65,7 @@ impl Serialize for Record {
             role_assignments: input.role_assignments.iter().map(RoleJson::new).collect(),
             now: self.now.to_string(),
             on_forbid_error: self.on_forbid_error,
-            latency_us: micros(self.latency),
+            latency_us: u64::try_from(self.latency.as_micros()).unwrap_or(u64::MAX),
         }
         .serialize(serializer)
     }
@@ -84,9 +79,9 @@ struct RecordJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    trace_id: Option<&'a str>,
+    trace_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    span_id: Option<&'a str>,
+    span_id: Option<String>,
     rpc: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     item: Option<usize>,
@@ -299,29 +294,16 @@ fn escape<S: Serializer>(
     map.end()
 }
 
-/// The moment with microseconds, always in the same length, so that lines sort as their times do.
+/// Writes a time in UTC with microseconds, always in the same length, so that lines sort as their times
+/// do.
 fn rfc3339(time: SystemTime) -> String {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let seconds = i64::try_from(since.as_secs()).unwrap_or(i64::MAX).saturating_mul(1_000);
-    let whole = Timestamp::from_millis(seconds).to_string();
-    let micros = Micros(since.subsec_micros());
-    whole.strip_suffix('Z').map_or_else(|| whole.clone(), |whole| format!("{whole}.{micros}Z"))
-}
-
-struct Micros(u32);
-
-impl fmt::Display for Micros {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:06}", self.0)
-    }
-}
-
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+    format!("{:.6}", jiff::Timestamp::try_from(time).unwrap_or_default())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

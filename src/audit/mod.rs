@@ -1,14 +1,14 @@
-//! The decision log: one record a decision, as a line of JSON on the standard output, in a file or
-//! at a collector.
+//! The decision log: one record for each decision, as a line of JSON on the standard output or in a file,
+//! or as a log record at a collector.
 //!
 //! ```text
-//! handler ─ Record ─ bounded queue ─ writer thread: fields hidden, JSON, file ─ receipt
+//! handler → Record → bounded queue → writer thread: hides fields, writes JSON → receipt
 //! ```
 //!
-//! A record is handed over as it is; what takes time (JSON, hashing, the file) is done by a thread
-//! of its own. By default nothing waits for it: a record for which the queue has no room is dropped
-//! and counted. Where records are required, the answer waits until its record is on disk; records
-//! that arrive during one write are written together by the next.
+//! The handler hands over a record as it is. A thread of the log does what takes time: JSON, hashing,
+//! the file. By default no decision waits for it: a record for which the queue has no room is dropped
+//! and counted. Where records are required, the answer waits until its record is on disk; records that
+//! arrive during one write share the next.
 
 mod counts;
 mod fields;
@@ -18,8 +18,6 @@ mod json;
 mod options;
 mod otlp;
 mod record;
-mod sampling;
-mod trace_context;
 mod weight;
 mod writer;
 
@@ -27,7 +25,6 @@ pub use counts::LogCounts;
 pub use fields::{RecordField, RecordFieldError};
 pub use options::{LogMode, LogOptions, OpenError};
 pub use record::{Call, Caller, Outcome, RECORD_KIND, Record, RecordInput};
-pub use trace_context::TraceContext;
 
 use std::{
     sync::{Arc, mpsc},
@@ -39,41 +36,42 @@ use tokio::{
     time::Instant,
 };
 
-use self::{counts::Counts, sampling::Sampling, writer::Writer};
-use crate::engine::Decision;
+use self::{counts::Counts, writer::Writer};
+use crate::{engine::Decision, telemetry::Sampler};
 
-/// Takes records. Clones are the same log.
+/// The decision log. Clones are the same log.
 #[derive(Debug, Clone, Default)]
 pub struct DecisionLog {
-    /// None: the log is off.
+    /// `None` where the log is off.
     inner: Option<Arc<Inner>>,
 }
 
 #[derive(Debug)]
 struct Inner {
     queue: mpsc::Sender<Message>,
-    /// Bytes that the queue may still take.
+    /// Room of the queue, in bytes.
     room: Arc<Semaphore>,
     capacity: usize,
     required: bool,
     destination: String,
-    sampling: Sampling,
+    allows: Sampler,
     counts: Arc<Counts>,
-    /// When whoever waits for a collector gives up, once the log is closed.
-    give_up: watch::Sender<Option<Instant>>,
+    /// The moment until which the exporter may try, once the log is closed.
+    deadline: watch::Sender<Option<Instant>>,
 }
 
-/// What the writer is sent.
+/// A message to the writer.
 #[derive(Debug)]
 enum Message {
-    Record(Box<Record>, Held),
-    /// Everything before it is to be written, and then the writer ends.
+    Record(Box<Record>, QueuePermit),
+    /// Ends the writer once everything before it is written.
     Close(oneshot::Sender<()>),
 }
 
-/// What is given back once a record is written or lost.
+/// The room that a record takes in the queue, and whoever waits for it. Dropping it gives the room back
+/// and, if the record was not written, tells so.
 #[derive(Debug)]
-struct Held {
+struct QueuePermit {
     _room: OwnedSemaphorePermit,
     written: Option<oneshot::Sender<()>>,
 }
@@ -83,22 +81,23 @@ struct Held {
 #[must_use]
 pub struct Receipt(Option<oneshot::Receiver<()>>);
 
-/// A record that is required and could not be written.
+/// A required record could not be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the record of this decision could not be written")]
 pub struct NotRecorded;
 
 impl DecisionLog {
-    /// A log that takes nothing.
+    /// Creates a log that records nothing.
     #[must_use]
     pub fn off() -> Self {
         Self::default()
     }
 
-    /// Opens the log and starts its writer. Needs a runtime around it where it sends to a collector.
+    /// Opens the log and starts its writer. Needs a tokio runtime around it where it sends to a
+    /// collector.
     ///
     /// # Errors
-    /// Why it cannot be opened.
+    /// The file, the key of hashes, the collector or the thread cannot be had.
     pub fn open(options: LogOptions) -> Result<Self, OpenError> {
         if options.mode == LogMode::Off {
             return Ok(Self::off());
@@ -106,9 +105,9 @@ impl DecisionLog {
         let counts = Arc::new(Counts::default());
         let required = options.mode == LogMode::Required;
         let capacity = options.queue_bytes.min(Semaphore::MAX_PERMITS);
-        let sampling = Sampling::new(options.sample_allows);
-        let (give_up, when) = watch::channel(None);
-        let writer = Writer::open(options, Arc::clone(&counts), when)?;
+        let allows = Sampler::one_in(options.sample_allows);
+        let (deadline, until) = watch::channel(None);
+        let writer = Writer::open(options, Arc::clone(&counts), until)?;
         let destination = writer.destination();
         let (queue, messages) = mpsc::channel();
         std::thread::Builder::new()
@@ -117,18 +116,18 @@ impl DecisionLog {
             .map_err(OpenError::Thread)?;
         let room = Arc::new(Semaphore::new(capacity));
         let inner =
-            Inner { queue, room, capacity, required, destination, sampling, counts, give_up };
+            Inner { queue, room, capacity, required, destination, allows, counts, deadline };
         Ok(Self { inner: Some(Arc::new(inner)) })
     }
 
-    /// Whether records are taken at all.
+    /// Says if decisions are recorded at all.
     #[must_use]
     pub fn is_on(&self) -> bool {
         self.inner.is_some()
     }
 
-    /// Whether a decision is to be recorded: every deny, every decision with an error or an
-    /// obligation, and of the other allows a sample. Counts what is left out.
+    /// Says if a decision is to be recorded: every deny, every decision with an error or an obligation,
+    /// and a sample of the other allows. Counts those that are left out.
     #[must_use]
     pub fn wants(&self, decision: &Decision) -> bool {
         let Some(inner) = &self.inner else { return false };
@@ -140,29 +139,29 @@ impl DecisionLog {
                     .iter()
                     .all(|policy| policy.annotation("obligation").is_none())
         };
-        inner.sampling.keeps_all() || !plain() || inner.sample()
+        inner.allows == Sampler::ALL || !plain() || inner.sample()
     }
 
-    /// Whether the answer to a question about many actions is to be recorded: as an allow.
+    /// Says if a list of actions is to be recorded. It is sampled as an allow is.
     #[must_use]
     pub fn wants_list(&self) -> bool {
         self.inner.as_ref().is_some_and(|inner| inner.sample())
     }
 
-    /// Hands a record over. Waits for room only where records are required.
+    /// Hands over a record. Waits for room in the queue only where records are required.
     ///
     /// # Errors
-    /// The record is required, and the log has ended.
+    /// The record is required, and the log is closed.
     pub async fn submit(&self, record: Record) -> Result<Receipt, NotRecorded> {
         let Some(inner) = &self.inner else { return Ok(Receipt(None)) };
-        let weight = weight::of(&record).min(inner.capacity);
-        let weight = u32::try_from(weight).unwrap_or(u32::MAX);
+        let bytes = weight::bytes(&record).min(inner.capacity);
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         let room = Arc::clone(&inner.room);
         if inner.required {
-            let room = room.acquire_many_owned(weight).await.map_err(|_| NotRecorded)?;
+            let room = room.acquire_many_owned(bytes).await.map_err(|_| NotRecorded)?;
             let (written, receipt) = oneshot::channel();
-            let held = Held { _room: room, written: Some(written) };
-            let message = Message::Record(Box::new(record), held);
+            let permit = QueuePermit { _room: room, written: Some(written) };
+            let message = Message::Record(Box::new(record), permit);
             return match inner.queue.send(message) {
                 Ok(()) => Ok(Receipt(Some(receipt))),
                 Err(_) => {
@@ -171,9 +170,9 @@ impl DecisionLog {
                 }
             };
         }
-        let sent = room.try_acquire_many_owned(weight).is_ok_and(|room| {
-            let held = Held { _room: room, written: None };
-            inner.queue.send(Message::Record(Box::new(record), held)).is_ok()
+        let sent = room.try_acquire_many_owned(bytes).is_ok_and(|room| {
+            let permit = QueuePermit { _room: room, written: None };
+            inner.queue.send(Message::Record(Box::new(record), permit)).is_ok()
         });
         if !sent {
             inner.counts.dropped(1);
@@ -181,7 +180,7 @@ impl DecisionLog {
         Ok(Receipt(None))
     }
 
-    /// What has become of the records so far; none where the log is off.
+    /// Counts of records so far; `None` where the log is off.
     #[must_use]
     pub fn counts(&self) -> Option<LogCounts> {
         let inner = self.inner.as_ref()?;
@@ -189,13 +188,13 @@ impl DecisionLog {
         Some(inner.counts.read(&inner.destination, inner.required, queued))
     }
 
-    /// Writes what was handed over and ends the log. Whether that was done in time.
+    /// Writes what was handed over and ends the log. Returns false if that took longer than `timeout`.
     pub async fn close(&self, timeout: Duration) -> bool {
         let Some(inner) = &self.inner else { return true };
         let (done, closed) = oneshot::channel();
-        // Early enough to count what did not arrive.
-        inner.give_up.send_replace(Some(Instant::now() + timeout.mul_f64(0.8)));
-        // It fails where the log has ended already.
+        // Before the timeout, so that what did not arrive is counted.
+        inner.deadline.send_replace(Some(Instant::now() + timeout.mul_f64(0.8)));
+        // It fails where the log is closed already.
         if inner.queue.send(Message::Close(done)).is_err() {
             return true;
         }
@@ -205,7 +204,7 @@ impl DecisionLog {
 
 impl Inner {
     fn sample(&self) -> bool {
-        let kept = self.sampling.keeps();
+        let kept = self.allows.takes();
         if !kept {
             self.counts.sampled_out();
         }
@@ -217,11 +216,11 @@ impl Receipt {
     /// Waits until the record is on disk, where that is required.
     ///
     /// # Errors
-    /// It could not be written.
+    /// The record could not be written.
     pub async fn written(self) -> Result<(), NotRecorded> {
         match self.0 {
             None => Ok(()),
-            // The writer drops the other end of what it cannot write.
+            // The writer drops the sender of a record that it cannot write.
             Some(written) => written.await.map_err(|_| NotRecorded),
         }
     }

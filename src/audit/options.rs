@@ -3,45 +3,45 @@ use std::{io, path::PathBuf};
 use super::RecordField;
 use crate::telemetry::Variables;
 
-/// Whether decisions are recorded.
+/// How decisions are recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LogMode {
-    /// They are not.
+    /// Not at all.
     #[default]
     Off,
-    /// They are, and no decision ever waits for that: what there is no room for is dropped and
-    /// counted.
+    /// On the standard output or in a file. No decision waits for its record: one for which the queue
+    /// has no room is dropped and counted.
     On,
-    /// The same, but they are sent to an OpenTelemetry collector.
+    /// As with `On`, at an OpenTelemetry collector.
     Otlp,
-    /// No answer leaves without its record on disk.
+    /// In a file, and no answer leaves before its record is on disk.
     Required,
 }
 
-/// What is recorded, and where.
+/// The settings of the decision log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogOptions {
-    /// Whether decisions are recorded.
+    /// How decisions are recorded.
     pub mode: LogMode,
-    /// The file; none: the standard output.
+    /// The file; `None`: the standard output.
     pub file: Option<PathBuf>,
-    /// How large the file may become before another is begun; 0: without end.
+    /// Bytes of the file beyond which another is begun; 0: no limit.
     pub rotate_bytes: usize,
-    /// How many older files are kept.
+    /// Older files that are kept.
     pub keep_files: usize,
-    /// How many bytes may wait in memory to be written.
+    /// Bytes of records that may wait in memory.
     pub queue_bytes: usize,
     /// One in so many plain allows is recorded; 0: none.
     pub sample_allows: usize,
-    /// Fields of which the value is replaced by `[masked]`.
+    /// Fields whose value becomes `[masked]`.
     pub mask: Vec<RecordField>,
-    /// Fields of which the value is replaced by its keyed hash.
+    /// Fields whose value becomes its keyed hash.
     pub hash: Vec<RecordField>,
     /// Fields that are left out.
     pub omit: Vec<RecordField>,
-    /// The file with the key of hashes; none: a key that lives as long as the process.
+    /// The file with the key of hashes; `None`: a random key for each start.
     pub hash_key_file: Option<PathBuf>,
-    /// Where the collector is, if records are sent to one.
+    /// The variables that name the collector, if records are sent to one.
     pub otlp: Variables,
 }
 
@@ -63,29 +63,35 @@ impl Default for LogOptions {
     }
 }
 
-/// Why the decision log cannot be opened.
+/// A decision log that cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The file.
+    /// The file cannot be opened.
     #[error("cannot open the decision log `{}`: {error}", path.display())]
     File {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         error: io::Error,
     },
-    /// The key of hashes.
+    /// The key of hashes cannot be read, or is too short.
     #[error("cannot use the key of hashes in `{}`: {reason}", path.display())]
     Key {
         /// The file of the key.
         path: PathBuf,
-        /// What is wrong.
+        /// The problem with it.
         reason: String,
     },
-    /// The collector.
+    /// The system has no random key for hashes.
+    #[error("cannot make a key of hashes: the system has no random bytes: {0}")]
+    Random(getrandom::Error),
+    /// The key is refused by the hash.
+    #[error("cannot use the key of hashes: {0}")]
+    Hmac(String),
+    /// The variables of the collector cannot be honoured.
     #[error("decision records cannot be sent to a collector: {0}")]
     Otlp(String),
-    /// The thread that writes.
+    /// The thread of the log cannot be started.
     #[error("cannot start the writer of the decision log: {0}")]
     Thread(io::Error),
 }

@@ -1,4 +1,4 @@
-//! Records at a collector: each is a log record of which the body is the line that a file would get.
+//! Sending records to a collector. Each is a log record whose body is the line that a file would get.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,92 +14,100 @@ use tokio::{
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-use super::{Outcome, Record, TraceContext, counts::Counts};
+use super::{Outcome, Record, counts::Counts};
 use crate::{
     model::Effect,
     telemetry::{LogSender, Variables},
 };
 
-/// Says what a log record is.
+/// The event name of every record.
 const EVENT: &str = "humbaba.decision";
-/// What was called, as spans name it too.
+/// The service in `rpc.method`, as in spans.
 const SERVICE: &str = "humbaba.v1.AuthorizationService";
-/// How long it is waited before records are sent again, at first and at most.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
-/// How long the same records are tried. Meanwhile the queue fills, and what comes later is dropped.
-const PATIENCE: Duration = Duration::from_secs(300);
+/// The first and the longest pause before records are sent again.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+/// Limits how long the same records are tried. Meanwhile the queue fills, and further records are dropped.
+const RETRY_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// When to give up, once the log is closed.
-pub(super) type GiveUp = watch::Receiver<Option<Instant>>;
+/// The moment until which records may be tried, once the log is closed.
+pub(super) type Deadline = watch::Receiver<Option<Instant>>;
 
-/// Sends records, from a thread outside the runtime.
+/// Sends records from a thread outside the runtime.
 #[derive(Debug)]
 pub(super) struct Exporter {
     sender: LogSender,
     runtime: Handle,
     counts: Arc<Counts>,
-    give_up: GiveUp,
+    deadline: Deadline,
 }
 
 impl Exporter {
-    /// Needs a runtime around it.
+    /// Creates an exporter to the collector that the variables name. Needs a tokio runtime around it.
+    ///
+    /// # Errors
+    /// Says what is wrong with the variables.
     pub fn new(
         variables: &Variables,
         counts: Arc<Counts>,
-        give_up: GiveUp,
+        deadline: Deadline,
     ) -> Result<Self, String> {
         let runtime = Handle::try_current().map_err(|error| error.to_string())?;
-        Ok(Self { sender: LogSender::new(variables)?, runtime, counts, give_up })
+        Ok(Self { sender: LogSender::new(variables)?, runtime, counts, deadline })
     }
 
-    /// Where records go.
+    /// The address of the collector.
     pub fn address(&self) -> &str {
         self.sender.address()
     }
 
-    /// Sends records, again and again until they arrive. How many of them were not wanted.
+    /// Sends records until they arrive. Returns how many of them the collector rejected.
+    ///
+    /// # Errors
+    /// The collector refuses them for good, or did not take them in time.
     pub fn send(&self, records: Vec<LogRecord>) -> Result<usize, String> {
         self.runtime.block_on(async {
             tokio::select! {
                 sent = self.deliver(records) => sent,
-                () = self.end() => Err("the process has ended before they arrived".to_owned()),
+                () = self.closed() => Err("the process has ended before they arrived".to_owned()),
             }
         })
     }
 
     async fn deliver(&self, records: Vec<LogRecord>) -> Result<usize, String> {
         let logs = self.sender.pack(records);
-        let (started, mut pause) = (Instant::now(), PAUSES.0);
+        let (started, mut pause) = (Instant::now(), BACKOFF.0);
         loop {
-            // The collector's own words are left out: they could be anything.
+            // Without the collector's own text, which could hold anything.
             let status = match self.sender.send(&logs).await {
-                Ok(refused) => return Ok(refused),
+                Ok(rejected) => return Ok(rejected),
                 Err(status) => status,
             };
-            let trouble = format!("the collector does not take them: {}", status.code());
-            let Some(wanted) = wait(&status).filter(|_| started.elapsed() < PATIENCE) else {
-                return Err(trouble);
+            let problem = format!("the collector does not take them: {}", status.code());
+            let Some(asked) = retry_delay(&status).filter(|_| started.elapsed() < RETRY_TIMEOUT)
+            else {
+                return Err(problem);
             };
-            self.counts.tell_trouble(self.address(), &trouble);
-            sleep(pause.max(wanted)).await;
-            pause = (pause * 2).min(PAUSES.1);
+            self.counts.report_problem(self.address(), &problem);
+            sleep(pause.max(asked)).await;
+            pause = (pause * 2).min(BACKOFF.1);
         }
     }
 
-    /// The moment to give up.
-    async fn end(&self) {
-        let mut give_up = self.give_up.clone();
-        let at = give_up.wait_for(Option::is_some).await.ok().and_then(|at| *at);
+    /// Waits until the log is closed and its deadline has passed.
+    async fn closed(&self) {
+        let mut deadline = self.deadline.clone();
+        let at = deadline.wait_for(Option::is_some).await.ok().and_then(|at| *at);
         match at {
             Some(at) => sleep_until(at).await,
-            // Nobody has closed the log, and nobody can any more.
-            None => sleep(PAUSES.1).await,
+            // The log was dropped without being closed.
+            None => sleep(BACKOFF.1).await,
         }
     }
 }
 
-/// How long to wait at least before it is tried again; none where that is of no use.
-fn wait(status: &Status) -> Option<Duration> {
+/// Returns the shortest pause before records are sent again; `None` where the collector refuses them for
+/// good (the retryable codes of the OTLP specification).
+fn retry_delay(status: &Status) -> Option<Duration> {
     match status.code() {
         Code::Cancelled
         | Code::Unknown
@@ -109,21 +117,20 @@ fn wait(status: &Status) -> Option<Duration> {
         | Code::Unavailable
         | Code::DataLoss => {
             let said = status.get_details_retry_info().and_then(|info| info.retry_delay);
-            Some(said.unwrap_or_default().min(PATIENCE))
+            Some(said.unwrap_or_default().min(RETRY_TIMEOUT))
         }
         Code::ResourceExhausted => {
-            Some(status.get_details_retry_info()?.retry_delay?.min(PATIENCE))
+            Some(status.get_details_retry_info()?.retry_delay?.min(RETRY_TIMEOUT))
         }
         _ => None,
     }
 }
 
-/// A record as a collector gets it; its body is that line.
+/// Makes the log record of a record; its body is the line that a file would get.
 pub(super) fn log_record(record: &Record, line: String) -> LogRecord {
     let since = record.time.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     let nanos = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
     let trace = record.call.trace.as_ref();
-    let id = |of: fn(&TraceContext) -> &str| trace.and_then(|trace| hex(of(trace)));
     let mut attributes = vec![
         attribute("humbaba.decision_id", &record.decision_id),
         attribute("humbaba.store", record.store.as_str()),
@@ -142,8 +149,8 @@ pub(super) fn log_record(record: &Record, line: String) -> LogRecord {
         event_name: EVENT.to_owned(),
         body: Some(text(line)),
         attributes,
-        trace_id: id(|trace| &trace.trace_id).unwrap_or_default(),
-        span_id: id(|trace| &trace.span_id).unwrap_or_default(),
+        trace_id: trace.map(|span| span.trace_id().to_bytes().to_vec()).unwrap_or_default(),
+        span_id: trace.map(|span| span.span_id().to_bytes().to_vec()).unwrap_or_default(),
         ..LogRecord::default()
     }
 }
@@ -155,9 +162,4 @@ fn attribute(key: &str, value: &str) -> KeyValue {
 
 fn text(text: String) -> AnyValue {
     AnyValue { value: Some(any_value::Value::StringValue(text)) }
-}
-
-fn hex(digits: &str) -> Option<Vec<u8>> {
-    let bytes = (0..digits.len()).step_by(2);
-    bytes.map(|at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok()).collect()
 }

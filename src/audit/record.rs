@@ -1,4 +1,4 @@
-//! What a record holds, before it is JSON.
+//! A record, before it is written as JSON.
 
 use std::{
     borrow::Cow,
@@ -8,41 +8,41 @@ use std::{
 };
 
 use cedar_policy_core::ast::EntityUID;
+use opentelemetry::trace::SpanContext;
 
-use super::TraceContext;
 use crate::{
     engine::{EvaluationFailure, PolicyNote, UndecidedAction},
     model::{Effect, OnForbidError, Revision, StoreName, Timestamp},
     request::{BatchItemInput, RequestInput},
 };
 
-/// Says what a line is, and in which version: the value of its field `record`.
+/// The field `record` of each record: its kind and version.
 pub const RECORD_KIND: &str = "humbaba.decision.v1";
 
-/// One decision, with everything that is needed to make it again.
+/// A decision, with everything that is needed to make it again.
 #[derive(Debug)]
 pub struct Record {
-    /// When it was made.
+    /// The time of the decision.
     pub time: SystemTime,
     /// The call that asked for it.
     pub call: Arc<Call>,
-    /// The name of the decision, which the answer carries too.
+    /// The id of the decision, as in the answer.
     pub decision_id: String,
-    /// Which item of a batch it was, from 0.
+    /// The number of the item in its batch, from 0.
     pub item: Option<usize>,
     /// The store that decided.
     pub store: StoreName,
-    /// Which policies and entities decided.
+    /// The revision of the store that decided.
     pub revision: Revision,
     /// The question as it was sent.
     pub input: RecordInput,
-    /// The time as which the decision was made.
+    /// The time that the policies saw.
     pub now: Timestamp,
-    /// What a forbid whose evaluation failed did.
+    /// The effect of a forbid whose evaluation fails.
     pub on_forbid_error: OnForbidError,
     /// The answer.
     pub outcome: Outcome,
-    /// From the question that was read to the answer.
+    /// The time from the question that was read to the answer.
     pub latency: Duration,
 }
 
@@ -83,22 +83,22 @@ impl RecordInput {
 /// An answer.
 #[derive(Debug)]
 pub enum Outcome {
-    /// To one question.
+    /// The answer to one question.
     Decision {
-        /// The answer.
+        /// Allow or deny.
         effect: Effect,
         /// The policies that made it.
         determining: Vec<PolicyNote>,
         /// The policies whose evaluation failed.
         errors: Vec<EvaluationFailure>,
     },
-    /// To the question which actions are allowed.
+    /// A list of actions.
     Actions {
-        /// Allowed.
+        /// The allowed actions.
         allowed: Vec<EntityUID>,
-        /// How many are denied.
+        /// The number of denied actions.
         denied: usize,
-        /// Not decided, and so not allowed.
+        /// Actions that could not be decided, and so are not allowed.
         undecided: Vec<UndecidedAction>,
     },
 }
@@ -108,15 +108,15 @@ pub enum Outcome {
 pub struct Call {
     /// The method, e.g. `IsAuthorized`.
     pub rpc: &'static str,
-    /// The caller's own name for the request.
+    /// The caller's id of the request, from `x-request-id`.
     pub request_id: Option<String>,
-    /// The trace that it belongs to.
-    pub trace: Option<TraceContext>,
-    /// Who called.
+    /// The span of the call, else that of the caller.
+    pub trace: Option<SpanContext>,
+    /// The caller.
     pub caller: Caller,
 }
 
-/// Who called, as far as the connection tells.
+/// A caller, as far as the connection shows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Caller {
     /// The other end of a TCP connection.

@@ -1,4 +1,5 @@
-//! About how many bytes a record takes in memory.
+//! The memory that a record takes in the queue, about. What a caller sends has many small parts, which
+//! take up to a hundred times their bytes, so the length of the message would not bound it.
 
 use super::{Outcome, Record, RecordInput};
 use crate::{
@@ -6,10 +7,11 @@ use crate::{
     request::{BatchItemInput, EntityInput, RequestInput, RoleAssignmentInput},
 };
 
-/// What a record takes apart from what was sent.
+/// Bytes of a record apart from what was sent.
 const BASE: usize = 1_024;
 
-pub(super) fn of(record: &Record) -> usize {
+/// Returns about how many bytes a record takes.
+pub(super) fn bytes(record: &Record) -> usize {
     let outcome = match &record.outcome {
         Outcome::Decision { errors, .. } => {
             errors.iter().map(|error| 64 + error.policy_id.len() + error.message.len()).sum()

@@ -13,29 +13,31 @@ use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use serde_json::Value as Json;
 
 use super::{
-    Held, LogMode, LogOptions, Message, OpenError, Record,
+    LogMode, LogOptions, Message, OpenError, QueuePermit, Record,
     counts::Counts,
     file::LogFile,
     hide::Hiding,
-    otlp::{self, Exporter, GiveUp},
+    otlp::{self, Deadline, Exporter},
 };
 
-/// How many bytes are written at once.
-const ROUND_BYTES: usize = 1024 * 1024;
-/// How long records are gathered where nobody waits for them, so that a busy decision seldom has to
-/// wake the writer.
-const PAUSE: Duration = Duration::from_millis(2);
-/// The same where each round is a call to a collector.
-const EXPORT_PAUSE: Duration = Duration::from_millis(50);
-/// How often it is said that records are being dropped.
-const COMPLAINT: Duration = Duration::from_secs(10);
+/// Bytes that are written at once.
+const BATCH_BYTES: usize = 1024 * 1024;
+/// The time for which records are gathered where no answer waits for them: waking the writer costs the
+/// thread that decides.
+const GATHER: Duration = Duration::from_millis(2);
+/// The same where each batch is a call to a collector.
+const EXPORT_GATHER: Duration = Duration::from_millis(50);
+/// The interval at which dropped records are logged.
+const DROPS_LOG_INTERVAL: Duration = Duration::from_secs(10);
 
+/// Writes records, on a thread of its own.
 pub(super) struct Writer {
     sink: Sink,
     hiding: Option<Hiding>,
     required: bool,
     counts: Arc<Counts>,
-    told: (u64, Option<Instant>),
+    /// The number of dropped records when they were last logged, and when that was.
+    drops_logged: (u64, Option<Instant>),
 }
 
 enum Sink {
@@ -46,25 +48,29 @@ enum Sink {
 
 /// Records that are written together.
 #[derive(Default)]
-struct Round {
+struct Batch {
     lines: Vec<u8>,
-    /// Instead of lines, for a collector.
+    /// In place of lines, for a collector.
     exported: Vec<LogRecord>,
     bytes: usize,
-    held: Vec<Held>,
+    permits: Vec<QueuePermit>,
 }
 
 impl Writer {
+    /// Opens the file or prepares the exporter.
+    ///
+    /// # Errors
+    /// The file, the key of hashes or the collector cannot be had.
     pub fn open(
         options: LogOptions,
         counts: Arc<Counts>,
-        give_up: GiveUp,
+        deadline: Deadline,
     ) -> Result<Self, OpenError> {
         let hiding = Hiding::new(&options)?;
         let required = options.mode == LogMode::Required;
         let sink = match options.file {
             _ if options.mode == LogMode::Otlp => {
-                let exporter = Exporter::new(&options.otlp, Arc::clone(&counts), give_up);
+                let exporter = Exporter::new(&options.otlp, Arc::clone(&counts), deadline);
                 Sink::Otlp(Box::new(exporter.map_err(OpenError::Otlp)?))
             }
             None => Sink::Stdout,
@@ -75,44 +81,44 @@ impl Writer {
                 Sink::File(path, file)
             }
         };
-        Ok(Self { sink, hiding, required, counts, told: (0, None) })
+        Ok(Self { sink, hiding, required, counts, drops_logged: (0, None) })
     }
 
-    /// Writes until it is told to end or nobody is left to send anything.
+    /// Writes until the log is closed or dropped.
     pub fn run(mut self, messages: mpsc::Receiver<Message>) {
-        let mut round = Round::default();
+        let mut batch = Batch::default();
         while let Ok(first) = messages.recv() {
             let mut next = Some(first);
             while let Some(message) = next {
                 match message {
-                    Message::Record(record, held) => self.add(&mut round, &record, held),
+                    Message::Record(record, permit) => self.add(&mut batch, &record, permit),
                     Message::Close(done) => {
-                        self.write(&mut round);
-                        self.leave(&messages);
-                        // Before anybody is told: who finds the log closed counts what it loses.
+                        self.write(&mut batch);
+                        self.count_unwritten(&messages);
+                        // Before the answer, so that whoever finds the log closed counts its record.
                         drop(messages);
-                        // Nobody may be waiting any more.
+                        // The one who closed it may have stopped waiting.
                         let _ = done.send(());
                         return;
                     }
                 }
-                next = if round.bytes < ROUND_BYTES { messages.try_recv().ok() } else { None };
+                next = if batch.bytes < BATCH_BYTES { messages.try_recv().ok() } else { None };
             }
-            let is_full = round.bytes >= ROUND_BYTES;
-            self.write(&mut round);
-            self.complain_of_drops();
+            let is_full = batch.bytes >= BATCH_BYTES;
+            self.write(&mut batch);
+            self.log_drops();
             match &self.sink {
                 Sink::Otlp(_) if is_full => {}
-                Sink::Otlp(_) => thread::sleep(EXPORT_PAUSE),
+                Sink::Otlp(_) => thread::sleep(EXPORT_GATHER),
                 _ if self.required => {}
-                _ => thread::sleep(PAUSE),
+                _ => thread::sleep(GATHER),
             }
         }
-        self.write(&mut round);
+        self.write(&mut batch);
     }
 
-    /// Counts what came after the end.
-    fn leave(&self, messages: &mpsc::Receiver<Message>) {
+    /// Counts records that came after the log was closed.
+    fn count_unwritten(&self, messages: &mpsc::Receiver<Message>) {
         let left = messages.try_iter().filter(|left| matches!(left, Message::Record(..))).count();
         if self.required {
             self.counts.failed(left);
@@ -121,7 +127,7 @@ impl Writer {
         }
     }
 
-    fn add(&mut self, round: &mut Round, record: &Record, held: Held) {
+    fn add(&mut self, batch: &mut Batch, record: &Record, permit: QueuePermit) {
         let line = match self.line(record) {
             Ok(line) => line,
             Err(error) => {
@@ -134,17 +140,17 @@ impl Writer {
             Sink::Stdout | Sink::Otlp(_) => u64::MAX,
             Sink::File(_, file) => file.room(),
         };
-        if round.bytes > 0 && (round.bytes + line.len() + 1) as u64 > room {
-            self.write(round);
+        if batch.bytes > 0 && (batch.bytes + line.len() + 1) as u64 > room {
+            self.write(batch);
         }
-        round.bytes += line.len() + 1;
+        batch.bytes += line.len() + 1;
         if let Sink::Otlp(_) = &self.sink {
-            round.exported.push(otlp::log_record(record, line));
+            batch.exported.push(otlp::log_record(record, line));
         } else {
-            round.lines.extend_from_slice(line.as_bytes());
-            round.lines.push(b'\n');
+            batch.lines.extend_from_slice(line.as_bytes());
+            batch.lines.push(b'\n');
         }
-        round.held.push(held);
+        batch.permits.push(permit);
     }
 
     fn line(&self, record: &Record) -> serde_json::Result<String> {
@@ -160,32 +166,32 @@ impl Writer {
         }
     }
 
-    fn write(&mut self, round: &mut Round) {
-        if round.held.is_empty() {
+    fn write(&mut self, batch: &mut Batch) {
+        if batch.permits.is_empty() {
             return;
         }
-        // How many records were refused one by one.
+        // The number of records that the collector rejected one by one.
         let written = match &mut self.sink {
             Sink::Stdout => {
                 let mut out = io::stdout().lock();
-                let written = out.write_all(&round.lines).and_then(|()| out.flush());
+                let written = out.write_all(&batch.lines).and_then(|()| out.flush());
                 written.map(|()| 0).map_err(|error| error.to_string())
             }
             Sink::File(_, file) => {
-                file.append(&round.lines).map(|()| 0).map_err(|error| error.to_string())
+                file.append(&batch.lines).map(|()| 0).map_err(|error| error.to_string())
             }
-            Sink::Otlp(exporter) => exporter.send(mem::take(&mut round.exported)),
+            Sink::Otlp(exporter) => exporter.send(mem::take(&mut batch.exported)),
         };
-        round.lines.clear();
-        round.bytes = 0;
-        let held = round.held.drain(..);
-        let records = held.len();
+        batch.lines.clear();
+        batch.bytes = 0;
+        let permits = batch.permits.drain(..);
+        let records = permits.len();
         match written {
-            Ok(refused) => {
-                let refused = refused.min(records);
-                self.counts.written(records - refused);
-                self.counts.failed(refused);
-                for written in held.filter_map(|held| held.written) {
+            Ok(rejected) => {
+                let rejected = rejected.min(records);
+                self.counts.written(records - rejected);
+                self.counts.failed(rejected);
+                for written in permits.filter_map(|permit| permit.written) {
                     // Its caller may have given up.
                     let _ = written.send(());
                 }
@@ -197,14 +203,15 @@ impl Writer {
                 }
             }
             Err(error) => {
-                // Dropping the other end tells everybody who waits.
-                drop(held);
+                // Tells every caller who waits for one of them.
+                drop(permits);
                 self.counts.failed(records);
-                self.counts.tell_trouble(&self.destination(), &error);
+                self.counts.report_problem(&self.destination(), &error);
             }
         }
     }
 
+    /// The destination of records, for messages and the status.
     pub fn destination(&self) -> String {
         match &self.sink {
             Sink::Stdout => "stdout".to_owned(),
@@ -213,15 +220,15 @@ impl Writer {
         }
     }
 
-    fn complain_of_drops(&mut self) {
-        let (told, at) = self.told;
-        let dropped = self.counts.all_dropped();
-        if dropped > told && at.is_none_or(|at| at.elapsed() > COMPLAINT) {
+    fn log_drops(&mut self) {
+        let (logged, at) = self.drops_logged;
+        let dropped = self.counts.dropped_so_far();
+        if dropped > logged && at.is_none_or(|at| at.elapsed() > DROPS_LOG_INTERVAL) {
             tracing::warn!(
-                records = dropped - told,
+                records = dropped - logged,
                 "decision records were dropped: the queue was full"
             );
-            self.told = (dropped, Some(Instant::now()));
+            self.drops_logged = (dropped, Some(Instant::now()));
         }
     }
 }

@@ -6,7 +6,7 @@
 use opentelemetry::{
     Context, KeyValue,
     propagation::{Extractor, TextMapPropagator as _},
-    trace::{SpanKind, Status as SpanStatus, TraceContextExt as _, Tracer as _},
+    trace::{SpanContext, SpanKind, Status as SpanStatus, TraceContextExt as _, Tracer as _},
 };
 use opentelemetry_sdk::{propagation::TraceContextPropagator, trace::SdkTracer};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 use tonic::{Code, Request, Status, codegen::http};
 
 use super::metrics::Rpc;
-use crate::{audit::TraceContext, net::Peer, store::PolicyStore};
+use crate::{net::Peer, store::PolicyStore};
 
 /// The span of one call, to add attributes to. Without tracing it forgets them.
 #[derive(Debug, Clone)]
@@ -32,14 +32,9 @@ impl CallSpan {
         found.cloned().unwrap_or(Self(None))
     }
 
-    /// Returns the ids of trace and span, where there is a span.
-    pub fn ids(&self) -> Option<TraceContext> {
-        let span = self.0.as_ref().map(Context::span)?;
-        let context = span.span_context();
-        context.is_valid().then(|| TraceContext {
-            trace_id: context.trace_id().to_string(),
-            span_id: context.span_id().to_string(),
-        })
+    /// Returns the ids of the span, where there is one.
+    pub fn context(&self) -> Option<SpanContext> {
+        self.0.as_ref().and_then(span_context)
     }
 
     /// Adds the store and the revision that decide.
@@ -76,9 +71,21 @@ impl CallSpan {
     }
 }
 
+/// Reads the span of the caller from the header `traceparent` (W3C Trace Context).
+pub(super) fn caller_span(headers: &http::HeaderMap) -> Option<SpanContext> {
+    span_context(&caller_context(headers))
+}
+
+fn caller_context(headers: &http::HeaderMap) -> Context {
+    TraceContextPropagator::new().extract_with_context(&Context::new(), &Headers(headers))
+}
+
+fn span_context(context: &Context) -> Option<SpanContext> {
+    Some(context.span().span_context().clone()).filter(SpanContext::is_valid)
+}
+
 fn begin<B>(tracer: &SdkTracer, request: &http::Request<B>) -> Context {
-    let caller = TraceContextPropagator::new()
-        .extract_with_context(&Context::new(), &Headers(request.headers()));
+    let caller = caller_context(request.headers());
     let method = request.uri().path().trim_start_matches('/').to_owned();
     let mut attributes =
         vec![KeyValue::new("rpc.system.name", "grpc"), KeyValue::new("rpc.method", method.clone())];
@@ -185,5 +192,35 @@ impl Extractor for Headers<'_> {
 
     fn keys(&self) -> Vec<&str> {
         self.0.keys().map(http::HeaderName::as_str).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn only_what_w3c_allows_is_read() {
+        const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+        const SPAN: &str = "00f067aa0ba902b7";
+        for (header, valid) in [
+            (format!("00-{TRACE}-{SPAN}-01"), true),
+            (format!("01-{TRACE}-{SPAN}-01-more"), true),
+            (format!("00-{TRACE}-{SPAN}-01-more"), false),
+            (format!("ff-{TRACE}-{SPAN}-01"), false),
+            (format!("00-{}-{SPAN}-01", TRACE.to_uppercase()), false),
+            (format!("00-{}-{SPAN}-01", "0".repeat(32)), false),
+            (format!("00-{TRACE}-{}-01", "0".repeat(16)), false),
+            (format!("00-{TRACE}-{SPAN}"), false),
+            (String::new(), false),
+        ] {
+            let mut headers = http::HeaderMap::new();
+            headers.insert("traceparent", header.parse().unwrap());
+            let read = caller_span(&headers);
+            let read = read.map(|span| (span.trace_id().to_string(), span.span_id().to_string()));
+            assert_eq!(read, valid.then(|| (TRACE.to_owned(), SPAN.to_owned())), "{header}");
+        }
     }
 }

@@ -27,9 +27,7 @@ mod state;
 mod status;
 mod timeout;
 mod verification;
-mod verify_sample;
 
 pub use error::ServeError;
 pub use options::{GrpcOptions, Http2Limits};
 pub use server::GrpcServer;
-pub use verify_sample::{VerifySample, VerifySampleError};

@@ -1,10 +1,10 @@
 use std::{num::NonZeroUsize, thread::available_parallelism, time::Duration};
 
-use super::VerifySample;
 use crate::{
     model::OnForbidError,
     net::{ConnectionLimit, DRAIN_TIMEOUT},
     request::RequestLimits,
+    telemetry::Sampler,
 };
 
 /// The options of the gRPC face. Their defaults are those of the settings.
@@ -24,7 +24,7 @@ pub struct GrpcOptions {
     /// The effect of a forbid whose evaluation fails.
     pub on_forbid_error: OnForbidError,
     /// The share of decisions that Cedar's evaluator makes as well.
-    pub verify_sample: VerifySample,
+    pub verify_sample: Sampler,
     /// Calls that may be under way in the process at the same time; further ones are shed.
     pub concurrent_requests: usize,
     /// Health watches and reflection streams that may be open at the same time, apart from
@@ -75,7 +75,7 @@ impl Default for GrpcOptions {
             message_parts: 400_000,
             inline_bytes: 64 * 1024,
             on_forbid_error: OnForbidError::default(),
-            verify_sample: VerifySample::default(),
+            verify_sample: Sampler::default(),
             concurrent_requests: 1_024,
             watches: 1_024,
             held_bytes: 32 * 1024 * 1024,

@@ -5,11 +5,15 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-use tonic::{Request, Status, metadata::MetadataMap};
+use tonic::{Request, Status};
 
-use super::{call_span::CallSpan, decision_id::DecisionId, metrics::Rpc};
+use super::{
+    call_span::{self, CallSpan},
+    decision_id::DecisionId,
+    metrics::Rpc,
+};
 use crate::{
-    audit::{Call, Caller, DecisionLog, NotRecorded, Outcome, Record, RecordInput, TraceContext},
+    audit::{Call, Caller, DecisionLog, NotRecorded, Outcome, Record, RecordInput},
     engine::{Decision, ListedActions},
     model::{OnForbidError, Timestamp},
     net::Peer,
@@ -126,13 +130,11 @@ fn call<T>(rpc: Rpc, request: &Request<T>) -> Call {
         rpc: rpc.name(),
         request_id: DecisionId::sent(metadata).map(String::from),
         // Our own span is nearer to the decision than the caller's.
-        trace: CallSpan::of(request).ids().or_else(|| trace(metadata)),
+        trace: CallSpan::of(request)
+            .context()
+            .or_else(|| call_span::caller_span(metadata.as_ref())),
         caller: peer.map(|peer| caller(peer)).unwrap_or_default(),
     }
-}
-
-fn trace(metadata: &MetadataMap) -> Option<TraceContext> {
-    metadata.get("traceparent")?.to_str().ok()?.parse().ok()
 }
 
 fn caller(peer: &Peer) -> Caller {

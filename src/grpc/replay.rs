@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     audit::DecisionLog, model::Timestamp, net::ConcurrencyLimit, proto::codec::decode_request,
-    reload::Live, request::Violation, store::PolicyStore,
+    reload::Live, request::Violation, store::PolicyStore, telemetry::MetricsProvider,
 };
 
 /// Answers messages with one store.
@@ -40,7 +40,8 @@ impl Replay {
     #[must_use]
     pub fn new(store: PolicyStore) -> Self {
         let limit = Arc::new(ConcurrencyLimit::new(1, 0));
-        let metrics = Metrics::new(&Arc::new(Live::default()), &limit, &DecisionLog::off());
+        let (provider, live) = (MetricsProvider::default(), Arc::new(Live::default()));
+        let metrics = Metrics::new(&provider, &live, &limit, &DecisionLog::off());
         let options = Arc::new(GrpcOptions::default());
         Self { store, decider: Decider { options, metrics: Arc::new(metrics) } }
     }

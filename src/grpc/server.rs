@@ -19,6 +19,7 @@ use crate::{
         self, BlockingPool, ConcurrencyLimit, ConnectionLimit, Face, Listener, Tls, WorkerThreads,
     },
     reload::Live,
+    telemetry::MetricsProvider,
 };
 
 /// The gRPC face of one process. Clones are the same server.
@@ -37,18 +38,20 @@ struct Inner {
 
 impl GrpcServer {
     /// Makes a server that decides with what is live. It reports NOT_SERVING until
-    /// [`Self::set_serving`]. With a tracer each call has a span; whoever opened the decision log
-    /// closes it once the server has ended.
+    /// [`Self::set_serving`]. With a tracer each call has a span; the instruments of
+    /// `metrics` are those of both faces. Whoever opened the decision log closes it once the server has
+    /// ended.
     #[must_use]
     pub fn new(
         live: Arc<Live>,
         options: GrpcOptions,
         tracer: Option<SdkTracer>,
+        metrics: &MetricsProvider,
         decision_log: DecisionLog,
     ) -> Self {
         let limit = ConcurrencyLimit::new(options.concurrent_requests, options.held_bytes);
         let limit = Arc::new(limit);
-        let metrics = Arc::new(Metrics::new(&live, &limit, &decision_log));
+        let metrics = Arc::new(Metrics::new(metrics, &live, &limit, &decision_log));
         let inner = Inner {
             connections: ConnectionLimit::new(options.connections, options.patience),
             state: ServerState {
@@ -77,12 +80,6 @@ impl GrpcServer {
     pub fn announce_stop(&self) {
         self.inner.is_stopping.store(true, Ordering::Relaxed);
         self.set_serving(false);
-    }
-
-    /// Returns the registry of all metrics.
-    #[must_use]
-    pub fn registry(&self) -> prometheus::Registry {
-        self.inner.state.metrics.registry()
     }
 
     /// Answers on all listeners until `shutdown` completes, and then finishes the calls under way,

@@ -85,12 +85,12 @@ mod tests {
     use crate::{
         audit::DecisionLog,
         engine::EvaluationFailure,
-        grpc::VerifySample,
         model::{Effect, Uid, Value},
         net::ConcurrencyLimit,
         reload::Live,
         request::{RequestInput, RequestLimits},
         store::{Bounds, StoreFiles},
+        telemetry::{MetricsProvider, Sampler},
         testing::DEFAULT_NOW,
     };
 
@@ -119,7 +119,8 @@ mod tests {
 
     fn metrics() -> Metrics {
         let limit = Arc::new(ConcurrencyLimit::new(1, 1));
-        Metrics::new(&Arc::new(Live::default()), &limit, &DecisionLog::off())
+        let live = Arc::new(Live::default());
+        Metrics::new(&MetricsProvider::default(), &live, &limit, &DecisionLog::off())
     }
 
     fn counted(metrics: &Metrics) -> (Option<u64>, Option<u64>) {
@@ -194,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_right_decision_is_counted_only() {
-        let verify_sample = VerifySample::ALL;
+        let verify_sample = Sampler::ALL;
         let options = GrpcOptions { verify_sample, ..GrpcOptions::default() };
         let (store, metrics) = (store(), metrics());
         let (given, lines) =

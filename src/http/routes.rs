@@ -9,7 +9,7 @@ use axum::{
 };
 
 use super::{log_level, state::AdminState, status_page::StatusPage};
-use crate::net::Tls;
+use crate::{net::Tls, telemetry::MetricsProvider};
 
 /// Returns the routes of the HTTP face.
 pub(super) fn routes(server: AdminState) -> Router {
@@ -55,12 +55,16 @@ async fn status(State(server): State<AdminState>) -> Response {
     Json(page.with_settings(server.settings())).into_response()
 }
 
+/// Writes the metrics, on a thread where that holds up nothing else.
 async fn metrics(State(server): State<AdminState>) -> Response {
-    match server.grpc().metrics().text() {
-        Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
-        Err(error) => {
-            tracing::error!(%error, "cannot write the metrics");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+    let text = tokio::task::spawn_blocking(move || server.grpc().metrics().text()).await;
+    let error = match text {
+        Ok(Ok(text)) => {
+            return ([(header::CONTENT_TYPE, MetricsProvider::CONTENT_TYPE)], text).into_response();
         }
-    }
+        Ok(Err(error)) => error.to_string(),
+        Err(panicked) => format!("cannot write the metrics: {panicked}"),
+    };
+    tracing::error!("{error}");
+    StatusCode::INTERNAL_SERVER_ERROR.into_response()
 }

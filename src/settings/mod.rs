@@ -32,13 +32,14 @@ use std::{
 };
 
 use crate::{
-    grpc::{GrpcOptions, VerifySample},
+    grpc::GrpcOptions,
     http::HttpOptions,
     model::{OnForbidError, StoreName},
     net::tls::TlsOptions,
     reload,
     request::RequestLimits,
     store::Bounds,
+    telemetry::Sampler,
 };
 use place::Written;
 
@@ -64,7 +65,7 @@ pub struct Settings {
     /// The rule for a forbid whose evaluation fails.
     pub on_forbid_error: OnForbidError,
     /// The share of decisions that Cedar's evaluator makes as well, to hold one against the other.
-    pub verify_sample: VerifySample,
+    pub verify_sample: Sampler,
     /// Refuse a store of which a test fails.
     pub require_tests: bool,
     /// Reloading.
@@ -188,7 +189,7 @@ impl Default for Settings {
             insecure: false,
             default_store: None,
             on_forbid_error: OnForbidError::default(),
-            verify_sample: VerifySample::default(),
+            verify_sample: Sampler::default(),
             require_tests: false,
             reload: ReloadSettings::default(),
             limits: Limits::default(),

@@ -10,8 +10,8 @@ use std::{
 use super::ListenAddress;
 use crate::{
     audit::RecordField,
-    grpc::{VerifySample, VerifySampleError},
     net::tls::ClientId,
+    telemetry::{Sampler, SamplerError},
 };
 
 /// A value as one of the layers writes it.
@@ -41,7 +41,7 @@ pub(super) enum Place<'a> {
     Fields(&'a mut Vec<RecordField>),
     Switch(&'a mut bool),
     /// A number from 0 to 1.
-    Share(&'a mut VerifySample),
+    Share(&'a mut Sampler),
     Count(&'a mut usize),
     Positive(&'a mut NonZeroUsize),
     /// A number that must fit into a field of HTTP/2.
@@ -184,7 +184,7 @@ fn switch(written: &Written) -> Result<bool, String> {
     }
 }
 
-fn share(written: &Written) -> Result<VerifySample, String> {
+fn share(written: &Written) -> Result<Sampler, String> {
     let number = match written {
         Written::Float(number) => Some(*number),
         Written::Integer(number) => number.map(|number| number as f64),
@@ -192,7 +192,7 @@ fn share(written: &Written) -> Result<VerifySample, String> {
         other => return Err(format!("a number is expected, not {}", other.describe())),
     };
     let share = number.unwrap_or(f64::NAN).try_into();
-    share.map_err(|error: VerifySampleError| error.to_string())
+    share.map_err(|error: SamplerError| error.to_string())
 }
 
 fn number(written: &Written) -> Result<usize, String> {

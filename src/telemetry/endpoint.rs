@@ -1,4 +1,4 @@
-//! Where a signal is sent, and with what.
+//! Connections to a collector.
 
 use std::{fs, time::Duration};
 
@@ -10,10 +10,10 @@ use tonic::{
 
 use super::{Signal, Variables};
 
-/// Where OTLP is taken over gRPC unless the environment says otherwise.
+/// The endpoint of OTLP over gRPC, unless the environment says otherwise.
 const DEFAULT: &str = "http://localhost:4317";
 
-/// Where a signal is sent.
+/// The collector of a signal: its address, and what goes with every sending.
 #[derive(Debug, Clone)]
 pub(super) struct Endpoint {
     address: String,
@@ -23,10 +23,10 @@ pub(super) struct Endpoint {
 }
 
 impl Endpoint {
-    /// The endpoint that the variables name. It is connected to when something is sent.
+    /// Reads the endpoint from the variables. It is connected to when something is sent.
     ///
     /// # Errors
-    /// What is wrong with the variables or a file that they name.
+    /// Says what is wrong with the variables or a file that they name.
     pub fn new(variables: &Variables, signal: Signal) -> Result<Self, String> {
         let named = variables.of(signal, "ENDPOINT").unwrap_or(DEFAULT);
         let insecure = variables.of(signal, "INSECURE").is_some_and(|insecure| insecure == "true");
@@ -55,7 +55,7 @@ impl Endpoint {
         Ok(Self { address, channel: endpoint.connect_lazy(), metadata, timeout })
     }
 
-    /// What the user calls it, without what may be a password in it.
+    /// The address as the user wrote it, without a password that may be in it.
     pub fn address(&self) -> &str {
         self.address.rsplit_once('@').map_or(&self.address, |(_, host)| host)
     }
@@ -64,12 +64,12 @@ impl Endpoint {
         self.channel.clone()
     }
 
-    /// What goes with every sending.
+    /// Headers that go with every sending.
     pub fn metadata(&self) -> &MetadataMap {
         &self.metadata
     }
 
-    /// How long one sending may take.
+    /// Limits how long one sending takes.
     pub fn timeout(&self) -> Duration {
         self.timeout
     }
@@ -97,7 +97,7 @@ fn tls(variables: &Variables, signal: Signal) -> Result<ClientTlsConfig, String>
 fn metadata(text: &str) -> Result<MetadataMap, String> {
     let mut metadata = MetadataMap::new();
     for (index, pair) in text.split(',').filter(|pair| !pair.trim().is_empty()).enumerate() {
-        // What is wrong is not shown, for it may be a key.
+        // The header is not shown, for it may hold a key.
         let wrong = || format!("header {} of `OTEL_EXPORTER_OTLP_HEADERS` is not one", index + 1);
         let (key, value) = pair.split_once('=').ok_or_else(wrong)?;
         let key: AsciiMetadataKey = key.trim().to_ascii_lowercase().parse().map_err(|_| wrong())?;

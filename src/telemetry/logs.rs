@@ -1,14 +1,21 @@
 //! Sending log records to a collector.
+//!
+//! This calls the collector's service itself instead of using the SDK's log exporter and its batch
+//! processor. Those do not say how many records the collector rejected or why a batch was not taken,
+//! and drop records uncounted when their queue is full. The decision log counts each of its records as
+//! written, dropped or failed, and shows the reason.
 
-use opentelemetry_proto::tonic::{
-    collector::logs::v1::{ExportLogsServiceRequest, logs_service_client::LogsServiceClient},
-    common::v1::InstrumentationScope,
-    logs::v1::{LogRecord, ResourceLogs, ScopeLogs},
-    resource::v1::Resource,
+use opentelemetry_proto::{
+    tonic::{
+        collector::logs::v1::{ExportLogsServiceRequest, logs_service_client::LogsServiceClient},
+        logs::v1::{LogRecord, ResourceLogs, ScopeLogs},
+        resource::v1::Resource,
+    },
+    transform::common::tonic::ResourceAttributesWithSchema,
 };
 use tonic::{Request, Status, transport::Channel};
 
-use super::{Signal, Variables, endpoint::Endpoint, otlp_metrics, resource};
+use super::{Signal, Variables, endpoint::Endpoint, resource, scope};
 
 /// Sends log records.
 #[derive(Debug)]
@@ -18,27 +25,29 @@ pub struct LogSender {
     resource: Resource,
 }
 
-/// Log records on their way.
+/// Log records that are ready to be sent.
 #[derive(Debug, Clone)]
 pub struct Logs(ExportLogsServiceRequest);
 
 impl LogSender {
-    /// A sender to the collector that the variables name. It connects when something is sent.
+    /// Creates a sender to the collector that the variables name. It connects when something is sent.
     ///
-    /// Needs a runtime around it.
+    /// Needs a tokio runtime around it.
     ///
     /// # Errors
-    /// What is wrong with the variables, or that they say not to send.
+    /// Says what is wrong with the variables, or that they say not to send.
     pub fn new(variables: &Variables) -> Result<Self, String> {
         if !variables.is_asked(Signal::Logs)? {
             return Err("`OTEL_SDK_DISABLED` or `OTEL_LOGS_EXPORTER` says not to".to_owned());
         }
         let endpoint = Endpoint::new(variables, Signal::Logs)?;
         let client = LogsServiceClient::new(endpoint.channel());
-        Ok(Self { endpoint, client, resource: otlp_metrics::proto(&resource(variables)) })
+        let attributes = ResourceAttributesWithSchema::from(&resource(variables)).attributes.0;
+        let resource = Resource { attributes, ..Resource::default() };
+        Ok(Self { endpoint, client, resource })
     }
 
-    /// Where it sends to, without what may be a password in it.
+    /// The address of the collector, without a password that may be in it.
     #[must_use]
     pub fn address(&self) -> &str {
         self.endpoint.address()
@@ -47,30 +56,25 @@ impl LogSender {
     /// Puts records into the form in which they are sent.
     #[must_use]
     pub fn pack(&self, log_records: Vec<LogRecord>) -> Logs {
-        let scope = InstrumentationScope {
-            name: "humbaba".to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            ..InstrumentationScope::default()
-        };
-        let scope_logs = ScopeLogs { scope: Some(scope), log_records, ..ScopeLogs::default() };
+        let scope = Some((scope(), None).into());
         let resource_logs = ResourceLogs {
             resource: Some(self.resource.clone()),
-            scope_logs: vec![scope_logs],
+            scope_logs: vec![ScopeLogs { scope, log_records, ..ScopeLogs::default() }],
             ..ResourceLogs::default()
         };
         Logs(ExportLogsServiceRequest { resource_logs: vec![resource_logs] })
     }
 
-    /// Sends records, once. How many of them the collector did not want.
+    /// Sends records, once. Returns how many of them the collector rejected.
     ///
     /// # Errors
-    /// They did not arrive.
+    /// The records did not arrive.
     pub async fn send(&self, logs: &Logs) -> Result<usize, Status> {
         let mut request = Request::new(logs.0.clone());
         *request.metadata_mut() = self.endpoint.metadata().clone();
         request.set_timeout(self.endpoint.timeout());
-        let answer = self.client.clone().export(request).await?.into_inner();
-        let refused = answer.partial_success.map_or(0, |partial| partial.rejected_log_records);
-        Ok(usize::try_from(refused).unwrap_or(0))
+        let response = self.client.clone().export(request).await?.into_inner();
+        let rejected = response.partial_success.map_or(0, |partial| partial.rejected_log_records);
+        Ok(usize::try_from(rejected).unwrap_or(0))
     }
 }

@@ -1,128 +1,131 @@
-//! What the process tells a collector: spans and metrics over OTLP, as the `OTEL_…` environment
-//! variables say. Without them nothing is sent and nothing is created for it. Decision records go the
-//! same way where the decision log is told to send them.
+//! Metrics, and sending spans, metrics and decision records to a collector over OTLP as the `OTEL_…`
+//! environment variables say. Without them nothing is sent, and no span is made.
+//!
+//! OpenTelemetry's SDK batches and sends spans and metrics. Decision records go through [`LogSender`],
+//! which says why.
 
 mod endpoint;
 mod logs;
-mod otlp_metrics;
-mod push;
+mod metrics;
+mod process;
+mod sampler;
 mod variables;
 
 pub use logs::{LogSender, Logs};
+pub use metrics::{MetricsError, MetricsProvider};
+pub use sampler::{Sampler, SamplerError};
 pub use variables::{Signal, Variables};
 
 use std::time::Duration;
 
-use opentelemetry::{InstrumentationScope, trace::TracerProvider as _};
-use opentelemetry_otlp::{SpanExporter, WithTonicConfig as _};
+use opentelemetry::{InstrumentationScope, KeyValue, trace::TracerProvider as _};
+use opentelemetry_otlp::{
+    ExporterBuildError, MetricExporter, SpanExporter, WithExportConfig as _, WithTonicConfig as _,
+};
 use opentelemetry_sdk::{
     Resource,
+    error::OTelSdkResult,
     trace::{SdkTracer, SdkTracerProvider},
 };
-use prometheus::Registry;
 
-use self::{endpoint::Endpoint, push::MetricsPush};
+use self::endpoint::Endpoint;
 
-/// How long the last spans and metrics may take to be sent when the process ends.
-const FLUSH: Duration = Duration::from_secs(5);
+/// Limits how long the last spans and metrics are sent when the process ends.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What is sent to a collector.
+/// The metrics of a process, and the spans that it sends.
 #[derive(Debug)]
 pub struct Telemetry {
     spans: Option<SdkTracerProvider>,
-    metrics: Option<MetricsPush>,
+    metrics: MetricsProvider,
 }
 
 impl Telemetry {
-    /// Begins to send what the variables ask for: spans as they end, metrics from the registry at
-    /// intervals. What cannot be sent is logged and left out, for deciding does not depend on it.
+    /// Begins to send what the variables ask for. What cannot be sent is logged and left out, for
+    /// decisions do not depend on it.
     ///
-    /// Needs a runtime around it.
+    /// Needs a tokio runtime around it.
     #[must_use]
     pub fn start(variables: &Variables) -> Self {
-        let spans = asked(variables, Signal::Traces).map(|endpoint| spans(variables, &endpoint));
-        let metrics = asked(variables, Signal::Metrics)
-            .map(|endpoint| MetricsPush::new(endpoint, resource(variables), variables.interval()));
-        Self { spans: spans.flatten(), metrics }
+        let spans = exporter(variables, Signal::Traces, |endpoint| {
+            // It adds headers from the environment by itself.
+            let exporter = SpanExporter::builder().with_tonic().with_channel(endpoint.channel());
+            exporter.with_timeout(endpoint.timeout()).build()
+        });
+        let metrics = exporter(variables, Signal::Metrics, |endpoint| {
+            let exporter = MetricExporter::builder().with_tonic().with_channel(endpoint.channel());
+            exporter.with_timeout(endpoint.timeout()).build()
+        });
+        let spans = spans.map(|exporter| {
+            let provider = SdkTracerProvider::builder().with_resource(resource(variables));
+            provider.with_batch_exporter(exporter).build()
+        });
+        Self { spans, metrics: MetricsProvider::new(variables, metrics) }
     }
 
-    /// What makes spans; none where nobody asked for them.
+    /// Makes spans; `None` where nobody asked for them.
     #[must_use]
     pub fn tracer(&self) -> Option<SdkTracer> {
-        let scope = InstrumentationScope::builder("humbaba");
-        let scope = scope.with_version(env!("CARGO_PKG_VERSION")).build();
-        self.spans.as_ref().map(|spans| spans.tracer_with_scope(scope))
+        self.spans.as_ref().map(|spans| spans.tracer_with_scope(scope()))
     }
 
-    /// Names what metrics are read from.
-    pub fn read_metrics_from(&mut self, registry: Registry) {
-        if let Some(metrics) = &mut self.metrics {
-            metrics.start(registry);
-        }
+    /// Makes instruments that `/metrics` and the collector read.
+    #[must_use]
+    pub fn metrics(&self) -> &MetricsProvider {
+        &self.metrics
     }
 
     /// Sends what has not been sent, for at most some seconds, and ends.
     pub async fn finish(self) {
         let spans = async {
-            let Some(spans) = self.spans else { return };
-            let ended = tokio::task::spawn_blocking(move || spans.shutdown_with_timeout(FLUSH));
-            match tokio::time::timeout(FLUSH, ended).await {
-                Ok(Ok(Ok(()))) => {}
-                Ok(Ok(Err(error))) => tracing::warn!("the last spans were not sent: {error}"),
-                Ok(Err(_)) | Err(_) => tracing::warn!("the last spans were not sent in time"),
+            if let Some(spans) = self.spans {
+                flush("spans", move || spans.shutdown_with_timeout(FLUSH_TIMEOUT)).await;
             }
         };
-        let metrics = async {
-            let Some(metrics) = self.metrics else { return };
-            if tokio::time::timeout(FLUSH, metrics.finish()).await.is_err() {
-                tracing::warn!("the last metrics were not sent in time");
-            }
-        };
+        let metrics = flush("metrics", move || self.metrics.shutdown());
         tokio::join!(spans, metrics);
     }
 }
 
-/// Where a signal goes, if it is asked for and can be sent.
-fn asked(variables: &Variables, signal: Signal) -> Option<Endpoint> {
-    let endpoint = match variables.is_asked(signal) {
+/// Runs the shutdown of a provider, which blocks.
+async fn flush(signal: &str, shutdown: impl FnOnce() -> OTelSdkResult + Send + 'static) {
+    let ended = tokio::task::spawn_blocking(shutdown);
+    match tokio::time::timeout(FLUSH_TIMEOUT, ended).await {
+        Ok(Ok(Ok(()))) => {}
+        Ok(Ok(Err(error))) => tracing::warn!("the last {signal} were not sent: {error}"),
+        Ok(Err(_)) | Err(_) => tracing::warn!("the last {signal} were not sent in time"),
+    }
+}
+
+/// Builds the exporter of a signal, if it is asked for and can be sent.
+fn exporter<E>(
+    variables: &Variables,
+    signal: Signal,
+    build: impl FnOnce(&Endpoint) -> Result<E, ExporterBuildError>,
+) -> Option<E> {
+    let built = match variables.is_asked(signal) {
         Ok(false) => return None,
-        Ok(true) => Endpoint::new(variables, signal),
+        Ok(true) => Endpoint::new(variables, signal).and_then(|endpoint| {
+            let exporter = build(&endpoint).map_err(|error| error.to_string())?;
+            tracing::info!(endpoint = endpoint.address(), "{signal} are sent over OTLP");
+            Ok(exporter)
+        }),
         Err(error) => Err(error),
     };
-    match endpoint {
-        Ok(endpoint) => {
-            tracing::info!(endpoint = endpoint.address(), "{signal} are sent over OTLP");
-            Some(endpoint)
-        }
-        Err(error) => {
-            tracing::error!("no {signal} are sent: {error}");
-            None
-        }
-    }
+    built.inspect_err(|error| tracing::error!("no {signal} are sent: {error}")).ok()
 }
 
-fn spans(variables: &Variables, endpoint: &Endpoint) -> Option<SdkTracerProvider> {
-    // Headers and timeout it reads from the environment by itself.
-    let exporter = SpanExporter::builder().with_tonic().with_channel(endpoint.channel()).build();
-    match exporter {
-        Ok(exporter) => {
-            let builder = SdkTracerProvider::builder().with_resource(resource(variables));
-            Some(builder.with_batch_exporter(exporter).build())
-        }
-        Err(error) => {
-            tracing::error!("no spans are sent: {error}");
-            None
-        }
-    }
+/// The scope of everything that is sent.
+fn scope() -> InstrumentationScope {
+    InstrumentationScope::builder("humbaba").with_version(env!("CARGO_PKG_VERSION")).build()
 }
 
-/// What sends: `service.name` is `humbaba` unless the environment names it.
+/// The sender of everything that is sent: `service.name` is `humbaba` unless the environment names
+/// it.
 fn resource(variables: &Variables) -> Resource {
     let mut resource = Resource::builder();
     if !variables.name_service() {
         resource = resource.with_service_name("humbaba");
     }
-    resource
-        .with_attribute(opentelemetry::KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
-        .build()
+    resource.with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION"))).build()
 }

@@ -2,15 +2,15 @@
 
 use std::{collections::HashMap, fmt, time::Duration};
 
-/// How often metrics are sent unless the environment says otherwise.
+/// The interval at which metrics are sent, unless the environment says otherwise.
 const INTERVAL: Duration = Duration::from_secs(60);
-/// How long one sending may take unless the environment says otherwise.
+/// Limits how long one sending takes, unless the environment says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Something that is sent.
+/// A kind of telemetry that is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
-    /// Spans.
+    /// Spans of calls.
     Traces,
     /// Metrics.
     Metrics,
@@ -18,7 +18,7 @@ pub enum Signal {
     Logs,
 }
 
-/// The `OTEL_…` variables of an environment. An empty one counts as none.
+/// The `OTEL_…` variables of an environment. An empty variable counts as unset.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Variables(HashMap<String, String>);
 
@@ -43,7 +43,7 @@ impl fmt::Display for Signal {
 }
 
 impl Variables {
-    /// Keeps those that matter here.
+    /// Keeps the `OTEL_…` variables of those given.
     pub fn new(variables: impl IntoIterator<Item = (String, String)>) -> Self {
         let ours = variables
             .into_iter()
@@ -51,11 +51,11 @@ impl Variables {
         Self(ours.map(|(name, value)| (name, value.trim().to_owned())).collect())
     }
 
-    /// Whether a signal is asked for: by `OTEL_TRACES_EXPORTER=otlp`, or where that is not set, by
+    /// Says if a signal is asked for: by `OTEL_TRACES_EXPORTER=otlp`, or where that is not set, by
     /// an endpoint. Decision records are asked for by their own setting, unless a variable says no.
     ///
     /// # Errors
-    /// It is asked for in a way that is not known here.
+    /// Another exporter or protocol is asked for than there is here.
     pub(super) fn is_asked(&self, signal: Signal) -> Result<bool, String> {
         if self.get("OTEL_SDK_DISABLED").is_some_and(|off| off.eq_ignore_ascii_case("true")) {
             return Ok(false);
@@ -78,23 +78,24 @@ impl Variables {
         }
     }
 
-    /// `OTEL_EXPORTER_OTLP_TRACES_…`, else `OTEL_EXPORTER_OTLP_…`.
+    /// Reads `OTEL_EXPORTER_OTLP_TRACES_…`, else `OTEL_EXPORTER_OTLP_…`.
     pub(super) fn of(&self, signal: Signal, setting: &str) -> Option<&str> {
         self.get(&format!("OTEL_EXPORTER_OTLP_{}_{setting}", signal.name()))
             .or_else(|| self.get(&format!("OTEL_EXPORTER_OTLP_{setting}")))
     }
 
-    /// How long one sending may take.
+    /// Limits how long one sending takes.
     pub(super) fn timeout(&self, signal: Signal) -> Duration {
         self.of(signal, "TIMEOUT").and_then(millis).unwrap_or(TIMEOUT)
     }
 
-    /// How often metrics are sent.
+    /// The interval at which metrics are sent. The SDK would read it by itself, and send without a pause
+    /// where it is 0.
     pub(super) fn interval(&self) -> Duration {
         self.get("OTEL_METRIC_EXPORT_INTERVAL").and_then(millis).unwrap_or(INTERVAL)
     }
 
-    /// Whether the service has a name.
+    /// Says if the environment names the service.
     pub(super) fn name_service(&self) -> bool {
         let attributes = self.get("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default();
         let mut attributes = attributes.split(',').filter_map(|one| one.split_once('='));
@@ -107,7 +108,7 @@ impl Variables {
     }
 }
 
-/// The values are not shown: headers are often keys.
+/// Shows names without values: headers are often keys.
 impl fmt::Debug for Variables {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()

@@ -160,6 +160,7 @@ fn healthcheck_fails_where_nobody_serves() {
         live,
         humbaba::grpc::GrpcOptions::default(),
         None,
+        &humbaba::telemetry::MetricsProvider::default(),
         humbaba::audit::DecisionLog::off(),
     );
     let listeners = vec![humbaba::net::Listener::Tcp(tcp)];

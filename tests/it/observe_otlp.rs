@@ -167,8 +167,7 @@ fn metrics_are_pushed_as_prometheus_reads_them() {
             (&*told["decision"], &*told["rpc"], &*told["store"])
                 == ("allow", "IsAuthorized", "guard")
         })?;
-        let three =
-            opentelemetry_proto::tonic::metrics::v1::number_data_point::Value::AsDouble(3.0);
+        let three = opentelemetry_proto::tonic::metrics::v1::number_data_point::Value::AsInt(3);
         (allowed.value == Some(three)).then_some(allowed)
     });
     assert!(

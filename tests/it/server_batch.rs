@@ -1,12 +1,13 @@
 //! Many questions in one call.
 
 use humbaba::{
-    grpc::{GrpcOptions, VerifySample},
+    grpc::GrpcOptions,
     proto::{
         BatchIsAuthorizedItem as Item, BatchIsAuthorizedRequest as Batch,
         BatchIsAuthorizedResponse, BatchIsAuthorizedResult, IsAuthorizedResponse, RoleAssignment,
         RoleAssignments, batch_is_authorized_result::Result as ItemResult, value::Kind,
     },
+    telemetry::Sampler,
 };
 use prost::Message as _;
 use tonic::{Code, Request, Status};
@@ -346,7 +347,7 @@ async fn every_item_is_counted_once_however_it_is_answered() {
 
 #[tokio::test]
 async fn items_that_are_verified_are_found_right() {
-    let options = GrpcOptions { verify_sample: VerifySample::ALL, ..GrpcOptions::default() };
+    let options = GrpcOptions { verify_sample: Sampler::ALL, ..GrpcOptions::default() };
     let server = TestServer::with([stores::acme()], options).await;
     let items = (0..20)
         .map(|n| Item { resource: Some(uid(&format!("Site::{}", n % 10))), ..Item::default() });

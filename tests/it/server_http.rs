@@ -1,6 +1,9 @@
 //! The HTTP face.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, mpsc},
+};
 
 use humbaba::{
     audit::DecisionLog,
@@ -9,6 +12,7 @@ use humbaba::{
     proto::{BatchIsAuthorizedItem, BatchIsAuthorizedRequest, ListActionsRequest, RoleAssignments},
     reload::{LoadStatus, StoreStatus},
     store::{Bounds, PolicyStore, StoreFiles},
+    telemetry::MetricsProvider,
 };
 use serde_json::{Value, json};
 
@@ -17,6 +21,7 @@ use crate::support::{
     ask::{Asking as _, ask, long},
     http::get,
     stores,
+    wait::DEADLINE,
 };
 
 #[tokio::test]
@@ -265,4 +270,41 @@ async fn a_client_that_does_not_finish_its_request_is_sent_away() {
         assert!(closed.is_ok() && !answer.contains("200"), "{head:?}: {answer}");
     }
     assert_eq!(get(server.http, "/livez").await.status, 200);
+}
+
+/// A server whose page of metrics has a gauge that is read like that.
+async fn reading_a_gauge(read: impl Fn() -> u64 + Send + Sync + 'static) -> TestServer {
+    let metrics = MetricsProvider::default();
+    let meter = metrics.meter();
+    let gauge = meter.u64_observable_gauge("gauge");
+    gauge.with_callback(move |observer| observer.observe(read(), &[])).build();
+    TestServer::with_metrics(&metrics).await
+}
+
+// The runtime of the test has one thread, which a page that is read on it would hold.
+#[tokio::test]
+async fn metrics_that_take_long_to_read_hold_up_no_other_request() {
+    let (reading, mut is_reading) = tokio::sync::mpsc::unbounded_channel();
+    let (release, released) = mpsc::channel();
+    let released = Mutex::new(released);
+    let server = reading_a_gauge(move || {
+        reading.send(()).unwrap();
+        released.lock().unwrap().recv_timeout(DEADLINE).map_or(0, |()| 1)
+    })
+    .await;
+    let page = tokio::spawn(get(server.http, "/metrics"));
+    is_reading.recv().await.unwrap();
+    assert_eq!(get(server.http, "/livez").await.status, 200);
+    release.send(()).unwrap();
+    let page = page.await.unwrap();
+    assert!(page.body.contains("\ngauge 1\n"), "{page:?}");
+}
+
+#[tokio::test]
+async fn metrics_that_cannot_be_read_fail_their_own_request_alone() {
+    let server = reading_a_gauge(|| panic!("this gauge panics")).await;
+    assert_eq!(get(server.http, "/metrics").await.status, 500);
+    assert_eq!(get(server.http, "/livez").await.status, 200);
+    // Without the metrics that cannot be read, but again and again.
+    assert_eq!(get(server.http, "/metrics").await.status, 200);
 }

@@ -12,6 +12,7 @@ use humbaba::{
     },
     reload::Live,
     store::Stores,
+    telemetry::MetricsProvider,
 };
 use prost::Message as _;
 use prost_types::FileDescriptorProto;
@@ -325,7 +326,8 @@ async fn one_server_listens_on_tcp_and_on_a_unix_socket() {
     let loaded = [stores::acme()];
     let status = status_of(&loaded);
     live.publish(Stores::new(loaded, None), status);
-    let server = GrpcServer::new(live, GrpcOptions::default(), None, DecisionLog::off());
+    let (options, metrics) = (GrpcOptions::default(), MetricsProvider::default());
+    let server = GrpcServer::new(live, options, None, &metrics, DecisionLog::off());
     let listeners = vec![Listener::Tcp(tcp), Listener::Unix(UnixListener::bind(&path).unwrap())];
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let serving =

@@ -1,12 +1,13 @@
 //! Decisions that Cedar's evaluator makes as well.
 
 use humbaba::{
-    grpc::{GrpcOptions, VerifySample},
+    grpc::GrpcOptions,
     proto::{
         BatchIsAuthorizedItem, BatchIsAuthorizedRequest, BatchIsAuthorizedResult,
         IsAuthorizedResponse, ListActionsRequest, ListActionsResponse,
         batch_is_authorized_result::Result as ItemResult,
     },
+    telemetry::Sampler,
 };
 
 use crate::support::{
@@ -15,7 +16,7 @@ use crate::support::{
     http, stores,
 };
 
-async fn sampling(verify_sample: VerifySample) -> TestServer {
+async fn sampling(verify_sample: Sampler) -> TestServer {
     let options = GrpcOptions { verify_sample, ..GrpcOptions::default() };
     TestServer::with([stores::acme()], options).await
 }
@@ -78,7 +79,7 @@ async fn answers(
 
 #[tokio::test]
 async fn every_decision_is_verified_where_all_are_asked_for_and_answered_as_before() {
-    let (none, all) = (sampling(VerifySample::default()).await, sampling(VerifySample::ALL).await);
+    let (none, all) = (sampling(Sampler::default()).await, sampling(Sampler::ALL).await);
     let before = answers(&none).await;
     assert_eq!(answers(&all).await, before);
     assert_eq!(verified(&none).await, (0, 0));

@@ -55,12 +55,12 @@ pub(super) async fn serve(
     // The listeners are open before anything is loaded, so that who asks meanwhile is told
     // NOT_SERVING instead of being refused.
     let live = Arc::new(Live::default());
-    let mut telemetry = Telemetry::start(&telemetry_variables());
+    let telemetry = Telemetry::start(&telemetry_variables());
     let (grpc_options, http_options) = server_options(settings);
     let (tracer, records) = (telemetry.tracer(), decision_log.clone());
-    let server = GrpcServer::new(Arc::clone(&live), grpc_options, tracer, records);
+    let metrics = telemetry.metrics();
+    let server = GrpcServer::new(Arc::clone(&live), grpc_options, tracer, metrics, records);
     let http_server = HttpServer::new(&server, http_options, Some(log), to_json(settings));
-    telemetry.read_metrics_from(server.registry());
     let mut serving = Serving::start(&server, grpc, &http_server, http);
     let loading = Loading { source: source(settings), options: reload_options(settings), live };
     let reloader = tokio::select! {
@@ -122,7 +122,10 @@ fn open_log(settings: &Settings) -> Result<DecisionLog, CliError> {
     DecisionLog::open(settings.decision_log.options(telemetry_variables())).map_err(|error| {
         match error {
             OpenError::Key { .. } | OpenError::Otlp(_) => CliError::Usage(error.to_string()),
-            OpenError::File { .. } | OpenError::Thread(_) => CliError::Failure(error.to_string()),
+            OpenError::File { .. }
+            | OpenError::Random(_)
+            | OpenError::Hmac(_)
+            | OpenError::Thread(_) => CliError::Failure(error.to_string()),
         }
     })
 }

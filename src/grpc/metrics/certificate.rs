@@ -1,12 +1,14 @@
+//! Metrics of certificates and TLS handshakes.
+
 use opentelemetry::{KeyValue, metrics::Meter};
 
 use crate::net::{Face, Tls};
 
-/// What is told of TLS.
+/// Adds the metrics of TLS.
 pub(super) fn observe(meter: &Meter, tls: &Tls) {
     let observed = tls.clone();
     meter
-        .i64_observable_gauge("certificate_expiry_timestamp")
+        .i64_observable_gauge("humbaba_certificate_expiry_timestamp_seconds")
         .with_description("When the first certificate of a file ends, in Unix time")
         .with_unit("s")
         .with_callback(move |observer| {
@@ -19,7 +21,7 @@ pub(super) fn observe(meter: &Meter, tls: &Tls) {
         .build();
     let observed = tls.clone();
     meter
-        .u64_observable_counter("certificate_reloads")
+        .u64_observable_counter("humbaba_certificate_reloads_total")
         .with_description("Changed certificate files that were put in force or refused")
         .with_callback(move |observer| {
             let status = observed.status();
@@ -29,7 +31,7 @@ pub(super) fn observe(meter: &Meter, tls: &Tls) {
         .build();
     let observed = tls.clone();
     meter
-        .u64_observable_gauge("certificate_refused")
+        .u64_observable_gauge("humbaba_certificate_refused")
         .with_description("1 where the certificate files as they are now were refused, else 0")
         .with_callback(move |observer| {
             observer.observe(u64::from(observed.status().problem.is_some()), &[]);
@@ -37,7 +39,7 @@ pub(super) fn observe(meter: &Meter, tls: &Tls) {
         .build();
     let observed = tls.clone();
     meter
-        .u64_observable_counter("tls_handshakes")
+        .u64_observable_counter("humbaba_tls_handshakes_total")
         .with_description("TLS handshakes that succeeded, by face")
         .with_callback(move |observer| {
             for face in Face::ALL {
@@ -48,7 +50,7 @@ pub(super) fn observe(meter: &Meter, tls: &Tls) {
         .build();
     let observed = tls.clone();
     meter
-        .u64_observable_counter("tls_handshakes_refused")
+        .u64_observable_counter("humbaba_tls_handshakes_refused_total")
         .with_description("TLS handshakes that were refused or broke off, by face and reason")
         .with_callback(move |observer| {
             for face in Face::ALL {

@@ -1,16 +1,17 @@
-//! What has become of decision records.
+//! Metrics of the decision log.
 
 use opentelemetry::{KeyValue, metrics::Meter};
 
 use crate::audit::DecisionLog;
 
+/// Adds the metrics of the decision log, if it is on.
 pub(super) fn records(meter: &Meter, log: &DecisionLog) {
     if !log.is_on() {
         return;
     }
     let counted = log.clone();
     meter
-        .u64_observable_counter("decision_log_records")
+        .u64_observable_counter("humbaba_decision_log_records_total")
         .with_description("Decision records by what became of them")
         .with_callback(move |observer| {
             let Some(counts) = counted.counts() else { return };
@@ -26,7 +27,7 @@ pub(super) fn records(meter: &Meter, log: &DecisionLog) {
         .build();
     let counted = log.clone();
     meter
-        .u64_observable_gauge("decision_log_queue")
+        .u64_observable_gauge("humbaba_decision_log_queue_bytes")
         .with_description("Decision records that wait to be written, in memory")
         .with_unit("By")
         .with_callback(move |observer| {

@@ -1,282 +1,159 @@
-//! What is counted for every decision.
+//! The metrics of every decision.
 //!
-//! OpenTelemetry's own instruments look their labels up under a lock and keep a histogram behind
-//! another, which all threads would meet on at every decision; those of the Prometheus library are
-//! atomics on which threads meet as well. So these few are counted by each thread for itself, added
-//! up when somebody asks, and join OpenTelemetry's in the registry.
+//! Instruments bound to their labels find nothing and allocate nothing when they count: 6 ns for a
+//! counter and 15 ns for the histogram, for each of the readers (`/metrics`, and OTLP where it is on),
+//! on one thread and on two; 56 ns and 66 ns where labels are looked up each time. The histogram has a
+//! lock, held for the few additions of one call. Copies for each thread gained nothing measurable
+//! between calls of 3 µs.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use prometheus::{
-    Registry,
-    core::{Collector, Desc},
-    proto::{Bucket, Counter, Histogram, LabelPair, Metric, MetricFamily, MetricType},
+use opentelemetry::{
+    KeyValue,
+    metrics::{BoundCounter, BoundHistogram, Counter, Histogram, Meter},
 };
 
 use super::Rpc;
-use crate::model::{Sharded, StoreName, hash::HashMap};
+use crate::model::{StoreName, hash::HashMap};
 
-/// From 10 µs to 100 ms, which is where decisions are; in nanoseconds.
-const LATENCY_BUCKETS: [u64; 13] = [
-    10_000,
-    25_000,
-    50_000,
-    100_000,
-    250_000,
-    500_000,
-    1_000_000,
-    2_500_000,
-    5_000_000,
-    10_000_000,
-    25_000_000,
-    50_000_000,
-    100_000_000,
+/// Bounds in seconds. Decisions take 10 µs to 100 ms; the larger ones are for batches and for trouble.
+const DURATION_BUCKETS: [f64; 18] = [
+    0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025,
+    0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
 ];
 
-const DECISIONS: (&str, &str) = ("humbaba_decisions_total", "Decisions by store, rpc and answer");
-const ERRORS: (&str, &str) =
-    ("humbaba_evaluation_errors_total", "Policies whose evaluation failed");
-const VERIFICATIONS: (&str, &str) =
-    ("humbaba_verifications_total", "Decisions that were held against Cedar's evaluator");
-const VERIFICATION_FAILURES: (&str, &str) = (
-    "humbaba_verification_failures_total",
-    "Decisions that were not those of Cedar's evaluator, whose were given instead",
-);
-const DURATIONS: (&str, &str) =
-    ("humbaba_request_duration_seconds", "Time from a request that was read to its answer");
-
-/// Counts decisions. Clones count in the same place.
-#[derive(Debug, Clone, Default)]
+/// Counts decisions.
+#[derive(Debug)]
 pub(super) struct DecisionMetrics {
-    stores: Arc<ArcSwap<HashMap<StoreName, Arc<OfStore>>>>,
+    decisions: Counter<u64>,
+    errors: Counter<u64>,
+    verifications: Counter<u64>,
+    verification_failures: Counter<u64>,
+    durations: Histogram<f64>,
+    stores: ArcSwap<HashMap<StoreName, Arc<StoreMetrics>>>,
 }
 
-/// The counts of one store, by method.
-type OfStore = [Sharded<Counts>; Rpc::ALL.len()];
+/// The instruments of one store, by method.
+type StoreMetrics = [RpcMetrics; Rpc::ALL.len()];
 
-/// What one thread counts of one method on one store.
-#[derive(Debug, Default)]
-#[repr(align(128))]
-struct Counts {
-    allowed: AtomicU64,
-    denied: AtomicU64,
-    errors: AtomicU64,
-    verified: AtomicU64,
-    wrong: AtomicU64,
-    /// By the bucket that is the first to hold them; the last holds what none does.
-    durations: [AtomicU64; LATENCY_BUCKETS.len() + 1],
-    nanos: AtomicU64,
+/// The instruments of one method on one store. Those that have no label for the method count in the
+/// same place for all three.
+#[derive(Debug)]
+struct RpcMetrics {
+    allowed: BoundCounter<u64>,
+    denied: BoundCounter<u64>,
+    errors: BoundCounter<u64>,
+    verifications: BoundCounter<u64>,
+    verification_failures: BoundCounter<u64>,
+    durations: BoundHistogram<f64>,
 }
 
 impl DecisionMetrics {
-    /// Counters that are read through the registry.
-    ///
-    /// # Errors
-    /// The registry has metrics of these names already.
-    pub fn new(registry: &Registry) -> prometheus::Result<Self> {
-        let metrics = Self::default();
-        let descriptions = [
-            describe(DECISIONS, &["decision", "rpc", "store"])?,
-            describe(ERRORS, &["store"])?,
-            describe(VERIFICATIONS, &["store"])?,
-            describe(VERIFICATION_FAILURES, &["store"])?,
-            describe(DURATIONS, &["rpc", "store"])?,
-        ];
-        registry.register(Box::new(Collected { metrics: metrics.clone(), descriptions }))?;
-        Ok(metrics)
+    /// Creates the instruments.
+    pub fn new(meter: &Meter) -> Self {
+        let counter =
+            |name, description| meter.u64_counter(name).with_description(description).build();
+        Self {
+            decisions: counter("humbaba_decisions_total", "Decisions by store, rpc and answer"),
+            errors: counter("humbaba_evaluation_errors_total", "Policies whose evaluation failed"),
+            verifications: counter(
+                "humbaba_verifications_total",
+                "Decisions that were verified with Cedar's evaluator",
+            ),
+            verification_failures: counter(
+                "humbaba_verification_failures_total",
+                "Decisions that were not those of Cedar's evaluator, whose were given instead",
+            ),
+            durations: meter
+                .f64_histogram("humbaba_request_duration_seconds")
+                .with_description("Time from a request that was read to its answer")
+                .with_unit("s")
+                .with_boundaries(DURATION_BUCKETS.to_vec())
+                .build(),
+            stores: ArcSwap::default(),
+        }
     }
 
-    /// Decisions were made.
+    /// Counts decisions, and policies whose evaluation failed.
     pub fn decided(&self, store: &StoreName, rpc: Rpc, allowed: u64, denied: u64, errors: u64) {
-        self.count(store, rpc, |counts| {
-            add(&counts.allowed, allowed);
-            add(&counts.denied, denied);
-            add(&counts.errors, errors);
+        self.with(store, rpc, |metrics| {
+            metrics.allowed.add(allowed);
+            metrics.denied.add(denied);
+            metrics.errors.add(errors);
         });
     }
 
-    /// A decision was held against Cedar's evaluator.
+    /// Counts a decision that was verified with Cedar's evaluator.
     pub fn verified(&self, store: &StoreName, rpc: Rpc, is_wrong: bool) {
-        self.count(store, rpc, |counts| {
-            add(&counts.verified, 1);
-            add(&counts.wrong, u64::from(is_wrong));
+        self.with(store, rpc, |metrics| {
+            metrics.verifications.add(1);
+            metrics.verification_failures.add(is_wrong.into());
         });
     }
 
-    /// A call was answered.
+    /// Counts a call that was answered.
     pub fn took(&self, store: &StoreName, rpc: Rpc, time: Duration) {
-        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        let bucket = LATENCY_BUCKETS.partition_point(|bound| *bound < nanos);
-        self.count(store, rpc, |counts| {
-            if let Some(count) = counts.durations.get(bucket) {
-                add(count, 1);
-            }
-            add(&counts.nanos, nanos);
-        });
+        self.with(store, rpc, |metrics| metrics.durations.record(time.as_secs_f64()));
     }
 
-    fn count(&self, store: &StoreName, rpc: Rpc, count: impl FnOnce(&Counts)) {
-        let of_rpc = |of_store: &OfStore| {
-            if let Some(counts) = of_store.get(rpc as usize) {
-                count(counts.mine());
+    fn with(&self, store: &StoreName, rpc: Rpc, count: impl FnOnce(&RpcMetrics)) {
+        let stores = self.stores.load();
+        let added;
+        let store = match stores.get(store) {
+            Some(found) => found,
+            None => {
+                added = self.add(store);
+                &added
             }
         };
-        match self.stores.load().get(store) {
-            Some(of_store) => of_rpc(of_store),
-            None => of_rpc(&self.add(store)),
+        if let Some(metrics) = store.get(rpc as usize) {
+            count(metrics);
         }
     }
 
-    /// A store that is met for the first time. Two threads that meet it at once find the same
-    /// counts.
-    fn add(&self, store: &StoreName) -> Arc<OfStore> {
-        let mut found = Arc::default();
+    /// Binds the instruments to a store that is met for the first time. Two threads that meet it at
+    /// once count in the same place.
+    fn add(&self, store: &StoreName) -> Arc<StoreMetrics> {
+        let metrics = Arc::new(Rpc::ALL.map(|rpc| self.bind(store, rpc)));
         self.stores.rcu(|stores| {
             let mut stores = HashMap::clone(stores);
-            found = Arc::clone(stores.entry(store.clone()).or_default());
+            stores.insert(store.clone(), Arc::clone(&metrics));
             stores
         });
-        found
-    }
-}
-
-/// Adds, and leaves the counter alone where there is nothing to add.
-fn add(counter: &AtomicU64, count: u64) {
-    if count > 0 {
-        counter.fetch_add(count, Ordering::Relaxed);
-    }
-}
-
-/// The counters as the registry reads them.
-struct Collected {
-    metrics: DecisionMetrics,
-    descriptions: [Desc; 5],
-}
-
-impl Collector for Collected {
-    fn desc(&self) -> Vec<&Desc> {
-        self.descriptions.iter().collect()
+        metrics
     }
 
-    fn collect(&self) -> Vec<MetricFamily> {
-        let (mut decisions, mut durations) = (Vec::new(), Vec::new());
-        let (mut errors, mut verified, mut wrong) = (Vec::new(), Vec::new(), Vec::new());
-        for (store, of_store) in self.metrics.stores.load().iter() {
-            let store = label("store", store.as_str());
-            for (rpc, counts) in Rpc::ALL.iter().zip(of_store.iter()) {
-                let rpc = label("rpc", rpc.name());
-                let sum = |of: fn(&Counts) -> &AtomicU64| total(counts, of);
-                let answers = [
-                    ("allow", sum(|counts| &counts.allowed)),
-                    ("deny", sum(|counts| &counts.denied)),
-                ];
-                for (answer, count) in answers {
-                    let labels = vec![label("decision", answer), rpc.clone(), store.clone()];
-                    decisions.push(counter(labels, count));
-                }
-                durations.push(histogram(vec![rpc, store.clone()], counts));
-            }
-            let of_all = |of: fn(&Counts) -> &AtomicU64| {
-                let count = of_store.iter().map(|counts| total(counts, of)).sum();
-                counter(vec![store.clone()], count)
-            };
-            errors.push(of_all(|counts| &counts.errors));
-            verified.push(of_all(|counts| &counts.verified));
-            wrong.push(of_all(|counts| &counts.wrong));
-        }
-        // A family without a metric is an error.
-        let families = [
-            family(DECISIONS, MetricType::COUNTER, decisions),
-            family(ERRORS, MetricType::COUNTER, errors),
-            family(VERIFICATIONS, MetricType::COUNTER, verified),
-            family(VERIFICATION_FAILURES, MetricType::COUNTER, wrong),
-            family(DURATIONS, MetricType::HISTOGRAM, durations),
-        ];
-        families.into_iter().filter(|family| !family.get_metric().is_empty()).collect()
-    }
-}
-
-fn total(counts: &Sharded<Counts>, of: impl Fn(&Counts) -> &AtomicU64) -> u64 {
-    counts.all().map(|counts| of(counts).load(Ordering::Relaxed)).sum()
-}
-
-fn describe((name, help): (&str, &str), labels: &[&str]) -> prometheus::Result<Desc> {
-    let labels = labels.iter().map(|label| (*label).to_owned()).collect();
-    Desc::new(name.to_owned(), help.to_owned(), labels, std::collections::HashMap::new())
-}
-
-fn label(name: &str, value: &str) -> LabelPair {
-    let mut label = LabelPair::default();
-    label.set_name(name.to_owned());
-    label.set_value(value.to_owned());
-    label
-}
-
-#[expect(clippy::cast_precision_loss, reason = "Prometheus counts in floating point")]
-fn counter(labels: Vec<LabelPair>, count: u64) -> Metric {
-    let mut metric = Metric::from_label(labels);
-    let mut counter = Counter::default();
-    counter.set_value(count as f64);
-    metric.set_counter(counter);
-    metric
-}
-
-#[expect(clippy::cast_precision_loss, reason = "Prometheus counts in floating point")]
-fn histogram(labels: Vec<LabelPair>, counts: &Sharded<Counts>) -> Metric {
-    const NANOS: f64 = 1e9;
-
-    let mut sums = [0; LATENCY_BUCKETS.len() + 1];
-    for counts in counts.all() {
-        for (sum, count) in sums.iter_mut().zip(&counts.durations) {
-            *sum += count.load(Ordering::Relaxed);
+    fn bind(&self, store: &StoreName, rpc: Rpc) -> RpcMetrics {
+        let store = KeyValue::new("store", store.as_str().to_owned());
+        let rpc = KeyValue::new("rpc", rpc.name());
+        let decision = |decision| {
+            let decision = KeyValue::new("decision", decision);
+            self.decisions.bind(&[decision, rpc.clone(), store.clone()])
+        };
+        RpcMetrics {
+            allowed: decision("allow"),
+            denied: decision("deny"),
+            errors: self.errors.bind(&[store.clone()]),
+            verifications: self.verifications.bind(&[store.clone()]),
+            verification_failures: self.verification_failures.bind(&[store.clone()]),
+            durations: self.durations.bind(&[rpc, store]),
         }
     }
-    let mut below = 0;
-    let buckets = LATENCY_BUCKETS.iter().zip(sums).map(|(bound, count)| {
-        below += count;
-        let mut bucket = Bucket::default();
-        bucket.set_upper_bound(*bound as f64 / NANOS);
-        bucket.set_cumulative_count(below);
-        bucket
-    });
-    let mut histogram = Histogram::default();
-    histogram.set_bucket(buckets.collect());
-    histogram.set_sample_count(sums.iter().sum());
-    histogram.set_sample_sum(total(counts, |counts| &counts.nanos) as f64 / NANOS);
-    let mut metric = Metric::from_label(labels);
-    metric.set_histogram(histogram);
-    metric
-}
-
-fn family((name, help): (&str, &str), kind: MetricType, metrics: Vec<Metric>) -> MetricFamily {
-    let mut family = MetricFamily::default();
-    family.set_name(name.to_owned());
-    family.set_help(help.to_owned());
-    family.set_field_type(kind);
-    family.set_metric(metrics);
-    family
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use prometheus::TextEncoder;
-
     use super::*;
+    use crate::telemetry::MetricsProvider;
 
     #[test]
     fn what_threads_count_is_added_up() {
-        let registry = Registry::new();
-        let metrics = DecisionMetrics::new(&registry).unwrap();
-        assert!(registry.gather().is_empty());
+        let provider = MetricsProvider::default();
+        let metrics = DecisionMetrics::new(&provider.meter());
+        assert!(!provider.prometheus_text().unwrap().contains("humbaba_decisions_total"));
         let store: StoreName = "acme".parse().unwrap();
         std::thread::scope(|scope| {
             for _ in 0..10 {
@@ -286,11 +163,11 @@ mod tests {
                     metrics.verified(&store, Rpc::ListActions, true);
                     metrics.took(&store, Rpc::IsAuthorized, Duration::from_micros(10));
                     metrics.took(&store, Rpc::IsAuthorized, Duration::from_nanos(10_001));
-                    metrics.took(&store, Rpc::IsAuthorized, Duration::from_secs(1));
+                    metrics.took(&store, Rpc::IsAuthorized, Duration::from_secs(8));
                 });
             }
         });
-        let text = TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+        let text = provider.prometheus_text().unwrap();
         for line in [
             r#"humbaba_decisions_total{decision="allow",rpc="IsAuthorized",store="acme"} 10"#,
             r#"humbaba_decisions_total{decision="deny",rpc="IsAuthorized",store="acme"} 20"#,
@@ -301,11 +178,15 @@ mod tests {
             r#"humbaba_request_duration_seconds_bucket{rpc="IsAuthorized",store="acme",le="0.00001"} 10"#,
             r#"humbaba_request_duration_seconds_bucket{rpc="IsAuthorized",store="acme",le="0.000025"} 20"#,
             r#"humbaba_request_duration_seconds_bucket{rpc="IsAuthorized",store="acme",le="0.1"} 20"#,
+            r#"humbaba_request_duration_seconds_bucket{rpc="IsAuthorized",store="acme",le="5"} 20"#,
             r#"humbaba_request_duration_seconds_bucket{rpc="IsAuthorized",store="acme",le="+Inf"} 30"#,
-            r#"humbaba_request_duration_seconds_sum{rpc="IsAuthorized",store="acme"} 10.00020001"#,
             r#"humbaba_request_duration_seconds_count{rpc="IsAuthorized",store="acme"} 30"#,
         ] {
             assert!(text.lines().any(|there| there == line), "{line}\n{text}");
         }
+        let sum = r#"humbaba_request_duration_seconds_sum{rpc="IsAuthorized",store="acme"} "#;
+        let sum: f64 =
+            text.lines().find_map(|line| line.strip_prefix(sum)).unwrap().parse().unwrap();
+        assert!((sum - 80.000_200_01).abs() < 1e-9, "{sum}");
     }
 }

@@ -1,105 +1,84 @@
-//! Which limits were hit, under one name. What a limit refuses is counted where it is refused, and
-//! much of that before there is a request: here all of it comes together when metrics are read.
+//! Which limits were hit, as one metric. Limits on requests count here; limits on calls, connections
+//! and handshakes count for themselves and are read when metrics are. A limit that was never hit is not
+//! there.
 
 use std::{
-    collections::HashMap,
-    sync::{Arc, OnceLock},
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
 };
 
-use prometheus::{
-    IntCounterVec, Opts,
-    core::{Collector, Desc},
-    proto::MetricFamily,
+use opentelemetry::{
+    KeyValue,
+    metrics::{AsyncInstrument, Meter},
 };
 
 use crate::net::{ConcurrencyLimit, ConnectionLimit, Face, Tls};
 
-/// Counts how often each limit was hit, by the name of its setting under `limits`.
-#[derive(Debug, Clone)]
-pub(super) struct LimitsHit {
-    by_requests: IntCounterVec,
-    sources: Arc<Sources>,
-}
-
-/// Who else counts.
-#[derive(Debug)]
-struct Sources {
-    gate: Arc<ConcurrencyLimit>,
-    connections: OnceLock<[Arc<ConnectionLimit>; 2]>,
-    tls: OnceLock<Tls>,
-}
+/// Counts how often requests hit each limit, by the name of its setting under `limits`.
+#[derive(Debug, Default)]
+pub(super) struct LimitsHit(Mutex<BTreeMap<&'static str, u64>>);
 
 impl LimitsHit {
-    /// # Errors
-    /// The name is not one of a metric, which no run would survive.
-    pub fn new(gate: &Arc<ConcurrencyLimit>) -> prometheus::Result<Self> {
-        let by_requests = counters()?;
-        let gate = Arc::clone(gate);
-        let sources = Sources { gate, connections: OnceLock::new(), tls: OnceLock::new() };
-        Ok(Self { by_requests, sources: Arc::new(sources) })
+    /// Creates the metric, with the limits on requests and on calls.
+    pub fn new(meter: &Meter, calls: &Arc<ConcurrencyLimit>) -> Arc<Self> {
+        let requests = Arc::new(Self::default());
+        let (counted, calls) = (Arc::clone(&requests), Arc::clone(calls));
+        observe(meter, move |hit| {
+            let requests = counted.0.lock().unwrap_or_else(PoisonError::into_inner);
+            requests.iter().for_each(|(limit, count)| hit(limit, *count));
+            hit("concurrent_requests", calls.calls_shed());
+            hit("held_bytes", calls.bytes_shed());
+        });
+        requests
     }
 
-    /// A request was refused or broken off.
-    pub fn hit(&self, limit: &str) {
-        self.by_requests.with_label_values(&[limit]).inc();
-    }
-
-    /// Counts these connections too.
-    pub fn observe_connections(&self, grpc: &Arc<ConnectionLimit>, http: &Arc<ConnectionLimit>) {
-        let _ = self.sources.connections.set([Arc::clone(grpc), Arc::clone(http)]);
-    }
-
-    /// Counts these handshakes too.
-    pub fn observe_tls(&self, tls: &Tls) {
-        let _ = self.sources.tls.set(tls.clone());
+    /// Counts a request that was refused or broken off.
+    pub fn hit(&self, limit: &'static str) {
+        let mut requests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *requests.entry(limit).or_default() += 1;
     }
 }
 
-fn counters() -> prometheus::Result<IntCounterVec> {
-    let about = "Requests, calls and connections refused or broken off by a limit, by its setting's name under limits";
-    IntCounterVec::new(Opts::new("humbaba_limits_hit_total", about), &["limit"])
+/// Adds the limits on connections.
+pub(super) fn observe_connections(
+    meter: &Meter,
+    grpc: &Arc<ConnectionLimit>,
+    http: &Arc<ConnectionLimit>,
+) {
+    let (grpc, http) = (Arc::clone(grpc), Arc::clone(http));
+    observe(meter, move |hit| {
+        hit("connections", grpc.refused());
+        hit("http_connections", http.refused());
+        hit("patience_ms", grpc.timed_out() + http.timed_out());
+    });
 }
 
-impl Sources {
-    /// What they have counted so far.
-    fn counts(&self) -> HashMap<&'static str, u64> {
-        let mut counts = HashMap::from([
-            ("concurrent_requests", self.gate.calls_shed()),
-            ("held_bytes", self.gate.bytes_shed()),
-        ]);
-        if let Some([grpc, http]) = self.connections.get() {
-            counts.insert("connections", grpc.refused());
-            counts.insert("http_connections", http.refused());
-            counts.insert("patience_ms", grpc.timed_out() + http.timed_out());
-        }
-        let refused = self.tls.get().into_iter();
-        let refused = refused.flat_map(|tls| Face::ALL.map(|face| tls.handshakes(face).refused()));
-        for (refusal, count) in refused.flatten() {
+/// Adds the limits on TLS handshakes.
+pub(super) fn observe_tls(meter: &Meter, tls: &Tls) {
+    let tls = tls.clone();
+    observe(meter, move |hit| {
+        let refused = Face::ALL.into_iter().flat_map(|face| tls.handshakes(face).refused());
+        let mut counts = BTreeMap::<_, u64>::new();
+        for (refusal, count) in refused {
             if let Some(limit) = refusal.limit() {
                 *counts.entry(limit).or_default() += count;
             }
         }
-        counts
-    }
+        counts.into_iter().for_each(|(limit, count)| hit(limit, count));
+    });
 }
 
-impl Collector for LimitsHit {
-    fn desc(&self) -> Vec<&Desc> {
-        self.by_requests.desc()
-    }
-
-    fn collect(&self) -> Vec<MetricFamily> {
-        let mut families = self.by_requests.collect();
-        let Ok(others) = counters() else { return families };
-        // What has never been hit is not there, as with the limits on requests.
-        for (limit, count) in self.sources.counts().into_iter().filter(|(_, count)| *count > 0) {
-            others.with_label_values(&[limit]).inc_by(count);
-        }
-        if let [family] = families.as_mut_slice() {
-            for mut other in others.collect() {
-                family.mut_metric().extend(other.take_metric());
-            }
-        }
-        families
-    }
+/// Adds counts to the metric. Several calls make one metric, as they name one instrument.
+fn observe(meter: &Meter, counts: impl Fn(&dyn Fn(&'static str, u64)) + Send + Sync + 'static) {
+    meter
+        .u64_observable_counter("humbaba_limits_hit_total")
+        .with_description("Requests, calls and connections refused or broken off by a limit, by its setting's name under limits")
+        .with_callback(move |observer: &dyn AsyncInstrument<u64>| {
+            counts(&|limit, count| {
+                if count > 0 {
+                    observer.observe(count, &[KeyValue::new("limit", limit)]);
+                }
+            });
+        })
+        .build();
 }

@@ -1,5 +1,5 @@
-//! What is counted, and how Prometheus gets it. Nothing that a caller sends becomes a label: stores
-//! are the loaded ones, and everything else has few values.
+//! The metrics of the server. Nothing that a caller sends becomes a label: stores are the loaded ones,
+//! and every other label has few values.
 
 mod certificate;
 mod decision_log;
@@ -11,10 +11,8 @@ use std::{sync::Arc, time::Duration};
 
 use opentelemetry::{
     KeyValue,
-    metrics::{Counter, Meter, MeterProvider as _},
+    metrics::{Counter, Meter},
 };
-use opentelemetry_sdk::metrics::SdkMeterProvider;
-use prometheus::{Registry, TextEncoder, process_collector::ProcessCollector};
 use tokio::runtime::Handle;
 use tonic::Code;
 
@@ -27,6 +25,7 @@ use crate::{
     proto::authorization_service_server::SERVICE_NAME,
     reload::Live,
     request::Violation,
+    telemetry::{MetricsError, MetricsProvider},
 };
 
 /// A method of the service.
@@ -60,111 +59,77 @@ impl Rpc {
 /// Counts what the server does.
 #[derive(Debug)]
 pub(crate) struct Metrics {
-    registry: Registry,
-    decisions: Option<DecisionMetrics>,
-    failures: Counter<u64>,
-    limits_hit: Option<LimitsHit>,
+    provider: MetricsProvider,
     meter: Meter,
-    /// Keeps the instruments alive.
-    _provider: SdkMeterProvider,
+    decisions: DecisionMetrics,
+    failures: Counter<u64>,
+    limits_hit: Arc<LimitsHit>,
 }
 
 impl Metrics {
-    /// Counts from zero on. Deciding does not depend on being counted: what cannot be counted is
-    /// logged once and left out.
-    pub fn new(live: &Arc<Live>, gate: &Arc<ConcurrencyLimit>, log: &DecisionLog) -> Self {
-        let registry = Registry::new();
-        let exporter = opentelemetry_prometheus::exporter()
-            .with_registry(registry.clone())
-            .with_namespace("humbaba")
-            .without_target_info()
-            .scope_info_enabled(false)
-            .build();
-        let mut provider = SdkMeterProvider::builder();
-        match exporter {
-            Ok(exporter) => provider = provider.with_reader(exporter),
-            Err(error) => tracing::error!(%error, "most metrics are not available"),
-        }
-        let provider = provider.build();
-        let meter = provider.meter("humbaba");
-        observed::calls(&meter, gate);
+    /// Creates the instruments of a server, which count from zero on.
+    pub fn new(
+        provider: &MetricsProvider,
+        live: &Arc<Live>,
+        limit: &Arc<ConcurrencyLimit>,
+        log: &DecisionLog,
+    ) -> Self {
+        let meter = provider.meter();
+        observed::calls(&meter, limit);
         observed::stores(&meter, live);
         decision_log::records(&meter, log);
-        // CPU, memory, open files, threads, start.
-        if let Err(error) = registry.register(Box::new(ProcessCollector::for_self())) {
-            tracing::error!(%error, "metrics of the process are not available");
-        }
-        let decisions = DecisionMetrics::new(&registry);
-        let decisions = decisions
-            .inspect_err(|error| tracing::error!(%error, "metrics of decisions are not available"));
-        let limits_hit = LimitsHit::new(gate).and_then(|limits| {
-            registry.register(Box::new(limits.clone()))?;
-            Ok(limits)
-        });
-        let limits_hit = limits_hit
-            .inspect_err(|error| tracing::error!(%error, "metrics of limits are not available"))
-            .ok();
         Self {
-            registry,
-            decisions: decisions.ok(),
+            provider: provider.clone(),
+            decisions: DecisionMetrics::new(&meter),
             failures: meter
-                .u64_counter("request_failures")
+                .u64_counter("humbaba_request_failures_total")
                 .with_description("Calls that were answered with an error, by rpc and gRPC code")
                 .build(),
-            limits_hit,
+            limits_hit: LimitsHit::new(&meter, limit),
             meter,
-            _provider: provider,
         }
     }
 
-    /// Tells of a certificate and of the handshakes with it from now on.
+    /// Adds metrics of the certificates and of the handshakes with them.
     pub fn observe_tls(&self, tls: &Tls) {
         certificate::observe(&self.meter, tls);
-        self.limits_hit.iter().for_each(|limits| limits.observe_tls(tls));
+        limits::observe_tls(&self.meter, tls);
     }
 
-    /// Tells of the connections of both faces from now on.
+    /// Adds metrics of the connections of both faces.
     pub fn observe_connections(&self, grpc: &Arc<ConnectionLimit>, http: &Arc<ConnectionLimit>) {
         observed::connections(&self.meter, [("grpc", grpc), ("http", http)]);
-        self.limits_hit.iter().for_each(|limits| limits.observe_connections(grpc, http));
+        limits::observe_connections(&self.meter, grpc, http);
     }
 
-    /// Tells of the tasks of these runtimes from now on.
+    /// Adds the number of tasks of these runtimes.
     pub fn observe_tasks(&self, runtimes: Vec<Handle>) {
         observed::tasks(&self.meter, runtimes);
     }
 
-    /// A decision was made.
+    /// Counts a decision.
     pub fn decided(&self, store: &StoreName, rpc: Rpc, decision: &Decision) {
         let allowed = u64::from(decision.is_allow());
-        if let Some(decisions) = &self.decisions {
-            decisions.decided(store, rpc, allowed, 1 - allowed, decision.errors.len() as u64);
-        }
+        self.decisions.decided(store, rpc, allowed, 1 - allowed, decision.errors.len() as u64);
     }
 
-    /// The actions of a list were decided.
+    /// Counts the decisions of a list of actions.
     pub fn listed(&self, store: &StoreName, listed: &ListedActions) {
         let (allowed, denied) = (listed.allowed.len() as u64, listed.denied as u64);
-        if let Some(decisions) = &self.decisions {
-            decisions.decided(store, Rpc::ListActions, allowed, denied, 0);
-        }
+        self.decisions.decided(store, Rpc::ListActions, allowed, denied, 0);
     }
 
-    /// A decision was held against Cedar's evaluator.
+    /// Counts a decision that was verified with Cedar's evaluator.
     pub fn verified(&self, store: &StoreName, rpc: Rpc, is_wrong: bool) {
-        if let Some(decisions) = &self.decisions {
-            decisions.verified(store, rpc, is_wrong);
-        }
+        self.decisions.verified(store, rpc, is_wrong);
     }
 
-    /// A call was answered.
+    /// Counts a call that was answered, and the time that it took.
     pub fn took(&self, store: &StoreName, rpc: Rpc, time: Duration) {
-        if let Some(decisions) = &self.decisions {
-            decisions.took(store, rpc, time);
-        }
+        self.decisions.took(store, rpc, time);
     }
 
-    /// Bad input was refused. Each limit that it exceeds counts once.
+    /// Counts bad input that was refused, once for each limit that it exceeds.
     pub fn refused(&self, violations: &[Violation]) {
         let mut limits: Vec<_> = violations.iter().filter_map(|one| one.limit).collect();
         limits.sort_unstable();
@@ -172,12 +137,12 @@ impl Metrics {
         limits.into_iter().for_each(|limit| self.limit_hit(limit));
     }
 
-    /// Something was refused or broken off because of the setting `limits.…`.
+    /// Counts something that was refused or broken off because of the setting `limits.…`.
     pub fn limit_hit(&self, limit: &'static str) {
-        self.limits_hit.iter().for_each(|limits| limits.hit(limit));
+        self.limits_hit.hit(limit);
     }
 
-    /// A call was answered with an error.
+    /// Counts a call that was answered with an error.
     pub fn failed(&self, rpc: Rpc, code: Code) {
         // The answer to a message that is too long.
         if code == Code::OutOfRange {
@@ -187,16 +152,11 @@ impl Metrics {
         self.failures.add(1, &[code, KeyValue::new("rpc", rpc.name())]);
     }
 
-    /// Where all of it is.
-    pub fn registry(&self) -> Registry {
-        self.registry.clone()
-    }
-
-    /// Everything in Prometheus' text format.
+    /// Writes everything in Prometheus' text format.
     ///
     /// # Errors
-    /// What the encoder says.
-    pub fn text(&self) -> prometheus::Result<String> {
-        TextEncoder::new().encode_to_string(&self.registry.gather())
+    /// A metric cannot be written as text.
+    pub fn text(&self) -> Result<String, MetricsError> {
+        self.provider.prometheus_text()
     }
 }

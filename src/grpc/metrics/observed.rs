@@ -1,4 +1,4 @@
-//! What is looked at only when metrics are read.
+//! Metrics that are read from elsewhere when somebody asks for them.
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -11,16 +11,17 @@ use crate::{
     reload::{EMBEDDED, Live},
 };
 
-pub(super) fn calls(meter: &Meter, gate: &Arc<ConcurrencyLimit>) {
-    let counted = Arc::clone(gate);
+/// Adds the metrics of calls under way.
+pub(super) fn calls(meter: &Meter, limit: &Arc<ConcurrencyLimit>) {
+    let counted = Arc::clone(limit);
     meter
-        .u64_observable_gauge("requests_in_flight")
+        .u64_observable_gauge("humbaba_requests_in_flight")
         .with_description("Calls that are under way")
         .with_callback(move |observer| observer.observe(counted.in_flight() as u64, &[]))
         .build();
-    let counted = Arc::clone(gate);
+    let counted = Arc::clone(limit);
     meter
-        .u64_observable_counter("requests_shed")
+        .u64_observable_counter("humbaba_requests_shed_total")
         .with_description(
             "Calls that were turned away because too many were under way or too much was held",
         )
@@ -30,17 +31,18 @@ pub(super) fn calls(meter: &Meter, gate: &Arc<ConcurrencyLimit>) {
         .build();
     let version = KeyValue::new("version", env!("CARGO_PKG_VERSION"));
     meter
-        .u64_observable_gauge("build_info")
+        .u64_observable_gauge("humbaba_build_info")
         .with_description("Which Humbaba this is; always 1")
         .with_callback(move |observer| observer.observe(1, std::slice::from_ref(&version)))
         .build();
 }
 
+/// Adds the metrics of connections.
 pub(super) fn connections(meter: &Meter, faces: [(&'static str, &Arc<ConnectionLimit>); 2]) {
     let faces = faces.map(|(face, of)| (KeyValue::new("face", face), Arc::clone(of)));
     let observed = faces.clone();
     meter
-        .u64_observable_gauge("connections")
+        .u64_observable_gauge("humbaba_connections")
         .with_description("Connections that are open")
         .with_callback(move |observer| {
             for (face, connections) in &observed {
@@ -49,7 +51,7 @@ pub(super) fn connections(meter: &Meter, faces: [(&'static str, &Arc<ConnectionL
         })
         .build();
     meter
-        .u64_observable_counter("connections_closed")
+        .u64_observable_counter("humbaba_connections_closed_total")
         .with_description("Connections that were closed because there were too many (limit) or because the peer kept the server waiting (slow)")
         .with_callback(move |observer| {
             for (face, connections) in &faces {
@@ -61,9 +63,10 @@ pub(super) fn connections(meter: &Meter, faces: [(&'static str, &Arc<ConnectionL
         .build();
 }
 
+/// Adds the number of tasks.
 pub(super) fn tasks(meter: &Meter, runtimes: Vec<Handle>) {
     meter
-        .u64_observable_gauge("tasks")
+        .u64_observable_gauge("humbaba_tasks")
         .with_description("Tasks that are alive: each connection and each call has some")
         .with_callback(move |observer| {
             let alive = runtimes.iter().map(|runtime| runtime.metrics().num_alive_tasks() as u64);
@@ -72,10 +75,11 @@ pub(super) fn tasks(meter: &Meter, runtimes: Vec<Handle>) {
         .build();
 }
 
+/// Adds the metrics of stores and of reloading.
 pub(super) fn stores(meter: &Meter, live: &Arc<Live>) {
     let observed = Arc::clone(live);
     meter
-        .u64_observable_counter("reloads")
+        .u64_observable_counter("humbaba_reloads_total")
         .with_description("Attempts to load that put something new in force or were refused")
         .with_callback(move |observer| {
             let status = observed.status();
@@ -85,7 +89,7 @@ pub(super) fn stores(meter: &Meter, live: &Arc<Live>) {
         .build();
     let observed = Arc::clone(live);
     meter
-        .f64_observable_gauge("last_attempt_age")
+        .f64_observable_gauge("humbaba_last_attempt_age_seconds")
         .with_description("Time since loading was last tried")
         .with_unit("s")
         .with_callback(move |observer| {
@@ -99,7 +103,7 @@ pub(super) fn stores(meter: &Meter, live: &Arc<Live>) {
         .build();
     let observed = Arc::clone(live);
     meter
-        .f64_observable_gauge("last_good_age")
+        .f64_observable_gauge("humbaba_last_good_age_seconds")
         .with_description("Time since the revision that decides came into force, by store")
         .with_unit("s")
         .with_callback(move |observer| {
@@ -112,7 +116,7 @@ pub(super) fn stores(meter: &Meter, live: &Arc<Live>) {
         .build();
     let observed = Arc::clone(live);
     meter
-        .u64_observable_gauge("folder_refused")
+        .u64_observable_gauge("humbaba_folder_refused")
         .with_description(
             "1 where the policies folder as a whole cannot be used as it is now, else 0",
         )
@@ -122,7 +126,7 @@ pub(super) fn stores(meter: &Meter, live: &Arc<Live>) {
         .build();
     let observed = Arc::clone(live);
     meter
-        .u64_observable_gauge("store_refused")
+        .u64_observable_gauge("humbaba_store_refused")
         .with_description("1 where the files of a store as they are now were refused, else 0")
         .with_callback(move |observer| {
             for store in &observed.status().stores {
@@ -133,7 +137,7 @@ pub(super) fn stores(meter: &Meter, live: &Arc<Live>) {
         .build();
     let observed = Arc::clone(live);
     meter
-        .u64_observable_gauge("store_info")
+        .u64_observable_gauge("humbaba_store_info")
         .with_description("The revision of each store that decides; always 1")
         .with_callback(move |observer| {
             for store in observed.stores().iter() {

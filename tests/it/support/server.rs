@@ -13,6 +13,7 @@ use humbaba::{
     },
     reload::{Live, LoadStatus, StoreStatus},
     store::{PolicyStore, Stores},
+    telemetry::MetricsProvider,
 };
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tonic::{Response, Status, transport::Channel};
@@ -76,8 +77,23 @@ impl TestServer {
         http_options: HttpOptions,
         log: DecisionLog,
     ) -> Self {
+        Self::observed(options, http_options, &MetricsProvider::default(), log).await
+    }
+
+    /// A server that has nothing to decide with and makes its instruments with that provider.
+    pub async fn with_metrics(metrics: &MetricsProvider) -> Self {
+        let (options, http_options) = (GrpcOptions::default(), HttpOptions::default());
+        Self::observed(options, http_options, metrics, DecisionLog::off()).await
+    }
+
+    async fn observed(
+        options: GrpcOptions,
+        http_options: HttpOptions,
+        metrics: &MetricsProvider,
+        log: DecisionLog,
+    ) -> Self {
         let live = Arc::new(Live::default());
-        let server = GrpcServer::new(Arc::clone(&live), options, None, log);
+        let server = GrpcServer::new(Arc::clone(&live), options, None, metrics, log);
         let http_server = HttpServer::new(&server, http_options, None, serde_json::Value::Null);
         let bind = || async { TcpListener::bind("127.0.0.1:0").await.unwrap() };
         let (grpc_listener, http_listener) = (bind().await, bind().await);

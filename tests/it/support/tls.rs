@@ -13,6 +13,7 @@ use humbaba::{
     proto::authorization_service_client::AuthorizationServiceClient,
     reload::Live,
     store::Stores,
+    telemetry::MetricsProvider,
 };
 use rustls::{ClientConfig, RootCertStore, pki_types::pem::PemObject as _};
 use tempfile::TempDir;
@@ -94,7 +95,8 @@ impl TlsServer {
         let live = Arc::new(Live::default());
         let loaded = vec![stores::acme()];
         live.publish(Stores::new(loaded.clone(), None), status_of(&loaded));
-        let server = GrpcServer::new(live, server, None, decision_log);
+        let metrics = MetricsProvider::default();
+        let server = GrpcServer::new(live, server, None, &metrics, decision_log);
         let http_server =
             HttpServer::new(&server, HttpOptions::default(), None, serde_json::Value::Null);
         server.set_serving(true);
