@@ -11,7 +11,7 @@ use serde_json::Value;
 use toml::Spanned;
 
 use super::{
-    Bounds, FileKind, StoreFiles, bounds::more_than, json_problem, policies::ParsedPolicies,
+    Bounds, FileKind, StoreFiles, bounds::more_than, json_problem, parsed_policies::ParsedPolicies,
     settings::toml_problem,
 };
 use crate::model::{

@@ -6,6 +6,7 @@ mod entities;
 mod files;
 mod hierarchy;
 mod links;
+mod parsed_policies;
 mod policies;
 mod schema;
 mod schema_bounds;

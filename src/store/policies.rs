@@ -14,6 +14,7 @@ use super::{
     Bounds, FileKind, StoreFiles,
     files::decode,
     links::JsonLinks,
+    parsed_policies::ParsedPolicies,
     unchanged::Unchanged,
     validation::{self, Findings},
 };
@@ -24,17 +25,6 @@ use crate::{
     },
     schema::Schema,
 };
-
-/// The policies and templates of a store, and where each was written.
-#[derive(Debug, Default)]
-pub(super) struct ParsedPolicies {
-    /// Everything under its final id.
-    pub set: PolicySet,
-    /// The file of each policy, template and link.
-    pub files: HashMap<PolicyId, String>,
-    /// The place in its file of what Cedar knows no place of: links, and policies in JSON.
-    pub places: HashMap<PolicyId, Range<usize>>,
-}
 
 /// Reads the policies of all files. Links in JSON files of policies are returned for later, when all
 /// templates are known.

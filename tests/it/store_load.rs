@@ -226,11 +226,18 @@ fn bounds_are_kept_and_named() {
         refused(Bounds { policies: 1, ..bounds.clone() }),
         "shop: the store has 2 policies, templates and links, more than the bound of 1 (`bounds.policies`)"
     );
-    assert!(
-        refused(Bounds { entities: 1, ..bounds.clone() })
-            .contains("entities, more than the bound of 1")
+    // The actions of the schema are no fixed entities.
+    let user = r#"[{ "uid": { "type": "Shop::User", "id": "a" }, "attrs": {}, "parents": [] }]"#;
+    let with_user = (*list).clone().with_file("x.cedarentities.json", user.as_bytes());
+    let bounds_of_none = Bounds { entities: 0, ..bounds.clone() };
+    let problems = PolicyStore::load(Arc::new(with_user), &bounds_of_none);
+    assert_eq!(
+        problems.unwrap_err()[0].to_string(),
+        "shop: the store has 1 entities, more than the bound of 0 (`bounds.entities`)"
     );
-    assert!(PolicyStore::load(list, &Bounds { files: 2, policies: 2, ..bounds }).is_ok());
+    assert!(
+        PolicyStore::load(list, &Bounds { files: 2, policies: 2, entities: 0, ..bounds }).is_ok()
+    );
 }
 
 #[test]

@@ -1,0 +1,16 @@
+//! The policies, templates and links of a store, before they are validated.
+
+use std::{collections::HashMap, ops::Range};
+
+use cedar_policy::{PolicyId, PolicySet};
+
+/// The policies and templates of a store, and where each was written.
+#[derive(Debug, Default)]
+pub(super) struct ParsedPolicies {
+    /// Everything under its final id.
+    pub set: PolicySet,
+    /// The file of each policy, template and link.
+    pub files: HashMap<PolicyId, String>,
+    /// The place in its file of what Cedar knows no place of: links, and policies in JSON.
+    pub places: HashMap<PolicyId, Range<usize>>,
+}
