@@ -134,9 +134,9 @@ impl DecisionMetrics {
         RpcMetrics {
             allowed: decision("allow"),
             denied: decision("deny"),
-            errors: self.errors.bind(&[store.clone()]),
-            verifications: self.verifications.bind(&[store.clone()]),
-            verification_failures: self.verification_failures.bind(&[store.clone()]),
+            errors: self.errors.bind(std::slice::from_ref(&store)),
+            verifications: self.verifications.bind(std::slice::from_ref(&store)),
+            verification_failures: self.verification_failures.bind(std::slice::from_ref(&store)),
             durations: self.durations.bind(&[rpc, store]),
         }
     }
