@@ -137,6 +137,16 @@ pub(super) fn stores(meter: &Meter, live: &Arc<Live>) {
         .build();
     let observed = Arc::clone(live);
     meter
+        .u64_observable_gauge("humbaba_store_warnings")
+        .with_description("Warnings of the revision of each store that decides")
+        .with_callback(move |observer| {
+            for store in &observed.status().stores {
+                observer.observe(store.warnings.len() as u64, &[label(&store.name)]);
+            }
+        })
+        .build();
+    let observed = Arc::clone(live);
+    meter
         .u64_observable_gauge("humbaba_store_info")
         .with_description("The revision of each store that decides; always 1")
         .with_callback(move |observer| {
