@@ -158,6 +158,12 @@ impl Problem {
         })
     }
 
+    /// Returns what tells problems apart, without counting lines as [`Self::location`] does.
+    pub(crate) fn key(&self) -> (String, Option<usize>, String) {
+        let at = self.labels.first().map(LabeledSpan::offset);
+        (self.file.clone(), at, self.message.clone())
+    }
+
     /// Renders the problem with its piece of source and a caret, for a terminal or a log. Where a
     /// line of the source is very long, without it.
     #[must_use]

@@ -24,7 +24,10 @@ pub use files::{StoreFiles, looks_like_policies};
 pub(crate) use settings::toml_problem;
 pub use stores::{StoreLookupError, Stores};
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use cedar_policy::{PolicyId, PolicySet};
 
@@ -66,8 +69,18 @@ impl PolicyStore {
     /// by itself.
     ///
     /// # Errors
-    /// Every problem of every file, if there is one.
+    /// The problems of every file, if there is one, up to a hundred of each file.
     pub fn load_after(
+        files: Arc<StoreFiles>,
+        bounds: &Bounds,
+        last: Option<&Self>,
+    ) -> Result<Self, Vec<Problem>> {
+        let mut store = Self::load_all(files, bounds, last).map_err(first_of_each_file)?;
+        store.warnings = first_of_each_file(store.warnings);
+        Ok(store)
+    }
+
+    fn load_all(
         files: Arc<StoreFiles>,
         bounds: &Bounds,
         last: Option<&Self>,
@@ -220,6 +233,28 @@ impl PolicyStore {
     ) -> Result<Request, Vec<Violation>> {
         request::check(&self.schema, &self.stored, input, now, limits)
     }
+}
+
+/// How many problems of one file are shown.
+const PROBLEMS_OF_FILE: usize = 100;
+
+/// Keeps the first problems of each file, and says how many more there are.
+fn first_of_each_file(problems: Vec<Problem>) -> Vec<Problem> {
+    let mut of_file: BTreeMap<String, usize> = BTreeMap::new();
+    let mut first = Vec::new();
+    for problem in problems {
+        let count = of_file.entry(problem.file().to_owned()).or_default();
+        *count += 1;
+        if *count <= PROBLEMS_OF_FILE {
+            first.push(problem);
+        }
+    }
+    for (file, count) in of_file {
+        if let Some(more @ 1..) = count.checked_sub(PROBLEMS_OF_FILE) {
+            first.push(Problem::of_file(file, format!("{more} more are not shown")));
+        }
+    }
+    first
 }
 
 #[cfg(test)]

@@ -331,7 +331,7 @@ impl Texts<'_> {
 /// Cedar reports a mistake once for each kind of request in which it shows.
 fn once_each(problems: impl Iterator<Item = Problem>) -> Vec<Problem> {
     let mut seen = HashSet::new();
-    problems.filter(|problem| seen.insert(problem.to_string())).collect()
+    problems.filter(|problem| seen.insert(problem.key())).collect()
 }
 
 pub(super) fn validate_set(

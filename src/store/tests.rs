@@ -509,3 +509,16 @@ fn nine_faults_in_nine_files_are_reported_in_one_run() {
         assert!(named, "{file}: {problems:#?}");
     }
 }
+
+#[test]
+fn of_many_problems_in_a_file_the_first_are_shown() {
+    let dead = "permit (principal, action, resource) when { false };\n".repeat(5_000);
+    let store = loaded(&[("s.cedarschema", SCHEMA), ("p.cedar", &dead)]);
+    assert_eq!(store.warnings().len(), 101);
+    assert_eq!(store.warnings().last().unwrap().message(), "4900 more are not shown");
+    let broken = "permit;\n".repeat(5_000);
+    let problems =
+        refused(&[("s.cedarschema", SCHEMA), ("p.cedar", &broken), ("q.cedar", "permit")]);
+    assert!(problems.len() < 110, "{}", problems.len());
+    assert!(problems.iter().any(|problem| problem.file() == "main/q.cedar"));
+}
