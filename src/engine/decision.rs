@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Outcome, slices::PreparedPolicy};
+use super::{
+    evaluate::{EvaluationFailure, Outcome},
+    slices::PreparedPolicy,
+};
 use crate::model::Effect;
 
 /// The answer to a request, with the policies and errors behind it.
@@ -22,15 +25,6 @@ pub struct Decision {
 #[derive(Debug, Clone)]
 pub struct PolicyNote {
     policy: Arc<PreparedPolicy>,
-}
-
-/// A policy whose evaluation failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EvaluationFailure {
-    /// The policy's id.
-    pub policy_id: String,
-    /// The error, in Cedar's words.
-    pub message: String,
 }
 
 impl From<Outcome> for Decision {

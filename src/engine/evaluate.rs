@@ -9,10 +9,7 @@ use cedar_policy_core::{
     extensions::Extensions,
 };
 
-use super::{
-    decision::EvaluationFailure,
-    slices::{PreparedPolicy, Slices},
-};
+use super::slices::{PreparedPolicy, Slices};
 use crate::model::{Effect, OnForbidError};
 
 /// A decision as Cedar's authorizer would give it.
@@ -25,6 +22,15 @@ pub struct Outcome {
     pub(super) determining: Vec<Arc<PreparedPolicy>>,
     /// The policies whose evaluation failed, by id.
     pub errors: Vec<EvaluationFailure>,
+}
+
+/// A policy whose evaluation failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EvaluationFailure {
+    /// The policy's id.
+    pub policy_id: String,
+    /// The error, in Cedar's words.
+    pub message: String,
 }
 
 impl Outcome {

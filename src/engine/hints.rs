@@ -1,6 +1,6 @@
 //! The least change of roles that would turn a deny into an allow.
 
-use super::{Decision, explain::Variations};
+use super::{Decision, variations::Variations};
 use crate::request::RoleAssignment;
 
 /// Hints in one explanation.

@@ -10,10 +10,11 @@ mod hints;
 mod list_actions;
 mod prepared;
 mod slices;
+mod variations;
 mod verify;
 
-pub use decision::{Decision, EvaluationFailure, PolicyNote};
-pub use evaluate::{Outcome, evaluate};
+pub use decision::{Decision, PolicyNote};
+pub use evaluate::{EvaluationFailure, Outcome, evaluate};
 pub use explain::{Explanation, Obstacle, explain};
 pub use hints::Hint;
 pub use list_actions::{ListedActions, UndecidedAction, list_actions, list_actions_by};
@@ -38,7 +39,7 @@ pub fn decide(engine: &Engine, request: &Request, on_forbid_error: OnForbidError
 /// evaluation fails. For comparing it with [`decide_by_cedar`].
 #[must_use]
 pub fn decide_compiled(engine: &Engine, request: &Request) -> Option<Decision> {
-    engine.compiled()?.decide(engine, request).map(Decision::from)
+    engine.compiled()?.decide(engine.schema(), engine.stored(), request).map(Decision::from)
 }
 
 /// Decides a request by Cedar's evaluator alone. The answer is that of [`decide`], only slower.

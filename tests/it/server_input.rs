@@ -69,7 +69,7 @@ async fn each_fault_is_named_with_its_field_and_what_to_send_instead() {
             "unknown action",
             ask("User::alice", "site.vieww", "Site::1"),
             "action.id",
-            "no action `site.vieww` in the schema of `acme`: is it one of `site.view`, ",
+            "the schema has no action `site.vieww`: is it one of `site.view`, ",
         ),
         (
             "unknown type of action",
@@ -180,10 +180,12 @@ async fn each_fault_is_named_with_its_field_and_what_to_send_instead() {
             "no entity type `Page`",
         ),
         (
-            "an entity that is sent twice",
-            view().entity(entity("Site::1")).entity(entity("Acme::Site::1")),
+            "an entity that is sent twice and not alike",
+            view()
+                .entity(entity("Site::1"))
+                .entity(entity("Acme::Site::1").attribute("team", reference("Team::t"))),
             "entities[1].uid",
-            "the same entity as entities[0]: send it once",
+            "the same entity as entities[0], and another value: send it once",
         ),
         (
             "an entity that the store holds",
@@ -256,7 +258,8 @@ async fn each_fault_is_named_with_its_field_and_what_to_send_instead() {
         ),
     ];
     for (name, question, field, message) in cases {
-        let found = violations(&server.refuses(question).await);
+        let answer = server.ask(question).await;
+        let found = violations(&answer.expect_err(name));
         let [(found_field, description)] = &found[..] else { panic!("{name}: {found:?}") };
         assert_eq!(found_field, field, "{name}");
         assert!(description.contains(message), "{name}: {description}");

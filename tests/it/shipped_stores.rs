@@ -10,6 +10,7 @@ use humbaba::{
         IsAuthorizedResponse, RoleAssignment, RoleAssignments, batch_is_authorized_result,
     },
     request::RequestLimits,
+    schema::Schema,
     store::{Bounds, PolicyStore, embedded_stores},
     testing::{self, Case, Expectation, ExpectedPolicies},
 };
@@ -148,7 +149,7 @@ async fn a_batch_answers_like_single_questions() {
 
 /// A question as a batch: its facts for all items, and it as the first of them, with others that
 /// are about entities of the same types, known and unknown.
-fn among_its_likes(question: IsAuthorizedRequest) -> BatchIsAuthorizedRequest {
+fn among_its_likes(schema: &Schema, question: IsAuthorizedRequest) -> BatchIsAuthorizedRequest {
     let known = question.entities.iter().filter_map(|entity| entity.uid.clone());
     let roles = question.role_assignments.iter();
     let known =
@@ -181,9 +182,15 @@ fn among_its_likes(question: IsAuthorizedRequest) -> BatchIsAuthorizedRequest {
         }));
     }
     items.push(own());
-    // What the question is about is named by none of the others.
-    let about =
-        |uid: &Option<EntityUid>| uid.clone().map(|uid| EntityUid { id: "y".into(), ..uid });
+    // What the batch is about is named by none of its items, except where there are only a few ids.
+    let is_enumerated = |uid: &EntityUid| {
+        let entity_type = schema.entity_type(&uid.r#type).unwrap();
+        schema.entity(entity_type).unwrap().ids.is_some()
+    };
+    let about = |uid: &Option<EntityUid>| {
+        let uid = uid.clone()?;
+        Some(if is_enumerated(&uid) { uid } else { EntityUid { id: "y".into(), ..uid } })
+    };
     BatchIsAuthorizedRequest {
         policy_store: question.policy_store.clone(),
         principal: about(&question.principal),
@@ -213,9 +220,11 @@ async fn every_case_is_answered_among_its_likes_as_by_itself() {
     let mut count = 0;
     for store in &stores {
         // Many cases of a matrix differ in the role alone.
-        for case in testing::cases(store).unwrap().iter().step_by(5) {
+        let cases = testing::cases(store).unwrap();
+        let decided = |case: &&Case| matches!(case.expectation, Expectation::Decision { .. });
+        for case in cases.iter().filter(decided).step_by(5) {
             let asked = question(store, case);
-            let batch = among_its_likes(asked.clone());
+            let batch = among_its_likes(store.schema(), asked.clone());
             let answers = server.client().batch_is_authorized(batch.clone()).await.unwrap();
             let now = now();
             for (item, answer) in batch.items.iter().zip(answers.into_inner().items) {

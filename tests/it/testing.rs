@@ -115,24 +115,24 @@ fn an_invalid_store_or_test_file_is_shown_with_its_place() {
     let folder = policies(&CASES.replace("use = ", "uses = "));
     let garden = folder.path().join("policies/garden");
     let (code, out, err) = run(&folder, &[]);
-    assert_eq!((code, out.as_str()), (3, ""));
-    assert_eq!(err.matches("the key `uses` is unknown here").count(), 3);
-    assert!(err.contains("garden/tests/site.toml:7:1"), "{err}");
+    assert_eq!((code, err.as_str()), (3, ""));
+    assert_eq!(out.matches("the key `uses` is unknown here").count(), 3);
+    assert!(out.contains("garden/tests/site.toml:7:1"), "{out}");
 
     write(&garden, "site.cedar", &POLICIES.replace("viewer", "boss"));
     write(&garden, "tests/site.toml", CASES);
     let (code, out, err) = run(&folder, &[]);
-    assert_eq!((code, out.as_str()), (3, ""));
-    assert!(err.contains("garden/site.cedar:4:"), "{err}");
+    assert_eq!((code, err.as_str()), (3, ""));
+    assert!(out.contains("garden/site.cedar:4:"), "{out}");
 }
 
 #[test]
 fn one_bad_store_does_not_hide_the_others() {
     let folder = policies(CASES);
     write(folder.path(), "policies/weeds/schema.cedarschema", "entity");
-    let (code, out, err) = run(&folder, &[]);
+    let (code, out, _) = run(&folder, &[]);
     assert_eq!((code, out.starts_with("garden: 5 cases\n")), (3, true));
-    assert!(err.contains("weeds/schema.cedarschema"), "{err}");
+    assert!(out.contains("weeds/schema.cedarschema"), "{out}");
     let (code, _, err) = run(&folder, &["--store", "garden"]);
     assert_eq!((code, err.as_str()), (0, ""));
 }
@@ -141,8 +141,7 @@ fn one_bad_store_does_not_hide_the_others() {
 fn mistakes_in_usage_are_64() {
     let folder = policies(CASES);
     for args in [
-        ["nowhere", "policies"].as_slice(),
-        &["--store", "weeds"],
+        ["--store", "weeds"].as_slice(),
         &["--store", "No Name"],
         &["--format", "xml"],
         &["--mutants-threshold", "50"],
@@ -152,6 +151,13 @@ fn mistakes_in_usage_are_64() {
         assert_eq!((code, out.as_str()), (64, ""), "{args:?}");
         assert!(!err.is_empty(), "{args:?}");
     }
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_3_as_for_the_server() {
+    let (code, out, err) = run(&policies(CASES), &["nowhere", "policies"]);
+    assert_eq!((code, out.as_str()), (3, ""));
+    assert!(err.contains("nowhere"), "{err}");
 }
 
 #[test]

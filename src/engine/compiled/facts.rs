@@ -10,8 +10,8 @@ use super::{
     value::Val,
 };
 use crate::{
-    engine::Engine,
     request::{EntityFacts, Request, RoleAssignment},
+    schema::{Schema, StoredEntities},
 };
 
 /// Lists up to this length are searched one by one; longer ones are indexed first.
@@ -21,7 +21,8 @@ type Hash = foldhash::fast::RandomState;
 
 /// The facts of one request.
 pub(super) struct Facts<'a> {
-    engine: &'a Engine,
+    schema: &'a Schema,
+    stored: &'a StoredEntities,
     request: &'a Request,
     closures: RefCell<Vec<(&'a EntityUID, Rc<Closure<'a>>)>>,
 }
@@ -38,8 +39,12 @@ pub(super) struct Closure<'a> {
 type Index<'a> = (HashSet<&'a EntityUID, Hash>, HashSet<RoleRef<'a>, Hash>);
 
 impl<'a> Facts<'a> {
-    pub(super) fn new(engine: &'a Engine, request: &'a Request) -> Result<Self, NeedsCedar> {
-        let facts = Self { engine, request, closures: RefCell::new(Vec::with_capacity(4)) };
+    pub(super) fn new(
+        schema: &'a Schema,
+        stored: &'a StoredEntities,
+        request: &'a Request,
+    ) -> Result<Self, NeedsCedar> {
+        let facts = Self { schema, stored, request, closures: RefCell::new(Vec::with_capacity(4)) };
         let asked = [&request.principal, &request.action, &request.resource];
         // A Role that is something by itself, and not only what somebody has.
         let sent = &request.facts;
@@ -57,7 +62,7 @@ impl<'a> Facts<'a> {
     }
 
     pub(super) fn is_role(&self, uid: &EntityUID) -> bool {
-        self.engine.schema().is_role(uid)
+        self.schema.is_role(uid)
     }
 
     fn sent(&self, uid: &EntityUID) -> Option<&'a EntityFacts> {
@@ -76,7 +81,7 @@ impl<'a> Facts<'a> {
             if let Some((_, value)) = given {
                 return Val::of(&value.value, is_role).map(Some);
             }
-        } else if let Some(entity) = self.engine.stored().get(uid) {
+        } else if let Some(entity) = self.stored.get(uid) {
             match entity.get(&field.name) {
                 Some(PartialValue::Value(value)) => {
                     // What the store holds of a slot is the slot's own Role.
@@ -100,7 +105,7 @@ impl<'a> Facts<'a> {
         if let Some(sent) = self.sent(uid) {
             return Ok(sent.attributes.iter().any(|(name, _)| *name == field.name));
         }
-        Ok(self.engine.stored().get(uid).is_some_and(|entity| entity.get(&field.name).is_some()))
+        Ok(self.stored.get(uid).is_some_and(|entity| entity.get(&field.name).is_some()))
     }
 
     fn slot(&self, uid: &'a EntityUID, field: &'a Field) -> Option<Val<'a>> {
@@ -131,7 +136,7 @@ impl<'a> Facts<'a> {
                 for parent in &sent.parents {
                     self.add_parent(&mut closure, parent)?;
                 }
-            } else if let Some(entity) = self.engine.stored().get(uid) {
+            } else if let Some(entity) = self.stored.get(uid) {
                 for ancestor in entity.ancestors() {
                     self.add_parent(&mut closure, ancestor)?;
                 }

@@ -27,7 +27,7 @@ use self::{
     facts::Facts,
 };
 use super::{
-    Engine, Outcome,
+    Outcome,
     slices::{PreparedPolicy, Scope, Slices},
 };
 use crate::{
@@ -114,21 +114,21 @@ impl CompiledPolicies {
     }
 
     /// Decides a request; nothing where Cedar has to.
-    pub(super) fn decide(&self, engine: &Engine, request: &Request) -> Option<Outcome> {
-        self.outcome(engine, request).ok()
+    pub(super) fn decide(
+        &self,
+        schema: &Schema,
+        stored: &StoredEntities,
+        request: &Request,
+    ) -> Option<Outcome> {
+        self.outcome(&Facts::new(schema, stored, request).ok()?).ok()
     }
 
-    fn outcome<'a>(
-        &'a self,
-        engine: &'a Engine,
-        request: &'a Request,
-    ) -> Result<Outcome, NeedsCedar> {
-        let facts = Facts::new(engine, request)?;
-        let evaluation = Evaluation::new(&facts);
+    fn outcome<'a>(&'a self, facts: &Facts<'a>) -> Result<Outcome, NeedsCedar> {
+        let evaluation = Evaluation::new(facts);
         let (mut permits, mut forbids) = (Vec::new(), Vec::new());
-        self.candidates.visit(&facts, |index| {
+        self.candidates.visit(facts, |index| {
             let policy = self.policies.get(index as usize).ok_or(NeedsCedar)?;
-            if policy.applies(&facts, &evaluation)? {
+            if policy.applies(facts, &evaluation)? {
                 if policy.is_forbid { &mut forbids } else { &mut permits }.push(index);
             }
             Ok(())

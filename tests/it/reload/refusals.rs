@@ -93,15 +93,6 @@ fn a_folder_that_cannot_be_a_store_under_its_name_is_reported() {
 }
 
 #[test]
-fn a_stray_schema_does_not_turn_the_folder_into_a_store() {
-    let lab = Lab::watched();
-    lab.write("stray.cedarschema", super::lab::SCHEMA);
-    lab.write("main/policies.cedar", &permit("second"));
-    lab.until_decides("main", "second");
-    assert_eq!(lab.status().stores.len(), 1);
-}
-
-#[test]
 fn failures_count_each_bad_state_once() {
     let lab = Lab::watched();
     lab.write("main/policies.cedar", "broken");

@@ -292,9 +292,9 @@ fn what_makes_a_role_more_than_a_name_is_for_cedar() {
     input.role_assignments =
         vec![RoleAssignmentInput { role: "editor".to_owned(), ..RoleAssignmentInput::default() }];
     let plain = store.check(&input, DEFAULT_NOW, &RequestLimits::default()).unwrap();
-    assert!(!compiled.decide(store.engine(), &plain).unwrap().permitted);
+    assert!(!compiled.decide(store.schema(), store.engine().stored(), &plain).unwrap().permitted);
     let allowed = |request: &Request| {
-        assert!(compiled.decide(store.engine(), request).is_none());
+        assert!(compiled.decide(store.schema(), store.engine().stored(), request).is_none());
         decide(store.engine(), request, OnForbidError::Deny).is_allow()
     };
     // Editors are viewers: by an assignment to the role, and by what the role is in.

@@ -329,7 +329,7 @@ fn long_chains_and_many_roles_count_as_few_do() {
         let request = STORE.check(&input, DEFAULT_NOW, &RequestLimits::default()).unwrap();
         let mut tally = Tally::default();
         compare(&compiled, &slices, &STORE, &request, &mut tally).unwrap();
-        let ours = compiled.decide(STORE.engine(), &request).unwrap();
+        let ours = compiled.decide(STORE.schema(), STORE.engine().stored(), &request).unwrap();
         assert_eq!(ours.determining().collect::<Vec<_>>(), allowed);
     }
 }

@@ -40,7 +40,7 @@ fn compare(
 ) -> Result<(), String> {
     let entities = request_entities(store.engine(), request)?;
     let cedar = evaluate(slices, &cedar_request(request), &entities, OnForbidError::Deny);
-    let Some(ours) = compiled.decide(store.engine(), request) else {
+    let Some(ours) = compiled.decide(store.schema(), store.engine().stored(), request) else {
         tally.left += 1;
         tally.failed += usize::from(!cedar.errors.is_empty());
         return Ok(());

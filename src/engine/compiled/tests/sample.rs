@@ -46,7 +46,7 @@ forbid (principal, action, resource) when {
 pub const ENTITIES: &str = r#"[
     { "uid": { "type": "App::Space", "id": "main" }, "attrs": {}, "parents": [] },
     { "uid": { "type": "App::Folder", "id": "f" },
-      "attrs": { "owner": { "__entity": { "type": "App::Role", "id": "Folder::0#owner" } } },
+      "attrs": { "owner": { "__entity": { "type": "App::Role", "id": "Folder::f#owner" } } },
       "parents": [{ "type": "App::Folder", "id": "0" }] },
     { "uid": { "type": "App::Doc", "id": "f" },
       "attrs": { "title": "fixed", "public": true, "author": { "__entity": { "type": "App::User", "id": "f" } } },
