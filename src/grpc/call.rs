@@ -161,7 +161,7 @@ impl CallHandler {
             // The message is encoded, and perhaps compressed, here and not on the connection's
             // thread.
             let (parts, body) = response.into_parts();
-            let body = body.collect().await.map(|body| Body::new(body));
+            let body = body.collect().await.map(Body::new);
             body.map(|body| Response::from_parts(parts, body))
         });
         let response = self.pool.run(call).await.map_err(status::stopping)??;
@@ -294,8 +294,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_ends_its_own_call_only() {
-        for panic in [|| panic!("on purpose"), || panic!("{}", "on purpose".to_owned())] {
-            let work = async move { Ok::<(), _>(panic()) };
+        for panic in
+            [|| panic!("on purpose"), || panic!("{}", "on purpose".to_owned())] as [fn(); 2]
+        {
+            let work = async move {
+                panic();
+                Ok(())
+            };
             let status = catch_panic(work).await.unwrap_err();
             assert_eq!((status.code(), status.message()), (Code::Internal, PANICKED));
         }

@@ -67,7 +67,8 @@ impl StoreFiles {
     }
 
     /// Returns the bytes of the files that decide, which tell how much work loading them is.
-    pub(crate) fn size(&self) -> usize {
+    #[must_use]
+    pub fn size(&self) -> usize {
         self.deciding().map(|(_, bytes)| bytes.len()).sum()
     }
 
@@ -277,7 +278,8 @@ impl FileKind {
     }
 
     /// Returns whether the file declares entity types and actions, in either form.
-    pub(crate) fn is_schema(self) -> bool {
+    #[must_use]
+    pub fn is_schema(self) -> bool {
         matches!(self, Self::Schema | Self::SchemaJson)
     }
 }

@@ -21,7 +21,7 @@ fn files(files: &[(&str, &str)]) -> StoreFiles {
 fn load(store: StoreFiles) -> Result<PolicyStore, Vec<Problem>> {
     let (sender, receiver) = mpsc::channel();
     let thread = thread::Builder::new().stack_size(STACK_BYTES);
-    let load = move || sender.send(PolicyStore::load(Arc::new(store), &Bounds::default()));
+    let load = move || sender.send(PolicyStore::load(Arc::new(store), &Bounds::default())).is_ok();
     thread.spawn(load).unwrap();
     receiver.recv_timeout(Duration::from_secs(60)).unwrap()
 }

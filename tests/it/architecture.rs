@@ -330,7 +330,7 @@ fn outside_the_core(sources: &Sources) -> Vec<String> {
                 path.strip_prefix(*outside)
                     .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
             };
-            if OUTSIDE.iter().any(|outside| reaches(&outside)) {
+            if OUTSIDE.iter().any(reaches) {
                 found.push(format!("{file}: {path}"));
             }
         }

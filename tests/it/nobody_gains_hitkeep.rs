@@ -366,7 +366,7 @@ fn change() -> impl Strategy<Value = Change> {
     prop_oneof![
         3 => on_site().prop_map(|(site, target, role)| Change::AddMember { site, target, role }),
         2 => on_site().prop_map(|(site, target, role)| Change::InviteToSite { site, target, role }),
-        2 => on_site().prop_map(|(site, target, role)| Change::ChangeRole { site, target, role }),
+        2 => on_site().prop_map(|(site, target, role)| Change::SetRole { site, target, role }),
         2 => (0..SITES, 0..USERS).prop_map(|(site, target)| Change::RemoveMember { site, target }),
         2 => (0..SITES, 0..TEAMS).prop_map(|(site, team)| Change::MoveSite { site, team }),
         1 => (0..SITES, 0..TEAMS).prop_map(|(site, team)| Change::CreateSite { site, team }),
@@ -387,6 +387,6 @@ fn change() -> impl Strategy<Value = Change> {
         ),
         1 => (0..CLIENTS).prop_map(|client| Change::RevokeClient { client }),
         1 => (0..USERS, instance_role())
-            .prop_map(|(target, role)| Change::ChangeInstanceRole { target, role }),
+            .prop_map(|(target, role)| Change::SetInstanceRole { target, role }),
     ]
 }

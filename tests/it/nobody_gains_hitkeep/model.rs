@@ -85,7 +85,7 @@ pub enum Change {
         target: usize,
         role: SiteRole,
     },
-    ChangeRole {
+    SetRole {
         site: usize,
         target: usize,
         role: SiteRole,
@@ -146,7 +146,7 @@ pub enum Change {
     RevokeClient {
         client: usize,
     },
-    ChangeInstanceRole {
+    SetInstanceRole {
         target: usize,
         role: InstanceRole,
     },
@@ -206,7 +206,7 @@ impl Model {
         let about = match *change {
             Change::AddMember { site, .. }
             | Change::InviteToSite { site, .. }
-            | Change::ChangeRole { site, .. }
+            | Change::SetRole { site, .. }
             | Change::RemoveMember { site, .. } => self.site(site).is_some(),
             Change::MoveSite { site, team } => {
                 self.site(site).is_some() && self.team(team).is_some()
@@ -233,7 +233,7 @@ impl Model {
                     && self.site(site).is_some()
             }
             Change::RevokeClient { client } => is_user && self.clients[client].is_some(),
-            Change::ChangeInstanceRole { .. } => true,
+            Change::SetInstanceRole { .. } => true,
         };
         client_acts && about
     }
@@ -241,8 +241,7 @@ impl Model {
     /// Makes a change that was allowed.
     pub fn apply(&mut self, by: Principal, change: &Change) {
         match *change {
-            Change::AddMember { site, target, role }
-            | Change::ChangeRole { site, target, role } => {
+            Change::AddMember { site, target, role } | Change::SetRole { site, target, role } => {
                 self.put_on_site(site, Principal::User(target), role);
             }
             Change::InviteToSite { site, target, role } => {
@@ -315,7 +314,7 @@ impl Model {
                     client.active = false;
                 }
             }
-            Change::ChangeInstanceRole { target, role } => {
+            Change::SetInstanceRole { target, role } => {
                 self.instance.insert(target, role);
             }
         }

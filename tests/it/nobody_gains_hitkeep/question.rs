@@ -34,7 +34,7 @@ impl Model {
             | Change::InviteToSite { site, target, role } => {
                 member("site.members.add", site, target, Some(role))
             }
-            Change::ChangeRole { site, target, role } => {
+            Change::SetRole { site, target, role } => {
                 member("site.members.change-role", site, target, Some(role))
             }
             Change::RemoveMember { site, target } => {
@@ -101,7 +101,7 @@ impl Model {
             Change::RevokeClient { client } => {
                 ("api-clients.personal.revoke", client_uid(client), vec![])
             }
-            Change::ChangeInstanceRole { target, role } => {
+            Change::SetInstanceRole { target, role } => {
                 let owners = self.instance.iter();
                 let remains =
                     owners.filter(|&(&who, &held)| who != target && held == InstanceRole::Owner);
