@@ -1,4 +1,4 @@
-//! What must hold of the rewriting of `:authority`, whatever a client sends.
+//! Properties of the rewriting of `:authority`, whatever a client sends.
 
 use std::{
     collections::BTreeMap,

@@ -77,7 +77,7 @@ pub fn store(more: &[(String, Arc<[u8]>)]) -> Option<PolicyStore> {
     PolicyStore::load(Arc::new(files), &Bounds::default()).ok()
 }
 
-/// Whether a file would change the small store itself.
+/// Returns whether a file would change the small store itself.
 pub fn is_of_the_store(path: &str) -> bool {
     !(path.starts_with("tests/") || path == "matrix.csv" || path == "matrix.toml")
 }

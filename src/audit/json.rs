@@ -1,19 +1,15 @@
-//! A record as JSON. Values are written in Cedar's JSON: an entity is `{"__entity": …}` and a value of an
-//! extension type `{"__extn": …}`, so that nothing of what was sent is lost.
+//! A record as JSON. The question is written in the form that the command line reads.
 
 use std::{collections::BTreeMap, time::SystemTime};
 
 use cedar_policy_core::ast::EntityUID;
-use serde::{
-    Serialize, Serializer,
-    ser::{SerializeMap as _, SerializeSeq as _},
-};
+use serde::{Serialize, Serializer};
 
 use super::{Outcome, RECORD_KIND, Record};
 use crate::{
     engine::{EvaluationFailure, PolicyNote, UndecidedAction},
-    model::{Effect, OnForbidError, Uid, Value},
-    request::{EntityInput, RoleAssignmentInput},
+    model::{Effect, OnForbidError},
+    request::json::{EntityJson, Fields, RoleJson, UidJson, write_uid},
 };
 
 impl Serialize for Record {
@@ -165,133 +161,12 @@ impl<'a> UndecidedJson<'a> {
     }
 }
 
-#[derive(Serialize)]
-struct EntityJson<'a> {
-    uid: Option<UidJson<'a>>,
-    attrs: Fields<'a>,
-    parents: Vec<UidJson<'a>>,
-    #[serde(skip_serializing_if = "Fields::is_empty")]
-    tags: Fields<'a>,
-}
-
-impl<'a> EntityJson<'a> {
-    fn new(entity: &'a EntityInput) -> Self {
-        Self {
-            uid: entity.uid.as_ref().map(UidJson),
-            attrs: Fields(&entity.attributes),
-            parents: entity.parents.iter().map(UidJson).collect(),
-            tags: Fields(&entity.tags),
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct RoleJson<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    principal: Option<UidJson<'a>>,
-    role: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    scope: Option<UidJson<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    expires_at: Option<String>,
-}
-
-impl<'a> RoleJson<'a> {
-    fn new(role: &'a RoleAssignmentInput) -> Self {
-        Self {
-            principal: role.principal.as_ref().map(UidJson),
-            role: &role.role,
-            scope: role.scope.as_ref().map(UidJson),
-            expires_at: role.expires_at.map(|moment| moment.to_string()),
-        }
-    }
-}
-
-struct UidJson<'a>(&'a Uid);
-
-impl Serialize for UidJson<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        uid(serializer, &self.0.type_name, &self.0.id)
-    }
-}
-
 struct CedarUid<'a>(&'a EntityUID);
 
 impl Serialize for CedarUid<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        uid(serializer, &self.0.entity_type().to_string(), self.0.eid().as_ref())
+        write_uid(serializer, &self.0.entity_type().to_string(), self.0.eid().as_ref())
     }
-}
-
-fn uid<S: Serializer>(serializer: S, type_name: &str, id: &str) -> Result<S::Ok, S::Error> {
-    let mut map = serializer.serialize_map(Some(2))?;
-    map.serialize_entry("type", type_name)?;
-    map.serialize_entry("id", id)?;
-    map.end()
-}
-
-struct Fields<'a>(&'a [(String, Value)]);
-
-impl Fields<'_> {
-    fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-impl Serialize for Fields<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        for (name, value) in self.0 {
-            map.serialize_entry(name, &ValueJson(value))?;
-        }
-        map.end()
-    }
-}
-
-struct ValueJson<'a>(&'a Value);
-
-impl Serialize for ValueJson<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0 {
-            Value::Missing => serializer.serialize_none(),
-            Value::Bool(value) => serializer.serialize_bool(*value),
-            Value::Long(value) => serializer.serialize_i64(*value),
-            Value::String(text) => serializer.serialize_str(text),
-            Value::Entity(entity) => escape(serializer, "__entity", &UidJson(entity)),
-            Value::Set(values) => {
-                let mut set = serializer.serialize_seq(Some(values.len()))?;
-                for value in values {
-                    set.serialize_element(&ValueJson(value))?;
-                }
-                set.end()
-            }
-            Value::Record(fields) => Fields(fields).serialize(serializer),
-            Value::Decimal(text) => extension(serializer, "decimal", text),
-            Value::Ip(text) => extension(serializer, "ip", text),
-            Value::Datetime(moment) => extension(serializer, "datetime", &moment.to_string()),
-            Value::Duration(millis) => extension(serializer, "duration", &format!("{millis}ms")),
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct Extension<'a> {
-    r#fn: &'a str,
-    arg: &'a str,
-}
-
-fn extension<S: Serializer>(serializer: S, function: &str, arg: &str) -> Result<S::Ok, S::Error> {
-    escape(serializer, "__extn", &Extension { r#fn: function, arg })
-}
-
-fn escape<S: Serializer>(
-    serializer: S,
-    name: &str,
-    value: &impl Serialize,
-) -> Result<S::Ok, S::Error> {
-    let mut map = serializer.serialize_map(Some(1))?;
-    map.serialize_entry(name, value)?;
-    map.end()
 }
 
 /// Writes a time in UTC with microseconds, always in the same length, so that lines sort as their times

@@ -3,7 +3,7 @@ use std::{io, path::PathBuf};
 use super::RecordField;
 use crate::telemetry::Variables;
 
-/// How decisions are recorded.
+/// The way in which decisions are recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LogMode {
     /// Not at all.
@@ -21,7 +21,7 @@ pub enum LogMode {
 /// The settings of the decision log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogOptions {
-    /// How decisions are recorded.
+    /// The way in which decisions are recorded.
     pub mode: LogMode,
     /// The file; `None`: the standard output.
     pub file: Option<PathBuf>,

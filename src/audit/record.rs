@@ -54,11 +54,11 @@ pub enum RecordInput {
     /// An item of a batch. What the items share is held once, and put into each record when that is
     /// written.
     Item {
-        /// What the items share.
+        /// The facts and defaults that the items share.
         shared: Arc<RequestInput>,
-        /// What the item sends itself.
+        /// The item's own part.
         item: BatchItemInput,
-        /// How many items share it.
+        /// The number of items that share it.
         items: usize,
     },
 }

@@ -22,7 +22,7 @@ use crate::{
     engine::{decide, explain},
     model::{self, Effect, Timestamp, Uid},
     proto,
-    request::{FactReader, FieldPath, RequestInput, RoleAssignmentInput, Violation},
+    request::{FieldPath, RequestInput, RoleAssignmentInput, Violation, json::FactReader},
     schema::{RecordShape, Schema},
     settings::Settings,
     store::PolicyStore,
@@ -59,10 +59,10 @@ pub(super) struct CheckArgs {
     /// The policy store [default: the default store, or the only one]
     #[arg(long, value_name = "NAME")]
     store: Option<String>,
-    /// Who asks, e.g. `User::"alice"`
+    /// The principal, e.g. `User::"alice"`
     #[arg(long, value_name = "UID", required_unless_present = "record")]
     principal: Option<String>,
-    /// What they want to do, e.g. `site.view`
+    /// The action, e.g. `site.view`
     #[arg(long, value_name = "ID", required_unless_present = "record")]
     action: Option<String>,
     /// On what, e.g. `Site::"42"`
@@ -92,10 +92,10 @@ pub(super) struct CheckArgs {
         "now", "server",
     ])]
     record: Option<PathBuf>,
-    /// Of several records, the one of this decision
+    /// The record of this decision, where there are several
     #[arg(long, value_name = "ID", requires = "record")]
     decision_id: Option<String>,
-    /// Of several records of a batch, the one of this item, from 0
+    /// The record of this item of a batch, from 0
     #[arg(long, value_name = "NUMBER", requires = "record")]
     item: Option<usize>,
     /// Explain the decision
@@ -107,12 +107,12 @@ pub(super) struct CheckArgs {
     /// Ask a running Humbaba instead: `http://host:port`, `https://host:port` or `unix:/path`
     #[arg(long, value_name = "ADDR", conflicts_with_all = ["policies", "config", "set"])]
     server: Option<ServerAddress>,
-    /// How many seconds the server's answer may take
+    /// Seconds that the server's answer may take
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     timeout: Duration,
     #[command(flatten)]
     tls: TlsFlags,
-    /// How to print
+    /// The form of the answer
     #[arg(long, value_enum, default_value_t)]
     format: Format,
     #[command(flatten)]

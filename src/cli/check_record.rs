@@ -15,7 +15,7 @@ use crate::{
     audit::RECORD_KIND,
     engine::{decide, explain, list_actions},
     model::{self, Effect, OnForbidError, Timestamp, Uid},
-    request::{FactReader, FieldPath, RequestInput, RoleAssignmentInput, Violation},
+    request::{FieldPath, RequestInput, RoleAssignmentInput, Violation, json::FactReader},
     settings::Settings,
     store::PolicyStore,
 };

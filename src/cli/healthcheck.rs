@@ -23,7 +23,7 @@ use crate::grpc::health::STRICT;
 Example:
   humbaba healthcheck --address unix:/run/humbaba.sock")]
 pub(super) struct HealthcheckArgs {
-    /// Where it serves gRPC [default: the first `listen` address of the settings that needs no TLS,
+    /// The address at which it serves gRPC [default: the first `listen` address of the settings that needs no TLS,
     /// else the first]
     #[arg(long, value_name = "ADDR")]
     address: Option<ServerAddress>,
@@ -33,7 +33,7 @@ pub(super) struct HealthcheckArgs {
     /// Fail while a policy store or the policies folder is refused, too
     #[arg(long, conflicts_with = "service")]
     strict: bool,
-    /// How many seconds the answer may take
+    /// Seconds that the answer may take
     #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
     timeout: Duration,
     #[command(flatten)]

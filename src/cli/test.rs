@@ -40,7 +40,7 @@ pub(super) struct TestArgs {
     /// Write the results to this file as JUnit XML
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
-    /// How to print
+    /// The form of the report
     #[arg(long, value_enum, default_value_t)]
     format: Format,
     #[command(flatten)]

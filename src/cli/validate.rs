@@ -31,7 +31,7 @@ pub(super) struct ValidateArgs {
     /// Policies folders or folders of single stores [default: the stores that `serve` would load]
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// How to print
+    /// The form of the report
     #[arg(long, value_enum, default_value_t)]
     format: ReportFormat,
     /// Exit with 3 where there are warnings, too

@@ -132,7 +132,7 @@ mod tests {
         (value("verifications"), value("verification_failures"))
     }
 
-    /// What is logged meanwhile.
+    /// Returns the lines that are logged meanwhile.
     fn logged<T>(work: impl FnOnce() -> T) -> (T, String) {
         #[derive(Clone, Default)]
         struct Lines(Arc<Mutex<Vec<u8>>>);

@@ -181,8 +181,7 @@ fn layout(
     before: Option<Layout>,
 ) -> Result<Layout, (String, String)> {
     let name = |entry: &Listed| entry.name.to_string_lossy().into_owned();
-    let kind = |entry: &Listed| FileKind::of(entry.name.to_str()?);
-    let schema = entries.iter().find(|entry| kind(entry).is_some_and(FileKind::is_schema));
+    let schema = entries.iter().find(|entry| is_schema(entry));
     // The tests of a single store may have schemas of their own.
     let store =
         entries.iter().find(|entry| entry.name != "tests" && holds_schema(&entry.path, bounds));
@@ -198,10 +197,15 @@ fn layout(
     Ok(if is_one_store { Layout::OneStore } else { Layout::ManyStores })
 }
 
+fn kind(entry: &Listed) -> Option<FileKind> {
+    FileKind::of(entry.name.to_str()?)
+}
+
+fn is_schema(entry: &Listed) -> bool {
+    matches!(kind(entry), Some(FileKind::Schema | FileKind::SchemaJson))
+}
+
 fn holds_schema(folder: &Path, bounds: &Bounds) -> bool {
-    let is_schema = |entry: &Listed| {
-        entry.name.to_str().and_then(FileKind::of).is_some_and(FileKind::is_schema)
-    };
     list(folder, bounds.files, &mut Places::default())
         .is_ok_and(|entries| entries.iter().any(is_schema))
 }

@@ -6,7 +6,7 @@ mod check;
 mod context;
 mod facts;
 mod input;
-mod json;
+pub mod json;
 mod limits;
 mod violation;
 
@@ -15,7 +15,6 @@ pub use check::{check, check_facts, check_with_facts};
 pub use context::Context;
 pub use facts::{EntityFacts, RoleAssignment, RoleAssignments, SentEntities};
 pub use input::{EntityInput, RequestInput, RoleAssignmentInput};
-pub use json::FactReader;
 pub use limits::RequestLimits;
 pub(crate) use violation::shorten;
 pub use violation::{FieldPath, Violation};

@@ -276,12 +276,6 @@ impl FileKind {
                 | Self::Entities
         )
     }
-
-    /// Returns whether the file declares entity types and actions, in either form.
-    #[must_use]
-    pub fn is_schema(self) -> bool {
-        matches!(self, Self::Schema | Self::SchemaJson)
-    }
 }
 
 /// Returns what to do about a file that is not read although its name looks as if it held policies,

@@ -235,7 +235,7 @@ impl PolicyStore {
     }
 }
 
-/// How many problems of one file are shown.
+/// Problems of one file that are shown.
 const PROBLEMS_OF_FILE: usize = 100;
 
 /// Keeps the first problems of each file, and says how many more there are.

@@ -35,7 +35,7 @@ const ORDER: &[&str] = &[
 /// The pure modules.
 const CORE: &[&str] = &["model", "schema", "request", "engine", "store", "testing"];
 
-/// What the core does not reach. `cargo check --no-default-features` holds it to that for crates.
+/// The crates and modules that the core does not reach. `cargo check --no-default-features` holds it to that for crates.
 const OUTSIDE: &[&str] = &[
     "std::fs",
     "std::net",
@@ -204,7 +204,7 @@ impl Names {
 struct Reader {
     /// The module that is being read.
     module: Vec<String>,
-    /// How deep the file's own module is.
+    /// The depth of the file's own module.
     depth: usize,
     names: Names,
 }

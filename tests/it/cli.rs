@@ -64,7 +64,7 @@ pub fn command(args: &[&str]) -> Command {
     command
 }
 
-/// What a command that ends by itself printed.
+/// The output of a command that ends by itself.
 #[derive(Debug)]
 pub struct Ended {
     pub code: i32,

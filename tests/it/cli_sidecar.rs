@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::cli::{Ended, command, end, run};
 
-/// How long anything may take; reached only where a test fails.
+/// The time that anything may take; reached only where a test fails.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Asks again and again until there is an answer.

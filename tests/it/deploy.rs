@@ -1,4 +1,4 @@
-//! What is in `deploy/` against the program that it deploys.
+//! The files in `deploy/` against the program that it deploys.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-/// What Prometheus itself adds to every sample.
+/// The labels that Prometheus itself adds to every sample.
 const TARGET_LABELS: [&str; 4] = ["namespace", "pod", "job", "instance"];
 
 fn deploy() -> PathBuf {

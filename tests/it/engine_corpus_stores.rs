@@ -24,7 +24,7 @@ use crate::{
 
 const POLICIES: &str = "policies.cedar";
 
-/// What became of the tests, and of their requests in each way of telling the entities.
+/// The results of the tests, and of their requests in each way of telling the entities.
 #[derive(Debug, Default)]
 struct Tally {
     /// Tests whose policies are valid, and those of which they are not.
@@ -35,7 +35,7 @@ struct Tally {
     compact: usize,
     left: usize,
     failed: usize,
-    /// Of those that the compact form decided.
+    /// The allows and the forbidden among those that the compact form decided.
     allowed: usize,
     forbidden: usize,
     /// Requests that this server does not take.

@@ -33,7 +33,7 @@ use crate::{
 
 const PERMIT_ALL: &str = "@id(\"all\") permit (principal, action, resource);\n";
 
-/// How long an answer may take while the folder takes its time: far less than reading it does.
+/// The time that an answer may take while the folder takes its time: far less than reading it does.
 const SOON: Duration = Duration::from_millis(1_500);
 
 /// Asks what only [`PERMIT_ALL`] allows.
@@ -145,7 +145,7 @@ async fn the_folder_is_on_a_read_only_file_system() {
     assert!(!sidecar.log().contains("Read-only"), "{}", sidecar.log());
 }
 
-/// Whether loading does not end.
+/// Returns whether loading does not end.
 static ENDLESS: AtomicBool = AtomicBool::new(false);
 static BEGUN: AtomicBool = AtomicBool::new(false);
 

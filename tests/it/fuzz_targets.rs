@@ -1,4 +1,4 @@
-//! What fuzzing begins with and what it found, replayed, and each of it with bytes changed at
+//! The inputs that fuzzing begins with and those that it found, replayed, and each with bytes changed at
 //! random. `HUMBABA_TEST_MUTATIONS` says how often.
 
 use std::{fs, path::PathBuf, sync::Arc, time::Instant};

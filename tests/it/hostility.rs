@@ -1,4 +1,4 @@
-//! What hostile peers do, to a real sidecar: it goes on, its memory is bounded, and everybody else
+//! The acts of hostile peers on a real sidecar: it goes on, its memory is bounded, and everybody else
 //! is answered meanwhile.
 
 use std::{
@@ -129,7 +129,7 @@ pub fn good() -> IsAuthorizedRequest {
     ask::ask("User::alice", "view", "Site::42").role("viewer", "Site::42")
 }
 
-/// How often a limit was hit.
+/// The number of times that a limit was hit.
 pub async fn hits(http: SocketAddr, limit: &str) -> u64 {
     let metrics = http::get(http, "/metrics").await.body;
     let series = format!("humbaba_limits_hit_total{{limit=\"{limit}\"}} ");

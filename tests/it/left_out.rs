@@ -1,4 +1,4 @@
-//! What is left out never grants: of a denied request no fact can be dropped so that it is allowed.
+//! Facts that are left out never grant: of a denied request no fact can be dropped so that it is allowed.
 //!
 //! For each shipped store: random requests of the facts of its own cases and of its schema. Each fact
 //! of a denied one, an attribute, an entry of the context, a role, an entity or a parent, is dropped
@@ -297,7 +297,7 @@ impl Fact {
         input
     }
 
-    /// What is said of an entity; nothing of other facts.
+    /// The attributes of an entity; nothing of other facts.
     fn parts(&self, input: &RequestInput) -> Vec<Self> {
         let Self::Entity(at) = *self else { return Vec::new() };
         let is_part = |fact: &Self| match *fact {
@@ -307,7 +307,7 @@ impl Fact {
         Self::all(input).into_iter().filter(is_part).collect()
     }
 
-    /// How it is listed.
+    /// The fact as the list spells it.
     fn name(&self, input: &RequestInput) -> String {
         let of = |at: usize| input.entities[at].uid.as_ref().map(short_type).unwrap_or_default();
         match *self {

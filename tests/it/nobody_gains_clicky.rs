@@ -24,7 +24,7 @@ const REPORTS: [&str; 3] = ["traffic", "content", "visitor-details"];
 const OF_A_REPORT: [&str; 3] = ["reports.view", "dashboard.use", "alerts.own.configure"];
 const NOW: Timestamp = Timestamp::from_millis(0);
 
-/// What somebody tries to change on a site.
+/// A change that somebody tries to make on a site.
 #[derive(Debug, Clone)]
 enum Change {
     Share {
@@ -78,7 +78,7 @@ impl Guests {
     }
 }
 
-/// What holds for a site.
+/// The state of a site.
 #[derive(Debug, Clone)]
 struct Site {
     levels: BTreeMap<usize, usize>,
@@ -86,7 +86,7 @@ struct Site {
     guest_reports: BTreeSet<usize>,
     filter: BTreeSet<usize>,
     is_billing_visible: bool,
-    /// How often the key was rotated, and who knows which.
+    /// The number of the key, which counts rotations, and those who know each.
     key: usize,
     known_keys: BTreeSet<(usize, usize)>,
 }
@@ -134,7 +134,7 @@ impl Book {
         }
     }
 
-    /// Whether somebody was given the right to make a change: the owner, or an Administrator of the
+    /// Returns whether somebody was given the right to make a change: the owner, or an Administrator of the
     /// site anything but the account's billing.
     fn gives(&self, actor: usize, site: usize, change: &Change) -> bool {
         let is_administrator = self.sites[site].levels.get(&actor) == Some(&2);

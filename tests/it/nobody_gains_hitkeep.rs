@@ -163,7 +163,7 @@ fn is_allowed(store: &PolicyStore, model: &Model, by: Principal, change: &Change
 }
 
 impl Model {
-    /// What somebody may do on a site now, by the rules and without the policies: of the role on the
+    /// Returns the actions that somebody may take on a site now, by the rules and without the policies: of the role on the
     /// site and the role from the active team the lesser, of a client and its owner the lesser.
     fn may(&self, who: Principal, site: usize) -> Option<SiteRole> {
         let Principal::User(user) = who else { return self.client_may(who, site) };
@@ -222,7 +222,7 @@ impl Model {
     }
 }
 
-/// What is wrong with a change that was made, if something is.
+/// Returns the mistake of a change that was made, if there is one.
 fn fault(before: &Model, after: &Model, by: Principal, change: &Change) -> Option<String> {
     offered(before, after, by)
         .or_else(|| given(before, after, by, change))

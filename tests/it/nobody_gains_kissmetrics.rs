@@ -23,7 +23,7 @@ const LEVELS: [&str; 4] = ["read_only", "user", "admin", "owner"];
 const ADMIN: usize = 2;
 const OWNER: usize = 3;
 
-/// What somebody tries to change.
+/// A change that somebody tries to make.
 #[derive(Debug, Clone)]
 enum Change {
     Role {
@@ -74,7 +74,7 @@ enum Step {
 struct Book {
     is_approval_required: bool,
     levels: BTreeMap<usize, usize>,
-    /// Who is Admin until when, in hours.
+    /// The Admins, with the hour until which each is one.
     elevated: BTreeMap<usize, u32>,
     assigned: BTreeSet<(usize, usize)>,
     features: BTreeSet<usize>,
@@ -132,7 +132,7 @@ impl Book {
         }
     }
 
-    /// Whether somebody was given the right to make a change: the Owner to transfer the ownership,
+    /// Returns whether somebody was given the right to make a change: the Owner to transfer the ownership,
     /// Owner and Admin the rest, to somebody else than themselves and the Owner, and where approval
     /// is required not the Admin level alone.
     fn gives(&self, actor: usize, approver: Option<usize>, hour: u32, change: &Change) -> bool {
@@ -158,7 +158,7 @@ impl Book {
             && (level < ADMIN || !self.is_approval_required || approved)
     }
 
-    /// Whether the vendor's table gives somebody an action, on a project where one is named.
+    /// Returns whether the vendor's table gives somebody an action, on a project where one is named.
     fn justifies(
         &self,
         table: &Table,

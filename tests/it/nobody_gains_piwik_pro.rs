@@ -31,7 +31,7 @@ const APP_ROWS: [&str; 7] = [
     "audience-manager",
 ];
 
-/// What somebody tries to change.
+/// A change that somebody tries to make.
 #[derive(Debug, Clone)]
 enum Change {
     /// A level for a user or a group, or none.
@@ -141,7 +141,7 @@ impl Book {
         }
     }
 
-    /// Whether the user whom a change is about was not deleted.
+    /// Returns whether the user whom a change is about was not deleted.
     fn has_users_of(&self, change: &Change) -> bool {
         match change {
             Change::Level { holder: Holder::User(user), .. }
@@ -153,7 +153,7 @@ impl Book {
         }
     }
 
-    /// Whether a user was given the right to make a change: an owner, or whoever manages a site the
+    /// Returns whether a user was given the right to make a change: an owner, or whoever manages a site the
     /// levels there.
     fn gives(&self, actor: usize, change: &Change) -> bool {
         let manages = |scope| self.level(actor, scope) == Some(LEVELS.len() - 1);
@@ -168,7 +168,7 @@ impl Book {
         }
     }
 
-    /// Whether the vendor's table gives a user an action on a scope.
+    /// Returns whether the vendor's table gives a user an action on a scope.
     fn justifies(&self, table: &Table, user: usize, action: &str, scope: usize) -> bool {
         let is_owner = self.owners.contains(&user) && table.may("owner", action);
         let level = self.level(user, scope).map(|level| LEVELS[level]);

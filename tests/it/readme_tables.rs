@@ -65,7 +65,7 @@ fn cells(line: &str) -> Vec<&str> {
 }
 
 impl Row<'_> {
-    /// What is wrong with the answer, if something is.
+    /// Returns the mistake of the answer, if there is one.
     fn fault(&self, store: &str, folder: &Path) -> Option<String> {
         let code = match self.answer {
             "ALLOW" => 0,

@@ -21,7 +21,7 @@ use crate::support::{
     stores,
 };
 
-/// How much longer a short call may take in the middle while long ones are under way.
+/// The factor by which a short call may take longer in the middle while long ones are under way.
 const SLOWER: u32 = 10;
 
 /// A server with one thread for all connections.

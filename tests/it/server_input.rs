@@ -344,3 +344,17 @@ async fn more_violations_than_a_status_can_carry_are_counted() {
     // Clients take no more than 8 KiB of headers.
     assert!(status.details().len() * 4 / 3 + status.message().len() * 3 < 8 * 1024);
 }
+
+#[tokio::test]
+async fn a_short_name_of_several_namespaces_is_told_all_of_them() {
+    let schema = "namespace A { entity Site; entity User; action view appliesTo { principal: User, \
+                  resource: Site }; } namespace B { entity Site; }";
+    let server = TestServer::start([stores::store(
+        "two",
+        &[("s.cedarschema", schema), ("p.cedar", "permit (principal, action, resource);")],
+    )])
+    .await;
+    let found = violations(&server.refuses(ask("A::User::u", "A::Action::view", "Site::1")).await);
+    let told = found.iter().find(|(field, _)| field == "resource.type").unwrap();
+    assert_eq!(told.1, "`Site` is not a whole name: send A::Site or B::Site");
+}

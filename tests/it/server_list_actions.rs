@@ -1,4 +1,4 @@
-//! What may a principal do on a resource?
+//! The actions of a principal on a resource.
 
 use humbaba::proto::{ListActionsRequest, ListActionsResponse, value::Kind};
 use tonic::{Code, Status};

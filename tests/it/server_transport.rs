@@ -221,7 +221,7 @@ async fn a_watch_of_health_hears_of_changes_and_of_the_end() {
     assert!(started.elapsed() < GrpcOptions::default().drain_timeout);
 }
 
-/// What a server answers when it is asked for its services and for the file of a symbol.
+/// The answers of a server when it is asked for its services and for the file of a symbol.
 macro_rules! reflect {
     ($version:ident, $channel:expr) => {{
         use tonic_reflection::pb::$version::{

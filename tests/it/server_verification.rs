@@ -21,7 +21,7 @@ async fn sampling(verify_sample: Sampler) -> TestServer {
     TestServer::with([stores::acme()], options).await
 }
 
-/// How many decisions were verified, and how many of them were wrong.
+/// The numbers of decisions that were verified and that were wrong.
 async fn verified(server: &TestServer) -> (u64, u64) {
     let page = http::get(server.http, "/metrics").await.body;
     let value = |name: &str| {
@@ -32,7 +32,7 @@ async fn verified(server: &TestServer) -> (u64, u64) {
     (value("verifications"), value("verification_failures"))
 }
 
-/// What a server answers to questions of every kind.
+/// The answers of a server to questions of every kind.
 async fn answers(
     server: &TestServer,
 ) -> (Vec<IsAuthorizedResponse>, Vec<BatchIsAuthorizedResult>, ListActionsResponse) {

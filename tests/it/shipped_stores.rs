@@ -68,7 +68,7 @@ fn item(question: IsAuthorizedRequest) -> BatchIsAuthorizedItem {
     }
 }
 
-/// What is wrong with an answer to a case, if something is.
+/// Returns the mistake of an answer to a case, if there is one.
 fn fault(case: &Case, answer: &Result<IsAuthorizedResponse, Status>) -> Option<String> {
     match (&case.expectation, answer) {
         (Expectation::Invalid { message }, Err(status)) => {

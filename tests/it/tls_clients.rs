@@ -1,4 +1,4 @@
-//! Who is let in over TLS, who is not, and what is counted.
+//! The clients that are let in over TLS, those that are not, and the counts of both.
 
 use std::time::Duration;
 

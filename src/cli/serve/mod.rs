@@ -50,7 +50,7 @@ pub(super) struct ServeArgs {
     /// The store that decides requests which name none
     #[arg(long, value_name = "NAME")]
     default_store: Option<String>,
-    /// What a forbid whose evaluation fails does: `deny` or `skip` [default: deny]
+    /// The effect of a forbid whose evaluation fails: `deny` or `skip` [default: deny]
     #[arg(long, value_name = "EFFECT")]
     on_forbid_error: Option<String>,
     /// Have this share of decisions made by Cedar's evaluator as well, from 0 (none) to 1 (all). A
@@ -87,7 +87,7 @@ pub(super) struct ServeArgs {
     /// Which events to log, e.g. `info` or `humbaba=debug,warn` [default: info]
     #[arg(long, value_name = "FILTER")]
     log_filter: Option<String>,
-    /// How to log: `text` or `json` [default: text]
+    /// The form of the log: `text` or `json` [default: text]
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<String>,
     #[command(flatten)]

@@ -53,7 +53,7 @@ fn huffman(text: &str) -> Vec<u8> {
     bytes
 }
 
-/// What h2 accepts of an authority.
+/// The authorities that h2 accepts.
 fn accepted(authority: &str) -> String {
     authority.replace('%', ".").replace(' ', "-").replace('/', "3")
 }
@@ -61,7 +61,7 @@ fn accepted(authority: &str) -> String {
 /// A client that writes its requests in every way that there is, by chance.
 struct Client {
     random: Rng,
-    /// Whether it writes an authority that h2 accepts.
+    /// Returns whether it writes an authority that h2 accepts.
     is_accepted: bool,
     table: VecDeque<(String, String)>,
     table_size: usize,

@@ -258,12 +258,15 @@ impl<'a> Checker<'a> {
             let (written, advice) = (shorten(&uid.id), self.similar_actions(&uid.id));
             self.violation(type_path, format!("the schema has no action `{written}`{advice}"));
         } else if action.is_none() {
-            let there_are = listed(self.schema().entities().map(|shape| &shape.entity_type));
             let written = shorten(&uid.type_name);
-            self.violation(
-                type_path,
-                format!("no entity type `{written}` in the schema: there are {there_are}"),
-            );
+            let meant = self.schema().types_named(&uid.type_name);
+            let description = if meant.is_empty() {
+                let there_are = listed(self.schema().entities().map(|shape| &shape.entity_type));
+                format!("no entity type `{written}` in the schema: there are {there_are}")
+            } else {
+                format!("`{written}` is not a whole name: send {}", meant.join(" or "))
+            };
+            self.violation(type_path, description);
         }
         Some(action?.uid.clone())
     }

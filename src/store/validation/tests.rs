@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::store::{Bounds, PolicyStore, embedded_stores};
 
-/// What was found, in an order of its own.
+/// The findings, sorted.
 fn sorted(findings: &Findings) -> [Vec<String>; 2] {
     use miette::Diagnostic;
 
@@ -50,7 +50,7 @@ impl Dice {
     }
 }
 
-/// What policies on a store can be made of.
+/// Parts of policies on a store.
 struct Words {
     types: Vec<String>,
     actions: Vec<String>,

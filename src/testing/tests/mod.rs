@@ -78,7 +78,7 @@ pub(super) fn store(files: &[(&str, &str)]) -> PolicyStore {
     }
 }
 
-/// What running the small store with those files finds.
+/// Runs the small store with some files and returns the findings.
 pub(super) fn report(files: &[(&str, &str)]) -> TestReport {
     match run(&store(files)) {
         Ok(report) => report,

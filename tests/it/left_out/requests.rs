@@ -15,7 +15,7 @@ use humbaba::{
 use super::{Fact, short_type};
 use crate::support::random::Random;
 
-/// What the cases of a store speak of, to be put together anew.
+/// The parts of a store's cases, to be put together anew.
 pub struct Facts {
     inputs: Vec<RequestInput>,
     /// Those of the cases that are written down, not computed from the matrix.

@@ -32,7 +32,7 @@ pub enum InstanceRole {
     Owner,
 }
 
-/// Who acts, or holds a role on a site.
+/// Somebody who acts, or holds a role on a site.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Principal {
     User(usize),
@@ -196,7 +196,7 @@ impl Model {
         self.sites[site].as_ref()
     }
 
-    /// Whether that change can be asked for: what it is about exists, or does not exist yet.
+    /// Returns whether that change can be asked for: what it is about exists, or does not exist yet.
     pub fn makes_sense(&self, by: Principal, change: &Change) -> bool {
         let is_user = matches!(by, Principal::User(_));
         let client_acts = match by {
@@ -324,7 +324,7 @@ impl Model {
         self.site_mut(site).members.insert(who, role);
     }
 
-    /// Who leaves a team loses the roles on its sites as well.
+    /// Somebody who leaves a team loses the roles on its sites as well.
     fn leave(&mut self, team: usize, user: usize) {
         self.team_mut(team).members.remove(&user);
         for site in self.sites.iter_mut().flatten().filter(|site| site.team == Some(team)) {

@@ -1,4 +1,4 @@
-//! What the log says of loading.
+//! The log of loading.
 
 use std::{
     io,

@@ -169,7 +169,7 @@ pub fn now() -> i64 {
     i64::try_from(since.as_millis()).unwrap()
 }
 
-/// Whether the answer is an allow; it must be an allow or a deny.
+/// Returns whether the answer is an allow; it must be an allow or a deny.
 pub fn is_allow(response: &proto::IsAuthorizedResponse) -> bool {
     match response.decision() {
         proto::Decision::Allow => true,

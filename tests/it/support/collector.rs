@@ -35,12 +35,12 @@ use tonic::{
 
 use super::pki::Pair;
 
-/// What was sent.
+/// The exports that were sent.
 #[derive(Debug, Default)]
 struct Received {
     spans: Vec<Span>,
     logs: Vec<LogRecord>,
-    /// How log records are answered instead of being kept, and how often they were.
+    /// The answer to log records that are not to be kept, and its count.
     logs_refused: Option<Code>,
     refusals: usize,
     /// Log records of each request that are not wanted.
@@ -119,7 +119,7 @@ impl Collector {
         self.received.0.lock().unwrap().logs_refused = code;
     }
 
-    /// How often log records were answered with an error.
+    /// The number of log exports that were answered with an error.
     pub fn refusals(&self) -> usize {
         self.received.0.lock().unwrap().refusals
     }

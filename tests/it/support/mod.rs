@@ -1,4 +1,4 @@
-//! What tests share: small stores in memory, a server on a port of its own, questions to it.
+//! Shared by the tests: small stores in memory, a server on a port of its own, questions to it.
 
 pub mod ask;
 pub mod collector;

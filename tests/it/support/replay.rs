@@ -1,4 +1,4 @@
-//! What the tests of the shipped policies share that replay changes on a model of a product.
+//! Shared by the tests of the shipped policies that replay changes on a model of a product.
 //!
 //! A model keeps two books. One holds what is in force: every change that the policies allow is
 //! entered there. The other holds what was given: a change is entered there only if whoever makes it
@@ -53,7 +53,7 @@ impl Table {
         self.rows.keys().filter(of_scope).map(|(_, action)| action.as_str())
     }
 
-    /// Whether a column may have an action at all: the cell is not `deny`.
+    /// Returns whether a column may have an action at all: the cell is not `deny`.
     pub fn may(&self, column: &str, action: &str) -> bool {
         let row = self.rows.iter().find(|((_, of_row), _)| of_row == action);
         row.is_some_and(|(_, cells)| cells[column] != "deny")

@@ -147,12 +147,12 @@ impl TestServer {
         self.client().is_authorized(question).await.map(Response::into_inner)
     }
 
-    /// Whether it is allowed.
+    /// Returns whether a question is allowed.
     pub async fn allows(&self, question: IsAuthorizedRequest) -> bool {
         super::ask::is_allow(&self.ask(question).await.unwrap())
     }
 
-    /// What is wrong with a question.
+    /// Returns the status of a question that is refused.
     pub async fn refuses(&self, question: IsAuthorizedRequest) -> Status {
         self.ask(question).await.expect_err("bad input")
     }

@@ -80,22 +80,22 @@ impl SlowFolder {
         *self.state.policies.lock().unwrap() = (policies.to_owned(), SystemTime::now());
     }
 
-    /// How long everything takes from now on.
+    /// Sets the time that everything takes from now on.
     pub fn delay(&self, delay: Duration) {
         self.state.delay_micros.store(delay.as_micros() as u64, Relaxed);
     }
 
-    /// Whether nothing is answered from now on.
+    /// Sets whether nothing is answered from now on.
     pub fn stuck(&self, stuck: bool) {
         self.state.stuck.store(stuck, Relaxed);
     }
 
-    /// Whether somebody waits for an answer.
+    /// Returns whether somebody waits for an answer.
     pub fn keeps_waiting(&self) -> bool {
         self.state.waiting.load(Relaxed) > 0
     }
 
-    /// How much was answered.
+    /// Returns the number of answers.
     pub fn answered(&self) -> u64 {
         self.state.answered.load(Relaxed)
     }

@@ -143,14 +143,14 @@ impl TlsServer {
         value.map_or(0.0, |value| value.parse().unwrap())
     }
 
-    /// How many handshakes were refused for that reason.
+    /// The number of handshakes that were refused for a reason.
     pub async fn refused(&self, face: &str, reason: &str) -> f64 {
         let series =
             format!(r#"humbaba_tls_handshakes_refused_total{{face="{face}",reason="{reason}"}}"#);
         self.metric(&series).await
     }
 
-    /// What the status says of TLS.
+    /// The part of the status on TLS.
     pub async fn status(&self) -> serde_json::Value {
         let page = http::get(self.http, "/status").await.body;
         serde_json::from_str::<serde_json::Value>(&page).unwrap()["tls"].take()
@@ -180,7 +180,7 @@ pub async fn ask_once(channel: Channel) -> Result<(), String> {
     answer.map(drop).map_err(|status| format!("{status:?}"))
 }
 
-/// What a client needs that is no gRPC client.
+/// The parts that a client needs that is no gRPC client.
 pub fn client_config(
     ca: &str,
     client: Option<&Pair>,

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-/// How long anything may take in a test.
+/// The time that anything may take in a test.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Waits until it is so.

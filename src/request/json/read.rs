@@ -1,13 +1,14 @@
-//! The JSON form of the facts of a request, as the command line and files write them.
+//! Reading facts from JSON.
 //!
 //! With the store's schema at hand, plain values are read by the type that it declares: a string is a
-//! reference, a datetime or a text, as the schema says. Without it a value is what its JSON type says, and Cedar's escapes `__entity` and `__extn` stand for the rest.
+//! reference, a datetime or a text, as the schema says. Without it a value is what its JSON type says,
+//! and Cedar's escapes `__entity` and `__extn` stand for the rest.
 
 use serde_json::{Map, Value as Json};
 
-use super::{EntityInput, FieldPath, Violation, shorten};
 use crate::{
     model::{Uid, Value, duration_millis, json},
+    request::{EntityInput, FieldPath, Violation, shorten},
     schema::{RecordShape, Schema, Shape},
 };
 
