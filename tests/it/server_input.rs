@@ -188,16 +188,16 @@ async fn each_fault_is_named_with_its_field_and_what_to_send_instead() {
             "the same entity as entities[0], and another value: send it once",
         ),
         (
-            "an entity that the store holds",
-            view().entity(entity("Team::fixed")),
+            "an entity that the store holds otherwise",
+            view().entity(entity("Team::fixed").attribute("name", text("x"))),
             "entities[0].uid",
             "the policy store holds",
         ),
         (
-            "an action as an entity",
-            view().entity(entity("Action::site.view")),
+            "an action that is not as the schema has it",
+            view().entity(entity("Action::site.view").within("Action::site.edit")),
             "entities[0].uid",
-            "an action is known from the schema: do not send it",
+            "is not as the schema declares it: do not send it",
         ),
         (
             "an attribute that is not declared",

@@ -41,7 +41,7 @@ namespace Acme {
     entity User in [Group, Role] = { name?: String } tags String;
     entity ApiClient in [Role];
     entity Instance = { admin: Role };
-    entity Team = { owner: Role };
+    entity Team = { owner: Role, name?: String };
     entity Site = { owner: Role, editor: Role, viewer: Role, team?: Team, locked?: Bool };
     entity Plan enum ["free", "paid"];
     entity Form = { title: String, plan?: Plan };
