@@ -1,7 +1,8 @@
 //! Compiled policies: they decide a request as it is, without building Cedar's entities.
 //!
-//! Why it exists, measured over gRPC on two cores shared by client and server: 366,000 calls/s and
-//! 4.8 µs of CPU a call, against 89,000 and 21.8 µs with Cedar's evaluator on the same index.
+//! Why it exists, measured over gRPC when it was decided, on two cores shared by client and server:
+//! 366,000 calls/s and 4.8 µs of CPU a call, against 89,000 and 21.8 µs with Cedar's evaluator on the
+//! same index.
 //!
 //! *Architecture Invariant:* compiled policies give an answer only where it is Cedar's answer. An
 //! evaluation that fails, or a case out of the ordinary (a Role that the caller sends, a tag, an
