@@ -3,8 +3,7 @@
 use std::{collections::HashMap, fs, path::Path};
 
 use humbaba::proto::{
-    BatchIsAuthorizedItem, BatchIsAuthorizedRequest, Entity, IsAuthorizedRequest, RoleAssignment,
-    RoleAssignments,
+    BatchIsAuthorizedItem, BatchIsAuthorizedRequest, Entity, IsAuthorizedRequest, RoleAssignments,
 };
 use prost::Message;
 use prost_types::{Struct, Value, value::Kind};
@@ -71,8 +70,6 @@ fn with_entities(count: usize, id_bytes: usize) -> IsAuthorizedRequest {
 enum Batch {
     /// Sites; alice has a role on the first.
     OneRole,
-    /// Sites; alice has the same role on each, named once.
-    SameRole,
     /// Sites; the batch lists a role on each.
     ListedRoles,
     /// Sites; each item has a role of its own.
@@ -82,13 +79,11 @@ enum Batch {
 }
 
 impl Batch {
-    const ALL: [Self; 5] =
-        [Self::OneRole, Self::SameRole, Self::ListedRoles, Self::OwnRoles, Self::Actions];
+    const ALL: [Self; 4] = [Self::OneRole, Self::ListedRoles, Self::OwnRoles, Self::Actions];
 
     fn name(self) -> &'static str {
         match self {
             Self::OneRole => "one-role",
-            Self::SameRole => "same-role",
             Self::ListedRoles => "listed-roles",
             Self::OwnRoles => "own-roles",
             Self::Actions => "actions",
@@ -112,9 +107,6 @@ impl Batch {
         let site = |n: usize| (42 + n).to_string();
         let role_assignments = match self {
             Self::OneRole | Self::Actions => vec![assignment("editor", "42")],
-            Self::SameRole => {
-                vec![RoleAssignment { role: "editor".to_owned(), ..RoleAssignment::default() }]
-            }
             Self::ListedRoles => (0..items)
                 .map(|n| assignment(["editor", "viewer", "admin"][n % 3], &site(n)))
                 .collect(),
