@@ -177,7 +177,10 @@ impl Checker<'_> {
     /// Refuses entities that are in each other in a circle: `in` would mean nothing.
     fn no_cycle(&mut self, entities: &SentEntities, places: &HashMap<EntityUID, usize>) {
         let mut free: HashSet<&EntityUID> = HashSet::with_capacity(places.len());
-        for start in places.keys().filter_map(|uid| entities.get(uid)) {
+        let mut starts: Vec<_> = places.iter().collect();
+        // The same request is always told the same place.
+        starts.sort_unstable_by_key(|(_, index)| **index);
+        for start in starts.into_iter().filter_map(|(uid, _)| entities.get(uid)) {
             // Depth first; an entity is free of cycles once everything above it is.
             let mut path: Vec<(&EntityFacts, usize)> = vec![(start, 0)];
             let mut on_path: HashSet<&EntityUID> = HashSet::from([&start.uid]);
