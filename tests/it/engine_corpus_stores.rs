@@ -78,7 +78,8 @@ fn stores_of_the_corpus_decide_like_cedar() {
     assert!(tally.left > 0 && tally.failed > 0, "{tally:?}");
 }
 
-/// Gives entities without an id one, for a store takes none without and a third of the tests has one.
+/// Gives entities without an id one, for a store takes none without and 6,711 of the 7,809 tests have
+/// one.
 fn name_what_has_no_id(name: &str, text: &mut String) {
     let mut replace = |without: &str, with: &str| {
         if text.contains(without) {
