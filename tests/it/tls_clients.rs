@@ -175,7 +175,7 @@ async fn what_is_older_than_tls_1_2_is_refused() {
 #[tokio::test]
 async fn slow_and_silent_clients_keep_nobody_waiting_and_are_sent_away() {
     let server = TlsServer::start(|options| {
-        options.handshake_timeout = Duration::from_secs(1);
+        options.handshake_timeout = Duration::from_secs(5);
         options.handshakes_under_way = 32.try_into().unwrap();
     })
     .await;
@@ -183,9 +183,11 @@ async fn slow_and_silent_clients_keep_nobody_waiting_and_are_sent_away() {
     for _ in 0..40 {
         silent.push(TcpStream::connect(server.grpc).await.unwrap());
     }
+    let crowded_out = async || server.refused("grpc", "crowded_out").await;
+    until("eight are too many", async || crowded_out().await == 8.0).await;
     server.ask(None).await.unwrap();
-    // The good client took the place of one more than there were too many of.
-    assert_eq!(server.refused("grpc", "crowded_out").await, 9.0);
+    // The good client took the place of a ninth.
+    until("one more made room", async || crowded_out().await == 9.0).await;
     for mut connection in silent {
         let mut answer = Vec::new();
         let _ = connection.read_to_end(&mut answer).await;
