@@ -23,6 +23,7 @@ pub use slices::Slices;
 pub use verify::{Difference, Verified, verify};
 
 pub(crate) use graph::{cedar_request, entities as request_entities};
+pub(crate) use slices::{PreparedPolicy, Scope};
 
 use crate::{model::OnForbidError, request::Request};
 
