@@ -1,6 +1,8 @@
 //! The decision: policies indexed by their scopes, in a compiled form where their meaning is beyond
 //! doubt, and by Cedar's own evaluator everywhere else.
 
+#[allow(dead_code, reason = "the explanation and the analysis use it next")]
+mod clauses;
 mod compiled;
 mod decision;
 mod evaluate;
@@ -22,6 +24,9 @@ pub use prepared::Engine;
 pub use slices::Slices;
 pub use verify::{Difference, Verified, verify};
 
+pub use clauses::ClauseKind;
+#[allow(unused_imports, reason = "the explanation and the analysis use it next")]
+pub(crate) use clauses::{Clause, clauses, conjuncts};
 pub(crate) use graph::{cedar_request, entities as request_entities};
 pub(crate) use slices::{PreparedPolicy, Scope};
 
