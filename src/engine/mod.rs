@@ -3,6 +3,7 @@
 
 mod compiled;
 mod decision;
+mod decision_record;
 mod evaluate;
 mod explain;
 mod graph;
@@ -14,6 +15,9 @@ mod variations;
 mod verify;
 
 pub use decision::{Decision, PolicyNote};
+pub use decision_record::{
+    ActionsJson, CallerJson, DecisionRecord, ErrorJson, PolicyJson, RECORD_KIND,
+};
 pub use evaluate::{EvaluationFailure, Outcome, evaluate};
 pub use explain::{Explanation, Obstacle, explain};
 pub use hints::Hint;
