@@ -12,8 +12,7 @@ use super::{
     verdict::Verdict,
 };
 use crate::{
-    audit::RECORD_KIND,
-    engine::{decide, explain, list_actions},
+    engine::{RECORD_KIND, decide, explain, list_actions},
     model::{self, Effect, OnForbidError, Timestamp, Uid},
     request::{FieldPath, RequestInput, RoleAssignmentInput, Violation, json::FactReader},
     settings::Settings,

@@ -5,6 +5,7 @@
 mod clauses;
 mod compiled;
 mod decision;
+mod decision_record;
 mod evaluate;
 mod explain;
 mod graph;
@@ -16,6 +17,9 @@ mod variations;
 mod verify;
 
 pub use decision::{Decision, PolicyNote};
+pub use decision_record::{
+    ActionsJson, CallerJson, DecisionRecord, ErrorJson, PolicyJson, RECORD_KIND,
+};
 pub use evaluate::{EvaluationFailure, Outcome, evaluate};
 pub use explain::{Explanation, Obstacle, explain};
 pub use hints::Hint;

@@ -223,6 +223,8 @@ pub(crate) enum FileKind {
     LinksJson,
     /// `*.cedarentities.json`
     Entities,
+    /// `invariants/*.cedar`: what is proved of the policies.
+    Invariants,
     /// `store.toml`
     Settings,
     /// `matrix.csv`
@@ -246,6 +248,9 @@ impl FileKind {
                 _ if path.ends_with(".json") => Some(Self::TestsJson),
                 _ => None,
             };
+        }
+        if path.starts_with("invariants/") {
+            return path.ends_with(".cedar").then_some(Self::Invariants);
         }
         match path {
             "store.toml" => Some(Self::Settings),
@@ -300,6 +305,8 @@ pub fn looks_like_policies(path: &str) -> Option<&'static str> {
         Some("name entities `*.cedarentities.json`")
     } else if name.contains(".links") || is_of(&["link", "links", "linked", "template-linked"]) {
         Some("name links `*.links.toml`, or `*.links.json` as Cedar's command line writes them")
+    } else if path.starts_with("invariants/") && name.contains(".cedar") {
+        Some("name invariants `*.cedar`; policies under `invariants/` do not decide")
     } else if path.starts_with("tests/") && name.ends_with(".cedar") {
         Some("policies under `tests/` do not decide: move the file out of it, or delete it")
     } else if name.contains(".cedar")
@@ -326,6 +333,7 @@ mod tests {
             ("policy.json", "name policies"),
             ("policies.json", "name policies"),
             ("tests/guard.cedar", "under `tests/`"),
+            ("invariants/guard.cedar.json", "name invariants"),
             ("entities.json", "name entities"),
             ("main.cedarentities", "name entities"),
             ("links.toml", "name links"),
@@ -353,6 +361,7 @@ mod tests {
             "lost+found",
             "tests/a.toml",
             "tests/entities.json",
+            "invariants/guard.cedar",
         ] {
             assert_eq!(looks_like_policies(path), None, "{path}");
         }

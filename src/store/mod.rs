@@ -21,6 +21,7 @@ pub use embedded::embedded_stores;
 pub(crate) use entities::json_problem;
 pub(crate) use files::{FileKind, decode};
 pub use files::{StoreFiles, looks_like_policies};
+pub(crate) use parsed_policies::ParsedPolicies;
 pub(crate) use settings::toml_problem;
 pub use stores::{StoreLookupError, Stores};
 
@@ -207,6 +208,14 @@ impl PolicyStore {
     #[must_use]
     pub fn file_of(&self, policy: &PolicyId) -> Option<&str> {
         self.policy_files.get(policy).map(String::as_str)
+    }
+
+    /// Reads the policies of `invariants/*.cedar`, which decide nothing.
+    ///
+    /// # Errors
+    /// Every problem of every such file, if there is one.
+    pub(crate) fn read_invariants(&self, bounds: &Bounds) -> Result<ParsedPolicies, Vec<Problem>> {
+        policies::read_invariants(&self.files, &self.schema, bounds).map_err(first_of_each_file)
     }
 
     /// Returns what decides requests.
