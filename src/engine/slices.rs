@@ -252,6 +252,10 @@ impl PreparedPolicy {
         (self.principal.entity.as_deref(), self.resource.entity.as_deref())
     }
 
+    pub(crate) fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
     pub(crate) fn id(&self) -> &str {
         self.policy.id().as_ref()
     }

@@ -119,7 +119,7 @@ impl StoreFiles {
     }
 
     /// Returns whether all files of a kind are the same in both.
-    pub(super) fn same(&self, kind: FileKind, other: &Self) -> bool {
+    pub(crate) fn same(&self, kind: FileKind, other: &Self) -> bool {
         let of_kind = |(path, _): &(&str, &[u8])| FileKind::of(path) == Some(kind);
         self.iter().filter(of_kind).eq(other.iter().filter(of_kind))
     }
