@@ -9,7 +9,7 @@ use super::world::{Candidate, Choice, Fact, World};
 use crate::{
     engine::Engine,
     model::{self, Timestamp, Uid, duration_millis, extension},
-    schema::Shape,
+    schema::{Schema, Shape},
 };
 
 /// Values tried for one fact.
@@ -75,6 +75,31 @@ impl Constants {
     /// Returns the entities of a type that policies name, in order.
     pub(super) fn entities_of(&self, ty: &EntityType) -> impl Iterator<Item = &EntityUID> {
         self.entities.iter().filter(move |uid| uid.entity_type() == ty)
+    }
+
+    /// Returns the entity of a type that policies name, or of which they name a role.
+    pub(super) fn scopes_of(&self, schema: &Schema, ty: &EntityType) -> Option<EntityUID> {
+        let roles = self.entities.iter().filter_map(|uid| schema.scope_of(uid));
+        let of_roles = roles.map(|(scope, _)| scope).find(|scope| scope.entity_type() == ty);
+        of_roles.or_else(|| self.entities_of(ty).next().cloned())
+    }
+
+    /// Returns the entities of a type to try as a principal or a resource.
+    pub(super) fn examples(&self, schema: &Schema, ty: &EntityType) -> Vec<EntityUID> {
+        if let Some(ids) = schema.entity(ty).and_then(|shape| shape.ids.as_ref()) {
+            let mut ids: Vec<_> = ids.iter().collect();
+            ids.sort_unstable();
+            let uid =
+                |id: &SmolStr| EntityUID::from_components(ty.clone(), Eid::new(id.clone()), None);
+            return ids.into_iter().map(uid).collect();
+        }
+        let mut examples = vec![self.fresh(ty, &[])];
+        examples.extend(self.entities_of(ty).cloned());
+        let roles = self.entities.iter().filter_map(|uid| schema.scope_of(uid));
+        examples.extend(roles.map(|(scope, _)| scope).filter(|scope| scope.entity_type() == ty));
+        let mut seen = BTreeSet::new();
+        examples.retain(|uid| seen.insert(uid.clone()));
+        examples
     }
 
     /// Makes up an entity that no policy names and that is not among those that are spoken of.

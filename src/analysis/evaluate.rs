@@ -354,19 +354,23 @@ impl<'a> Evaluation<'a> {
         if **of != *uid.entity_type() && types.is_none_or(|types| !types.contains(of)) {
             return true;
         }
-        if !self.world.is_closed(self.engine, uid) || **of == *uid.entity_type() {
+        let Some(roles) = self.world.open_roles_of(self.engine, uid) else { return false };
+        if **of == *uid.entity_type() {
             return false;
         }
         let ancestors = self.world.ancestors(self.engine, uid);
-        !ancestors.iter().any(|ancestor| match &open.role {
-            // A Role of another scope or slot is another Role, whichever scope it will be.
-            Some((scope_type, slot)) => self
-                .world
-                .schema
-                .scope_of(ancestor)
-                .is_some_and(|(scope, held)| scope.entity_type() == scope_type && held == *slot),
-            None => ancestor.entity_type() == &**of,
-        })
+        match &open.role {
+            // A Role of another scope type or slot is another Role, whichever scope it will be.
+            Some(role) => {
+                let is_such = |ancestor: &EntityUID| {
+                    self.world.schema.scope_of(ancestor).is_some_and(|(scope, slot)| {
+                        (scope.entity_type(), &slot) == (&role.0, &role.1)
+                    })
+                };
+                !roles.contains(role) && !ancestors.iter().any(is_such)
+            }
+            None => roles.is_empty() && !ancestors.iter().any(|uid| uid.entity_type() == &**of),
+        }
     }
 
     fn attribute(self, base: Abstract, name: &SmolStr) -> Evaluated {

@@ -6,11 +6,25 @@
 //! facts are open (`evaluate`), and on a search that tries open facts one by one (`search`).
 
 mod candidates;
+mod complete;
+mod diff;
 mod evaluate;
 pub mod invariants;
+mod matrix;
+mod policies;
 mod search;
+mod show;
+mod slots;
 pub mod witness;
 mod world;
 
+pub use diff::{CellChange, Diff, Direction, OtherChange, PolicyChange, PolicyChangeKind, diff};
 pub use invariants::{Claim, Invariant, read_invariants};
+pub use matrix::{Cell, CellPolicy, Clause, Matrix, MatrixError, Row};
+pub use show::{
+    Colours, matrix_as_csv, matrix_as_html, matrix_as_json, matrix_as_markdown, matrix_as_table,
+};
 pub use witness::Witness;
+
+#[cfg(test)]
+mod tests;

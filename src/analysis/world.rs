@@ -2,14 +2,15 @@
 
 use std::{cell::Cell, collections::BTreeMap};
 
-use cedar_policy_core::ast::{EntityUID, PartialValue, Value};
+use cedar_policy_core::ast::{EntityType, EntityUID, PartialValue, Value};
 use smol_str::SmolStr;
 
+use super::complete::completed;
 use crate::{
     engine::Engine,
-    model,
-    request::Request,
-    schema::{RecordShape, Schema, Shape},
+    model::{self, Timestamp},
+    request::{self, Request, RequestInput, RequestLimits, Violation},
+    schema::{RecordShape, Schema, Shape, Slot, StoredEntities},
 };
 
 /// Where a field is: in the context, or in an attribute of an entity, at any depth.
@@ -73,10 +74,13 @@ pub(super) enum Optional {
 #[derive(Debug)]
 pub(super) struct World<'a> {
     pub schema: &'a Schema,
+    /// What is given, as a caller sends it and checked.
+    pub input: RequestInput,
     pub request: Request,
     pub optional: Optional,
-    /// The roles and parents of the principal are those of the request and no others.
-    pub principal_is_closed: bool,
+    /// The roles that the principal may hold besides those of the request; none where it may be in
+    /// anything.
+    pub open_roles: Option<Vec<(EntityType, Slot)>>,
     /// Given facts that only stand for something: they are open.
     pub opened: Vec<Place>,
     choices: Vec<(Fact, Choice)>,
@@ -85,16 +89,30 @@ pub(super) struct World<'a> {
 }
 
 impl<'a> World<'a> {
-    pub(super) fn new(schema: &'a Schema, request: Request, optional: Optional) -> Self {
-        Self {
+    /// Makes a world of a request. Required facts that it lacks are open.
+    ///
+    /// # Errors
+    /// The violations of the request, which are not about facts that are missing.
+    pub(super) fn new(
+        schema: &'a Schema,
+        stored: &StoredEntities,
+        input: &RequestInput,
+        now: Timestamp,
+        optional: Optional,
+    ) -> Result<Self, Vec<Violation>> {
+        let (input, opened) = completed(schema, input, now);
+        let limits = RequestLimits::default();
+        let request = request::check(schema, stored, &input, now, &limits)?;
+        Ok(Self {
             schema,
+            input,
             request,
             optional,
-            principal_is_closed: true,
-            opened: Vec::new(),
+            open_roles: Some(Vec::new()),
+            opened,
             choices: Vec::new(),
             consulted: Cell::new(0),
-        }
+        })
     }
 
     pub(super) fn choose(&mut self, fact: Fact, choice: Choice) {
@@ -103,6 +121,10 @@ impl<'a> World<'a> {
 
     pub(super) fn take_back(&mut self) {
         self.choices.pop();
+    }
+
+    pub(super) fn forget_choices(&mut self) {
+        self.choices.clear();
     }
 
     pub(super) fn choices(&self) -> &[(Fact, Choice)] {
@@ -227,13 +249,26 @@ impl<'a> World<'a> {
     /// Returns whether an entity could be in another as far as the schema and what is closed tell.
     pub(super) fn may_be_in(&self, engine: &Engine, uid: &EntityUID, of: &EntityUID) -> bool {
         let types = self.schema.entity(uid.entity_type()).map(|shape| &shape.parents);
-        types.is_some_and(|types| types.contains(of.entity_type())) && !self.is_closed(engine, uid)
+        types.is_some_and(|types| types.contains(of.entity_type()))
+            && match self.open_roles_of(engine, uid) {
+                None => true,
+                Some(open) => self.schema.scope_of(of).is_some_and(|(scope, slot)| {
+                    open.iter().any(|(ty, role)| ty == scope.entity_type() && *role == slot)
+                }),
+            }
     }
 
-    /// Returns whether all ancestors of an entity are known.
-    pub(super) fn is_closed(&self, engine: &Engine, uid: &EntityUID) -> bool {
-        engine.stored().contains(uid)
-            || (self.principal_is_closed && *uid == self.request.principal)
+    /// Returns the roles that an entity may be in besides its known ancestors; none where it may be
+    /// in anything.
+    pub(super) fn open_roles_of(
+        &self,
+        engine: &Engine,
+        uid: &EntityUID,
+    ) -> Option<&[(EntityType, Slot)]> {
+        if engine.stored().contains(uid) {
+            return Some(&[]);
+        }
+        if *uid == self.request.principal { self.open_roles.as_deref() } else { None }
     }
 
     /// Returns the known ancestors of an entity, without itself.

@@ -6,12 +6,14 @@ mod check_record;
 mod completions;
 mod exit;
 mod healthcheck;
+mod matrix;
 mod output;
 mod remote;
 mod serve;
 mod server_address;
 mod setting_flags;
 mod source;
+mod stores;
 mod test;
 mod tls_flags;
 mod validate;
@@ -61,6 +63,7 @@ enum Command {
     Check(check::CheckArgs),
     Validate(validate::ValidateArgs),
     Test(test::TestArgs),
+    Matrix(matrix::MatrixArgs),
     Healthcheck(healthcheck::HealthcheckArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -77,6 +80,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, started: Instant) -> E
         Some(Command::Check(args)) => check::run(&args),
         Some(Command::Validate(args)) => validate::run(&args),
         Some(Command::Test(args)) => test::run(&args),
+        Some(Command::Matrix(args)) => matrix::run(&args),
         Some(Command::Healthcheck(args)) => healthcheck::run(&args),
         Some(Command::Completions(args)) => completions::run(&args),
     };

@@ -1,0 +1,5 @@
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod planted;
+mod shipped;
+mod support;
