@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     audit::RECORD_KIND,
-    engine::{decide, explain, list_actions},
+    engine::{decide, list_actions},
     model::{self, Effect, OnForbidError, Timestamp, Uid},
     request::{FieldPath, RequestInput, RoleAssignmentInput, Violation, json::FactReader},
     settings::Settings,
@@ -108,9 +108,8 @@ pub(super) fn run(again: &Again<'_>, settings: &Settings) -> Result<Exit, CliErr
         let request = store.check(&input, moment, limits);
         let request = request.map_err(|violations| recorded.bad(&violations))?;
         let decision = decide(store.engine(), &request, recorded.on_forbid_error);
-        let explanation = again
-            .explain
-            .then(|| explain(store.engine(), &request, &decision, recorded.on_forbid_error));
+        let explanation =
+            again.explain.then(|| store.explain(&request, &decision, recorded.on_forbid_error));
         verdict = Some(Verdict::new(decision, explanation, store.revision()));
     }
     let effect = verdict.as_ref().map(|verdict| verdict.decision);
