@@ -12,7 +12,7 @@ use super::{
     verdict::Verdict,
 };
 use crate::{
-    engine::{RECORD_KIND, decide, explain, list_actions},
+    engine::{RECORD_KIND, decide, list_actions},
     model::{self, Effect, OnForbidError, Timestamp, Uid},
     request::{FieldPath, RequestInput, RoleAssignmentInput, Violation, json::FactReader},
     settings::Settings,
@@ -107,9 +107,8 @@ pub(super) fn run(again: &Again<'_>, settings: &Settings) -> Result<Exit, CliErr
         let request = store.check(&input, moment, limits);
         let request = request.map_err(|violations| recorded.bad(&violations))?;
         let decision = decide(store.engine(), &request, recorded.on_forbid_error);
-        let explanation = again
-            .explain
-            .then(|| explain(store.engine(), &request, &decision, recorded.on_forbid_error));
+        let explanation =
+            again.explain.then(|| store.explain(&request, &decision, recorded.on_forbid_error));
         verdict = Some(Verdict::new(decision, explanation, store.revision()));
     }
     let effect = verdict.as_ref().map(|verdict| verdict.decision);

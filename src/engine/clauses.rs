@@ -2,12 +2,12 @@
 //! `unless`. A policy applies where all of them hold. Each has the text and the place that it was
 //! written at, as far as Cedar knows them: a policy in JSON has none.
 
-use std::{borrow::Cow, ops::Range};
+use std::borrow::Cow;
 
 use cedar_policy_core::{
     ast::{
         ActionConstraint, Expr, ExprKind, Policy, PrincipalOrResourceConstraint as Constraint,
-        UnaryOp,
+        SlotEnv, UnaryOp,
     },
     parser::{Loc, cst, text_to_cst},
 };
@@ -130,6 +130,16 @@ impl<'a> Clause<'a> {
         self.condition
     }
 
+    /// Returns the same clause with a part of its condition.
+    pub(crate) fn within(&self, part: &'a Expr) -> Self {
+        Self { condition: Some(part), ..*self }
+    }
+
+    /// Returns the values of a template's slots.
+    pub(crate) fn slots(&self) -> &'a SlotEnv {
+        self.policy.env()
+    }
+
     /// Returns what must be true of a request, for an `unless` what must be false. The slots of a
     /// template are filled in its scope.
     pub(crate) fn expr(&self) -> Cow<'a, Expr> {
@@ -148,11 +158,6 @@ impl<'a> Clause<'a> {
             Some(written) => written.to_owned(),
             None => self.expr().to_string(),
         }
-    }
-
-    /// Returns the bytes of the file at which the text stands.
-    pub(crate) fn span(&self) -> Option<Range<usize>> {
-        self.loc().map(|loc| loc.start()..loc.end())
     }
 
     /// Returns the line and column at which the text begins.
@@ -208,8 +213,8 @@ mod tests {
                 || "none".to_owned(),
                 |Location { line, column }| format!("{line}:{column}"),
             );
-            let span = clause.span().unwrap();
-            assert_eq!(text.get(span).unwrap(), clause.text());
+            let loc = clause.loc().unwrap();
+            assert_eq!(text.get(loc.start()..loc.end()).unwrap(), clause.text());
             (clause.kind, clause.text(), place)
         });
         shown.collect()

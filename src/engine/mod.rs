@@ -1,7 +1,7 @@
 //! The decision: policies indexed by their scopes, in a compiled form where their meaning is beyond
 //! doubt, and by Cedar's own evaluator everywhere else.
 
-#[allow(dead_code, reason = "the explanation and the analysis use it next")]
+mod clause_note;
 mod clauses;
 mod compiled;
 mod decision;
@@ -11,11 +11,14 @@ mod explain;
 mod graph;
 mod hints;
 mod list_actions;
+mod nearest;
 mod prepared;
 mod slices;
 mod variations;
 mod verify;
 
+pub use clause_note::{ClauseNote, ClauseValue};
+pub use clauses::ClauseKind;
 pub use decision::{Decision, PolicyNote};
 pub use decision_record::{
     ActionsJson, CallerJson, DecisionRecord, ErrorJson, PolicyJson, RECORD_KIND,
@@ -24,11 +27,11 @@ pub use evaluate::{EvaluationFailure, Outcome, evaluate};
 pub use explain::{Explanation, Obstacle, explain};
 pub use hints::Hint;
 pub use list_actions::{ListedActions, UndecidedAction, list_actions, list_actions_by};
+pub use nearest::NearPermit;
 pub use prepared::Engine;
 pub use slices::Slices;
 pub use verify::{Difference, Verified, verify};
 
-pub use clauses::ClauseKind;
 #[allow(unused_imports, reason = "the explanation and the analysis use it next")]
 pub(crate) use clauses::{Clause, clauses, conjuncts};
 pub(crate) use graph::{cedar_request, entities as request_entities};

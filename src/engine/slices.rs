@@ -260,6 +260,15 @@ impl PreparedPolicy {
         self.policy.id().as_ref()
     }
 
+    /// Returns the id under which its text is found: a link is written as its template.
+    pub(super) fn written_as(&self) -> &str {
+        self.policy.template().id().as_ref()
+    }
+
+    pub(super) fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
     /// Returns its place in the index, in the order of the ids.
     pub(super) fn index(&self) -> u32 {
         self.index

@@ -34,8 +34,8 @@ use cedar_policy::{PolicyId, PolicySet};
 
 use self::unchanged::Unchanged;
 use crate::{
-    engine::Engine,
-    model::{Problem, Revision, StoreName, Timestamp},
+    engine::{self, Decision, Engine, Explanation},
+    model::{OnForbidError, Problem, Revision, StoreName, Timestamp},
     request::{self, Request, RequestInput, RequestLimits, Violation},
     schema::{Schema, StoredEntities},
 };
@@ -228,6 +228,18 @@ impl PolicyStore {
     #[must_use]
     pub fn stored(&self) -> &StoredEntities {
         &self.stored
+    }
+
+    /// Explains a decision that was made with these policies.
+    #[must_use]
+    pub fn explain(
+        &self,
+        request: &Request,
+        decision: &Decision,
+        on_forbid_error: OnForbidError,
+    ) -> Explanation {
+        let file_of = |id: &str| Some(self.files.path(self.file_of(&PolicyId::new(id))?));
+        engine::explain(&self.engine, request, decision, on_forbid_error, &file_of)
     }
 
     /// Checks a request against the store's schema.

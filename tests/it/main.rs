@@ -18,6 +18,7 @@ mod decision_log_faults;
 mod decision_log_otlp;
 mod decision_log_tls;
 mod deploy;
+mod engine_clauses;
 mod engine_corpus;
 mod engine_corpus_stores;
 mod engine_oracle;
