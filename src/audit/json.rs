@@ -1,6 +1,6 @@
 //! A record as JSON. The question is written in the form that the command line reads.
 
-use std::{collections::BTreeMap, time::SystemTime};
+use std::{collections::BTreeMap, time::UNIX_EPOCH};
 
 use cedar_policy_core::ast::EntityUID;
 use serde::{Serialize, Serializer};
@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 use super::{Outcome, RECORD_KIND, Record};
 use crate::{
     engine::{EvaluationFailure, PolicyNote, UndecidedAction},
-    model::{Effect, OnForbidError},
+    model::{Effect, OnForbidError, rfc3339_micros},
     request::json::{EntityJson, Fields, RoleJson, UidJson, write_uid},
 };
 
@@ -34,7 +34,7 @@ impl Serialize for Record {
         };
         RecordJson {
             record: RECORD_KIND,
-            time: rfc3339(self.time),
+            time: rfc3339_micros(self.time.duration_since(UNIX_EPOCH).unwrap_or_default()),
             decision_id: &self.decision_id,
             request_id: self.call.request_id.as_deref(),
             trace_id: trace.map(|trace| trace.trace_id().to_string()),
@@ -166,25 +166,5 @@ struct CedarUid<'a>(&'a EntityUID);
 impl Serialize for CedarUid<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         write_uid(serializer, &self.0.entity_type().to_string(), self.0.eid().as_ref())
-    }
-}
-
-/// Writes a time in UTC with microseconds, always in the same length, so that lines sort as their times
-/// do.
-fn rfc3339(time: SystemTime) -> String {
-    format!("{:.6}", jiff::Timestamp::try_from(time).unwrap_or_default())
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    #[test]
-    fn times_have_microseconds() {
-        let at = |micros| SystemTime::UNIX_EPOCH + Duration::from_micros(micros);
-        assert_eq!(rfc3339(at(1_769_850_000_000_000)), "2026-01-31T09:00:00.000000Z");
-        assert_eq!(rfc3339(at(1_769_850_000_012_345)), "2026-01-31T09:00:00.012345Z");
     }
 }
