@@ -26,7 +26,7 @@ pub(super) fn read(source: &Source, bounds: &Bounds) -> Result<FolderStores, Cli
     match source {
         Source::Folder(folder) => Ok(reload::read_stores(folder, bounds)?),
         Source::Embedded => {
-            Ok(FolderStores { stores: embedded_stores(), errors: Vec::new(), unread: Vec::new() })
+            Ok(FolderStores { stores: embedded_stores(), ..FolderStores::default() })
         }
     }
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::{CliError, Exit, output, setting_flags::SettingFlags, source};
 use crate::{
     model::Problem,
-    reload::{FolderStores, Source},
+    reload::{FolderStores, Source, StoresPlace},
     store::{Bounds, PolicyStore, StoreFiles},
 };
 
@@ -71,6 +71,8 @@ struct StoreReport {
     actions: usize,
     problems: Vec<Problem>,
     warnings: Vec<Problem>,
+    #[serde(skip)]
+    place: StoresPlace,
 }
 
 pub(super) fn run(args: &ValidateArgs) -> Result<Exit, CliError> {
@@ -83,12 +85,14 @@ pub(super) fn run(args: &ValidateArgs) -> Result<Exit, CliError> {
     let mut report = Report::default();
     for source in &sources {
         match source::read(source, &settings.bounds) {
-            Ok(FolderStores { stores, errors, unread }) => {
+            Ok(FolderStores { place, stores, errors, unread }) => {
                 report.warnings.extend(unread.iter().map(|file| {
                     format!("`{file}` is not read: move it into the folder of a store")
                 }));
                 let stores = stores.into_iter();
-                report.stores.extend(stores.map(|files| StoreReport::of(files, &settings.bounds)));
+                report.stores.extend(
+                    stores.map(|files| StoreReport::of(files, &settings.bounds, place.clone())),
+                );
                 report.problems.extend(errors.iter().map(ToString::to_string));
             }
             Err(error) => report.problems.push(error.to_string()),
@@ -110,7 +114,7 @@ pub(super) fn run(args: &ValidateArgs) -> Result<Exit, CliError> {
 }
 
 impl StoreReport {
-    fn of(files: StoreFiles, bounds: &Bounds) -> Self {
+    fn of(files: StoreFiles, bounds: &Bounds, place: StoresPlace) -> Self {
         let name = files.name().to_string();
         match PolicyStore::load(Arc::new(files), bounds) {
             Ok(store) => Self {
@@ -122,6 +126,7 @@ impl StoreReport {
                 actions: store.schema().actions().count(),
                 problems: Vec::new(),
                 warnings: store.warnings().to_vec(),
+                place,
             },
             Err(problems) => Self {
                 name,
@@ -132,6 +137,7 @@ impl StoreReport {
                 actions: 0,
                 problems,
                 warnings: Vec::new(),
+                place,
             },
         }
     }
@@ -173,7 +179,7 @@ fn human(report: &Report) -> String {
     text
 }
 
-/// Writes the report as workflow commands
+/// Writes the report as workflow commands, with paths from the folder in which the command runs
 /// (<https://docs.github.com/actions/reference/workflow-commands-for-github-actions>).
 fn github(report: &Report) -> String {
     let mut text = String::new();
@@ -187,7 +193,8 @@ fn github(report: &Report) -> String {
         let problems = store.problems.iter().map(|problem| ("error", problem));
         let warnings = store.warnings.iter().map(|warning| ("warning", warning));
         for (kind, problem) in problems.chain(warnings) {
-            let file = escaped(problem.file()).replace(':', "%3A").replace(',', "%2C");
+            let file = store.place.path_of(problem.file());
+            let file = escaped(&file.to_string_lossy()).replace(':', "%3A").replace(',', "%2C");
             let place = problem.location().map_or_else(String::new, |location| {
                 format!(",line={},col={}", location.line, location.column)
             });
