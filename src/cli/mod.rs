@@ -5,6 +5,7 @@ mod check;
 mod check_record;
 mod completions;
 mod exit;
+mod fmt;
 mod healthcheck;
 mod output;
 mod remote;
@@ -61,6 +62,7 @@ enum Command {
     Check(check::CheckArgs),
     Validate(validate::ValidateArgs),
     Test(test::TestArgs),
+    Fmt(fmt::FmtArgs),
     Healthcheck(healthcheck::HealthcheckArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -77,6 +79,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, started: Instant) -> E
         Some(Command::Check(args)) => check::run(&args),
         Some(Command::Validate(args)) => validate::run(&args),
         Some(Command::Test(args)) => test::run(&args),
+        Some(Command::Fmt(args)) => fmt::run(&args),
         Some(Command::Healthcheck(args)) => healthcheck::run(&args),
         Some(Command::Completions(args)) => completions::run(&args),
     };

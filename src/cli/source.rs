@@ -1,6 +1,9 @@
 //! The policy stores that a command works on.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use super::CliError;
 use crate::{
@@ -19,6 +22,14 @@ pub(super) fn source(settings: &Settings) -> Source {
         None if usual.is_dir() => Source::Folder(usual.to_owned()),
         None => Source::Embedded,
     }
+}
+
+/// Returns the folders that are named, else what [`source`] returns.
+pub(super) fn sources(paths: &[PathBuf], settings: &Settings) -> Vec<Source> {
+    if paths.is_empty() {
+        return vec![source(settings)];
+    }
+    paths.iter().cloned().map(Source::Folder).collect()
 }
 
 /// Reads the files of all stores that can be read.

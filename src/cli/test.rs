@@ -55,11 +55,7 @@ enum Tested {
 
 pub(super) fn run(args: &TestArgs) -> Result<Exit, CliError> {
     let settings = args.settings.settle(Vec::new())?.settings;
-    let sources: Vec<_> = if args.paths.is_empty() {
-        vec![source::source(&settings)]
-    } else {
-        args.paths.iter().cloned().map(Source::Folder).collect()
-    };
+    let sources = source::sources(&args.paths, &settings);
     let mut all = Vec::new();
     for files in stores(&sources, &args.store, &settings.bounds)? {
         let tested = test(files, args, &settings.bounds);

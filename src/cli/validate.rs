@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::{CliError, Exit, output, setting_flags::SettingFlags, source};
 use crate::{
     model::Problem,
-    reload::{FolderStores, Source, StoresPlace},
+    reload::{FolderStores, StoresPlace},
     store::{Bounds, PolicyStore, StoreFiles},
 };
 
@@ -77,14 +77,9 @@ struct StoreReport {
 
 pub(super) fn run(args: &ValidateArgs) -> Result<Exit, CliError> {
     let settings = args.settings.settle(Vec::new())?.settings;
-    let sources: Vec<_> = if args.paths.is_empty() {
-        vec![source::source(&settings)]
-    } else {
-        args.paths.iter().cloned().map(Source::Folder).collect()
-    };
     let mut report = Report::default();
-    for source in &sources {
-        match source::read(source, &settings.bounds) {
+    for source in source::sources(&args.paths, &settings) {
+        match source::read(&source, &settings.bounds) {
             Ok(FolderStores { place, stores, errors, unread }) => {
                 report.warnings.extend(unread.iter().map(|file| {
                     format!("`{file}` is not read: move it into the folder of a store")

@@ -4,6 +4,7 @@ mod bounds;
 mod embedded;
 mod entities;
 mod files;
+mod format;
 mod hierarchy;
 mod links;
 mod parsed_policies;
@@ -21,6 +22,7 @@ pub use embedded::embedded_stores;
 pub(crate) use entities::json_problem;
 pub(crate) use files::{FileKind, decode};
 pub use files::{StoreFiles, looks_like_policies};
+pub use format::{FormattedFile, FormattedFiles, format_policies};
 pub(crate) use settings::toml_problem;
 pub use stores::{StoreLookupError, Stores};
 
