@@ -1,10 +1,10 @@
 //! A request that shows what a store does.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use crate::{
     engine::{CallerJson, Decision, DecisionRecord, ErrorJson, PolicyJson, RECORD_KIND, decide},
-    model::{OnForbidError, Timestamp, Uid, Value},
+    model::{OnForbidError, Timestamp, Uid, Value, rfc3339_micros},
     request::{
         RequestInput, RequestLimits, RoleAssignmentInput, Violation,
         json::{EntityJson, Fields, RoleJson, UidJson},
@@ -41,10 +41,10 @@ impl Witness {
     pub fn record(&self, store: &PolicyStore, id: &str) -> Result<String, Vec<Violation>> {
         let decision = self.decide(store)?;
         let input = &self.input;
-        let time = jiff::Timestamp::from_millisecond(self.now.as_millis()).unwrap_or_default();
+        let time = u64::try_from(self.now.as_millis()).unwrap_or_default();
         let record = DecisionRecord {
             record: RECORD_KIND,
-            time: format!("{time:.6}"),
+            time: rfc3339_micros(Duration::from_millis(time)),
             decision_id: id,
             request_id: None,
             trace_id: None,

@@ -7,6 +7,7 @@ use serde_json::{Map, Value as Json};
 use sha2::Sha256;
 
 use super::{LogOptions, OpenError, RecordField};
+use crate::model::hex;
 
 const MASK: &str = "[masked]";
 /// The least length of a key that a user gives: shorter ones can be guessed.
@@ -170,8 +171,8 @@ impl Hiding {
                     other => hash.update(other.to_string().as_bytes()),
                 }
                 let bytes = hash.finalize().into_bytes();
-                let hex: String = bytes.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-                Some(format!("hash:{hex}").into())
+                let digits = hex(bytes.get(..16).unwrap_or(&bytes));
+                Some(format!("hash:{digits}").into())
             }
         }
     }

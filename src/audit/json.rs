@@ -1,12 +1,13 @@
 //! A record as JSON. The question is written in the form that the command line reads.
 
-use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
 
 use serde::{Serialize, Serializer};
 
 use super::{Outcome, Record};
 use crate::{
     engine::{ActionsJson, CallerJson, DecisionRecord, ErrorJson, PolicyJson, RECORD_KIND},
+    model::rfc3339_micros,
     request::json::{EntityJson, Fields, RoleJson, UidJson},
 };
 
@@ -27,7 +28,7 @@ impl Serialize for Record {
         };
         DecisionRecord {
             record: RECORD_KIND,
-            time: rfc3339(self.time),
+            time: rfc3339_micros(self.time.duration_since(UNIX_EPOCH).unwrap_or_default()),
             decision_id: &self.decision_id,
             request_id: self.call.request_id.as_deref(),
             trace_id: trace.map(|trace| trace.trace_id().to_string()),
@@ -57,25 +58,5 @@ impl Serialize for Record {
             latency_us: u64::try_from(self.latency.as_micros()).unwrap_or(u64::MAX),
         }
         .serialize(serializer)
-    }
-}
-
-/// Writes a time in UTC with microseconds, always in the same length, so that lines sort as their times
-/// do.
-fn rfc3339(time: SystemTime) -> String {
-    format!("{:.6}", jiff::Timestamp::try_from(time).unwrap_or_default())
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    #[test]
-    fn times_have_microseconds() {
-        let at = |micros| SystemTime::UNIX_EPOCH + Duration::from_micros(micros);
-        assert_eq!(rfc3339(at(1_769_850_000_000_000)), "2026-01-31T09:00:00.000000Z");
-        assert_eq!(rfc3339(at(1_769_850_000_012_345)), "2026-01-31T09:00:00.012345Z");
     }
 }

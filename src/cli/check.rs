@@ -225,8 +225,8 @@ fn ask(args: &CheckArgs, server: &ServerAddress) -> Result<Answer, CliError> {
 }
 
 fn system_time() -> Timestamp {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    let elapsed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::after_1970(elapsed)
 }
 
 impl CheckArgs {

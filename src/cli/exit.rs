@@ -3,7 +3,7 @@ use std::{error::Error, fmt::Write as _, io, process::ExitCode};
 use crate::{reload::FolderError, settings::SettingsErrors};
 
 /// The outcome of a command, as its exit code tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Exit {
     /// All is well.
     Ok = 0,

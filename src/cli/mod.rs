@@ -5,6 +5,7 @@ mod check;
 mod check_record;
 mod completions;
 mod exit;
+mod fmt;
 mod healthcheck;
 mod matrix;
 mod output;
@@ -64,6 +65,7 @@ enum Command {
     Validate(validate::ValidateArgs),
     Test(test::TestArgs),
     Matrix(matrix::MatrixArgs),
+    Fmt(fmt::FmtArgs),
     Healthcheck(healthcheck::HealthcheckArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -81,6 +83,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, started: Instant) -> E
         Some(Command::Validate(args)) => validate::run(&args),
         Some(Command::Test(args)) => test::run(&args),
         Some(Command::Matrix(args)) => matrix::run(&args),
+        Some(Command::Fmt(args)) => fmt::run(&args),
         Some(Command::Healthcheck(args)) => healthcheck::run(&args),
         Some(Command::Completions(args)) => completions::run(&args),
     };

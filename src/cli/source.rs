@@ -1,6 +1,9 @@
 //! The policy stores that a command works on.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use super::CliError;
 use crate::{
@@ -21,12 +24,20 @@ pub(super) fn source(settings: &Settings) -> Source {
     }
 }
 
+/// Returns the folders that are named, else what [`source`] returns.
+pub(super) fn sources(paths: &[PathBuf], settings: &Settings) -> Vec<Source> {
+    if paths.is_empty() {
+        return vec![source(settings)];
+    }
+    paths.iter().cloned().map(Source::Folder).collect()
+}
+
 /// Reads the files of all stores that can be read.
 pub(super) fn read(source: &Source, bounds: &Bounds) -> Result<FolderStores, CliError> {
     match source {
         Source::Folder(folder) => Ok(reload::read_stores(folder, bounds)?),
         Source::Embedded => {
-            Ok(FolderStores { stores: embedded_stores(), errors: Vec::new(), unread: Vec::new() })
+            Ok(FolderStores { stores: embedded_stores(), ..FolderStores::default() })
         }
     }
 }

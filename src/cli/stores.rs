@@ -5,7 +5,6 @@ use std::{path::PathBuf, sync::Arc};
 use super::{CliError, source};
 use crate::{
     model::{Problem, StoreName},
-    reload::Source,
     settings::Settings,
     store::{Bounds, PolicyStore, StoreFiles},
 };
@@ -16,14 +15,9 @@ pub(super) fn of_paths(
     wanted: &[StoreName],
     settings: &Settings,
 ) -> Result<Vec<StoreFiles>, CliError> {
-    let sources: Vec<_> = if paths.is_empty() {
-        vec![source::source(settings)]
-    } else {
-        paths.iter().cloned().map(Source::Folder).collect()
-    };
     let mut stores = Vec::new();
-    for source in &sources {
-        let mut read = source::read(source, &settings.bounds)?;
+    for source in source::sources(paths, settings) {
+        let mut read = source::read(&source, &settings.bounds)?;
         if let Some(error) = read.errors.pop() {
             return Err(error.into());
         }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::{CliError, Exit, output, setting_flags::SettingFlags, source};
 use crate::{
     model::Problem,
-    reload::{FolderStores, Source},
+    reload::{FolderStores, StoresPlace},
     store::{Bounds, PolicyStore, StoreFiles},
 };
 
@@ -71,24 +71,23 @@ struct StoreReport {
     actions: usize,
     problems: Vec<Problem>,
     warnings: Vec<Problem>,
+    #[serde(skip)]
+    place: StoresPlace,
 }
 
 pub(super) fn run(args: &ValidateArgs) -> Result<Exit, CliError> {
     let settings = args.settings.settle(Vec::new())?.settings;
-    let sources: Vec<_> = if args.paths.is_empty() {
-        vec![source::source(&settings)]
-    } else {
-        args.paths.iter().cloned().map(Source::Folder).collect()
-    };
     let mut report = Report::default();
-    for source in &sources {
-        match source::read(source, &settings.bounds) {
-            Ok(FolderStores { stores, errors, unread }) => {
+    for source in source::sources(&args.paths, &settings) {
+        match source::read(&source, &settings.bounds) {
+            Ok(FolderStores { place, stores, errors, unread }) => {
                 report.warnings.extend(unread.iter().map(|file| {
                     format!("`{file}` is not read: move it into the folder of a store")
                 }));
                 let stores = stores.into_iter();
-                report.stores.extend(stores.map(|files| StoreReport::of(files, &settings.bounds)));
+                report.stores.extend(
+                    stores.map(|files| StoreReport::of(files, &settings.bounds, place.clone())),
+                );
                 report.problems.extend(errors.iter().map(ToString::to_string));
             }
             Err(error) => report.problems.push(error.to_string()),
@@ -110,7 +109,7 @@ pub(super) fn run(args: &ValidateArgs) -> Result<Exit, CliError> {
 }
 
 impl StoreReport {
-    fn of(files: StoreFiles, bounds: &Bounds) -> Self {
+    fn of(files: StoreFiles, bounds: &Bounds, place: StoresPlace) -> Self {
         let name = files.name().to_string();
         match PolicyStore::load(Arc::new(files), bounds) {
             Ok(store) => Self {
@@ -122,6 +121,7 @@ impl StoreReport {
                 actions: store.schema().actions().count(),
                 problems: Vec::new(),
                 warnings: store.warnings().to_vec(),
+                place,
             },
             Err(problems) => Self {
                 name,
@@ -132,6 +132,7 @@ impl StoreReport {
                 actions: 0,
                 problems,
                 warnings: Vec::new(),
+                place,
             },
         }
     }
@@ -173,7 +174,7 @@ fn human(report: &Report) -> String {
     text
 }
 
-/// Writes the report as workflow commands
+/// Writes the report as workflow commands, with paths from the folder in which the command runs
 /// (<https://docs.github.com/actions/reference/workflow-commands-for-github-actions>).
 fn github(report: &Report) -> String {
     let mut text = String::new();
@@ -187,7 +188,8 @@ fn github(report: &Report) -> String {
         let problems = store.problems.iter().map(|problem| ("error", problem));
         let warnings = store.warnings.iter().map(|warning| ("warning", warning));
         for (kind, problem) in problems.chain(warnings) {
-            let file = escaped(problem.file()).replace(':', "%3A").replace(',', "%2C");
+            let file = store.place.path_of(problem.file());
+            let file = escaped(&file.to_string_lossy()).replace(':', "%3A").replace(',', "%2C");
             let place = problem.location().map_or_else(String::new, |location| {
                 format!(",line={},col={}", location.line, location.column)
             });

@@ -265,10 +265,6 @@ impl PreparedPolicy {
         self.policy.template().id().as_ref()
     }
 
-    pub(super) fn policy(&self) -> &Policy {
-        &self.policy
-    }
-
     /// Returns its place in the index, in the order of the ids.
     pub(super) fn index(&self) -> u32 {
         self.index

@@ -126,7 +126,7 @@ impl CallHandler {
     async fn answer_decision(&self, rpc: Rpc, mut request: Request<Incoming>) -> Response<Body> {
         let span = self.tracer.as_ref().map(|tracer| OpenSpan::begin(tracer, &mut request));
         let deadline = timeout::of_caller(request.headers());
-        let answered = self.fenced(deadline, self.decide(request)).await;
+        let answered = self.fenced(deadline, self.decide(rpc, request)).await;
         let response = answered.unwrap_or_else(Status::into_http);
         let code = call_span::code(&response);
         if code != Code::Ok {
@@ -139,7 +139,7 @@ impl CallHandler {
     }
 
     /// Reads the head of the message, and has the call answered where that holds nobody up.
-    async fn decide(&self, request: Request<Incoming>) -> Result<Response<Body>, Status> {
+    async fn decide(&self, rpc: Rpc, request: Request<Incoming>) -> Result<Response<Body>, Status> {
         let permit = self.decisions.acquire().map_err(status::limit_reached)?;
         let (mut parts, body) = request.into_parts();
         let (head, body) = MessageBody::read_head(&parts.headers, body).await?;
@@ -150,7 +150,7 @@ impl CallHandler {
             parts.headers.remove(ACCEPT_ENCODING);
         }
         let request = Request::from_parts(parts, body);
-        let check = self.message_check(permit);
+        let check = self.message_check(rpc, permit);
         if !head.is_compressed && head.length <= self.options.inline_bytes {
             let mut service = self.service.clone();
             return Ok(answered(codec::checking(check, service.call(request)).await));
@@ -185,11 +185,11 @@ impl CallHandler {
 
     /// Returns the check of the decompressed message. It owns the permit, which therefore lasts for
     /// as long as somebody works for the call.
-    fn message_check(&self, permit: CallPermit) -> MessageCheck {
+    fn message_check(&self, rpc: Rpc, permit: CallPermit) -> MessageCheck {
         let (limit, metrics) = (self.options.message_parts, Arc::clone(&self.metrics));
         Box::new(move |message| {
             permit.hold(message.len()).map_err(status::limit_reached)?;
-            if has_more_parts(message, limit) {
+            if has_more_parts(rpc, message, limit) {
                 metrics.limit_hit("message_parts");
                 return Err(Status::invalid_argument(format!(
                     "the request has more than {limit} parts: send less of them"

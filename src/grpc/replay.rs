@@ -59,14 +59,14 @@ impl Replay {
             recording: Recording::off(),
         };
         match bytes.split_first() {
-            Some((0, message)) => self.answer_as(message, |sent| {
-                decider.is_authorized(store, sent, &call(Rpc::IsAuthorized))
+            Some((0, message)) => self.answer_as(Rpc::IsAuthorized, message, |rpc, sent| {
+                decider.is_authorized(store, sent, &call(rpc))
             }),
-            Some((1, message)) => self.answer_as(message, |sent| {
-                decider.batch_is_authorized(store, sent, &call(Rpc::BatchIsAuthorized))
+            Some((1, message)) => self.answer_as(Rpc::BatchIsAuthorized, message, |rpc, sent| {
+                decider.batch_is_authorized(store, sent, &call(rpc))
             }),
-            Some((2, message)) => self.answer_as(message, |sent| {
-                decider.list_actions(store, sent, &call(Rpc::ListActions))
+            Some((2, message)) => self.answer_as(Rpc::ListActions, message, |rpc, sent| {
+                decider.list_actions(store, sent, &call(rpc))
             }),
             _ => Answered::Unreadable,
         }
@@ -74,14 +74,15 @@ impl Replay {
 
     fn answer_as<S: Message + Default, R: Message>(
         &self,
+        rpc: Rpc,
         message: &[u8],
-        decide: impl FnOnce(S) -> Result<Decided<R>, Vec<Violation>>,
+        decide: impl FnOnce(Rpc, S) -> Result<Decided<R>, Vec<Violation>>,
     ) -> Answered {
-        if has_more_parts(message, self.decider.options.message_parts) {
+        if has_more_parts(rpc, message, self.decider.options.message_parts) {
             return Answered::Unreadable;
         }
         let Ok(sent) = decode_request(message) else { return Answered::Unreadable };
-        match decide(sent) {
+        match decide(rpc, sent) {
             Ok(decided) => {
                 let _ = decided.response.encode_to_vec();
                 Answered::Decided

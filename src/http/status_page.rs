@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::{
     audit::LogCounts,
     model::{Problem, Revision, StoreName, Timestamp},
-    net::tls::{self, TlsStatus},
+    net::tls::TlsStatus,
     reload::{LoadStatus, StoreStatus},
 };
 
@@ -38,8 +38,8 @@ pub(super) struct StatusPage<'a> {
 
 #[derive(Debug, Serialize)]
 struct CertificateState {
-    loaded_at: Option<String>,
-    expires: Option<String>,
+    loaded_at: String,
+    expires: String,
     client_ca_expires: Option<String>,
     reloads: u64,
     failures: u64,
@@ -77,8 +77,8 @@ impl<'a> StatusPage<'a> {
             serving,
             clean: status.is_clean(),
             source: &status.source,
-            last_attempt: status.last_attempt.and_then(rfc3339),
-            last_change: status.last_change.and_then(rfc3339),
+            last_attempt: status.last_attempt.map(text),
+            last_change: status.last_change.map(text),
             reloads: status.reloads,
             failures: status.failures,
             folder_problem: status.folder_problem.as_deref(),
@@ -99,10 +99,11 @@ impl<'a> StatusPage<'a> {
 
 impl CertificateState {
     fn new(tls: &TlsStatus) -> Self {
+        let client_ca_expires = tls.client_ca_expires.map(Timestamp::from_seconds);
         Self {
-            loaded_at: rfc3339(tls.loaded_at),
-            expires: tls::rfc3339(tls.expires),
-            client_ca_expires: tls.client_ca_expires.and_then(tls::rfc3339),
+            loaded_at: text(tls.loaded_at),
+            expires: Timestamp::from_seconds(tls.expires).to_string(),
+            client_ca_expires: client_ca_expires.map(|moment| moment.to_string()),
             reloads: tls.reloads,
             failures: tls.failures,
             problem: tls.problem.clone(),
@@ -115,7 +116,7 @@ impl<'a> StoreState<'a> {
         Self {
             name: &store.name,
             revision: store.revision.as_ref(),
-            loaded_at: store.loaded_at.and_then(rfc3339),
+            loaded_at: store.loaded_at.map(text),
             policies: store.policies,
             problems: store.problems.iter().map(RenderedProblem::new).collect(),
             warnings: store.warnings.iter().map(RenderedProblem::new).collect(),
@@ -129,7 +130,7 @@ impl<'a> RenderedProblem<'a> {
     }
 }
 
-fn rfc3339(time: SystemTime) -> Option<String> {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).ok()?;
-    Some(Timestamp::from_millis(i64::try_from(since.as_millis()).ok()?).to_string())
+fn text(time: SystemTime) -> String {
+    let elapsed = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::after_1970(elapsed).to_string()
 }

@@ -3,6 +3,7 @@
 mod effect;
 pub(crate) mod extension;
 pub mod hash;
+mod hex;
 pub mod json;
 mod name;
 mod problem;
@@ -11,10 +12,11 @@ mod uid;
 mod value;
 
 pub use effect::{Effect, OnForbidError};
+pub use hex::hex;
 pub use name::{Revision, StoreName, StoreNameError};
 pub(crate) use problem::Text;
 pub use problem::{Location, Problem};
-pub use timestamp::{Timestamp, TimestampError};
+pub use timestamp::{Timestamp, TimestampError, rfc3339_micros};
 pub use uid::{Uid, UidParseError};
 pub use value::Value;
 

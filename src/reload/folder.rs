@@ -1,7 +1,7 @@
 //! Reading a policies folder once.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
 };
@@ -9,6 +9,7 @@ use std::{
 use super::{
     folder_error::FolderError,
     snapshot::{FolderContent, Read, Snapshot, take},
+    tree::Layout,
 };
 use crate::store::{Bounds, StoreFiles};
 
@@ -38,9 +39,32 @@ pub fn read_folder_within(path: &Path, bounds: &Bounds) -> Result<Vec<StoreFiles
     if read.errors.is_empty() { Ok(read.stores) } else { Err(read.errors.swap_remove(0)) }
 }
 
+/// The place of the files of a folder's stores.
+#[derive(Debug, Clone, Default)]
+pub struct StoresPlace {
+    folder: PathBuf,
+    is_one_store: bool,
+}
+
+impl StoresPlace {
+    /// Returns the path of a file that problems call `store/file`, as a user at the command line
+    /// would write it.
+    #[must_use]
+    pub fn path_of(&self, file: &str) -> PathBuf {
+        let file = match file.split_once('/') {
+            Some((_store, file)) if self.is_one_store => file,
+            _ => file,
+        };
+        let path = self.folder.join(file);
+        path.strip_prefix(".").map(Path::to_owned).unwrap_or(path)
+    }
+}
+
 /// The stores of a folder, and the errors of what else is in it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct FolderStores {
+    /// The place of their files.
+    pub place: StoresPlace,
     /// The stores that could be read.
     pub stores: Vec<StoreFiles>,
     /// An error for each folder and store that could not.
@@ -68,7 +92,9 @@ pub fn read_stores(path: &Path, bounds: &Bounds) -> Result<FolderStores, FolderE
             Read::Moved => return Err(FolderError::Unsettled(path.to_owned())),
         }
     }
-    Ok(FolderStores { stores, errors, unread: content.unread })
+    let is_one_store = content.layout == Layout::OneStore;
+    let place = StoresPlace { folder: path.to_owned(), is_one_store };
+    Ok(FolderStores { place, stores, errors, unread: content.unread })
 }
 
 /// A snapshot of a folder that nobody is writing to, if it can be had in a short while.

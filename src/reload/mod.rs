@@ -25,7 +25,7 @@ mod watcher;
 mod worker;
 
 pub use files::WatchFiles;
-pub use folder::{FolderStores, read_folder, read_folder_within, read_stores};
+pub use folder::{FolderStores, StoresPlace, read_folder, read_folder_within, read_stores};
 pub use folder_error::FolderError;
 pub use live::{EMBEDDED, Live, LoadStatus, StoreStatus};
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use sha2::{Digest, Sha256};
 
 use super::Bounds;
-use crate::model::{Problem, Revision, StoreName};
+use crate::model::{Problem, Revision, StoreName, hex};
 
 /// The files of one policy store, read as one consistent state. Paths are relative to the store's
 /// folder and use `/`.
@@ -100,7 +100,7 @@ impl StoreFiles {
             hash.update(path);
             hash.update(Sha256::digest(content.bytes()));
         }
-        hex(hash)
+        hex(&hash.finalize())
     }
 
     /// The revision: a digest of the files that decide, which tests and documents do not.
@@ -114,7 +114,7 @@ impl StoreFiles {
             hash.update((bytes.len() as u64).to_le_bytes());
             hash.update(bytes);
         }
-        let digest = hex(hash);
+        let digest = hex(&hash.finalize());
         Revision::from_hex(digest.get(..32).unwrap_or(&digest))
     }
 
@@ -200,10 +200,6 @@ impl StoreFiles {
 pub(crate) fn decode(bytes: &[u8]) -> Result<&str, std::str::Utf8Error> {
     let text = std::str::from_utf8(bytes)?;
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
-}
-
-fn hex(hash: Sha256) -> String {
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The kind of a file of a store.

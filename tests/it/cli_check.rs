@@ -162,6 +162,31 @@ fn values_are_read_by_the_schema() {
 }
 
 #[test]
+fn moments_beyond_the_years_1_to_9999_are_bad_input() {
+    let folder = policies(&["guard"]);
+    let (first, last) = ("since=0001-01-01T00:00:00Z", "since=9999-12-31T23:59:59.999Z");
+    for moment in [first, last] {
+        assert_eq!(check(&folder, "edit", &["--context", moment]).code, 2, "{moment}");
+    }
+    let beyond = "0000-12-31T23:59:59Z";
+    let escaped = json!({ "__extn": { "fn": "datetime", "arg": beyond } });
+    let context = write(&folder, "context.json", &json!({ "since": beyond }));
+    let as_extension = write(&folder, "extension.json", &json!({ "since": escaped }));
+    for args in [
+        &["--context", "since=0000-12-31T23:59:59Z"][..],
+        &["--context-file", &context],
+        &["--context-file", &as_extension],
+        &["--role", "editor=0000-12-31T23:59:59Z"],
+        &["--now", "0000-12-31T23:59:59Z"],
+    ] {
+        let ended = check(&folder, "edit", args);
+        assert_eq!(ended.code, 64, "{args:?}: {ended:?}");
+        let advice = format!("`{beyond}` is out of range: send a moment of the years 1 to 9999");
+        assert!(ended.err.contains(&advice), "{args:?}: {ended:?}");
+    }
+}
+
+#[test]
 fn entities_are_read_from_cedars_json() {
     let folder = policies(&["guard"]);
     let entities = json!([

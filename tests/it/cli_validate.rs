@@ -56,6 +56,48 @@ fn every_problem_of_every_file_is_shown_with_its_place() {
 }
 
 #[test]
+fn github_shows_problems_and_warnings_beside_the_lines() {
+    let folder = policies(&["good"]);
+    write_store(
+        folder.path(),
+        "bad",
+        "permit (principal, action, resource)\nwhen { resource.tame };\n",
+    );
+    write_store(
+        folder.path(),
+        "odd",
+        "@id(\"100%\")\npermit (principal, action, resource) when { 1 == 2 };\n",
+    );
+    std::fs::write(folder.path().join("odd/a,b:c.cedar.txt"), "").unwrap();
+    std::fs::write(folder.path().join("stray.cedar"), "").unwrap();
+    let validate = |path: &str, place: &str| {
+        let args = ["validate", "--format", "github", path];
+        let ended = end(command(&args).current_dir(folder.path().join(place)));
+        assert_eq!((ended.code, ended.err.as_str()), (3, ""));
+        ended.out
+    };
+    let unread = "::warning::`stray.cedar` is not read: move it into the folder of a store\n";
+    let error = |file| {
+        format!(
+            "::error file={file},line=2,col=8::for policy `policies.cedar:1`, attribute `tame` \
+             on entity type `Guard::Site` not found: did you mean `team`?\n"
+        )
+    };
+    let warnings = "::warning file=odd/a%2Cb%3Ac.cedar.txt::the file is not read: name policies \
+        `*.cedar`, or `*.cedar.json` in Cedar's JSON form\n\
+        ::warning file=odd/policies.cedar,line=1,col=1::for policy `100%25`, policy is impossible: \
+        the policy expression evaluates to false for all valid requests\n";
+    let all = [unread, &error("bad/policies.cedar"), warnings].concat();
+    assert_eq!(validate(".", "."), all);
+    // The paths are those of the folder in which the command runs.
+    assert_eq!(validate("bad", "."), error("bad/policies.cedar"));
+    assert_eq!(validate(".", "bad"), error("policies.cedar"));
+    let absolute = folder.path().join("bad");
+    let absolute = absolute.to_str().unwrap();
+    assert_eq!(validate(absolute, "."), error(&format!("{absolute}/policies.cedar")));
+}
+
+#[test]
 fn folders_without_stores_are_invalid() {
     let folder = TempDir::new().unwrap();
     for path in [folder.path(), &folder.path().join("nowhere")] {

@@ -6,6 +6,7 @@ mod architecture;
 mod cli;
 mod cli_check;
 mod cli_decision_log;
+mod cli_fmt;
 mod cli_remote;
 mod cli_serve;
 mod cli_sidecar;

@@ -11,7 +11,7 @@ use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
 use crate::{
-    cli::{POLICIES, command, policies, write_store},
+    cli::{POLICIES, command, policies, run, write_store},
     cli_sidecar::{Sidecar, until},
 };
 
@@ -140,6 +140,32 @@ fn a_folder_that_cannot_be_used_is_told() {
     assert_eq!(sidecar.check(&sidecar.tcp(), &["--action", "view"]).code, 2);
     std::fs::rename(&away, &there).unwrap();
     is_refused("0");
+}
+
+#[test]
+fn only_the_strict_checks_fail_while_a_store_is_refused() {
+    let folder = policies(&["good", "guard"]);
+    let sidecar = Sidecar::start(folder.path(), &[]);
+    let checks = || {
+        let tcp = sidecar.tcp();
+        let healthcheck = |more: &[&str]| {
+            let ended = run(&[&["healthcheck", "--address", &tcp][..], more].concat());
+            (ended.code, ended.out + &ended.err)
+        };
+        let ready = |path| http(&sidecar, "GET", path, "", "").0;
+        (healthcheck(&[]), healthcheck(&["--strict"]), ready("/readyz"), ready("/readyz?strict"))
+    };
+    let serving = (0, "serving\n".to_owned());
+    let all_pass = (serving.clone(), serving.clone(), 200, 200);
+    assert_eq!(checks(), all_pass);
+
+    write_store(folder.path(), "guard", "permit (principal");
+    let refused = (1, "error: not serving: NOT_SERVING\n".to_owned());
+    let only_the_strict_fail = (serving, refused, 200, 503);
+    until("the strict checks to fail", || (checks() == only_the_strict_fail).then_some(()));
+
+    write_store(folder.path(), "guard", POLICIES);
+    until("the strict checks to pass", || (checks() == all_pass).then_some(()));
 }
 
 #[test]

@@ -4,20 +4,19 @@ use crate::model::Timestamp;
 
 const NANOS_OF_MILLI: i32 = 1_000_000;
 const NANOS_OF_SECOND: i32 = 1_000_000_000;
-/// The years 1 to 9999, which is all that `google.protobuf.Timestamp` allows.
-const SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
 /// About 10,000 years, which is all that `google.protobuf.Duration` allows.
 const SECONDS_OF_SPAN: i64 = 315_576_000_000;
 
 /// Converts a moment; what is finer than a millisecond is cut off.
 pub(super) fn moment(sent: &prost_types::Timestamp) -> Result<Timestamp, &'static str> {
-    if !SECONDS.contains(&sent.seconds) {
+    let second = Timestamp::from_seconds(sent.seconds);
+    if !second.is_in_range() {
         return Err("out of range: send a moment of the years 1 to 9999");
     }
     if !(0..NANOS_OF_SECOND).contains(&sent.nanos) {
         return Err("`nanos` is out of range: send 0 to 999,999,999");
     }
-    Ok(Timestamp::from_millis(sent.seconds * 1_000 + i64::from(sent.nanos / NANOS_OF_MILLI)))
+    Ok(Timestamp::from_millis(second.as_millis() + i64::from(sent.nanos / NANOS_OF_MILLI)))
 }
 
 /// Converts a span to milliseconds; what is finer is cut off.
@@ -57,8 +56,9 @@ mod tests {
     #[test]
     fn what_protobuf_does_not_allow_is_refused() {
         let refused = |seconds, nanos| moment(&prost_types::Timestamp { seconds, nanos }).is_err();
-        assert!(!refused(*SECONDS.start(), 0) && !refused(*SECONDS.end(), 999_999_999));
-        assert!(refused(*SECONDS.start() - 1, 0) && refused(*SECONDS.end() + 1, 0));
+        let (first, last) = (-62_135_596_800, 253_402_300_799);
+        assert!(!refused(first, 0) && !refused(last, 999_999_999));
+        assert!(refused(first - 1, 0) && refused(last + 1, 0));
         assert!(refused(i64::MIN, 0) && refused(i64::MAX, 0));
         assert!(refused(0, -1) && refused(0, 1_000_000_000));
 

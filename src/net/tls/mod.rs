@@ -17,4 +17,3 @@ pub use options::{TlsOptions, TlsVersion};
 pub use reload::{Tls, TlsStatus};
 
 pub(super) use handshake::Handshakes;
-pub(crate) use reload::rfc3339;

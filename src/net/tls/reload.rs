@@ -20,7 +20,7 @@ use super::{
     handshake_counts::HandshakeCounts,
     server_config::{self, ServerConfigs},
 };
-use crate::net::Face;
+use crate::{model::Timestamp, net::Face};
 
 /// The certificate in use, with the clients that it is for. Clones share it.
 #[derive(Debug, Clone)]
@@ -176,8 +176,9 @@ impl Tls {
 
     fn log(&self, message: &'static str) {
         let status = self.status();
-        let expires = rfc3339(status.expires);
-        let client_ca_expires = status.client_ca_expires.and_then(rfc3339);
+        let text = |seconds| Timestamp::from_seconds(seconds).to_string();
+        let expires = text(status.expires);
+        let client_ca_expires = status.client_ca_expires.map(text);
         let file = self.inner.options.certificate.display();
         if SystemTime::now() < moment(status.expires) {
             tracing::info!(%file, expires, client_ca_expires, "{message}");
@@ -185,11 +186,6 @@ impl Tls {
             tracing::warn!(%file, expires, client_ca_expires, "{message}, but it has expired");
         }
     }
-}
-
-/// Formats a moment, in seconds since 1970.
-pub(crate) fn rfc3339(seconds: i64) -> Option<String> {
-    Some(crate::model::Timestamp::from_millis(seconds.checked_mul(1_000)?).to_string())
 }
 
 fn moment(seconds: i64) -> SystemTime {
