@@ -4,11 +4,14 @@
 mod check;
 mod check_record;
 mod completions;
+mod diff;
 mod exit;
 mod fmt;
+mod folder_at;
 mod healthcheck;
 mod matrix;
 mod output;
+mod recorded;
 mod remote;
 mod serve;
 mod server_address;
@@ -65,6 +68,7 @@ enum Command {
     Validate(validate::ValidateArgs),
     Test(test::TestArgs),
     Matrix(matrix::MatrixArgs),
+    Diff(diff::DiffArgs),
     Fmt(fmt::FmtArgs),
     Healthcheck(healthcheck::HealthcheckArgs),
     Completions(completions::CompletionsArgs),
@@ -83,6 +87,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, started: Instant) -> E
         Some(Command::Validate(args)) => validate::run(&args),
         Some(Command::Test(args)) => test::run(&args),
         Some(Command::Matrix(args)) => matrix::run(&args),
+        Some(Command::Diff(args)) => diff::run(&args),
         Some(Command::Fmt(args)) => fmt::run(&args),
         Some(Command::Healthcheck(args)) => healthcheck::run(&args),
         Some(Command::Completions(args)) => completions::run(&args),
