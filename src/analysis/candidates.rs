@@ -77,11 +77,13 @@ impl Constants {
         self.entities.iter().filter(move |uid| uid.entity_type() == ty)
     }
 
-    /// Returns the entity of a type that policies name, or of which they name a role.
+    /// Returns the scope of a type of which policies name a role or that they name themselves, as they
+    /// do for a singleton.
     pub(super) fn scopes_of(&self, schema: &Schema, ty: &EntityType) -> Option<EntityUID> {
         let roles = self.entities.iter().filter_map(|uid| schema.scope_of(uid));
         let of_roles = roles.map(|(scope, _)| scope).find(|scope| scope.entity_type() == ty);
-        of_roles.or_else(|| self.entities_of(ty).next().cloned())
+        let has_slots = schema.entity(ty).is_some_and(|shape| !shape.slots.is_empty());
+        of_roles.or_else(|| self.entities_of(ty).next().filter(|_| has_slots).cloned())
     }
 
     /// Returns the entities of a type to try as a principal or a resource.

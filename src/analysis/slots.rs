@@ -38,7 +38,7 @@ pub(super) fn questions(store: &PolicyStore) -> Vec<MatrixCell> {
                 });
                 let action_type = action.uid.entity_type().to_string();
                 let id: &str = action.uid.eid().as_ref();
-                let principal = example(schema, &constants, &column.principal);
+                let principal = any(schema, &constants, &column.principal);
                 cells.push(MatrixCell {
                     scope: resource_type.name().basename().to_string(),
                     action: id.to_owned(),
@@ -94,13 +94,17 @@ fn columns(schema: &Schema) -> Vec<Column> {
     columns
 }
 
-/// Returns the entity of a type that stands in the matrix: one that policies name, for they speak of
-/// it alone, else any.
+/// Returns the scope or resource of a type that stands in the matrix: a singleton that policies
+/// name, else any.
 fn example(schema: &Schema, constants: &Constants, ty: &EntityType) -> EntityUID {
+    constants.scopes_of(schema, ty).unwrap_or_else(|| any(schema, constants, ty))
+}
+
+/// Returns an entity of a type that no policy names, if it may have any id.
+fn any(schema: &Schema, constants: &Constants, ty: &EntityType) -> EntityUID {
     let ids = schema.entity(ty).and_then(|shape| shape.ids.as_ref());
     if let Some(id) = ids.and_then(|ids| ids.iter().min()) {
         return EntityUID::from_components(ty.clone(), Eid::new(id.clone()), None);
     }
-    let named = constants.scopes_of(schema, ty);
-    named.unwrap_or_else(|| constants.fresh(ty, &[]))
+    constants.fresh(ty, &[])
 }
