@@ -172,7 +172,11 @@ impl Constants {
                 };
                 texts.into_iter().map(candidate).collect()
             }
-            Shape::Entity(ty) => self.entities(world, engine, ty).into_iter().map(entity).collect(),
+            Shape::Entity(ty) => self
+                .entities(world, engine, ty)
+                .into_iter()
+                .map(|uid| entity(world.schema, uid))
+                .collect(),
             Shape::Set(element) => sets(self.values(world, engine, element)),
             Shape::Record(record) => {
                 // Inside a set or a tag: the required fields, each with its plainest value.
@@ -323,12 +327,15 @@ fn record_of(fields: Vec<(SmolStr, Candidate)>) -> Candidate {
     Candidate { sent, known: Value::record(known, None) }
 }
 
-pub(super) fn entity(uid: EntityUID) -> Candidate {
-    let sent = model::Value::Entity(name_of(&uid));
+fn entity(schema: &Schema, uid: EntityUID) -> Candidate {
+    let sent = model::Value::Entity(name_of(schema, &uid));
     Candidate { sent, known: uid.into() }
 }
 
-/// The name of an entity as a caller sends it.
-pub(super) fn name_of(uid: &EntityUID) -> Uid {
-    Uid::new(uid.entity_type().to_string(), AsRef::<str>::as_ref(uid.eid()))
+/// The name of an entity as a caller sends it: without the namespace where it may be left out.
+pub(super) fn name_of(schema: &Schema, uid: &EntityUID) -> Uid {
+    let ty = uid.entity_type();
+    let short = ty.name().basename().to_string();
+    let is_enough = schema.entity_type(&short) == Some(ty);
+    Uid::new(if is_enough { short } else { ty.to_string() }, AsRef::<str>::as_ref(uid.eid()))
 }

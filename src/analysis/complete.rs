@@ -64,12 +64,12 @@ pub(super) fn witness(world: &World<'_>) -> Witness {
             }
             (Fact::Member(member, of), Choice::Member(true)) => match schema.scope_of(of) {
                 Some((scope, slot)) => input.role_assignments.push(RoleAssignmentInput {
-                    principal: Some(name_of(member)),
+                    principal: Some(name_of(schema, member)),
                     role: slot.as_str().to_owned(),
-                    scope: Some(name_of(&scope)),
+                    scope: Some(name_of(schema, &scope)),
                     expires_at: None,
                 }),
-                None => entity_of(schema, &mut input, member).parents.push(name_of(of)),
+                None => entity_of(schema, &mut input, member).parents.push(name_of(schema, of)),
             },
             _ => {}
         }
@@ -99,7 +99,7 @@ fn entity_of<'i>(
         entity.uid.as_ref().and_then(|uid| full(schema, uid)).as_ref() == Some(uid)
     };
     let index = input.entities.iter().position(is_it).unwrap_or_else(|| {
-        let uid = Some(name_of(uid));
+        let uid = Some(name_of(schema, uid));
         input.entities.push(EntityInput { uid, ..EntityInput::default() });
         input.entities.len() - 1
     });

@@ -432,15 +432,15 @@ impl<'a> Change<'a> {
         direction: Direction,
     ) -> Option<Option<Witness>> {
         let mut gave_up = false;
+        let (schema, stored) = (self.new.schema(), self.new.stored());
         for (principal, resource) in self.pairs(principal, resource) {
             let action_type = action.uid.entity_type().to_string();
             let input = RequestInput {
-                principal: Some(name_of(&principal)),
+                principal: Some(name_of(schema, &principal)),
                 action: Some(Uid::new(action_type, AsRef::<str>::as_ref(action.uid.eid()))),
-                resource: Some(name_of(&resource)),
+                resource: Some(name_of(schema, &resource)),
                 ..RequestInput::default()
             };
-            let (schema, stored) = (self.new.schema(), self.new.stored());
             let now: Timestamp = DEFAULT_NOW;
             let Ok(mut world) = World::new(schema, stored, &input, now, Optional::Open) else {
                 continue;

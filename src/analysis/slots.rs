@@ -33,7 +33,7 @@ pub(super) fn questions(store: &PolicyStore) -> Vec<MatrixCell> {
                 let role = column.role.as_ref().map(|(scope_type, slot)| RoleAssignmentInput {
                     principal: None,
                     role: slot.clone(),
-                    scope: Some(name_of(&example(schema, &constants, scope_type))),
+                    scope: Some(name_of(schema, &example(schema, &constants, scope_type))),
                     expires_at: None,
                 });
                 let action_type = action.uid.entity_type().to_string();
@@ -47,9 +47,9 @@ pub(super) fn questions(store: &PolicyStore) -> Vec<MatrixCell> {
                     expected: None,
                     exempt: None,
                     input: RequestInput {
-                        principal: Some(name_of(&principal)),
+                        principal: Some(name_of(schema, &principal)),
                         action: Some(Uid::new(action_type, id)),
-                        resource: Some(name_of(&resource)),
+                        resource: Some(name_of(schema, &resource)),
                         role_assignments: role.into_iter().collect(),
                         ..RequestInput::default()
                     },
