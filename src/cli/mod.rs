@@ -7,6 +7,8 @@ mod completions;
 mod exit;
 mod fmt;
 mod healthcheck;
+mod init;
+mod new_store;
 mod output;
 mod remote;
 mod serve;
@@ -63,6 +65,7 @@ enum Command {
     Validate(validate::ValidateArgs),
     Test(test::TestArgs),
     Fmt(fmt::FmtArgs),
+    Init(init::InitArgs),
     Healthcheck(healthcheck::HealthcheckArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -80,6 +83,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, started: Instant) -> E
         Some(Command::Validate(args)) => validate::run(&args),
         Some(Command::Test(args)) => test::run(&args),
         Some(Command::Fmt(args)) => fmt::run(&args),
+        Some(Command::Init(args)) => init::run(&args),
         Some(Command::Healthcheck(args)) => healthcheck::run(&args),
         Some(Command::Completions(args)) => completions::run(&args),
     };

@@ -7,6 +7,7 @@ mod cli;
 mod cli_check;
 mod cli_decision_log;
 mod cli_fmt;
+mod cli_init;
 mod cli_remote;
 mod cli_serve;
 mod cli_sidecar;
