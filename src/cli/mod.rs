@@ -9,7 +9,9 @@ mod exit;
 mod fmt;
 mod folder_at;
 mod healthcheck;
+mod init;
 mod matrix;
+mod new_store;
 mod output;
 mod recorded;
 mod remote;
@@ -70,6 +72,7 @@ enum Command {
     Matrix(matrix::MatrixArgs),
     Diff(diff::DiffArgs),
     Fmt(fmt::FmtArgs),
+    Init(init::InitArgs),
     Healthcheck(healthcheck::HealthcheckArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -89,6 +92,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, started: Instant) -> E
         Some(Command::Matrix(args)) => matrix::run(&args),
         Some(Command::Diff(args)) => diff::run(&args),
         Some(Command::Fmt(args)) => fmt::run(&args),
+        Some(Command::Init(args)) => init::run(&args),
         Some(Command::Healthcheck(args)) => healthcheck::run(&args),
         Some(Command::Completions(args)) => completions::run(&args),
     };
