@@ -5,8 +5,12 @@ mod check;
 mod check_record;
 mod completions;
 mod exit;
+#[cfg(feature = "prove")]
+mod folder_at;
 mod healthcheck;
 mod output;
+#[cfg(feature = "prove")]
+mod prove;
 mod remote;
 mod serve;
 mod server_address;
@@ -61,6 +65,8 @@ enum Command {
     Check(check::CheckArgs),
     Validate(validate::ValidateArgs),
     Test(test::TestArgs),
+    #[cfg(feature = "prove")]
+    Prove(prove::ProveArgs),
     Healthcheck(healthcheck::HealthcheckArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -77,6 +83,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, started: Instant) -> E
         Some(Command::Check(args)) => check::run(&args),
         Some(Command::Validate(args)) => validate::run(&args),
         Some(Command::Test(args)) => test::run(&args),
+        #[cfg(feature = "prove")]
+        Some(Command::Prove(args)) => prove::run(&args),
         Some(Command::Healthcheck(args)) => healthcheck::run(&args),
         Some(Command::Completions(args)) => completions::run(&args),
     };

@@ -31,6 +31,31 @@ pub(super) fn read(source: &Source, bounds: &Bounds) -> Result<FolderStores, Cli
     }
 }
 
+/// Reads the files of the stores of those names, or of all. A store that cannot be read is an error.
+pub(super) fn chosen(
+    sources: &[Source],
+    wanted: &[StoreName],
+    bounds: &Bounds,
+) -> Result<Vec<StoreFiles>, CliError> {
+    let mut stores = Vec::new();
+    for source in sources {
+        let mut read = read(source, bounds)?;
+        if let Some(error) = read.errors.pop() {
+            return Err(error.into());
+        }
+        stores.append(&mut read.stores);
+    }
+    if let Some(unknown) =
+        wanted.iter().find(|name| !stores.iter().any(|store| store.name() == *name))
+    {
+        let names: Vec<_> = stores.iter().map(|store| store.name().as_str()).collect();
+        let there_are = names.join(", ");
+        return Err(CliError::Usage(format!("no policy store `{unknown}`: there are {there_are}")));
+    }
+    stores.retain(|store| wanted.is_empty() || wanted.contains(store.name()));
+    Ok(stores)
+}
+
 /// Loads the store of a name, else the default, else the only one.
 pub(super) fn load_one(settings: &Settings, name: Option<&str>) -> Result<PolicyStore, CliError> {
     let FolderStores { mut stores, errors, .. } = read(&source(settings), &settings.bounds)?;
