@@ -25,6 +25,9 @@ pub mod analysis;
 #[cfg(feature = "server")]
 pub mod reload;
 
+#[cfg(feature = "prove")]
+pub mod proofs;
+
 #[cfg(feature = "server")]
 pub mod telemetry;
 

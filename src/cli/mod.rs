@@ -13,6 +13,8 @@ mod init;
 mod matrix;
 mod new_store;
 mod output;
+#[cfg(feature = "prove")]
+mod prove;
 mod recorded;
 mod remote;
 mod serve;
@@ -73,6 +75,8 @@ enum Command {
     Diff(diff::DiffArgs),
     Fmt(fmt::FmtArgs),
     Init(init::InitArgs),
+    #[cfg(feature = "prove")]
+    Prove(prove::ProveArgs),
     Healthcheck(healthcheck::HealthcheckArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -93,6 +97,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, started: Instant) -> E
         Some(Command::Diff(args)) => diff::run(&args),
         Some(Command::Fmt(args)) => fmt::run(&args),
         Some(Command::Init(args)) => init::run(&args),
+        #[cfg(feature = "prove")]
+        Some(Command::Prove(args)) => prove::run(&args),
         Some(Command::Healthcheck(args)) => healthcheck::run(&args),
         Some(Command::Completions(args)) => completions::run(&args),
     };

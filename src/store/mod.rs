@@ -212,6 +212,12 @@ impl PolicyStore {
         self.policy_files.get(policy).map(String::as_str)
     }
 
+    /// Prepares other policies for requests to this store. They are not validated.
+    #[must_use]
+    pub fn engine_of(&self, policies: &PolicySet) -> Engine {
+        Engine::new(policies, Arc::clone(&self.schema), Arc::clone(&self.stored))
+    }
+
     /// Reads the policies of `invariants/*.cedar`, which decide nothing.
     ///
     /// # Errors

@@ -22,6 +22,7 @@ const ORDER: &[&str] = &[
     "testing",
     "analysis",
     "reload",
+    "proofs",
     "telemetry",
     "audit",
     "proto",
