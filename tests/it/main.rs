@@ -40,6 +40,7 @@ mod nobody_gains_piwik_pro;
 mod observe_http;
 mod observe_otlp;
 mod observe_stop;
+mod prove;
 mod readme_tables;
 mod reload;
 mod server_batch;
