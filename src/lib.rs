@@ -5,7 +5,7 @@
 //! invariants, and where a new feature goes.
 //!
 //! *Architecture Invariant:* each module sees only those above it in this file, and a test holds them
-//! to that. `model` to `testing` are the core: pure, and compiled by itself without the feature
+//! to that. `model` to `import` are the core: pure, and compiled by itself without the feature
 //! `server`.
 
 pub mod model;
@@ -19,6 +19,8 @@ pub mod engine;
 pub mod store;
 
 pub mod testing;
+
+pub mod import;
 
 #[cfg(feature = "server")]
 pub mod reload;

@@ -7,6 +7,7 @@ mod completions;
 mod exit;
 mod fmt;
 mod healthcheck;
+mod import;
 mod init;
 mod new_store;
 mod output;
@@ -66,6 +67,7 @@ enum Command {
     Test(test::TestArgs),
     Fmt(fmt::FmtArgs),
     Init(init::InitArgs),
+    Import(import::ImportArgs),
     Healthcheck(healthcheck::HealthcheckArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -84,6 +86,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, started: Instant) -> E
         Some(Command::Test(args)) => test::run(&args),
         Some(Command::Fmt(args)) => fmt::run(&args),
         Some(Command::Init(args)) => init::run(&args),
+        Some(Command::Import(args)) => import::run(&args),
         Some(Command::Healthcheck(args)) => healthcheck::run(&args),
         Some(Command::Completions(args)) => completions::run(&args),
     };

@@ -20,6 +20,7 @@ const ORDER: &[&str] = &[
     "engine",
     "store",
     "testing",
+    "import",
     "reload",
     "telemetry",
     "audit",
@@ -33,7 +34,7 @@ const ORDER: &[&str] = &[
 ];
 
 /// The pure modules.
-const CORE: &[&str] = &["model", "schema", "request", "engine", "store", "testing"];
+const CORE: &[&str] = &["model", "schema", "request", "engine", "store", "testing", "import"];
 
 /// The crates and modules that the core does not reach. `cargo check --no-default-features` holds it to that for crates.
 const OUTSIDE: &[&str] = &[
