@@ -332,8 +332,8 @@ impl Writer<'_> {
         }
         text.push_str(
             "\nThe spreadsheet has conditions in words. Each is a fact of the request until \
-             somebody writes it as a policy: replace `context.condition_…` in \
-             the policies, the schema and `matrix.toml` by what the words say.\n\n| fact | words |\n|---|---|\n",
+             somebody writes it as a policy: replace `context.condition_…` in the policies, the \
+             schema and `matrix.toml` by what the words say.\n\n| fact | words |\n|---|---|\n",
         );
         for (condition, words) in self.sheet.conditions.iter().enumerate() {
             let words = words.replace('\\', "\\\\").replace('|', "\\|");
