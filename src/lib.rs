@@ -5,7 +5,7 @@
 //! invariants, and where a new feature goes.
 //!
 //! *Architecture Invariant:* each module sees only those above it in this file, and a test holds them
-//! to that. `model` to `import` are the core: pure, and compiled by itself without the feature
+//! to that. `model` to `analysis` are the core: pure, and compiled by itself without the feature
 //! `server`.
 
 pub mod model;
@@ -22,8 +22,13 @@ pub mod testing;
 
 pub mod import;
 
+pub mod analysis;
+
 #[cfg(feature = "server")]
 pub mod reload;
+
+#[cfg(feature = "prove")]
+pub mod proofs;
 
 #[cfg(feature = "server")]
 pub mod telemetry;

@@ -16,9 +16,6 @@ use crate::{
     request::{BatchItemInput, RequestInput},
 };
 
-/// The field `record` of each record: its kind and version.
-pub const RECORD_KIND: &str = "humbaba.decision.v1";
-
 /// A decision, with everything that is needed to make it again.
 #[derive(Debug)]
 pub struct Record {

@@ -19,7 +19,7 @@ use super::{
     verdict::Verdict,
 };
 use crate::{
-    engine::{decide, explain},
+    engine::decide,
     model::{self, Effect, Timestamp, Uid},
     proto,
     request::{FieldPath, RequestInput, RoleAssignmentInput, Violation, json::FactReader},
@@ -39,9 +39,14 @@ JSON:
   {\"decision\": \"allow\" | \"deny\", \"determining_policies\": [{\"policy_id\", \"annotations\": {}}],
    \"errors\": [{\"policy_id\", \"message\"}], \"explanation\": null | {\"summary\",
    \"missing_roles\": [{\"principal\", \"role\", \"scope\", \"expires_at\"}],
-   \"obstacles\": [{\"policy_id\", \"advice\"}], \"carried_by\": [as missing_roles],
-   \"hints\": [{\"add\": a role, \"instead_of\": [as missing_roles]}]},
+   \"obstacles\": [{\"policy_id\", \"advice\", \"file\", \"clauses\": [a clause]}],
+   \"carried_by\": [as missing_roles],
+   \"hints\": [{\"add\": a role, \"instead_of\": [as missing_roles]}],
+   \"nearest\": [{\"policy_id\", \"file\", \"clauses_held\", \"clause\": a clause}]},
    \"revision\", \"decision_id\": null without a server}
+  A clause: {\"kind\": \"principal\" | \"action\" | \"resource\" | \"when\" | \"unless\",
+   \"text\", \"line\", \"column\", \"values\": [{\"expression\", \"value\": null where absent,
+   \"is_in\": [an entity or role], \"is_in_more\"}], \"error\"}
   Bad input: {\"violations\": [{\"field\", \"description\"}]}
 
 Values of the context and of entities are read by the type that the store's schema declares, e.g.
@@ -199,9 +204,8 @@ fn decide_here(
         Err(violations) => return Ok(Err(violations)),
     };
     let decision = decide(store.engine(), &request, settings.on_forbid_error);
-    let explanation = args
-        .explain
-        .then(|| explain(store.engine(), &request, &decision, settings.on_forbid_error));
+    let explanation =
+        args.explain.then(|| store.explain(&request, &decision, settings.on_forbid_error));
     Ok(Ok(Verdict::new(decision, explanation, store.revision())))
 }
 

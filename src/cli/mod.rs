@@ -4,18 +4,25 @@
 mod check;
 mod check_record;
 mod completions;
+mod diff;
 mod exit;
 mod fmt;
+mod folder_at;
 mod healthcheck;
 mod import;
 mod init;
+mod matrix;
 mod new_store;
 mod output;
+#[cfg(feature = "prove")]
+mod prove;
+mod recorded;
 mod remote;
 mod serve;
 mod server_address;
 mod setting_flags;
 mod source;
+mod stores;
 mod test;
 mod tls_flags;
 mod validate;
@@ -65,9 +72,13 @@ enum Command {
     Check(check::CheckArgs),
     Validate(validate::ValidateArgs),
     Test(test::TestArgs),
+    Matrix(matrix::MatrixArgs),
+    Diff(diff::DiffArgs),
     Fmt(fmt::FmtArgs),
     Init(init::InitArgs),
     Import(import::ImportArgs),
+    #[cfg(feature = "prove")]
+    Prove(prove::ProveArgs),
     Healthcheck(healthcheck::HealthcheckArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -84,9 +95,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, started: Instant) -> E
         Some(Command::Check(args)) => check::run(&args),
         Some(Command::Validate(args)) => validate::run(&args),
         Some(Command::Test(args)) => test::run(&args),
+        Some(Command::Matrix(args)) => matrix::run(&args),
+        Some(Command::Diff(args)) => diff::run(&args),
         Some(Command::Fmt(args)) => fmt::run(&args),
         Some(Command::Init(args)) => init::run(&args),
         Some(Command::Import(args)) => import::run(&args),
+        #[cfg(feature = "prove")]
+        Some(Command::Prove(args)) => prove::run(&args),
         Some(Command::Healthcheck(args)) => healthcheck::run(&args),
         Some(Command::Completions(args)) => completions::run(&args),
     };

@@ -10,7 +10,10 @@ use super::{
     exit::chain,
     server_address::{self, ServerAddress},
     tls_flags::TlsFlags,
-    verdict::{Obstacle, Policy, PolicyError, Reasons, Role, RoleHint, Verdict},
+    verdict::{
+        Clause, ClauseValue, Kind, NearPermit, Obstacle, Policy, PolicyError, Reasons, Role,
+        RoleHint, Verdict,
+    },
 };
 use crate::{
     model::{Effect, Timestamp, Uid},
@@ -86,7 +89,12 @@ fn reasons(explanation: proto::Explanation) -> Reasons {
         summary: explanation.summary,
         missing_roles: explanation.missing_roles.into_iter().map(role).collect(),
         obstacles: obstacles
-            .map(|one| Obstacle { policy_id: one.policy_id, advice: one.advice })
+            .map(|one| Obstacle {
+                policy_id: one.policy_id,
+                advice: one.advice,
+                file: sent(one.file),
+                clauses: one.clauses.into_iter().map(clause).collect(),
+            })
             .collect(),
         carried_by: explanation.carried_by.into_iter().map(role).collect(),
         hints: explanation
@@ -97,6 +105,45 @@ fn reasons(explanation: proto::Explanation) -> Reasons {
                 instead_of: hint.instead_of.into_iter().map(role).collect(),
             })
             .collect(),
+        nearest: explanation
+            .nearest
+            .into_iter()
+            .map(|near| NearPermit {
+                policy_id: near.policy_id,
+                file: sent(near.file),
+                clauses_held: near.clauses_held as usize,
+                clause: clause(near.clause.unwrap_or_default()),
+            })
+            .collect(),
+    }
+}
+
+fn sent(text: String) -> Option<String> {
+    Some(text).filter(|text| !text.is_empty())
+}
+
+fn clause(clause: proto::Clause) -> Clause {
+    let number = |number| (number > 0).then_some(number as usize);
+    let values = clause.values.iter().map(|value| ClauseValue {
+        expression: value.expression.clone(),
+        value: value.value.clone(),
+        is_in: value.is_in.clone(),
+        is_in_more: value.is_in_more as usize,
+    });
+    Clause {
+        kind: match clause.kind() {
+            proto::ClauseKind::Principal => Kind::Principal,
+            proto::ClauseKind::Action => Kind::Action,
+            proto::ClauseKind::Resource => Kind::Resource,
+            proto::ClauseKind::When => Kind::When,
+            proto::ClauseKind::Unless => Kind::Unless,
+            proto::ClauseKind::Unspecified => Kind::Unknown,
+        },
+        line: number(clause.line),
+        column: number(clause.column),
+        values: values.collect(),
+        text: clause.text,
+        error: sent(clause.error),
     }
 }
 

@@ -10,11 +10,10 @@ use super::{
     CliError, Exit,
     output::{self, Format},
     setting_flags::SettingFlags,
-    source,
+    stores,
 };
 use crate::{
     model::{Problem, StoreName},
-    reload::Source,
     store::{Bounds, PolicyStore, StoreFiles},
     testing::{self, Case, MutantReport, TestReport},
 };
@@ -55,9 +54,8 @@ enum Tested {
 
 pub(super) fn run(args: &TestArgs) -> Result<Exit, CliError> {
     let settings = args.settings.settle(Vec::new())?.settings;
-    let sources = source::sources(&args.paths, &settings);
     let mut all = Vec::new();
-    for files in stores(&sources, &args.store, &settings.bounds)? {
+    for files in stores::of_paths(&args.paths, &args.store, &settings)? {
         let tested = test(files, args, &settings.bounds);
         if args.format == Format::Human {
             tested.print(args)?;
@@ -74,30 +72,6 @@ pub(super) fn run(args: &TestArgs) -> Result<Exit, CliError> {
     let is = |exit| all.iter().any(|tested| tested.exit(args) == exit);
     let worst = [Exit::InvalidPolicies, Exit::Refused].into_iter().find(|exit| is(*exit));
     Ok(worst.unwrap_or(Exit::Ok))
-}
-
-fn stores(
-    sources: &[Source],
-    wanted: &[StoreName],
-    bounds: &Bounds,
-) -> Result<Vec<StoreFiles>, CliError> {
-    let mut stores = Vec::new();
-    for source in sources {
-        let mut read = source::read(source, bounds)?;
-        if let Some(error) = read.errors.pop() {
-            return Err(error.into());
-        }
-        stores.append(&mut read.stores);
-    }
-    if let Some(unknown) =
-        wanted.iter().find(|name| !stores.iter().any(|store| store.name() == *name))
-    {
-        let names: Vec<_> = stores.iter().map(|store| store.name().as_str()).collect();
-        let there_are = names.join(", ");
-        return Err(CliError::Usage(format!("no policy store `{unknown}`: there are {there_are}")));
-    }
-    stores.retain(|store| wanted.is_empty() || wanted.contains(store.name()));
-    Ok(stores)
 }
 
 fn test(files: StoreFiles, args: &TestArgs, bounds: &Bounds) -> Tested {

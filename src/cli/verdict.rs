@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use serde::Serialize;
 
 use crate::{
-    engine::{Decision, Explanation},
+    engine::{self, ClauseKind, Decision, Explanation},
     model::{Effect, Revision},
     request::RoleAssignment,
 };
@@ -41,6 +41,7 @@ pub(super) struct Reasons {
     pub obstacles: Vec<Obstacle>,
     pub carried_by: Vec<Role>,
     pub hints: Vec<RoleHint>,
+    pub nearest: Vec<NearPermit>,
 }
 
 #[derive(Debug, Serialize)]
@@ -61,6 +62,48 @@ pub(super) struct Role {
 pub(super) struct Obstacle {
     pub policy_id: String,
     pub advice: String,
+    pub file: Option<String>,
+    pub clauses: Vec<Clause>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct NearPermit {
+    pub policy_id: String,
+    pub file: Option<String>,
+    pub clauses_held: usize,
+    pub clause: Clause,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Clause {
+    pub kind: Kind,
+    pub text: String,
+    pub line: Option<usize>,
+    pub column: Option<usize>,
+    pub values: Vec<ClauseValue>,
+    pub error: Option<String>,
+}
+
+/// The part of a policy that a clause belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Kind {
+    Principal,
+    Action,
+    Resource,
+    When,
+    Unless,
+    /// One that a later version may add.
+    Unknown,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct ClauseValue {
+    pub expression: String,
+    /// Null where it is absent.
+    pub value: Option<String>,
+    pub is_in: Vec<String>,
+    pub is_in_more: usize,
 }
 
 impl Verdict {
@@ -111,6 +154,7 @@ impl Verdict {
         }
         if let Some(reasons) = &self.explanation {
             let _ = writeln!(text, "  why: {}", reasons.summary);
+            reasons.clauses(&mut text);
         } else if self.decision == Effect::Deny && self.determining_policies.is_empty() {
             text.push_str("  no policy allows this\n");
         }
@@ -119,12 +163,69 @@ impl Verdict {
     }
 }
 
+impl Reasons {
+    /// Writes the clauses that the policies came to.
+    fn clauses(&self, text: &mut String) {
+        for NearPermit { policy_id, file, clause, .. } in &self.nearest {
+            let _ = writeln!(text, "  near: {policy_id}");
+            clause.write(text, file.as_deref(), false);
+        }
+        for Obstacle { policy_id, file, clauses, .. } in &self.obstacles {
+            if !clauses.is_empty() {
+                let _ = writeln!(text, "  forbidden: {policy_id}");
+            }
+            clauses.iter().for_each(|clause| clause.write(text, file.as_deref(), true));
+        }
+    }
+}
+
+impl Clause {
+    fn place(&self, file: Option<&str>) -> String {
+        let file = file.unwrap_or("an unknown file");
+        match (self.line, self.column) {
+            (Some(line), Some(column)) => format!("{file}:{line}:{column}"),
+            _ => file.to_owned(),
+        }
+    }
+
+    fn write(&self, text: &mut String, file: Option<&str>, holds: bool) {
+        // What stands in an `unless` is false where the clause holds.
+        let is = match (&self.error, holds == (self.kind == Kind::Unless)) {
+            (Some(error), _) => format!("failed: {error}"),
+            (None, true) => "is false".to_owned(),
+            (None, false) => "is true".to_owned(),
+        };
+        let unless = if self.kind == Kind::Unless { "unless " } else { "" };
+        let lines: Vec<_> = self.text.lines().map(str::trim).collect();
+        let _ = writeln!(text, "    {}: {unless}`{}` {is}", self.place(file), lines.join(" "));
+        for ClauseValue { expression, value, is_in, is_in_more } in &self.values {
+            let value = value.as_ref().map_or("absent", String::as_str);
+            let _ = write!(text, "      `{expression}` is {value}");
+            if !is_in.is_empty() {
+                let _ = write!(text, ", in {}", is_in.join(", "));
+            }
+            if *is_in_more > 0 {
+                let _ = write!(text, " and {is_in_more} more");
+            }
+            text.push('\n');
+        }
+    }
+}
+
 impl From<Explanation> for Reasons {
     fn from(explanation: Explanation) -> Self {
-        let obstacles = explanation
-            .obstacles
-            .into_iter()
-            .map(|obstacle| Obstacle { policy_id: obstacle.policy_id, advice: obstacle.advice });
+        let obstacles = explanation.obstacles.into_iter().map(|obstacle| Obstacle {
+            policy_id: obstacle.policy_id,
+            advice: obstacle.advice,
+            file: obstacle.file,
+            clauses: obstacle.clauses.into_iter().map(Clause::from).collect(),
+        });
+        let nearest = explanation.nearest.into_iter().map(|near| NearPermit {
+            policy_id: near.policy_id,
+            file: near.file,
+            clauses_held: near.clauses_held,
+            clause: Clause::from(near.clause),
+        });
         Self {
             summary: explanation.summary,
             missing_roles: explanation.missing_roles.iter().map(Role::from).collect(),
@@ -138,6 +239,32 @@ impl From<Explanation> for Reasons {
                     instead_of: hint.instead_of.iter().map(Role::from).collect(),
                 })
                 .collect(),
+            nearest: nearest.collect(),
+        }
+    }
+}
+
+impl From<engine::ClauseNote> for Clause {
+    fn from(note: engine::ClauseNote) -> Self {
+        let values = note.values.into_iter().map(|value| ClauseValue {
+            expression: value.expression,
+            value: value.value,
+            is_in: value.is_in,
+            is_in_more: value.is_in_more,
+        });
+        Self {
+            kind: match note.kind {
+                ClauseKind::Principal => Kind::Principal,
+                ClauseKind::Action => Kind::Action,
+                ClauseKind::Resource => Kind::Resource,
+                ClauseKind::When => Kind::When,
+                ClauseKind::Unless => Kind::Unless,
+            },
+            text: note.text,
+            line: note.location.map(|location| location.line),
+            column: note.location.map(|location| location.column),
+            values: values.collect(),
+            error: note.error,
         }
     }
 }

@@ -71,4 +71,8 @@ impl PolicyNote {
     pub(super) fn is_forbid(&self) -> bool {
         self.policy.is_forbid()
     }
+
+    pub(super) fn prepared(&self) -> &PreparedPolicy {
+        &self.policy
+    }
 }

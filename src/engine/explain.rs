@@ -2,11 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use cedar_policy_core::ast::EntityUID;
+use cedar_policy_core::{ast::EntityUID, entities::Entities};
 
 use super::{
-    Decision, Engine, PolicyNote, graph,
+    Decision, Engine, PolicyNote,
+    clause_note::{ClauseEvaluation, ClauseNote},
+    clauses::clauses,
+    graph,
     hints::{Hint, hints},
+    nearest::{NearPermit, nearest},
     variations::{DECISIONS, Variations},
 };
 use crate::{
@@ -14,6 +18,11 @@ use crate::{
     request::{Request, RoleAssignment},
     schema::Slot,
 };
+
+/// Forbids in one explanation of which the clauses are told.
+const FORBIDS_WITH_CLAUSES: usize = 3;
+/// Clauses of one forbid that are told.
+const CLAUSES: usize = 16;
 
 /// Sentence that is added where the size of a request left roles untried.
 const UNTRIED: &str = " Not every role was tried, because the request is large.";
@@ -28,6 +37,8 @@ pub struct Explanation {
     pub missing_roles: Vec<RoleAssignment>,
     /// For a deny: the forbids that stood in the way.
     pub obstacles: Vec<Obstacle>,
+    /// For a deny to which no permit applied: the permits that came nearest.
+    pub nearest: Vec<NearPermit>,
     /// For a deny: changes of one role that would make it an allow, those that grant least first.
     pub hints: Vec<Hint>,
     /// For an allow: taking one of these away would make it a deny or, where several carry it
@@ -42,34 +53,60 @@ pub struct Obstacle {
     pub policy_id: String,
     /// The policy's `@advice`, or nothing.
     pub advice: String,
+    /// The file that the policy is written in, a link that of its template.
+    pub file: Option<String>,
+    /// Its conditions, or its scope where it has none, up to one that failed. All others held.
+    pub clauses: Vec<ClauseNote>,
 }
 
-/// Explains a decision on a request.
+/// Explains a decision on a request. `file_of` names the file in which the policy or template of an
+/// id is written.
 #[must_use]
 pub fn explain(
     engine: &Engine,
     request: &Request,
     decision: &Decision,
     on_forbid_error: OnForbidError,
+    file_of: &dyn Fn(&str) -> Option<String>,
 ) -> Explanation {
     let variations = Variations::new(engine, request, on_forbid_error);
     if decision.is_allow() {
         explain_allow(request, decision, &variations)
     } else {
-        explain_deny(decision, &variations)
+        explain_deny(decision, &variations, file_of)
     }
 }
 
-fn explain_deny(decision: &Decision, variations: &Variations<'_>) -> Explanation {
+fn explain_deny(
+    decision: &Decision,
+    variations: &Variations<'_>,
+    file_of: &dyn Fn(&str) -> Option<String>,
+) -> Explanation {
+    let (engine, request) = (variations.engine, variations.request);
+    let entities = graph::entities(engine, request).unwrap_or_default();
+    let evaluation = ClauseEvaluation::new(engine, request, &entities);
+    let clauses_left = variations.clauses();
     let forbids = || decision.determining.iter().filter(|policy| policy.is_forbid());
-    let obstacles: Vec<_> = forbids()
-        .map(|policy| Obstacle {
+    let obstacles: Vec<_> = (0..)
+        .zip(forbids())
+        .map(|(number, policy)| Obstacle {
             policy_id: policy.id().to_owned(),
             advice: policy.annotation("advice").unwrap_or_default().to_owned(),
+            file: file_of(policy.prepared().written_as()),
+            clauses: if number < FORBIDS_WITH_CLAUSES {
+                what_held(policy, &evaluation, clauses_left.min(CLAUSES))
+            } else {
+                Vec::new()
+            },
         })
         .collect();
+    let nearest = if decision.permitted {
+        Vec::new()
+    } else {
+        nearest(engine, request, &evaluation, file_of, clauses_left)
+    };
     let stood_already = |policy: &PolicyNote| forbids().any(|forbid| forbid.id() == policy.id());
-    let candidates = candidates(variations.engine, variations.request);
+    let candidates = candidates(engine, request, &entities);
     let count = candidates.len();
     let roles = &variations.request.facts.role_assignments;
     let tried: Vec<_> = candidates
@@ -98,7 +135,28 @@ fn explain_deny(decision: &Decision, variations: &Variations<'_>) -> Explanation
     if untried {
         summary.push_str(UNTRIED);
     }
-    Explanation { summary, missing_roles, obstacles, hints, carried_by: Vec::new() }
+    Explanation { summary, missing_roles, obstacles, nearest, hints, carried_by: Vec::new() }
+}
+
+/// Returns the clauses of a forbid that applied, up to one that failed.
+fn what_held(
+    policy: &PolicyNote,
+    evaluation: &ClauseEvaluation<'_>,
+    most: usize,
+) -> Vec<ClauseNote> {
+    let mut clauses = clauses(policy.prepared().policy());
+    if clauses.iter().any(|clause| clause.condition().is_some()) {
+        clauses.retain(|clause| clause.condition().is_some());
+    }
+    let mut notes = Vec::new();
+    for clause in clauses.iter().take(most) {
+        let holds = evaluation.holds(clause);
+        notes.push(evaluation.note(clause, &holds));
+        if holds != Ok(true) {
+            break;
+        }
+    }
+    notes
 }
 
 fn summary_of_hint(hint: &Hint) -> String {
@@ -190,8 +248,7 @@ fn describe(role: &RoleAssignment) -> String {
 
 /// Returns the roles that the principal could be given: every slot of every scope that the request touches,
 /// and the roles that the policies name themselves.
-fn candidates(engine: &Engine, request: &Request) -> Vec<RoleAssignment> {
-    let touched = graph::entities(engine, request).unwrap_or_default();
+fn candidates(engine: &Engine, request: &Request, touched: &Entities) -> Vec<RoleAssignment> {
     let mut scopes: Vec<&EntityUID> = touched.iter().map(|entity| entity.uid()).collect();
     scopes.sort_by_key(|uid| (*uid != &request.resource, (*uid).clone()));
     let slots_of = |scope: &EntityUID| -> Vec<(EntityUID, Slot)> {

@@ -1,28 +1,41 @@
 //! The decision: policies indexed by their scopes, in a compiled form where their meaning is beyond
 //! doubt, and by Cedar's own evaluator everywhere else.
 
+mod clause_note;
+mod clauses;
 mod compiled;
 mod decision;
+mod decision_record;
 mod evaluate;
 mod explain;
 mod graph;
 mod hints;
 mod list_actions;
+mod nearest;
 mod prepared;
 mod slices;
 mod variations;
 mod verify;
 
+pub use clause_note::{ClauseNote, ClauseValue};
+pub use clauses::ClauseKind;
 pub use decision::{Decision, PolicyNote};
+pub use decision_record::{
+    ActionsJson, CallerJson, DecisionRecord, ErrorJson, PolicyJson, RECORD_KIND,
+};
 pub use evaluate::{EvaluationFailure, Outcome, evaluate};
 pub use explain::{Explanation, Obstacle, explain};
 pub use hints::Hint;
 pub use list_actions::{ListedActions, UndecidedAction, list_actions, list_actions_by};
+pub use nearest::NearPermit;
 pub use prepared::Engine;
 pub use slices::Slices;
 pub use verify::{Difference, Verified, verify};
 
+#[allow(unused_imports, reason = "the explanation and the analysis use it next")]
+pub(crate) use clauses::{Clause, clauses, conjuncts};
 pub(crate) use graph::{cedar_request, entities as request_entities};
+pub(crate) use slices::{PreparedPolicy, Scope};
 
 use crate::{model::OnForbidError, request::Request};
 

@@ -65,7 +65,7 @@ impl Engine {
         self.compiled.as_ref()
     }
 
-    pub(super) fn slices(&self) -> &Slices {
+    pub(crate) fn slices(&self) -> &Slices {
         &self.slices
     }
 

@@ -30,7 +30,7 @@ pub struct PreparedPolicy {
 
 /// A scope clause on principal or resource, without variables to fill.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Scope {
+pub(crate) struct Scope {
     pub entity_type: Option<Arc<EntityType>>,
     pub entity: Option<Arc<EntityUID>>,
     /// True where `entity` must be met exactly, and not only be an ancestor.
@@ -145,17 +145,17 @@ impl Slices {
     }
 
     /// Returns all policies, in the order of their ids.
-    pub(super) fn policies(&self) -> impl Iterator<Item = &Arc<PreparedPolicy>> {
+    pub(crate) fn policies(&self) -> impl Iterator<Item = &Arc<PreparedPolicy>> {
         self.policies.iter()
     }
 
     /// Returns the policies on every action.
-    pub(super) fn of_any(&self) -> impl Iterator<Item = &Arc<PreparedPolicy>> {
+    pub(crate) fn of_any(&self) -> impl Iterator<Item = &Arc<PreparedPolicy>> {
         self.of_any.all()
     }
 
     /// Returns the policies on an action or on a group that it is in; not those on every action.
-    pub(super) fn of_action(
+    pub(crate) fn of_action(
         &self,
         action: &EntityUID,
     ) -> impl Iterator<Item = &Arc<PreparedPolicy>> {
@@ -252,8 +252,17 @@ impl PreparedPolicy {
         (self.principal.entity.as_deref(), self.resource.entity.as_deref())
     }
 
-    pub(super) fn id(&self) -> &str {
+    pub(crate) fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    pub(crate) fn id(&self) -> &str {
         self.policy.id().as_ref()
+    }
+
+    /// Returns the id under which its text is found: a link is written as its template.
+    pub(super) fn written_as(&self) -> &str {
+        self.policy.template().id().as_ref()
     }
 
     /// Returns its place in the index, in the order of the ids.
@@ -261,28 +270,28 @@ impl PreparedPolicy {
         self.index
     }
 
-    pub(super) fn principal(&self) -> &Scope {
+    pub(crate) fn principal(&self) -> &Scope {
         &self.principal
     }
 
-    pub(super) fn resource(&self) -> &Scope {
+    pub(crate) fn resource(&self) -> &Scope {
         &self.resource
     }
 
-    pub(super) fn is_forbid(&self) -> bool {
+    pub(crate) fn is_forbid(&self) -> bool {
         self.policy.effect() == Effect::Forbid
     }
 
-    pub(super) fn annotations(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub(crate) fn annotations(&self) -> impl Iterator<Item = (&str, &str)> {
         self.policy.annotations().map(|(name, annotation)| (name.as_ref(), annotation.val.as_str()))
     }
 
     /// Returns the `when` and `unless` clauses; none where there are none.
-    pub(super) fn condition(&self) -> Option<&Expr> {
+    pub(crate) fn condition(&self) -> Option<&Expr> {
         self.policy.non_scope_constraints()
     }
 
-    pub(super) fn variables(&self) -> &SlotEnv {
+    pub(crate) fn variables(&self) -> &SlotEnv {
         self.policy.env()
     }
 }

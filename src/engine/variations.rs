@@ -17,6 +17,9 @@ const FACTS: usize = 20_000;
 /// Parents that cost as much to follow as one fact. Every entity may follow all of them.
 const PARENTS_A_FACT: usize = 200;
 
+/// Clauses of policies that may be evaluated for each decision that an explanation may take.
+const CLAUSES_A_DECISION: usize = 10;
+
 /// Decisions on the same request with other roles, as many as one explanation may take.
 pub(super) struct Variations<'a> {
     pub(super) engine: &'a Engine,
@@ -38,6 +41,11 @@ impl<'a> Variations<'a> {
     /// Returns how many decisions are left.
     pub(super) fn left(&self) -> usize {
         self.left.get()
+    }
+
+    /// Returns how many clauses of policies an explanation may evaluate one by one.
+    pub(super) fn clauses(&self) -> usize {
+        decisions_for(self.request) * CLAUSES_A_DECISION
     }
 
     /// Returns the roles of the request that exist at its time.

@@ -148,8 +148,7 @@ impl Decider {
         let started = if item.is_some() { Instant::now() } else { call.started };
         let decision = verification::decide(store, request, call.rpc, options, &self.metrics);
         self.metrics.decided(store.name(), call.rpc, &decision);
-        let explanation =
-            explain.then(|| engine::explain(store.engine(), request, &decision, on_forbid_error));
+        let explanation = explain.then(|| store.explain(request, &decision, on_forbid_error));
         let id = call.decision_id();
         let record = call.recording.decided(store, &decision, || DecidedQuestion {
             input: input(),

@@ -2,6 +2,7 @@
 
 mod effect;
 pub(crate) mod extension;
+mod from_cedar;
 pub mod hash;
 mod hex;
 pub mod json;

@@ -30,6 +30,19 @@ pub struct Location {
     pub column: usize,
 }
 
+impl Location {
+    /// Returns the place of a byte of a text.
+    #[must_use]
+    pub(crate) fn in_text(text: &str, offset: usize) -> Option<Self> {
+        let before = text.get(..offset)?;
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        Some(Self {
+            line: before.matches('\n').count() + 1,
+            column: before.get(line_start..)?.chars().count() + 1,
+        })
+    }
+}
+
 /// The text of a file, of which problems show a piece.
 #[derive(Debug, Clone)]
 pub(crate) struct Text(Arc<NamedSource<String>>);
@@ -149,13 +162,7 @@ impl Problem {
     /// Returns its place, if it has one.
     #[must_use]
     pub fn location(&self) -> Option<Location> {
-        let text = self.source.as_deref()?.inner();
-        let before = text.get(..self.labels.first()?.offset())?;
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        Some(Location {
-            line: before.matches('\n').count() + 1,
-            column: before.get(line_start..)?.chars().count() + 1,
-        })
+        Location::in_text(self.source.as_deref()?.inner(), self.labels.first()?.offset())
     }
 
     /// Returns what tells problems apart, without counting lines as [`Self::location`] does.

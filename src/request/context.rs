@@ -43,6 +43,11 @@ impl Context {
         self.get(name).is_some()
     }
 
+    /// Returns the value of that name, if it was sent.
+    pub(crate) fn sent(&self, name: &str) -> Option<&ast::Value> {
+        self.sent.get(name)
+    }
+
     /// Returns the number of values.
     #[must_use]
     pub fn len(&self) -> usize {

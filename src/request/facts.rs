@@ -137,16 +137,20 @@ impl SentEntities {
 #[derive(Debug, Default)]
 pub struct RoleAssignments {
     list: Vec<RoleAssignment>,
-    by_principal: OnceLock<HashMap<EntityUID, Vec<usize>>>,
+    by_principal: OnceLock<Places>,
+    by_scope: OnceLock<Places>,
     has_roles: bool,
 }
+
+/// Places in a list by entity.
+type Places = HashMap<EntityUID, Vec<usize>>;
 
 impl RoleAssignments {
     /// Collects assignments.
     #[must_use]
     pub fn new(schema: &Schema, list: Vec<RoleAssignment>) -> Self {
         let has_roles = list.iter().any(|assignment| schema.is_role(&assignment.principal));
-        Self { list, by_principal: OnceLock::new(), has_roles }
+        Self { list, by_principal: OnceLock::new(), by_scope: OnceLock::new(), has_roles }
     }
 
     /// Returns whether a holder is of a role type.
@@ -165,24 +169,42 @@ impl RoleAssignments {
         self.list.iter().filter(move |assignment| assignment.is_in_force(now))
     }
 
-    /// Calls `visit` with each assignment of a principal.
-    pub fn each_of<'a>(&'a self, principal: &EntityUID, mut visit: impl FnMut(&'a RoleAssignment)) {
-        if self.list.len() <= SEARCHED {
-            self.list.iter().filter(|role| role.principal == *principal).for_each(visit);
-            return;
-        }
-        let by_principal = self.by_principal.get_or_init(|| {
-            let mut by_principal: HashMap<_, Vec<_>> = HashMap::default();
-            for (at, role) in self.list.iter().enumerate() {
-                by_principal.entry(role.principal.clone()).or_default().push(at);
-            }
-            by_principal
-        });
-        for at in by_principal.get(principal).into_iter().flatten() {
-            if let Some(role) = self.list.get(*at) {
-                visit(role);
-            }
-        }
+    /// Returns the assignments of a principal.
+    pub fn of<'a, 'u>(
+        &'a self,
+        principal: &'u EntityUID,
+    ) -> impl Iterator<Item = &'a RoleAssignment> + use<'a, 'u> {
+        self.found(principal, &self.by_principal, |role| &role.principal)
+    }
+
+    /// Returns the assignments on a scope.
+    pub fn on<'a, 'u>(
+        &'a self,
+        scope: &'u EntityUID,
+    ) -> impl Iterator<Item = &'a RoleAssignment> + use<'a, 'u> {
+        self.found(scope, &self.by_scope, |role| &role.scope)
+    }
+
+    fn found<'a, 'u>(
+        &'a self,
+        uid: &'u EntityUID,
+        places: &'a OnceLock<Places>,
+        entity: fn(&RoleAssignment) -> &EntityUID,
+    ) -> impl Iterator<Item = &'a RoleAssignment> + use<'a, 'u> {
+        let (searched, indexed): (&[_], &[_]) = if self.list.len() <= SEARCHED {
+            (&self.list, &[])
+        } else {
+            let places = places.get_or_init(|| {
+                let mut places = Places::default();
+                for (at, role) in self.list.iter().enumerate() {
+                    places.entry(entity(role).clone()).or_default().push(at);
+                }
+                places
+            });
+            (&[], places.get(uid).map_or(&[], Vec::as_slice))
+        };
+        let searched = searched.iter().filter(move |role| entity(role) == uid);
+        searched.chain(indexed.iter().filter_map(|at| self.list.get(*at)))
     }
 
     /// Returns how many there are.
@@ -241,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn assignments_of_a_principal_are_found_however_many_there_are() {
+    fn assignments_are_found_by_principal_and_by_scope_however_many_there_are() {
         for count in [2, SEARCHED + 2] {
             let role = |n: usize| RoleAssignment {
                 principal: uid(if n.is_multiple_of(2) { "even" } else { "odd" }),
@@ -250,11 +272,16 @@ mod tests {
                 expires_at: None,
             };
             let roles = RoleAssignments::new(&schema(), (0..count).map(role).collect());
-            let mut found = Vec::new();
-            roles.each_of(&uid("even"), |role| found.push(role.scope.clone()));
+            let scopes = |role: &RoleAssignment| role.scope.clone();
+            let found: Vec<_> = roles.of(&uid("even")).map(scopes).collect();
             let expected: Vec<_> = (0..count).step_by(2).map(|n| uid(&n.to_string())).collect();
             assert_eq!(found, expected);
-            roles.each_of(&uid("none"), |_| unreachable!());
+            assert_eq!(roles.of(&uid("none")).count(), 0);
+            assert_eq!(
+                roles.on(&uid("1")).map(|role| &role.principal).collect::<Vec<_>>(),
+                [&uid("odd")]
+            );
+            assert_eq!(roles.on(&uid("none")).count(), 0);
         }
     }
 }

@@ -16,8 +16,8 @@ pub use context::Context;
 pub use facts::{EntityFacts, RoleAssignment, RoleAssignments, SentEntities};
 pub use input::{EntityInput, RequestInput, RoleAssignmentInput};
 pub use limits::RequestLimits;
-pub(crate) use violation::shorten;
 pub use violation::{FieldPath, Violation};
+pub(crate) use violation::{shorten, shorten_to};
 
 use std::sync::Arc;
 

@@ -66,9 +66,13 @@ fn is_plain(name: &str) -> bool {
 
 /// Returns the beginning of a text that a caller sent, short enough to be shown back to them.
 pub(crate) fn shorten(text: &str) -> String {
-    const SHOWN: usize = 80;
-    if text.chars().nth(SHOWN).is_none() {
+    shorten_to(80, text)
+}
+
+/// Returns the first characters of a text, and `…` where there are more.
+pub(crate) fn shorten_to(shown: usize, text: &str) -> String {
+    if text.chars().nth(shown).is_none() {
         return text.to_owned();
     }
-    text.chars().take(SHOWN).chain(['…']).collect()
+    text.chars().take(shown).chain(['…']).collect()
 }

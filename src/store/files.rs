@@ -119,7 +119,7 @@ impl StoreFiles {
     }
 
     /// Returns whether all files of a kind are the same in both.
-    pub(super) fn same(&self, kind: FileKind, other: &Self) -> bool {
+    pub(crate) fn same(&self, kind: FileKind, other: &Self) -> bool {
         let of_kind = |(path, _): &(&str, &[u8])| FileKind::of(path) == Some(kind);
         self.iter().filter(of_kind).eq(other.iter().filter(of_kind))
     }
@@ -219,6 +219,8 @@ pub(crate) enum FileKind {
     LinksJson,
     /// `*.cedarentities.json`
     Entities,
+    /// `invariants/*.cedar`: what is proved of the policies.
+    Invariants,
     /// `store.toml`
     Settings,
     /// `matrix.csv`
@@ -242,6 +244,9 @@ impl FileKind {
                 _ if path.ends_with(".json") => Some(Self::TestsJson),
                 _ => None,
             };
+        }
+        if path.starts_with("invariants/") {
+            return path.ends_with(".cedar").then_some(Self::Invariants);
         }
         match path {
             "store.toml" => Some(Self::Settings),
@@ -296,6 +301,8 @@ pub fn looks_like_policies(path: &str) -> Option<&'static str> {
         Some("name entities `*.cedarentities.json`")
     } else if name.contains(".links") || is_of(&["link", "links", "linked", "template-linked"]) {
         Some("name links `*.links.toml`, or `*.links.json` as Cedar's command line writes them")
+    } else if path.starts_with("invariants/") && name.contains(".cedar") {
+        Some("name invariants `*.cedar`; policies under `invariants/` do not decide")
     } else if path.starts_with("tests/") && name.ends_with(".cedar") {
         Some("policies under `tests/` do not decide: move the file out of it, or delete it")
     } else if name.contains(".cedar")
@@ -322,6 +329,7 @@ mod tests {
             ("policy.json", "name policies"),
             ("policies.json", "name policies"),
             ("tests/guard.cedar", "under `tests/`"),
+            ("invariants/guard.cedar.json", "name invariants"),
             ("entities.json", "name entities"),
             ("main.cedarentities", "name entities"),
             ("links.toml", "name links"),
@@ -349,6 +357,7 @@ mod tests {
             "lost+found",
             "tests/a.toml",
             "tests/entities.json",
+            "invariants/guard.cedar",
         ] {
             assert_eq!(looks_like_policies(path), None, "{path}");
         }

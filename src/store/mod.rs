@@ -23,6 +23,7 @@ pub(crate) use entities::json_problem;
 pub(crate) use files::{FileKind, decode};
 pub use files::{StoreFiles, looks_like_policies};
 pub use format::{FormattedFile, FormattedFiles, format_policies};
+pub(crate) use parsed_policies::ParsedPolicies;
 pub(crate) use settings::toml_problem;
 pub use stores::{StoreLookupError, Stores};
 
@@ -35,8 +36,8 @@ use cedar_policy::{PolicyId, PolicySet};
 
 use self::unchanged::Unchanged;
 use crate::{
-    engine::Engine,
-    model::{Problem, Revision, StoreName, Timestamp},
+    engine::{self, Decision, Engine, Explanation},
+    model::{OnForbidError, Problem, Revision, StoreName, Timestamp},
     request::{self, Request, RequestInput, RequestLimits, Violation},
     schema::{Schema, StoredEntities},
 };
@@ -211,6 +212,20 @@ impl PolicyStore {
         self.policy_files.get(policy).map(String::as_str)
     }
 
+    /// Prepares other policies for requests to this store. They are not validated.
+    #[must_use]
+    pub fn engine_of(&self, policies: &PolicySet) -> Engine {
+        Engine::new(policies, Arc::clone(&self.schema), Arc::clone(&self.stored))
+    }
+
+    /// Reads the policies of `invariants/*.cedar`, which decide nothing.
+    ///
+    /// # Errors
+    /// Every problem of every such file, if there is one.
+    pub(crate) fn read_invariants(&self, bounds: &Bounds) -> Result<ParsedPolicies, Vec<Problem>> {
+        policies::read_invariants(&self.files, &self.schema, bounds).map_err(first_of_each_file)
+    }
+
     /// Returns what decides requests.
     #[must_use]
     pub fn engine(&self) -> &Engine {
@@ -221,6 +236,18 @@ impl PolicyStore {
     #[must_use]
     pub fn stored(&self) -> &StoredEntities {
         &self.stored
+    }
+
+    /// Explains a decision that was made with these policies.
+    #[must_use]
+    pub fn explain(
+        &self,
+        request: &Request,
+        decision: &Decision,
+        on_forbid_error: OnForbidError,
+    ) -> Explanation {
+        let file_of = |id: &str| Some(self.files.path(self.file_of(&PolicyId::new(id))?));
+        engine::explain(&self.engine, request, decision, on_forbid_error, &file_of)
     }
 
     /// Checks a request against the store's schema.

@@ -1,4 +1,4 @@
-//! The policies, templates and links of a store, before they are validated.
+//! The policies, templates and links of a store, as they were read.
 
 use std::{collections::HashMap, ops::Range};
 
@@ -6,7 +6,7 @@ use cedar_policy::{PolicyId, PolicySet};
 
 /// The policies and templates of a store, and where each was written.
 #[derive(Debug, Default)]
-pub(super) struct ParsedPolicies {
+pub(crate) struct ParsedPolicies {
     /// Everything under its final id.
     pub set: PolicySet,
     /// The file of each policy, template and link.

@@ -15,6 +15,7 @@ use super::{
     files::decode,
     links::JsonLinks,
     parsed_policies::ParsedPolicies,
+    text_bounds,
     unchanged::Unchanged,
     validation::{self, Findings},
 };
@@ -32,13 +33,7 @@ pub(super) fn read<'a>(
     files: &'a StoreFiles,
     problems: &mut Vec<Problem>,
 ) -> (ParsedPolicies, Vec<JsonLinks<'a>>) {
-    let mut parsed = ParsedPolicies::default();
-    for (path, text) in files.texts(FileKind::Policies, problems) {
-        match PolicySet::from_str(text) {
-            Ok(set) => Reader { files, path, text, parsed: &mut parsed, problems }.text(&set),
-            Err(error) => problems.extend(Problem::of_diagnostic(&files.path(path), text, &error)),
-        }
-    }
+    let mut parsed = read_texts(files, FileKind::Policies, problems);
     let mut links = Vec::new();
     for (path, text) in files.texts(FileKind::PoliciesJson, problems) {
         match json::parse(text) {
@@ -52,6 +47,35 @@ pub(super) fn read<'a>(
         }
     }
     (parsed, links)
+}
+
+/// Reads the policies that are written in Cedar's own language.
+fn read_texts(files: &StoreFiles, kind: FileKind, problems: &mut Vec<Problem>) -> ParsedPolicies {
+    let mut parsed = ParsedPolicies::default();
+    for (path, text) in files.texts(kind, problems) {
+        match PolicySet::from_str(text) {
+            Ok(set) => Reader { files, path, text, parsed: &mut parsed, problems }.text(&set),
+            Err(error) => problems.extend(Problem::of_diagnostic(&files.path(path), text, &error)),
+        }
+    }
+    parsed
+}
+
+/// Reads invariants and validates them as policies.
+pub(super) fn read_invariants(
+    files: &StoreFiles,
+    schema: &Schema,
+    bounds: &Bounds,
+) -> Result<ParsedPolicies, Vec<Problem>> {
+    let mut problems = Vec::new();
+    text_bounds::check_invariants(files, bounds, &mut problems);
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let parsed = read_texts(files, FileKind::Invariants, &mut problems);
+    let all = Unchanged::since(None, files, None);
+    validate(files, schema, &parsed, all, None, bounds, &mut problems);
+    if problems.is_empty() { Ok(parsed) } else { Err(problems) }
 }
 
 /// Reads one file.

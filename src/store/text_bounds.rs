@@ -16,9 +16,15 @@ pub(super) fn check(files: &StoreFiles, bounds: &Bounds, problems: &mut Vec<Prob
     let schemas = [FileKind::Schema, FileKind::SchemaJson];
     let policies = [FileKind::Policies, FileKind::PoliciesJson];
     let mut total = Total { name: "schema", most: bounds.schema_tokens, setting: "schema_tokens" };
-    total.check(files, schemas, usize::MAX, problems);
+    total.check(files, &schemas, usize::MAX, problems);
     total = Total { name: "policies", most: bounds.tokens, setting: "tokens" };
-    total.check(files, policies, bounds.policy_tokens, problems);
+    total.check(files, &policies, bounds.policy_tokens, problems);
+}
+
+/// Does the same for invariants, which are read only where somebody asks for them.
+pub(super) fn check_invariants(files: &StoreFiles, bounds: &Bounds, problems: &mut Vec<Problem>) {
+    let total = Total { name: "invariants", most: bounds.tokens, setting: "tokens" };
+    total.check(files, &[FileKind::Invariants], bounds.policy_tokens, problems);
 }
 
 /// A bound on the tokens of several files together.
@@ -32,12 +38,12 @@ impl Total {
     fn check(
         &self,
         files: &StoreFiles,
-        kinds: [FileKind; 2],
+        kinds: &[FileKind],
         policy_tokens: usize,
         problems: &mut Vec<Problem>,
     ) {
         let mut tokens = 0_usize;
-        for kind in kinds {
+        for &kind in kinds {
             // What is not UTF-8 is reported when the file is really read.
             for (path, text) in files.texts(kind, &mut Vec::new()) {
                 let mut scanner = Scanner::new(kind, policy_tokens);
@@ -135,6 +141,8 @@ struct Scanner {
 
 impl Scanner {
     fn new(kind: FileKind, policy_tokens: usize) -> Self {
+        // Invariants are policies, in the same language.
+        let kind = if kind == FileKind::Invariants { FileKind::Policies } else { kind };
         Self {
             kind,
             policy_tokens,

@@ -2,6 +2,8 @@
 
 use std::{collections::HashSet, sync::Arc};
 
+use cedar_policy_core::ast::EntityType;
+
 use super::{
     case::{Case, DEFAULT_NOW, Expectation, ExpectedPolicies},
     facts::Facts,
@@ -9,8 +11,9 @@ use super::{
     node::{Place, TestFile, parse_toml},
 };
 use crate::{
-    model::{Effect, Problem, Uid},
-    schema::Schema,
+    model::{Effect, Problem, Timestamp, Uid},
+    request::RequestInput,
+    schema::{EntityShape, Schema, Slot},
     store::StoreFiles,
 };
 
@@ -32,20 +35,112 @@ pub struct Exempt {
     pub reason: String,
 }
 
+/// A cell of the expected matrix as a request.
+#[derive(Debug, Clone)]
+pub struct MatrixCell {
+    /// The scope of the row.
+    pub scope: String,
+    /// The action of the row.
+    pub action: String,
+    /// What the row calls the action, in the vendor's words.
+    pub label: String,
+    /// The column.
+    pub column: String,
+    /// The expected answer, if somebody says.
+    pub expected: Option<Expected>,
+    /// Why the cell means nothing as a request, if it does not.
+    pub exempt: Option<String>,
+    /// The request with the facts of the scope, the column and the row.
+    pub input: RequestInput,
+    /// Its time.
+    pub now: Timestamp,
+    /// The roles that column and row leave open: the principal may hold them besides.
+    pub open_roles: Vec<(EntityType, Slot)>,
+    /// Attributes of the principal of which the value in `input` is only an example.
+    pub open_attributes: Vec<String>,
+}
+
+/// The expected answer of a cell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Expected {
+    /// It is allowed.
+    Allow,
+    /// It is denied.
+    Deny,
+    /// It depends on facts.
+    Cond,
+}
+
 /// A row of the matrix.
 struct Row {
     place: Place,
     scope: String,
     action: String,
+    label: String,
     /// The cells of the role columns.
-    cells: Vec<(String, Cell)>,
+    cells: Vec<(String, Expected)>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Cell {
-    Allow,
-    Deny,
-    Cond,
+/// The files `matrix.csv` and `matrix.toml`.
+struct Files {
+    rows: Vec<Row>,
+    meaning: Meaning,
+}
+
+/// Reads the cells of the expected matrix as requests, in the order of the file; none where the
+/// store has no matrix.
+///
+/// # Errors
+/// Every problem of the two files, if there is one.
+pub fn matrix_cells(files: &StoreFiles, schema: &Schema) -> Result<Vec<MatrixCell>, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let mut found = Vec::new();
+    if let Some(Files { rows, meaning }) = read_files(files, &mut problems) {
+        let mut cells = Cells::new(&meaning, schema, &mut problems);
+        for row in &rows {
+            for (column, expected) in &row.cells {
+                let Some(facts) = cells.facts(row, column) else { continue };
+                let (open_roles, open_attributes) = cells.open(row, column);
+                found.push(MatrixCell {
+                    scope: row.scope.clone(),
+                    action: row.action.clone(),
+                    label: row.label.clone(),
+                    column: column.clone(),
+                    expected: Some(*expected),
+                    exempt: cells.exempt_of(row, column).map(|exempt| exempt.reason),
+                    input: facts.request(&Uid::action(&row.action), schema),
+                    now: facts.now.unwrap_or(DEFAULT_NOW),
+                    open_roles,
+                    open_attributes,
+                });
+            }
+        }
+    }
+    if problems.is_empty() { Ok(found) } else { Err(problems) }
+}
+
+fn read_files(files: &StoreFiles, problems: &mut Vec<Problem>) -> Option<Files> {
+    let mut open = |path| files.get(path).map(|bytes| TestFile::new(files, path, bytes, problems));
+    let (csv, meaning) = (open(CSV), open(MEANING));
+    let (csv, meaning) = match (csv, meaning) {
+        (Some(csv), Some(meaning)) => (csv, meaning),
+        (Some(_), None) => {
+            let problem = Problem::of_file(files.path(CSV), "nothing says what its cells mean");
+            problems.push(problem.with_help(format!("add a file `{MEANING}`")));
+            return None;
+        }
+        (None, Some(_)) => {
+            let problem = Problem::of_file(files.path(MEANING), "there is no matrix");
+            problems.push(problem.with_help(format!("add a file `{CSV}`")));
+            return None;
+        }
+        (None, None) => return None,
+    };
+    let rows = csv.map(|csv| rows(&csv, problems)).unwrap_or_default();
+    let meaning = meaning
+        .and_then(|file| parse_toml(&file, problems))
+        .and_then(|node| Meaning::read(node, problems));
+    Some(Files { rows, meaning: meaning? })
 }
 
 /// The cases of the matrix and its exempt cells.
@@ -54,36 +149,10 @@ pub(super) fn read(
     schema: &Schema,
     problems: &mut Vec<Problem>,
 ) -> (Vec<Case>, Vec<Exempt>) {
-    let mut open = |path| files.get(path).map(|bytes| TestFile::new(files, path, bytes, problems));
-    let (csv, meaning) = (open(CSV), open(MEANING));
-    let (csv, meaning) = match (csv, meaning) {
-        (Some(csv), Some(meaning)) => (csv, meaning),
-        (Some(_), None) => {
-            let problem = Problem::of_file(files.path(CSV), "nothing says what its cells mean");
-            problems.push(problem.with_help(format!("add a file `{MEANING}`")));
-            return Default::default();
-        }
-        (None, Some(_)) => {
-            let problem = Problem::of_file(files.path(MEANING), "there is no matrix");
-            problems.push(problem.with_help(format!("add a file `{CSV}`")));
-            return Default::default();
-        }
-        (None, None) => return Default::default(),
+    let Some(Files { rows, meaning }) = read_files(files, problems) else {
+        return Default::default();
     };
-    let rows = csv.map(|csv| rows(&csv, problems)).unwrap_or_default();
-    let meaning = meaning
-        .and_then(|file| parse_toml(&file, problems))
-        .and_then(|node| Meaning::read(node, problems));
-    let Some(meaning) = meaning else { return Default::default() };
-    let mut cells = Cells {
-        meaning: &meaning,
-        schema,
-        problems,
-        missing: HashSet::new(),
-        used: HashSet::new(),
-        cases: Vec::new(),
-        exempt: Vec::new(),
-    };
+    let mut cells = Cells::new(&meaning, schema, problems);
     for row in &rows {
         cells.row(row);
     }
@@ -102,6 +171,7 @@ fn rows(file: &Arc<TestFile>, problems: &mut Vec<Problem>) -> Vec<Row> {
         }
     };
     let index = |name: &str| headers.iter().position(|header| header == name);
+    let label = index("label");
     let (Some(scope), Some(action)) = (index("scope"), index("action")) else {
         let problem = file.place(0..0).problem("the matrix needs the columns `scope` and `action`");
         problems.push(problem);
@@ -119,7 +189,13 @@ fn rows(file: &Arc<TestFile>, problems: &mut Vec<Problem>) -> Vec<Row> {
         };
         let place = row_place(file, record.position());
         let field = |index| record.get(index).unwrap_or_default().to_owned();
-        let mut row = Row { place, scope: field(scope), action: field(action), cells: Vec::new() };
+        let mut row = Row {
+            place,
+            scope: field(scope),
+            action: field(action),
+            label: label.map(field).unwrap_or_default(),
+            cells: Vec::new(),
+        };
         if !seen.insert((row.scope.clone(), row.action.clone())) {
             let message = format!("a second row of `{}` in the scope `{}`", row.action, row.scope);
             problems.push(row.place.problem(message));
@@ -130,9 +206,9 @@ fn rows(file: &Arc<TestFile>, problems: &mut Vec<Problem>) -> Vec<Row> {
                 continue;
             }
             match text {
-                "allow" => row.cells.push((column.to_owned(), Cell::Allow)),
-                "deny" => row.cells.push((column.to_owned(), Cell::Deny)),
-                "cond" => row.cells.push((column.to_owned(), Cell::Cond)),
+                "allow" => row.cells.push((column.to_owned(), Expected::Allow)),
+                "deny" => row.cells.push((column.to_owned(), Expected::Deny)),
+                "cond" => row.cells.push((column.to_owned(), Expected::Cond)),
                 other => problems.push(row.place.problem(format!(
                     "`{other}` in the column `{column}`: a cell is `allow`, `deny` or `cond`"
                 ))),
@@ -170,12 +246,59 @@ struct Cells<'a> {
 }
 
 impl<'a> Cells<'a> {
-    fn row(&mut self, row: &Row) {
-        let scope = self.meaning.scopes.get(&row.scope).map(|scope| &scope.facts);
-        let Some(scope) = scope else {
+    fn new(meaning: &'a Meaning, schema: &'a Schema, problems: &'a mut Vec<Problem>) -> Self {
+        Self {
+            meaning,
+            schema,
+            problems,
+            missing: HashSet::new(),
+            used: HashSet::new(),
+            cases: Vec::new(),
+            exempt: Vec::new(),
+        }
+    }
+
+    /// The facts of a cell.
+    fn facts(&mut self, row: &Row, column: &str) -> Option<Facts> {
+        let Some(scope) = self.meaning.scopes.get(&row.scope) else {
             self.missing("scopes", &row.scope, &row.place);
-            return;
+            return None;
         };
+        let Some(of_column) = self.meaning.columns.get(column) else {
+            self.missing("columns", column, &row.place);
+            return None;
+        };
+        let mut facts = scope.facts.clone();
+        facts.add(&of_column.facts, self.schema);
+        for (_, row_facts, _) in
+            self.meaning.rows.iter().filter(|(pattern, ..)| pattern.matches(&row.action))
+        {
+            facts.add(row_facts, self.schema);
+        }
+        Some(facts)
+    }
+
+    /// The roles and attributes that the column and the row of a cell leave open.
+    fn open(&mut self, row: &Row, column: &str) -> (Vec<(EntityType, Slot)>, Vec<String>) {
+        let of_column = self.meaning.columns.get(column).map(|column| &column.open);
+        let of_rows = self.meaning.rows.iter().filter(|(pattern, ..)| pattern.matches(&row.action));
+        let (mut roles, mut attributes) = (Vec::new(), Vec::new());
+        for open in of_column.into_iter().chain(of_rows.map(|(.., open)| open)) {
+            for (name, place) in &open.roles {
+                let found = slots_named(self.schema, name);
+                if found.is_empty() {
+                    self.problems.push(place.problem(format!(
+                        "no role `{name}`: write the scope's type and the slot, as in `Site.editor`"
+                    )));
+                }
+                roles.extend(found);
+            }
+            attributes.extend(open.attributes.iter().map(|(name, _)| name.clone()));
+        }
+        (roles, attributes)
+    }
+
+    fn row(&mut self, row: &Row) {
         let conds: Vec<_> = row
             .cells
             .iter()
@@ -186,17 +309,7 @@ impl<'a> Cells<'a> {
                 self.exempt.push(exempt);
                 continue;
             }
-            let Some(column_facts) = self.meaning.columns.get(column) else {
-                self.missing("columns", column, &row.place);
-                continue;
-            };
-            let mut facts = scope.clone();
-            facts.add(&column_facts.facts, self.schema);
-            for (_, row_facts) in
-                self.meaning.rows.iter().filter(|(pattern, _)| pattern.matches(&row.action))
-            {
-                facts.add(row_facts, self.schema);
-            }
+            let Some(facts) = self.facts(row, column) else { continue };
             self.cell(row, column, *cell, &facts, &conds);
         }
     }
@@ -222,10 +335,10 @@ impl<'a> Cells<'a> {
     }
 
     /// The condition of a cond cell, if it is one and is not exempt.
-    fn cond_of(&mut self, row: &Row, column: &str, cell: Cell) -> Option<&'a Cond> {
+    fn cond_of(&mut self, row: &Row, column: &str, cell: Expected) -> Option<&'a Cond> {
         let exempt =
             self.meaning.exempt.iter().any(|exempt| exempt.cells.hold(column, &row.action));
-        if cell != Cell::Cond || exempt {
+        if cell != Expected::Cond || exempt {
             return None;
         }
         let cond = self.meaning.conds.iter().find(|cond| cond.cells.hold(column, &row.action));
@@ -244,10 +357,10 @@ impl<'a> Cells<'a> {
         cond
     }
 
-    fn cell(&mut self, row: &Row, column: &str, cell: Cell, facts: &Facts, conds: &[&'a Cond]) {
+    fn cell(&mut self, row: &Row, column: &str, cell: Expected, facts: &Facts, conds: &[&'a Cond]) {
         match cell {
-            Cell::Allow => self.case(row, column, "", facts, None, Effect::Allow),
-            Cell::Deny => {
+            Expected::Allow => self.case(row, column, "", facts, None, Effect::Allow),
+            Expected::Deny => {
                 self.case(row, column, "", facts, None, Effect::Deny);
                 let mut done: HashSet<*const Cond> = HashSet::new();
                 for cond in conds {
@@ -262,7 +375,7 @@ impl<'a> Cells<'a> {
                     }
                 }
             }
-            Cell::Cond => {
+            Expected::Cond => {
                 let cond =
                     self.meaning.conds.iter().find(|cond| cond.cells.hold(column, &row.action));
                 let Some(cond) = cond else { return };
@@ -306,6 +419,21 @@ impl<'a> Cells<'a> {
     }
 }
 
+/// The role slots of `Type.slot`; of `*` all.
+fn slots_named(schema: &Schema, name: &str) -> Vec<(EntityType, Slot)> {
+    let of_type = |shape: &EntityShape| {
+        let slots = shape.slots.keys().cloned();
+        slots.map(|slot| (shape.entity_type.clone(), slot)).collect::<Vec<_>>()
+    };
+    if name == "*" {
+        return schema.entities().flat_map(of_type).collect();
+    }
+    let Some((ty, slot)) = name.rsplit_once('.') else { return Vec::new() };
+    let shape = schema.entity_type(ty).and_then(|ty| schema.entity(ty));
+    let slots = shape.map(of_type).unwrap_or_default();
+    slots.into_iter().filter(|(_, of)| of.as_str() == slot).collect()
+}
+
 fn side_name(cond: &Cond, side: &Side, index: usize, count: usize) -> String {
     match &side.name {
         Some(name) => format!("{}: {name}", cond.name),
@@ -328,7 +456,7 @@ fn unused(meaning: &Meaning, rows: &[Row], used: &HashSet<*const ()>, problems: 
             problems.push(column.place.problem(format!("the matrix has no column `{name}`")));
         }
     }
-    for (pattern, _) in &meaning.rows {
+    for (pattern, ..) in &meaning.rows {
         if !rows.iter().any(|row| pattern.matches(&row.action)) {
             let message = format!("no row of the matrix is called `{}`", pattern.text());
             problems.push(pattern.place.problem(message));

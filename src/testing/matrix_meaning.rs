@@ -15,7 +15,7 @@ pub(super) struct Meaning {
     pub scopes: BTreeMap<String, Named>,
     pub columns: BTreeMap<String, Named>,
     /// In the order of the file.
-    pub rows: Vec<(Pattern, Facts)>,
+    pub rows: Vec<(Pattern, Facts, OpenFacts)>,
     /// In the order of the file.
     pub conds: Vec<Cond>,
     pub exempt: Vec<ExemptCells>,
@@ -26,6 +26,25 @@ pub(super) struct Meaning {
 pub(super) struct Named {
     pub place: Place,
     pub facts: Facts,
+    pub open: OpenFacts,
+}
+
+/// What a column or a row leaves open in the computed matrix. A case has the facts that it names.
+#[derive(Debug, Default)]
+pub(super) struct OpenFacts {
+    /// Roles that the principal may hold besides: `Site.editor`, or `*` for all.
+    pub roles: Vec<(String, Place)>,
+    /// Attributes of the principal of which the value that is given is only an example.
+    pub attributes: Vec<(String, Place)>,
+}
+
+impl OpenFacts {
+    fn take(table: &mut Table, problems: &mut Vec<Problem>) -> Self {
+        Self {
+            roles: table.strings("open_roles", problems),
+            attributes: table.strings("open_attributes", problems),
+        }
+    }
 }
 
 /// The facts that make conditional cells true and false.
@@ -78,7 +97,11 @@ impl Meaning {
         };
         for field in table.fields("rows", problems) {
             let pattern = Pattern { place: field.place, text: field.name };
-            meaning.rows.extend(Facts::read(field.value, problems).map(|facts| (pattern, facts)));
+            let Some(mut table) = Table::new(field.value, problems) else { continue };
+            let open = OpenFacts::take(&mut table, problems);
+            let facts = Facts::take(&mut table, problems);
+            table.finish(problems);
+            meaning.rows.push((pattern, facts, open));
         }
         for node in table.array("cond", problems) {
             meaning.conds.extend(Cond::read(node, problems));
@@ -98,9 +121,15 @@ fn named(
 ) -> BTreeMap<String, Named> {
     let mut named = BTreeMap::new();
     for field in table.fields(key, problems) {
-        if let Some(facts) = Facts::read(field.value, problems) {
-            named.insert(field.name, Named { place: field.place, facts });
-        }
+        let Some(mut table) = Table::new(field.value, problems) else { continue };
+        let open = if key == "columns" {
+            OpenFacts::take(&mut table, problems)
+        } else {
+            OpenFacts::default()
+        };
+        let facts = Facts::take(&mut table, problems);
+        table.finish(problems);
+        named.insert(field.name, Named { place: field.place, facts, open });
     }
     named
 }

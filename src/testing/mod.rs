@@ -38,7 +38,7 @@ mod tests;
 pub use case::{Case, DEFAULT_NOW, Expectation, ExpectedPolicies};
 pub use json::report_as_json;
 pub use junit::junit;
-pub use matrix::Exempt;
+pub use matrix::{Exempt, Expected, MatrixCell, matrix_cells};
 pub use mutants::{Fate, MutantReport, run_mutants};
 pub use mutate::Mutant;
 pub use report::{CaseResult, Failure, Got, Group, TestReport};

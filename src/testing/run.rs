@@ -5,7 +5,7 @@ use super::{
     report::{CaseResult, Failure, Got, effect_name},
 };
 use crate::{
-    engine::{Decision, decide, explain},
+    engine::{Decision, decide},
     model::{Effect, OnForbidError},
     request::{Request, RequestLimits},
     store::PolicyStore,
@@ -38,7 +38,7 @@ fn got(store: &PolicyStore, request: &Request, decision: &Decision) -> Got {
             .iter()
             .map(|error| format!("{}: {}", error.policy_id, error.message))
             .collect(),
-        explanation: explain(store.engine(), request, decision, OnForbidError::Deny).summary,
+        explanation: store.explain(request, decision, OnForbidError::Deny).summary,
     }
 }
 

@@ -21,7 +21,9 @@ const ORDER: &[&str] = &[
     "store",
     "testing",
     "import",
+    "analysis",
     "reload",
+    "proofs",
     "telemetry",
     "audit",
     "proto",
@@ -34,7 +36,8 @@ const ORDER: &[&str] = &[
 ];
 
 /// The pure modules.
-const CORE: &[&str] = &["model", "schema", "request", "engine", "store", "testing", "import"];
+const CORE: &[&str] =
+    &["model", "schema", "request", "engine", "store", "testing", "import", "analysis"];
 
 /// The crates and modules that the core does not reach. `cargo check --no-default-features` holds it to that for crates.
 const OUTSIDE: &[&str] = &[

@@ -70,8 +70,23 @@ fn people_read_why() {
         assert!(forbidden.contains(part), "no `{part}` in\n{forbidden}");
     }
     let missing = check(&folder, "edit", &["--role", "viewer", "--explain"]).out;
-    for part in ["No policy allows this without", r#"`editor` on Guard::Site::"42""#] {
+    for part in [
+        "No policy allows this without",
+        r#"`editor` on Guard::Site::"42""#,
+        "  near: edit\n",
+        "    guard/policies.cedar:7:8: `principal in [resource.owner, resource.editor]` is false\n",
+        r#"      `principal` is Guard::User::"alice", in Guard::Site::"42".viewer"#,
+    ] {
         assert!(missing.contains(part), "no `{part}` in\n{missing}");
+    }
+    let audit = ["--role", "editor", "--context", "reason=audit", "--explain"];
+    let forbidden = check(&folder, "edit", &audit).out;
+    for part in [
+        "  forbidden: not-for-audit\n",
+        "    guard/policies.cedar:11:8: `context has reason` is true\n",
+        r#"      `context.reason` is "audit""#,
+    ] {
+        assert!(forbidden.contains(part), "no `{part}` in\n{forbidden}");
     }
 }
 

@@ -11,8 +11,8 @@ use cedar_policy_core::ast::{EntityType, EntityUID};
 
 use super::{
     CompiledPolicy, Condition, NeedsCedar,
-    expr::{RoleRef, Target},
-    facts::{Closure, Facts},
+    expr::{Role, Target},
+    facts::{Closure, Facts, SEARCHED},
 };
 use crate::{
     engine::slices::{PreparedPolicy, Slices},
@@ -59,10 +59,16 @@ struct Named {
     by_both: HashMap<(u64, u64), Vec<Index>, Random>,
     /// The first halves of those keys. Few requests have one, and the others are done with it.
     principals_of_both: HashSet<u64, Random>,
+    principal_roles: NamedRoles,
+    resource_roles: NamedRoles,
     /// True where a policy is on a Role that no scope has. Only a caller that sends this Role is in
     /// it.
     unknown_role: bool,
 }
+
+/// The Roles that scopes name, up to one more than [`SEARCHED`].
+#[derive(Debug, Default)]
+struct NamedRoles(Vec<Role>);
 
 impl Candidates {
     pub(super) fn new(policies: &[CompiledPolicy], slices: &Slices, schema: &Schema) -> Self {
@@ -170,6 +176,8 @@ impl Named {
         };
         let unknown = |target: &Option<Target>| matches!(target, Some(Target::UnknownRole));
         self.unknown_role |= unknown(&policy.principal.target) || unknown(&policy.resource.target);
+        self.principal_roles.add(policy.principal.target.as_ref());
+        self.resource_roles.add(policy.resource.target.as_ref());
         match (&policy.principal.target, &policy.resource.target) {
             (Some(principal), Some(resource)) => {
                 if let Some(key) = hash(principal).zip(hash(resource)) {
@@ -204,20 +212,24 @@ impl Named {
             facts.closure(principal)?;
             facts.closure(resource)?;
         }
-        for (side, uid) in [(&self.by_principal, principal), (&self.by_resource, resource)] {
+        for (side, roles, uid) in [
+            (&self.by_principal, &self.principal_roles, principal),
+            (&self.by_resource, &self.resource_roles, resource),
+        ] {
             if side.is_empty() {
                 continue;
             }
-            for hash in hashes(random, &*facts.closure(uid)?) {
+            for hash in roles.hashes(random, &*facts.closure(uid)?) {
                 side.get(&hash).into_iter().flatten().try_for_each(|index| visit(*index))?;
             }
         }
         if !self.by_both.is_empty() {
             let principals = facts.closure(principal)?;
             let named = |hash: &u64| self.principals_of_both.contains(hash);
-            for of_principal in hashes(random, &principals).filter(named) {
+            let of_principals = self.principal_roles.hashes(random, &principals);
+            for of_principal in of_principals.filter(named) {
                 let resources = facts.closure(resource)?;
-                for of_resource in hashes(random, &resources) {
+                for of_resource in self.resource_roles.hashes(random, &resources) {
                     let found = self.by_both.get(&(of_principal, of_resource));
                     found.into_iter().flatten().try_for_each(|index| visit(*index))?;
                 }
@@ -227,11 +239,33 @@ impl Named {
     }
 }
 
-fn hashes<'c>(random: &'c Random, closure: &'c Closure<'_>) -> impl Iterator<Item = u64> + 'c {
-    let entities = closure.entities().iter().map(|uid| hash_entity(random, uid));
-    entities.chain(closure.roles().iter().map(|role: &RoleRef<'_>| random.hash_one(role)))
-}
+impl NamedRoles {
+    fn add(&mut self, target: Option<&Target>) {
+        if let Some(Target::Role(role)) = target
+            && self.0.len() <= SEARCHED
+            && !self.0.contains(role)
+        {
+            self.0.push((**role).clone());
+        }
+    }
 
+    /// Returns the hashes of what an entity is in, as far as a scope may name it.
+    fn hashes<'c>(
+        &'c self,
+        random: &'c Random,
+        closure: &'c Closure<'_>,
+    ) -> impl Iterator<Item = u64> + 'c {
+        let entities = closure.entities().iter().map(|uid| hash_entity(random, uid));
+        // The few that are named are looked for among many that an entity may have, or the other
+        // way round.
+        let named = (self.0.len() <= SEARCHED).then(|| {
+            let held = self.0.iter().filter(|role| closure.has_role(role.borrowed()));
+            held.map(|role| random.hash_one(role.borrowed()))
+        });
+        let all = named.is_none().then(|| closure.roles().map(|role| random.hash_one(role)));
+        entities.chain(named.into_iter().flatten()).chain(all.into_iter().flatten())
+    }
+}
 fn hash_entity(random: &Random, uid: &EntityUID) -> u64 {
     random.hash_one((AsRef::<str>::as_ref(uid.eid()), uid.entity_type().name().basename_as_ref()))
 }

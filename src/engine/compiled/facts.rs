@@ -1,6 +1,10 @@
 //! The facts of one request, borrowed from the request and the store.
 
-use std::{cell::RefCell, collections::HashSet, rc::Rc};
+use std::{
+    cell::{OnceCell, RefCell},
+    collections::HashSet,
+    rc::Rc,
+};
 
 use cedar_policy_core::ast::{EntityUID, PartialValue};
 
@@ -10,12 +14,13 @@ use super::{
     value::Val,
 };
 use crate::{
-    request::{EntityFacts, Request, RoleAssignment},
+    model::Timestamp,
+    request::{EntityFacts, Request, RoleAssignments},
     schema::{Schema, StoredEntities},
 };
 
 /// Lists up to this length are searched one by one; longer ones are indexed first.
-const SEARCHED: usize = 16;
+pub(super) const SEARCHED: usize = 16;
 
 type Hash = foldhash::fast::RandomState;
 
@@ -28,15 +33,17 @@ pub(super) struct Facts<'a> {
 }
 
 /// An entity with everything that it is in.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Closure<'a> {
+    assignments: &'a RoleAssignments,
+    now: Timestamp,
     entities: Vec<&'a EntityUID>,
-    roles: Vec<RoleRef<'a>>,
     /// The same, where they are many.
-    indexed: Option<Index<'a>>,
+    indexed: Option<HashSet<&'a EntityUID, Hash>>,
+    /// The roles that it has, collected when first needed: a principal of a batch may have a
+    /// thousand, of which an item is about one.
+    roles: OnceCell<HashSet<RoleRef<'a>, Hash>>,
 }
-
-type Index<'a> = (HashSet<&'a EntityUID, Hash>, HashSet<RoleRef<'a>, Hash>);
 
 impl<'a> Facts<'a> {
     pub(super) fn new(
@@ -126,12 +133,17 @@ impl<'a> Facts<'a> {
     }
 
     fn close(&self, uid: &'a EntityUID) -> Result<Closure<'a>, NeedsCedar> {
-        let mut closure = Closure::default();
+        let mut closure = Closure {
+            assignments: &self.request.facts.role_assignments,
+            now: self.request.now,
+            entities: Vec::new(),
+            indexed: None,
+            roles: OnceCell::new(),
+        };
         closure.add_entity(uid);
         let mut next = 0;
         while let Some(uid) = closure.entities.get(next).copied() {
             next += 1;
-            self.each_role(uid, |role| closure.add_role(role));
             if let Some(sent) = self.sent(uid) {
                 for parent in &sent.parents {
                     self.add_parent(&mut closure, parent)?;
@@ -156,16 +168,6 @@ impl<'a> Facts<'a> {
         closure.add_entity(parent);
         Ok(())
     }
-
-    /// Calls `add` with each role that an entity holds itself.
-    fn each_role(&self, uid: &EntityUID, mut add: impl FnMut(RoleRef<'a>)) {
-        let request = self.request;
-        request.facts.role_assignments.each_of(uid, |role: &'a RoleAssignment| {
-            if role.is_in_force(request.now) {
-                add(RoleRef { scope: &role.scope, slot: role.slot.as_str() });
-            }
-        });
-    }
 }
 
 fn is_slot(uid: &EntityUID, field: &Field) -> bool {
@@ -179,48 +181,52 @@ impl<'a> Closure<'a> {
     }
 
     /// The roles that it has, by itself or by what it is in.
-    pub(super) fn roles(&self) -> &[RoleRef<'a>] {
-        &self.roles
+    pub(super) fn roles(&self) -> impl Iterator<Item = RoleRef<'a>> {
+        self.all_roles().iter().copied()
+    }
+
+    fn all_roles(&self) -> &HashSet<RoleRef<'a>, Hash> {
+        self.roles.get_or_init(|| {
+            let held = self.entities.iter().flat_map(|uid| self.assignments.of(uid));
+            let in_force = held.filter(|role| role.is_in_force(self.now));
+            let roles =
+                in_force.map(|role| RoleRef { scope: &role.scope, slot: role.slot.as_str() });
+            roles.collect()
+        })
     }
 
     pub(super) fn has_entity(&self, uid: &EntityUID) -> bool {
         match &self.indexed {
-            Some((entities, _)) => entities.contains(uid),
+            Some(entities) => entities.contains(uid),
             None => self.entities.contains(&uid),
         }
     }
 
     pub(super) fn has_role(&self, role: RoleRef<'_>) -> bool {
-        match &self.indexed {
-            Some((_, roles)) => roles.contains(&role),
-            None => self.roles.contains(&role),
+        let mut on_scope = self.assignments.on(role.scope);
+        for held in on_scope.by_ref().take(SEARCHED) {
+            if held.slot.as_str() == role.slot
+                && held.is_in_force(self.now)
+                && self.has_entity(&held.principal)
+            {
+                return true;
+            }
         }
+        // Where many hold a role on the scope.
+        on_scope.next().is_some() && self.all_roles().contains(&role)
     }
 
     fn add_entity(&mut self, uid: &'a EntityUID) {
-        if !self.has_entity(uid) {
-            self.entities.push(uid);
-            match &mut self.indexed {
-                Some((entities, _)) => drop(entities.insert(uid)),
-                None => self.index_if_long(),
-            }
+        if self.has_entity(uid) {
+            return;
         }
-    }
-
-    fn add_role(&mut self, role: RoleRef<'a>) {
-        if !self.has_role(role) {
-            self.roles.push(role);
-            match &mut self.indexed {
-                Some((_, roles)) => drop(roles.insert(role)),
-                None => self.index_if_long(),
+        self.entities.push(uid);
+        match &mut self.indexed {
+            Some(entities) => drop(entities.insert(uid)),
+            None if self.entities.len() > SEARCHED => {
+                self.indexed = Some(self.entities.iter().copied().collect());
             }
-        }
-    }
-
-    fn index_if_long(&mut self) {
-        if self.entities.len() + self.roles.len() > SEARCHED {
-            let (entities, roles) = (self.entities.iter().copied(), self.roles.iter().copied());
-            self.indexed = Some((entities.collect(), roles.collect()));
+            None => {}
         }
     }
 }

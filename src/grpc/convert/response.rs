@@ -4,7 +4,10 @@ use cedar_policy_core::ast::EntityUID;
 
 use super::time;
 use crate::{
-    engine::{Decision, Explanation, Hint, PolicyNote, UndecidedAction},
+    engine::{
+        ClauseKind, ClauseNote, ClauseValue, Decision, Explanation, Hint, NearPermit, Obstacle,
+        PolicyNote, UndecidedAction,
+    },
     grpc::decision_id::DecisionId,
     model::{Effect, Revision},
     proto,
@@ -46,17 +49,63 @@ fn determining(policy: &PolicyNote) -> proto::DeterminingPolicy {
 
 fn explained(explanation: Explanation) -> proto::Explanation {
     let assignments = |roles: Vec<RoleAssignment>| roles.iter().map(assignment).collect();
-    let obstacles = explanation
-        .obstacles
-        .into_iter()
-        .map(|obstacle| proto::Obstacle { policy_id: obstacle.policy_id, advice: obstacle.advice });
     proto::Explanation {
         summary: explanation.summary,
         missing_roles: assignments(explanation.missing_roles),
-        obstacles: obstacles.collect(),
+        obstacles: explanation.obstacles.into_iter().map(obstacle).collect(),
         carried_by: assignments(explanation.carried_by),
         hints: explanation.hints.into_iter().map(hint).collect(),
+        nearest: explanation.nearest.into_iter().map(near_permit).collect(),
     }
+}
+
+fn obstacle(obstacle: Obstacle) -> proto::Obstacle {
+    proto::Obstacle {
+        policy_id: obstacle.policy_id,
+        advice: obstacle.advice,
+        file: obstacle.file.unwrap_or_default(),
+        clauses: obstacle.clauses.into_iter().map(clause).collect(),
+    }
+}
+
+fn near_permit(near: NearPermit) -> proto::NearPermit {
+    proto::NearPermit {
+        policy_id: near.policy_id,
+        file: near.file.unwrap_or_default(),
+        clauses_held: number(near.clauses_held),
+        clause: Some(clause(near.clause)),
+    }
+}
+
+fn clause(note: ClauseNote) -> proto::Clause {
+    let kind = match note.kind {
+        ClauseKind::Principal => proto::ClauseKind::Principal,
+        ClauseKind::Action => proto::ClauseKind::Action,
+        ClauseKind::Resource => proto::ClauseKind::Resource,
+        ClauseKind::When => proto::ClauseKind::When,
+        ClauseKind::Unless => proto::ClauseKind::Unless,
+    };
+    proto::Clause {
+        kind: kind.into(),
+        text: note.text,
+        line: note.location.map_or(0, |location| number(location.line)),
+        column: note.location.map_or(0, |location| number(location.column)),
+        values: note.values.into_iter().map(clause_value).collect(),
+        error: note.error.unwrap_or_default(),
+    }
+}
+
+fn clause_value(value: ClauseValue) -> proto::ClauseValue {
+    proto::ClauseValue {
+        expression: value.expression,
+        value: value.value,
+        is_in: value.is_in,
+        is_in_more: number(value.is_in_more),
+    }
+}
+
+fn number(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 fn hint(hint: Hint) -> proto::Hint {

@@ -104,6 +104,60 @@ fn an_assignment_counts_until_it_expires_among_few_and_among_many() {
 }
 
 #[test]
+fn a_role_counts_whoever_else_holds_one_on_the_scope() {
+    let store = store(
+        r#"permit (principal, action, resource is App::Doc)
+        when { principal in [resource.viewer, resource.editor] };
+        forbid (principal in App::Role::"Doc::0#editor", action, resource);"#,
+    );
+    for more in [0, 15, 16, 17, 40] {
+        for (held, expected) in [(Some("viewer"), true), (Some("editor"), false), (None, false)] {
+            let role = |principal: Uid, role: &str| RoleAssignmentInput {
+                principal: Some(principal),
+                role: role.to_owned(),
+                scope: Some(doc()),
+                expires_at: None,
+            };
+            let mut input = view(user(), doc());
+            let others = (1..=more).map(|n| role(Uid::new("User", n.to_string()), "editor"));
+            input.role_assignments = others.chain(held.map(|held| role(user(), held))).collect();
+            let (allowed, _, by) = answer(&store, &input);
+            assert_eq!((allowed, by), (expected, By::Compiled), "{more} more, {held:?}");
+        }
+    }
+}
+
+#[test]
+fn a_role_that_a_scope_names_counts_among_few_and_among_many() {
+    for named in [1, 16, 17, 40] {
+        let policies = (0..named).map(|n| {
+            format!(
+                r#"@id("{n}")
+                permit (principal in App::Role::"Doc::{n}#viewer", action, resource);"#
+            )
+        });
+        let store = store(&policies.collect::<String>());
+        for held in [0, 1, 16, 17, 40] {
+            let mut input = view(user(), doc());
+            let role = |n: usize| RoleAssignmentInput {
+                principal: None,
+                role: "viewer".to_owned(),
+                scope: Some(Uid::new("Doc", n.to_string())),
+                expires_at: None,
+            };
+            // The last of the named ones, and others that nobody names.
+            let of_last = (held > 0).then(|| role(named - 1));
+            input.role_assignments =
+                of_last.into_iter().chain((1..held).map(|n| role(1_000 + n))).collect();
+            let expected: Vec<_> =
+                (held > 0).then(|| (named - 1).to_string()).into_iter().collect();
+            let (_, policies, by) = answer(&store, &input);
+            assert_eq!((policies, by), (expected, By::Compiled), "{named} named, {held} held");
+        }
+    }
+}
+
+#[test]
 fn what_is_in_much_is_in_all_of_it_and_in_nothing_else() {
     let store = store(
         r#"

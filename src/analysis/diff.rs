@@ -1,0 +1,527 @@
+//! What a change of policies changes: the cells of the matrix, and requests that no cell stands for.
+//!
+//! A *gain* is a request that the new state allows and the old one denies, a *loss* the other way
+//! round. Each comes with a request that shows it. What is not found is not proved to be absent:
+//! that takes a solver.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cedar_policy_core::ast::{EntityType, EntityUID};
+
+use super::{
+    MatrixError, Witness,
+    candidates::{Constants, name_of},
+    complete,
+    evaluate::Truth,
+    matrix,
+    policies::Policies,
+    search::{Found, Search},
+    world::{Optional, World},
+};
+use crate::{
+    engine::{Engine, PreparedPolicy},
+    model::{Timestamp, Uid},
+    request::RequestInput,
+    schema::ActionSchema,
+    store::{FileKind, PolicyStore},
+    testing::{DEFAULT_NOW, Expected, MatrixCell},
+};
+
+/// Evaluations that one search may take.
+const BUDGET: usize = 20_000;
+/// Principals and resources that are tried for an action and a pair of types.
+const PAIRS: usize = 64;
+
+/// What a change of a store changes.
+#[derive(Debug, Clone, Default)]
+pub struct Diff {
+    /// The policies that were added, removed or changed, by id.
+    pub policies: Vec<PolicyChange>,
+    /// The cells of the matrix that change, those that gain first.
+    pub cells: Vec<CellChange>,
+    /// Gains and losses that no cell shows, gains first.
+    pub others: Vec<OtherChange>,
+    /// Where the search was given up, as `action, principal type, resource type`.
+    pub unknown: Vec<String>,
+    /// Why the two states cannot be compared, where they cannot.
+    pub not_comparable: Vec<String>,
+}
+
+/// A policy that is not as it was.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PolicyChange {
+    /// Its id.
+    pub id: String,
+    /// What became of it.
+    pub kind: PolicyChangeKind,
+}
+
+/// What became of a policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PolicyChangeKind {
+    /// It is new.
+    Added,
+    /// It is gone.
+    Removed,
+    /// Its effect, scope or conditions are others.
+    Changed,
+    /// Only its annotations are others.
+    Annotations,
+}
+
+/// Who ends with more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Direction {
+    /// Something is allowed that was denied.
+    Gain,
+    /// Something is denied that was allowed.
+    Loss,
+    /// Both.
+    Both,
+}
+
+impl Direction {
+    fn of(gain: bool, loss: bool) -> Option<Self> {
+        match (gain, loss) {
+            (true, true) => Some(Self::Both),
+            (true, false) => Some(Self::Gain),
+            (false, true) => Some(Self::Loss),
+            (false, false) => None,
+        }
+    }
+
+    /// Returns whether something is allowed that was denied.
+    #[must_use]
+    pub fn is_gain(self) -> bool {
+        self != Self::Loss
+    }
+}
+
+/// A cell that changes.
+#[derive(Debug, Clone)]
+pub struct CellChange {
+    /// The scope of the row.
+    pub scope: String,
+    /// The action.
+    pub action: String,
+    /// The column.
+    pub column: String,
+    /// What it was.
+    pub before: Expected,
+    /// What it is.
+    pub after: Expected,
+    /// Who ends with more.
+    pub direction: Direction,
+    /// A request that was denied and is allowed.
+    pub gain: Option<Witness>,
+    /// A request that was allowed and is denied.
+    pub loss: Option<Witness>,
+}
+
+/// A change that no cell shows.
+#[derive(Debug, Clone)]
+pub struct OtherChange {
+    /// The action.
+    pub action: String,
+    /// The principal's type.
+    pub principal: String,
+    /// The resource's type.
+    pub resource: String,
+    /// A gain or a loss.
+    pub direction: Direction,
+    /// A request that shows it.
+    pub witness: Witness,
+}
+
+impl Diff {
+    /// Returns whether anybody gains, or may gain for all that is known.
+    #[must_use]
+    pub fn has_gains(&self) -> bool {
+        self.cells.iter().any(|cell| cell.direction.is_gain())
+            || self.others.iter().any(|other| other.direction.is_gain())
+            || !self.not_comparable.is_empty()
+            || !self.unknown.is_empty()
+    }
+
+    /// Returns whether anybody loses.
+    #[must_use]
+    pub fn has_losses(&self) -> bool {
+        self.cells.iter().any(|cell| cell.direction != Direction::Gain)
+            || self.others.iter().any(|other| other.direction != Direction::Gain)
+    }
+}
+
+/// Compares two states of a store.
+///
+/// # Errors
+/// The problems of the files of the expected matrix, of either state.
+pub fn diff(old: &PolicyStore, new: &PolicyStore) -> Result<Diff, MatrixError> {
+    let mut diff = Diff { policies: policies(old, new), ..Diff::default() };
+    let same_schema = old.files().same(FileKind::Schema, new.files());
+    let same_entities = old.files().same(FileKind::Entities, new.files());
+    let rebuilt;
+    let before = if same_schema {
+        old
+    } else if !same_entities {
+        diff.not_comparable
+            .push("schema and fixed entities both differ: change one at a time".to_owned());
+        return Ok(diff);
+    } else {
+        match new.with_policies(old.policies().clone()) {
+            Ok(store) => {
+                rebuilt = store;
+                &rebuilt
+            }
+            Err(error) => {
+                diff.not_comparable.push(error);
+                return Ok(diff);
+            }
+        }
+    };
+    let change = Change {
+        // An environment that the old schema did not have is not compared but gained.
+        old_schema_of: (!same_schema).then_some(old),
+        old: before,
+        new,
+        constants: Constants::of([before.engine(), new.engine()]),
+        everything: !same_schema || !same_entities,
+        meant: diff
+            .policies
+            .iter()
+            .filter(|change| change.kind != PolicyChangeKind::Annotations)
+            .map(|change| change.id.clone())
+            .collect(),
+    };
+    change.cells(old, &mut diff)?;
+    change.others(&mut diff);
+    diff.cells.sort_by_key(|cell| !cell.direction.is_gain());
+    diff.others.sort_by_key(|other| !other.direction.is_gain());
+    Ok(diff)
+}
+
+/// Returns the policies that are not as they were, by id.
+fn policies(old: &PolicyStore, new: &PolicyStore) -> Vec<PolicyChange> {
+    let all = |store: &'_ PolicyStore| -> BTreeMap<String, PreparedParts> {
+        let policies = store.engine().slices().policies();
+        policies.map(|policy| (policy.id().to_owned(), PreparedParts::of(policy))).collect()
+    };
+    let (before, after) = (all(old), all(new));
+    let ids: BTreeSet<_> = before.keys().chain(after.keys()).collect();
+    let kind = |id: &String| match (before.get(id), after.get(id)) {
+        (None, _) => Some(PolicyChangeKind::Added),
+        (_, None) => Some(PolicyChangeKind::Removed),
+        (Some(before), Some(after)) if before.meaning != after.meaning => {
+            Some(PolicyChangeKind::Changed)
+        }
+        (Some(before), Some(after)) if before.annotations != after.annotations => {
+            Some(PolicyChangeKind::Annotations)
+        }
+        _ => None,
+    };
+    ids.into_iter()
+        .filter_map(|id| Some(PolicyChange { id: id.clone(), kind: kind(id)? }))
+        .collect()
+}
+
+/// The parts of a policy that are compared.
+struct PreparedParts {
+    /// What it decides: Cedar's text of it without annotations.
+    meaning: String,
+    annotations: BTreeMap<String, String>,
+}
+
+impl PreparedParts {
+    fn of(policy: &PreparedPolicy) -> Self {
+        let cedar = policy.policy();
+        let variables: BTreeMap<_, _> =
+            policy.variables().iter().map(|(slot, uid)| (slot.to_string(), uid)).collect();
+        let meaning = format!(
+            "{} {} {} {} {} {variables:?}",
+            cedar.effect(),
+            cedar.principal_constraint(),
+            cedar.action_constraint(),
+            cedar.resource_constraint(),
+            policy.condition().map(ToString::to_string).unwrap_or_default(),
+        );
+        let annotations = policy.annotations();
+        let annotations =
+            annotations.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        Self { meaning, annotations }
+    }
+}
+
+/// Two states that are being compared, under the new state's schema.
+struct Change<'a> {
+    old: &'a PolicyStore,
+    new: &'a PolicyStore,
+    old_schema_of: Option<&'a PolicyStore>,
+    constants: Constants,
+    /// True where more than policies differs.
+    everything: bool,
+    /// The policies that decide otherwise than before.
+    meant: BTreeSet<String>,
+}
+
+/// The policies of both states for one action and pair of types.
+struct Both<'a> {
+    old: Option<Policies<'a>>,
+    new: Policies<'a>,
+}
+
+impl Both<'_> {
+    fn old_allows(&self, world: &World<'_>) -> Truth {
+        self.old.as_ref().map_or(Truth::False, |old| old.allow(world))
+    }
+}
+
+impl<'a> Change<'a> {
+    /// Compares the cells of the matrix of the new state, and those of the old one that it lacks.
+    fn cells(&self, old: &PolicyStore, diff: &mut Diff) -> Result<(), MatrixError> {
+        let key =
+            |cell: &MatrixCell| (cell.scope.clone(), cell.action.clone(), cell.column.clone());
+        let mut questions = matrix::questions(self.new)?;
+        let known: BTreeSet<_> = questions.iter().map(key).collect();
+        let of_old = matrix::questions(old)?;
+        questions.extend(of_old.into_iter().filter(|cell| !known.contains(&key(cell))));
+        for question in questions {
+            if question.exempt.is_none() && matrix::applies(self.new, &question) {
+                diff.cells.extend(self.cell(question, &mut diff.unknown)?);
+            }
+        }
+        Ok(())
+    }
+
+    fn cell(
+        &self,
+        question: MatrixCell,
+        unknown: &mut Vec<String>,
+    ) -> Result<Option<CellChange>, MatrixError> {
+        let mut world = matrix::world(self.new, &question, Optional::Open)?;
+        let request = &world.request;
+        let types = (request.principal.entity_type(), request.resource.entity_type());
+        let both = self.both(&request.action, types);
+        if !self.is_touched(&both) {
+            return Ok(None);
+        }
+        let (gain, loss) = (
+            self.find_both(&mut world, &both, Direction::Gain),
+            self.find_both(&mut world, &both, Direction::Loss),
+        );
+        if gain.is_none() || loss.is_none() {
+            unknown.push(format!("{} / {} / {}", question.scope, question.action, question.column));
+        }
+        let (gain, loss) = (gain.flatten(), loss.flatten());
+        let Some(direction) = Direction::of(gain.is_some(), loss.is_some()) else {
+            return Ok(None);
+        };
+        let after = matrix::cell(self.new, &self.constants, question.clone())?.value;
+        let before = match both.old {
+            Some(_) => matrix::cell(self.old, &self.constants, question.clone())?.value,
+            None => Expected::Deny,
+        };
+        let MatrixCell { scope, action, column, .. } = question;
+        Ok(Some(CellChange { scope, action, column, before, after, direction, gain, loss }))
+    }
+
+    /// Searches a world for a gain or a loss: nothing where the search was given up.
+    fn find_both(
+        &self,
+        world: &mut World<'_>,
+        both: &Both<'_>,
+        direction: Direction,
+    ) -> Option<Option<Witness>> {
+        let (new, old) =
+            (|world: &World<'_>| both.new.allow(world), |world: &World<'_>| both.old_allows(world));
+        let goals: [&dyn Fn(&World<'_>) -> Truth; 2] = if direction == Direction::Gain {
+            [&new, &|world| old(world).not()]
+        } else {
+            [&old, &|world| new(world).not()]
+        };
+        self.find(world, &goals)
+    }
+
+    fn find(
+        &self,
+        world: &mut World<'_>,
+        goals: &[&dyn Fn(&World<'_>) -> Truth],
+    ) -> Option<Option<Witness>> {
+        let engine = self.new.engine();
+        let mut search = Search { constants: &self.constants, engine, budget: BUDGET };
+        let found = search.find(world, goals);
+        let witness = (found == Found::Yes).then(|| complete::witness(world));
+        world.forget_choices();
+        if found == Found::GaveUp { None } else { Some(witness) }
+    }
+
+    fn both(&self, action: &EntityUID, types: (&EntityType, &EntityType)) -> Both<'a> {
+        let of = |engine: &'a Engine| Policies::new(engine, action, types.0, types.1);
+        let was_there = self.old_schema_of.is_none_or(|old| {
+            let uid = (action.entity_type().to_string(), action.eid());
+            let action = old.schema().action(&uid.0, uid.1.as_ref());
+            action.is_some_and(|action| {
+                action.principals.contains(types.0) && action.resources.contains(types.1)
+            })
+        });
+        Both { old: was_there.then(|| of(self.old.engine())), new: of(self.new.engine()) }
+    }
+
+    fn is_touched(&self, both: &Both<'_>) -> bool {
+        self.everything || both.old.is_none() || self.changed(both).next().is_some()
+    }
+
+    /// Returns the policies of both states that decide otherwise than before.
+    fn changed<'b>(&'b self, both: &'b Both<'_>) -> impl Iterator<Item = &'b PreparedPolicy> + 'b {
+        let old = both.old.iter().flat_map(|old| old.permits.iter().chain(&old.forbids));
+        let all = old.chain(&both.new.permits).chain(&both.new.forbids);
+        all.copied().filter(|policy| self.meant.contains(policy.id()))
+    }
+
+    /// Searches every action and pair of types for changes that no cell shows.
+    fn others(&self, diff: &mut Diff) {
+        let mut actions: Vec<&ActionSchema> = self.new.schema().actions().collect();
+        actions.sort_by(|a, b| a.uid.cmp(&b.uid));
+        for action in actions {
+            for principal in &action.principals {
+                for resource in &action.resources {
+                    self.environment(action, (principal, resource), diff);
+                }
+            }
+        }
+    }
+
+    fn environment(
+        &self,
+        action: &ActionSchema,
+        types: (&EntityType, &EntityType),
+        diff: &mut Diff,
+    ) {
+        let both = self.both(&action.uid, types);
+        if !self.is_touched(&both) {
+            return;
+        }
+        let id: &str = action.uid.eid().as_ref();
+        for direction in [Direction::Gain, Direction::Loss] {
+            if shown(diff, id, types, direction) {
+                continue;
+            }
+            match self.find_anywhere(action, types, &both, direction) {
+                Some(None) => {}
+                Some(Some(witness)) => diff.others.push(OtherChange {
+                    action: id.to_owned(),
+                    principal: types.0.to_string(),
+                    resource: types.1.to_string(),
+                    direction,
+                    witness,
+                }),
+                None => {
+                    let place = format!("{id}, {}, {}", types.0, types.1);
+                    if !diff.unknown.contains(&place) {
+                        diff.unknown.push(place);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Searches all requests for an action and a pair of types; nothing where one was given up.
+    fn find_anywhere(
+        &self,
+        action: &ActionSchema,
+        (principal, resource): (&EntityType, &EntityType),
+        both: &Both<'_>,
+        direction: Direction,
+    ) -> Option<Option<Witness>> {
+        let mut gave_up = false;
+        let (schema, stored) = (self.new.schema(), self.new.stored());
+        for (principal, resource) in self.pairs(principal, resource) {
+            let action_type = action.uid.entity_type().to_string();
+            let input = RequestInput {
+                principal: Some(name_of(schema, &principal)),
+                action: Some(Uid::new(action_type, AsRef::<str>::as_ref(action.uid.eid()))),
+                resource: Some(name_of(schema, &resource)),
+                ..RequestInput::default()
+            };
+            let now: Timestamp = DEFAULT_NOW;
+            let Ok(mut world) = World::new(schema, stored, &input, now, Optional::Open) else {
+                continue;
+            };
+            world.open_roles = None;
+            match self.find_by_policy(&mut world, both, direction) {
+                Some(None) => {}
+                found @ Some(Some(_)) => return found,
+                None => gave_up = true,
+            }
+        }
+        if gave_up { None } else { Some(None) }
+    }
+
+    /// Searches a world policy by policy: a change of the answer needs a changed policy that
+    /// applies, and to start with it leads there sooner.
+    fn find_by_policy(
+        &self,
+        world: &mut World<'_>,
+        both: &Both<'_>,
+        direction: Direction,
+    ) -> Option<Option<Witness>> {
+        let Some(old) = both.old.as_ref().filter(|_| !self.everything) else {
+            return self.find_both(world, both, direction);
+        };
+        let (more, less) =
+            if direction == Direction::Gain { (&both.new, old) } else { (old, &both.new) };
+        let allowed = |world: &World<'_>| more.allow(world);
+        let denied = |world: &World<'_>| less.allow(world).not();
+        let mut gave_up = false;
+        let permits = more.permits.iter().map(|policy| (more, policy));
+        for (side, policy) in permits.chain(less.forbids.iter().map(|policy| (less, policy))) {
+            if !self.meant.contains(policy.id()) {
+                continue;
+            }
+            let applies = |world: &World<'_>| side.applies(policy, world);
+            match self.find(world, &[&applies, &allowed, &denied]) {
+                Some(None) => {}
+                found @ Some(Some(_)) => return found,
+                None => gave_up = true,
+            }
+        }
+        if gave_up { None } else { Some(None) }
+    }
+
+    /// Returns the principals and resources to try: one of no consequence of each type, and those
+    /// that policies or the store name.
+    fn pairs(&self, principal: &EntityType, resource: &EntityType) -> Vec<(EntityUID, EntityUID)> {
+        let of = |ty: &EntityType| self.constants.examples(self.new.schema(), ty);
+        let mut pairs = Vec::new();
+        for principal in of(principal) {
+            for resource in of(resource) {
+                pairs.push((principal.clone(), resource));
+            }
+        }
+        pairs.truncate(PAIRS);
+        pairs
+    }
+}
+
+/// Returns whether a cell shows such a change already.
+fn shown(
+    diff: &Diff,
+    action: &str,
+    (principal, resource): (&EntityType, &EntityType),
+    direction: Direction,
+) -> bool {
+    diff.cells.iter().any(|cell| {
+        let witness = match direction {
+            Direction::Loss => &cell.loss,
+            _ => &cell.gain,
+        };
+        cell.action == action
+            && witness.as_ref().is_some_and(|witness| {
+                let is = |uid: &Option<Uid>, ty: &EntityType| {
+                    uid.as_ref().is_some_and(|uid| {
+                        uid.type_name == ty.to_string()
+                            || uid.type_name == ty.name().basename().to_string()
+                    })
+                };
+                is(&witness.input.principal, principal) && is(&witness.input.resource, resource)
+            })
+    })
+}

@@ -1,0 +1,598 @@
+//! Three-valued evaluation: an expression over a request of which some facts are open is true,
+//! false, or open because of one of them.
+//!
+//! `x && false` is false though `x` is open. Cedar would fail where `x` does, so what is found here
+//! holds for stores in which no policy can fail, which `prove` checks.
+
+use std::sync::LazyLock;
+
+use cedar_policy_core::{
+    ast::{
+        self, BinaryOp, EntityType, EntityUID, Expr, ExprKind, Literal, SlotEnv, UnaryOp, Value,
+        ValueKind, Var,
+    },
+    entities::Entities,
+    evaluator::Evaluator,
+    extensions::Extensions,
+};
+use smol_str::SmolStr;
+
+use super::world::{Base, Fact, Known, Place, World};
+use crate::{
+    engine::{Engine, PreparedPolicy, Scope},
+    schema::{Shape, Slot},
+};
+
+/// A truth value, or the fact for which it is open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Truth {
+    True,
+    False,
+    /// No fact where nothing that could be chosen would decide it.
+    Open(Option<Fact>),
+}
+
+impl From<bool> for Truth {
+    fn from(value: bool) -> Self {
+        if value { Self::True } else { Self::False }
+    }
+}
+
+impl Truth {
+    pub(super) fn not(self) -> Self {
+        match self {
+            Self::True => Self::False,
+            Self::False => Self::True,
+            open @ Self::Open(_) => open,
+        }
+    }
+
+    /// Returns whether all hold; asks no further after one that does not.
+    pub(super) fn all(truths: impl IntoIterator<Item = Self>) -> Self {
+        let mut all = Self::True;
+        for truth in truths {
+            match truth {
+                Self::False => return Self::False,
+                open @ Self::Open(_) if all == Self::True => all = open,
+                Self::True | Self::Open(_) => {}
+            }
+        }
+        all
+    }
+
+    /// Returns whether one holds; asks no further after it.
+    pub(super) fn any(truths: impl IntoIterator<Item = Self>) -> Self {
+        Self::all(truths.into_iter().map(Self::not)).not()
+    }
+}
+
+/// What an expression is.
+#[derive(Debug, Clone)]
+enum Abstract {
+    Value(Value),
+    /// A record whose fields are facts.
+    Record(Place),
+    Open(Open),
+}
+
+/// A value that is open.
+#[derive(Debug, Clone)]
+struct Open {
+    because_of: Option<Fact>,
+    shape: Option<Shape>,
+    /// The slot of a scope of that type whose Role it is.
+    role: Option<(EntityType, Slot)>,
+}
+
+/// Cedar's evaluation fails.
+#[derive(Debug)]
+struct Fails;
+
+type Evaluated = Result<Abstract, Fails>;
+
+/// Evaluates a store's policies in a world.
+#[derive(Clone, Copy)]
+pub(super) struct Evaluation<'a> {
+    pub engine: &'a Engine,
+    pub world: &'a World<'a>,
+    variables: &'a SlotEnv,
+}
+
+static NO_VARIABLES: LazyLock<SlotEnv> = LazyLock::new(SlotEnv::new);
+
+impl<'a> Evaluation<'a> {
+    pub(super) fn new(engine: &'a Engine, world: &'a World<'a>) -> Self {
+        Self { engine, world, variables: &NO_VARIABLES }
+    }
+
+    /// Returns whether a policy applies. One that fails does not permit, and forbids.
+    pub(super) fn applies(self, policy: &'a PreparedPolicy) -> Truth {
+        let request = &self.world.request;
+        let scope = Truth::all([
+            self.scope(policy.principal(), &request.principal),
+            self.scope(policy.resource(), &request.resource),
+        ]);
+        match (scope, policy.condition()) {
+            (Truth::False, _) => Truth::False,
+            (scope, None) => scope,
+            (scope, Some(condition)) => {
+                let condition = self.of(policy).condition(condition, policy.is_forbid());
+                Truth::all([scope, condition])
+            }
+        }
+    }
+
+    /// Returns whether a condition of a policy holds, the whole or a part of it.
+    pub(super) fn holds(self, policy: &'a PreparedPolicy, condition: &Expr) -> Truth {
+        self.of(policy).condition(condition, policy.is_forbid())
+    }
+
+    fn of(self, policy: &'a PreparedPolicy) -> Self {
+        Self { variables: policy.variables(), ..self }
+    }
+
+    fn condition(self, condition: &Expr, if_it_fails: bool) -> Truth {
+        self.truth(condition).unwrap_or_else(|Fails| if_it_fails.into())
+    }
+
+    /// Returns whether an entity meets a scope clause.
+    pub(super) fn scope(self, scope: &Scope, uid: &EntityUID) -> Truth {
+        if scope.entity_type.as_deref().is_some_and(|ty| ty != uid.entity_type()) {
+            return Truth::False;
+        }
+        match scope.entity.as_deref() {
+            None => Truth::True,
+            Some(entity) if scope.exact => (entity == uid).into(),
+            Some(entity) => self.is_in(uid, entity),
+        }
+    }
+
+    fn is_in(self, uid: &EntityUID, of: &EntityUID) -> Truth {
+        match self.world.is_in(self.engine, uid, of) {
+            Some(is_in) => is_in.into(),
+            None => Truth::Open(Some(Fact::Member(uid.clone(), of.clone()))),
+        }
+    }
+
+    fn truth(self, expr: &Expr) -> Result<Truth, Fails> {
+        match self.evaluate(expr)? {
+            Abstract::Value(value) => match value.value {
+                ValueKind::Lit(Literal::Bool(value)) => Ok(value.into()),
+                _ => Err(Fails),
+            },
+            Abstract::Record(_) => Err(Fails),
+            Abstract::Open(open) => Ok(Truth::Open(open.because_of)),
+        }
+    }
+
+    fn evaluate(self, expr: &Expr) -> Evaluated {
+        match expr.expr_kind() {
+            ExprKind::Lit(_) => self.by_cedar(expr),
+            ExprKind::Var(Var::Principal) => Ok(known(&self.world.request.principal)),
+            ExprKind::Var(Var::Action) => Ok(known(&self.world.request.action)),
+            ExprKind::Var(Var::Resource) => Ok(known(&self.world.request.resource)),
+            ExprKind::Var(Var::Context) => {
+                Ok(Abstract::Record(Place { base: Base::Context, path: Vec::new() }))
+            }
+            ExprKind::Slot(slot) => self.variables.get(slot).map(known).ok_or(Fails),
+            ExprKind::And { left, right } => Ok(self.and(self.truth(left)?, right)?.into()),
+            ExprKind::Or { left, right } => {
+                let truth = match self.truth(left)? {
+                    Truth::True => Truth::True,
+                    Truth::False => self.truth(right)?,
+                    // What the right side says where the left one is open is only asked for where
+                    // it does not fail.
+                    open => Truth::any([open, self.truth(right).unwrap_or(Truth::False)]),
+                };
+                Ok(truth.into())
+            }
+            ExprKind::If { test_expr, then_expr, else_expr } => match self.truth(test_expr)? {
+                Truth::True => self.evaluate(then_expr),
+                Truth::False => self.evaluate(else_expr),
+                Truth::Open(fact) => Ok(self.either(fact, then_expr, else_expr)),
+            },
+            ExprKind::UnaryApp { op: UnaryOp::Not, arg } => Ok(self.truth(arg)?.not().into()),
+            ExprKind::UnaryApp { op, arg } => match self.evaluate(arg)? {
+                Abstract::Value(value) => self.by_cedar(&Expr::unary_app(*op, value.into())),
+                other => Ok(other.open_value()),
+            },
+            ExprKind::BinaryApp { op, arg1, arg2 } => self.binary(*op, arg1, arg2),
+            ExprKind::ExtensionFunctionApp { fn_name, args } => {
+                let args = args.iter().map(|arg| self.evaluate(arg));
+                match values(args)? {
+                    Ok(args) => {
+                        let args = args.into_iter().map(Expr::from).collect();
+                        self.by_cedar(&Expr::call_extension_fn(fn_name.clone(), args))
+                    }
+                    Err(open) => Ok(open),
+                }
+            }
+            ExprKind::GetAttr { expr, attr } => self.attribute(self.evaluate(expr)?, attr),
+            ExprKind::HasAttr { expr, attr } => Ok(self.has(&self.evaluate(expr)?, attr)?.into()),
+            ExprKind::ExtHasAttr { expr, attrs } => {
+                let mut base = self.evaluate(expr)?;
+                let mut all = Truth::True;
+                for attr in attrs {
+                    all = Truth::all([all, self.has(&base, attr)?]);
+                    if all == Truth::False {
+                        break;
+                    }
+                    base = match self.attribute(base, attr) {
+                        Ok(inner) => inner,
+                        // There may be no such attribute, and then it is not looked into.
+                        Err(Fails) => break,
+                    };
+                }
+                Ok(all.into())
+            }
+            ExprKind::Like { expr, pattern } => match self.evaluate(expr)? {
+                Abstract::Value(Value { value: ValueKind::Lit(Literal::String(text)), .. }) => {
+                    Ok(Truth::from(pattern.wildcard_match(&text)).into())
+                }
+                Abstract::Open(open) => Ok(open.anything()),
+                Abstract::Value(_) | Abstract::Record(_) => Err(Fails),
+            },
+            ExprKind::Is { expr, entity_type } => match self.evaluate(expr)? {
+                Abstract::Value(value) => {
+                    Ok(Truth::from(entity(&value)?.entity_type() == entity_type).into())
+                }
+                Abstract::Open(open) => match &open.shape {
+                    Some(Shape::Entity(ty)) => Ok(Truth::from(**ty == *entity_type).into()),
+                    _ => Ok(open.anything()),
+                },
+                Abstract::Record(_) => Err(Fails),
+            },
+            ExprKind::Set(items) => match values(items.iter().map(|item| self.evaluate(item)))? {
+                Ok(items) => Ok(Abstract::Value(Value::set(items, None))),
+                Err(open) => Ok(open),
+            },
+            ExprKind::Record(fields) => {
+                let evaluated = fields.values().map(|value| self.evaluate(value));
+                match values(evaluated)? {
+                    Ok(items) => {
+                        let fields = fields.keys().cloned().zip(items);
+                        Ok(Abstract::Value(Value::record(fields, None)))
+                    }
+                    Err(open) => Ok(open),
+                }
+            }
+            ExprKind::Unknown(_) => Err(Fails),
+            #[expect(unreachable_patterns, reason = "a feature of Cedar's has one variant more")]
+            _ => Err(Fails),
+        }
+    }
+
+    fn and(self, left: Truth, right: &Expr) -> Result<Truth, Fails> {
+        match left {
+            Truth::False => Ok(Truth::False),
+            Truth::True => self.truth(right),
+            // The right side may only be defined where the left one holds.
+            open => Ok(match self.truth(right) {
+                Ok(Truth::False) => Truth::False,
+                _ => open,
+            }),
+        }
+    }
+
+    /// Returns the value that both branches have, or one that is open.
+    fn either(self, fact: Option<Fact>, one: &Expr, other: &Expr) -> Abstract {
+        match (self.evaluate(one), self.evaluate(other)) {
+            (Ok(Abstract::Value(one)), Ok(Abstract::Value(other))) if one == other => {
+                Abstract::Value(one)
+            }
+            _ => Open { because_of: fact, shape: None, role: None }.into(),
+        }
+    }
+
+    fn binary(self, op: BinaryOp, left: &Expr, right: &Expr) -> Evaluated {
+        match op {
+            BinaryOp::In => {
+                let left = self.evaluate(left)?;
+                let truth = match right.expr_kind() {
+                    ExprKind::Set(items) => {
+                        let items = items.iter().map(|item| self.evaluate(item));
+                        let items = items.collect::<Result<Vec<_>, _>>()?;
+                        let each = items.iter().map(|item| self.member(&left, item));
+                        Truth::any(each.collect::<Result<Vec<_>, _>>()?)
+                    }
+                    _ => self.member(&left, &self.evaluate(right)?)?,
+                };
+                Ok(truth.into())
+            }
+            BinaryOp::Contains if let ExprKind::Set(items) = left.expr_kind() => {
+                let right = self.evaluate(right)?;
+                let items = items.iter().map(|item| self.evaluate(item));
+                let items = items.collect::<Result<Vec<_>, _>>()?;
+                Ok(Truth::any(items.iter().map(|item| equal(item, &right))).into())
+            }
+            BinaryOp::Eq => Ok(equal(&self.evaluate(left)?, &self.evaluate(right)?).into()),
+            BinaryOp::HasTag | BinaryOp::GetTag => {
+                self.tag(op, self.evaluate(left)?, self.evaluate(right)?)
+            }
+            _ => match values([self.evaluate(left), self.evaluate(right)].into_iter())? {
+                Ok(both) => match <[Value; 2]>::try_from(both) {
+                    Ok([left, right]) => {
+                        self.by_cedar(&Expr::binary_app(op, left.into(), right.into()))
+                    }
+                    Err(_) => Err(Fails),
+                },
+                Err(open) => Ok(open),
+            },
+        }
+    }
+
+    /// `left in right`
+    fn member(self, left: &Abstract, right: &Abstract) -> Result<Truth, Fails> {
+        match (left, right) {
+            (Abstract::Value(left), Abstract::Value(right)) => {
+                let uid = entity(left)?;
+                match &right.value {
+                    ValueKind::Set(set) => {
+                        let items = set.authoritative.iter();
+                        let each = items.map(|item| Ok(self.is_in(uid, entity(item)?)));
+                        Ok(Truth::any(each.collect::<Result<Vec<_>, Fails>>()?))
+                    }
+                    _ => Ok(self.is_in(uid, entity(right)?)),
+                }
+            }
+            (Abstract::Value(left), Abstract::Open(right)) => {
+                let uid = entity(left)?;
+                if self.cannot_be_in(uid, right) {
+                    return Ok(Truth::False);
+                }
+                Ok(Truth::Open(right.because_of.clone()))
+            }
+            (Abstract::Open(left), _) => Ok(Truth::Open(left.because_of.clone())),
+            (Abstract::Record(_), _) | (_, Abstract::Record(_)) => Err(Fails),
+        }
+    }
+
+    /// Returns whether an entity is in nothing that an open value may be.
+    fn cannot_be_in(self, uid: &EntityUID, open: &Open) -> bool {
+        let Some(Shape::Entity(of)) = &open.shape else { return false };
+        let types = self.world.schema.entity(uid.entity_type()).map(|shape| &shape.parents);
+        if **of != *uid.entity_type() && types.is_none_or(|types| !types.contains(of)) {
+            return true;
+        }
+        let Some(roles) = self.world.open_roles_of(self.engine, uid) else { return false };
+        if **of == *uid.entity_type() {
+            return false;
+        }
+        let ancestors = self.world.ancestors(self.engine, uid);
+        match &open.role {
+            // A Role of another scope type or slot is another Role, whichever scope it will be.
+            Some(role) => {
+                let is_such = |ancestor: &EntityUID| {
+                    self.world.schema.scope_of(ancestor).is_some_and(|(scope, slot)| {
+                        (scope.entity_type(), &slot) == (&role.0, &role.1)
+                    })
+                };
+                !roles.contains(role) && !ancestors.iter().any(is_such)
+            }
+            None => roles.is_empty() && !ancestors.iter().any(|uid| uid.entity_type() == &**of),
+        }
+    }
+
+    fn attribute(self, base: Abstract, name: &SmolStr) -> Evaluated {
+        match base {
+            Abstract::Record(mut place) => {
+                place.path.push(name.clone());
+                self.field(place)
+            }
+            Abstract::Value(value) => match &value.value {
+                ValueKind::Record(fields) => {
+                    fields.get(name).cloned().map(Abstract::Value).ok_or(Fails)
+                }
+                _ => {
+                    let base = Base::Entity(entity(&value)?.clone());
+                    self.field(Place { base, path: vec![name.clone()] })
+                }
+            },
+            Abstract::Open(open) => {
+                let because_of = open.because_of;
+                let Some(Shape::Entity(ty)) = &open.shape else {
+                    let shape = match &open.shape {
+                        Some(Shape::Record(record)) => {
+                            record.fields.get(name).map(|field| field.shape.clone())
+                        }
+                        _ => None,
+                    };
+                    return Ok(Open { because_of, shape, role: None }.into());
+                };
+                let declared = self.world.schema.entity(ty);
+                let field = declared.and_then(|shape| shape.attributes.fields.get(name));
+                let slot = declared.and_then(|shape| shape.slots.get_key_value(name.as_str()));
+                let role = slot.map(|(slot, _)| ((**ty).clone(), slot.clone()));
+                let shape = field.map(|field| field.shape.clone());
+                Ok(Open { because_of, shape, role }.into())
+            }
+        }
+    }
+
+    fn field(self, place: Place) -> Evaluated {
+        match self.world.field(self.engine, &place) {
+            Known::Absent => Err(Fails),
+            Known::Record => Ok(Abstract::Record(place)),
+            Known::Value(value) => Ok(Abstract::Value(value)),
+            Known::Open => {
+                let shape = self.world.shape(&place).map(|(shape, _)| shape.clone());
+                Ok(Open { because_of: Some(Fact::Field(place)), shape, role: None }.into())
+            }
+        }
+    }
+
+    fn has(self, base: &Abstract, name: &SmolStr) -> Result<Truth, Fails> {
+        let place = match base {
+            Abstract::Record(place) => {
+                let mut place = place.clone();
+                place.path.push(name.clone());
+                place
+            }
+            Abstract::Value(value) => match &value.value {
+                ValueKind::Record(fields) => return Ok(fields.contains_key(name).into()),
+                _ => Place { base: Base::Entity(entity(value)?.clone()), path: vec![name.clone()] },
+            },
+            Abstract::Open(open) => {
+                let record = match &open.shape {
+                    Some(Shape::Entity(ty)) => {
+                        self.world.schema.entity(ty).map(|shape| &shape.attributes)
+                    }
+                    Some(Shape::Record(record)) => Some(record),
+                    _ => None,
+                };
+                return Ok(match record.map(|record| record.fields.get(name)) {
+                    Some(None) => Truth::False,
+                    Some(Some(field)) if field.required => Truth::True,
+                    _ => Truth::Open(open.because_of.clone()),
+                });
+            }
+        };
+        Ok(match self.world.field(self.engine, &place) {
+            Known::Absent => Truth::False,
+            Known::Record | Known::Value(_) => Truth::True,
+            Known::Open if self.world.shape(&place).is_some_and(|(_, required)| required) => {
+                Truth::True
+            }
+            Known::Open => Truth::Open(Some(Fact::Field(place))),
+        })
+    }
+
+    fn tag(self, op: BinaryOp, base: Abstract, name: Abstract) -> Evaluated {
+        let (base, name) = match (base, name) {
+            (Abstract::Value(base), Abstract::Value(name)) => (base, name),
+            (Abstract::Open(open), _) | (_, Abstract::Open(open)) => return Ok(open.anything()),
+            _ => return Err(Fails),
+        };
+        let uid = entity(&base)?;
+        let ValueKind::Lit(Literal::String(name)) = &name.value else { return Err(Fails) };
+        let known = self.world.tag(self.engine, uid, name);
+        if op == BinaryOp::HasTag {
+            return Ok(match known {
+                Known::Absent => Truth::False.into(),
+                Known::Record | Known::Value(_) => Truth::True.into(),
+                Known::Open => Truth::Open(Some(Fact::Tag(uid.clone(), name.clone()))).into(),
+            });
+        }
+        match known {
+            Known::Absent | Known::Record => Err(Fails),
+            Known::Value(value) => Ok(Abstract::Value(value)),
+            Known::Open => {
+                let declared = self.world.schema.entity(uid.entity_type());
+                Ok(Open {
+                    because_of: Some(Fact::Tag(uid.clone(), name.clone())),
+                    shape: declared.and_then(|shape| shape.tags.clone()),
+                    role: None,
+                }
+                .into())
+            }
+        }
+    }
+
+    /// Evaluates an expression in which everything is known.
+    fn by_cedar(self, expr: &Expr) -> Evaluated {
+        let request = ast::Request::new_unchecked(
+            known_entry(&self.world.request.principal),
+            known_entry(&self.world.request.action),
+            known_entry(&self.world.request.resource),
+            Some(ast::Context::empty()),
+        );
+        let entities = Entities::new();
+        let evaluator = Evaluator::new(request, &entities, Extensions::all_available());
+        evaluator.interpret(expr, self.variables).map(Abstract::Value).map_err(|_| Fails)
+    }
+}
+
+impl From<Truth> for Abstract {
+    fn from(truth: Truth) -> Self {
+        match truth {
+            Truth::True => Self::Value(true.into()),
+            Truth::False => Self::Value(false.into()),
+            Truth::Open(because_of) => {
+                Open { because_of, shape: Some(Shape::Bool), role: None }.into()
+            }
+        }
+    }
+}
+
+impl From<Open> for Abstract {
+    fn from(open: Open) -> Self {
+        Self::Open(open)
+    }
+}
+
+impl Open {
+    /// What is made of it: nothing is known of that.
+    fn anything(self) -> Abstract {
+        Self { because_of: self.because_of, shape: None, role: None }.into()
+    }
+}
+
+impl Abstract {
+    /// What is made of a value that is not wholly known.
+    fn open_value(self) -> Self {
+        match self {
+            Self::Open(open) => open.anything(),
+            Self::Record(_) | Self::Value(_) => {
+                Open { because_of: None, shape: None, role: None }.into()
+            }
+        }
+    }
+}
+
+/// Collects values, or what is open because one of them is.
+fn values(items: impl Iterator<Item = Evaluated>) -> Result<Result<Vec<Value>, Abstract>, Fails> {
+    let (mut all, mut open) = (Vec::new(), None);
+    for item in items {
+        match item? {
+            Abstract::Value(value) => all.push(value),
+            other => open = open.or(Some(other.open_value())),
+        }
+    }
+    Ok(open.map_or(Ok(all), Err))
+}
+
+/// `==`
+fn equal(one: &Abstract, other: &Abstract) -> Truth {
+    let shape_of = |value: &Value| match &value.value {
+        ValueKind::Lit(Literal::EntityUID(uid)) => Some(uid.entity_type().clone()),
+        _ => None,
+    };
+    match (one, other) {
+        (Abstract::Value(one), Abstract::Value(other)) => (one == other).into(),
+        (Abstract::Value(value), Abstract::Open(open))
+        | (Abstract::Open(open), Abstract::Value(value)) => match (&open.shape, shape_of(value)) {
+            (Some(Shape::Entity(ty)), Some(of)) if **ty != of => Truth::False,
+            _ => Truth::Open(open.because_of.clone()),
+        },
+        (Abstract::Open(one), Abstract::Open(other)) => {
+            let distinct = matches!(
+                (&one.shape, &other.shape),
+                (Some(Shape::Entity(one)), Some(Shape::Entity(other))) if one != other
+            );
+            if distinct {
+                return Truth::False;
+            }
+            Truth::Open(one.because_of.clone().or_else(|| other.because_of.clone()))
+        }
+        (Abstract::Open(open), _) | (_, Abstract::Open(open)) => {
+            Truth::Open(open.because_of.clone())
+        }
+        (Abstract::Record(one), Abstract::Record(other)) if one == other => Truth::True,
+        (Abstract::Record(_), _) | (_, Abstract::Record(_)) => Truth::Open(None),
+    }
+}
+
+fn known(uid: &EntityUID) -> Abstract {
+    Abstract::Value(uid.clone().into())
+}
+
+fn known_entry(uid: &EntityUID) -> ast::EntityUIDEntry {
+    ast::EntityUIDEntry::known(uid.clone(), None)
+}
+
+fn entity(value: &Value) -> Result<&EntityUID, Fails> {
+    match &value.value {
+        ValueKind::Lit(Literal::EntityUID(uid)) => Ok(uid),
+        _ => Err(Fails),
+    }
+}

@@ -1,0 +1,30 @@
+//! What policies mean for all requests, not only for those that somebody thought of: the computed
+//! matrix of roles and actions, what a change changes in it, requests that show it, and the
+//! invariants of a store.
+//!
+//! The matrix and the changes rest on an evaluation with three values over a request of which some
+//! facts are open (`evaluate`), and on a search that tries open facts one by one (`search`).
+
+mod candidates;
+mod complete;
+mod diff;
+mod evaluate;
+pub mod invariants;
+mod matrix;
+mod policies;
+mod search;
+mod show;
+mod slots;
+pub mod witness;
+mod world;
+
+pub use diff::{CellChange, Diff, Direction, OtherChange, PolicyChange, PolicyChangeKind, diff};
+pub use invariants::{Claim, Invariant, read_invariants};
+pub use matrix::{Cell, CellPolicy, Clause, Matrix, MatrixError, Row};
+pub use show::{
+    Colours, matrix_as_csv, matrix_as_html, matrix_as_json, matrix_as_markdown, matrix_as_table,
+};
+pub use witness::Witness;
+
+#[cfg(test)]
+mod tests;

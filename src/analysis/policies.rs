@@ -1,0 +1,63 @@
+//! The policies that can have a say in a request.
+
+use std::sync::Arc;
+
+use cedar_policy_core::ast::{EntityType, EntityUID};
+
+use super::{
+    evaluate::{Evaluation, Truth},
+    world::World,
+};
+use crate::engine::{Engine, PreparedPolicy};
+
+/// The policies of a store that apply to an action and to types of principal and resource, in the
+/// order of their ids.
+pub(super) struct Policies<'a> {
+    pub engine: &'a Engine,
+    pub permits: Vec<&'a PreparedPolicy>,
+    pub forbids: Vec<&'a PreparedPolicy>,
+}
+
+impl<'a> Policies<'a> {
+    pub(super) fn new(
+        engine: &'a Engine,
+        action: &EntityUID,
+        principal: &EntityType,
+        resource: &EntityType,
+    ) -> Self {
+        let slices = engine.slices();
+        let mut all: Vec<&Arc<PreparedPolicy>> =
+            slices.of_action(action).chain(slices.of_any()).collect();
+        all.sort_by_key(|policy| policy.id());
+        let fits = |scope: &crate::engine::Scope, ty: &EntityType| {
+            scope.entity_type.as_deref().is_none_or(|of| of == ty)
+                && (!scope.exact
+                    || scope.entity.as_deref().is_none_or(|uid| uid.entity_type() == ty))
+        };
+        let (forbids, permits) = all
+            .into_iter()
+            .map(|policy| &**policy)
+            .filter(|policy| {
+                fits(policy.principal(), principal) && fits(policy.resource(), resource)
+            })
+            .partition(|policy| policy.is_forbid());
+        Self { engine, permits, forbids }
+    }
+
+    /// Returns whether the request of a world is allowed.
+    pub(super) fn allow(&self, world: &World<'_>) -> Truth {
+        let evaluation = Evaluation::new(self.engine, world);
+        // A forbid that applies decides alone, so it is the cheaper reason for a deny.
+        let forbidden = Truth::any(self.forbids.iter().map(|policy| evaluation.applies(policy)));
+        if forbidden == Truth::True {
+            return Truth::False;
+        }
+        let permitted = Truth::any(self.permits.iter().map(|policy| evaluation.applies(policy)));
+        Truth::all([permitted, forbidden.not()])
+    }
+
+    /// Returns whether a policy of the store applies to the request of a world.
+    pub(super) fn applies(&self, policy: &PreparedPolicy, world: &World<'_>) -> Truth {
+        Evaluation::new(self.engine, world).applies(policy)
+    }
+}

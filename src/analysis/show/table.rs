@@ -1,0 +1,109 @@
+use std::fmt::Write as _;
+
+use super::notes::{NOT_PROVED, Notes, clauses};
+use crate::{
+    analysis::{Cell, CellPolicy, Matrix},
+    testing::Expected,
+};
+
+/// Columns of text that a table with whole names may take.
+const WIDTH: usize = 120;
+
+/// Whether a table is coloured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Colours {
+    /// For a terminal.
+    Ansi,
+    /// For a pipe.
+    None,
+}
+
+/// Writes a matrix as a table: `yes`, `-`, and `if` with the number of its condition. Conditions
+/// follow. Where the names of the columns are too long they are numbered.
+#[must_use]
+pub fn matrix_as_table(matrix: &Matrix, colours: Colours) -> String {
+    let notes = Notes::of(matrix);
+    let actions = matrix.rows.iter().map(|row| row.action.chars().count());
+    let first = actions.max().unwrap_or_default().max("action".len());
+    let whole: usize = matrix.columns.iter().map(|column| column.chars().count().max(6) + 2).sum();
+    let numbered = first + whole > WIDTH;
+    let names: Vec<String> = if numbered {
+        (1..=matrix.columns.len()).map(|number| format!("[{number}]")).collect()
+    } else {
+        matrix.columns.clone()
+    };
+    let width = |name: &str| name.chars().count().max(6);
+    let mut text = String::new();
+    if numbered {
+        for (name, column) in names.iter().zip(&matrix.columns) {
+            let _ = writeln!(text, "{name:>4} {column}");
+        }
+    }
+    for scope in matrix.scopes() {
+        let _ = write!(text, "\n{scope}\n{:first$}", "action");
+        for name in &names {
+            let _ = write!(text, "  {name:width$}", width = width(name));
+        }
+        trim_line(&mut text);
+        for row in matrix.rows.iter().filter(|row| row.scope == scope) {
+            let _ = write!(text, "{:first$}", row.action);
+            for (name, column) in names.iter().zip(&matrix.columns) {
+                let cell = matrix.cell(row, column);
+                let shown = cell.map(|cell| shown(cell, &notes)).unwrap_or_default();
+                let padded = format!("{shown:width$}", width = width(name));
+                let _ = write!(text, "  {}", coloured(&padded, cell, colours));
+            }
+            trim_line(&mut text);
+        }
+    }
+    if matrix.cells().any(|(_, _, cell)| !cell.certain) {
+        let _ = writeln!(text, "\n?: {NOT_PROVED}");
+    }
+    if notes.iter().next().is_some() {
+        text.push_str("\nconditions\n");
+    }
+    for note in notes.iter() {
+        let mut number = format!("{:>4} ", note.number);
+        let mut list = |word: &str, policies: &[CellPolicy]| {
+            for policy in policies {
+                let _ = write!(text, "{number}{word} {}", policy.id);
+                let open = clauses(policy);
+                if !open.is_empty() {
+                    let _ = write!(text, ": {open}");
+                }
+                text.push('\n');
+                number = " ".repeat(5);
+            }
+        };
+        list("if", note.permits);
+        list("unless", note.forbids);
+    }
+    text
+}
+
+fn trim_line(text: &mut String) {
+    text.truncate(text.trim_end_matches(' ').len());
+    text.push('\n');
+}
+
+fn shown(cell: &Cell, notes: &Notes<'_>) -> String {
+    let word = match cell.value {
+        Expected::Allow => "yes",
+        Expected::Deny => "-",
+        Expected::Cond => "if",
+    };
+    let number = notes.number(cell).map(|number| number.to_string()).unwrap_or_default();
+    let blank = if number.is_empty() { "" } else { " " };
+    let doubt = if cell.certain { "" } else { "?" };
+    format!("{word}{blank}{number}{doubt}")
+}
+
+fn coloured(padded: &str, cell: Option<&Cell>, colours: Colours) -> String {
+    let Some(cell) = cell.filter(|_| colours == Colours::Ansi) else { return padded.to_owned() };
+    let code = match cell.value {
+        Expected::Allow => "32",
+        Expected::Deny => "2",
+        Expected::Cond => "33",
+    };
+    format!("\u{1b}[{code}m{padded}\u{1b}[0m")
+}

@@ -1,0 +1,6 @@
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod planted;
+mod random;
+mod shipped;
+mod support;

@@ -1,0 +1,74 @@
+//! A planted change of a shipped store.
+
+use super::support::{changed, shipped};
+use crate::{
+    analysis::{Direction, PolicyChange, PolicyChangeKind, diff},
+    model::Effect,
+    store::PolicyStore,
+    testing::Expected,
+};
+
+/// A changed copy of HitKeep's store in which editors may add members.
+fn editors_add_members(hitkeep: &PolicyStore) -> PolicyStore {
+    changed(
+        hitkeep,
+        "planted.cedar",
+        r#"@id("editors-add-members")
+permit (principal, action == HitKeep::Action::"site.members.add", resource)
+when { principal in resource.editor };"#,
+    )
+}
+
+#[test]
+fn a_planted_permit_changes_exactly_its_cells_and_each_gain_replays() {
+    let old = shipped("hitkeep");
+    let new = editors_add_members(&old);
+    let diff = diff(&old, &new).unwrap();
+    let cells: Vec<_> = diff
+        .cells
+        .iter()
+        .map(|cell| (&*cell.column, &*cell.action, cell.before, cell.after, cell.direction))
+        .collect();
+    let (action, gain) = ("site.members.add", Direction::Gain);
+    let expected = [
+        ("site_editor", action, Expected::Deny, Expected::Cond, gain),
+        // An API client may hold the role too.
+        ("api_client", action, Expected::Cond, Expected::Cond, gain),
+    ];
+    assert_eq!(cells, expected);
+    assert!(diff.others.is_empty() && diff.unknown.is_empty());
+    let added =
+        PolicyChange { id: "editors-add-members".to_owned(), kind: PolicyChangeKind::Added };
+    assert_eq!(diff.policies, [added]);
+    for cell in &diff.cells {
+        let witness = cell.gain.as_ref().unwrap();
+        assert_eq!(witness.decide(&old).unwrap().effect, Effect::Deny);
+        assert_eq!(witness.decide(&new).unwrap().effect, Effect::Allow);
+    }
+    let witness = diff.cells[0].gain.as_ref().unwrap().to_string();
+    assert!(witness.contains("is editor of"), "{witness}");
+}
+
+#[test]
+fn the_same_change_backwards_loses_the_same_cells() {
+    let new = shipped("hitkeep");
+    let old = editors_add_members(&new);
+    let diff = diff(&old, &new).unwrap();
+    assert!(!diff.has_gains() && diff.has_losses());
+    assert_eq!(diff.cells.len(), 2);
+}
+
+#[test]
+fn what_changes_no_answer_changes_no_cell() {
+    let old = shipped("hitkeep");
+    let new = changed(
+        &old,
+        "planted.cedar",
+        r#"@id("owners-view-already")
+permit (principal is HitKeep::User, action == HitKeep::Action::"site.view", resource)
+when { principal in resource.owner };"#,
+    );
+    let diff = diff(&old, &new).unwrap();
+    assert!(diff.cells.is_empty() && diff.others.is_empty() && diff.unknown.is_empty());
+    assert_eq!(diff.policies.len(), 1);
+}

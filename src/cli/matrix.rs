@@ -1,0 +1,159 @@
+use std::{
+    collections::BTreeSet,
+    fmt::Write as _,
+    io::{IsTerminal as _, stdout},
+    path::PathBuf,
+    sync::Arc,
+};
+
+use clap::ValueEnum;
+
+use super::{CliError, Exit, output, setting_flags::SettingFlags, stores};
+use crate::{
+    analysis::{
+        Colours, Matrix, MatrixError, matrix_as_csv, matrix_as_html, matrix_as_json,
+        matrix_as_markdown, matrix_as_table,
+    },
+    model::{Problem, StoreName},
+    store::PolicyStore,
+    testing::Expected,
+};
+
+/// Show who may do what: the matrix of roles and actions, computed from the policies
+///
+/// Each cell is `allow`, `deny` or a condition, with the policies that decide it. Rows and columns
+/// are those of the store's matrix.csv and matrix.toml; without them there is a column for each
+/// role slot and a row for each action.
+#[derive(Debug, clap::Args)]
+pub(super) struct MatrixArgs {
+    /// Policies folders or folders of single stores [default: the stores that `serve` would load]
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Only the store of this name; may be given several times
+    #[arg(long, value_name = "NAME")]
+    store: Vec<StoreName>,
+    /// Only rows whose action contains this text
+    #[arg(long, value_name = "TEXT")]
+    action: Option<String>,
+    /// The form of the matrix
+    #[arg(long, value_enum, default_value_t)]
+    format: MatrixFormat,
+    /// Compare with matrix.csv instead: exit with 2 where a cell is not as it says
+    #[arg(long, conflicts_with_all = ["format", "action"])]
+    check: bool,
+    #[command(flatten)]
+    settings: SettingFlags,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum MatrixFormat {
+    /// For a terminal
+    #[default]
+    Table,
+    /// For a review
+    Markdown,
+    /// One page for a browser, a printer or an audit file
+    Html,
+    /// In the form of matrix.csv
+    Csv,
+    /// For programs
+    Json,
+}
+
+pub(super) fn run(args: &MatrixArgs) -> Result<Exit, CliError> {
+    let settings = args.settings.settle(Vec::new())?.settings;
+    let mut exit = Exit::Ok;
+    let mut json = serde_json::Map::new();
+    for files in stores::of_paths(&args.paths, &args.store, &settings)? {
+        let store = stores::load(Arc::new(files), &settings.bounds)?;
+        let mut matrix = Matrix::of(&store).map_err(|error| cannot(&store, error))?;
+        if args.check {
+            if check(&store, &matrix)? > 0 {
+                exit = Exit::Refused;
+            }
+            continue;
+        }
+        if let Some(text) = &args.action {
+            matrix.rows.retain(|row| row.action.contains(text));
+        }
+        let name = store.name().as_str();
+        match args.format {
+            MatrixFormat::Json => drop(json.insert(name.to_owned(), matrix_as_json(&matrix))),
+            MatrixFormat::Table => {
+                let colours = if stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
+                    Colours::Ansi
+                } else {
+                    Colours::None
+                };
+                output::print(&format!("{name}\n{}\n", matrix_as_table(&matrix, colours)))?;
+            }
+            MatrixFormat::Markdown => output::print(&matrix_as_markdown(name, &matrix))?,
+            MatrixFormat::Html => {
+                let title = format!("Who may do what: {name}");
+                output::print(&matrix_as_html(&title, store.revision().as_str(), &matrix))?;
+            }
+            MatrixFormat::Csv => {
+                let csv = matrix_as_csv(&matrix);
+                output::print(&csv.map_err(|error| CliError::Failure(error.to_string()))?)?;
+            }
+        }
+    }
+    if args.format == MatrixFormat::Json {
+        output::print_json(&json)?;
+    }
+    Ok(exit)
+}
+
+/// Prints the cells that are not as `matrix.csv` says, and returns how many there are.
+fn check(store: &PolicyStore, matrix: &Matrix) -> Result<usize, CliError> {
+    let mut text = String::new();
+    let word = |value: Expected| match value {
+        Expected::Allow => "allow",
+        Expected::Deny => "deny",
+        Expected::Cond => "cond",
+    };
+    let mut count = 0;
+    for (row, column, cell) in matrix.unexpected() {
+        count += 1;
+        let ids: BTreeSet<_> = cell.policies.iter().map(|policy| policy.id.as_str()).collect();
+        let ids = ids.into_iter().collect::<Vec<_>>().join(", ");
+        let expected = cell.expected.map(word).unwrap_or_default();
+        let _ = writeln!(
+            text,
+            "{}: {} / {} / {column}: matrix.csv says {expected}, the policies {}{}",
+            store.name(),
+            row.scope,
+            row.action,
+            word(cell.value),
+            if ids.is_empty() { String::new() } else { format!(" ({ids})") },
+        );
+    }
+    let compared = matrix.cells().filter(|(_, _, cell)| cell.expected.is_some()).count();
+    let exempt = matrix.cells().filter(|(_, _, cell)| cell.exempt.is_some()).count();
+    let _ = writeln!(
+        text,
+        "{}: {} cells, {exempt} of them exempt, {count} differ",
+        store.name(),
+        compared
+    );
+    output::print(&text)?;
+    Ok(count)
+}
+
+/// Returns why a matrix cannot be computed.
+pub(super) fn cannot(store: &PolicyStore, error: MatrixError) -> CliError {
+    match error {
+        MatrixError::Problems(problems) => {
+            let problems: Vec<_> = problems.iter().map(Problem::render).collect();
+            CliError::Policies(problems.join("\n"))
+        }
+        MatrixError::Violations { cell, violations } => {
+            let violations: Vec<_> = violations.iter().map(ToString::to_string).collect();
+            CliError::Policies(format!(
+                "{}: the cell {cell} is no request: {}",
+                store.name(),
+                violations.join("; ")
+            ))
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! Two states of a store: who may more with the new one, who may less.
+
+use cedar_policy_symcc::{Env, always_denies_asserts, implies_asserts};
+
+use super::{
+    Outcome, ProofOptions, Solver, claims, counterexample,
+    policies::{Environment, Group, StaticPolicies, StaticPolicy, grouped, named_entities},
+    prove::Prover,
+    slots,
+    solver::{Answer, Session, work},
+};
+use crate::{analysis::Witness, store::PolicyStore};
+
+/// How the decisions of a new state differ from those of an old one.
+#[derive(Debug, Default)]
+pub struct Comparison {
+    /// Kinds of requests of which the new state allows more.
+    pub gains: Vec<Difference>,
+    /// Kinds of requests of which the new state allows less.
+    pub losses: Vec<Difference>,
+    /// What the solver cannot tell, or cannot compare, each with the reason.
+    pub unknown: Vec<String>,
+}
+
+/// Kinds of requests that are decided otherwise.
+#[derive(Debug)]
+pub struct Difference {
+    /// One of them.
+    pub environment: String,
+    /// How many there are with the same policies.
+    pub count: usize,
+    /// A request that both states have decided, one way and the other.
+    pub witness: Option<Witness>,
+}
+
+impl Comparison {
+    /// Returns whether no decision can differ.
+    #[must_use]
+    pub fn is_equivalent(&self) -> bool {
+        self.gains.is_empty() && self.losses.is_empty() && self.unknown.is_empty()
+    }
+
+    /// Returns whether nobody can gain.
+    #[must_use]
+    pub fn gains_nothing(&self) -> bool {
+        self.gains.is_empty() && self.unknown.is_empty()
+    }
+}
+
+/// Which way decisions differ.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Gain,
+    Loss,
+}
+
+enum Task<'a, 'p> {
+    NeverFails(&'p Prover<'a>, &'p StaticPolicy),
+    /// Requests that only one of the states knows.
+    OnlyIn(Way, Group<'a, 'p>),
+    /// Requests that both know; the policies are the old ones and the new ones.
+    Both(Group<'a, 'p>),
+}
+
+#[derive(Default)]
+struct Found {
+    gain: Option<Difference>,
+    loss: Option<Difference>,
+    unknown: Option<String>,
+}
+
+/// Compares two states of a store. Kinds of requests are the same where action and types are; those that
+/// both states know are compared under the new schema.
+///
+/// # Errors
+/// The solver cannot be started, or a link cannot be filled in.
+pub fn compare(
+    old: &PolicyStore,
+    new: &PolicyStore,
+    solver: &Solver,
+    options: &ProofOptions,
+    progress: &(dyn Fn(usize, usize) + Sync),
+) -> Result<Comparison, String> {
+    let (before, after) = (Prover::new(old)?, Prover::new(new)?);
+    let comparer = Comparer { old, new };
+    let knows = |prover: &Prover<'_>, env: &Environment<'_>| {
+        prover.environments.iter().any(|other| other.is(env))
+    };
+    let (both, added): (Vec<_>, Vec<_>) =
+        after.environments.iter().cloned().partition(|env| knows(&before, env));
+    let removed = before.environments.iter().filter(|env| !knows(&after, env)).cloned();
+    let added = grouped(added, &[(new.schema(), &after.policies)]);
+    let removed = grouped(removed, &[(old.schema(), &before.policies)]);
+    let sets = [(old.schema(), &before.policies), (new.schema(), &after.policies)];
+    let both = grouped(both, &sets).into_iter().filter(|group| differs(group));
+    let mut tasks: Vec<_> = both.map(Task::Both).collect();
+    tasks.extend(added.into_iter().map(|group| Task::OnlyIn(Way::Gain, group)));
+    tasks.extend(removed.into_iter().map(|group| Task::OnlyIn(Way::Loss, group)));
+    if !tasks.is_empty() {
+        // A policy that fails is skipped by the solver, and not always by the sidecar.
+        let all = |prover: &'_ Prover<'_>| prover.policies.iter().count();
+        let mut checks = Vec::with_capacity(all(&before) + all(&after));
+        checks.extend(after.policies.iter().map(|policy| Task::NeverFails(&after, policy)));
+        let changed = before.policies.iter().filter(|policy| !is_in(&after.policies, policy));
+        checks.extend(changed.map(|policy| Task::NeverFails(&before, policy)));
+        tasks.extend(checks);
+    }
+    let found = work(solver, options, &tasks, progress, |session, task| match task {
+        Task::NeverFails(prover, policy) => Found {
+            unknown: match prover.never_fails(session, policy) {
+                Outcome::Proved => None,
+                Outcome::Refuted { message, .. } | Outcome::Unknown(message) => {
+                    Some(format!("`{}` may fail: {message}", policy.policy.id()))
+                }
+            },
+            ..Found::default()
+        },
+        Task::OnlyIn(way, group) => comparer.only_in(session, *way, group),
+        Task::Both(group) => comparer.both(session, group),
+    })?;
+    let mut comparison = Comparison::default();
+    for Found { gain, loss, unknown } in found {
+        comparison.gains.extend(gain);
+        comparison.losses.extend(loss);
+        comparison.unknown.extend(unknown);
+    }
+    Ok(comparison)
+}
+
+/// Returns whether the old and the new policies that may apply are not the same.
+fn differs(group: &Group<'_, '_>) -> bool {
+    match group.policies.as_slice() {
+        [old, new] => {
+            let policies = |side: &[&StaticPolicy]| -> Vec<_> {
+                side.iter().map(|policy| policy.policy.clone()).collect()
+            };
+            policies(old) != policies(new)
+        }
+        _ => true,
+    }
+}
+
+fn is_in(policies: &StaticPolicies, policy: &StaticPolicy) -> bool {
+    policies.iter().any(|other| other.policy == policy.policy)
+}
+
+struct Comparer<'a> {
+    old: &'a PolicyStore,
+    new: &'a PolicyStore,
+}
+
+impl Comparer<'_> {
+    fn allows(store: &PolicyStore, witness: &Witness) -> bool {
+        witness.decide(store).is_ok_and(|decision| decision.is_allow())
+    }
+
+    /// Returns whether a request is decided otherwise in that way. What a schema does not know is not
+    /// allowed.
+    fn shows(&self, way: Way, witness: &Witness) -> bool {
+        let (allows, denies) = match way {
+            Way::Gain => (self.new, self.old),
+            Way::Loss => (self.old, self.new),
+        };
+        Self::allows(allows, witness) && !Self::allows(denies, witness)
+    }
+
+    fn only_in(&self, session: &mut Session<'_>, way: Way, group: &Group<'_, '_>) -> Found {
+        let store = if way == Way::Gain { self.new } else { self.old };
+        let policies = group.policies.concat();
+        let facts = slots::facts(store.schema(), &group.env, &policies);
+        let set = policies.iter().map(|policy| &policy.policy);
+        let asked = claims::set(set, &facts, store.schema(), &group.env)
+            .and_then(|set| session.counterexample(&always_denies_asserts(&set)));
+        let mut found = Found::default();
+        match asked {
+            Ok(None) => {}
+            Ok(Some(counterexample)) => self.add(&mut found, way, group, store, &counterexample),
+            Err(reason) => found.unknown = Some(format!("{reason}, where {}", group.env)),
+        }
+        found
+    }
+
+    fn both(&self, session: &mut Session<'_>, group: &Group<'_, '_>) -> Found {
+        let mut found = Found::default();
+        for way in [Way::Gain, Way::Loss] {
+            match self.differ(session, group, way) {
+                Ok(None) => {}
+                Ok(Some(counterexample)) => {
+                    self.add(&mut found, way, group, self.new, &counterexample);
+                }
+                Err(reason) => {
+                    found.unknown = Some(format!("{reason}, where {}", group.env));
+                    break;
+                }
+            }
+        }
+        found
+    }
+
+    /// Asks for a request that one state allows and the other does not.
+    fn differ(
+        &self,
+        session: &mut Session<'_>,
+        group: &Group<'_, '_>,
+        way: Way,
+    ) -> Result<Option<Env>, String> {
+        let schema = self.new.schema();
+        let [old, new] = group.policies.as_slice() else { return Ok(None) };
+        // The old schema may have other action groups; whether an action is in them is decided.
+        let old: Vec<_> = old
+            .iter()
+            .map(|policy| claims::of_any_action(&policy.policy))
+            .collect::<Result<_, _>>()?;
+        let compiled = |facts: &[String]| {
+            let before = claims::set(&old, facts, schema, &group.env)
+                .map_err(|error| format!("not comparable under the new schema: {error}"))?;
+            let new = new.iter().map(|policy| &policy.policy);
+            let after = claims::set(new, facts, schema, &group.env)?;
+            Ok::<_, String>(match way {
+                Way::Gain => (after, before),
+                Way::Loss => (before, after),
+            })
+        };
+        let (allows, denies) = compiled(&[])?;
+        match session.holds(&implies_asserts(&allows, &denies)) {
+            Answer::Holds => return Ok(None),
+            Answer::Fails => {}
+            Answer::Unknown(reason) => return Err(reason),
+        }
+        let facts = slots::facts(schema, &group.env, &group.policies.concat());
+        let (allows, denies) = compiled(&facts)?;
+        session.counterexample(&implies_asserts(&allows, &denies))
+    }
+
+    fn add(
+        &self,
+        found: &mut Found,
+        way: Way,
+        group: &Group<'_, '_>,
+        store: &PolicyStore,
+        counterexample: &Env,
+    ) {
+        let named = named_entities(&group.policies.concat());
+        let witness = counterexample::witness(store.schema(), counterexample, &named)
+            .and_then(|witness| counterexample::shrunk(witness, |one| self.shows(way, one)));
+        let difference =
+            Difference { environment: group.env.to_string(), count: group.count, witness };
+        match way {
+            Way::Gain => found.gain = Some(difference),
+            Way::Loss => found.loss = Some(difference),
+        }
+    }
+}

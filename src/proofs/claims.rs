@@ -1,0 +1,60 @@
+//! Claims about one kind of request, as questions to the solver.
+
+use cedar_policy::{Policy, PolicyId, PolicySet};
+use cedar_policy_symcc::{CompiledPolicy, CompiledPolicySet};
+
+use super::{policies::Environment, text_of};
+use crate::schema::Schema;
+
+/// The ids of the policies that state what the solver does not know of role slots.
+const SLOTS: &str = "role slots";
+
+/// Compiles one policy for a kind of request.
+pub(super) fn policy(
+    policy: &Policy,
+    schema: &Schema,
+    env: &Environment<'_>,
+) -> Result<CompiledPolicy, String> {
+    CompiledPolicy::compile(policy, &env.request(), schema.cedar()).map_err(|error| text_of(&error))
+}
+
+/// Compiles policies for a kind of request. What `facts` say holds of all requests that are asked about:
+/// any other is denied.
+pub(super) fn set<'p>(
+    policies: impl IntoIterator<Item = &'p Policy>,
+    facts: &[String],
+    schema: &Schema,
+    env: &Environment<'_>,
+) -> Result<CompiledPolicySet, String> {
+    let mut set = PolicySet::new();
+    for policy in policies {
+        set.add(policy.clone()).map_err(|error| error.to_string())?;
+    }
+    for (index, fact) in facts.iter().enumerate() {
+        let id = PolicyId::new(format!("{SLOTS} {index}"));
+        let text = format!("forbid (principal, action, resource) unless {{ {fact} }};");
+        let policy = Policy::parse(Some(id), text).map_err(|error| error.to_string())?;
+        set.add(policy).map_err(|error| error.to_string())?;
+    }
+    CompiledPolicySet::compile(&set, &env.request(), schema.cedar())
+        .map_err(|error| text_of(&error))
+}
+
+/// Returns a permit of what the policy applies to.
+pub(super) fn as_permit(policy: &Policy) -> Result<Policy, String> {
+    with(policy, "effect", "permit".into())
+}
+
+/// Returns the policy without its scope's action, which has been looked at.
+pub(super) fn of_any_action(policy: &Policy) -> Result<Policy, String> {
+    with(policy, "action", serde_json::json!({ "op": "All" }))
+}
+
+/// Replaces a part of a policy.
+fn with(policy: &Policy, part: &str, value: serde_json::Value) -> Result<Policy, String> {
+    let mut json = policy.to_json().map_err(|error| error.to_string())?;
+    if let Some(json) = json.as_object_mut() {
+        json.insert(part.to_owned(), value);
+    }
+    Policy::from_json(Some(policy.id().clone()), json).map_err(|error| error.to_string())
+}

@@ -1,0 +1,41 @@
+//! Proofs about a store's policies, for all requests and all facts, with the solver cvc5.
+//!
+//! `cedar-policy-symcc` translates policies into questions to the solver, once for each kind of request;
+//! here stands which questions are asked, and what becomes of a counterexample. Whatever is refuted is
+//! refuted with a request that the store itself has decided so ([`Witness`]). What the solver cannot
+//! tell in time is unknown, which proves nothing.
+//!
+//! *Architecture Invariant:* proofs stand beside the engine. No decision waits for one.
+//!
+//! [`Witness`]: crate::analysis::Witness
+
+mod against;
+mod claims;
+mod counterexample;
+mod policies;
+mod prove;
+mod slots;
+mod solver;
+
+pub use against::{Comparison, Difference, compare};
+pub use prove::{Check, Outcome, Proof, StoreProofs, prove};
+pub use solver::{ProofOptions, Solver, SolverMissing};
+
+use cedar_policy_symcc::err::Error as SymccError;
+
+/// Returns an error of the solver's compiler with all that it knows.
+fn text_of(error: &SymccError) -> String {
+    let causes: Vec<_> = match error {
+        SymccError::PolicyNotWellTyped { errs } => errs.iter().map(ToString::to_string).collect(),
+        other => std::iter::successors(std::error::Error::source(other), |error| error.source())
+            .map(ToString::to_string)
+            .collect(),
+    };
+    let mut text = error.to_string();
+    for cause in causes.into_iter().filter(|cause| !cause.is_empty()) {
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}

@@ -1,0 +1,396 @@
+//! What is proved of one store.
+
+use cedar_policy::{Effect, PolicySet};
+use cedar_policy_symcc::{
+    Env, always_denies_asserts, always_matches_asserts, disjoint_asserts, implies_asserts,
+    never_errors_asserts,
+};
+
+use super::{
+    ProofOptions, Solver, claims, counterexample,
+    policies::{Environment, StaticPolicies, StaticPolicy, environments, grouped, named_entities},
+    slots,
+    solver::{Answer, Session, work},
+};
+use crate::{
+    analysis::{Claim, Invariant, Witness},
+    engine::decide,
+    model::{OnForbidError, Revision, StoreName},
+    request::RequestLimits,
+    store::PolicyStore,
+};
+
+/// What is proved of one store.
+#[derive(Debug)]
+pub struct StoreProofs {
+    /// The store.
+    pub store: StoreName,
+    /// Its revision.
+    pub revision: Revision,
+    /// The number of its policies, links included.
+    pub policies: usize,
+    /// The number of kinds of requests that its schema allows.
+    pub environments: usize,
+    /// The proofs: those of the policies by id, then the invariants in the order of their files.
+    pub proofs: Vec<Proof>,
+}
+
+/// One proof, or the lack of it.
+#[derive(Debug)]
+pub struct Proof {
+    /// What was to be proved.
+    pub check: Check,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// What is to be proved.
+#[derive(Debug)]
+pub enum Check {
+    /// The policy's evaluation never fails.
+    NeverFails(String),
+    /// Some request makes the policy apply.
+    Applies(String),
+    /// The policy's condition does not always hold.
+    ConditionMatters(String),
+    /// Without the policy some decision were another.
+    Decides(String),
+    /// An invariant holds.
+    Holds(Box<Invariant>),
+}
+
+/// What came of a proof.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It holds for all requests.
+    Proved,
+    /// It does not hold.
+    Refuted {
+        /// Of which requests, or why.
+        message: String,
+        /// A request that shows it, decided by the store itself. A policy that nothing needs has none.
+        witness: Option<Witness>,
+    },
+    /// The solver cannot tell, for that reason.
+    Unknown(String),
+}
+
+impl StoreProofs {
+    /// Returns whether nothing is refuted or unknown but that some policy changes no decision.
+    #[must_use]
+    pub fn all_proved(&self) -> bool {
+        !self.proofs.iter().any(Proof::fails)
+    }
+}
+
+impl Proof {
+    /// Returns whether something is wrong. A policy that changes no decision may be there to stop
+    /// others that might be added.
+    #[must_use]
+    pub fn fails(&self) -> bool {
+        match (&self.check, &self.outcome) {
+            (_, Outcome::Proved) | (Check::Decides(_), Outcome::Refuted { .. }) => false,
+            (_, Outcome::Refuted { .. } | Outcome::Unknown(_)) => true,
+        }
+    }
+}
+
+/// One piece of work for one solver.
+enum Task<'a> {
+    Invariant(&'a Invariant),
+    Policy(&'a StaticPolicy),
+    Decides(&'a StaticPolicy),
+}
+
+/// Proves that no policy of a store can fail, that each has its use, and that invariants hold.
+/// `progress` is told how many of how many pieces are done.
+///
+/// # Errors
+/// The solver cannot be started, or a link cannot be filled in.
+pub fn prove(
+    store: &PolicyStore,
+    invariants: &[Invariant],
+    solver: &Solver,
+    options: &ProofOptions,
+    progress: &(dyn Fn(usize, usize) + Sync),
+) -> Result<StoreProofs, String> {
+    let prover = Prover::new(store)?;
+    // The longest first.
+    let tasks: Vec<_> = invariants
+        .iter()
+        .map(Task::Invariant)
+        .chain(prover.policies.iter().map(Task::Decides))
+        .chain(prover.policies.iter().map(Task::Policy))
+        .collect();
+    let done = work(solver, options, &tasks, progress, |session, task| match task {
+        Task::Invariant(invariant) => {
+            let outcome = prover.invariant(session, invariant);
+            vec![Proof { check: Check::Holds(Box::new((*invariant).clone())), outcome }]
+        }
+        Task::Policy(policy) => prover.policy(session, policy),
+        Task::Decides(policy) => {
+            let check = Check::Decides(policy.policy.id().to_string());
+            vec![Proof { check, outcome: prover.decides(session, policy) }]
+        }
+    })?;
+    let mut proofs: Vec<_> = done.into_iter().flatten().collect();
+    if let Some(reason) = may_fail(&proofs) {
+        // The solver skips what fails, and the sidecar denies where a forbid does.
+        let of_invariants =
+            proofs.iter_mut().filter(|proof| matches!(proof.check, Check::Holds(_)));
+        for proof in of_invariants.filter(|proof| matches!(proof.outcome, Outcome::Proved)) {
+            proof.outcome = Outcome::Unknown(reason.clone());
+        }
+    }
+    // Stable, so the invariants keep the order of their files and policies that of their ids.
+    proofs.sort_by_key(|proof| match &proof.check {
+        Check::NeverFails(_) => 0,
+        Check::Applies(_) => 1,
+        Check::ConditionMatters(_) => 2,
+        Check::Decides(_) => 3,
+        Check::Holds(_) => 4,
+    });
+    Ok(StoreProofs {
+        store: store.name().clone(),
+        revision: *store.revision(),
+        policies: prover.policies.iter().count(),
+        environments: prover.environments.len(),
+        proofs,
+    })
+}
+
+/// Says which policy may fail, if there is one.
+fn may_fail(proofs: &[Proof]) -> Option<String> {
+    proofs.iter().find_map(|proof| match (&proof.check, &proof.outcome) {
+        (Check::NeverFails(_), Outcome::Proved) => None,
+        (Check::NeverFails(policy), _) => {
+            Some(format!("it holds only if no policy fails, and `{policy}` may"))
+        }
+        _ => None,
+    })
+}
+
+/// One store, made ready for the solver.
+pub(super) struct Prover<'a> {
+    pub store: &'a PolicyStore,
+    pub policies: StaticPolicies,
+    pub environments: Vec<Environment<'a>>,
+}
+
+impl<'a> Prover<'a> {
+    pub fn new(store: &'a PolicyStore) -> Result<Self, String> {
+        let policies = StaticPolicies::of(store.policies())?;
+        Ok(Self { store, policies, environments: environments(store.schema()) })
+    }
+
+    fn policy(&self, session: &mut Session<'_>, policy: &StaticPolicy) -> Vec<Proof> {
+        let id = policy.policy.id().to_string();
+        let fails = Proof {
+            check: Check::NeverFails(id.clone()),
+            outcome: self.never_fails(session, policy),
+        };
+        let applies = Proof {
+            check: Check::Applies(id.clone()),
+            outcome: self.shown_by_some(
+                policy,
+                |env| {
+                    let facts = slots::facts(self.store.schema(), env, &[policy]);
+                    let permit = claims::as_permit(&policy.policy)?;
+                    let compiled = claims::set([&permit], &facts, self.store.schema(), env)?;
+                    Ok(session.holds(&always_denies_asserts(&compiled)))
+                },
+                "no request makes it apply",
+            ),
+        };
+        let mut proofs = vec![fails, applies];
+        // A policy without a condition may apply to all its scope.
+        if policy.policy.has_non_scope_constraint() {
+            let outcome = self.shown_by_some(
+                policy,
+                |env| {
+                    let compiled = claims::policy(&policy.policy, self.store.schema(), env)?;
+                    Ok(session.holds(&always_matches_asserts(&compiled)))
+                },
+                "its condition always holds",
+            );
+            proofs.push(Proof { check: Check::ConditionMatters(id), outcome });
+        }
+        proofs
+    }
+
+    /// Proves that the evaluation of a policy never fails.
+    pub fn never_fails(&self, session: &mut Session<'_>, policy: &StaticPolicy) -> Outcome {
+        let schema = self.store.schema();
+        for env in policy.environments(schema, &self.environments) {
+            let asked = claims::policy(&policy.policy, schema, &env).map(|compiled| match session
+                .holds(&never_errors_asserts(&compiled))
+            {
+                Answer::Fails => Some(session.counterexample(&never_errors_asserts(&compiled))),
+                Answer::Holds => None,
+                Answer::Unknown(reason) => Some(Err(reason)),
+            });
+            let counterexample = match asked {
+                Ok(None) | Ok(Some(Ok(None))) => continue,
+                Ok(Some(Ok(Some(counterexample)))) => counterexample,
+                Ok(Some(Err(reason))) | Err(reason) => return unknown(&env, &reason),
+            };
+            let id = policy.policy.id().to_string();
+            let witness = self.witness(&counterexample, &[policy], |witness| {
+                witness
+                    .decide(self.store)
+                    .is_ok_and(|decision| decision.errors.iter().any(|e| e.policy_id == id))
+            });
+            let message = format!("its evaluation can fail where {env}");
+            return Outcome::Refuted { message, witness };
+        }
+        Outcome::Proved
+    }
+
+    /// Proves that the policy makes a difference to some decision.
+    fn decides(&self, session: &mut Session<'_>, policy: &StaticPolicy) -> Outcome {
+        let schema = self.store.schema();
+        let applying =
+            self.environments.iter().filter(|env| policy.may_apply(schema, env)).cloned();
+        let groups = grouped(applying, &[(schema, &self.policies)]);
+        for group in groups {
+            let all = group.policies.concat();
+            let others =
+                all.iter().copied().filter(|other| other.policy.id() != policy.policy.id());
+            let others: Vec<_> = others.collect();
+            let facts = slots::facts(schema, &group.env, &all);
+            let compiled = |policies: &[&StaticPolicy]| {
+                let policies = policies.iter().map(|policy| &policy.policy);
+                claims::set(policies, &facts, schema, &group.env)
+            };
+            let asked = compiled(&all).and_then(|with| Ok((with, compiled(&others)?)));
+            let answer = asked.map(|(with, without)| match policy.policy.effect() {
+                Effect::Permit => session.holds(&implies_asserts(&with, &without)),
+                Effect::Forbid => session.holds(&implies_asserts(&without, &with)),
+            });
+            match answer {
+                Ok(Answer::Holds) => {}
+                Ok(Answer::Fails) => return Outcome::Proved,
+                Ok(Answer::Unknown(reason)) | Err(reason) => return unknown(&group.env, &reason),
+            }
+        }
+        let message = match policy.policy.effect() {
+            Effect::Permit => "every request that it permits is allowed or denied without it, too",
+            Effect::Forbid => "every request that it forbids is denied without it, too",
+        };
+        Outcome::Refuted { message: message.to_owned(), witness: None }
+    }
+
+    /// Asks for each kind of request whether nothing of it shows what is to be shown.
+    fn shown_by_some(
+        &self,
+        policy: &StaticPolicy,
+        mut none: impl FnMut(&Environment<'_>) -> Result<Answer, String>,
+        otherwise: &str,
+    ) -> Outcome {
+        for env in policy.environments(self.store.schema(), &self.environments) {
+            match none(&env) {
+                Ok(Answer::Holds) => {}
+                Ok(Answer::Fails) => return Outcome::Proved,
+                Ok(Answer::Unknown(reason)) | Err(reason) => return unknown(&env, &reason),
+            }
+        }
+        Outcome::Refuted { message: otherwise.to_owned(), witness: None }
+    }
+
+    fn invariant(&self, session: &mut Session<'_>, invariant: &Invariant) -> Outcome {
+        let schema = self.store.schema();
+        let describes = StaticPolicy::new(invariant.policy.clone());
+        let alone = PolicySet::from_policies([invariant.policy.clone()]);
+        let Ok(alone) = alone else { return Outcome::Unknown("it is no policy".to_owned()) };
+        let described = self.store.engine_of(&alone);
+        let shows = |witness: &Witness| {
+            let limits = RequestLimits::default();
+            let request = self.store.check(&witness.input, witness.now, &limits);
+            request.is_ok_and(|request| {
+                let decides = |engine| decide(engine, &request, OnForbidError::default());
+                decides(&described).is_allow()
+                    && decides(self.store.engine()).is_allow() == (invariant.claim == Claim::Never)
+            })
+        };
+        if let not_proved @ (Outcome::Refuted { .. } | Outcome::Unknown(_)) =
+            self.never_fails(session, &describes)
+        {
+            return match not_proved {
+                Outcome::Refuted { message, .. } => Outcome::Unknown(message),
+                other => other,
+            };
+        }
+        let applying =
+            self.environments.iter().filter(|env| describes.may_apply(schema, env)).cloned();
+        let mut not_replayed = None;
+        for group in grouped(applying, &[(schema, &self.policies)]) {
+            let policies = group.policies.concat();
+            let mut ask = |facts: &[String], model: bool| {
+                let narrowed = claims::set([&invariant.policy], facts, schema, &group.env)?;
+                let policies = policies.iter().map(|policy| &policy.policy);
+                let compiled = claims::set(policies, &[], schema, &group.env)?;
+                let claim = match invariant.claim {
+                    Claim::Never => disjoint_asserts(&compiled, &narrowed),
+                    Claim::Always => implies_asserts(&narrowed, &compiled),
+                };
+                if model {
+                    return session.counterexample(&claim).map(Asked::Model);
+                }
+                Ok(Asked::Answer(session.holds(&claim)))
+            };
+            match ask(&[], false) {
+                Ok(Asked::Answer(Answer::Holds)) => continue,
+                Ok(Asked::Answer(Answer::Unknown(reason))) | Err(reason) => {
+                    return unknown(&group.env, &reason);
+                }
+                Ok(_) => {}
+            }
+            let all = [&policies[..], &[&describes]].concat();
+            let facts = slots::facts(schema, &group.env, &all);
+            let counterexample = match ask(&facts, true) {
+                // It holds of all requests whose slots are filled as the sidecar fills them.
+                Ok(Asked::Model(None)) => continue,
+                Ok(Asked::Model(Some(counterexample))) => counterexample,
+                Err(reason) => return unknown(&group.env, &reason),
+                Ok(Asked::Answer(_)) => continue,
+            };
+            match self.witness(&counterexample, &all, shows) {
+                Some(witness) => {
+                    let message = match invariant.claim {
+                        Claim::Never => format!("allowed where {}", group.env),
+                        Claim::Always => format!("denied where {}", group.env),
+                    };
+                    return Outcome::Refuted { message, witness: Some(witness) };
+                }
+                None => not_replayed = Some(group.env),
+            }
+        }
+        match not_replayed {
+            Some(env) => Outcome::Unknown(format!(
+                "the solver has a counterexample where {env}, of which no request could be made"
+            )),
+            None => Outcome::Proved,
+        }
+    }
+
+    /// Makes a request of a counterexample, if one shows what the counterexample does.
+    fn witness(
+        &self,
+        counterexample: &Env,
+        policies: &[&StaticPolicy],
+        shows: impl Fn(&Witness) -> bool,
+    ) -> Option<Witness> {
+        let named = named_entities(policies);
+        let witness = counterexample::witness(self.store.schema(), counterexample, &named)?;
+        counterexample::shrunk(witness, shows)
+    }
+}
+
+enum Asked {
+    Answer(Answer),
+    Model(Option<Env>),
+}
+
+fn unknown(env: &Environment<'_>, reason: &str) -> Outcome {
+    Outcome::Unknown(format!("{reason}, where {env}"))
+}

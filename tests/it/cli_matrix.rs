@@ -1,0 +1,115 @@
+//! `humbaba matrix`
+
+use serde_json::Value as Json;
+
+use crate::cli::{policies, run};
+
+fn shipped(store: &str) -> String {
+    format!("{}/policies/{store}", env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn every_shipped_matrix_is_what_the_policies_say() {
+    let all = format!("{}/policies", env!("CARGO_MANIFEST_DIR"));
+    let ended = run(&["matrix", &all, "--check"]);
+    assert_eq!(ended.code, 0, "{}", ended.out);
+    assert_eq!(ended.out.lines().count(), 5);
+    assert!(ended.out.lines().all(|line| line.ends_with(", 0 differ")), "{}", ended.out);
+}
+
+#[test]
+fn a_cell_that_is_not_as_written_is_named_with_its_policies() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let store = folder.path().join("hitkeep");
+    std::fs::create_dir(&store).unwrap();
+    for file in std::fs::read_dir(shipped("hitkeep")).unwrap() {
+        let file = file.unwrap();
+        if file.file_type().unwrap().is_file() {
+            std::fs::copy(file.path(), store.join(file.file_name())).unwrap();
+        }
+    }
+    let csv = store.join("matrix.csv");
+    let text = std::fs::read_to_string(&csv).unwrap();
+    let (head, row) = text.split_once("site,site.goals.create,").unwrap();
+    let row = row.replacen("allow,", "deny,", 1);
+    std::fs::write(&csv, format!("{head}site,site.goals.create,{row}")).unwrap();
+    let ended = run(&["matrix", store.to_str().unwrap(), "--check"]);
+    assert_eq!(ended.code, 2, "{}", ended.out);
+    let said = "hitkeep: site / site.goals.create / instance_owner: matrix.csv says deny, \
+                the policies allow (instance-owner-sites)\n";
+    assert!(ended.out.starts_with(said), "{}", ended.out);
+    assert!(ended.out.ends_with(", 1 differ\n"), "{}", ended.out);
+}
+
+#[test]
+fn without_a_matrix_of_its_own_each_slot_is_a_column_and_each_action_a_row() {
+    let folder = policies(&["one"]);
+    let ended = run(&["matrix", folder.path().to_str().unwrap()]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let expected = "\
+one
+
+Site
+action  Site.editor  Site.owner  Site.viewer  Team.owner
+edit    yes 1        yes 1       -            -
+view    yes          yes         yes          -
+
+conditions
+   1 unless not-for-audit: context has reason && context.reason == \"audit\"
+
+";
+    assert_eq!(ended.out, expected);
+}
+
+#[test]
+fn csv_json_markdown_and_html_say_the_same() {
+    let store = shipped("hitkeep-v1");
+    let written = std::fs::read_to_string(format!("{store}/matrix.csv")).unwrap();
+    let columns = |text: &str| -> Vec<Vec<String>> {
+        let mut reader = csv::Reader::from_reader(text.as_bytes());
+        let head = reader.headers().unwrap().clone();
+        let is_cell = |name: &str| !["scope", "label", "condition", "source"].contains(&name);
+        let row = |row: csv::StringRecord| {
+            let fields = head.iter().zip(row.iter()).filter(|(name, _)| is_cell(name));
+            fields.map(|(_, field)| field.to_owned()).collect()
+        };
+        reader.records().map(|record| row(record.unwrap())).collect()
+    };
+    let csv = run(&["matrix", &store, "--format", "csv"]).out;
+    assert_eq!(columns(&csv), columns(&written));
+
+    let json = run(&["matrix", &store, "--format", "json"]).out;
+    let json: Json = serde_json::from_str(&json).unwrap();
+    let rows = json["hitkeep-v1"]["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), columns(&csv).len());
+    let cells = rows.iter().flat_map(|row| row["cells"].as_object().unwrap().values());
+    let count = |word: &str| {
+        cells.clone().filter(|cell| cell["value"] == word && cell["proved"] == true).count()
+    };
+    let counts = ["allow", "deny", "cond"].map(|word| (word, count(word)));
+    let written: Vec<_> = columns(&csv).into_iter().flatten().collect();
+    for (word, count) in counts {
+        assert_eq!(count, written.iter().filter(|cell| *cell == word).count(), "{word}");
+        assert!(count > 0, "{word}");
+    }
+    let allowed = cells.clone().find(|cell| cell["value"] == "allow").unwrap();
+    assert!(allowed["policies"][0]["id"].is_string());
+
+    let markdown = run(&["matrix", &store, "--format", "markdown"]).out;
+    assert_eq!(
+        markdown.lines().filter(|line| line.starts_with("| ")).count(),
+        rows.len() + scopes(rows)
+    );
+    let html = run(&["matrix", &store, "--format", "html"]).out;
+    assert_eq!(html.matches("scope=\"row\"").count(), rows.len());
+    assert!(html.contains("<html lang=\"en\">") && html.contains("<caption>"));
+    for outside in ["http://", "https://", "<script", "src=", "@import"] {
+        assert!(!html.contains(outside), "the page needs {outside}");
+    }
+}
+
+fn scopes(rows: &[Json]) -> usize {
+    let mut scopes: Vec<_> = rows.iter().map(|row| row["scope"].as_str().unwrap()).collect();
+    scopes.dedup();
+    scopes.len()
+}
