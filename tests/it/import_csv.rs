@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use humbaba::{
+    analysis::Matrix,
     engine::decide,
     import::{self, Imported},
     model::{Effect, OnForbidError, Uid, Value},
@@ -220,7 +221,11 @@ fn a_shipped_matrix_becomes_a_store_with_the_same_matrix() {
             reader.records().map(|record| row(record.unwrap())).collect()
         };
         assert_eq!(rows(output), rows(input), "{}", store.name());
-        assert_eq!(load(&imported).warnings().len(), 0, "{}", store.name());
+        let made = load(&imported);
+        assert_eq!(made.warnings().len(), 0, "{}", store.name());
+        let computed = Matrix::of(&made).unwrap();
+        assert_eq!(computed.unexpected().count(), 0, "{}", store.name());
+        assert_eq!(computed.cells().count(), rows(input).len() * imported.roles.len());
     }
 }
 
