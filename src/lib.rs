@@ -20,6 +20,8 @@ pub mod store;
 
 pub mod testing;
 
+pub mod import;
+
 pub mod analysis;
 
 #[cfg(feature = "server")]

@@ -9,6 +9,7 @@ mod exit;
 mod fmt;
 mod folder_at;
 mod healthcheck;
+mod import;
 mod init;
 mod matrix;
 mod new_store;
@@ -75,6 +76,7 @@ enum Command {
     Diff(diff::DiffArgs),
     Fmt(fmt::FmtArgs),
     Init(init::InitArgs),
+    Import(import::ImportArgs),
     #[cfg(feature = "prove")]
     Prove(prove::ProveArgs),
     Healthcheck(healthcheck::HealthcheckArgs),
@@ -97,6 +99,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, started: Instant) -> E
         Some(Command::Diff(args)) => diff::run(&args),
         Some(Command::Fmt(args)) => fmt::run(&args),
         Some(Command::Init(args)) => init::run(&args),
+        Some(Command::Import(args)) => import::run(&args),
         #[cfg(feature = "prove")]
         Some(Command::Prove(args)) => prove::run(&args),
         Some(Command::Healthcheck(args)) => healthcheck::run(&args),

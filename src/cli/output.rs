@@ -35,3 +35,8 @@ pub(super) fn print_json(value: &impl Serialize) -> Result<(), CliError> {
     let json = json.map_err(|error| CliError::Failure(format!("cannot write JSON: {error}")))?;
     print(&format!("{json}\n"))
 }
+
+/// Returns a number with its noun.
+pub(super) fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     model::{Problem, StoreName},
     store::{Bounds, PolicyStore, StoreFiles},
-    testing::{self, Case, MutantReport, TestReport},
+    testing::{self, Case, CoverageReport, MutantReport, TestReport},
 };
 
 /// Run the tests of policy stores
@@ -36,6 +36,9 @@ pub(super) struct TestArgs {
     /// The percentage of mutants that must be caught
     #[arg(long, value_name = "PERCENT", default_value_t = 99.0, requires = "mutants")]
     mutants_threshold: f64,
+    /// Show which policies and conditions no case makes true, or false
+    #[arg(long, conflicts_with = "filter")]
+    coverage: bool,
     /// Write the results to this file as JUnit XML
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
@@ -48,7 +51,7 @@ pub(super) struct TestArgs {
 
 /// The result of one store.
 enum Tested {
-    Ran { tests: TestReport, mutants: Option<MutantReport> },
+    Ran { tests: TestReport, mutants: Option<MutantReport>, coverage: Option<CoverageReport> },
     Invalid { store: StoreName, problems: Vec<Problem> },
 }
 
@@ -76,10 +79,11 @@ pub(super) fn run(args: &TestArgs) -> Result<Exit, CliError> {
 
 fn test(files: StoreFiles, args: &TestArgs, bounds: &Bounds) -> Tested {
     let name = files.name().clone();
-    let tested = PolicyStore::load(Arc::new(files), bounds)
-        .and_then(|store| Ok((tests(&store, args)?, mutants(&store, args)?)));
+    let tested = PolicyStore::load(Arc::new(files), bounds).and_then(|store| {
+        Ok((tests(&store, args)?, mutants(&store, args)?, coverage(&store, args)?))
+    });
     match tested {
-        Ok((tests, mutants)) => Tested::Ran { tests, mutants },
+        Ok((tests, mutants, coverage)) => Tested::Ran { tests, mutants, coverage },
         Err(problems) => Tested::Invalid { store: name, problems },
     }
 }
@@ -94,11 +98,15 @@ fn mutants(store: &PolicyStore, args: &TestArgs) -> Result<Option<MutantReport>,
     if args.mutants { testing::run_mutants(store).map(Some) } else { Ok(None) }
 }
 
+fn coverage(store: &PolicyStore, args: &TestArgs) -> Result<Option<CoverageReport>, Vec<Problem>> {
+    if args.coverage { testing::run_coverage(store).map(Some) } else { Ok(None) }
+}
+
 impl Tested {
     fn exit(&self, args: &TestArgs) -> Exit {
         match self {
             Self::Invalid { .. } => Exit::InvalidPolicies,
-            Self::Ran { tests, mutants } => {
+            Self::Ran { tests, mutants, .. } => {
                 let caught = mutants
                     .as_ref()
                     .is_none_or(|mutants| mutants.is_success(args.mutants_threshold));
@@ -109,12 +117,15 @@ impl Tested {
 
     fn print(&self, args: &TestArgs) -> Result<(), CliError> {
         match self {
-            Self::Ran { tests, mutants } => {
-                output::print(&testing::tests_as_text(tests))?;
-                let mutants = mutants.as_ref();
-                mutants.map_or(Ok(()), |mutants| {
-                    output::print(&testing::mutants_as_text(mutants, args.mutants_threshold))
-                })
+            Self::Ran { tests, mutants, coverage } => {
+                let mut text = testing::tests_as_text(tests);
+                if let Some(mutants) = mutants {
+                    text.push_str(&testing::mutants_as_text(mutants, args.mutants_threshold));
+                }
+                if let Some(coverage) = coverage {
+                    text.push_str(&testing::coverage_as_text(coverage));
+                }
+                output::print(&text)
             }
             Self::Invalid { problems, .. } => {
                 problems.iter().try_for_each(|problem| output::print(&problem.render()))
@@ -124,7 +135,9 @@ impl Tested {
 
     fn json(&self) -> serde_json::Value {
         match self {
-            Self::Ran { tests, mutants } => testing::report_as_json(tests, mutants.as_ref()),
+            Self::Ran { tests, mutants, coverage } => {
+                testing::report_as_json(tests, mutants.as_ref(), coverage.as_ref())
+            }
             Self::Invalid { store, problems } => {
                 json!({ "store": store, "problems": problems })
             }
@@ -134,7 +147,7 @@ impl Tested {
 
 fn write_junit(path: &Path, all: &[Tested]) -> Result<(), CliError> {
     let reports = all.iter().filter_map(|tested| match tested {
-        Tested::Ran { tests, mutants } => Some((tests, mutants.as_ref())),
+        Tested::Ran { tests, mutants, .. } => Some((tests, mutants.as_ref())),
         Tested::Invalid { .. } => None,
     });
     let refused = all.iter().filter_map(|tested| match tested {

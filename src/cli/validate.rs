@@ -164,23 +164,23 @@ fn human(report: &Report) -> String {
                 text,
                 "ok       {}: {}, {}, {}{}{}, revision {revision}",
                 store.name,
-                counted(store.policies, "policy", "policies"),
-                counted(store.templates, "template", "templates"),
-                counted(store.actions, "action", "actions"),
+                output::counted(store.policies, "policy", "policies"),
+                output::counted(store.templates, "template", "templates"),
+                output::counted(store.actions, "action", "actions"),
                 match store.invariants {
                     0 => String::new(),
-                    count => format!(", {}", counted(count, "invariant", "invariants")),
+                    count => format!(", {}", output::counted(count, "invariant", "invariants")),
                 },
                 match store.warnings.len() {
                     0 => String::new(),
-                    count => format!(", {}", counted(count, "warning", "warnings")),
+                    count => format!(", {}", output::counted(count, "warning", "warnings")),
                 },
             ),
             None => writeln!(
                 text,
                 "invalid  {}: {}",
                 store.name,
-                counted(store.problems.len(), "problem", "problems")
+                output::counted(store.problems.len(), "problem", "problems")
             ),
         };
     }
@@ -217,8 +217,4 @@ fn github(report: &Report) -> String {
 /// Escapes text as workflow commands want it.
 fn escaped(text: &str) -> String {
     text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
-}
-
-fn counted(count: usize, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
 }

@@ -2,6 +2,7 @@
 //! doubt, and by Cedar's own evaluator everywhere else.
 
 mod clause_note;
+mod clause_outcomes;
 mod clauses;
 mod compiled;
 mod decision;
@@ -32,6 +33,7 @@ pub use prepared::Engine;
 pub use slices::Slices;
 pub use verify::{Difference, Verified, verify};
 
+pub(crate) use clause_outcomes::{clause_outcomes, conditions_of};
 #[allow(unused_imports, reason = "the explanation and the analysis use it next")]
 pub(crate) use clauses::{Clause, clauses, conjuncts};
 pub(crate) use graph::{cedar_request, entities as request_entities};

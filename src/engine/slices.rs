@@ -261,7 +261,7 @@ impl PreparedPolicy {
     }
 
     /// Returns the id under which its text is found: a link is written as its template.
-    pub(super) fn written_as(&self) -> &str {
+    pub(crate) fn written_as(&self) -> &str {
         self.policy.template().id().as_ref()
     }
 

@@ -35,7 +35,7 @@ pub struct FormattedFile {
     pub differs: bool,
 }
 
-/// Formats the policy files (`*.cedar`) of a store.
+/// Formats the policy files (`*.cedar`) of a store, its invariants among them.
 #[must_use]
 pub fn format_policies(files: &StoreFiles, bounds: &Bounds) -> FormattedFiles {
     let mut formatted = FormattedFiles { files: Vec::new(), problems: files.beyond(bounds) };
@@ -43,7 +43,9 @@ pub fn format_policies(files: &StoreFiles, bounds: &Bounds) -> FormattedFiles {
     if !formatted.problems.is_empty() {
         return formatted;
     }
-    for (path, text) in files.texts(FileKind::Policies, &mut formatted.problems) {
+    let of_kind = |kind| files.texts(kind, &mut formatted.problems);
+    let texts = [FileKind::Policies, FileKind::Invariants].map(of_kind);
+    for (path, text) in texts.into_iter().flatten() {
         match format_text(&files.path(path), text) {
             Ok(new) => {
                 // A byte order mark goes, too.

@@ -3,13 +3,18 @@
 use serde_json::{Value, json};
 
 use super::{
+    coverage::CoverageReport,
     mutants::{Fate, MutantReport},
     report::{Got, TestReport, expected},
 };
 
 /// The report of one store.
 #[must_use]
-pub fn report_as_json(tests: &TestReport, mutants: Option<&MutantReport>) -> Value {
+pub fn report_as_json(
+    tests: &TestReport,
+    mutants: Option<&MutantReport>,
+    coverage: Option<&CoverageReport>,
+) -> Value {
     let files: Vec<_> = tests
         .groups()
         .iter()
@@ -48,7 +53,30 @@ pub fn report_as_json(tests: &TestReport, mutants: Option<&MutantReport>) -> Val
         "failures": failures.collect::<Vec<_>>(),
         "exempt": exempt.collect::<Vec<_>>(),
         "mutants": mutants.map(mutants_as_json),
+        "coverage": coverage.map(coverage_as_json),
     })
+}
+
+fn coverage_as_json(report: &CoverageReport) -> Value {
+    let policies = report.policies.iter().map(|policy| {
+        let conditions = policy.conditions.iter().map(|condition| {
+            json!({
+                "text": condition.text,
+                "line": condition.location.map(|location| location.line),
+                "column": condition.location.map(|location| location.column),
+                "true": condition.made_true,
+                "false": condition.made_false,
+            })
+        });
+        json!({
+            "policy": policy.id,
+            "file": policy.file,
+            "asked": policy.asked,
+            "applied": policy.applied,
+            "conditions": conditions.collect::<Vec<_>>(),
+        })
+    });
+    json!({ "policies": policies.collect::<Vec<_>>() })
 }
 
 fn mutants_as_json(report: &MutantReport) -> Value {

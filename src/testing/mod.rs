@@ -8,12 +8,15 @@
 //! Mutants test the tests: each policy is changed in every small way, and a case must fail on each
 //! change. `mutants.toml` names those that change nothing.
 //!
+//! Coverage tells which policies and conditions no case makes true, or false.
+//!
 //! Architecture invariant: this is part of the core. It takes the files that a store was made of and
 //! gives results; it reads and prints nothing itself.
 
 mod case;
 mod cases;
 mod cedar_json;
+mod coverage;
 mod equivalent;
 mod facts;
 mod fixtures;
@@ -36,13 +39,14 @@ mod value;
 mod tests;
 
 pub use case::{Case, DEFAULT_NOW, Expectation, ExpectedPolicies};
+pub use coverage::{ConditionCoverage, CoverageReport, PolicyCoverage, run_coverage};
 pub use json::report_as_json;
 pub use junit::junit;
 pub use matrix::{Exempt, Expected, MatrixCell, matrix_cells};
 pub use mutants::{Fate, MutantReport, run_mutants};
 pub use mutate::Mutant;
 pub use report::{CaseResult, Failure, Got, Group, TestReport};
-pub use text::{mutants_as_text, tests_as_text};
+pub use text::{coverage_as_text, mutants_as_text, tests_as_text};
 
 use crate::{model::Problem, store::PolicyStore};
 

@@ -3,9 +3,11 @@
 use std::fmt::{self, Write};
 
 use super::{
+    coverage::{CoverageReport, PolicyCoverage},
     mutants::{Fate, MutantReport},
     report::TestReport,
 };
+use crate::request::shorten;
 
 /// The tests of a store as text.
 #[must_use]
@@ -68,6 +70,49 @@ pub fn mutants_as_text(report: &MutantReport, threshold: f64) -> String {
         }
         for problem in &report.problems {
             writeln!(text, "{}", problem.render())?;
+        }
+        Ok(())
+    })
+}
+
+/// The coverage of a store as text: what no case makes true, or false.
+#[must_use]
+pub fn coverage_as_text(report: &CoverageReport) -> String {
+    written(|text| {
+        let policies = &report.policies;
+        let conditions = || policies.iter().flat_map(|policy| &policy.conditions);
+        let applied = policies.iter().filter(|policy| policy.applied > 0).count();
+        let made_true = conditions().filter(|condition| condition.made_true > 0).count();
+        let made_false = conditions().filter(|condition| condition.made_false > 0).count();
+        let mark = if policies.iter().any(PolicyCoverage::has_gaps) { '-' } else { '✓' };
+        writeln!(
+            text,
+            "  {mark} coverage: {applied} of {} policies apply; of {} conditions {made_true} are \
+             true and {made_false} false in a case",
+            policies.len(),
+            conditions().count(),
+        )?;
+        for policy in policies.iter().filter(|policy| policy.has_gaps()) {
+            let file = policy.file.as_deref().unwrap_or_default();
+            writeln!(text, "    {} ({file})", policy.id)?;
+            match (policy.asked, policy.applied) {
+                (0, _) => {
+                    writeln!(text, "      no case asks for it")?;
+                    continue;
+                }
+                (_, 0) => writeln!(text, "      never applies")?,
+                _ => {}
+            }
+            for condition in policy.conditions.iter().filter(|condition| condition.has_gaps()) {
+                let never = match (condition.made_true, condition.made_false) {
+                    (0, 0) => "never reached",
+                    (0, _) => "never true",
+                    _ => "never false",
+                };
+                let line = condition.location.map_or(0, |location| location.line);
+                let shown = condition.text.split_whitespace().collect::<Vec<_>>().join(" ");
+                writeln!(text, "      {never}: line {line}: {}", shorten(&shown))?;
+            }
         }
         Ok(())
     })

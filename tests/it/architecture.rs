@@ -20,6 +20,7 @@ const ORDER: &[&str] = &[
     "engine",
     "store",
     "testing",
+    "import",
     "analysis",
     "reload",
     "proofs",
@@ -35,7 +36,8 @@ const ORDER: &[&str] = &[
 ];
 
 /// The pure modules.
-const CORE: &[&str] = &["model", "schema", "request", "engine", "store", "testing", "analysis"];
+const CORE: &[&str] =
+    &["model", "schema", "request", "engine", "store", "testing", "import", "analysis"];
 
 /// The crates and modules that the core does not reach. `cargo check --no-default-features` holds it to that for crates.
 const OUTSIDE: &[&str] = &[

@@ -9,6 +9,7 @@ use std::{
 };
 
 use assert_cmd::cargo::CommandCargoExt as _;
+use serde_json::json;
 use tempfile::TempDir;
 
 const SCHEMA: &str = r#"
@@ -232,4 +233,45 @@ fn a_closed_pipe_is_no_failure() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+}
+
+#[test]
+fn coverage_tells_what_no_case_makes_true_or_false() {
+    let folder = policies(CASES);
+    let garden = folder.path().join("policies/garden");
+    let more = r#"
+@id("site-edit")
+permit (principal, action == Garden::Action::"site.edit", resource)
+when { principal in resource.editor && principal != principal }
+unless { resource == Garden::Site::"7" };
+
+@id("nobody")
+permit (principal == Garden::User::"nobody", action, resource);
+"#;
+    write(&garden, "more.cedar", more);
+    let expected = "\
+garden: 5 cases
+  ✓ tests/site.toml: 5 cases
+  - coverage: 1 of 3 policies apply; of 4 conditions 1 are true and 2 false in a case
+    nobody (more.cedar)
+      no case asks for it
+    site-edit (more.cedar)
+      never applies
+      never true: line 4: principal in resource.editor
+      never reached: line 4: principal != principal
+      never reached: line 5: resource == Garden::Site::\"7\"
+";
+    assert_eq!(run(&folder, &["--coverage"]), (0, expected.to_owned(), String::new()));
+
+    let (code, out, _) = run(&folder, &["--coverage", "--format", "json"]);
+    assert_eq!(code, 0);
+    let report: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let policies = &report["stores"][0]["coverage"]["policies"];
+    assert_eq!(policies[1]["policy"], "site-edit");
+    assert_eq!((&policies[1]["asked"], &policies[1]["applied"]), (&json!(2), &json!(0)));
+    let expected = json!({
+        "text": "principal in resource.editor", "line": 4, "column": 8, "true": 0, "false": 2,
+    });
+    assert_eq!(policies[1]["conditions"][0], expected);
+    assert_eq!(policies[2]["applied"], 2, "for the viewer and the editor");
 }

@@ -109,7 +109,7 @@ fn junit_has_a_suite_for_each_file() {
 fn json_has_the_counts_and_the_failures() {
     let store = store(&FILES);
     let (tests, mutants) = (run(&store).unwrap(), run_mutants(&store).unwrap());
-    let json = report_as_json(&tests, Some(&mutants));
+    let json = report_as_json(&tests, Some(&mutants), None);
     assert_eq!(json["store"], json!("garden"));
     assert_eq!((&json["cases"], &json["failed"]), (&json!(4), &json!(3)));
     assert_eq!(json["files"], json!([{ "file": "tests/a.toml", "cases": 4, "failed": 3 }]));
@@ -128,7 +128,7 @@ fn json_has_the_counts_and_the_failures() {
     assert_eq!(json["mutants"]["mutants"], json!(23));
     let survivors = json["mutants"]["survivors"].as_array().unwrap();
     assert!(survivors.iter().any(|mutant| mutant["mutant"] == "site-frozen/delete"));
-    assert_eq!(report_as_json(&tests, None)["mutants"], json!(null));
+    assert_eq!(report_as_json(&tests, None, None)["mutants"], json!(null));
 }
 
 #[test]

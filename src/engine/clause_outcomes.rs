@@ -1,0 +1,46 @@
+//! How the conditions of policies come out for a request, for those who measure tests.
+
+use std::sync::Arc;
+
+use super::{
+    Engine,
+    clause_note::ClauseEvaluation,
+    clauses::{Clause, clauses},
+    graph,
+    slices::PreparedPolicy,
+};
+use crate::request::Request;
+
+/// Returns the clauses of a policy that are conditions: the conjuncts of each `when`, and each
+/// `unless`.
+pub(crate) fn conditions_of(policy: &PreparedPolicy) -> Vec<Clause<'_>> {
+    let mut clauses = clauses(policy.policy());
+    clauses.retain(|clause| clause.condition().is_some());
+    clauses
+}
+
+/// Returns the policies whose scope matches a request, and whether the conditions of each held, in
+/// their order up to the first that did not. One whose evaluation fails is left out.
+///
+/// # Errors
+/// The entities of the request make no graph.
+pub(crate) fn clause_outcomes<'a>(
+    engine: &'a Engine,
+    request: &Request,
+) -> Result<Vec<(&'a Arc<PreparedPolicy>, Vec<bool>)>, String> {
+    let entities = graph::entities(engine, request)?;
+    let evaluation = ClauseEvaluation::new(engine, request, &entities);
+    let mut outcomes = Vec::new();
+    let uids = (&request.principal, &request.action, &request.resource);
+    engine.slices().matching(uids.0, uids.1, uids.2, &entities, |policy| {
+        let mut held = Vec::new();
+        for clause in conditions_of(policy) {
+            held.extend(evaluation.holds(&clause).ok());
+            if held.last() != Some(&true) {
+                break;
+            }
+        }
+        outcomes.push((policy, held));
+    });
+    Ok(outcomes)
+}

@@ -1,0 +1,385 @@
+//! The files of a store, written from a spreadsheet.
+
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    fmt::Write as _,
+};
+
+use super::sheet::{Cell, Row, Sheet, one_line};
+
+/// The types that the schema has beside the one that roles are held on.
+pub(super) const OTHER_TYPES: [&str; 2] = ["Role", "User"];
+
+/// The longest name of a policy file, in bytes, without its ending.
+const NAME_BYTES: usize = 60;
+
+/// Writes the files of a store: path and text of each.
+pub(super) fn of(sheet: &Sheet, scope: &str) -> Vec<(String, String)> {
+    let writer = Writer { sheet, scope, groups: groups(sheet) };
+    let mut files = vec![
+        ("schema.cedarschema".to_owned(), writer.schema()),
+        ("matrix.csv".to_owned(), writer.matrix()),
+        ("matrix.toml".to_owned(), writer.matrix_meaning()),
+        ("mutants.toml".to_owned(), writer.mutants()),
+        ("tests/roles.toml".to_owned(), writer.tests()),
+        ("README.md".to_owned(), writer.readme()),
+    ];
+    let policies = writer.groups.iter().filter(|group| !group.name.is_empty());
+    files.extend(policies.map(|group| (format!("{}.cedar", group.name), writer.policies(group))));
+    files
+}
+
+/// The actions that the same roles may do.
+struct Group<'a> {
+    /// The name of their policy file; empty where nobody may do them.
+    name: String,
+    cells: &'a [Cell],
+    rows: Vec<&'a Row>,
+}
+
+impl Group<'_> {
+    /// The id of the policy that those cells become.
+    fn policy_id(&self, cell: Cell) -> String {
+        match cell {
+            Cell::Cond(condition) => format!("{}-if-{}", self.name, condition + 1),
+            Cell::Allow | Cell::Deny => self.name.clone(),
+        }
+    }
+}
+
+/// Gathers the actions that the same roles may do, in the order of the spreadsheet.
+fn groups(sheet: &Sheet) -> Vec<Group<'_>> {
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    let mut places: HashMap<&[Cell], usize> = HashMap::new();
+    for row in &sheet.rows {
+        let place = *places.entry(&row.cells).or_insert(groups.len());
+        match groups.get_mut(place) {
+            Some(group) => group.rows.push(row),
+            None => groups.push(Group { name: String::new(), cells: &row.cells, rows: vec![row] }),
+        }
+    }
+    // File names that differ in the case of letters only are one file on some systems.
+    let mut taken = HashSet::new();
+    for (index, group) in groups.iter_mut().enumerate() {
+        let allowed = slots(sheet, group.cells, |cell| cell == Cell::Allow);
+        let any = slots(sheet, group.cells, |cell| cell != Cell::Deny);
+        let name = match (allowed.len(), any.len()) {
+            (_, 0) => continue,
+            (0, _) => any.join("-"),
+            (count, _) if count == sheet.roles.len() && count > 2 => "all-roles".to_owned(),
+            _ => allowed.join("-"),
+        };
+        let name = if name.len() > NAME_BYTES { format!("roles-{}", index + 1) } else { name };
+        let numbered = (2..).map(|count| format!("{name}-{count}"));
+        let free = std::iter::once(name.clone())
+            .chain(numbered)
+            .find(|name| taken.insert(name.to_lowercase()));
+        group.name = free.unwrap_or_default();
+    }
+    groups
+}
+
+fn slots<'a>(sheet: &'a Sheet, cells: &[Cell], is_meant: impl Fn(Cell) -> bool) -> Vec<&'a str> {
+    let roles = sheet.roles.iter().zip(cells).filter(|(_, cell)| is_meant(**cell));
+    roles.map(|(role, _)| role.name.as_str()).collect()
+}
+
+/// The conditions of a row of cells, each once.
+fn conditions(cells: &[Cell]) -> BTreeSet<usize> {
+    let conditions = cells.iter().filter_map(|cell| match cell {
+        Cell::Cond(condition) => Some(*condition),
+        Cell::Allow | Cell::Deny => None,
+    });
+    conditions.collect()
+}
+
+/// Returns whether all roles that have a cell in one group may do the actions of another group
+/// already, as far as those know of the cell's condition.
+fn covers(other: &Group<'_>, group: &Group<'_>, cell: Cell) -> bool {
+    let knows = match cell {
+        Cell::Cond(condition) => conditions(other.cells).contains(&condition),
+        Cell::Allow | Cell::Deny => true,
+    };
+    let mut cells = group.cells.iter().zip(other.cells).filter(|(own, _)| **own == cell);
+    !knows || cells.all(|(_, other)| *other == Cell::Allow || *other == cell)
+}
+
+struct Writer<'a> {
+    sheet: &'a Sheet,
+    scope: &'a str,
+    groups: Vec<Group<'a>>,
+}
+
+impl Writer<'_> {
+    fn schema(&self) -> String {
+        let scope = self.scope;
+        let roles = self.sheet.roles.iter().map(|role| format!("  {}: Role,\n", role.name));
+        let mut text = format!(
+            "// Who there is, what roles are held on, and what can be done.\n\n\
+             @role\nentity Role;\n\nentity User in [Role];\n\n\
+             // Each attribute of the type `Role` is a role that somebody may hold.\n\
+             entity {scope} {{\n{}}};\n",
+            roles.collect::<String>()
+        );
+        for group in &self.groups {
+            text.push('\n');
+            let ids: Vec<_> = group.rows.iter().map(|row| quoted(&row.action.name)).collect();
+            let ids = match ids.as_slice() {
+                [one] => format!(" {one} "),
+                several => format!("\n  {}\n", several.join(",\n  ")),
+            };
+            let _ = write!(text, "action{ids}appliesTo {{ principal: User, resource: {scope}");
+            let conditions = conditions(group.cells);
+            if !conditions.is_empty() {
+                text.push_str(", context: {\n");
+                for condition in conditions {
+                    let words = self.sheet.conditions.get(condition).map_or("", String::as_str);
+                    let _ = writeln!(text, "  // {words}\n  {}?: Bool,", fact(condition));
+                }
+                text.push('}');
+            }
+            text.push_str(" };\n");
+        }
+        text
+    }
+
+    fn policies(&self, group: &Group<'_>) -> String {
+        let mut text =
+            "// Who may do the actions below, as the spreadsheet has it.\n//\n".to_owned();
+        let longest = group.rows.iter().map(|row| shown(&row.action.name).chars().count()).max();
+        let width = longest.unwrap_or_default().min(40);
+        for row in &group.rows {
+            let line = format!("//   {:width$}  {}", shown(&row.action.name), one_line(&row.label));
+            let _ = writeln!(text, "{}", line.trim_end());
+        }
+        let allowed = slots(self.sheet, group.cells, |cell| cell == Cell::Allow);
+        if !allowed.is_empty() {
+            let doc = format!("{} may.", allowed.join(", "));
+            text.push_str(&self.permit(group, Cell::Allow, &doc, &allowed));
+        }
+        for condition in conditions(group.cells) {
+            let allowed = slots(self.sheet, group.cells, |cell| cell == Cell::Cond(condition));
+            let words = self.sheet.conditions.get(condition).map_or("", String::as_str);
+
+            let doc = format!("{} may, if: {words}", allowed.join(", "));
+            text.push_str(&self.permit(group, Cell::Cond(condition), &doc, &allowed));
+        }
+        text
+    }
+
+    fn permit(&self, group: &Group<'_>, cell: Cell, doc: &str, slots: &[&str]) -> String {
+        let actions: Vec<_> =
+            group.rows.iter().map(|row| format!("Action::{}", quoted(&row.action.name))).collect();
+        let action = match actions.as_slice() {
+            [one] => format!("== {one}"),
+            several => format!("in [{}]", several.join(", ")),
+        };
+        let slots: Vec<_> = slots.iter().map(|slot| format!("resource.{slot}")).collect();
+        let holds = match slots.as_slice() {
+            [one] => one.clone(),
+            several => format!("[{}]", several.join(", ")),
+        };
+        let condition = match cell {
+            Cell::Cond(condition) => {
+                let fact = fact(condition);
+                format!("\nwhen {{ context has {fact} && context.{fact} }}")
+            }
+            Cell::Allow | Cell::Deny => String::new(),
+        };
+        format!(
+            "\n@id({})\n@doc({})\npermit (principal, action {action}, resource)\n\
+             when {{ principal in {holds} }}{condition};\n",
+            quoted(&group.policy_id(cell)),
+            quoted(doc),
+        )
+    }
+
+    fn matrix(&self) -> String {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        let roles = self.sheet.roles.iter().map(|role| role.name.as_str());
+        let header = ["scope", "action", "label"].into_iter().chain(roles);
+        // Writing to memory does not fail.
+        let _ = writer.write_record(header.chain(["condition", "source"]));
+        for row in &self.sheet.rows {
+            let cells = row.cells.iter().map(|cell| match cell {
+                Cell::Allow => "allow",
+                Cell::Deny => "deny",
+                Cell::Cond(_) => "cond",
+            });
+            let words = self.words(row);
+            let scope = self.scope_of(row);
+            let fields = [scope.as_str(), &row.action.name, &row.label].into_iter().chain(cells);
+            let _ = writer.write_record(fields.chain([words.as_str(), &row.source]));
+        }
+        let bytes = writer.into_inner().unwrap_or_default();
+        String::from_utf8(bytes).unwrap_or_default()
+    }
+
+    /// The words of the conditions of a row.
+    fn words(&self, row: &Row) -> String {
+        let conditions = conditions(&row.cells).into_iter();
+        let words = conditions.filter_map(|condition| self.sheet.conditions.get(condition));
+        let words: Vec<_> = words.map(String::as_str).collect();
+        if words.is_empty() { row.condition.clone() } else { words.join("; ") }
+    }
+
+    fn scope_of(&self, row: &Row) -> String {
+        if row.scope.is_empty() { self.scope.to_lowercase() } else { row.scope.clone() }
+    }
+
+    fn matrix_meaning(&self) -> String {
+        let scope = self.scope;
+        let mut text =
+            "# What the cells of matrix.csv mean as requests: alice asks, and holds the \
+                        role of the column.\n"
+                .to_owned();
+        let scopes: BTreeSet<_> = self.sheet.rows.iter().map(|row| self.scope_of(row)).collect();
+        for name in scopes {
+            let _ =
+                writeln!(text, "\n[scopes.{}]\nresource = '{scope}::\"1\"'", quoted_toml(&name));
+        }
+        for role in &self.sheet.roles {
+            let name = &role.name;
+            let _ = writeln!(
+                text,
+                "\n[columns.{name}]\nprincipal = 'User::\"alice\"'\n\
+                 roles = [{{ role = \"{name}\" }}]"
+            );
+        }
+        for group in &self.groups {
+            for condition in conditions(group.cells) {
+                let columns = slots(self.sheet, group.cells, |cell| cell == Cell::Cond(condition));
+                let words = self.sheet.conditions.get(condition).map_or("", String::as_str);
+                let fact = fact(condition);
+                let _ = writeln!(
+                    text,
+                    "\n[[cond]]\nname = {}\ncolumns = {}\nactions = {}\n\
+                     allow = {{ context = {{ {fact} = true }} }}\n\
+                     deny = [\n  {{ name = \"it is not sent\" }},\n  \
+                     {{ name = \"it is false\", context = {{ {fact} = false }} }},\n]",
+                    quoted_toml(words),
+                    list(columns.into_iter()),
+                    list(group.rows.iter().map(|row| row.action.name.as_str())),
+                );
+            }
+        }
+        text
+    }
+
+    /// Names the mutants that no test can notice: a policy that grants nothing more where it is
+    /// about every action.
+    fn mutants(&self) -> String {
+        let mut text = "# Mutants that change no decision.\n".to_owned();
+        for group in &self.groups {
+            let conditions = conditions(group.cells).into_iter().map(Cell::Cond);
+            for cell in std::iter::once(Cell::Allow).chain(conditions) {
+                let mut others = self.groups.iter().filter(|other| other.name != group.name);
+                if !group.cells.contains(&cell) || !others.all(|other| covers(other, group, cell)) {
+                    continue;
+                }
+                let id = quoted_toml(&format!("{}/widen-action", group.policy_id(cell)));
+                let reason = match cell {
+                    Cell::Cond(_) => {
+                        "The same roles may do the other actions, or those lack the condition."
+                    }
+                    Cell::Allow | Cell::Deny => "The same roles may do all other actions.",
+                };
+                let _ = writeln!(text, "\n[[equivalent]]\nmutant = {id}\nreason = \"{reason}\"");
+            }
+        }
+        text
+    }
+
+    fn tests(&self) -> String {
+        let scope = self.scope;
+        let mut text = "# Rules that the matrix does not show.\n".to_owned();
+        let roles =
+            self.sheet.roles.iter().map(|role| {
+                format!("  {{ role = \"{}\", scope = '{scope}::\"2\"' }},\n", role.name)
+            });
+        let roles: String = roles.collect();
+        for (index, group) in self.groups.iter().enumerate() {
+            let context = conditions(group.cells);
+            let context =
+                context.into_iter().map(|condition| format!("{} = true", fact(condition)));
+            let context = match context.collect::<Vec<_>>().join(", ").as_str() {
+                "" => String::new(),
+                facts => format!("context = {{ {facts} }}\n"),
+            };
+            let actions = group.rows.iter().map(|row| row.action.name.as_str());
+            let actions: Vec<_> = actions.map(asked).collect();
+            let _ = writeln!(
+                text,
+                "\n[[case]]\nname = \"{}. a role on another {scope} allows nothing here\"\n\
+                 principal = 'User::\"alice\"'\nroles = [\n{roles}]\nresource = '{scope}::\"1\"'\n\
+                 {context}deny = {}",
+                index + 1,
+                list(actions.iter().map(String::as_str)),
+            );
+        }
+        text
+    }
+
+    fn readme(&self) -> String {
+        let mut text = format!(
+            "# A policy store made of a spreadsheet\n\n\
+             Roles are held on a `{}`. `matrix.csv` is the spreadsheet, and `humbaba test` holds \
+             the policies to it.\n",
+            self.scope
+        );
+        if self.sheet.conditions.is_empty() {
+            return text;
+        }
+        text.push_str(
+            "\nThe spreadsheet has conditions in words. Each is a fact of the request until \
+             somebody writes it as a policy: replace `context.condition_…` in the policies, the \
+             schema and `matrix.toml` by what the words say.\n\n| fact | words |\n|---|---|\n",
+        );
+        for (condition, words) in self.sheet.conditions.iter().enumerate() {
+            let words = words.replace('\\', "\\\\").replace('|', "\\|");
+            let _ = writeln!(text, "| `context.{}` | {words} |", fact(condition));
+        }
+        text
+    }
+}
+
+/// The fact of the request that stands for a condition.
+fn fact(condition: usize) -> String {
+    format!("condition_{}", condition + 1)
+}
+
+/// A string as Cedar reads it.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.escape_debug())
+}
+
+/// A name in a comment, in one line.
+fn shown(text: &str) -> String {
+    text.escape_debug().to_string()
+}
+
+/// An action as test files name it. An id that could be read as an entity is written in full.
+fn asked(action: &str) -> String {
+    if action.ends_with('"') { format!("Action::{}", quoted(action)) } else { action.to_owned() }
+}
+
+fn list<'a>(texts: impl Iterator<Item = &'a str>) -> String {
+    let texts: Vec<_> = texts.map(quoted_toml).collect();
+    format!("[{}]", texts.join(", "))
+}
+
+/// A string as TOML reads it, which may be a key.
+fn quoted_toml(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if c.is_control() => {
+                let _ = write!(quoted, "\\U{:08X}", u32::from(c));
+            }
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
