@@ -11,6 +11,7 @@ mod remote;
 mod serve;
 mod server_address;
 mod setting_flags;
+mod shadow_report;
 mod source;
 mod test;
 mod tls_flags;
@@ -62,6 +63,7 @@ enum Command {
     Validate(validate::ValidateArgs),
     Test(test::TestArgs),
     Healthcheck(healthcheck::HealthcheckArgs),
+    ShadowReport(shadow_report::ShadowReportArgs),
     Completions(completions::CompletionsArgs),
 }
 
@@ -78,6 +80,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, started: Instant) -> E
         Some(Command::Validate(args)) => validate::run(&args),
         Some(Command::Test(args)) => test::run(&args),
         Some(Command::Healthcheck(args)) => healthcheck::run(&args),
+        Some(Command::ShadowReport(args)) => shadow_report::run(&args),
         Some(Command::Completions(args)) => completions::run(&args),
     };
     let exit = result.unwrap_or_else(|error| {

@@ -23,6 +23,7 @@ const ORDER: &[&str] = &[
     "reload",
     "telemetry",
     "audit",
+    "shadow",
     "proto",
     "net",
     "grpc",
