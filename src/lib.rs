@@ -37,6 +37,9 @@ pub mod telemetry;
 pub mod audit;
 
 #[cfg(feature = "server")]
+pub mod shadow;
+
+#[cfg(feature = "server")]
 pub mod proto;
 
 #[cfg(feature = "server")]

@@ -9,28 +9,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use cedar_policy_core::ast::{EntityType, EntityUID};
 
 use super::{
-    MatrixError, Witness,
-    candidates::{Constants, name_of},
-    complete,
+    Finder, Kind, MatrixError, Witness,
     evaluate::Truth,
+    find::Goal,
     matrix,
     policies::Policies,
-    search::{Found, Search},
     world::{Optional, World},
 };
 use crate::{
     engine::{Engine, PreparedPolicy},
-    model::{Timestamp, Uid},
-    request::RequestInput,
+    model::Uid,
     schema::ActionSchema,
     store::{FileKind, PolicyStore},
-    testing::{DEFAULT_NOW, Expected, MatrixCell},
+    testing::{Expected, MatrixCell},
 };
-
-/// Evaluations that one search may take.
-const BUDGET: usize = 20_000;
-/// Principals and resources that are tried for an action and a pair of types.
-const PAIRS: usize = 64;
 
 /// What a change of a store changes.
 #[derive(Debug, Clone, Default)]
@@ -183,7 +175,7 @@ pub fn diff(old: &PolicyStore, new: &PolicyStore) -> Result<Diff, MatrixError> {
         old_schema_of: (!same_schema).then_some(old),
         old: before,
         new,
-        constants: Constants::of([before.engine(), new.engine()]),
+        finder: Finder::new(new, [before.engine(), new.engine()]),
         everything: !same_schema || !same_entities,
         meant: diff
             .policies
@@ -255,7 +247,7 @@ struct Change<'a> {
     old: &'a PolicyStore,
     new: &'a PolicyStore,
     old_schema_of: Option<&'a PolicyStore>,
-    constants: Constants,
+    finder: Finder<'a>,
     /// True where more than policies differs.
     everything: bool,
     /// The policies that decide otherwise than before.
@@ -314,9 +306,9 @@ impl<'a> Change<'a> {
         let Some(direction) = Direction::of(gain.is_some(), loss.is_some()) else {
             return Ok(None);
         };
-        let after = matrix::cell(self.new, &self.constants, question.clone())?.value;
+        let after = matrix::cell(self.new, self.finder.constants(), question.clone())?.value;
         let before = match both.old {
-            Some(_) => matrix::cell(self.old, &self.constants, question.clone())?.value,
+            Some(_) => matrix::cell(self.old, self.finder.constants(), question.clone())?.value,
             None => Expected::Deny,
         };
         let MatrixCell { scope, action, column, .. } = question;
@@ -332,25 +324,12 @@ impl<'a> Change<'a> {
     ) -> Option<Option<Witness>> {
         let (new, old) =
             (|world: &World<'_>| both.new.allow(world), |world: &World<'_>| both.old_allows(world));
-        let goals: [&dyn Fn(&World<'_>) -> Truth; 2] = if direction == Direction::Gain {
+        let goals: [Goal<'_>; 2] = if direction == Direction::Gain {
             [&new, &|world| old(world).not()]
         } else {
             [&old, &|world| new(world).not()]
         };
-        self.find(world, &goals)
-    }
-
-    fn find(
-        &self,
-        world: &mut World<'_>,
-        goals: &[&dyn Fn(&World<'_>) -> Truth],
-    ) -> Option<Option<Witness>> {
-        let engine = self.new.engine();
-        let mut search = Search { constants: &self.constants, engine, budget: BUDGET };
-        let found = search.find(world, goals);
-        let witness = (found == Found::Yes).then(|| complete::witness(world));
-        world.forget_choices();
-        if found == Found::GaveUp { None } else { Some(witness) }
+        self.finder.in_world(world, &goals)
     }
 
     fn both(&self, action: &EntityUID, types: (&EntityType, &EntityType)) -> Both<'a> {
@@ -404,7 +383,8 @@ impl<'a> Change<'a> {
             if shown(diff, id, types, direction) {
                 continue;
             }
-            match self.find_anywhere(action, types, &both, direction) {
+            let kind = Kind { action: &action.uid, principal: types.0, resource: types.1 };
+            match self.find_anywhere(kind, &both, direction) {
                 Some(None) => {}
                 Some(Some(witness)) => diff.others.push(OtherChange {
                     action: id.to_owned(),
@@ -423,81 +403,42 @@ impl<'a> Change<'a> {
         }
     }
 
-    /// Searches all requests for an action and a pair of types; nothing where one was given up.
+    /// Searches all requests of a kind, policy by policy: a change of the answer needs a changed
+    /// policy that applies, and to start with it leads there sooner. Nothing where a search was given
+    /// up.
     fn find_anywhere(
         &self,
-        action: &ActionSchema,
-        (principal, resource): (&EntityType, &EntityType),
+        kind: Kind<'_>,
         both: &Both<'_>,
         direction: Direction,
     ) -> Option<Option<Witness>> {
-        let mut gave_up = false;
-        let (schema, stored) = (self.new.schema(), self.new.stored());
-        for (principal, resource) in self.pairs(principal, resource) {
-            let action_type = action.uid.entity_type().to_string();
-            let input = RequestInput {
-                principal: Some(name_of(schema, &principal)),
-                action: Some(Uid::new(action_type, AsRef::<str>::as_ref(action.uid.eid()))),
-                resource: Some(name_of(schema, &resource)),
-                ..RequestInput::default()
-            };
-            let now: Timestamp = DEFAULT_NOW;
-            let Ok(mut world) = World::new(schema, stored, &input, now, Optional::Open) else {
-                continue;
-            };
-            world.open_roles = None;
-            match self.find_by_policy(&mut world, both, direction) {
-                Some(None) => {}
-                found @ Some(Some(_)) => return found,
-                None => gave_up = true,
-            }
-        }
-        if gave_up { None } else { Some(None) }
-    }
-
-    /// Searches a world policy by policy: a change of the answer needs a changed policy that
-    /// applies, and to start with it leads there sooner.
-    fn find_by_policy(
-        &self,
-        world: &mut World<'_>,
-        both: &Both<'_>,
-        direction: Direction,
-    ) -> Option<Option<Witness>> {
-        let Some(old) = both.old.as_ref().filter(|_| !self.everything) else {
-            return self.find_both(world, both, direction);
+        let (new, old) =
+            (|world: &World<'_>| both.new.allow(world), |world: &World<'_>| both.old_allows(world));
+        let (allowed, denied): (Goal<'_>, Goal<'_>) = if direction == Direction::Gain {
+            (&new, &|world| old(world).not())
+        } else {
+            (&old, &|world| new(world).not())
+        };
+        let Some(before) = both.old.as_ref().filter(|_| !self.everything) else {
+            return self.finder.anywhere(kind, &[allowed, denied]);
         };
         let (more, less) =
-            if direction == Direction::Gain { (&both.new, old) } else { (old, &both.new) };
-        let allowed = |world: &World<'_>| more.allow(world);
-        let denied = |world: &World<'_>| less.allow(world).not();
-        let mut gave_up = false;
+            if direction == Direction::Gain { (&both.new, before) } else { (before, &both.new) };
         let permits = more.permits.iter().map(|policy| (more, policy));
-        for (side, policy) in permits.chain(less.forbids.iter().map(|policy| (less, policy))) {
+        let forbids = less.forbids.iter().map(|policy| (less, policy));
+        let mut gave_up = false;
+        for (side, policy) in permits.chain(forbids) {
             if !self.meant.contains(policy.id()) {
                 continue;
             }
             let applies = |world: &World<'_>| side.applies(policy, world);
-            match self.find(world, &[&applies, &allowed, &denied]) {
+            match self.finder.anywhere(kind, &[&applies, allowed, denied]) {
                 Some(None) => {}
                 found @ Some(Some(_)) => return found,
                 None => gave_up = true,
             }
         }
         if gave_up { None } else { Some(None) }
-    }
-
-    /// Returns the principals and resources to try: one of no consequence of each type, and those
-    /// that policies or the store name.
-    fn pairs(&self, principal: &EntityType, resource: &EntityType) -> Vec<(EntityUID, EntityUID)> {
-        let of = |ty: &EntityType| self.constants.examples(self.new.schema(), ty);
-        let mut pairs = Vec::new();
-        for principal in of(principal) {
-            for resource in of(resource) {
-                pairs.push((principal.clone(), resource));
-            }
-        }
-        pairs.truncate(PAIRS);
-        pairs
     }
 }
 

@@ -9,6 +9,7 @@ mod candidates;
 mod complete;
 mod diff;
 mod evaluate;
+mod find;
 pub mod invariants;
 mod matrix;
 mod policies;
@@ -19,6 +20,7 @@ pub mod witness;
 mod world;
 
 pub use diff::{CellChange, Diff, Direction, OtherChange, PolicyChange, PolicyChangeKind, diff};
+pub use find::{Finder, Kind};
 pub use invariants::{Claim, Invariant, read_invariants};
 pub use matrix::{Cell, CellPolicy, Clause, Matrix, MatrixError, Row};
 pub use show::{

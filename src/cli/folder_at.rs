@@ -37,7 +37,8 @@ fn of_commit(revision: &str, path: &str) -> Result<Vec<StoreFiles>, CliError> {
     // A path that begins with `./` is one from the working folder, as users write it.
     let below = if path.starts_with('.') { path.to_owned() } else { format!("./{path}") };
     let tree = format!("{revision}:{below}");
-    let listed = git(&["ls-tree", "-r", "-z", "--end-of-options", &tree], Vec::new())?;
+    let listed =
+        git(&["ls-tree", "-r", "-z", "--full-tree", "--end-of-options", &tree], Vec::new())?;
     let mut files = Vec::new();
     for entry in listed.split(|byte| *byte == 0).filter(|entry| !entry.is_empty()) {
         // 100644 blob 4b825dc642cb6eb9a060e54bf8d69288fbee4904<tab>path

@@ -21,6 +21,7 @@ mod remote;
 mod serve;
 mod server_address;
 mod setting_flags;
+mod shadow_report;
 mod source;
 mod stores;
 mod test;
@@ -82,6 +83,7 @@ enum Command {
     #[cfg(feature = "prove")]
     Prove(prove::ProveArgs),
     Healthcheck(healthcheck::HealthcheckArgs),
+    ShadowReport(shadow_report::ShadowReportArgs),
     Completions(completions::CompletionsArgs),
 }
 
@@ -106,6 +108,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, started: Instant) -> E
         #[cfg(feature = "prove")]
         Some(Command::Prove(args)) => prove::run(&args),
         Some(Command::Healthcheck(args)) => healthcheck::run(&args),
+        Some(Command::ShadowReport(args)) => shadow_report::run(&args),
         Some(Command::Completions(args)) => completions::run(&args),
     };
     let exit = result.unwrap_or_else(|error| {

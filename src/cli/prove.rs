@@ -27,6 +27,9 @@ use crate::{
     store::{PolicyStore, StoreFiles},
 };
 
+/// Differences of a kind that people are shown.
+const SHOWN: usize = 3;
+
 /// Prove policies for all requests, with the solver cvc5
 ///
 /// No policy can fail, none is dead, none is without effect, and the invariants of `invariants/*.cedar`
@@ -300,23 +303,32 @@ impl Run<'_> {
         });
         for (kind, store, differences, words) in sides {
             let mut listed = Vec::new();
-            for Difference { environment, count, witness } in differences {
-                let _ = write!(text, "  {kind}: {words} where {environment}");
+            for (index, difference) in differences.iter().enumerate() {
+                let Difference { environment, count, witness } = difference;
+                let mut told = String::new();
+                let _ = write!(told, "  {kind}: {words} where {environment}");
                 let more = count.saturating_sub(1);
                 let _ = match more {
-                    0 => writeln!(text),
-                    more => writeln!(text, ", and {more} kinds of requests like it"),
+                    0 => writeln!(told),
+                    more => writeln!(told, ", and {more} more like it"),
                 };
                 let found = witness.as_ref().map(|witness| {
                     let (id, record) = report.witness(store, kind, witness);
                     let id = self.args.witness.is_some().then_some(id);
-                    human_witness(&mut text, witness, id.as_deref());
+                    human_witness(&mut told, witness);
+                    human_id(&mut told, id.as_deref());
                     record
                 });
                 if found.is_none() {
-                    text.push_str("    of the solver's example no request could be made\n");
+                    told.push_str("    of the solver's example no request could be made\n");
+                }
+                if index < SHOWN {
+                    text.push_str(&told);
                 }
                 listed.push(json!({ "where": environment, "count": count, "witness": found }));
+            }
+            if let Some(more @ 1..) = differences.len().checked_sub(SHOWN) {
+                let _ = writeln!(text, "  {kind}: {more} more, which `--format json` shows");
             }
             if let Some(json) = json.as_object_mut() {
                 json.insert(if kind == "gain" { "gains" } else { "losses" }.into(), listed.into());
@@ -382,24 +394,28 @@ fn human_proof(text: &mut String, proof: &Proof, store: &PolicyStore, id: Option
         Outcome::Refuted { message, .. } if proof.fails() => {
             writeln!(text, "  REFUTED  {}\n    {message}", words(&proof.check))
         }
-        Outcome::Refuted { message, .. } => {
-            writeln!(text, "  note     not so: {}\n    {message}", words(&proof.check))
-        }
+        // The message says it in a sentence of its own.
+        Outcome::Refuted { message, .. } => writeln!(text, "  note     {message}"),
     };
     if let Outcome::Refuted { witness: Some(witness), .. } = &proof.outcome {
-        human_witness(text, witness, id);
+        human_witness(text, witness);
         if let Ok(decision) = witness.decide(store) {
             for policy in &decision.determining {
                 let _ = writeln!(text, "    by {}", policy.id());
             }
         }
+        human_id(text, id);
     }
 }
 
-fn human_witness(text: &mut String, witness: &Witness, id: Option<&str>) {
+fn human_witness(text: &mut String, witness: &Witness) {
     for line in witness.to_string().lines() {
         let _ = writeln!(text, "    {line}");
     }
+}
+
+/// Says how the request is found in the file of witnesses.
+fn human_id(text: &mut String, id: Option<&str>) {
     if let Some(id) = id {
         let _ = writeln!(text, "    --decision-id {id}");
     }

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr, time::Duration};
 use tonic::transport::{Channel, Endpoint};
 
 use super::{CliError, exit::chain, tls_flags::TlsFlags};
-use crate::settings::{ListenAddress, Settings, TcpAddress};
+use crate::settings::{HttpListen, ListenAddress, Settings, TcpAddress};
 
 /// The gRPC address of a running Humbaba: `host:port`, `http://host:port`, `https://host:port` or
 /// `unix:/path`. A TCP address says whether TLS is spoken.
@@ -43,6 +43,18 @@ impl ServerAddress {
     pub(super) fn of(settings: &Settings) -> Option<Self> {
         let addresses = settings.listen.iter().map(|address| Self::reaching(address, settings));
         addresses.min_by_key(Self::speaks_tls)
+    }
+
+    /// The address by which this machine reaches the HTTP face of such a process.
+    pub(super) fn of_http(settings: &Settings) -> Option<Self> {
+        match &settings.http_listen {
+            HttpListen::On(address) => Some(Self::reaching(address, settings)),
+            HttpListen::Off => None,
+        }
+    }
+
+    pub(super) fn listen_address(&self) -> &ListenAddress {
+        &self.0
     }
 
     fn reaching(address: &ListenAddress, settings: &Settings) -> Self {

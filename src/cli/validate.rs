@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::{CliError, Exit, output, setting_flags::SettingFlags, source};
 use crate::{
+    analysis,
     model::Problem,
     reload::{FolderStores, StoresPlace},
     store::{Bounds, PolicyStore, StoreFiles},
@@ -12,14 +13,15 @@ use crate::{
 
 /// Check policy stores and show every problem of every file
 ///
-/// Parses, links and validates each store as `serve` would before it decides with it. Warnings are
-/// of what is valid and looks like a mistake: a policy that can never apply, letters that look like
-/// others, a file that is not read.
+/// Parses, links and validates each store as `serve` would before it decides with it, and its
+/// invariants, which `prove` proves. Warnings are of what is valid and looks like a mistake: a policy
+/// that can never apply, letters that look like others, a file that is not read.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 JSON:
   {\"valid\": false, \"stores\": [{\"name\", \"valid\", \"revision\", \"policies\", \"templates\",
-   \"actions\", \"problems\": [{\"file\", \"line\", \"column\", \"message\", \"help\"}],
+   \"actions\", \"invariants\",
+   \"problems\": [{\"file\", \"line\", \"column\", \"message\", \"help\"}],
    \"warnings\": [as problems]}], \"problems\": [\"of a whole folder\", …],
    \"warnings\": [as these]}
   `revision` is null and the counts are 0 for a store that is not valid; `line`, `column` and
@@ -69,6 +71,7 @@ struct StoreReport {
     policies: usize,
     templates: usize,
     actions: usize,
+    invariants: usize,
     problems: Vec<Problem>,
     warnings: Vec<Problem>,
     #[serde(skip)]
@@ -111,14 +114,19 @@ pub(super) fn run(args: &ValidateArgs) -> Result<Exit, CliError> {
 impl StoreReport {
     fn of(files: StoreFiles, bounds: &Bounds, place: StoresPlace) -> Self {
         let name = files.name().to_string();
-        match PolicyStore::load(Arc::new(files), bounds) {
-            Ok(store) => Self {
+        let loaded = PolicyStore::load(Arc::new(files), bounds).and_then(|store| {
+            // They decide nothing, and `serve` does not read them.
+            analysis::read_invariants(&store, bounds).map(|invariants| (store, invariants.len()))
+        });
+        match loaded {
+            Ok((store, invariants)) => Self {
                 name,
                 valid: true,
                 revision: Some(store.revision().to_string()),
                 policies: store.policies().policies().count(),
                 templates: store.policies().templates().count(),
                 actions: store.schema().actions().count(),
+                invariants,
                 problems: Vec::new(),
                 warnings: store.warnings().to_vec(),
                 place,
@@ -130,6 +138,7 @@ impl StoreReport {
                 policies: 0,
                 templates: 0,
                 actions: 0,
+                invariants: 0,
                 problems,
                 warnings: Vec::new(),
                 place,
@@ -153,11 +162,15 @@ fn human(report: &Report) -> String {
         let _ = match &store.revision {
             Some(revision) => writeln!(
                 text,
-                "ok       {}: {}, {}, {}{}, revision {revision}",
+                "ok       {}: {}, {}, {}{}{}, revision {revision}",
                 store.name,
                 output::counted(store.policies, "policy", "policies"),
                 output::counted(store.templates, "template", "templates"),
                 output::counted(store.actions, "action", "actions"),
+                match store.invariants {
+                    0 => String::new(),
+                    count => format!(", {}", output::counted(count, "invariant", "invariants")),
+                },
                 match store.warnings.len() {
                     0 => String::new(),
                     count => format!(", {}", output::counted(count, "warning", "warnings")),

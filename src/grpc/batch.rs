@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use super::{
     convert::{self, ReadInput},
-    decider::{CallContext, Decided, Decider},
+    decider::{CallContext, Decided, Decider, given},
     status,
 };
 use crate::{
     audit::RecordInput,
     proto::{self, batch_is_authorized_result::Result as ItemResult},
     request::{BatchChecker, FieldPath, Violation},
+    shadow::Asked,
     store::PolicyStore,
 };
 
@@ -34,15 +35,20 @@ impl Decider {
         let count = sent.items.len();
         let mut items = Vec::with_capacity(count);
         let mut records = Vec::new();
+        let mut shadowed = self.shadow.wants(store, count).then(Vec::new);
         let (mut allowed, mut denied) = (0, 0);
         for (number, item) in sent.items.into_iter().enumerate() {
             let explain = sent.explain || item.explain;
             let read = ReadInput::item(item, limits);
             let result = match read.check(limits, |item| checker.check(item)) {
                 Ok((request, item)) => {
+                    let copy = shadowed.is_some().then(|| item.clone());
                     let input = || RecordInput::item(&shared, item, count);
                     let (response, record) =
                         self.decide(store, &request, explain, call, Some(number), input);
+                    if let (Some(shadowed), Some(item)) = (&mut shadowed, copy) {
+                        shadowed.push((item, given(&request, &response)));
+                    }
                     match response.decision() {
                         proto::Decision::Allow => allowed += 1,
                         _ => denied += 1,
@@ -56,6 +62,9 @@ impl Decider {
                 }
             };
             items.push(proto::BatchIsAuthorizedResult { result: Some(result) });
+        }
+        if let Some(items) = shadowed {
+            self.compare(store, Asked::Batch(Arc::clone(&shared), items), call);
         }
         let revision = store.revision().to_string();
         let response = proto::BatchIsAuthorizedResponse { items, revision };

@@ -82,6 +82,7 @@ impl CallHandler {
         let decider = Arc::new(Decider {
             options: Arc::clone(options),
             metrics: Arc::clone(&server.metrics),
+            shadow: server.shadow.clone(),
         });
         let service = |pool| {
             let decision_log = server.decision_log.clone();

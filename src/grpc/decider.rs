@@ -19,9 +19,10 @@ use super::{
 use crate::{
     audit::{DecisionLog, Record, RecordInput},
     engine,
-    model::Timestamp,
+    model::{Effect, Timestamp},
     proto,
     request::Violation,
+    shadow::{Answer, Asked, Given, Question, Shadow},
     store::PolicyStore,
 };
 
@@ -29,6 +30,7 @@ use crate::{
 pub(super) struct Decider {
     pub options: Arc<GrpcOptions>,
     pub metrics: Arc<Metrics>,
+    pub shadow: Shadow,
 }
 
 /// A call whose message has been read.
@@ -87,9 +89,14 @@ impl Decider {
         let explain = sent.explain;
         let read = ReadInput::request(sent, limits);
         let (request, input) = read.check(limits, |input| store.check(input, call.now, limits))?;
+        let shadowed = self.shadow.wants(store, 1).then(|| Box::new(input.clone()));
         let decided =
             self.decide(store, &request, explain, call, None, || RecordInput::Request(input));
         let (response, record) = decided;
+        if let Some(input) = shadowed {
+            let asked = Asked::One(input, given(&request, &response));
+            self.compare(store, asked, call);
+        }
         let allowed = usize::from(response.decision() == proto::Decision::Allow);
         let records = record.into_iter().collect();
         Ok(Decided { response, allowed, denied: 1 - allowed, records })
@@ -132,6 +139,12 @@ impl Decider {
         })
     }
 
+    /// Has the candidate policies decide what was answered, later.
+    pub(super) fn compare(&self, store: &PolicyStore, asked: Asked, call: &CallContext) {
+        let (store, revision) = (store.name().clone(), *store.revision());
+        self.shadow.compare(Question { store, revision, now: call.now, asked });
+    }
+
     /// Decides a checked request, explains the decision where `explain` is set, and makes its record
     /// where there is to be one.
     pub(super) fn decide(
@@ -160,6 +173,23 @@ impl Decider {
         });
         let response = convert::is_authorized_response(decision, explanation, store.revision(), id);
         (response, record)
+    }
+}
+
+/// Returns the answer that is compared with that of the candidate policies.
+pub(super) fn given(
+    request: &crate::request::Request,
+    response: &proto::IsAuthorizedResponse,
+) -> Given {
+    let decision = match response.decision() {
+        proto::Decision::Allow => Effect::Allow,
+        proto::Decision::Deny | proto::Decision::Unspecified => Effect::Deny,
+    };
+    let policies = response.determining_policies.iter().map(|policy| policy.policy_id.clone());
+    Given {
+        action: AsRef::<str>::as_ref(request.action.eid()).to_owned(),
+        answer: Answer { decision, policies: policies.collect() },
+        decision_id: response.decision_id.clone(),
     }
 }
 

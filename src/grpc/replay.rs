@@ -15,7 +15,8 @@ use super::{
 };
 use crate::{
     audit::DecisionLog, model::Timestamp, net::ConcurrencyLimit, proto::codec::decode_request,
-    reload::Live, request::Violation, store::PolicyStore, telemetry::MetricsProvider,
+    reload::Live, request::Violation, shadow::Shadow, store::PolicyStore,
+    telemetry::MetricsProvider,
 };
 
 /// Answers messages with one store.
@@ -43,7 +44,8 @@ impl Replay {
         let (provider, live) = (MetricsProvider::default(), Arc::new(Live::default()));
         let metrics = Metrics::new(&provider, &live, &limit, &DecisionLog::off());
         let options = Arc::new(GrpcOptions::default());
-        Self { store, decider: Decider { options, metrics: Arc::new(metrics) } }
+        let (metrics, shadow) = (Arc::new(metrics), Shadow::off());
+        Self { store, decider: Decider { options, metrics, shadow } }
     }
 
     /// Answers the message as each of the calls that it may be, the first byte saying which.

@@ -19,6 +19,7 @@ use crate::{
         self, BlockingPool, ConcurrencyLimit, ConnectionLimit, Face, Listener, Tls, WorkerThreads,
     },
     reload::Live,
+    shadow::Shadow,
     telemetry::MetricsProvider,
 };
 
@@ -49,6 +50,19 @@ impl GrpcServer {
         metrics: &MetricsProvider,
         decision_log: DecisionLog,
     ) -> Self {
+        Self::with_shadow(live, options, tracer, metrics, decision_log, Shadow::off())
+    }
+
+    /// Makes a server that compares its answers with those of candidate policies.
+    #[must_use]
+    pub fn with_shadow(
+        live: Arc<Live>,
+        options: GrpcOptions,
+        tracer: Option<SdkTracer>,
+        metrics: &MetricsProvider,
+        decision_log: DecisionLog,
+        shadow: Shadow,
+    ) -> Self {
         let limit = ConcurrencyLimit::new(options.concurrent_requests, options.held_bytes);
         let limit = Arc::new(limit);
         let metrics = Arc::new(Metrics::new(metrics, &live, &limit, &decision_log));
@@ -60,6 +74,7 @@ impl GrpcServer {
                 options: Arc::new(options),
                 tracer,
                 decision_log,
+                shadow,
                 limit,
                 metrics,
             },
@@ -165,6 +180,10 @@ impl GrpcServer {
 
     pub(crate) fn metrics(&self) -> &Arc<Metrics> {
         &self.inner.state.metrics
+    }
+
+    pub(crate) fn shadow(&self) -> &Shadow {
+        &self.inner.state.shadow
     }
 
     pub(crate) fn decision_log(&self) -> &DecisionLog {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use opentelemetry_sdk::trace::SdkTracer;
 
 use super::{GrpcOptions, health::HealthService, metrics::Metrics};
-use crate::{audit::DecisionLog, net::ConcurrencyLimit, reload::Live};
+use crate::{audit::DecisionLog, net::ConcurrencyLimit, reload::Live, shadow::Shadow};
 
 /// The parts of a server that its calls share.
 #[derive(Debug)]
@@ -14,6 +14,7 @@ pub(super) struct ServerState {
     pub options: Arc<GrpcOptions>,
     pub tracer: Option<SdkTracer>,
     pub decision_log: DecisionLog,
+    pub shadow: Shadow,
     pub health: HealthService,
     /// The limit on the calls of the authorization service.
     pub limit: Arc<ConcurrencyLimit>,

@@ -51,7 +51,9 @@ async fn status(State(server): State<AdminState>) -> Response {
     let tls = server.grpc().tls().map(Tls::status);
     let decision_log = server.grpc().decision_log().counts();
     let (serving, uptime) = (server.grpc().is_serving(), server.uptime());
-    let page = StatusPage::new(&status, tls.as_deref(), serving, uptime, decision_log);
+    let shadow = server.grpc().shadow().status();
+    let (tls, shadow) = (tls.as_deref(), shadow.as_ref());
+    let page = StatusPage::new(&status, tls, serving, uptime, decision_log, shadow);
     Json(page.with_settings(server.settings())).into_response()
 }
 

@@ -9,6 +9,7 @@ use crate::{
     model::{Problem, Revision, StoreName, Timestamp},
     net::tls::TlsStatus,
     reload::{LoadStatus, StoreStatus},
+    shadow::{Comparison, ShadowCounts, ShadowStatus},
 };
 
 /// The answer of `/status`.
@@ -32,8 +33,22 @@ pub(super) struct StatusPage<'a> {
     decision_log: Option<LogCounts>,
     stores: Vec<StoreState<'a>>,
     tls: Option<CertificateState>,
+    /// Null where no shadow decisions are made.
+    shadow: Option<ShadowState<'a>>,
     /// The settings without secrets; null where they are not known.
     settings: Option<&'a serde_json::Value>,
+}
+
+#[derive(Debug, Serialize)]
+struct ShadowState<'a> {
+    source: &'a str,
+    folder_problem: Option<&'a str>,
+    unread: &'a [String],
+    watch_problem: Option<&'a str>,
+    stores: Vec<StoreState<'a>>,
+    #[serde(flatten)]
+    counts: ShadowCounts,
+    comparisons: &'a [Comparison],
 }
 
 #[derive(Debug, Serialize)]
@@ -70,6 +85,7 @@ impl<'a> StatusPage<'a> {
         serving: bool,
         uptime: Duration,
         decision_log: Option<LogCounts>,
+        shadow: Option<&'a ShadowStatus>,
     ) -> Self {
         Self {
             version: env!("CARGO_PKG_VERSION"),
@@ -87,6 +103,7 @@ impl<'a> StatusPage<'a> {
             decision_log,
             stores: status.stores.iter().map(StoreState::new).collect(),
             tls: tls.map(CertificateState::new),
+            shadow: shadow.map(ShadowState::new),
             settings: None,
         }
     }
@@ -94,6 +111,21 @@ impl<'a> StatusPage<'a> {
     pub fn with_settings(mut self, settings: &'a serde_json::Value) -> Self {
         self.settings = Some(settings);
         self
+    }
+}
+
+impl<'a> ShadowState<'a> {
+    fn new(shadow: &'a ShadowStatus) -> Self {
+        let candidate = &shadow.candidate;
+        Self {
+            source: &candidate.source,
+            folder_problem: candidate.folder_problem.as_deref(),
+            unread: &candidate.unread,
+            watch_problem: candidate.watch_problem.as_deref(),
+            stores: candidate.stores.iter().map(StoreState::new).collect(),
+            counts: shadow.counts,
+            comparisons: &shadow.comparisons,
+        }
     }
 }
 

@@ -1,15 +1,23 @@
 //! Two states of a store: who may more with the new one, who may less.
 
+use std::collections::BTreeSet;
+
 use cedar_policy_symcc::{Env, always_denies_asserts, implies_asserts};
 
 use super::{
     Outcome, ProofOptions, Solver, claims, counterexample,
-    policies::{Environment, Group, StaticPolicies, StaticPolicy, grouped, named_entities},
+    policies::{
+        Environment, Group, StaticPolicies, StaticPolicy, grouped, named_attributes, named_entities,
+    },
     prove::Prover,
     slots,
     solver::{Answer, Session, work},
 };
-use crate::{analysis::Witness, store::PolicyStore};
+use crate::{
+    analysis::Witness,
+    schema::{RecordShape, Schema, Shape},
+    store::PolicyStore,
+};
 
 /// How the decisions of a new state differ from those of an old one.
 #[derive(Debug, Default)]
@@ -98,12 +106,22 @@ pub fn compare(
     tasks.extend(removed.into_iter().map(|group| Task::OnlyIn(Way::Loss, group)));
     if !tasks.is_empty() {
         // A policy that fails is skipped by the solver, and not always by the sidecar.
-        let all = |prover: &'_ Prover<'_>| prover.policies.iter().count();
-        let mut checks = Vec::with_capacity(all(&before) + all(&after));
-        checks.extend(after.policies.iter().map(|policy| Task::NeverFails(&after, policy)));
-        let changed = before.policies.iter().filter(|policy| !is_in(&after.policies, policy));
-        checks.extend(changed.map(|policy| Task::NeverFails(&before, policy)));
-        tasks.extend(checks);
+        let asked: BTreeSet<_> = tasks
+            .iter()
+            .flat_map(|task| match task {
+                Task::OnlyIn(_, group) | Task::Both(group) => group.policies.concat(),
+                Task::NeverFails(..) => Vec::new(),
+            })
+            .map(|policy| policy.policy.id().clone())
+            .collect();
+        let is_asked = |policy: &&StaticPolicy| asked.contains(policy.policy.id());
+        let checks = after.policies.iter().filter(is_asked);
+        let checks: Vec<_> = checks.map(|policy| Task::NeverFails(&after, policy)).collect();
+        let changed = before.policies.iter().filter(is_asked);
+        let changed = changed.filter(|policy| !is_in(&after.policies, policy));
+        tasks.extend(
+            checks.into_iter().chain(changed.map(|policy| Task::NeverFails(&before, policy))),
+        );
     }
     let found = work(solver, options, &tasks, progress, |session, task| match task {
         Task::NeverFails(prover, policy) => Found {
@@ -144,6 +162,18 @@ fn is_in(policies: &StaticPolicies, policy: &StaticPolicy) -> bool {
     policies.iter().any(|other| other.policy == policy.policy)
 }
 
+/// Returns whether a record, or one within it, has a field of that name.
+fn declares(record: &RecordShape, name: &str) -> bool {
+    fn within(shape: &Shape, name: &str) -> bool {
+        match shape {
+            Shape::Record(record) => declares(record, name),
+            Shape::Set(element) => within(element, name),
+            _ => false,
+        }
+    }
+    record.fields.contains_key(name) || record.fields.values().any(|one| within(&one.shape, name))
+}
+
 struct Comparer<'a> {
     old: &'a PolicyStore,
     new: &'a PolicyStore,
@@ -174,7 +204,10 @@ impl Comparer<'_> {
         let mut found = Found::default();
         match asked {
             Ok(None) => {}
-            Ok(Some(counterexample)) => self.add(&mut found, way, group, store, &counterexample),
+            Ok(Some(counterexample)) => {
+                let witness = self.witness(way, group, store, &counterexample);
+                found.add(way, Difference::of(group, witness));
+            }
             Err(reason) => found.unknown = Some(format!("{reason}, where {}", group.env)),
         }
         found
@@ -185,9 +218,7 @@ impl Comparer<'_> {
         for way in [Way::Gain, Way::Loss] {
             match self.differ(session, group, way) {
                 Ok(None) => {}
-                Ok(Some(counterexample)) => {
-                    self.add(&mut found, way, group, self.new, &counterexample);
-                }
+                Ok(Some(difference)) => found.add(way, difference),
                 Err(reason) => {
                     found.unknown = Some(format!("{reason}, where {}", group.env));
                     break;
@@ -203,9 +234,12 @@ impl Comparer<'_> {
         session: &mut Session<'_>,
         group: &Group<'_, '_>,
         way: Way,
-    ) -> Result<Option<Env>, String> {
+    ) -> Result<Option<Difference>, String> {
         let schema = self.new.schema();
         let [old, new] = group.policies.as_slice() else { return Ok(None) };
+        if let Some(unknown) = self.not_declared(old) {
+            return Err(unknown);
+        }
         // The old schema may have other action groups; whether an action is in them is decided.
         let old: Vec<_> = old
             .iter()
@@ -227,27 +261,67 @@ impl Comparer<'_> {
             Answer::Fails => {}
             Answer::Unknown(reason) => return Err(reason),
         }
+        let mut witness = |facts: &[String]| {
+            let (allows, denies) = compiled(facts)?;
+            let counterexample = session.counterexample(&implies_asserts(&allows, &denies))?;
+            Ok::<_, String>(
+                counterexample.map(|example| self.witness(way, group, self.new, &example)),
+            )
+        };
+        // As for an invariant: first the solver's own example, then one with what is true of slots.
+        if let Ok(Some(Some(found))) = witness(&[]) {
+            return Ok(Some(Difference::of(group, Some(found))));
+        }
         let facts = slots::facts(schema, &group.env, &group.policies.concat());
-        let (allows, denies) = compiled(&facts)?;
-        session.counterexample(&implies_asserts(&allows, &denies))
+        Ok(witness(&facts)?.map(|found| Difference::of(group, found)))
     }
 
-    fn add(
+    /// Finds an attribute that an old policy looks at and the new schema knows nowhere. Under that schema
+    /// the policy would only seem to mean less.
+    fn not_declared(&self, old: &[&StaticPolicy]) -> Option<String> {
+        let declared = |schema: &Schema, name: &str| {
+            let entities = schema.entities().map(|shape| &shape.attributes);
+            let contexts = schema.actions().map(|action| &*action.context);
+            entities.chain(contexts).any(|record| declares(record, name))
+        };
+        old.iter().find_map(|policy| {
+            let names = named_attributes(&[policy]);
+            let gone = names.iter().find(|name| {
+                declared(self.old.schema(), name) && !declared(self.new.schema(), name)
+            })?;
+            Some(format!(
+                "not comparable: the old policy `{}` looks at `{gone}`, which the new schema does \
+                 not declare",
+                policy.policy.id()
+            ))
+        })
+    }
+
+    /// Makes a request of a counterexample, if one shows what the counterexample does.
+    fn witness(
         &self,
-        found: &mut Found,
         way: Way,
         group: &Group<'_, '_>,
         store: &PolicyStore,
         counterexample: &Env,
-    ) {
+    ) -> Option<Witness> {
         let named = named_entities(&group.policies.concat());
-        let witness = counterexample::witness(store.schema(), counterexample, &named)
-            .and_then(|witness| counterexample::shrunk(witness, |one| self.shows(way, one)));
-        let difference =
-            Difference { environment: group.env.to_string(), count: group.count, witness };
+        let witness = counterexample::witness(store.schema(), counterexample, &named)?;
+        counterexample::shrunk(witness, |one| self.shows(way, one))
+    }
+}
+
+impl Difference {
+    fn of(group: &Group<'_, '_>, witness: Option<Witness>) -> Self {
+        Self { environment: group.env.to_string(), count: group.count, witness }
+    }
+}
+
+impl Found {
+    fn add(&mut self, way: Way, difference: Difference) {
         match way {
-            Way::Gain => found.gain = Some(difference),
-            Way::Loss => found.loss = Some(difference),
+            Way::Gain => self.gain = Some(difference),
+            Way::Loss => self.loss = Some(difference),
         }
     }
 }

@@ -227,7 +227,7 @@ impl<'a> Names<'a> {
         let resource = input.resource.as_ref().map(|uid| self.name(uid));
         RequestInput {
             principal,
-            action: input.action.clone(),
+            action: input.action.as_ref().map(|uid| self.short(uid.clone())),
             resource,
             context: self.fields(&input.context),
             entities: input
@@ -267,6 +267,26 @@ impl<'a> Names<'a> {
     }
 
     fn name(&mut self, uid: &Uid) -> Uid {
+        let named = self.full(uid);
+        self.short(named)
+    }
+
+    /// Leaves out the store's namespace where the name is understood without it.
+    fn short(&self, uid: Uid) -> Uid {
+        let own = self.schema.namespace().and_then(|namespace| {
+            uid.type_name.strip_prefix(namespace).and_then(|rest| rest.strip_prefix("::"))
+        });
+        let same = |short: &&str| {
+            let meant = self.schema.entity_type(short);
+            *short == "Action" || meant.is_some_and(|meant| meant.to_string() == uid.type_name)
+        };
+        match own.filter(same) {
+            Some(short) => Uid::new(short, uid.id.clone()),
+            None => uid,
+        }
+    }
+
+    fn full(&mut self, uid: &Uid) -> Uid {
         if self.is_named(uid) {
             return uid.clone();
         }

@@ -191,16 +191,7 @@ impl<'a> Prover<'a> {
         };
         let applies = Proof {
             check: Check::Applies(id.clone()),
-            outcome: self.shown_by_some(
-                policy,
-                |env| {
-                    let facts = slots::facts(self.store.schema(), env, &[policy]);
-                    let permit = claims::as_permit(&policy.policy)?;
-                    let compiled = claims::set([&permit], &facts, self.store.schema(), env)?;
-                    Ok(session.holds(&always_denies_asserts(&compiled)))
-                },
-                "no request makes it apply",
-            ),
+            outcome: self.applies(session, policy, "no request makes it apply"),
         };
         let mut proofs = vec![fails, applies];
         // A policy without a condition may apply to all its scope.
@@ -216,6 +207,23 @@ impl<'a> Prover<'a> {
             proofs.push(Proof { check: Check::ConditionMatters(id), outcome });
         }
         proofs
+    }
+
+    /// Proves that some request makes a policy apply.
+    fn applies(
+        &self,
+        session: &mut Session<'_>,
+        policy: &StaticPolicy,
+        otherwise: &str,
+    ) -> Outcome {
+        let schema = self.store.schema();
+        let shown = |env: &Environment<'_>| {
+            let facts = slots::facts(schema, env, &[policy]);
+            let permit = claims::as_permit(&policy.policy)?;
+            let compiled = claims::set([&permit], &facts, schema, env)?;
+            Ok(session.holds(&always_denies_asserts(&compiled)))
+        };
+        self.shown_by_some(policy, shown, otherwise)
     }
 
     /// Proves that the evaluation of a policy never fails.
@@ -252,15 +260,15 @@ impl<'a> Prover<'a> {
         let applying =
             self.environments.iter().filter(|env| policy.may_apply(schema, env)).cloned();
         let groups = grouped(applying, &[(schema, &self.policies)]);
+        let mut not_told = None;
         for group in groups {
             let all = group.policies.concat();
             let others =
                 all.iter().copied().filter(|other| other.policy.id() != policy.policy.id());
             let others: Vec<_> = others.collect();
-            let facts = slots::facts(schema, &group.env, &all);
             let compiled = |policies: &[&StaticPolicy]| {
                 let policies = policies.iter().map(|policy| &policy.policy);
-                claims::set(policies, &facts, schema, &group.env)
+                claims::set(policies, &[], schema, &group.env)
             };
             let asked = compiled(&all).and_then(|with| Ok((with, compiled(&others)?)));
             let answer = asked.map(|(with, without)| match policy.policy.effect() {
@@ -270,14 +278,20 @@ impl<'a> Prover<'a> {
             match answer {
                 Ok(Answer::Holds) => {}
                 Ok(Answer::Fails) => return Outcome::Proved,
-                Ok(Answer::Unknown(reason)) | Err(reason) => return unknown(&group.env, &reason),
+                // Another kind of request may show it.
+                Ok(Answer::Unknown(reason)) | Err(reason) => {
+                    not_told = Some(unknown(&group.env, &reason));
+                }
             }
         }
+        if let Some(unknown) = not_told {
+            return unknown;
+        }
         let message = match policy.policy.effect() {
-            Effect::Permit => "every request that it permits is allowed or denied without it, too",
-            Effect::Forbid => "every request that it forbids is denied without it, too",
+            Effect::Permit => "changes no decision: what it permits is decided so without it, too",
+            Effect::Forbid => "changes no decision: what it forbids is denied without it, too",
         };
-        Outcome::Refuted { message: message.to_owned(), witness: None }
+        Outcome::Refuted { message: format!("`{}` {message}", policy.policy.id()), witness: None }
     }
 
     /// Asks for each kind of request whether nothing of it shows what is to be shown.
@@ -322,6 +336,11 @@ impl<'a> Prover<'a> {
         }
         let applying =
             self.environments.iter().filter(|env| describes.may_apply(schema, env)).cloned();
+        if let not_shown @ (Outcome::Refuted { .. } | Outcome::Unknown(_)) =
+            self.applies(session, &describes, "it describes no request")
+        {
+            return not_shown;
+        }
         let mut not_replayed = None;
         for group in grouped(applying, &[(schema, &self.policies)]) {
             let policies = group.policies.concat();
@@ -345,16 +364,27 @@ impl<'a> Prover<'a> {
                 }
                 Ok(_) => {}
             }
+            // The solver's own example serves in most cases, and is quick to find. Where it has a slot
+            // that no request has, what is true of slots is said.
             let all = [&policies[..], &[&describes]].concat();
-            let facts = slots::facts(schema, &group.env, &all);
-            let counterexample = match ask(&facts, true) {
-                // It holds of all requests whose slots are filled as the sidecar fills them.
-                Ok(Asked::Model(None)) => continue,
-                Ok(Asked::Model(Some(counterexample))) => counterexample,
-                Err(reason) => return unknown(&group.env, &reason),
-                Ok(Asked::Answer(_)) => continue,
+            let witness = match ask(&[], true) {
+                Ok(Asked::Model(Some(counterexample))) => {
+                    self.witness(&counterexample, &all, shows)
+                }
+                _ => None,
             };
-            match self.witness(&counterexample, &all, shows) {
+            let witness = match witness {
+                Some(witness) => Some(witness),
+                None => match ask(&slots::facts(schema, &group.env, &all), true) {
+                    // It holds of all requests whose slots are filled as the sidecar fills them.
+                    Ok(Asked::Model(None) | Asked::Answer(_)) => continue,
+                    Ok(Asked::Model(Some(counterexample))) => {
+                        self.witness(&counterexample, &all, shows)
+                    }
+                    Err(reason) => return unknown(&group.env, &reason),
+                },
+            };
+            match witness {
                 Some(witness) => {
                     let message = match invariant.claim {
                         Claim::Never => format!("allowed where {}", group.env),

@@ -81,6 +81,8 @@ pub struct Options {
     /// Listen to the file system's events. Without them changes are found by hints and by the
     /// periodic reading only, as on network file systems, which send none.
     pub use_events: bool,
+    /// The span in which the log tells of loading.
+    pub span: tracing::Span,
 }
 
 impl Default for Options {
@@ -95,6 +97,7 @@ impl Default for Options {
             settle_removals: Duration::from_secs(1),
             rehash_interval: Duration::from_secs(30),
             use_events: true,
+            span: tracing::Span::none(),
         }
     }
 }
@@ -121,6 +124,7 @@ pub struct Reloader {
 /// # Errors
 /// There is nothing to decide with.
 pub fn load(source: &Source, options: &Options, live: &Live) -> Result<(), FirstLoadError> {
+    let _in_span = options.span.enter();
     let mut loader = Loader::resume(source.to_string(), options.clone(), live);
     match source {
         Source::Embedded => {
@@ -177,10 +181,12 @@ pub fn watch(source: Source, options: Options, live: Arc<Live>) -> Reloader {
     let signal = Arc::new(Signal::default());
     let name = source.to_string();
     if let Source::Folder(path) = source {
+        let span = options.span.clone();
         let worker =
             Worker::new(path, name.clone(), options, Arc::clone(&live), Arc::clone(&signal));
         let thread = thread::Builder::new().name("reload".to_owned()).stack_size(STACK_BYTES);
         let run = move || {
+            let _in_span = span.enter();
             yield_to_calls();
             worker.run();
         };

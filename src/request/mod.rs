@@ -9,6 +9,7 @@ mod input;
 pub mod json;
 mod limits;
 mod violation;
+mod weight;
 
 pub use batch::{BatchChecker, BatchItemInput};
 pub use check::{check, check_facts, check_with_facts};

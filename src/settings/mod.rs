@@ -38,6 +38,7 @@ use crate::{
     net::tls::TlsOptions,
     reload,
     request::RequestLimits,
+    shadow::CpuShare,
     store::Bounds,
     telemetry::Sampler,
 };
@@ -70,6 +71,8 @@ pub struct Settings {
     pub require_tests: bool,
     /// Reloading.
     pub reload: ReloadSettings,
+    /// Shadow decisions.
+    pub shadow: ShadowSettings,
     /// Bounds on requests.
     pub limits: Limits,
     /// Bounds on stores.
@@ -108,6 +111,27 @@ impl Default for ReloadSettings {
             ..
         } = reload::Options::default();
         Self { settle, settle_removals, rehash_interval, use_events, deny_warnings }
+    }
+}
+
+/// The settings of shadow decisions.
+#[derive(Debug, Clone)]
+pub struct ShadowSettings {
+    /// The folder of the candidate policies; unset: no shadow decisions.
+    pub folder: Option<PathBuf>,
+    /// The share of one processor's time that they may take.
+    pub max_share: CpuShare,
+    /// Bytes of questions that may wait.
+    pub queue_bytes: NonZeroUsize,
+}
+
+impl Default for ShadowSettings {
+    fn default() -> Self {
+        Self {
+            folder: None,
+            max_share: CpuShare::default(),
+            queue_bytes: const { NonZeroUsize::new(8 * 1024 * 1024).unwrap() },
+        }
     }
 }
 
@@ -192,6 +216,7 @@ impl Default for Settings {
             verify_sample: Sampler::default(),
             require_tests: false,
             reload: ReloadSettings::default(),
+            shadow: ShadowSettings::default(),
             limits: Limits::default(),
             bounds: Bounds::default(),
             shutdown: ShutdownSettings {

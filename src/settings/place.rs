@@ -8,11 +8,7 @@ use std::{
 };
 
 use super::ListenAddress;
-use crate::{
-    audit::RecordField,
-    net::tls::ClientId,
-    telemetry::{Sampler, SamplerError},
-};
+use crate::{audit::RecordField, net::tls::ClientId, shadow::CpuShare, telemetry::Sampler};
 
 /// A value as one of the layers writes it.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +38,8 @@ pub(super) enum Place<'a> {
     Switch(&'a mut bool),
     /// A number from 0 to 1.
     Share(&'a mut Sampler),
+    /// A number from 0.001 to 1.
+    CpuShare(&'a mut CpuShare),
     Count(&'a mut usize),
     Positive(&'a mut NonZeroUsize),
     /// A number that must fit into a field of HTTP/2.
@@ -94,6 +92,7 @@ impl Place<'_> {
             Self::Fields(place) => list(written).map(|fields| *place = fields),
             Self::Switch(place) => switch(written).map(|on| *place = on),
             Self::Share(place) => share(written).map(|share| *place = share),
+            Self::CpuShare(place) => share(written).map(|share| *place = share),
             Self::Count(place) => number(written).map(|number| *place = number),
             Self::Positive(place) => positive(number(written)?).map(|number| *place = number),
             Self::Small(place) => small(number(written)?).map(|number| *place = number),
@@ -127,6 +126,7 @@ impl Place<'_> {
             }
             Self::Switch(place) => (*place).into(),
             Self::Share(place) => f64::from(*place).into(),
+            Self::CpuShare(place) => f64::from(*place).into(),
             Self::Count(place) => integer(*place as u128),
             Self::Positive(place) => integer(place.get() as u128),
             Self::Small(place) => integer(place.get().into()),
@@ -184,15 +184,14 @@ fn switch(written: &Written) -> Result<bool, String> {
     }
 }
 
-fn share(written: &Written) -> Result<Sampler, String> {
+fn share<T: TryFrom<f64, Error: fmt::Display>>(written: &Written) -> Result<T, String> {
     let number = match written {
         Written::Float(number) => Some(*number),
         Written::Integer(number) => number.map(|number| number as f64),
         Written::Texts(_) => one_text(written)?.parse().ok(),
         other => return Err(format!("a number is expected, not {}", other.describe())),
     };
-    let share = number.unwrap_or(f64::NAN).try_into();
-    share.map_err(|error: SamplerError| error.to_string())
+    T::try_from(number.unwrap_or(f64::NAN)).map_err(|error| error.to_string())
 }
 
 fn number(written: &Written) -> Result<usize, String> {

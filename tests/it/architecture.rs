@@ -26,6 +26,7 @@ const ORDER: &[&str] = &[
     "proofs",
     "telemetry",
     "audit",
+    "shadow",
     "proto",
     "net",
     "grpc",

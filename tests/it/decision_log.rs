@@ -26,7 +26,7 @@ use crate::support::{
     stores,
 };
 
-static SCHEMA: LazyLock<jsonschema::Validator> = LazyLock::new(|| {
+pub static SCHEMA: LazyLock<jsonschema::Validator> = LazyLock::new(|| {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/decision-record.schema.json");
     let schema = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
     jsonschema::draft202012::meta::validate(&schema).unwrap();

@@ -2,9 +2,9 @@
 
 use super::support::{changed, shipped};
 use crate::{
-    analysis::{Direction, PolicyChange, PolicyChangeKind, diff},
+    analysis::{Direction, Finder, Kind, PolicyChange, PolicyChangeKind, diff, read_invariants},
     model::Effect,
-    store::PolicyStore,
+    store::{Bounds, PolicyStore},
     testing::Expected,
 };
 
@@ -71,4 +71,23 @@ when { principal in resource.owner };"#,
     let diff = diff(&old, &new).unwrap();
     assert!(diff.cells.is_empty() && diff.others.is_empty() && diff.unknown.is_empty());
     assert_eq!(diff.policies.len(), 1);
+}
+
+#[test]
+fn an_invariant_that_a_planted_change_breaks_is_contradicted_by_a_request() {
+    let new = editors_add_members(&shipped("hitkeep"));
+    let invariants = read_invariants(&new, &Bounds::default()).unwrap();
+    let broken = invariants.iter().find(|one| one.id == "editors-add-no-members").unwrap();
+    let schema = new.schema();
+    let action = schema.action("", "site.members.add").unwrap();
+    let kind = Kind {
+        action: &action.uid,
+        principal: schema.entity_type("User").unwrap(),
+        resource: schema.entity_type("Site").unwrap(),
+    };
+    let engine = new.engine();
+    let witness = Finder::new(&new, [engine]).against(kind, broken).unwrap();
+    assert_eq!(witness.decide(&new).unwrap().effect, Effect::Allow, "{witness}");
+    let old = shipped("hitkeep");
+    assert!(Finder::new(&old, [old.engine()]).against(kind, broken).is_none());
 }

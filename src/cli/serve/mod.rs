@@ -57,6 +57,10 @@ pub(super) struct ServeArgs {
     /// difference is logged and counted, and Cedar's answer is given [default: 0]
     #[arg(long, value_name = "SHARE")]
     verify_sample: Option<String>,
+    /// Decide with the candidate policies of this folder as well, off the way of the answers, and
+    /// count where they differ; `humbaba shadow-report` tells
+    #[arg(long, value_name = "DIR")]
+    shadow: Option<String>,
     /// Refuse a store of which a test fails
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     require_tests: Option<String>,
@@ -121,6 +125,11 @@ impl ServeArgs {
             let values = vec![value.clone()?];
             Some(FlagSetting { flag: flag.to_owned(), key: format!("decision_log.{name}"), values })
         };
+        let shadow = self.shadow.clone().map(|folder| FlagSetting {
+            flag: "--shadow".to_owned(),
+            key: "shadow.folder".to_owned(),
+            values: vec![folder],
+        });
         let flags = [
             flag("policies", self.policies.clone()),
             flag("listen", self.listen.clone()),
@@ -128,6 +137,7 @@ impl ServeArgs {
             flag("default_store", self.default_store.clone()),
             flag("on_forbid_error", self.on_forbid_error.clone()),
             flag("verify_sample", self.verify_sample.clone()),
+            shadow,
             flag("require_tests", self.require_tests.clone()),
             flag("insecure", self.insecure.clone()),
             tls("cert", &self.tls_cert),

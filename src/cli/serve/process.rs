@@ -27,8 +27,9 @@ use crate::{
     net::Listener,
     reload::{self, EMBEDDED, Live, Options, Reloader, Source},
     settings::{Settings, to_json},
+    shadow::{Shadow, ShadowOptions},
     store::STACK_BYTES,
-    telemetry::{Telemetry, Variables},
+    telemetry::{MetricsProvider, Telemetry, Variables},
 };
 
 /// Time that the servers are given to stop beyond their own deadline.
@@ -59,7 +60,15 @@ pub(super) async fn serve(
     let (grpc_options, http_options) = server_options(settings);
     let (tracer, records) = (telemetry.tracer(), decision_log.clone());
     let metrics = telemetry.metrics();
-    let server = GrpcServer::new(Arc::clone(&live), grpc_options, tracer, metrics, records);
+    let shadow = start_shadow(settings, &live, metrics)?;
+    let server = GrpcServer::with_shadow(
+        Arc::clone(&live),
+        grpc_options,
+        tracer,
+        metrics,
+        records,
+        shadow.clone(),
+    );
     let http_server = HttpServer::new(&server, http_options, Some(log), to_json(settings));
     let mut serving = Serving::start(&server, grpc, &http_server, http);
     let loading = Loading { source: source(settings), options: reload_options(settings), live };
@@ -84,6 +93,7 @@ pub(super) async fn serve(
                 Signal::Changed => {
                     tracing::info!(signal = "SIGHUP", "looking for changes");
                     reloader.hint();
+                    shadow.hint();
                     certificates.iter().for_each(Reloader::hint);
                 }
                 Signal::Stop(signal) => {
@@ -191,6 +201,31 @@ fn reload_options(settings: &Settings) -> Options {
         use_events: settings.reload.use_events,
         ..Options::default()
     }
+}
+
+/// Begins to compare answers with those of candidate policies, where the settings name some.
+fn start_shadow(
+    settings: &Settings,
+    live: &Arc<Live>,
+    metrics: &MetricsProvider,
+) -> Result<Shadow, CliError> {
+    let Some(folder) = settings.shadow.folder.clone() else { return Ok(Shadow::off()) };
+    let options = ShadowOptions {
+        max_share: settings.shadow.max_share,
+        queue_bytes: settings.shadow.queue_bytes.get(),
+        reload: Options {
+            // What a candidate would change is worth knowing even where it would be refused.
+            require_tests: false,
+            deny_warnings: false,
+            span: tracing::error_span!("shadow"),
+            ..reload_options(settings)
+        },
+        limits: settings.limits.request.clone(),
+        on_forbid_error: settings.on_forbid_error,
+        folder,
+    };
+    Shadow::start(options, Arc::clone(live), metrics)
+        .map_err(CliError::io("cannot start the thread of shadow decisions"))
 }
 
 fn log_ready(addresses: &Addresses, live: &Live, started: Instant) {

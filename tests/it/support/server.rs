@@ -12,6 +12,7 @@ use humbaba::{
         authorization_service_client::AuthorizationServiceClient,
     },
     reload::{Live, LoadStatus, StoreStatus},
+    shadow::{Shadow, ShadowOptions},
     store::{PolicyStore, Stores},
     telemetry::MetricsProvider,
 };
@@ -86,6 +87,21 @@ impl TestServer {
         Self::observed(options, http_options, metrics, DecisionLog::off()).await
     }
 
+    /// A server that compares its answers with those of candidate policies.
+    pub async fn shadowed(
+        stores: impl IntoIterator<Item = Arc<PolicyStore>>,
+        options: ShadowOptions,
+    ) -> Self {
+        let (live, metrics) = (Arc::new(Live::default()), MetricsProvider::default());
+        let shadow = Shadow::start(options, Arc::clone(&live), &metrics).unwrap();
+        let (log, grpc) = (DecisionLog::off(), GrpcOptions::default());
+        let server = GrpcServer::with_shadow(Arc::clone(&live), grpc, None, &metrics, log, shadow);
+        let server = Self::serving(live, server, HttpOptions::default()).await;
+        server.publish(stores, None);
+        server.server.set_serving(true);
+        server
+    }
+
     async fn observed(
         options: GrpcOptions,
         http_options: HttpOptions,
@@ -94,6 +110,10 @@ impl TestServer {
     ) -> Self {
         let live = Arc::new(Live::default());
         let server = GrpcServer::new(Arc::clone(&live), options, None, metrics, log);
+        Self::serving(live, server, http_options).await
+    }
+
+    async fn serving(live: Arc<Live>, server: GrpcServer, http_options: HttpOptions) -> Self {
         let http_server = HttpServer::new(&server, http_options, None, serde_json::Value::Null);
         let bind = || async { TcpListener::bind("127.0.0.1:0").await.unwrap() };
         let (grpc_listener, http_listener) = (bind().await, bind().await);

@@ -1,0 +1,132 @@
+//! Requests of one kind (an action and types of principal and resource) that show something. What is
+//! not found here may still exist: that there is none takes a solver.
+
+use cedar_policy_core::ast::{EntityType, EntityUID};
+
+use super::{
+    Claim, Invariant, Witness,
+    candidates::{Constants, name_of},
+    complete,
+    evaluate::{Evaluation, Truth},
+    policies::Policies,
+    search::{Found, Search},
+    world::{Optional, World},
+};
+use crate::{
+    engine::Engine, model::Uid, request::RequestInput, store::PolicyStore, testing::DEFAULT_NOW,
+};
+
+/// Evaluations that one search may take.
+const BUDGET: usize = 20_000;
+/// Principals and resources that are tried for one kind of requests.
+const PAIRS: usize = 64;
+
+/// A kind of requests.
+#[derive(Debug, Clone, Copy)]
+pub struct Kind<'a> {
+    /// The action.
+    pub action: &'a EntityUID,
+    /// The type of the principal.
+    pub principal: &'a EntityType,
+    /// The type of the resource.
+    pub resource: &'a EntityType,
+}
+
+/// A part of what a search is after. Each is asked only where those before it hold.
+pub(super) type Goal<'g> = &'g dyn Fn(&World<'_>) -> Truth;
+
+/// Searches requests to a store.
+pub struct Finder<'a> {
+    store: &'a PolicyStore,
+    constants: Constants,
+}
+
+impl<'a> Finder<'a> {
+    /// Prepares a search of requests to a store, whose schema they fit. `engines` hold all policies
+    /// that are asked.
+    pub fn new<'e>(store: &'a PolicyStore, engines: impl IntoIterator<Item = &'e Engine>) -> Self {
+        Self { store, constants: Constants::of(engines) }
+    }
+
+    /// Finds a request that one engine allows and the other denies.
+    pub fn allowed_by_one_alone(
+        &self,
+        kind: Kind<'_>,
+        allows: &Engine,
+        denies: &Engine,
+    ) -> Option<Witness> {
+        let of = |engine| Policies::new(engine, kind.action, kind.principal, kind.resource);
+        let (more, less) = (of(allows), of(denies));
+        let allowed = |world: &World<'_>| more.allow(world);
+        let denied = |world: &World<'_>| less.allow(world).not();
+        self.anywhere(kind, &[&allowed, &denied]).flatten()
+    }
+
+    /// Finds a request that contradicts an invariant of the store.
+    pub fn against(&self, kind: Kind<'_>, invariant: &Invariant) -> Option<Witness> {
+        let engine = self.store.engine();
+        let policies = Policies::new(engine, kind.action, kind.principal, kind.resource);
+        let arranged = engine.arrange([invariant.policy.as_ref()]);
+        let described = arranged.of_action(kind.action).chain(arranged.of_any()).next()?;
+        let is_described = |world: &World<'_>| Evaluation::new(engine, world).applies(described);
+        let is_wrong = |world: &World<'_>| match invariant.claim {
+            Claim::Never => policies.allow(world),
+            Claim::Always => policies.allow(world).not(),
+        };
+        self.anywhere(kind, &[&is_described, &is_wrong]).flatten()
+    }
+
+    /// Searches all requests of a kind; nothing where a search was given up and none was found.
+    pub(super) fn anywhere(&self, kind: Kind<'_>, goal: &[Goal<'_>]) -> Option<Option<Witness>> {
+        let (schema, stored) = (self.store.schema(), self.store.stored());
+        let mut gave_up = false;
+        for (principal, resource) in self.pairs(kind) {
+            let action_type = kind.action.entity_type().to_string();
+            let id: &str = kind.action.eid().as_ref();
+            let input = RequestInput {
+                principal: Some(name_of(schema, &principal)),
+                action: Some(Uid::new(action_type, id)),
+                resource: Some(name_of(schema, &resource)),
+                ..RequestInput::default()
+            };
+            let world = World::new(schema, stored, &input, DEFAULT_NOW, Optional::Open);
+            let Ok(mut world) = world else { continue };
+            world.open_roles = None;
+            match self.in_world(&mut world, goal) {
+                Some(None) => {}
+                found @ Some(Some(_)) => return found,
+                None => gave_up = true,
+            }
+        }
+        if gave_up { None } else { Some(None) }
+    }
+
+    /// Searches one world; nothing where the search was given up.
+    pub(super) fn in_world(
+        &self,
+        world: &mut World<'_>,
+        goal: &[Goal<'_>],
+    ) -> Option<Option<Witness>> {
+        let engine = self.store.engine();
+        let mut search = Search { constants: &self.constants, engine, budget: BUDGET };
+        let found = search.find(world, goal);
+        let witness = (found == Found::Yes).then(|| complete::witness(world));
+        world.forget_choices();
+        if found == Found::GaveUp { None } else { Some(witness) }
+    }
+
+    pub(super) fn constants(&self) -> &Constants {
+        &self.constants
+    }
+
+    /// Returns the principals and resources to try: one of no consequence of each type, and those
+    /// that policies or the schema name.
+    fn pairs(&self, kind: Kind<'_>) -> Vec<(EntityUID, EntityUID)> {
+        let of = |ty: &EntityType| self.constants.examples(self.store.schema(), ty);
+        let resources = of(kind.resource);
+        let pairs = of(kind.principal).into_iter().flat_map(|principal| {
+            resources.iter().map(move |resource| (principal.clone(), resource.clone()))
+        });
+        pairs.take(PAIRS).collect()
+    }
+}

@@ -1,0 +1,277 @@
+use std::{fmt::Write as _, fs, io, path::PathBuf, time::Duration};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper::{Request, StatusCode, client::conn::http1, header::HOST};
+use hyper_util::rt::TokioIo;
+use serde::Deserialize;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpStream, UnixStream},
+};
+
+use super::{
+    CliError, Exit,
+    exit::chain,
+    healthcheck::seconds,
+    output::{self, Format},
+    server_address::{self, ServerAddress},
+    setting_flags::SettingFlags,
+};
+use crate::settings::ListenAddress;
+
+/// The largest status that is read.
+const STATUS_BYTES: usize = 64 * 1024 * 1024;
+
+/// Tell what the candidate policies of `serve --shadow` would change
+///
+/// Reads `/status` of a running Humbaba. Exits with 2 if the candidate allows something that was
+/// denied, with 3 if it cannot be loaded, else with 0.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+JSON, as `shadow` in `/status`:
+  {\"source\", \"folder_problem\", \"unread\", \"watch_problem\", \"stores\": [as in `/status`],
+   \"left_out\", \"failed\", \"waiting_bytes\", \"comparisons\": [{\"store\", \"live_revision\",
+   \"candidate_revision\", \"compared\", \"gains\", \"losses\", \"refused\", \"differences\":
+   [{\"action\", \"direction\": \"gain\" | \"loss\" | \"refused\", \"count\", \"decision_id\",
+   \"live\": an answer, \"candidate\": null | an answer, \"refused_field\"}], \"unlisted\"}]}
+  An answer: {\"decision\": \"allow\" | \"deny\", \"policies\": [id]}
+
+Where HTTP is served with TLS, read the status by other means:
+  curl --cacert ca.pem https://sidecar:8181/status | humbaba shadow-report --status -
+
+Example:
+  humbaba shadow-report --address http://127.0.0.1:8181")]
+pub(super) struct ShadowReportArgs {
+    /// The address at which it serves HTTP: `http://host:port` or `unix:/path` [default:
+    /// `http_listen` of the settings]
+    #[arg(long, value_name = "ADDR")]
+    address: Option<ServerAddress>,
+    /// Read the answer of `/status` from this file instead (`-`: the standard input)
+    #[arg(long, value_name = "FILE", conflicts_with = "address")]
+    status: Option<PathBuf>,
+    /// Seconds that the answer may take
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
+    timeout: Duration,
+    /// The form of the report
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    #[command(flatten)]
+    settings: SettingFlags,
+}
+
+/// The answer of `/status`, as far as it is looked at.
+#[derive(Debug, Deserialize)]
+struct Status {
+    shadow: Option<serde_json::Value>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Report {
+    source: String,
+    folder_problem: Option<String>,
+    stores: Vec<Candidate>,
+    left_out: u64,
+    failed: u64,
+    comparisons: Vec<Comparison>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Candidate {
+    name: String,
+    revision: Option<String>,
+    problems: Vec<Problem>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Problem {
+    rendered: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Comparison {
+    store: String,
+    live_revision: String,
+    candidate_revision: String,
+    compared: u64,
+    gains: u64,
+    losses: u64,
+    refused: u64,
+    differences: Vec<Difference>,
+    unlisted: u64,
+}
+
+#[derive(Debug, Deserialize)]
+struct Difference {
+    action: String,
+    direction: String,
+    count: u64,
+    decision_id: String,
+    live: Answer,
+    candidate: Option<Answer>,
+    refused_field: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Answer {
+    decision: String,
+    policies: Vec<String>,
+}
+
+pub(super) fn run(args: &ShadowReportArgs) -> Result<Exit, CliError> {
+    let text = match &args.status {
+        Some(file) => read(file)?,
+        None => {
+            let address = match &args.address {
+                Some(address) => address.clone(),
+                None => {
+                    let settings = args.settings.settle(Vec::new())?.settings;
+                    let off = || CliError::Usage("the settings name no HTTP address".to_owned());
+                    ServerAddress::of_http(&settings).ok_or_else(off)?
+                }
+            };
+            server_address::run(args.timeout, fetch(&address))?
+        }
+    };
+    let unknown =
+        |error| CliError::Failure(format!("this is not the status of a Humbaba: {error}"));
+    let Status { shadow } = serde_json::from_str(&text).map_err(unknown)?;
+    let Some(shadow) = shadow else {
+        let message = "no shadow decisions are made there: serve with `--shadow DIR`";
+        return Err(CliError::Failure(message.to_owned()));
+    };
+    let report = Report::deserialize(&shadow).map_err(unknown)?;
+    match args.format {
+        Format::Human => output::print(&report.human())?,
+        Format::Json => output::print_json(&shadow)?,
+    }
+    Ok(report.exit())
+}
+
+fn read(file: &PathBuf) -> Result<String, CliError> {
+    let text = if file.as_os_str() == "-" {
+        io::read_to_string(io::stdin())
+    } else {
+        fs::read_to_string(file)
+    };
+    text.map_err(CliError::io(format!("cannot read `{}`", file.display())))
+}
+
+/// Asks for `/status`.
+async fn fetch(address: &ServerAddress) -> Result<String, CliError> {
+    let failed = CliError::io(format!("cannot reach `{address}`"));
+    match address.listen_address() {
+        ListenAddress::Unix(path) => {
+            ask(UnixStream::connect(path).await.map_err(failed)?, "localhost", address).await
+        }
+        ListenAddress::Tcp(tcp) if tcp.tls == Some(true) => Err(CliError::Usage(format!(
+            "`{address}` speaks TLS: read the status with another program, and name it with \
+             `--status`"
+        ))),
+        ListenAddress::Tcp(tcp) => {
+            let stream = TcpStream::connect((tcp.host.as_str(), tcp.port)).await.map_err(failed)?;
+            ask(stream, &tcp.host, address).await
+        }
+    }
+}
+
+async fn ask(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    host: &str,
+    address: &ServerAddress,
+) -> Result<String, CliError> {
+    let failed = |error: &dyn std::error::Error| {
+        CliError::Failure(format!("cannot read the status of `{address}`: {}", chain(error)))
+    };
+    let connecting = http1::handshake(TokioIo::new(stream)).await;
+    let (mut sender, connection) = connecting.map_err(|error| failed(&error))?;
+    tokio::spawn(connection);
+    let request = Request::get("/status").header(HOST, host).body(Empty::<Bytes>::new());
+    let request = request.map_err(|error| failed(&error))?;
+    let response = sender.send_request(request).await.map_err(|error| failed(&error))?;
+    let status = response.status();
+    if status != StatusCode::OK {
+        return Err(CliError::Failure(format!("`{address}/status` answers with {status}")));
+    }
+    let body = Limited::new(response.into_body(), STATUS_BYTES).collect().await;
+    let body = body.map_err(|error| failed(&*error))?.to_bytes();
+    Ok(String::from_utf8_lossy(&body).into_owned())
+}
+
+impl Report {
+    fn exit(&self) -> Exit {
+        if self.comparisons.iter().any(|comparison| comparison.gains > 0) {
+            Exit::Refused
+        } else if self.folder_problem.is_some()
+            || self.stores.iter().any(|store| !store.problems.is_empty())
+        {
+            Exit::InvalidPolicies
+        } else {
+            Exit::Ok
+        }
+    }
+
+    fn human(&self) -> String {
+        let mut text = format!("candidate {}\n", self.source);
+        if let Some(problem) = &self.folder_problem {
+            let _ = writeln!(text, "  refused: {problem}");
+        }
+        for store in &self.stores {
+            let Candidate { name, revision, problems } = store;
+            for Problem { rendered } in problems {
+                let kept = match revision {
+                    Some(revision) => format!("{revision} is compared still"),
+                    None => "nothing is compared".to_owned(),
+                };
+                let _ = writeln!(text, "  {name} was refused, {kept}:\n{}", rendered.trim_end());
+            }
+            let is_compared = self.comparisons.iter().any(|one| one.store == *name);
+            if let Some(revision) = revision
+                && !is_compared
+            {
+                let _ = writeln!(text, "  {name} {revision}: nothing was compared yet");
+            }
+        }
+        self.comparisons.iter().for_each(|comparison| comparison.write(&mut text));
+        let Self { left_out, failed, .. } = self;
+        let _ = writeln!(text, "answers left out {left_out}, failed {failed}");
+        text
+    }
+}
+
+impl Comparison {
+    fn write(&self, text: &mut String) {
+        let Self { store, live_revision, candidate_revision, compared, .. } = self;
+        let Self { gains, losses, refused, .. } = self;
+        let _ = writeln!(text, "  {store} {live_revision} -> {candidate_revision}");
+        let _ = writeln!(
+            text,
+            "  {compared} answers compared: {gains} would be gained, {losses} lost, {refused} refused"
+        );
+        for difference in &self.differences {
+            let Difference { action, direction, count, decision_id, live, .. } = difference;
+            let candidate = match (&difference.candidate, &difference.refused_field) {
+                (Some(answer), _) => answer.text(),
+                (None, field) => {
+                    format!("refused because of `{}`", field.as_deref().unwrap_or_default())
+                }
+            };
+            let _ = writeln!(text, "    {direction} {action}: {count}");
+            let _ = writeln!(text, "      {} -> {candidate}", live.text());
+            let _ = writeln!(text, "      decision {decision_id}");
+        }
+        if self.unlisted > 0 {
+            let _ = writeln!(text, "    and {} on other actions", self.unlisted);
+        }
+    }
+}
+
+impl Answer {
+    fn text(&self) -> String {
+        let Self { decision, policies } = self;
+        match policies.as_slice() {
+            [] => format!("{decision} by no policy"),
+            policies => format!("{decision} by {}", policies.join(", ")),
+        }
+    }
+}

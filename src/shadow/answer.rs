@@ -1,0 +1,84 @@
+//! Answers, and how two of them differ.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::model::Effect;
+
+/// An answer and the policies behind it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Answer {
+    /// Allow or deny.
+    pub decision: Effect,
+    /// The ids of the determining policies.
+    pub policies: Vec<String>,
+}
+
+/// The candidate's answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Shadowed {
+    /// It decides.
+    Decided(Answer),
+    /// It refuses the question because of that field.
+    Refused(String),
+}
+
+/// What the candidate would change about an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Direction {
+    /// It was denied and would be allowed.
+    Gain,
+    /// It was allowed and would be denied.
+    Loss,
+    /// It was decided and would be refused, since it does not fit the candidate's schema.
+    Refused,
+}
+
+impl Direction {
+    /// The name, as metrics and status write it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Gain => "gain",
+            Self::Loss => "loss",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+impl Shadowed {
+    /// Returns how it differs from the answer that was given, if it does.
+    pub(super) fn direction(&self, given: &Answer) -> Option<Direction> {
+        match (given.decision, self) {
+            (_, Self::Refused(_)) => Some(Direction::Refused),
+            (Effect::Deny, Self::Decided(Answer { decision: Effect::Allow, .. })) => {
+                Some(Direction::Gain)
+            }
+            (Effect::Allow, Self::Decided(Answer { decision: Effect::Deny, .. })) => {
+                Some(Direction::Loss)
+            }
+            (_, Self::Decided(_)) => None,
+        }
+    }
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let decision = match self.decision {
+            Effect::Allow => "allow",
+            Effect::Deny => "deny",
+        };
+        write!(f, "{decision} by {:?}", self.policies)
+    }
+}
+
+impl fmt::Display for Shadowed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Decided(answer) => answer.fmt(f),
+            Self::Refused(field) => write!(f, "refused because of the field `{field}`"),
+        }
+    }
+}

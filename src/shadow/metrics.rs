@@ -1,0 +1,62 @@
+//! The metrics of shadow decisions. Actions are those of the schema that decided the answer, so no
+//! label comes from a request.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use opentelemetry::{
+    KeyValue,
+    metrics::{Counter, Meter},
+};
+
+use super::{State, answer::Direction};
+use crate::model::StoreName;
+
+/// Counts shadow decisions.
+#[derive(Debug)]
+pub(super) struct ShadowMetrics {
+    decisions: Counter<u64>,
+    differences: Counter<u64>,
+}
+
+impl ShadowMetrics {
+    /// Creates the instruments.
+    pub(super) fn new(meter: &Meter) -> Self {
+        let counter =
+            |name, description| meter.u64_counter(name).with_description(description).build();
+        Self {
+            decisions: counter(
+                "humbaba_shadow_decisions_total",
+                "Answers that were compared with those of the candidate policies",
+            ),
+            differences: counter(
+                "humbaba_shadow_differences_total",
+                "Answers that the candidate policies would change, by action and direction",
+            ),
+        }
+    }
+
+    /// Counts a decision, and how the candidate's differs.
+    pub(super) fn compared(&self, store: &StoreName, action: &str, differs: Option<Direction>) {
+        let store = KeyValue::new("store", store.as_str().to_owned());
+        if let Some(direction) = differs {
+            let action = KeyValue::new("action", action.to_owned());
+            let direction = KeyValue::new("direction", direction.name());
+            self.differences.add(1, &[action, direction, store.clone()]);
+        }
+        self.decisions.add(1, &[store]);
+    }
+}
+
+/// Adds the number of answers that were not compared.
+pub(super) fn observe_left_out(meter: &Meter, state: &Arc<State>) {
+    let state = Arc::downgrade(state);
+    meter
+        .u64_observable_counter("humbaba_shadow_left_out_total")
+        .with_description("Answers that were not compared, for want of room in the queue or time")
+        .with_callback(move |observer| {
+            if let Some(state) = state.upgrade() {
+                observer.observe(state.left_out.load(Ordering::Relaxed), &[]);
+            }
+        })
+        .build();
+}

@@ -1,0 +1,71 @@
+//! A question that was answered, with the answers.
+
+use std::sync::Arc;
+
+use super::answer::Answer;
+use crate::{
+    model::{Revision, StoreName, Timestamp},
+    request::{BatchItemInput, RequestInput},
+};
+
+/// A question that was answered, or a batch of them.
+#[derive(Debug)]
+pub struct Question {
+    /// The store that decided.
+    pub store: StoreName,
+    /// The revision that decided.
+    pub revision: Revision,
+    /// When it was asked.
+    pub now: Timestamp,
+    /// What was asked.
+    pub asked: Asked,
+}
+
+/// What was asked.
+#[derive(Debug)]
+pub enum Asked {
+    /// One question.
+    One(Box<RequestInput>, Given),
+    /// The items of a batch that were decided.
+    Batch(Arc<RequestInput>, Vec<(BatchItemInput, Given)>),
+}
+
+/// An answer that was given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Given {
+    /// The action's id.
+    pub action: String,
+    /// The answer.
+    pub answer: Answer,
+    /// The id of the decision.
+    pub decision_id: String,
+}
+
+impl Question {
+    /// Returns about how many bytes of memory it takes.
+    pub(super) fn weight(&self) -> usize {
+        size_of_val(self)
+            + match &self.asked {
+                Asked::One(input, given) => input.weight() + given.weight(),
+                Asked::Batch(shared, items) => {
+                    let items = items.iter().map(|(item, given)| item.weight() + given.weight());
+                    shared.weight() + items.sum::<usize>()
+                }
+            }
+    }
+
+    /// Returns how many decisions were made on it.
+    pub(super) fn len(&self) -> usize {
+        match &self.asked {
+            Asked::One(..) => 1,
+            Asked::Batch(_, items) => items.len(),
+        }
+    }
+}
+
+impl Given {
+    fn weight(&self) -> usize {
+        let policies = self.answer.policies.iter().map(|id| size_of_val(id) + id.len());
+        size_of_val(self) + self.action.len() + self.decision_id.len() + policies.sum::<usize>()
+    }
+}

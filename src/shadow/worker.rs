@@ -1,0 +1,154 @@
+//! The thread that makes shadow decisions.
+
+use std::{
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::Ordering,
+        mpsc::{Receiver, TryRecvError},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{
+    ShadowOptions, State,
+    answer::{Answer, Shadowed},
+    pace::Pace,
+    question::{Asked, Given, Question},
+};
+use crate::{
+    engine::{self, PolicyNote},
+    reload::{self, Live, Source},
+    request::{self, BatchChecker, Violation},
+    store::{PolicyStore, STACK_BYTES},
+};
+
+/// The niceness of the thread: it gives way to all that answer calls or reload.
+const NICENESS: i32 = 10;
+
+/// Pause between two looks into an empty queue. Were the thread to wait for a question, whoever puts
+/// one in would have to wake it, which takes longer than a decision.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Decides what is in the queue with the candidate.
+pub(super) struct Worker {
+    options: ShadowOptions,
+    state: Arc<State>,
+    questions: Receiver<Question>,
+    pace: Pace,
+}
+
+impl Worker {
+    /// Starts the thread, which ends when nobody can put a question into the queue any more.
+    pub(super) fn start(
+        options: ShadowOptions,
+        state: Arc<State>,
+        questions: Receiver<Question>,
+    ) -> io::Result<()> {
+        let pace = Pace::new(options.max_share);
+        let worker = Self { options, state, questions, pace };
+        let thread = thread::Builder::new().name("shadow".to_owned()).stack_size(STACK_BYTES);
+        thread.spawn(move || worker.run()).map(drop)
+    }
+
+    fn run(mut self) {
+        if let Err(error) = rustix::process::nice(NICENESS) {
+            tracing::debug!(%error, "shadow decisions have the same priority as calls");
+        }
+        self.load();
+        loop {
+            match self.questions.try_recv() {
+                Ok(question) => self.take(question),
+                Err(TryRecvError::Empty) => thread::sleep(PAUSE),
+                Err(TryRecvError::Disconnected) => return,
+            }
+        }
+    }
+
+    /// Loads the candidate, and watches it. What is wrong with it stands in log and status.
+    fn load(&self) {
+        let source = Source::Folder(self.options.folder.clone());
+        let options = &self.options.reload;
+        if let Err(error) = reload::load(&source, options, &self.state.candidate) {
+            let _in_span = options.span.enter();
+            tracing::error!(folder = %source, "nothing to compare with: {error}");
+        }
+        let candidate = Arc::clone(&self.state.candidate);
+        let reloader = reload::watch(source, options.clone(), candidate);
+        // It is set once, here.
+        let _ = self.state.reloader.set(reloader);
+    }
+
+    fn take(&mut self, question: Question) {
+        let (bytes, count) = (question.weight(), question.len());
+        let decide = AssertUnwindSafe(|| self.compare(&question));
+        if catch_unwind(decide).is_err() {
+            // The panic itself is in the log.
+            self.state.failed.fetch_add(count as u64, Ordering::Relaxed);
+        }
+        drop(question);
+        self.state.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    fn compare(&mut self, question: &Question) {
+        let name = question.store.as_str();
+        let store = |live: &Live| live.stores().get(name).ok().cloned();
+        let live = store(&self.state.live);
+        let live = live.filter(|live| *live.revision() == question.revision);
+        let (Some(live), Some(candidate)) = (live, store(&self.state.candidate)) else {
+            return self.state.leave_out(question.len());
+        };
+        match &question.asked {
+            Asked::One(input, given) => self.compare_one(&live, &candidate, given, |worker| {
+                candidate.check(input, question.now, &worker.options.limits)
+            }),
+            Asked::Batch(shared, items) => {
+                let limits = self.options.limits.clone();
+                let (schema, stored) = (candidate.schema(), candidate.stored());
+                let mut checker = BatchChecker::new(schema, stored, shared, question.now, &limits);
+                for (item, given) in items {
+                    self.compare_one(&live, &candidate, given, |_| match &mut checker {
+                        Ok(checker) => checker.check(item),
+                        Err(violations) => Err(violations.clone()),
+                    });
+                }
+            }
+        }
+    }
+
+    /// Decides one question, and rests.
+    fn compare_one(
+        &mut self,
+        live: &PolicyStore,
+        candidate: &PolicyStore,
+        given: &Given,
+        check: impl FnOnce(&Self) -> Result<request::Request, Vec<Violation>>,
+    ) {
+        let begun = Instant::now();
+        let shadowed = match check(self) {
+            Ok(request) => {
+                let on_forbid_error = self.options.on_forbid_error;
+                let decision = engine::decide(candidate.engine(), &request, on_forbid_error);
+                Shadowed::Decided(Answer {
+                    decision: decision.effect,
+                    policies: decision
+                        .determining
+                        .iter()
+                        .map(PolicyNote::id)
+                        .map(str::to_owned)
+                        .collect(),
+                })
+            }
+            Err(violations) => {
+                let field = violations.into_iter().next().map(|violation| violation.field);
+                Shadowed::Refused(field.unwrap_or_default())
+            }
+        };
+        self.state.comparisons.add(live, candidate, given, shadowed);
+        if let Some(rest) = self.pace.rest_after(begun.elapsed()) {
+            thread::sleep(rest);
+        }
+    }
+}
