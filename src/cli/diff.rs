@@ -217,25 +217,29 @@ impl Compared {
         }
     }
 
-    /// Returns every change as a sentence with the request that shows it, gains first.
     fn sentences(&self) -> Vec<(Direction, String, Option<&Witness>)> {
-        let What::Differs(diff, _) = &self.what else { return Vec::new() };
-        let mut sentences = Vec::new();
-        for cell in &diff.cells {
-            for (direction, witness) in
-                [(Direction::Gain, &cell.gain), (Direction::Loss, &cell.loss)]
-            {
-                if let Some(witness) = witness {
-                    sentences.push((direction, of_cell(cell, direction), Some(witness)));
-                }
+        match &self.what {
+            What::Differs(diff, _) => sentences(diff),
+            What::Added | What::Removed => Vec::new(),
+        }
+    }
+}
+
+/// Returns every change as a sentence with the request that shows it, gains first.
+pub(super) fn sentences(diff: &Diff) -> Vec<(Direction, String, Option<&Witness>)> {
+    let mut sentences = Vec::new();
+    for cell in &diff.cells {
+        for (direction, witness) in [(Direction::Gain, &cell.gain), (Direction::Loss, &cell.loss)] {
+            if let Some(witness) = witness {
+                sentences.push((direction, of_cell(cell, direction), Some(witness)));
             }
         }
-        for other in &diff.others {
-            sentences.push((other.direction, of_other(other), Some(&other.witness)));
-        }
-        sentences.sort_by_key(|(direction, ..)| *direction);
-        sentences
     }
+    for other in &diff.others {
+        sentences.push((other.direction, of_other(other), Some(&other.witness)));
+    }
+    sentences.sort_by_key(|(direction, ..)| *direction);
+    sentences
 }
 
 fn of_cell(cell: &CellChange, direction: Direction) -> String {
@@ -305,7 +309,8 @@ fn sign(kind: PolicyChangeKind) -> (char, &'static str) {
     }
 }
 
-fn summary(diff: &Diff) -> String {
+/// Returns how many cells gain and how many lose.
+pub(super) fn summary(diff: &Diff) -> String {
     let gains = diff.cells.iter().filter(|cell| cell.direction.is_gain()).count();
     let losses = diff.cells.iter().filter(|cell| cell.direction != Direction::Gain).count();
     let others = match diff.others.len() {

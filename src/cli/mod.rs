@@ -28,6 +28,7 @@ mod test;
 mod tls_flags;
 mod validate;
 mod verdict;
+mod watch;
 
 pub use exit::{CliError, Exit};
 
@@ -75,6 +76,7 @@ enum Command {
     Test(test::TestArgs),
     Matrix(matrix::MatrixArgs),
     Diff(diff::DiffArgs),
+    Watch(watch::WatchArgs),
     Fmt(fmt::FmtArgs),
     Init(init::InitArgs),
     Import(import::ImportArgs),
@@ -99,6 +101,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, started: Instant) -> E
         Some(Command::Test(args)) => test::run(&args),
         Some(Command::Matrix(args)) => matrix::run(&args),
         Some(Command::Diff(args)) => diff::run(&args),
+        Some(Command::Watch(args)) => watch::run(&args),
         Some(Command::Fmt(args)) => fmt::run(&args),
         Some(Command::Init(args)) => init::run(&args),
         Some(Command::Import(args)) => import::run(&args),

@@ -19,15 +19,24 @@ pub(crate) fn conditions_of(policy: &PreparedPolicy) -> Vec<Clause<'_>> {
     clauses
 }
 
-/// Returns the policies whose scope matches a request, and whether the conditions of each held, in
-/// their order up to the first that did not. One whose evaluation fails is left out.
+/// How the conditions of a policy come out for a request.
+#[derive(Debug)]
+pub(crate) struct ClauseOutcomes<'a> {
+    /// The policy.
+    pub policy: &'a Arc<PreparedPolicy>,
+    /// Whether its conditions held, in their order up to the first that did not. One whose
+    /// evaluation fails is left out.
+    pub held: Vec<bool>,
+}
+
+/// Returns the outcomes of the policies whose scope matches a request.
 ///
 /// # Errors
 /// The entities of the request make no graph.
 pub(crate) fn clause_outcomes<'a>(
     engine: &'a Engine,
     request: &Request,
-) -> Result<Vec<(&'a Arc<PreparedPolicy>, Vec<bool>)>, String> {
+) -> Result<Vec<ClauseOutcomes<'a>>, String> {
     let entities = graph::entities(engine, request)?;
     let evaluation = ClauseEvaluation::new(engine, request, &entities);
     let mut outcomes = Vec::new();
@@ -40,7 +49,7 @@ pub(crate) fn clause_outcomes<'a>(
                 break;
             }
         }
-        outcomes.push((policy, held));
+        outcomes.push(ClauseOutcomes { policy, held });
     });
     Ok(outcomes)
 }

@@ -8,6 +8,7 @@ use std::{
 
 use super::{
     folder_error::FolderError,
+    paths::Places,
     snapshot::{FolderContent, Read, Snapshot, take},
     tree::Layout,
 };
@@ -78,7 +79,12 @@ pub struct FolderStores {
 /// # Errors
 /// The folder as a whole cannot be read.
 pub fn read_stores(path: &Path, bounds: &Bounds) -> Result<FolderStores, FolderError> {
-    let content = take_settled(path, bounds).folder?;
+    stores_of(path, take_settled(path, bounds, |_| ()))
+}
+
+/// The stores that a snapshot of a folder shows.
+pub(super) fn stores_of(path: &Path, snapshot: Snapshot) -> Result<FolderStores, FolderError> {
+    let content = snapshot.folder?;
     let mut errors = content.errors(path);
     let mut stores = Vec::new();
     for store in content.stores.into_values() {
@@ -97,11 +103,16 @@ pub fn read_stores(path: &Path, bounds: &Bounds) -> Result<FolderStores, FolderE
     Ok(FolderStores { place, stores, errors, unread: content.unread })
 }
 
-/// A snapshot of a folder that nobody is writing to, if it can be had in a short while.
-pub(super) fn take_settled(path: &Path, bounds: &Bounds) -> Snapshot {
+/// A snapshot of a folder that nobody is writing to, if it can be had in a short while. `between`
+/// is called as by [`take`].
+pub(super) fn take_settled(
+    path: &Path,
+    bounds: &Bounds,
+    mut between: impl FnMut(&Places),
+) -> Snapshot {
     let begun = Instant::now();
     loop {
-        let snapshot = take(path, bounds, None, |_| ());
+        let snapshot = take(path, bounds, None, &mut between);
         if !snapshot.is_unsettled() || begun.elapsed() > PATIENCE {
             return snapshot;
         }

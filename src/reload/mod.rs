@@ -21,6 +21,7 @@ mod retired;
 mod signal;
 mod snapshot;
 mod tree;
+mod watch_folder;
 mod watcher;
 mod worker;
 
@@ -28,6 +29,7 @@ pub use files::WatchFiles;
 pub use folder::{FolderStores, StoresPlace, read_folder, read_folder_within, read_stores};
 pub use folder_error::FolderError;
 pub use live::{EMBEDDED, Live, LoadStatus, StoreStatus};
+pub use watch_folder::WatchFolder;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, thread, time::Duration};
 
@@ -141,7 +143,7 @@ fn load_folder(
     loader: &mut Loader,
     live: &Live,
 ) -> Result<(), FolderError> {
-    let snapshot = folder::take_settled(path, &options.bounds);
+    let snapshot = folder::take_settled(path, &options.bounds, |_| ());
     let refuse = |error: FolderError, loader: &mut Loader| {
         loader.keep(error.to_string(), live);
         Err(error)

@@ -102,10 +102,10 @@ pub fn run_coverage(store: &PolicyStore) -> Result<CoverageReport, Vec<Problem>>
         let Ok(request) = store.check(&case.input, case.now, &RequestLimits::default()) else {
             continue;
         };
-        for (policy, held) in clause_outcomes(engine, &request).unwrap_or_default() {
-            let place = places.get(policy.id()).copied();
+        for outcomes in clause_outcomes(engine, &request).unwrap_or_default() {
+            let place = places.get(outcomes.policy.id()).copied();
             if let Some(policy) = place.and_then(|place| policies.get_mut(place)) {
-                policy.count(&held);
+                policy.count(&outcomes.held);
             }
         }
     }

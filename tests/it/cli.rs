@@ -105,9 +105,17 @@ fn help_and_version_are_no_failure() {
         assert_eq!(ended.code, 0, "{args:?}");
         assert!(!ended.out.is_empty() && ended.err.is_empty(), "{ended:?}");
     }
-    for subcommand in
-        ["serve", "check", "validate", "fmt", "init", "import", "healthcheck", "completions"]
-    {
+    for subcommand in [
+        "serve",
+        "check",
+        "validate",
+        "fmt",
+        "watch",
+        "init",
+        "import",
+        "healthcheck",
+        "completions",
+    ] {
         let help = run(&[subcommand, "--help"]).out;
         assert!(help.contains("Example"), "{subcommand} shows no example:\n{help}");
     }

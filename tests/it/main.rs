@@ -18,6 +18,7 @@ mod cli_sidecar;
 mod cli_stop;
 mod cli_tls;
 mod cli_validate;
+mod cli_watch;
 mod clients;
 mod decision_log;
 mod decision_log_faults;
