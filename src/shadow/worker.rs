@@ -28,8 +28,8 @@ use crate::{
 /// The niceness of the thread: it gives way to all that answer calls or reload.
 const NICENESS: i32 = 10;
 
-/// Pause between two looks into an empty queue. Were this thread to wait for a question, that of the
-/// call would have to wake it, with a system call.
+/// Pause between two looks into an empty queue. Were this thread to wait for a question, the thread
+/// of the call would have to wake it, with a system call.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Decides what is in the queue with the candidate.
