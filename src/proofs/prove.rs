@@ -15,7 +15,7 @@ use super::{
     solver::{Answer, Session, work},
 };
 use crate::{
-    analysis::{Claim, Invariant, Witness},
+    analysis::{Claim, Finder, Invariant, Witness},
     engine::{Engine, decide},
     model::{OnForbidError, Revision, StoreName},
     request::RequestLimits,
@@ -175,6 +175,8 @@ fn may_fail(proofs: &[Proof]) -> Option<String> {
 /// One store, made ready for the solver.
 pub(super) struct Prover<'a> {
     pub store: &'a PolicyStore,
+    /// Finds most requests that refute or show something sooner than the solver does.
+    finder: Finder<'a>,
     pub policies: StaticPolicies,
     pub environments: Vec<Environment<'a>>,
 }
@@ -182,7 +184,8 @@ pub(super) struct Prover<'a> {
 impl<'a> Prover<'a> {
     pub fn new(store: &'a PolicyStore) -> Result<Self, String> {
         let policies = StaticPolicies::of(store.policies())?;
-        Ok(Self { store, policies, environments: environments(store.schema()) })
+        let finder = Finder::new(store, [store.engine()]);
+        Ok(Self { store, finder, policies, environments: environments(store.schema()) })
     }
 
     fn policy(&self, session: &mut Session<'_>, policy: &StaticPolicy) -> Vec<Proof> {
@@ -262,6 +265,9 @@ impl<'a> Prover<'a> {
         let applying =
             self.environments.iter().filter(|env| policy.may_apply(schema, env)).cloned();
         let groups = grouped(applying, &[(schema, &self.policies)]);
+        if self.is_seen_to_decide(policy, &groups) {
+            return Outcome::Proved;
+        }
         let mut not_told = None;
         for group in groups {
             let all = group.policies.concat();
@@ -294,6 +300,22 @@ impl<'a> Prover<'a> {
             Effect::Forbid => "changes no decision: what it forbids is denied without it, too",
         };
         Outcome::Refuted { message: format!("`{}` {message}", policy.policy.id()), witness: None }
+    }
+
+    /// Returns whether a request is found that the store decides otherwise without the policy.
+    fn is_seen_to_decide(&self, policy: &StaticPolicy, groups: &[Group<'_, '_>]) -> bool {
+        let others = self.policies.iter().filter(|other| other.policy.id() != policy.policy.id());
+        let Ok(others) = PolicySet::from_policies(others.map(|other| other.policy.clone())) else {
+            return false;
+        };
+        let (with, without) = (self.store.engine(), &self.store.engine_of(&others));
+        let (allows, denies) = match policy.policy.effect() {
+            Effect::Permit => (with, without),
+            Effect::Forbid => (without, with),
+        };
+        groups.iter().any(|group| {
+            self.finder.allowed_by_one_alone(group.env.kind(), allows, denies).is_some()
+        })
     }
 
     /// Asks for each kind of request whether nothing of it shows what is to be shown.
@@ -332,16 +354,19 @@ impl<'a> Prover<'a> {
         let may_apply = |env: &&Environment<'_>| question.describes.may_apply(schema, env);
         let applying = self.environments.iter().filter(may_apply).cloned();
         let mut not_replayed = None;
-        for group in grouped(applying, &[(schema, &self.policies)]) {
+        let groups = grouped(applying, &[(schema, &self.policies)]);
+        let described = self.store.engine_of(&question.alone);
+        for group in &groups {
+            if let Some(witness) = self.finder.against(group.env.kind(), invariant)
+                && question.is_refuted_by(&witness, self.store, &described)
+            {
+                return refuted(invariant, &group.env, Box::new(witness));
+            }
+        }
+        for group in groups {
             match self.of_group(session, &question, &group) {
                 Ok(OfGroup::Holds) => {}
-                Ok(OfGroup::Refuted(witness)) => {
-                    let message = match invariant.claim {
-                        Claim::Never => format!("allowed where {}", group.env),
-                        Claim::Always => format!("denied where {}", group.env),
-                    };
-                    return Outcome::Refuted { message, witness: Some(witness) };
-                }
+                Ok(OfGroup::Refuted(witness)) => return refuted(invariant, &group.env, witness),
                 Ok(OfGroup::NotReplayed) => not_replayed = Some(group.env),
                 Err(reason) => return unknown(&group.env, &reason),
             }
@@ -406,6 +431,14 @@ impl<'a> Prover<'a> {
         let witness = counterexample::witness(self.store.schema(), counterexample, &named)?;
         counterexample::shrunk(witness, shows).map(Box::new)
     }
+}
+
+fn refuted(invariant: &Invariant, env: &Environment<'_>, witness: Box<Witness>) -> Outcome {
+    let message = match invariant.claim {
+        Claim::Never => format!("allowed where {env}"),
+        Claim::Always => format!("denied where {env}"),
+    };
+    Outcome::Refuted { message, witness: Some(witness) }
 }
 
 /// An invariant, made ready to be asked.
