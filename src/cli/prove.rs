@@ -374,7 +374,7 @@ fn of_all_policies(check: &Check) -> Option<(usize, &'static str)> {
         Check::NeverFails(_) => Some((0, "no policy can fail")),
         Check::Applies(_) => Some((1, "every policy applies to some request")),
         Check::ConditionMatters(_) => Some((2, "no condition always holds")),
-        Check::Decides(_) => Some((3, "without any one policy some decision were another")),
+        Check::Decides(_) => Some((3, "without any one policy, some decision changes")),
         Check::Holds(_) => None,
     }
 }
