@@ -384,7 +384,7 @@ fn words(check: &Check) -> String {
         Check::NeverFails(policy) => format!("`{policy}` never fails"),
         Check::Applies(policy) => format!("`{policy}` applies to some request"),
         Check::ConditionMatters(policy) => format!("the condition of `{policy}` matters"),
-        Check::Decides(policy) => format!("without `{policy}` some decision were another"),
+        Check::Decides(policy) => format!("without `{policy}` some decision changes"),
         Check::Holds(invariant) => {
             format!("{} {}: {}", invariant.claim.as_str(), invariant.id, invariant.text)
         }

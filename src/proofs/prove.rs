@@ -55,7 +55,7 @@ pub enum Check {
     Applies(String),
     /// The policy's condition does not always hold.
     ConditionMatters(String),
-    /// Without the policy some decision were another.
+    /// Without the policy some decision changes.
     Decides(String),
     /// An invariant holds.
     Holds(Box<Invariant>),
