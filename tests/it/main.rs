@@ -44,6 +44,7 @@ mod nobody_gains_piwik_pro;
 mod observe_http;
 mod observe_otlp;
 mod observe_stop;
+mod policies_ci;
 mod prove;
 mod readme_tables;
 mod reload;
