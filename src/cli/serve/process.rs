@@ -25,10 +25,16 @@ use crate::{
     grpc::{GrpcOptions, GrpcServer, Http2Limits, ServeError},
     http::{HttpOptions, HttpServer, LogControl},
     net::Listener,
-    reload::{self, EMBEDDED, Live, Options, Reloader, Source},
+    reload::{self, EMBEDDED, Gate, Live, Options, Reloader, SlowGates, Source},
     settings::{Settings, to_json},
     store::STACK_BYTES,
     telemetry::{Telemetry, Variables},
+};
+
+#[cfg(feature = "prove")]
+use crate::{
+    proofs::{Solver, SolverGates},
+    settings::FirstState,
 };
 
 /// Time that the servers are given to stop beyond their own deadline.
@@ -46,6 +52,7 @@ pub(super) async fn serve(
 ) -> Result<Exit, CliError> {
     let decision_log = open_log(settings)?;
     let mut signals = Signals::listen().map_err(CliError::io("cannot listen for signals"))?;
+    let options = reload_options(settings)?;
     let tls = certificate::load(settings)?;
     let Listeners { grpc, http, addresses, sockets } =
         listeners::bind(settings, tls.as_ref()).await?;
@@ -62,7 +69,7 @@ pub(super) async fn serve(
     let server = GrpcServer::new(Arc::clone(&live), grpc_options, tracer, metrics, records);
     let http_server = HttpServer::new(&server, http_options, Some(log), to_json(settings));
     let mut serving = Serving::start(&server, grpc, &http_server, http);
-    let loading = Loading { source: source(settings), options: reload_options(settings), live };
+    let loading = Loading { source: source(settings), options, live };
     let reloader = tokio::select! {
         reloader = loading.run() => match reloader? {
             Some(reloader) => reloader,
@@ -179,17 +186,52 @@ fn server_options(settings: &Settings) -> (GrpcOptions, HttpOptions) {
     (grpc, http)
 }
 
-fn reload_options(settings: &Settings) -> Options {
-    Options {
+fn reload_options(settings: &Settings) -> Result<Options, CliError> {
+    Ok(Options {
         default_store: settings.default_store.clone(),
         bounds: settings.bounds.clone(),
-        require_tests: settings.require_tests,
+        require_tests: settings.reload.require.contains(&Gate::Tests),
+        slow_gates: slow_gates(settings)?,
         deny_warnings: settings.reload.deny_warnings,
         settle: settings.reload.settle,
         settle_removals: settings.reload.settle_removals,
         rehash_interval: settings.reload.rehash_interval,
         use_events: settings.reload.use_events,
         ..Options::default()
+    })
+}
+
+/// Returns the gates that take a solver, if the settings name one.
+#[cfg(feature = "prove")]
+fn slow_gates(settings: &Settings) -> Result<Option<Arc<dyn SlowGates>>, CliError> {
+    let reload = &settings.reload;
+    let (invariants, no_gains) =
+        (reload.require.contains(&Gate::Invariants), reload.require.contains(&Gate::NoGains));
+    if !invariants && !no_gains {
+        return Ok(None);
+    }
+    let solver = Solver::find().map_err(|error| {
+        CliError::Usage(format!("`reload.require` names a gate that takes a solver: {error}"))
+    })?;
+    Ok(Some(Arc::new(SolverGates {
+        solver,
+        invariants,
+        no_gains,
+        timeout: reload.gate_timeout,
+        bounds: settings.bounds.clone(),
+        baseline: reload.baseline.clone(),
+        trust_first: reload.first == FirstState::Trust,
+    })))
+}
+
+#[cfg(not(feature = "prove"))]
+fn slow_gates(settings: &Settings) -> Result<Option<Arc<dyn SlowGates>>, CliError> {
+    let slow = settings.reload.require.iter().find(|gate| **gate != Gate::Tests);
+    match slow {
+        Some(gate) => Err(CliError::Usage(format!(
+            "`reload.require` names `{gate}`, and this is built without the feature `prove`"
+        ))),
+        None => Ok(None),
     }
 }
 
