@@ -67,6 +67,8 @@ struct StoreState<'a> {
     revision: Option<&'a Revision>,
     loaded_at: Option<String>,
     policies: usize,
+    /// A solver judges the files as they are now.
+    proving: bool,
     problems: Vec<RenderedProblem<'a>>,
     warnings: Vec<RenderedProblem<'a>>,
 }
@@ -150,6 +152,7 @@ impl<'a> StoreState<'a> {
             revision: store.revision.as_ref(),
             loaded_at: store.loaded_at.map(text),
             policies: store.policies,
+            proving: store.proving,
             problems: store.problems.iter().map(RenderedProblem::new).collect(),
             warnings: store.warnings.iter().map(RenderedProblem::new).collect(),
         }

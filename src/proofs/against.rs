@@ -38,7 +38,7 @@ pub struct Difference {
     /// How many there are with the same policies.
     pub count: usize,
     /// A request that both states have decided, one way and the other.
-    pub witness: Option<Witness>,
+    pub witness: Option<Box<Witness>>,
 }
 
 impl Comparison {
@@ -89,14 +89,39 @@ pub fn compare(
     options: &ProofOptions,
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Result<Comparison, String> {
+    compare_ways(&[Way::Gain, Way::Loss], old, new, solver, options, progress)
+}
+
+/// Compares like [`compare`], and looks for gains alone.
+///
+/// # Errors
+/// The solver cannot be started, or a link cannot be filled in.
+pub fn compare_gains(
+    old: &PolicyStore,
+    new: &PolicyStore,
+    solver: &Solver,
+    options: &ProofOptions,
+) -> Result<Comparison, String> {
+    compare_ways(&[Way::Gain], old, new, solver, options, &|_, _| ())
+}
+
+fn compare_ways(
+    ways: &[Way],
+    old: &PolicyStore,
+    new: &PolicyStore,
+    solver: &Solver,
+    options: &ProofOptions,
+    progress: &(dyn Fn(usize, usize) + Sync),
+) -> Result<Comparison, String> {
     let (before, after) = (Prover::new(old)?, Prover::new(new)?);
-    let comparer = Comparer { old, new };
+    let comparer = Comparer { ways, old, new };
     let knows = |prover: &Prover<'_>, env: &Environment<'_>| {
         prover.environments.iter().any(|other| other.is(env))
     };
     let (both, added): (Vec<_>, Vec<_>) =
         after.environments.iter().cloned().partition(|env| knows(&before, env));
-    let removed = before.environments.iter().filter(|env| !knows(&after, env)).cloned();
+    let is_removed = |env: &&Environment<'_>| ways.contains(&Way::Loss) && !knows(&after, env);
+    let removed = before.environments.iter().filter(is_removed).cloned();
     let added = grouped(added, &[(new.schema(), &after.policies)]);
     let removed = grouped(removed, &[(old.schema(), &before.policies)]);
     let sets = [(old.schema(), &before.policies), (new.schema(), &after.policies)];
@@ -175,6 +200,7 @@ fn declares(record: &RecordShape, name: &str) -> bool {
 }
 
 struct Comparer<'a> {
+    ways: &'a [Way],
     old: &'a PolicyStore,
     new: &'a PolicyStore,
 }
@@ -215,7 +241,7 @@ impl Comparer<'_> {
 
     fn both(&self, session: &mut Session<'_>, group: &Group<'_, '_>) -> Found {
         let mut found = Found::default();
-        for way in [Way::Gain, Way::Loss] {
+        for &way in self.ways {
             match self.differ(session, group, way) {
                 Ok(None) => {}
                 Ok(Some(difference)) => found.add(way, difference),
@@ -250,7 +276,7 @@ impl Comparer<'_> {
             return Err(unknown);
         }
         if let Some(witness) = self.found(way, group) {
-            return Ok(Some(Difference::of(group, Some(witness))));
+            return Ok(Some(Difference::of(group, Some(Box::new(witness)))));
         }
         // The old schema may have other action groups; whether an action is in them is decided.
         let old: Vec<_> = old
@@ -316,15 +342,15 @@ impl Comparer<'_> {
         group: &Group<'_, '_>,
         store: &PolicyStore,
         counterexample: &Env,
-    ) -> Option<Witness> {
+    ) -> Option<Box<Witness>> {
         let named = named_entities(&group.policies.concat());
         let witness = counterexample::witness(store.schema(), counterexample, &named)?;
-        counterexample::shrunk(witness, |one| self.shows(way, one))
+        counterexample::shrunk(witness, |one| self.shows(way, one)).map(Box::new)
     }
 }
 
 impl Difference {
-    fn of(group: &Group<'_, '_>, witness: Option<Witness>) -> Self {
+    fn of(group: &Group<'_, '_>, witness: Option<Box<Witness>>) -> Self {
         Self { environment: group.env.to_string(), count: group.count, witness }
     }
 }

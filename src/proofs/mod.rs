@@ -12,13 +12,15 @@
 mod against;
 mod claims;
 mod counterexample;
+mod gates;
 mod policies;
 mod prove;
 mod slots;
 mod solver;
 
-pub use against::{Comparison, Difference, compare};
-pub use prove::{Check, Outcome, Proof, StoreProofs, prove};
+pub use against::{Comparison, Difference, compare, compare_gains};
+pub use gates::SolverGates;
+pub use prove::{Check, Outcome, Proof, StoreProofs, hold, prove};
 pub use solver::{ProofOptions, Solver, SolverMissing};
 
 use cedar_policy_symcc::err::Error as SymccError;

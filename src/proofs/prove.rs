@@ -102,6 +102,7 @@ enum Task<'a> {
     Invariant(&'a Invariant),
     Policy(&'a StaticPolicy),
     Decides(&'a StaticPolicy),
+    NeverFails(&'a StaticPolicy),
 }
 
 /// Proves that no policy of a store can fail, that each has its use, and that invariants hold.
@@ -124,41 +125,23 @@ pub fn prove(
         .chain(prover.policies.iter().map(Task::Decides))
         .chain(prover.policies.iter().map(Task::Policy))
         .collect();
-    let done = work(solver, options, &tasks, progress, |session, task| match task {
-        Task::Invariant(invariant) => {
-            let outcome = prover.invariant(session, invariant);
-            vec![Proof { check: Check::Holds(Box::new((*invariant).clone())), outcome }]
-        }
-        Task::Policy(policy) => prover.policy(session, policy),
-        Task::Decides(policy) => {
-            let check = Check::Decides(policy.policy.id().to_string());
-            vec![Proof { check, outcome: prover.decides(session, policy) }]
-        }
-    })?;
-    let mut proofs: Vec<_> = done.into_iter().flatten().collect();
-    if let Some(reason) = may_fail(&proofs) {
-        // The solver skips what fails, and the sidecar denies where a forbid does.
-        let of_invariants =
-            proofs.iter_mut().filter(|proof| matches!(proof.check, Check::Holds(_)));
-        for proof in of_invariants.filter(|proof| matches!(proof.outcome, Outcome::Proved)) {
-            proof.outcome = Outcome::Unknown(reason.clone());
-        }
-    }
-    // Stable, so the invariants keep the order of their files and policies that of their ids.
-    proofs.sort_by_key(|proof| match &proof.check {
-        Check::NeverFails(_) => 0,
-        Check::Applies(_) => 1,
-        Check::ConditionMatters(_) => 2,
-        Check::Decides(_) => 3,
-        Check::Holds(_) => 4,
-    });
-    Ok(StoreProofs {
-        store: store.name().clone(),
-        revision: *store.revision(),
-        policies: prover.policies.iter().count(),
-        environments: prover.environments.len(),
-        proofs,
-    })
+    prover.work(&tasks, solver, options, progress)
+}
+
+/// Proves that invariants hold, and that no policy can fail, without which they would mean nothing.
+///
+/// # Errors
+/// The solver cannot be started, or a link cannot be filled in.
+pub fn hold(
+    store: &PolicyStore,
+    invariants: &[Invariant],
+    solver: &Solver,
+    options: &ProofOptions,
+) -> Result<StoreProofs, String> {
+    let prover = Prover::new(store)?;
+    let never_fail = prover.policies.iter().map(Task::NeverFails);
+    let tasks: Vec<_> = invariants.iter().map(Task::Invariant).chain(never_fail).collect();
+    prover.work(&tasks, solver, options, &|_, _| ())
 }
 
 /// Says which policy may fail, if there is one.
@@ -188,12 +171,60 @@ impl<'a> Prover<'a> {
         Ok(Self { store, finder, policies, environments: environments(store.schema()) })
     }
 
+    fn work(
+        &self,
+        tasks: &[Task<'_>],
+        solver: &Solver,
+        options: &ProofOptions,
+        progress: &(dyn Fn(usize, usize) + Sync),
+    ) -> Result<StoreProofs, String> {
+        let done = work(solver, options, tasks, progress, |session, task| match task {
+            Task::Invariant(invariant) => {
+                let outcome = self.invariant(session, invariant);
+                vec![Proof { check: Check::Holds(Box::new((*invariant).clone())), outcome }]
+            }
+            Task::Policy(policy) => self.policy(session, policy),
+            Task::Decides(policy) => {
+                let check = Check::Decides(policy.policy.id().to_string());
+                vec![Proof { check, outcome: self.decides(session, policy) }]
+            }
+            Task::NeverFails(policy) => vec![self.proof_of_never_failing(session, policy)],
+        })?;
+        let mut proofs: Vec<_> = done.into_iter().flatten().collect();
+        if let Some(reason) = may_fail(&proofs) {
+            // The solver skips what fails, and the sidecar denies where a forbid does.
+            let is_proved = |proof: &&mut Proof| {
+                matches!((&proof.check, &proof.outcome), (Check::Holds(_), Outcome::Proved))
+            };
+            for proof in proofs.iter_mut().filter(is_proved) {
+                proof.outcome = Outcome::Unknown(reason.clone());
+            }
+        }
+        // Stable, so the invariants keep the order of their files and policies that of their ids.
+        proofs.sort_by_key(|proof| match &proof.check {
+            Check::NeverFails(_) => 0,
+            Check::Applies(_) => 1,
+            Check::ConditionMatters(_) => 2,
+            Check::Decides(_) => 3,
+            Check::Holds(_) => 4,
+        });
+        Ok(StoreProofs {
+            store: self.store.name().clone(),
+            revision: *self.store.revision(),
+            policies: self.policies.iter().count(),
+            environments: self.environments.len(),
+            proofs,
+        })
+    }
+
+    fn proof_of_never_failing(&self, session: &mut Session<'_>, policy: &StaticPolicy) -> Proof {
+        let check = Check::NeverFails(policy.policy.id().to_string());
+        Proof { check, outcome: self.never_fails(session, policy) }
+    }
+
     fn policy(&self, session: &mut Session<'_>, policy: &StaticPolicy) -> Vec<Proof> {
         let id = policy.policy.id().to_string();
-        let fails = Proof {
-            check: Check::NeverFails(id.clone()),
-            outcome: self.never_fails(session, policy),
-        };
+        let fails = self.proof_of_never_failing(session, policy);
         let applies = Proof {
             check: Check::Applies(id.clone()),
             outcome: self.applies(session, policy, "no request makes it apply"),

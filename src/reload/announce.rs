@@ -73,6 +73,28 @@ pub(super) fn refused(name: &StoreName, in_force: Option<&PolicyStore>, problems
     }
 }
 
+/// Logs that a solver judges a store, which goes on beside everything else.
+pub(super) fn proving(store: &PolicyStore) {
+    tracing::info!(
+        store = %store.name(),
+        candidate = %store.revision(),
+        "policy store is valid: it comes in force once it has passed its gates"
+    );
+}
+
+/// Logs that a store did not wait for its gates, and does not pass them.
+pub(super) fn not_passed(store: &PolicyStore, problems: &[Problem]) {
+    for problem in problems.iter().take(MAX_PROBLEMS) {
+        tracing::error!(
+            store = %store.name(),
+            revision = %store.revision(),
+            "policy store in force does not pass its gates; it only takes rights away, so it did \
+             not wait for them:\n{}",
+            problem.render()
+        );
+    }
+}
+
 pub(super) fn folder(source: &str, problem: Option<&str>) {
     match problem {
         Some(problem) => {

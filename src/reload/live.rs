@@ -1,9 +1,10 @@
 //! The stores in force, and the state of loading them.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
 
 use arc_swap::{ArcSwap, Guard};
 
+use super::Gate;
 use crate::{
     model::{Problem, Revision, StoreName},
     store::Stores,
@@ -35,6 +36,8 @@ pub struct LoadStatus {
     /// Attempts in which a store or the folder was refused. What is refused and does not change
     /// counts once.
     pub failures: u64,
+    /// How often each gate refused a valid store.
+    pub gate_refusals: BTreeMap<Gate, u64>,
     /// The fault of the folder as a whole, if there is one. Where no store can be read the last good
     /// state of all stays.
     pub folder_problem: Option<String>,
@@ -59,6 +62,8 @@ pub struct StoreStatus {
     pub policies: usize,
     /// The warnings of the revision that decides.
     pub warnings: Vec<Problem>,
+    /// True while a solver judges the files as they are now; until then the revision stays in force.
+    pub proving: bool,
     /// The problems of the files as they are now, if they were refused; the revision stays in force.
     pub problems: Vec<Problem>,
 }

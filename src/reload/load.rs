@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::Options;
+use super::{Gate, Options};
 use crate::{
     model::{Problem, StoreName},
     store::{PolicyStore, STACK_BYTES, StoreFiles},
@@ -27,8 +27,22 @@ pub(super) enum Job {
 /// The result of the work.
 #[derive(Debug)]
 pub(super) struct Loaded {
-    pub result: Result<Arc<PolicyStore>, Vec<Problem>>,
+    pub result: Result<Arc<PolicyStore>, Refused>,
     pub took: Duration,
+}
+
+/// Why a store is refused.
+#[derive(Debug)]
+pub(super) struct Refused {
+    /// The gate that it does not pass, where it is valid.
+    pub gate: Option<Gate>,
+    pub problems: Vec<Problem>,
+}
+
+impl From<Vec<Problem>> for Refused {
+    fn from(problems: Vec<Problem>) -> Self {
+        Self { gate: None, problems }
+    }
 }
 
 /// Does the work on this thread and on as many more as there are processors. What is said of a
@@ -77,7 +91,7 @@ impl Job {
         let begun = Instant::now();
         let result = match self {
             Self::Load { files, last } => load_unless_in_force(files, last, options),
-            Self::Refuse(problems) => Err(problems),
+            Self::Refuse(problems) => Err(problems.into()),
         };
         Loaded { result, took: begun.elapsed() }
     }
@@ -87,7 +101,7 @@ fn load_unless_in_force(
     files: StoreFiles,
     in_force: Option<Arc<PolicyStore>>,
     options: &Options,
-) -> Result<Arc<PolicyStore>, Vec<Problem>> {
+) -> Result<Arc<PolicyStore>, Refused> {
     match in_force {
         // A bad edit was taken back.
         Some(store) if store.digest() == files.digest() => Ok(store),
@@ -100,21 +114,26 @@ fn load(
     files: StoreFiles,
     last: Option<&PolicyStore>,
     options: &Options,
-) -> Result<PolicyStore, Vec<Problem>> {
+) -> Result<PolicyStore, Refused> {
     let name = files.name().clone();
     let load = || {
         let store = PolicyStore::load_after(Arc::new(files), &options.bounds, last)?;
         if options.deny_warnings && !store.warnings().is_empty() {
-            return Err(store.warnings().to_vec());
+            return Err(store.warnings().to_vec().into());
         }
         let failing = if options.require_tests { (options.run_tests)(&store) } else { Vec::new() };
-        if failing.is_empty() { Ok(store) } else { Err(failing) }
+        if failing.is_empty() {
+            Ok(store)
+        } else {
+            Err(Refused { gate: Some(Gate::Tests), problems: failing })
+        }
     };
     catch_unwind(AssertUnwindSafe(load)).unwrap_or_else(|panic| {
         let message = format!("loading the store failed within: {}", panic_message(&*panic));
-        Err(vec![Problem::of_file(name.as_str(), message).with_help(
+        let problem = Problem::of_file(name.as_str(), message).with_help(
             "take back the last change of the store, and report this as a defect of Humbaba",
-        )])
+        );
+        Err(vec![problem].into())
     })
 }
 

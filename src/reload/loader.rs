@@ -1,15 +1,18 @@
 //! From the files of stores to stores in force, store by store.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use super::{
-    Options, announce,
-    load::{Job, Loaded, load_each},
+    Gate, Options, announce,
+    load::{Job, Loaded, Refused, load_each},
+    only_narrows,
+    proving::Proving,
     retired::Retired,
+    signal::Signal,
     tree::Flaw,
 };
 use crate::{
@@ -47,7 +50,11 @@ pub(super) struct Loader {
     last_change: Option<SystemTime>,
     reloads: u64,
     failures: u64,
+    gate_refusals: BTreeMap<Gate, u64>,
     retired: Retired,
+    /// Wakes the thread that loads when a proof has ended. Without it nobody goes on meanwhile, and the
+    /// load waits for the proof.
+    signal: Option<Arc<Signal>>,
 }
 
 /// One store, in force or refused.
@@ -58,6 +65,8 @@ struct Known {
     /// The state that was last found of it: while that stays the same there is nothing to do.
     seen: Option<Seen>,
     problems: Vec<Problem>,
+    /// The proof that decides about the state that was last found.
+    proving: Option<Proving>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -104,8 +113,17 @@ impl Loader {
             last_change: status.last_change,
             reloads: status.reloads,
             failures: status.failures,
+            gate_refusals: status.gate_refusals.clone(),
             retired: Retired::default(),
+            signal: None,
         }
+    }
+
+    /// Has proofs run beside everything else, and be taken up on a signal.
+    #[must_use]
+    pub fn waking(mut self, signal: Arc<Signal>) -> Self {
+        self.signal = Some(signal);
+        self
     }
 
     /// Takes over the stores that were found, and puts in force those that are valid and new.
@@ -126,6 +144,7 @@ impl Loader {
             stays
         });
         let jobs = found.into_iter().filter_map(|(name, found)| self.job(name, found)).collect();
+        self.proved(&mut outcome);
         for (name, (seen, loaded)) in load_each(jobs, &self.options) {
             self.take_over(name, seen, loaded, &mut outcome);
         }
@@ -180,6 +199,8 @@ impl Loader {
         if known.seen.as_ref() == Some(&seen) {
             return None;
         }
+        // Nobody waits for what is not there any more.
+        known.proving = None;
         let job = match found {
             Found::Files(files) => Job::Load { files, last: known.in_force.clone() },
             Found::Flawed(flaws) => Job::Refuse(flaws.iter().map(Flaw::problem).collect()),
@@ -189,32 +210,99 @@ impl Loader {
     }
 
     fn take_over(&mut self, name: StoreName, seen: Seen, loaded: Loaded, outcome: &mut Outcome) {
-        let known = self.stores.entry(name.clone()).or_default();
         match loaded.result {
-            Ok(store) => {
-                let old = known.in_force.replace(Arc::clone(&store));
-                let revision = old.as_ref().map(|store| store.revision());
-                if revision != Some(store.revision()) {
-                    known.loaded_at = Some(SystemTime::now());
-                    outcome.changed = true;
+            Ok(store) => self.judge(&name, store, loaded.took, outcome),
+            Err(Refused { gate, problems }) => {
+                if let Some(gate) = gate {
+                    *self.gate_refusals.entry(gate).or_default() += 1;
                 }
-                announce::loaded(&store, revision, loaded.took);
-                if revision != Some(store.revision()) {
-                    announce::warnings(&store);
-                }
-                known.problems.clear();
-                self.retired.store(old.filter(|old| !Arc::ptr_eq(old, &store)));
-            }
-            Err(problems) => {
-                // After a start the same problems are told again only if the files changed.
-                if known.seen.is_some() || texts(&problems) != texts(&known.problems) {
-                    announce::refused(&name, known.in_force.as_deref(), &problems);
-                    outcome.refused = true;
-                }
-                known.problems = problems;
+                self.refuse(&name, problems, outcome);
             }
         }
-        known.seen = Some(seen);
+        self.stores.entry(name).or_default().seen = Some(seen);
+    }
+
+    /// Puts a valid store in force, once it has passed its gates.
+    fn judge(
+        &mut self,
+        name: &StoreName,
+        store: Arc<PolicyStore>,
+        took: Duration,
+        outcome: &mut Outcome,
+    ) {
+        let in_force = self.stores.get(name).and_then(|known| known.in_force.clone());
+        let is_taken_back = in_force.as_ref().is_some_and(|old| old.digest() == store.digest());
+        let gates = self.options.slow_gates.clone().filter(|_| !is_taken_back);
+        let Some(gates) = gates else { return self.put_in_force(name, store, took, outcome) };
+        let narrows = in_force.as_ref().is_some_and(|old| only_narrows(&store, old));
+        let proving =
+            Proving::start(gates, Arc::clone(&store), in_force, took, self.signal.clone());
+        if narrows {
+            self.put_in_force(name, store, took, outcome);
+        } else if self.signal.is_some() {
+            announce::proving(&store);
+        }
+        self.stores.entry(name.clone()).or_default().proving = Some(proving);
+        if self.signal.is_none() {
+            self.proved(outcome);
+        }
+    }
+
+    /// Takes up the proofs that have ended.
+    fn proved(&mut self, outcome: &mut Outcome) {
+        let ended = self.stores.iter_mut().filter_map(|(name, known)| {
+            let refusals = known.proving.as_ref()?.refusals()?;
+            Some((name.clone(), known.proving.take()?, refusals))
+        });
+        for (name, proving, refusals) in ended.collect::<Vec<_>>() {
+            for gate in refusals.iter().map(|refusal| refusal.gate).collect::<BTreeSet<_>>() {
+                *self.gate_refusals.entry(gate).or_default() += 1;
+            }
+            let problems: Vec<_> = refusals.into_iter().map(|refusal| refusal.problem).collect();
+            let candidate = Arc::clone(proving.candidate());
+            let is_in_force =
+                self.in_force(&name).is_some_and(|old| old.digest() == candidate.digest());
+            if problems.is_empty() && !is_in_force {
+                self.put_in_force(&name, candidate, proving.loading_took(), outcome);
+            } else if is_in_force {
+                announce::not_passed(&candidate, &problems);
+                self.stores.entry(name).or_default().problems = problems;
+            } else {
+                self.refuse(&name, problems, outcome);
+            }
+        }
+    }
+
+    fn put_in_force(
+        &mut self,
+        name: &StoreName,
+        store: Arc<PolicyStore>,
+        took: Duration,
+        outcome: &mut Outcome,
+    ) {
+        let known = self.stores.entry(name.clone()).or_default();
+        let old = known.in_force.replace(Arc::clone(&store));
+        let revision = old.as_ref().map(|store| store.revision());
+        if revision != Some(store.revision()) {
+            known.loaded_at = Some(SystemTime::now());
+            outcome.changed = true;
+        }
+        announce::loaded(&store, revision, took);
+        if revision != Some(store.revision()) {
+            announce::warnings(&store);
+        }
+        known.problems.clear();
+        self.retired.store(old.filter(|old| !Arc::ptr_eq(old, &store)));
+    }
+
+    fn refuse(&mut self, name: &StoreName, problems: Vec<Problem>, outcome: &mut Outcome) {
+        let known = self.stores.entry(name.clone()).or_default();
+        // After a start the same problems are told again only if the files changed.
+        if known.seen.is_some() || texts(&problems) != texts(&known.problems) {
+            announce::refused(name, known.in_force.as_deref(), &problems);
+            outcome.refused = true;
+        }
+        known.problems = problems;
     }
 
     fn finish(&mut self, outcome: &Outcome, live: &Live) {
@@ -259,6 +347,7 @@ impl Loader {
                 .in_force
                 .as_ref()
                 .map_or_else(Vec::new, |store| store.warnings().to_vec()),
+            proving: known.proving.is_some(),
             problems: known.problems.clone(),
         });
         LoadStatus {
@@ -267,6 +356,7 @@ impl Loader {
             last_change: self.last_change,
             reloads: self.reloads,
             failures: self.failures,
+            gate_refusals: self.gate_refusals.clone(),
             folder_problem: self.folder_problem.clone(),
             unread: self.unread.clone(),
             watch_problem: self.watch_problem.clone(),

@@ -12,11 +12,13 @@ mod announce;
 mod files;
 mod folder;
 mod folder_error;
+mod gate;
 mod listing;
 mod live;
 mod load;
 mod loader;
 mod paths;
+mod proving;
 mod retired;
 mod signal;
 mod snapshot;
@@ -28,6 +30,7 @@ mod worker;
 pub use files::WatchFiles;
 pub use folder::{FolderStores, StoresPlace, read_folder, read_folder_within, read_stores};
 pub use folder_error::FolderError;
+pub use gate::{Gate, GateError, GateRefusal, SlowGates, only_narrows};
 pub use live::{EMBEDDED, Live, LoadStatus, StoreStatus};
 pub use watch_folder::WatchFolder;
 
@@ -66,6 +69,8 @@ pub struct Options {
     pub bounds: Bounds,
     /// Refuse a store of which a test fails.
     pub require_tests: bool,
+    /// Gates that take longer than loading.
+    pub slow_gates: Option<Arc<dyn SlowGates>>,
     /// Runs the tests of a store and returns those that fail.
     pub run_tests: fn(&PolicyStore) -> Vec<Problem>,
     /// Refuse a store that has warnings.
@@ -91,6 +96,7 @@ impl Default for Options {
             default_store: None,
             bounds: Bounds::default(),
             require_tests: false,
+            slow_gates: None,
             run_tests: testing::failures,
             deny_warnings: false,
             settle: Duration::from_millis(50),

@@ -63,7 +63,7 @@ impl Worker {
     ) -> Self {
         Self {
             watch: FolderWatch::new(Arc::clone(&signal), options.use_events),
-            loader: Loader::resume(source, options.clone(), &live),
+            loader: Loader::resume(source, options.clone(), &live).waking(Arc::clone(&signal)),
             layout: None,
             unsettled: BTreeMap::new(),
             roots: BTreeMap::new(),

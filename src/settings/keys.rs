@@ -34,7 +34,6 @@ pub(super) const KEYS: &[Key] = keys! {
     "default_store" Text default_store: "the store that decides requests which name none";
     "on_forbid_error" Text on_forbid_error: "what a forbid whose evaluation fails does: deny or skip";
     "verify_sample" Share verify_sample: "the share of decisions that Cedar's evaluator makes as well, from 0 to 1; where they differ, Cedar's counts";
-    "require_tests" Switch require_tests: "refuse a store of which a test fails";
     "tls.cert" Text tls.cert: "the file with the certificate and its intermediates, PEM";
     "tls.key" Text tls.key: "the file with the certificate's private key, PEM";
     "tls.client_ca" Text tls.client_ca: "the file with the certification authorities of clients, PEM; if set, clients need a certificate";
@@ -49,6 +48,10 @@ pub(super) const KEYS: &[Key] = keys! {
     "shadow.folder" Text shadow.folder: "the folder of candidate policies that decide beside the others, for comparison; empty: none";
     "shadow.max_share" CpuShare shadow.max_share: "the share of one processor's time that the comparison may take, from 0.001 to 1";
     "shadow.queue_bytes" Positive shadow.queue_bytes: "bytes of questions that may wait to be compared; further ones are left out";
+    "reload.require" Gates reload.require: "what a valid store must pass before it comes in force: tests, invariants, no-gains; the last two need cvc5";
+    "reload.baseline" Text reload.baseline: "the folder with which no-gains compares a store that is not in force yet; empty: none";
+    "reload.first" Text reload.first: "what no-gains does with a store that is neither in force nor in the baseline: refuse or trust";
+    "reload.gate_timeout_s" PositiveSeconds reload.gate_timeout: "how long invariants and no-gains may take for one store; it is refused after that";
     "limits.message_bytes" Positive limits.message_bytes: "bytes of one gRPC message";
     "limits.message_parts" Positive limits.message_parts: "fields of one gRPC message, those of the messages in it included";
     "limits.inline_bytes" Count limits.inline_bytes: "bytes of a message up to which a call is answered on the thread of its connection; longer and compressed ones do not hold up others";
@@ -118,6 +121,10 @@ pub(super) fn is_table(name: &str) -> bool {
 pub(super) fn suggestion(name: &str) -> Option<&'static str> {
     let last = |name: &'static str| name.rsplit('.').next().unwrap_or(name);
     let written_last = name.rsplit('.').next().unwrap_or(name);
+    if written_last == "require_tests" {
+        // `reload.require = ["tests"]` since.
+        return Some("reload.require");
+    }
     // The right name in the wrong table is nearer than any misspelling.
     let misplaced = KEYS.iter().find(|key| last(key.name) == written_last);
     let misspelt = || {
@@ -144,6 +151,7 @@ mod tests {
             ("limits.entites", Some("limits.entities")),
             ("entity_values", Some("limits.entity_values")),
             ("http-listen", Some("http_listen")),
+            ("require_tests", Some("reload.require")),
             ("colour", None),
         ] {
             assert_eq!(suggestion(written), meant, "{written}");

@@ -21,7 +21,7 @@ pub use group::SocketGroup;
 pub use origin::Origin;
 pub use print::{print, to_json};
 pub use tls::TlsSettings;
-pub use values::{LogFilter, LogFormat, SocketMode};
+pub use values::{FirstState, LogFilter, LogFormat, SocketMode};
 
 use std::{
     collections::HashMap,
@@ -36,7 +36,7 @@ use crate::{
     http::HttpOptions,
     model::{OnForbidError, StoreName},
     net::tls::TlsOptions,
-    reload,
+    reload::{self, Gate},
     request::RequestLimits,
     shadow::CpuShare,
     store::Bounds,
@@ -67,8 +67,6 @@ pub struct Settings {
     pub on_forbid_error: OnForbidError,
     /// The share of decisions that Cedar's evaluator makes as well, to hold one against the other.
     pub verify_sample: Sampler,
-    /// Refuse a store of which a test fails.
-    pub require_tests: bool,
     /// Reloading.
     pub reload: ReloadSettings,
     /// Shadow decisions.
@@ -98,6 +96,14 @@ pub struct ReloadSettings {
     pub use_events: bool,
     /// Refuse a store that has warnings.
     pub deny_warnings: bool,
+    /// What a valid store must pass before it comes in force.
+    pub require: Vec<Gate>,
+    /// The folder with which `no-gains` compares a store that is not in force yet.
+    pub baseline: Option<PathBuf>,
+    /// What `no-gains` does with a store that is neither in force nor in the baseline.
+    pub first: FirstState,
+    /// Time that the gates that take a solver have for one store.
+    pub gate_timeout: Duration,
 }
 
 impl Default for ReloadSettings {
@@ -110,7 +116,17 @@ impl Default for ReloadSettings {
             deny_warnings,
             ..
         } = reload::Options::default();
-        Self { settle, settle_removals, rehash_interval, use_events, deny_warnings }
+        Self {
+            settle,
+            settle_removals,
+            rehash_interval,
+            use_events,
+            deny_warnings,
+            require: Vec::new(),
+            baseline: None,
+            first: FirstState::default(),
+            gate_timeout: Duration::from_secs(60),
+        }
     }
 }
 
@@ -214,7 +230,6 @@ impl Default for Settings {
             default_store: None,
             on_forbid_error: OnForbidError::default(),
             verify_sample: Sampler::default(),
-            require_tests: false,
             reload: ReloadSettings::default(),
             shadow: ShadowSettings::default(),
             limits: Limits::default(),

@@ -8,7 +8,9 @@ use std::{
 };
 
 use super::ListenAddress;
-use crate::{audit::RecordField, net::tls::ClientId, shadow::CpuShare, telemetry::Sampler};
+use crate::{
+    audit::RecordField, net::tls::ClientId, reload::Gate, shadow::CpuShare, telemetry::Sampler,
+};
 
 /// A value as one of the layers writes it.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +37,7 @@ pub(super) enum Place<'a> {
     Addresses(&'a mut Vec<ListenAddress>),
     ClientIds(&'a mut Vec<ClientId>),
     Fields(&'a mut Vec<RecordField>),
+    Gates(&'a mut Vec<Gate>),
     Switch(&'a mut bool),
     /// A number from 0 to 1.
     Share(&'a mut Sampler),
@@ -90,6 +93,7 @@ impl Place<'_> {
             Self::Addresses(place) => addresses(written).map(|addresses| *place = addresses),
             Self::ClientIds(place) => list(written).map(|ids| *place = ids),
             Self::Fields(place) => list(written).map(|fields| *place = fields),
+            Self::Gates(place) => list(written).map(|gates| *place = gates),
             Self::Switch(place) => switch(written).map(|on| *place = on),
             Self::Share(place) => share(written).map(|share| *place = share),
             Self::CpuShare(place) => share(written).map(|share| *place = share),
@@ -123,6 +127,10 @@ impl Place<'_> {
             Self::Fields(place) => {
                 let fields: Vec<_> = place.iter().map(ToString::to_string).collect();
                 fields.into()
+            }
+            Self::Gates(place) => {
+                let gates: Vec<_> = place.iter().map(ToString::to_string).collect();
+                gates.into()
             }
             Self::Switch(place) => (*place).into(),
             Self::Share(place) => f64::from(*place).into(),

@@ -24,6 +24,34 @@ pub enum LogFormat {
     Json,
 }
 
+/// What becomes of a store with which nothing can be compared.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum FirstState {
+    /// It is refused.
+    #[default]
+    Refuse,
+    /// It is taken as it is.
+    Trust,
+}
+
+impl Text for FirstState {
+    fn read(&mut self, text: &str) -> Result<(), String> {
+        *self = match text {
+            "refuse" => Self::Refuse,
+            "trust" => Self::Trust,
+            other => return Err(format!("`{other}` is neither `refuse` nor `trust`")),
+        };
+        Ok(())
+    }
+
+    fn write(&self) -> String {
+        match self {
+            Self::Refuse => "refuse".to_owned(),
+            Self::Trust => "trust".to_owned(),
+        }
+    }
+}
+
 /// The mode of a Unix socket. Who may write to the socket may ask for decisions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SocketMode(u32);

@@ -15,6 +15,9 @@ pub struct StoreFiles {
     files: BTreeMap<String, Content>,
 }
 
+/// The file of a store that approves gains.
+pub(crate) const APPROVED_GAINS: &str = "approved-gains.toml";
+
 /// The bytes of a file.
 #[derive(Debug, Clone)]
 enum Content {
@@ -221,6 +224,8 @@ pub(crate) enum FileKind {
     Entities,
     /// `invariants/*.cedar`: what is proved of the policies.
     Invariants,
+    /// `approved-gains.toml`: steps from one revision to another in which somebody may gain.
+    ApprovedGains,
     /// `store.toml`
     Settings,
     /// `matrix.csv`
@@ -250,6 +255,7 @@ impl FileKind {
         }
         match path {
             "store.toml" => Some(Self::Settings),
+            APPROVED_GAINS => Some(Self::ApprovedGains),
             "matrix.csv" => Some(Self::Matrix),
             "matrix.toml" => Some(Self::MatrixMeaning),
             "mutants.toml" => Some(Self::Mutants),

@@ -94,13 +94,13 @@ fn a_store_may_have_to_pass_its_tests() {
         fs::create_dir(&tests).unwrap();
         fs::write(tests.join("edit.toml"), case).unwrap();
     }
-    let sidecar = Sidecar::start(folder.path(), &["--require-tests"]);
+    let sidecar = Sidecar::start(folder.path(), &["--require", "tests"]);
     let ask = |store: &str| sidecar.check(&sidecar.tcp(), &["--store", store, "--action", "edit"]);
     assert_eq!(ask("passing").code, 2);
     assert_eq!(ask("failing").code, 64);
     let log = sidecar.log();
     assert!(log.contains("failing/tests/edit.toml") && log.contains("nobody edits"), "{log}");
-    let sidecar = Sidecar::start(folder.path(), &["--require-tests=false"]);
+    let sidecar = Sidecar::start(folder.path(), &["--require", ""]);
     let ended = sidecar.check(&sidecar.tcp(), &["--store", "failing", "--action", "edit"]);
     assert_eq!(ended.code, 2);
 }

@@ -462,7 +462,7 @@ fn a_config_map_with_the_tests_in_their_folder_reloads() {
     let policies = text("kustomize/example/policies/documents.cedar");
     let mut mount = Mount::new(&folder.path().join("documents"));
     mount.put(&example_mount(&policies));
-    let sidecar = Sidecar::start(folder.path(), &["--require-tests"]);
+    let sidecar = Sidecar::start(folder.path(), &["--require", "tests"]);
     assert_eq!(ask(&sidecar, "document.read"), 0);
     assert_eq!(ask(&sidecar, "document.delete"), 2);
 

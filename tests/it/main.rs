@@ -32,6 +32,7 @@ mod engine_oracle;
 mod faults;
 mod faults_folder;
 mod fuzz_targets;
+mod gates;
 mod hostile_stores;
 mod hostility;
 mod hostility_limits;

@@ -52,6 +52,7 @@ fn broken() -> StoreStatus {
         loaded_at: None,
         policies: 0,
         warnings: Vec::new(),
+        proving: false,
         problems,
     }
 }

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, io, num::NonZeroUsize, path::Path, time::Durati
 
 use humbaba::{
     model::OnForbidError,
+    reload::Gate,
     settings::{
         FlagSetting, ListenAddress, LogFormat, Origin, SettingError, SettingsErrors, Settled,
         print, settle,
@@ -93,9 +94,9 @@ listen = ["127.0.0.1:1", "unix:/run/humbaba.sock"]
 http_listen = "off"
 socket_mode = "0600"
 on_forbid_error = "skip"
-require_tests = true
 
 [reload]
+require = ["tests", "no-gains"]
 settle_ms = 250
 rehash_interval_s = 5
 
@@ -119,7 +120,7 @@ format = "json"
     assert_eq!(settings.http_listen.to_string(), "off");
     assert_eq!(settings.socket_mode.bits(), 0o600);
     assert_eq!(settings.on_forbid_error, OnForbidError::Skip);
-    assert!(settings.require_tests);
+    assert_eq!(settings.reload.require, [Gate::Tests, Gate::NoGains]);
     assert_eq!(settings.reload.settle, Duration::from_millis(250));
     assert_eq!(settings.reload.rehash_interval, Duration::from_secs(5));
     assert_eq!(settings.limits.message_bytes, NonZeroUsize::new(1_024).unwrap());
@@ -135,7 +136,7 @@ fn variables_say_everything_too() {
     let variables = [
         ("HUMBABA_LISTEN", "127.0.0.1:1, unix:/s"),
         ("HUMBABA_LIMITS__ENTITIES", "5"),
-        ("HUMBABA_REQUIRE_TESTS", "true"),
+        ("HUMBABA_RELOAD__REQUIRE", "tests,invariants"),
         ("HUMBABA_LOG__FORMAT", "json"),
         ("HOME", "/root"),
         ("HUMBABA_SERVICE_HOST", "10.0.0.1"),
@@ -144,7 +145,7 @@ fn variables_say_everything_too() {
     let settled = Layers { variables: &variables, ..Layers::default() }.settled();
     assert_eq!(listen(&settled), ["127.0.0.1:1", "unix:/s"]);
     assert_eq!(settled.settings.limits.request.entities, 5);
-    assert!(settled.settings.require_tests);
+    assert_eq!(settled.settings.reload.require, [Gate::Tests, Gate::Invariants]);
     assert_eq!(settled.settings.log.format, LogFormat::Json);
     let origin = settled.origin("limits.entities").to_string();
     assert_eq!(origin, "environment variable HUMBABA_LIMITS__ENTITIES");
@@ -248,7 +249,10 @@ fn bad_values_are_refused_with_their_origin() {
         ("[shadow]\nmax_share = 0", "a share of one processor is expected"),
         ("[shadow]\nmax_share = 2", "a share of one processor is expected"),
         ("[shadow]\nqueue_bytes = 0", "write 1 or more"),
-        ("require_tests = \"yes\"", "`true` or `false` is expected, not a string"),
+        ("insecure = \"yes\"", "`true` or `false` is expected, not a string"),
+        ("require_tests = true", "did you mean `reload.require`?"),
+        ("[reload]\nrequire = [\"proofs\"]", "there are `tests`, `invariants` and `no-gains`"),
+        ("[reload]\nfirst = \"yes\"", "neither `refuse` nor `trust`"),
         ("[limits]\nentities = -1", "a whole number of 0 or more is expected"),
         ("[limits]\nentities = 1.5", "a number is expected, not a float"),
         ("[limits]\nentities = 99999999999999999999", "a whole number"),

@@ -61,9 +61,10 @@ pub(super) struct ServeArgs {
     /// count where they differ; `humbaba shadow-report` tells
     #[arg(long, value_name = "DIR")]
     shadow: Option<String>,
-    /// Refuse a store of which a test fails
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    require_tests: Option<String>,
+    /// What a valid store must pass before it comes in force: `tests`, `invariants`, `no-gains`; may
+    /// be given several times. The last two need the solver cvc5
+    #[arg(long, value_name = "GATE")]
+    require: Vec<String>,
     /// The certificate for TLS and its intermediates, PEM; spoken where other machines can connect
     #[arg(long, value_name = "FILE")]
     tls_cert: Option<String>,
@@ -138,7 +139,7 @@ impl ServeArgs {
             flag("on_forbid_error", self.on_forbid_error.clone()),
             flag("verify_sample", self.verify_sample.clone()),
             shadow,
-            flag("require_tests", self.require_tests.clone()),
+            flag("reload.require", self.require.clone()),
             flag("insecure", self.insecure.clone()),
             tls("cert", &self.tls_cert),
             tls("key", &self.tls_key),

@@ -25,11 +25,17 @@ use crate::{
     grpc::{GrpcOptions, GrpcServer, Http2Limits, ServeError},
     http::{HttpOptions, HttpServer, LogControl},
     net::Listener,
-    reload::{self, EMBEDDED, Live, Options, Reloader, Source},
+    reload::{self, EMBEDDED, Gate, Live, Options, Reloader, SlowGates, Source},
     settings::{Settings, to_json},
     shadow::{Shadow, ShadowOptions},
     store::STACK_BYTES,
     telemetry::{MetricsProvider, Telemetry, Variables},
+};
+
+#[cfg(feature = "prove")]
+use crate::{
+    proofs::{Solver, SolverGates},
+    settings::FirstState,
 };
 
 /// Time that the servers are given to stop beyond their own deadline.
@@ -47,6 +53,7 @@ pub(super) async fn serve(
 ) -> Result<Exit, CliError> {
     let decision_log = open_log(settings)?;
     let mut signals = Signals::listen().map_err(CliError::io("cannot listen for signals"))?;
+    let options = gated_options(settings)?;
     let tls = certificate::load(settings)?;
     let Listeners { grpc, http, addresses, sockets } =
         listeners::bind(settings, tls.as_ref()).await?;
@@ -71,7 +78,7 @@ pub(super) async fn serve(
     );
     let http_server = HttpServer::new(&server, http_options, Some(log), to_json(settings));
     let mut serving = Serving::start(&server, grpc, &http_server, http);
-    let loading = Loading { source: source(settings), options: reload_options(settings), live };
+    let loading = Loading { source: source(settings), options, live };
     let reloader = tokio::select! {
         reloader = loading.run() => match reloader? {
             Some(reloader) => reloader,
@@ -193,13 +200,55 @@ fn reload_options(settings: &Settings) -> Options {
     Options {
         default_store: settings.default_store.clone(),
         bounds: settings.bounds.clone(),
-        require_tests: settings.require_tests,
-        deny_warnings: settings.reload.deny_warnings,
         settle: settings.reload.settle,
         settle_removals: settings.reload.settle_removals,
         rehash_interval: settings.reload.rehash_interval,
         use_events: settings.reload.use_events,
         ..Options::default()
+    }
+}
+
+/// Returns the same with the gates that the settings name.
+fn gated_options(settings: &Settings) -> Result<Options, CliError> {
+    Ok(Options {
+        require_tests: settings.reload.require.contains(&Gate::Tests),
+        slow_gates: slow_gates(settings)?,
+        deny_warnings: settings.reload.deny_warnings,
+        ..reload_options(settings)
+    })
+}
+
+/// Returns the gates that take a solver, if the settings name one.
+#[cfg(feature = "prove")]
+fn slow_gates(settings: &Settings) -> Result<Option<Arc<dyn SlowGates>>, CliError> {
+    let reload = &settings.reload;
+    let (invariants, no_gains) =
+        (reload.require.contains(&Gate::Invariants), reload.require.contains(&Gate::NoGains));
+    if !invariants && !no_gains {
+        return Ok(None);
+    }
+    let solver = Solver::find().map_err(|error| {
+        CliError::Usage(format!("`reload.require` names a gate that takes a solver: {error}"))
+    })?;
+    Ok(Some(Arc::new(SolverGates {
+        solver,
+        invariants,
+        no_gains,
+        timeout: reload.gate_timeout,
+        bounds: settings.bounds.clone(),
+        baseline: reload.baseline.clone(),
+        trust_first: reload.first == FirstState::Trust,
+    })))
+}
+
+#[cfg(not(feature = "prove"))]
+fn slow_gates(settings: &Settings) -> Result<Option<Arc<dyn SlowGates>>, CliError> {
+    let slow = settings.reload.require.iter().find(|gate| **gate != Gate::Tests);
+    match slow {
+        Some(gate) => Err(CliError::Usage(format!(
+            "`reload.require` names `{gate}`, and this is built without the feature `prove`"
+        ))),
+        None => Ok(None),
     }
 }
 
@@ -214,9 +263,7 @@ fn start_shadow(
         max_share: settings.shadow.max_share,
         queue_bytes: settings.shadow.queue_bytes.get(),
         reload: Options {
-            // What a candidate would change is worth knowing even where it would be refused.
-            require_tests: false,
-            deny_warnings: false,
+            // What a candidate would change is worth knowing even where a gate would refuse it.
             span: tracing::error_span!("shadow"),
             ..reload_options(settings)
         },

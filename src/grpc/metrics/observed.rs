@@ -89,6 +89,16 @@ pub(super) fn stores(meter: &Meter, live: &Arc<Live>) {
         .build();
     let observed = Arc::clone(live);
     meter
+        .u64_observable_counter("humbaba_gate_refusals_total")
+        .with_description("Valid stores that a gate refused (reload.require), by gate")
+        .with_callback(move |observer| {
+            for (gate, refusals) in &observed.status().gate_refusals {
+                observer.observe(*refusals, &[KeyValue::new("gate", gate.as_str())]);
+            }
+        })
+        .build();
+    let observed = Arc::clone(live);
+    meter
         .f64_observable_gauge("humbaba_last_attempt_age_seconds")
         .with_description("Time since loading was last tried")
         .with_unit("s")

@@ -205,6 +205,7 @@ pub fn status_of(stores: &[Arc<PolicyStore>]) -> LoadStatus {
         revision: Some(*store.revision()),
         loaded_at: now,
         policies: store.policies().policies().count(),
+        proving: false,
         problems: Vec::new(),
         warnings: Vec::new(),
     });

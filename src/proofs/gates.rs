@@ -1,0 +1,230 @@
+//! The gates that take a solver: `invariants` and `no-gains`.
+
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use serde::Deserialize;
+use tokio_util::sync::CancellationToken;
+
+use super::{Check, Difference, Outcome, Proof, ProofOptions, Solver, compare_gains, hold};
+use crate::{
+    analysis::{Witness, read_invariants},
+    model::Problem,
+    reload::{self, Gate, GateRefusal, SlowGates},
+    store::{APPROVED_GAINS, Bounds, PolicyStore},
+};
+
+/// Gains that a refusal tells.
+const TOLD: usize = 5;
+
+/// The gates that take a solver.
+#[derive(Debug)]
+pub struct SolverGates {
+    /// The solver.
+    pub solver: Solver,
+    /// The invariants of a store must be proved.
+    pub invariants: bool,
+    /// Nobody may gain.
+    pub no_gains: bool,
+    /// Time that one store may take.
+    pub timeout: Duration,
+    /// Bounds on what is read.
+    pub bounds: Bounds,
+    /// The folder with which a store is compared that is not in force yet.
+    pub baseline: Option<PathBuf>,
+    /// Take a store as it is that is not in force yet and not in the baseline.
+    pub trust_first: bool,
+}
+
+/// The content of `approved-gains.toml`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ApprovedGains {
+    #[serde(default)]
+    approved: Vec<ApprovedStep>,
+}
+
+/// A step from one revision to another in which somebody may gain.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ApprovedStep {
+    from: String,
+    to: String,
+    /// Who approved it, why, and which cells change: for the reader.
+    #[expect(dead_code, reason = "for the reader of the file")]
+    by: String,
+    #[expect(dead_code, reason = "for the reader of the file")]
+    reason: String,
+    #[serde(default)]
+    #[expect(dead_code, reason = "for the reader of the file")]
+    cells: Vec<String>,
+}
+
+impl SlowGates for SolverGates {
+    fn judge(
+        &self,
+        candidate: &PolicyStore,
+        in_force: Option<&PolicyStore>,
+        cancelled: &CancellationToken,
+    ) -> Vec<GateRefusal> {
+        let options = ProofOptions {
+            deadline: Instant::now().checked_add(self.timeout),
+            cancelled: cancelled.clone(),
+            ..ProofOptions::default()
+        };
+        let mut refusals = Vec::new();
+        let mut refuse = |gate, problems: Vec<Problem>| {
+            let of_gate = problems.into_iter().map(|problem| GateRefusal { gate, problem });
+            refusals.extend(of_gate);
+        };
+        if self.invariants {
+            refuse(Gate::Invariants, self.broken_invariants(candidate, &options));
+        }
+        if self.no_gains {
+            refuse(Gate::NoGains, self.gains(candidate, in_force, &options));
+        }
+        refusals
+    }
+}
+
+impl SolverGates {
+    fn broken_invariants(&self, store: &PolicyStore, options: &ProofOptions) -> Vec<Problem> {
+        let invariants = match read_invariants(store, &self.bounds) {
+            Ok(invariants) => invariants,
+            Err(problems) => return problems,
+        };
+        if invariants.is_empty() {
+            return Vec::new();
+        }
+        let proofs = match hold(store, &invariants, &self.solver, options) {
+            Ok(proofs) => proofs,
+            Err(error) => return vec![not_passed(store, Gate::Invariants, &error)],
+        };
+        let failing = proofs.proofs.iter().filter(|proof| proof.fails());
+        failing.filter_map(|proof| broken(store, proof)).collect()
+    }
+
+    fn gains(
+        &self,
+        candidate: &PolicyStore,
+        in_force: Option<&PolicyStore>,
+        options: &ProofOptions,
+    ) -> Vec<Problem> {
+        let baseline = match in_force {
+            Some(_) => Ok(None),
+            None => self.baseline(candidate),
+        };
+        let baseline = match baseline {
+            Ok(baseline) => baseline,
+            Err(message) => return vec![not_passed(candidate, Gate::NoGains, &message)],
+        };
+        let Some(old) = in_force.or(baseline.as_ref()) else {
+            if self.trust_first {
+                return Vec::new();
+            }
+            let message = "there is nothing to compare the store with";
+            let help = "name a folder with `reload.baseline`, or set `reload.first = \"trust\"`";
+            return vec![not_passed(candidate, Gate::NoGains, message).with_help(help)];
+        };
+        if old.revision() == candidate.revision() || reload::only_narrows(candidate, old) {
+            return Vec::new();
+        }
+        match is_approved(old, candidate) {
+            Ok(true) => return Vec::new(),
+            Ok(false) => {}
+            Err(problem) => return vec![*problem],
+        }
+        let comparison = match compare_gains(old, candidate, &self.solver, options) {
+            Ok(comparison) => comparison,
+            Err(error) => return vec![not_passed(candidate, Gate::NoGains, &error)],
+        };
+        let told = comparison.gains.iter().take(TOLD);
+        let mut problems: Vec<_> = told.map(|gain| gained(candidate, old, gain)).collect();
+        if let Some(more @ 1..) = comparison.gains.len().checked_sub(TOLD) {
+            problems.push(not_passed(candidate, Gate::NoGains, &format!("{more} gains more")));
+        }
+        let unknown = comparison.unknown.iter().take(TOLD);
+        problems.extend(unknown.map(|reason| not_passed(candidate, Gate::NoGains, reason)));
+        problems
+    }
+
+    /// Loads the state of a store in the baseline, if it is there.
+    fn baseline(&self, candidate: &PolicyStore) -> Result<Option<PolicyStore>, String> {
+        let Some(folder) = &self.baseline else { return Ok(None) };
+        let stores = reload::read_folder_within(folder, &self.bounds);
+        let stores = stores.map_err(|error| format!("the baseline cannot be read: {error}"))?;
+        let files = stores.into_iter().find(|files| files.name() == candidate.name());
+        let Some(files) = files else { return Ok(None) };
+        let store = PolicyStore::load(Arc::new(files), &self.bounds).map_err(|problems| {
+            let first = problems.first().map(ToString::to_string).unwrap_or_default();
+            format!("the baseline is not valid: {first}")
+        })?;
+        Ok(Some(store))
+    }
+}
+
+/// Returns whether exactly this step is approved.
+fn is_approved(old: &PolicyStore, new: &PolicyStore) -> Result<bool, Box<Problem>> {
+    let Some(bytes) = new.files().get(APPROVED_GAINS) else { return Ok(false) };
+    let text = String::from_utf8_lossy(bytes);
+    let approved: ApprovedGains = toml::from_str(&text).map_err(|error| {
+        let path = new.files().path(APPROVED_GAINS);
+        Box::new(match error.span() {
+            Some(span) => Problem::at(path, text.as_ref(), span, None, error.message()),
+            None => Problem::of_file(path, error.message()),
+        })
+    })?;
+    Ok(approved
+        .approved
+        .iter()
+        .any(|step| step.from == old.revision().as_str() && step.to == new.revision().as_str()))
+}
+
+fn broken(store: &PolicyStore, proof: &Proof) -> Option<Problem> {
+    let (message, witness) = match &proof.outcome {
+        Outcome::Proved => return None,
+        Outcome::Refuted { message, witness } => (message.clone(), witness.as_deref()),
+        Outcome::Unknown(reason) => (format!("not proved: {reason}"), None),
+    };
+    let (file, what) = match &proof.check {
+        Check::Holds(invariant) => (
+            store.files().path(&invariant.file),
+            format!("{} `{}`: {}", invariant.claim.as_str(), invariant.id, invariant.text),
+        ),
+        Check::NeverFails(policy) => (store.name().to_string(), format!("`{policy}` never fails")),
+        // No gate asks the others.
+        _ => return None,
+    };
+    let problem = Problem::of_file(file, format!("{}: {what}: {message}", Gate::Invariants));
+    Some(shown(problem, store, witness))
+}
+
+fn gained(new: &PolicyStore, old: &PolicyStore, gain: &Difference) -> Problem {
+    let message = format!("now allowed where {}", gain.environment);
+    let problem = not_passed(new, Gate::NoGains, &message);
+    let problem = shown(problem, new, gain.witness.as_deref());
+    if gain.witness.is_some() {
+        return problem;
+    }
+    problem.with_help(format!(
+        "approve the step in `{APPROVED_GAINS}`: from = \"{}\", to = \"{}\"",
+        old.revision(),
+        new.revision()
+    ))
+}
+
+/// Adds the request that shows it.
+fn shown(problem: Problem, store: &PolicyStore, witness: Option<&Witness>) -> Problem {
+    let Some(witness) = witness else { return problem };
+    let record = witness.record(store, store.name().as_str()).unwrap_or_default();
+    let message = format!("{}\n{witness}", problem.message());
+    Problem::of_file(problem.file(), message)
+        .with_help(format!("`humbaba check --record` asks it again: {record}"))
+}
+
+fn not_passed(store: &PolicyStore, gate: Gate, message: &str) -> Problem {
+    Problem::of_file(store.name().as_str(), format!("{gate}: {message}"))
+}

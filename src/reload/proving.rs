@@ -1,0 +1,92 @@
+//! A proof about a candidate, which goes on beside everything else.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, OnceLock},
+    thread,
+    time::Duration,
+};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{Gate, GateRefusal, SlowGates, load::panic_message, signal::Signal};
+use crate::{
+    model::Problem,
+    store::{PolicyStore, STACK_BYTES},
+};
+
+/// A running proof. Dropping it ends it.
+#[derive(Debug)]
+pub(super) struct Proving {
+    candidate: Arc<PolicyStore>,
+    loading_took: Duration,
+    cancelled: CancellationToken,
+    refusals: Arc<OnceLock<Vec<GateRefusal>>>,
+}
+
+impl Proving {
+    /// Starts a proof on a thread of its own. With a signal that is given once it has ended; without
+    /// one this waits for the end.
+    pub fn start(
+        gates: Arc<dyn SlowGates>,
+        candidate: Arc<PolicyStore>,
+        in_force: Option<Arc<PolicyStore>>,
+        loading_took: Duration,
+        signal: Option<Arc<Signal>>,
+    ) -> Self {
+        let proving = Self {
+            candidate: Arc::clone(&candidate),
+            loading_took,
+            cancelled: CancellationToken::new(),
+            refusals: Arc::default(),
+        };
+        let (cancelled, refusals) = (proving.cancelled.clone(), Arc::clone(&proving.refusals));
+        let waits = signal.is_none();
+        let work = move || {
+            let judge = || gates.judge(&candidate, in_force.as_deref(), &cancelled);
+            let judged = catch_unwind(AssertUnwindSafe(judge)).unwrap_or_else(|panic| {
+                refused(&candidate, &format!("the proof failed within: {}", panic_message(&*panic)))
+            });
+            // What calls still use is not dropped here.
+            drop(in_force);
+            let _ = refusals.set(judged);
+            if let Some(signal) = signal {
+                signal.hint();
+            }
+        };
+        let thread = thread::Builder::new().name("prove".to_owned()).stack_size(STACK_BYTES);
+        match thread.spawn(work) {
+            Ok(thread) if waits => drop(thread.join()),
+            Ok(_) => {}
+            Err(error) => {
+                let message = format!("nothing is proved, for no thread can be started: {error}");
+                let _ = proving.refusals.set(refused(&proving.candidate, &message));
+            }
+        }
+        proving
+    }
+
+    /// Returns what came of it, once it has ended. Nothing refused means that the candidate passes.
+    pub fn refusals(&self) -> Option<Vec<GateRefusal>> {
+        self.refusals.get().cloned()
+    }
+
+    pub fn candidate(&self) -> &Arc<PolicyStore> {
+        &self.candidate
+    }
+
+    pub fn loading_took(&self) -> Duration {
+        self.loading_took
+    }
+}
+
+impl Drop for Proving {
+    fn drop(&mut self) {
+        self.cancelled.cancel();
+    }
+}
+
+fn refused(candidate: &PolicyStore, message: &str) -> Vec<GateRefusal> {
+    let problem = Problem::of_file(candidate.name().as_str(), message);
+    vec![GateRefusal { gate: Gate::NoGains, problem }]
+}

@@ -1,0 +1,223 @@
+//! Gates on reload: what a valid store must pass before it comes in force.
+
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
+
+use serde_json::Value as Json;
+use tempfile::TempDir;
+
+use crate::{
+    cli::{POLICIES, command, end, policies, run, write_store},
+    cli_sidecar::{Sidecar, until},
+    support::http::get,
+    symbolic::solver,
+};
+
+const VIEWERS_READ: &str = r#"@id("viewers-read") @never("a viewer edits nothing")
+permit (principal, action == Guard::Action::"edit", resource)
+when { principal in resource.viewer }
+unless { principal in [resource.owner, resource.editor] };
+"#;
+
+/// A folder whose store has an invariant.
+fn folder() -> TempDir {
+    let folder = policies(&["guard"]);
+    fs::create_dir(folder.path().join("guard/invariants")).unwrap();
+    fs::write(folder.path().join("guard/invariants/roles.cedar"), VIEWERS_READ).unwrap();
+    folder
+}
+
+/// The policies with viewers among those who edit.
+fn planted() -> String {
+    let editors = "[resource.owner, resource.editor] };";
+    POLICIES.replace(editors, "[resource.owner, resource.editor, resource.viewer] };")
+}
+
+/// The policies without those who view.
+fn narrower() -> String {
+    let rest = POLICIES.find("@id(\"edit\")").unwrap();
+    POLICIES[rest..].to_owned()
+}
+
+fn page(sidecar: &Sidecar, path: &str) -> String {
+    let address = sidecar.addresses["http"].as_str().unwrap().parse().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(get(address, path)).body
+}
+
+fn status(sidecar: &Sidecar) -> Json {
+    serde_json::from_str(&page(sidecar, "/status")).unwrap()
+}
+
+fn metric(sidecar: &Sidecar, name: &str) -> Option<String> {
+    let metrics = page(sidecar, "/metrics");
+    metrics.lines().find(|line| line.starts_with(name)).map(str::to_owned)
+}
+
+fn may(sidecar: &Sidecar, action: &str, role: &str) -> bool {
+    sidecar.check(&sidecar.tcp(), &["--action", action, "--role", role]).code == 0
+}
+
+/// Writes policies and waits until they are refused. Returns the problem.
+fn refused(sidecar: &Sidecar, folder: &Path, policies: &str) -> Json {
+    write_store(folder, "guard", policies);
+    until("a refusal", || {
+        let problem = status(sidecar)["stores"][0]["problems"][0].clone();
+        (!problem.is_null()).then_some(problem)
+    })
+}
+
+fn passes(sidecar: &Sidecar, folder: &Path, policies: &str) {
+    let revision = status(sidecar)["stores"][0]["revision"].clone();
+    write_store(folder, "guard", policies);
+    until("another revision", || {
+        (status(sidecar)["stores"][0]["revision"] != revision).then_some(())
+    });
+}
+
+#[test]
+fn each_gate_refuses_a_planted_change_while_the_old_answer_stands() {
+    let Some(_) = solver() else { return };
+    for (gate, more, told) in [
+        ("invariants", "--set=reload.first=refuse", "invariants: never `viewers-read`"),
+        ("no-gains", "--set=reload.first=trust", "no-gains: now allowed where"),
+    ] {
+        let folder = folder();
+        let sidecar = Sidecar::start(folder.path(), &["--require", gate, more]);
+        assert!(!may(&sidecar, "edit", "viewer") && may(&sidecar, "edit", "editor"));
+        let problem = refused(&sidecar, folder.path(), &planted());
+        let message = problem["message"].as_str().unwrap();
+        assert!(message.contains(told), "{message}");
+        assert!(message.contains("User::\"alice\" is viewer of Site::\"1\""), "{message}");
+        assert!(!may(&sidecar, "edit", "viewer"), "the old state decides");
+        assert!(sidecar.log().contains("is viewer of Site"), "{}", sidecar.log());
+        let counted = format!("humbaba_gate_refusals_total{{gate=\"{gate}\"");
+        until("the count", || metric(&sidecar, &counted).filter(|line| line.ends_with(" 1")));
+
+        // The request that is told can be asked again, of the folder as it is now.
+        let help = problem["help"].as_str().unwrap();
+        let record = folder.path().join("record.jsonl");
+        fs::write(&record, &help[help.find('{').unwrap()..]).unwrap();
+        let args = ["check", "--policies", folder.path().to_str().unwrap(), "--record"];
+        let ended = end(command(&args).arg(&record));
+        assert!(ended.code == 0 && ended.out.starts_with("ALLOW"), "{ended:?}");
+
+        // A rewrite and a revocation pass.
+        passes(&sidecar, folder.path(), &format!("{POLICIES}\n// Nothing else.\n"));
+        passes(&sidecar, folder.path(), &narrower());
+        assert!(!may(&sidecar, "view", "viewer") && may(&sidecar, "edit", "editor"));
+    }
+}
+
+#[test]
+fn exactly_the_approved_step_may_gain() {
+    let Some(_) = solver() else { return };
+    let folder = folder();
+    let args = ["--require", "no-gains", "--set=reload.first=trust"];
+    let sidecar = Sidecar::start(folder.path(), &args);
+    let from = status(&sidecar)["stores"][0]["revision"].as_str().unwrap().to_owned();
+    refused(&sidecar, folder.path(), &planted());
+    let valid = run(&["validate", "--format", "json", folder.path().to_str().unwrap()]);
+    let report: Json = serde_json::from_str(&valid.out).unwrap();
+    let to = report["stores"][0]["revision"].as_str().unwrap();
+    let approve = |from: &str, to: &str| {
+        let text = format!(
+            "[[approved]]\nfrom = \"{from}\"\nto = \"{to}\"\nby = \"carol\"\n\
+             reason = \"viewers edit from now on\"\ncells = [\"viewer: edit\"]\n"
+        );
+        fs::write(folder.path().join("guard/approved-gains.toml"), text).unwrap();
+    };
+    approve(to, &from);
+    until("another refusal", || {
+        metric(&sidecar, "humbaba_gate_refusals_total").filter(|line| line.ends_with(" 2"))
+    });
+    assert!(!may(&sidecar, "edit", "viewer"));
+    approve(&from, to);
+    until("the approved step", || may(&sidecar, "edit", "viewer").then_some(()));
+    assert_eq!(status(&sidecar)["stores"][0]["revision"], to, "it is no part of the revision");
+}
+
+#[test]
+fn gates_hold_at_start() {
+    let Some(_) = solver() else { return };
+    let (folder, baseline) = (folder(), policies(&["guard"]));
+    let path = folder.path().to_str().unwrap();
+    let serve = |more: &[&str]| {
+        let args = ["serve", "--policies", path, "--listen", "127.0.0.1:0", "--http-listen=off"];
+        end(command(&args).args(more))
+    };
+    let ended = serve(&["--require", "no-gains"]);
+    assert_eq!(ended.code, 3, "{ended:?}");
+    assert!(ended.err.contains("nothing to compare the store with"), "{ended:?}");
+    let set = format!("--set=reload.baseline={}", baseline.path().display());
+    drop(Sidecar::start(folder.path(), &["--require", "no-gains", &set]));
+    write_store(folder.path(), "guard", &planted());
+    let ended = serve(&["--require", "no-gains", &set]);
+    assert_eq!(ended.code, 3, "{ended:?}");
+    assert!(ended.err.contains("no-gains: now allowed where"), "{ended:?}");
+    let ended = serve(&["--require", "invariants"]);
+    assert_eq!(ended.code, 3, "{ended:?}");
+    assert!(ended.err.contains("invariants: never `viewers-read`"), "{ended:?}");
+}
+
+#[test]
+fn nobody_waits_for_a_proof_to_revoke_a_right_and_a_newer_state_ends_it() {
+    let folder = folder();
+    // A solver that says who it is and never answers.
+    let solver = folder.path().join("never");
+    let script = "#!/bin/sh\nif [ \"$1\" = --version ]; then echo This is cvc5 version 0; exit; fi\n\
+                  echo $$ >> \"$0.started\"\nexec sleep 600\n";
+    fs::write(&solver, script).unwrap();
+    fs::set_permissions(&solver, fs::Permissions::from_mode(0o755)).unwrap();
+    let cvc5 = [("CVC5", solver.to_str().unwrap().to_owned())];
+    let args = ["--require", "no-gains", "--set=reload.first=trust"];
+    let sidecar = Sidecar::start_with(folder.path(), &args, &cvc5);
+    write_store(folder.path(), "guard", &planted());
+    until("a proof", || (status(&sidecar)["stores"][0]["proving"] == true).then_some(()));
+    let started = folder.path().join("never.started");
+    let solvers = until("a solver", || {
+        let text = fs::read_to_string(&started).ok()?;
+        let ids: Vec<_> = text.lines().map(str::to_owned).collect();
+        (!ids.is_empty()).then_some(ids)
+    });
+    assert!(!may(&sidecar, "edit", "viewer"), "the old state decides");
+    passes(&sidecar, folder.path(), &narrower());
+    assert!(!may(&sidecar, "view", "viewer"));
+    for id in solvers {
+        // What has ended and was not waited for yet is a zombie.
+        until("the end of the solver", || {
+            let stat = fs::read_to_string(Path::new("/proc").join(&id).join("stat"));
+            stat.map_or(true, |stat| stat.contains(") Z ")).then_some(())
+        });
+    }
+    until("the end of the proof", || {
+        (status(&sidecar)["stores"][0]["proving"] == false).then_some(())
+    });
+}
+
+#[test]
+fn a_proof_that_takes_too_long_refuses() {
+    let folder = folder();
+    let solver = folder.path().join("never");
+    let script = "#!/bin/sh\nif [ \"$1\" = --version ]; then echo This is cvc5 version 0; exit; fi\n\
+                  exec sleep 600\n";
+    fs::write(&solver, script).unwrap();
+    fs::set_permissions(&solver, fs::Permissions::from_mode(0o755)).unwrap();
+    let cvc5 = [("CVC5", solver.to_str().unwrap().to_owned())];
+    let args =
+        ["--require", "no-gains", "--set=reload.first=trust", "--set=reload.gate_timeout_s=1"];
+    let sidecar = Sidecar::start_with(folder.path(), &args, &cvc5);
+    let problem = refused(&sidecar, folder.path(), &planted());
+    let message = problem["message"].as_str().unwrap();
+    assert!(message.contains("the time for the proof is over"), "{message}");
+}
+
+#[test]
+fn gates_that_take_a_solver_need_one() {
+    let folder = folder();
+    for gate in ["invariants", "no-gains"] {
+        let args = ["serve", "--policies", folder.path().to_str().unwrap(), "--require", gate];
+        let ended = end(command(&args).env("CVC5", "/nowhere/cvc5"));
+        assert_eq!(ended.code, 64, "{ended:?}");
+        assert!(ended.err.contains("apt-get install cvc5"), "{ended:?}");
+    }
+}
