@@ -329,7 +329,22 @@ impl<'a> Change<'a> {
         } else {
             [&old, &|world| new(world).not()]
         };
-        self.finder.in_world(world, &goals)
+        self.finder.in_world(world, &goals).and_then(|found| self.replayed(found, both, direction))
+    }
+
+    /// Returns what was found once both states have decided it so; nothing where they do not.
+    fn replayed(
+        &self,
+        found: Option<Witness>,
+        both: &Both<'_>,
+        direction: Direction,
+    ) -> Option<Option<Witness>> {
+        let Some(witness) = found else { return Some(None) };
+        let allows =
+            |store: &PolicyStore| witness.decide(store).is_ok_and(|decision| decision.is_allow());
+        let answers = (both.old.is_some() && allows(self.old), allows(self.new));
+        (answers == (direction == Direction::Loss, direction == Direction::Gain))
+            .then_some(Some(witness))
     }
 
     fn both(&self, action: &EntityUID, types: (&EntityType, &EntityType)) -> Both<'a> {
@@ -420,7 +435,8 @@ impl<'a> Change<'a> {
             (&old, &|world| new(world).not())
         };
         let Some(before) = both.old.as_ref().filter(|_| !self.everything) else {
-            return self.finder.anywhere(kind, &[allowed, denied]);
+            let found = self.finder.anywhere(kind, &[allowed, denied]);
+            return found.and_then(|found| self.replayed(found, both, direction));
         };
         let (more, less) =
             if direction == Direction::Gain { (&both.new, before) } else { (before, &both.new) };
@@ -434,7 +450,7 @@ impl<'a> Change<'a> {
             let applies = |world: &World<'_>| side.applies(policy, world);
             match self.finder.anywhere(kind, &[&applies, allowed, denied]) {
                 Some(None) => {}
-                found @ Some(Some(_)) => return found,
+                Some(found) => return self.replayed(found, both, direction),
                 None => gave_up = true,
             }
         }

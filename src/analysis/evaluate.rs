@@ -175,17 +175,8 @@ impl<'a> Evaluation<'a> {
                 Ok(Abstract::Record(Place { base: Base::Context, path: Vec::new() }))
             }
             ExprKind::Slot(slot) => self.variables.get(slot).map(known).ok_or(Fails),
-            ExprKind::And { left, right } => Ok(self.and(self.truth(left)?, right)?.into()),
-            ExprKind::Or { left, right } => {
-                let truth = match self.truth(left)? {
-                    Truth::True => Truth::True,
-                    Truth::False => self.truth(right)?,
-                    // What the right side says where the left one is open is only asked for where
-                    // it does not fail.
-                    open => Truth::any([open, self.truth(right).unwrap_or(Truth::False)]),
-                };
-                Ok(truth.into())
-            }
+            ExprKind::And { .. } => Ok(self.all(expr)?.into()),
+            ExprKind::Or { .. } => Ok(self.any(expr)?.into()),
             ExprKind::If { test_expr, then_expr, else_expr } => match self.truth(test_expr)? {
                 Truth::True => self.evaluate(then_expr),
                 Truth::False => self.evaluate(else_expr),
@@ -196,6 +187,7 @@ impl<'a> Evaluation<'a> {
                 Abstract::Value(value) => self.by_cedar(&Expr::unary_app(*op, value.into())),
                 other => Ok(other.open_value()),
             },
+            ExprKind::BinaryApp { op, .. } if is_arithmetic(*op) => self.arithmetic(expr),
             ExprKind::BinaryApp { op, arg1, arg2 } => self.binary(*op, arg1, arg2),
             ExprKind::ExtensionFunctionApp { fn_name, args } => {
                 let args = args.iter().map(|arg| self.evaluate(arg));
@@ -262,16 +254,40 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    fn and(self, left: Truth, right: &Expr) -> Result<Truth, Fails> {
-        match left {
-            Truth::False => Ok(Truth::False),
-            Truth::True => self.truth(right),
-            // The right side may only be defined where the left one holds.
-            open => Ok(match self.truth(right) {
-                Ok(Truth::False) => Truth::False,
-                _ => open,
-            }),
+    /// `&&`, of a whole chain, which may be as long as thousands.
+    fn all(self, expr: &Expr) -> Result<Truth, Fails> {
+        let operands = chain(expr, |kind| match kind {
+            ExprKind::And { left, right } => Some((left, right)),
+            _ => None,
+        });
+        let mut all = Truth::True;
+        for operand in operands {
+            all = match (all, self.truth(operand)) {
+                (_, Ok(Truth::False)) => return Ok(Truth::False),
+                (Truth::True, operand) => operand?,
+                // What follows may only be defined where those before it hold.
+                (open, _) => open,
+            };
         }
+        Ok(all)
+    }
+
+    /// `||`, of a whole chain.
+    fn any(self, expr: &Expr) -> Result<Truth, Fails> {
+        let operands = chain(expr, |kind| match kind {
+            ExprKind::Or { left, right } => Some((left, right)),
+            _ => None,
+        });
+        let mut any = Truth::False;
+        for operand in operands {
+            any = match (any, self.truth(operand)) {
+                (_, Ok(Truth::True)) => return Ok(Truth::True),
+                (Truth::False, operand) => operand?,
+                // What follows may only be defined where those before it do not hold.
+                (open, _) => open,
+            };
+        }
+        Ok(any)
     }
 
     /// Returns the value that both branches have, or one that is open.
@@ -309,15 +325,32 @@ impl<'a> Evaluation<'a> {
             BinaryOp::HasTag | BinaryOp::GetTag => {
                 self.tag(op, self.evaluate(left)?, self.evaluate(right)?)
             }
-            _ => match values([self.evaluate(left), self.evaluate(right)].into_iter())? {
-                Ok(both) => match <[Value; 2]>::try_from(both) {
-                    Ok([left, right]) => {
-                        self.by_cedar(&Expr::binary_app(op, left.into(), right.into()))
-                    }
-                    Err(_) => Err(Fails),
-                },
-                Err(open) => Ok(open),
-            },
+            _ => self.apply(op, self.evaluate(left)?, self.evaluate(right)?),
+        }
+    }
+
+    /// A chain of `+`, `-` and `*`.
+    fn arithmetic(self, mut expr: &Expr) -> Evaluated {
+        let mut steps = Vec::new();
+        while let ExprKind::BinaryApp { op, arg1, arg2 } = expr.expr_kind()
+            && is_arithmetic(*op)
+        {
+            steps.push((*op, arg2));
+            expr = arg1;
+        }
+        let mut value = self.evaluate(expr)?;
+        for (op, right) in steps.into_iter().rev() {
+            value = self.apply(op, value, self.evaluate(right)?)?;
+        }
+        Ok(value)
+    }
+
+    fn apply(self, op: BinaryOp, left: Abstract, right: Abstract) -> Evaluated {
+        match (left, right) {
+            (Abstract::Value(left), Abstract::Value(right)) => {
+                self.by_cedar(&Expr::binary_app(op, left.into(), right.into()))
+            }
+            (Abstract::Value(_), open) | (open, _) => Ok(open.open_value()),
         }
     }
 
@@ -539,6 +572,21 @@ impl Abstract {
     }
 }
 
+/// Returns the operands of a chain of one operator, from left to right.
+fn chain<'e>(
+    expr: &'e Expr,
+    operands: impl Fn(&'e ExprKind) -> Option<(&'e Expr, &'e Expr)>,
+) -> Vec<&'e Expr> {
+    let (mut chain, mut pending) = (Vec::new(), vec![expr]);
+    while let Some(expr) = pending.pop() {
+        match operands(expr.expr_kind()) {
+            Some((left, right)) => pending.extend([right, left]),
+            None => chain.push(expr),
+        }
+    }
+    chain
+}
+
 /// Collects values, or what is open because one of them is.
 fn values(items: impl Iterator<Item = Evaluated>) -> Result<Result<Vec<Value>, Abstract>, Fails> {
     let (mut all, mut open) = (Vec::new(), None);
@@ -580,6 +628,10 @@ fn equal(one: &Abstract, other: &Abstract) -> Truth {
         (Abstract::Record(one), Abstract::Record(other)) if one == other => Truth::True,
         (Abstract::Record(_), _) | (_, Abstract::Record(_)) => Truth::Open(None),
     }
+}
+
+fn is_arithmetic(op: BinaryOp) -> bool {
+    matches!(op, BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul)
 }
 
 fn known(uid: &EntityUID) -> Abstract {

@@ -65,18 +65,18 @@ fn of_commit(revision: &str, path: &str) -> Result<Vec<StoreFiles>, CliError> {
     Ok(stores)
 }
 
+/// The path of a file and its bytes.
+type File = (String, Arc<[u8]>);
+
 /// Groups files into stores as a folder on disk is read: one store where a schema lies in the folder
 /// itself, else one for each folder in it with a schema.
-fn grouped(
-    files: impl Iterator<Item = (String, Arc<[u8]>)>,
-    folder: &str,
-) -> Result<Vec<StoreFiles>, CliError> {
+fn grouped(files: impl Iterator<Item = File>, folder: &str) -> Result<Vec<StoreFiles>, CliError> {
     let files: Vec<_> = files.collect();
     let is_schema = |path: &str| {
         !path.contains('/')
             && (path.ends_with(".cedarschema") || path.ends_with(".cedarschema.json"))
     };
-    let mut stores: BTreeMap<String, Vec<(String, Arc<[u8]>)>> = BTreeMap::new();
+    let mut stores: BTreeMap<String, Vec<File>> = BTreeMap::new();
     if files.iter().any(|(path, _)| is_schema(path)) {
         stores.insert(folder.to_owned(), files);
     } else {

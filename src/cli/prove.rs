@@ -1,6 +1,7 @@
 //! `humbaba prove`: proofs about policies, with the solver cvc5.
 
 use std::{
+    collections::BTreeMap,
     fmt::Write as _,
     fs,
     io::{self, IsTerminal as _, Write as _},
@@ -215,19 +216,16 @@ impl Run<'_> {
             proofs.environments,
             self.solver.version()
         );
-        let all: [(&str, fn(&Check) -> bool); 4] = [
-            ("no policy can fail", |check| matches!(check, Check::NeverFails(_))),
-            ("every policy applies to some request", |check| matches!(check, Check::Applies(_))),
-            ("no condition always holds", |check| matches!(check, Check::ConditionMatters(_))),
-            ("without any one policy some decision were another", |check| {
-                matches!(check, Check::Decides(_))
-            }),
-        ];
-        for (words, is_of) in all {
-            let mut of_kind = proofs.proofs.iter().filter(|proof| is_of(&proof.check));
-            if of_kind.all(|proof| matches!(proof.outcome, Outcome::Proved)) {
-                let _ = writeln!(text, "  proved   {words}");
+        // What is proved of all policies is told in a line.
+        let mut of_all: BTreeMap<usize, (&str, bool)> = BTreeMap::new();
+        for proof in &proofs.proofs {
+            if let Some((place, words)) = of_all_policies(&proof.check) {
+                let (_, proved) = of_all.entry(place).or_insert((words, true));
+                *proved &= matches!(proof.outcome, Outcome::Proved);
             }
+        }
+        for (words, _) in of_all.into_values().filter(|(_, proved)| *proved) {
+            let _ = writeln!(text, "  proved   {words}");
         }
         for (proof, witness) in proofs.proofs.iter().zip(witnesses) {
             let id = witness.as_ref().map(|(id, _)| id.as_str());
@@ -370,12 +368,23 @@ fn progress(store: &StoreName, done: usize, all: usize) {
     }
 }
 
+/// The words for a check that is told of all policies together, and its place among them.
+fn of_all_policies(check: &Check) -> Option<(usize, &'static str)> {
+    match check {
+        Check::NeverFails(_) => Some((0, "no policy can fail")),
+        Check::Applies(_) => Some((1, "every policy applies to some request")),
+        Check::ConditionMatters(_) => Some((2, "no condition always holds")),
+        Check::Decides(_) => Some((3, "without any one policy, some decision changes")),
+        Check::Holds(_) => None,
+    }
+}
+
 fn words(check: &Check) -> String {
     match check {
         Check::NeverFails(policy) => format!("`{policy}` never fails"),
         Check::Applies(policy) => format!("`{policy}` applies to some request"),
         Check::ConditionMatters(policy) => format!("the condition of `{policy}` matters"),
-        Check::Decides(policy) => format!("without `{policy}` some decision were another"),
+        Check::Decides(policy) => format!("without `{policy}` some decision changes"),
         Check::Holds(invariant) => {
             format!("{} {}: {}", invariant.claim.as_str(), invariant.id, invariant.text)
         }

@@ -212,7 +212,7 @@ impl Report {
     }
 
     fn human(&self) -> String {
-        let mut text = format!("candidate {}\n", self.source);
+        let mut text = format!("candidate: {}\n", self.source);
         if let Some(problem) = &self.folder_problem {
             let _ = writeln!(text, "  refused: {problem}");
         }
@@ -223,18 +223,18 @@ impl Report {
                     Some(revision) => format!("{revision} is compared still"),
                     None => "nothing is compared".to_owned(),
                 };
-                let _ = writeln!(text, "  {name} was refused, {kept}:\n{}", rendered.trim_end());
+                let _ = writeln!(text, "{name}: refused, {kept}\n{}", rendered.trim_end());
             }
             let is_compared = self.comparisons.iter().any(|one| one.store == *name);
             if let Some(revision) = revision
                 && !is_compared
             {
-                let _ = writeln!(text, "  {name} {revision}: nothing was compared yet");
+                let _ = writeln!(text, "{name}: {revision}, nothing was compared yet");
             }
         }
         self.comparisons.iter().for_each(|comparison| comparison.write(&mut text));
         let Self { left_out, failed, .. } = self;
-        let _ = writeln!(text, "answers left out {left_out}, failed {failed}");
+        let _ = writeln!(text, "{left_out} answers were left out, {failed} failed");
         text
     }
 }
@@ -243,10 +243,10 @@ impl Comparison {
     fn write(&self, text: &mut String) {
         let Self { store, live_revision, candidate_revision, compared, .. } = self;
         let Self { gains, losses, refused, .. } = self;
-        let _ = writeln!(text, "  {store} {live_revision} -> {candidate_revision}");
+        let _ = writeln!(text, "{store}: {live_revision} -> {candidate_revision}");
         let _ = writeln!(
             text,
-            "  {compared} answers compared: {gains} would be gained, {losses} lost, {refused} refused"
+            "  {compared} answers compared: {gains} gained, {losses} lost, {refused} refused"
         );
         for difference in &self.differences {
             let Difference { action, direction, count, decision_id, live, .. } = difference;
@@ -256,12 +256,12 @@ impl Comparison {
                     format!("refused because of `{}`", field.as_deref().unwrap_or_default())
                 }
             };
-            let _ = writeln!(text, "    {direction} {action}: {count}");
-            let _ = writeln!(text, "      {} -> {candidate}", live.text());
-            let _ = writeln!(text, "      decision {decision_id}");
+            let _ = writeln!(text, "  {direction} {action}: {count}");
+            let _ = writeln!(text, "    {} -> {candidate}", live.text());
+            let _ = writeln!(text, "    decision {decision_id}");
         }
         if self.unlisted > 0 {
-            let _ = writeln!(text, "    and {} on other actions", self.unlisted);
+            let _ = writeln!(text, "  and {} on other actions", self.unlisted);
         }
     }
 }

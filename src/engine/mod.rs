@@ -34,8 +34,7 @@ pub use slices::Slices;
 pub use verify::{Difference, Verified, verify};
 
 pub(crate) use clause_outcomes::{clause_outcomes, conditions_of};
-#[allow(unused_imports, reason = "the explanation and the analysis use it next")]
-pub(crate) use clauses::{Clause, clauses, conjuncts};
+pub(crate) use clauses::clauses;
 pub(crate) use graph::{cedar_request, entities as request_entities};
 pub(crate) use slices::{PreparedPolicy, Scope};
 

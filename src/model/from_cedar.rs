@@ -12,7 +12,8 @@ impl From<&ast::EntityUID> for Uid {
 
 impl Value {
     /// Converts a value of Cedar's; nothing for one of an extension that callers cannot write.
-    pub(crate) fn from_cedar(value: &ast::Value) -> Option<Self> {
+    #[must_use]
+    pub fn from_cedar(value: &ast::Value) -> Option<Self> {
         Some(match &value.value {
             ValueKind::Lit(Literal::Bool(value)) => Self::Bool(*value),
             ValueKind::Lit(Literal::Long(value)) => Self::Long(*value),

@@ -14,7 +14,7 @@ use super::{
     solver::{Answer, Session, work},
 };
 use crate::{
-    analysis::Witness,
+    analysis::{Finder, Witness},
     schema::{RecordShape, Schema, Shape},
     store::PolicyStore,
 };
@@ -228,6 +228,15 @@ impl Comparer<'_> {
         found
     }
 
+    /// Searches such a request, which is often found sooner than the solver tells of it.
+    fn found(&self, way: Way, group: &Group<'_, '_>) -> Option<Witness> {
+        let (old, new) = (self.old.engine(), self.new.engine());
+        let (allows, denies) = if way == Way::Gain { (new, old) } else { (old, new) };
+        let finder = Finder::new(self.new, [old, new]);
+        let witness = finder.allowed_by_one_alone(group.env.kind(), allows, denies)?;
+        self.shows(way, &witness).then_some(witness)
+    }
+
     /// Asks for a request that one state allows and the other does not.
     fn differ(
         &self,
@@ -239,6 +248,9 @@ impl Comparer<'_> {
         let [old, new] = group.policies.as_slice() else { return Ok(None) };
         if let Some(unknown) = self.not_declared(old) {
             return Err(unknown);
+        }
+        if let Some(witness) = self.found(way, group) {
+            return Ok(Some(Difference::of(group, Some(witness))));
         }
         // The old schema may have other action groups; whether an action is in them is decided.
         let old: Vec<_> = old

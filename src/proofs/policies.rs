@@ -12,7 +12,10 @@ use cedar_policy_core::{
 };
 use smol_str::SmolStr;
 
-use crate::schema::{RecordShape, Schema};
+use crate::{
+    analysis::Kind,
+    schema::{RecordShape, Schema},
+};
 
 /// A kind of request: an action, with types of principal and resource.
 #[derive(Debug, Clone)]
@@ -30,7 +33,7 @@ impl std::fmt::Display for Environment<'_> {
     }
 }
 
-impl Environment<'_> {
+impl<'a> Environment<'a> {
     /// Returns the environment as the solver's compiler takes it.
     pub fn request(&self) -> RequestEnv {
         RequestEnv::new(
@@ -38,6 +41,11 @@ impl Environment<'_> {
             self.action.clone().into(),
             EntityTypeName::from(self.resource.clone()),
         )
+    }
+
+    /// Returns it as a search takes it.
+    pub fn kind(&self) -> Kind<'a> {
+        Kind { action: self.action, principal: self.principal, resource: self.resource }
     }
 
     /// Returns whether it is the same kind of request under another schema.

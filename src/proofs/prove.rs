@@ -8,13 +8,15 @@ use cedar_policy_symcc::{
 
 use super::{
     ProofOptions, Solver, claims, counterexample,
-    policies::{Environment, StaticPolicies, StaticPolicy, environments, grouped, named_entities},
+    policies::{
+        Environment, Group, StaticPolicies, StaticPolicy, environments, grouped, named_entities,
+    },
     slots,
     solver::{Answer, Session, work},
 };
 use crate::{
-    analysis::{Claim, Invariant, Witness},
-    engine::decide,
+    analysis::{Claim, Finder, Invariant, Witness},
+    engine::{Engine, decide},
     model::{OnForbidError, Revision, StoreName},
     request::RequestLimits,
     store::PolicyStore,
@@ -53,7 +55,7 @@ pub enum Check {
     Applies(String),
     /// The policy's condition does not always hold.
     ConditionMatters(String),
-    /// Without the policy some decision were another.
+    /// Without the policy some decision changes.
     Decides(String),
     /// An invariant holds.
     Holds(Box<Invariant>),
@@ -69,7 +71,7 @@ pub enum Outcome {
         /// Of which requests, or why.
         message: String,
         /// A request that shows it, decided by the store itself. A policy that nothing needs has none.
-        witness: Option<Witness>,
+        witness: Option<Box<Witness>>,
     },
     /// The solver cannot tell, for that reason.
     Unknown(String),
@@ -173,6 +175,8 @@ fn may_fail(proofs: &[Proof]) -> Option<String> {
 /// One store, made ready for the solver.
 pub(super) struct Prover<'a> {
     pub store: &'a PolicyStore,
+    /// Finds most requests that refute or show something sooner than the solver does.
+    finder: Finder<'a>,
     pub policies: StaticPolicies,
     pub environments: Vec<Environment<'a>>,
 }
@@ -180,7 +184,8 @@ pub(super) struct Prover<'a> {
 impl<'a> Prover<'a> {
     pub fn new(store: &'a PolicyStore) -> Result<Self, String> {
         let policies = StaticPolicies::of(store.policies())?;
-        Ok(Self { store, policies, environments: environments(store.schema()) })
+        let finder = Finder::new(store, [store.engine()]);
+        Ok(Self { store, finder, policies, environments: environments(store.schema()) })
     }
 
     fn policy(&self, session: &mut Session<'_>, policy: &StaticPolicy) -> Vec<Proof> {
@@ -260,6 +265,9 @@ impl<'a> Prover<'a> {
         let applying =
             self.environments.iter().filter(|env| policy.may_apply(schema, env)).cloned();
         let groups = grouped(applying, &[(schema, &self.policies)]);
+        if self.is_seen_to_decide(policy, &groups) {
+            return Outcome::Proved;
+        }
         let mut not_told = None;
         for group in groups {
             let all = group.policies.concat();
@@ -294,6 +302,22 @@ impl<'a> Prover<'a> {
         Outcome::Refuted { message: format!("`{}` {message}", policy.policy.id()), witness: None }
     }
 
+    /// Returns whether a request is found that the store decides otherwise without the policy.
+    fn is_seen_to_decide(&self, policy: &StaticPolicy, groups: &[Group<'_, '_>]) -> bool {
+        let others = self.policies.iter().filter(|other| other.policy.id() != policy.policy.id());
+        let Ok(others) = PolicySet::from_policies(others.map(|other| other.policy.clone())) else {
+            return false;
+        };
+        let (with, without) = (self.store.engine(), &self.store.engine_of(&others));
+        let (allows, denies) = match policy.policy.effect() {
+            Effect::Permit => (with, without),
+            Effect::Forbid => (without, with),
+        };
+        groups.iter().any(|group| {
+            self.finder.allowed_by_one_alone(group.env.kind(), allows, denies).is_some()
+        })
+    }
+
     /// Asks for each kind of request whether nothing of it shows what is to be shown.
     fn shown_by_some(
         &self,
@@ -314,85 +338,37 @@ impl<'a> Prover<'a> {
     fn invariant(&self, session: &mut Session<'_>, invariant: &Invariant) -> Outcome {
         let schema = self.store.schema();
         let describes = StaticPolicy::new(invariant.policy.clone());
+        // Where its own evaluation fails it describes nothing, which nobody has meant.
+        match self.never_fails(session, &describes) {
+            Outcome::Proved => {}
+            Outcome::Refuted { message, .. } => return Outcome::Unknown(message),
+            unknown @ Outcome::Unknown(_) => return unknown,
+        }
+        match self.applies(session, &describes, "it describes no request") {
+            Outcome::Proved => {}
+            not_shown => return not_shown,
+        }
         let alone = PolicySet::from_policies([invariant.policy.clone()]);
         let Ok(alone) = alone else { return Outcome::Unknown("it is no policy".to_owned()) };
-        let described = self.store.engine_of(&alone);
-        let shows = |witness: &Witness| {
-            let limits = RequestLimits::default();
-            let request = self.store.check(&witness.input, witness.now, &limits);
-            request.is_ok_and(|request| {
-                let decides = |engine| decide(engine, &request, OnForbidError::default());
-                decides(&described).is_allow()
-                    && decides(self.store.engine()).is_allow() == (invariant.claim == Claim::Never)
-            })
-        };
-        if let not_proved @ (Outcome::Refuted { .. } | Outcome::Unknown(_)) =
-            self.never_fails(session, &describes)
-        {
-            return match not_proved {
-                Outcome::Refuted { message, .. } => Outcome::Unknown(message),
-                other => other,
-            };
-        }
-        let applying =
-            self.environments.iter().filter(|env| describes.may_apply(schema, env)).cloned();
-        if let not_shown @ (Outcome::Refuted { .. } | Outcome::Unknown(_)) =
-            self.applies(session, &describes, "it describes no request")
-        {
-            return not_shown;
-        }
+        let question = Question { claim: invariant.claim, describes, alone };
+        let may_apply = |env: &&Environment<'_>| question.describes.may_apply(schema, env);
+        let applying = self.environments.iter().filter(may_apply).cloned();
         let mut not_replayed = None;
-        for group in grouped(applying, &[(schema, &self.policies)]) {
-            let policies = group.policies.concat();
-            let mut ask = |facts: &[String], model: bool| {
-                let narrowed = claims::set([&invariant.policy], facts, schema, &group.env)?;
-                let policies = policies.iter().map(|policy| &policy.policy);
-                let compiled = claims::set(policies, &[], schema, &group.env)?;
-                let claim = match invariant.claim {
-                    Claim::Never => disjoint_asserts(&compiled, &narrowed),
-                    Claim::Always => implies_asserts(&narrowed, &compiled),
-                };
-                if model {
-                    return session.counterexample(&claim).map(Asked::Model);
-                }
-                Ok(Asked::Answer(session.holds(&claim)))
-            };
-            match ask(&[], false) {
-                Ok(Asked::Answer(Answer::Holds)) => continue,
-                Ok(Asked::Answer(Answer::Unknown(reason))) | Err(reason) => {
-                    return unknown(&group.env, &reason);
-                }
-                Ok(_) => {}
+        let groups = grouped(applying, &[(schema, &self.policies)]);
+        let described = self.store.engine_of(&question.alone);
+        for group in &groups {
+            if let Some(witness) = self.finder.against(group.env.kind(), invariant)
+                && question.is_refuted_by(&witness, self.store, &described)
+            {
+                return refuted(invariant, &group.env, Box::new(witness));
             }
-            // The solver's own example serves in most cases, and is quick to find. Where it has a slot
-            // that no request has, what is true of slots is said.
-            let all = [&policies[..], &[&describes]].concat();
-            let witness = match ask(&[], true) {
-                Ok(Asked::Model(Some(counterexample))) => {
-                    self.witness(&counterexample, &all, shows)
-                }
-                _ => None,
-            };
-            let witness = match witness {
-                Some(witness) => Some(witness),
-                None => match ask(&slots::facts(schema, &group.env, &all), true) {
-                    // It holds of all requests whose slots are filled as the sidecar fills them.
-                    Ok(Asked::Model(None) | Asked::Answer(_)) => continue,
-                    Ok(Asked::Model(Some(counterexample))) => {
-                        self.witness(&counterexample, &all, shows)
-                    }
-                    Err(reason) => return unknown(&group.env, &reason),
-                },
-            };
-            match witness {
-                Some(witness) => {
-                    let message = match invariant.claim {
-                        Claim::Never => format!("allowed where {}", group.env),
-                        Claim::Always => format!("denied where {}", group.env),
-                    };
-                    return Outcome::Refuted { message, witness: Some(witness) };
-                }
-                None => not_replayed = Some(group.env),
+        }
+        for group in groups {
+            match self.of_group(session, &question, &group) {
+                Ok(OfGroup::Holds) => {}
+                Ok(OfGroup::Refuted(witness)) => return refuted(invariant, &group.env, witness),
+                Ok(OfGroup::NotReplayed) => not_replayed = Some(group.env),
+                Err(reason) => return unknown(&group.env, &reason),
             }
         }
         match not_replayed {
@@ -403,22 +379,93 @@ impl<'a> Prover<'a> {
         }
     }
 
+    /// Asks whether an invariant holds of the kinds of requests in a group.
+    fn of_group(
+        &self,
+        session: &mut Session<'_>,
+        question: &Question,
+        group: &Group<'_, '_>,
+    ) -> Result<OfGroup, String> {
+        let schema = self.store.schema();
+        let policies = group.policies.concat();
+        let allowed = policies.iter().map(|policy| &policy.policy);
+        let allowed = claims::set(allowed, &[], schema, &group.env)?;
+        let described =
+            |facts: &[String]| claims::set([&question.describes.policy], facts, schema, &group.env);
+        let claim = |described| match question.claim {
+            Claim::Never => disjoint_asserts(&allowed, described),
+            Claim::Always => implies_asserts(described, &allowed),
+        };
+        let all = described(&[])?;
+        match session.holds(&claim(&all)) {
+            Answer::Holds => return Ok(OfGroup::Holds),
+            Answer::Fails => {}
+            Answer::Unknown(reason) => return Err(reason),
+        }
+        let seen = [&policies[..], &[&question.describes]].concat();
+        let engine = self.store.engine_of(&question.alone);
+        let shows = |witness: &Witness| question.is_refuted_by(witness, self.store, &engine);
+        // The solver's own example serves in most cases, and is quick to find. Where it has a slot that
+        // no request has, what is true of slots is said.
+        if let Ok(Some(counterexample)) = session.counterexample(&claim(&all))
+            && let Some(witness) = self.witness(&counterexample, &seen, shows)
+        {
+            return Ok(OfGroup::Refuted(witness));
+        }
+        let real = described(&slots::facts(schema, &group.env, &seen))?;
+        let counterexample = session.counterexample(&claim(&real))?;
+        // It may hold of all requests whose slots are filled as the sidecar fills them.
+        let Some(counterexample) = counterexample else { return Ok(OfGroup::Holds) };
+        let witness = self.witness(&counterexample, &seen, shows);
+        Ok(witness.map_or(OfGroup::NotReplayed, OfGroup::Refuted))
+    }
+
     /// Makes a request of a counterexample, if one shows what the counterexample does.
     fn witness(
         &self,
         counterexample: &Env,
         policies: &[&StaticPolicy],
         shows: impl Fn(&Witness) -> bool,
-    ) -> Option<Witness> {
+    ) -> Option<Box<Witness>> {
         let named = named_entities(policies);
         let witness = counterexample::witness(self.store.schema(), counterexample, &named)?;
-        counterexample::shrunk(witness, shows)
+        counterexample::shrunk(witness, shows).map(Box::new)
     }
 }
 
-enum Asked {
-    Answer(Answer),
-    Model(Option<Env>),
+fn refuted(invariant: &Invariant, env: &Environment<'_>, witness: Box<Witness>) -> Outcome {
+    let message = match invariant.claim {
+        Claim::Never => format!("allowed where {env}"),
+        Claim::Always => format!("denied where {env}"),
+    };
+    Outcome::Refuted { message, witness: Some(witness) }
+}
+
+/// An invariant, made ready to be asked.
+struct Question {
+    claim: Claim,
+    describes: StaticPolicy,
+    /// The policy alone: what it allows is what it describes.
+    alone: PolicySet,
+}
+
+impl Question {
+    /// Returns whether a request is one of those described and is not decided as is claimed.
+    fn is_refuted_by(&self, witness: &Witness, store: &PolicyStore, described: &Engine) -> bool {
+        let request = store.check(&witness.input, witness.now, &RequestLimits::default());
+        request.is_ok_and(|request| {
+            let allows = |engine| decide(engine, &request, OnForbidError::default()).is_allow();
+            allows(described) && allows(store.engine()) == (self.claim == Claim::Never)
+        })
+    }
+}
+
+/// What comes of an invariant for a group of kinds of requests.
+enum OfGroup {
+    Holds,
+    Refuted(Box<Witness>),
+    /// There is a counterexample, of which no request could be made.
+    NotReplayed,
 }
 
 fn unknown(env: &Environment<'_>, reason: &str) -> Outcome {

@@ -196,7 +196,7 @@ fn start(solver: &Solver, options: &ProofOptions) -> Result<CedarSymCompiler<Loc
             super::text_of(&error.into())
         )
     })?;
-    CedarSymCompiler::new(process).map_err(|error| super::text_of(&error.into()))
+    CedarSymCompiler::new(process).map_err(|error| super::text_of(&error))
 }
 
 /// Works on tasks with several solvers, and returns the results in the order of the tasks. `progress`

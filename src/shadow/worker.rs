@@ -28,8 +28,8 @@ use crate::{
 /// The niceness of the thread: it gives way to all that answer calls or reload.
 const NICENESS: i32 = 10;
 
-/// Pause between two looks into an empty queue. Were the thread to wait for a question, whoever puts
-/// one in would have to wake it, which takes longer than a decision.
+/// Pause between two looks into an empty queue. Were this thread to wait for a question, the thread
+/// of the call would have to wake it, with a system call.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Decides what is in the queue with the candidate.
@@ -107,7 +107,9 @@ impl Worker {
             Asked::Batch(shared, items) => {
                 let limits = self.options.limits.clone();
                 let (schema, stored) = (candidate.schema(), candidate.stored());
+                let begun = Instant::now();
                 let mut checker = BatchChecker::new(schema, stored, shared, question.now, &limits);
+                self.rest_after(begun.elapsed());
                 for (item, given) in items {
                     self.compare_one(&live, &candidate, given, |_| match &mut checker {
                         Ok(checker) => checker.check(item),
@@ -147,7 +149,11 @@ impl Worker {
             }
         };
         self.state.comparisons.add(live, candidate, given, shadowed);
-        if let Some(rest) = self.pace.rest_after(begun.elapsed()) {
+        self.rest_after(begun.elapsed());
+    }
+
+    fn rest_after(&mut self, work: Duration) {
+        if let Some(rest) = self.pace.rest_after(work) {
             thread::sleep(rest);
         }
     }

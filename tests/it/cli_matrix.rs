@@ -55,7 +55,10 @@ edit    yes 1        yes 1       -            -
 view    yes          yes         yes          -
 
 conditions
-   1 unless not-for-audit: context has reason && context.reason == \"audit\"
+   1 unless not-for-audit [a]
+
+where
+   a context has reason && context.reason == \"audit\"
 
 ";
     assert_eq!(ended.out, expected);

@@ -34,10 +34,10 @@ fn the_differences_of_a_running_sidecar_are_told() {
     until("the gain is seen", || (report(&[]).code == 2).then_some(()));
     let human = report(&[]).out;
     for part in [
-        &format!("candidate {folder}\n"),
-        "  1 answers compared: 1 would be gained, 0 lost, 0 refused\n",
-        "    gain edit: 1\n      deny by no policy -> allow by viewers-edit\n      decision ",
-        "answers left out 0, failed 0\n",
+        &format!("candidate: {folder}\n"),
+        "  1 answers compared: 1 gained, 0 lost, 0 refused\n",
+        "  gain edit: 1\n    deny by no policy -> allow by viewers-edit\n    decision ",
+        "0 answers were left out, 0 failed\n",
     ] {
         assert!(human.contains(part), "no `{part}` in\n{human}");
     }
@@ -67,7 +67,10 @@ fn a_status_may_come_from_a_file() {
             "left_out": 3, "failed": 0, "comparisons": []}}"#,
     );
     assert_eq!(refused.code, 3);
-    assert!(refused.out.contains("refused: it is not there") && refused.out.contains("left out 3"));
+    assert!(
+        refused.out.contains("refused: it is not there")
+            && refused.out.contains("3 answers were left out")
+    );
     let off = report(r#"{"shadow": null}"#);
     assert_eq!(off.code, 1);
     assert!(off.err.contains("serve with `--shadow DIR`"), "{}", off.err);

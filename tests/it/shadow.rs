@@ -151,8 +151,9 @@ async fn editors_who_would_add_members_are_seen_and_still_denied() {
             "refused_field": null,
         }])
     );
-    let series = r#"humbaba_shadow_differences_total{action="site.members.add",direction="gain",store="hitkeep"}"#;
-    assert_eq!(metric(&server, series).await, Some(5));
+    let labels = r#"{action="site.members.add",direction="gain",store="hitkeep"}"#;
+    let series = format!("humbaba_shadow_differences_total{labels}");
+    assert_eq!(metric(&server, &series).await, Some(5));
     let series = r#"humbaba_shadow_decisions_total{store="hitkeep"}"#;
     assert_eq!(metric(&server, series).await, Some(10));
 }

@@ -59,26 +59,57 @@ pub fn matrix_as_table(matrix: &Matrix, colours: Colours) -> String {
     if matrix.cells().any(|(_, _, cell)| !cell.certain) {
         let _ = writeln!(text, "\n?: {NOT_PROVED}");
     }
-    if notes.iter().next().is_some() {
-        text.push_str("\nconditions\n");
-    }
-    for note in notes.iter() {
-        let mut number = format!("{:>4} ", note.number);
-        let mut list = |word: &str, policies: &[CellPolicy]| {
-            for policy in policies {
-                let _ = write!(text, "{number}{word} {}", policy.id);
-                let open = clauses(policy);
-                if !open.is_empty() {
-                    let _ = write!(text, ": {open}");
-                }
-                text.push('\n');
-                number = " ".repeat(5);
-            }
-        };
-        list("if", note.permits);
-        list("unless", note.forbids);
-    }
+    write_conditions(&mut text, &notes);
     text
+}
+
+/// Writes the conditions with the policies of each, and then each text of clauses once.
+fn write_conditions(text: &mut String, notes: &Notes<'_>) {
+    let mut texts: Vec<String> = Vec::new();
+    let mut named = |policy: &CellPolicy| {
+        let open = clauses(policy);
+        if open.is_empty() {
+            return policy.id.clone();
+        }
+        let place = texts.iter().position(|known| *known == open).unwrap_or_else(|| {
+            texts.push(open);
+            texts.len() - 1
+        });
+        format!("{} [{}]", policy.id, letters(place))
+    };
+    let mut conditions = String::new();
+    for note in notes.iter() {
+        let _ = write!(conditions, "{:>4}", note.number);
+        for (word, policies) in [("if", note.permits), ("unless", note.forbids)] {
+            let policies: Vec<_> = policies.iter().map(&mut named).collect();
+            if !policies.is_empty() {
+                let _ = write!(conditions, " {word} {}", policies.join(" or "));
+            }
+        }
+        conditions.push('\n');
+    }
+    if !conditions.is_empty() {
+        let _ = write!(text, "\nconditions\n{conditions}");
+    }
+    if !texts.is_empty() {
+        text.push_str("\nwhere\n");
+    }
+    for (place, open) in texts.iter().enumerate() {
+        let _ = writeln!(text, "{:>4} {open}", letters(place));
+    }
+}
+
+/// Returns a, b, …, z, aa, ab, …
+fn letters(mut number: usize) -> String {
+    let mut letters = String::new();
+    loop {
+        let letter = u8::try_from(number % 26).unwrap_or_default();
+        letters.insert(0, char::from(b'a' + letter));
+        match (number / 26).checked_sub(1) {
+            Some(rest) => number = rest,
+            None => return letters,
+        }
+    }
 }
 
 fn trim_line(text: &mut String) {

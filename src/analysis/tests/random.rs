@@ -214,6 +214,10 @@ proptest! {
             }
         }
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 8, ..ProptestConfig::default() })]
 
     #[test]
     fn a_gain_found_by_enumeration_is_found_and_each_that_is_found_replays(
