@@ -25,8 +25,8 @@ pub struct WatchFolder {
     pub path: PathBuf,
     /// Bounds on the size of a store.
     pub bounds: Bounds,
-    /// Time that it must be quiet before it is read. While changes go on it is read after five times
-    /// as long.
+    /// Time that it must be quiet before it is read. While changes go on it is read after five
+    /// times as long.
     pub settle: Duration,
     /// Interval at which it is read even without an event.
     pub interval: Duration,

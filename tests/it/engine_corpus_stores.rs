@@ -10,7 +10,7 @@ use std::{
 use cedar_policy::{Context, Entities, EntityUid, PolicySet, Request, Schema};
 use humbaba::{
     engine::{Decision, decide, decide_compiled},
-    model::{OnForbidError, Uid, Value},
+    model::{OnForbidError, Timestamp, Uid, Value},
     request::{EntityInput, RequestInput, RequestLimits},
     store::{Bounds, PolicyStore, StoreFiles},
     testing::DEFAULT_NOW,
@@ -242,7 +242,21 @@ fn extension(call: &Json) -> Option<Value> {
     Some(match call.get("fn")?.as_str()? {
         "decimal" => Value::Decimal(argument),
         "ip" => Value::Ip(argument),
-        "datetime" => Value::Datetime(argument.parse().ok()?),
+        "datetime" => Value::Datetime(moment(&argument)?),
         _ => return None,
     })
+}
+
+/// A moment as Cedar reads it. The year 0 is one to Cedar and to the engine, though none that can be
+/// sent: it is read as the year 400, of which every day is as long after the same day of the year 0.
+fn moment(text: &str) -> Option<Timestamp> {
+    const MILLIS: i64 = 146_097 * 86_400_000;
+
+    match text.strip_prefix("0000-") {
+        Some(rest) => {
+            let later: Timestamp = format!("0400-{rest}").parse().ok()?;
+            Some(Timestamp::from_millis(later.as_millis() - MILLIS))
+        }
+        None => text.parse().ok(),
+    }
 }
