@@ -5,15 +5,22 @@ use std::collections::BTreeSet;
 use cedar_policy_core::ast::{Eid, EntityType, EntityUID, Expr, ExprKind, Literal, Value};
 use smol_str::SmolStr;
 
-use super::world::{Candidate, Choice, Fact, World};
+use super::{
+    fact::{Candidate, Choice, Fact},
+    names::name_of,
+    world::World,
+};
 use crate::{
     engine::Engine,
-    model::{self, Timestamp, Uid, duration_millis, extension},
+    model::{self, Timestamp, duration_millis, extension},
     schema::{Schema, Shape},
 };
 
 /// Values tried for one fact.
 const MOST: usize = 48;
+
+/// Names of people that are made up.
+const PEOPLE: [&str; 5] = ["alice", "bob", "carol", "dave", "erin"];
 
 /// The literals of policies, around which values are tried.
 #[derive(Debug, Default)]
@@ -25,13 +32,19 @@ pub(super) struct Constants {
     ips: BTreeSet<String>,
     moments: BTreeSet<i64>,
     durations: BTreeSet<i64>,
+    /// The types of those who ask.
+    principals: BTreeSet<EntityType>,
 }
 
 impl Constants {
     /// Gathers the literals of all policies of the engines.
     pub(super) fn of<'a>(engines: impl IntoIterator<Item = &'a Engine>) -> Self {
         let mut constants = Self::default();
-        for policy in engines.into_iter().flat_map(|engine| engine.slices().policies()) {
+        let engines: Vec<&Engine> = engines.into_iter().collect();
+        for action in engines.iter().flat_map(|engine| engine.schema().actions()) {
+            constants.principals.extend(action.principals.iter().cloned());
+        }
+        for policy in engines.iter().flat_map(|engine| engine.slices().policies()) {
             constants.entities.extend(policy.variables().values().cloned());
             let scopes = [policy.principal(), policy.resource()];
             let named = scopes.iter().filter_map(|scope| scope.entity.as_deref().cloned());
@@ -72,6 +85,11 @@ impl Constants {
         }
     }
 
+    /// Returns whether entities of the type ask.
+    pub(super) fn is_principal(&self, ty: &EntityType) -> bool {
+        self.principals.contains(ty)
+    }
+
     /// Returns the entities of a type that policies name, in order.
     pub(super) fn entities_of(&self, ty: &EntityType) -> impl Iterator<Item = &EntityUID> {
         self.entities.iter().filter(move |uid| uid.entity_type() == ty)
@@ -95,7 +113,12 @@ impl Constants {
                 |id: &SmolStr| EntityUID::from_components(ty.clone(), Eid::new(id.clone()), None);
             return ids.into_iter().map(uid).collect();
         }
-        let mut examples = vec![self.fresh(ty, &[])];
+        let one = self.fresh(ty, &[]);
+        let mut examples = vec![one.clone()];
+        if self.principals.contains(ty) {
+            // Somebody may ask about themselves, or about another.
+            examples.push(self.fresh(ty, &[one]));
+        }
         examples.extend(self.entities_of(ty).cloned());
         let roles = self.entities.iter().filter_map(|uid| schema.scope_of(uid));
         examples.extend(roles.map(|(scope, _)| scope).filter(|scope| scope.entity_type() == ty));
@@ -106,17 +129,14 @@ impl Constants {
 
     /// Makes up an entity that no policy names and that is not among those that are spoken of.
     pub(super) fn fresh(&self, ty: &EntityType, spoken_of: &[EntityUID]) -> EntityUID {
-        let name = ty.name().basename().to_string().to_lowercase();
+        let people: &[&str] = if self.principals.contains(ty) { &PEOPLE } else { &[] };
         let taken = |uid: &EntityUID| spoken_of.contains(uid) || self.entities.contains(uid);
         let uid = |id: String| EntityUID::from_components(ty.clone(), Eid::new(id), None);
-        let mut number = 1_u32;
-        loop {
-            let uid = uid(format!("{name}-{number}"));
-            if !taken(&uid) {
-                return uid;
-            }
-            number += 1;
-        }
+        let people = people.iter().map(ToString::to_string);
+        let names = people.chain((1..).map(|number: u32| number.to_string()));
+        let mut free = names.map(uid).filter(|uid| !taken(uid));
+        // There are more numbers than entities.
+        free.next().unwrap_or_else(|| EntityUID::from_components(ty.clone(), Eid::new("1"), None))
     }
 
     /// Returns what a fact may be, the plainest first.
@@ -330,12 +350,4 @@ fn record_of(fields: Vec<(SmolStr, Candidate)>) -> Candidate {
 fn entity(schema: &Schema, uid: EntityUID) -> Candidate {
     let sent = model::Value::Entity(name_of(schema, &uid));
     Candidate { sent, known: uid.into() }
-}
-
-/// The name of an entity as a caller sends it: without the namespace where it may be left out.
-pub(super) fn name_of(schema: &Schema, uid: &EntityUID) -> Uid {
-    let ty = uid.entity_type();
-    let short = ty.name().basename().to_string();
-    let is_enough = schema.entity_type(&short) == Some(ty);
-    Uid::new(if is_enough { short } else { ty.to_string() }, AsRef::<str>::as_ref(uid.eid()))
 }

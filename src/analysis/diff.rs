@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use cedar_policy::{Policy, PolicySet};
 use cedar_policy_core::ast::{EntityType, EntityUID};
 
 use super::{
@@ -165,7 +166,10 @@ pub fn diff(old: &PolicyStore, new: &PolicyStore) -> Result<Diff, MatrixError> {
                 &rebuilt
             }
             Err(error) => {
-                diff.not_comparable.push(error);
+                diff.not_comparable = unfit(old, new);
+                if diff.not_comparable.is_empty() {
+                    diff.not_comparable.push(error);
+                }
                 return Ok(diff);
             }
         }
@@ -189,6 +193,18 @@ pub fn diff(old: &PolicyStore, new: &PolicyStore) -> Result<Diff, MatrixError> {
     diff.cells.sort_by_key(|cell| !cell.direction.is_gain());
     diff.others.sort_by_key(|other| !other.direction.is_gain());
     Ok(diff)
+}
+
+/// Returns the old policies that do not fit the new schema, each with the reason.
+fn unfit(old: &PolicyStore, new: &PolicyStore) -> Vec<String> {
+    let reason = |policy: &Policy| {
+        let alone = PolicySet::from_policies([policy.clone()]).ok()?;
+        let error = new.validate(&alone).err()?;
+        Some(format!("the policy `{}` does not fit the new schema: {error}", policy.id()))
+    };
+    let mut reasons: Vec<_> = old.policies().policies().filter_map(reason).collect();
+    reasons.sort_unstable();
+    reasons
 }
 
 /// Returns the policies that are not as they were, by id.

@@ -17,7 +17,10 @@ use cedar_policy_core::{
 };
 use smol_str::SmolStr;
 
-use super::world::{Base, Fact, Known, Place, World};
+use super::{
+    fact::{Base, Fact, Known, Place},
+    world::World,
+};
 use crate::{
     engine::{Engine, PreparedPolicy, Scope},
     schema::{Shape, Slot},

@@ -4,10 +4,10 @@
 use cedar_policy_core::ast::{EntityType, EntityUID};
 
 use super::{
-    Claim, Invariant, Witness,
-    candidates::{Constants, name_of},
-    complete,
+    Claim, Invariant, Witness, build,
+    candidates::Constants,
     evaluate::{Evaluation, Truth},
+    names::name_of,
     policies::Policies,
     search::{Found, Search},
     world::{Optional, World},
@@ -110,7 +110,7 @@ impl<'a> Finder<'a> {
         let engine = self.store.engine();
         let mut search = Search { constants: &self.constants, engine, budget: BUDGET };
         let found = search.find(world, goal);
-        let witness = (found == Found::Yes).then(|| complete::witness(world));
+        let witness = (found == Found::Yes).then(|| build::request_of(world));
         world.forget_choices();
         if found == Found::GaveUp { None } else { Some(witness) }
     }

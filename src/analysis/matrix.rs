@@ -8,14 +8,14 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Witness,
+    Witness, build,
     candidates::Constants,
-    complete,
     evaluate::{Evaluation, Truth},
+    fact::{Base, Place},
     policies::Policies,
     search::{Found, Search},
     slots,
-    world::{Base, Optional, Place, World},
+    world::{Optional, World},
 };
 use crate::{
     engine::{ClauseKind, PreparedPolicy, clauses},
@@ -249,7 +249,7 @@ pub(super) fn cell(
         Truth::Open(_) => match find(&mut variants, &|world| policies.allow(world)) {
             Found::Yes => {
                 cell.value = Expected::Cond;
-                cell.witness = Some(complete::witness(&variants));
+                cell.witness = Some(build::request_of(&variants));
             }
             Found::No => cell.certain = false,
             Found::GaveUp => {

@@ -5,13 +5,16 @@
 //! The matrix and the changes rest on an evaluation with three values over a request of which some
 //! facts are open (`evaluate`), and on a search that tries open facts one by one (`search`).
 
+mod build;
 mod candidates;
 mod complete;
 mod diff;
 mod evaluate;
+mod fact;
 mod find;
 pub mod invariants;
 mod matrix;
+mod names;
 mod policies;
 mod search;
 mod show;

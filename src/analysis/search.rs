@@ -4,7 +4,8 @@
 use super::{
     candidates::Constants,
     evaluate::Truth,
-    world::{Choice, Fact, World},
+    fact::{Choice, Fact},
+    world::World,
 };
 use crate::engine::Engine;
 

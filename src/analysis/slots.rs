@@ -3,7 +3,7 @@
 
 use cedar_policy_core::ast::{Eid, EntityType, EntityUID};
 
-use super::candidates::{Constants, name_of};
+use super::{candidates::Constants, names::name_of};
 use crate::{
     model::Uid,
     request::{RequestInput, RoleAssignmentInput},
@@ -97,7 +97,12 @@ fn columns(schema: &Schema) -> Vec<Column> {
 /// Returns the scope or resource of a type that stands in the matrix: a singleton that policies
 /// name, else any.
 fn example(schema: &Schema, constants: &Constants, ty: &EntityType) -> EntityUID {
-    constants.scopes_of(schema, ty).unwrap_or_else(|| any(schema, constants, ty))
+    constants.scopes_of(schema, ty).unwrap_or_else(|| {
+        let one = any(schema, constants, ty);
+        // It is not the one who asks.
+        let is_free = schema.entity(ty).is_some_and(|shape| shape.ids.is_none());
+        if is_free && constants.is_principal(ty) { constants.fresh(ty, &[one]) } else { one }
+    })
 }
 
 /// Returns an entity of a type that no policy names, if it may have any id.

@@ -5,60 +5,16 @@ use std::{cell::Cell, collections::BTreeMap};
 use cedar_policy_core::ast::{EntityType, EntityUID, PartialValue, Value};
 use smol_str::SmolStr;
 
-use super::complete::completed;
+use super::{
+    complete::completed,
+    fact::{Base, Choice, Fact, Known, Place},
+};
 use crate::{
     engine::Engine,
-    model::{self, Timestamp},
+    model::Timestamp,
     request::{self, Request, RequestInput, RequestLimits, Violation},
     schema::{RecordShape, Schema, Shape, Slot, StoredEntities},
 };
-
-/// Where a field is: in the context, or in an attribute of an entity, at any depth.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Place {
-    pub base: Base,
-    pub path: Vec<SmolStr>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Base {
-    Context,
-    Entity(EntityUID),
-}
-
-/// A fact that may be open.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Fact {
-    Field(Place),
-    Tag(EntityUID, SmolStr),
-    /// Whether the first entity is directly in the second.
-    Member(EntityUID, EntityUID),
-}
-
-/// What an open fact is taken to be.
-#[derive(Debug, Clone)]
-pub(super) enum Choice {
-    Absent,
-    /// A record, of which the fields are facts of their own.
-    Record,
-    Value(Candidate),
-    Member(bool),
-}
-
-/// A value in the two forms that it is needed in.
-#[derive(Debug, Clone)]
-pub(super) struct Candidate {
-    pub sent: model::Value,
-    pub known: Value,
-}
-
-/// What is known of a field.
-pub(super) enum Known {
-    Absent,
-    Record,
-    Value(Value),
-    Open,
-}
 
 /// What becomes of optional facts that nobody gave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

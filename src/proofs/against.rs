@@ -275,6 +275,9 @@ impl Comparer<'_> {
         if let Some(unknown) = self.not_declared(old) {
             return Err(unknown);
         }
+        if let Some(reason) = session.is_over() {
+            return Err(reason);
+        }
         if let Some(witness) = self.found(way, group) {
             return Ok(Some(Difference::of(group, Some(Box::new(witness)))));
         }

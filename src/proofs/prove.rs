@@ -296,6 +296,9 @@ impl<'a> Prover<'a> {
         let applying =
             self.environments.iter().filter(|env| policy.may_apply(schema, env)).cloned();
         let groups = grouped(applying, &[(schema, &self.policies)]);
+        if let Some(reason) = session.is_over() {
+            return Outcome::Unknown(reason);
+        }
         if self.is_seen_to_decide(policy, &groups) {
             return Outcome::Proved;
         }
@@ -388,6 +391,9 @@ impl<'a> Prover<'a> {
         let groups = grouped(applying, &[(schema, &self.policies)]);
         let described = self.store.engine_of(&question.alone);
         for group in &groups {
+            if let Some(reason) = session.is_over() {
+                return Outcome::Unknown(reason);
+            }
             if let Some(witness) = self.finder.against(group.env.kind(), invariant)
                 && question.is_refuted_by(&witness, self.store, &described)
             {

@@ -129,6 +129,15 @@ impl<'a> Session<'a> {
         Ok(Self { solver, options, runtime, process: None })
     }
 
+    /// Returns why nothing is to be asked any more, if so.
+    pub fn is_over(&self) -> Option<String> {
+        if self.options.cancelled.is_cancelled() {
+            return Some("the proof was cancelled".to_owned());
+        }
+        let is_late = self.options.deadline.is_some_and(|deadline| deadline <= Instant::now());
+        is_late.then(|| "the time for the proof is over".to_owned())
+    }
+
     /// Asks whether a claim holds.
     pub fn holds(&mut self, claim: &WellFormedAsserts<'_>) -> Answer {
         match self.ask(async |process| process.check_unsat(claim).await) {

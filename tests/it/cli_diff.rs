@@ -31,8 +31,8 @@ fn a_gain_is_shown_with_a_request_and_exits_with_2() {
 one
   + viewers-edit
   Site.viewer gains edit
-      User::\"user-1\" asks for edit on Site::\"site-1\"
-      User::\"user-1\" is viewer of Site::\"site-1\"
+      User::\"alice\" asks for edit on Site::\"1\"
+      User::\"alice\" is viewer of Site::\"1\"
   cells that gain: 1, that lose: 0
 ";
     assert_eq!(ended.out, expected);
@@ -81,7 +81,7 @@ fn recorded_decisions_that_flip_are_counted_by_principal_and_action() {
     std::fs::write(&log, format!("{line}\n{line}\n")).unwrap();
     let ended = run(&["diff", path(&old), path(&new), "--replay", log.to_str().unwrap()]);
     assert_eq!(ended.code, 2, "{ended:?}");
-    let said = "  recorded 2 times: User::\"user-1\" is allowed now: edit\n";
+    let said = "  recorded 2 times: User::\"alice\" is allowed now: edit\n";
     assert!(ended.out.contains(said), "{}", ended.out);
 }
 
@@ -147,7 +147,7 @@ fn a_schema_that_the_old_policies_do_not_fit_is_not_comparable_and_fails() {
     let ended = run(&["diff", path(&old), path(&new)]);
     assert_eq!(ended.code, 2, "{ended:?}");
     assert!(
-        ended.out.contains("not comparable: ") && ended.out.contains("reason"),
+        ended.out.contains("not comparable: ") && ended.out.contains("the policy `not-for-audit`"),
         "{}",
         ended.out
     );

@@ -36,7 +36,7 @@ fn a_cell_that_is_not_as_written_is_named_with_its_policies() {
     let ended = run(&["matrix", store.to_str().unwrap(), "--check"]);
     assert_eq!(ended.code, 2, "{}", ended.out);
     let said = "hitkeep: site / site.goals.create / instance_owner: matrix.csv says deny, \
-                the policies allow (instance-owner-sites)\n";
+                the policies allow (instance-owner-manages)\n";
     assert!(ended.out.starts_with(said), "{}", ended.out);
     assert!(ended.out.ends_with(", 1 differ\n"), "{}", ended.out);
 }

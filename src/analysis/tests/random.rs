@@ -99,7 +99,7 @@ fn role(principal: &str, role: &str, scope: Uid) -> RoleAssignmentInput {
 /// The facts that are enumerated besides the roles of the principal.
 fn circumstances(principal: &str, action: &str, site: &Uid) -> Vec<RequestInput> {
     let team = |id: Option<&str>| id.map(|id| Value::Entity(Uid::new("Team", id)));
-    let (one, other) = (Some("team-1"), Some("t2"));
+    let (one, other) = (Some("1"), Some("t2"));
     let mut all = Vec::new();
     for site_team in [None, one, other] {
         for user_team in [None, one, other] {
@@ -183,23 +183,23 @@ proptest! {
         let matrix = Matrix::of(&store).unwrap();
         prop_assert_eq!(matrix.cells().count(), 6);
         for (row, column, cell) in matrix.cells() {
-            let site = Uid::new("Site", "site-1");
+            let site = Uid::new("Site", "1");
             let (scope, slot) = match column {
                 "Site.editor" => (site.clone(), "editor"),
                 "Site.viewer" => (site.clone(), "viewer"),
-                _ => (Uid::new("Team", "team-1"), "owner"),
+                _ => (Uid::new("Team", "1"), "owner"),
             };
             let with_role = |mut input: RequestInput| {
-                input.role_assignments.push(role("user-1", slot, scope.clone()));
+                input.role_assignments.push(role("alice", slot, scope.clone()));
                 input
             };
             let base = with_role(RequestInput {
-                principal: Some(Uid::new("User", "user-1")),
+                principal: Some(Uid::new("User", "alice")),
                 action: Some(Uid::action(row.action.as_str())),
                 resource: Some(site.clone()),
                 ..RequestInput::default()
             });
-            let ever = circumstances("user-1", &row.action, &site)
+            let ever = circumstances("alice", &row.action, &site)
                 .into_iter()
                 .map(with_role)
                 .any(|input| allows(&store, &input));
@@ -228,15 +228,15 @@ proptest! {
         let found = diff(&old, &new).unwrap();
         prop_assert!(found.unknown.is_empty() && found.not_comparable.is_empty());
         let (mut gain, mut loss) = (false, false);
-        for principal in ["user-1", "bob"] {
+        for principal in ["alice", "bob"] {
             for action in ["edit", "view"] {
-                let site = Uid::new("Site", "site-1");
+                let site = Uid::new("Site", "1");
                 for input in circumstances(principal, action, &site) {
                     for roles in [&[][..], &["editor"], &["viewer"], &["owner"]] {
                         let mut input = input.clone();
                         for slot in roles {
                             let scope = if *slot == "owner" {
-                                Uid::new("Team", "team-1")
+                                Uid::new("Team", "1")
                             } else {
                                 site.clone()
                             };

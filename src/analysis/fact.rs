@@ -1,0 +1,53 @@
+//! Facts of a request that may be open, and what they may be.
+
+use cedar_policy_core::ast::{EntityUID, Value};
+use smol_str::SmolStr;
+
+use crate::model;
+
+/// Where a field is: in the context, or in an attribute of an entity, at any depth.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Place {
+    pub base: Base,
+    pub path: Vec<SmolStr>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Base {
+    Context,
+    Entity(EntityUID),
+}
+
+/// A fact that may be open.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Fact {
+    Field(Place),
+    Tag(EntityUID, SmolStr),
+    /// Whether the first entity is directly in the second.
+    Member(EntityUID, EntityUID),
+}
+
+/// What an open fact is taken to be.
+#[derive(Debug, Clone)]
+pub(super) enum Choice {
+    Absent,
+    /// A record, of which the fields are facts of their own.
+    Record,
+    Value(Candidate),
+    Member(bool),
+}
+
+/// A value in the two forms that it is needed in.
+#[derive(Debug, Clone)]
+pub(super) struct Candidate {
+    pub sent: model::Value,
+    pub known: Value,
+}
+
+/// What is known of a field.
+pub(super) enum Known {
+    Absent,
+    Record,
+    Value(Value),
+    Open,
+}
