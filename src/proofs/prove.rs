@@ -292,7 +292,7 @@ impl<'a> Prover<'a> {
         let schema = self.store.schema();
         let applying =
             self.environments.iter().filter(|env| policy.may_apply(schema, env)).cloned();
-        let groups = grouped(applying, &[(schema, &self.policies)]);
+        let groups = grouped(applying, &[(schema, &self.policies)], false);
         let mut not_told = None;
         for group in groups {
             let all = group.policies.concat();
@@ -362,8 +362,9 @@ impl<'a> Prover<'a> {
         let question = Question { claim: invariant.claim, describes, alone };
         let may_apply = |env: &&Environment<'_>| question.describes.may_apply(schema, env);
         let applying = self.environments.iter().filter(may_apply).cloned();
+        let each_action = question.describes.looks_at_action;
         let mut not_replayed = None;
-        for group in grouped(applying, &[(schema, &self.policies)]) {
+        for group in grouped(applying, &[(schema, &self.policies)], each_action) {
             match self.of_group(session, &question, &group) {
                 Ok(OfGroup::Holds) => {}
                 Ok(OfGroup::Refuted(witness)) => {
