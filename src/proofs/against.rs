@@ -122,10 +122,10 @@ fn compare_ways(
         after.environments.iter().cloned().partition(|env| knows(&before, env));
     let is_removed = |env: &&Environment<'_>| ways.contains(&Way::Loss) && !knows(&after, env);
     let removed = before.environments.iter().filter(is_removed).cloned();
-    let added = grouped(added, &[(new.schema(), &after.policies)]);
-    let removed = grouped(removed, &[(old.schema(), &before.policies)]);
+    let added = grouped(added, &[(new.schema(), &after.policies)], false);
+    let removed = grouped(removed, &[(old.schema(), &before.policies)], false);
     let sets = [(old.schema(), &before.policies), (new.schema(), &after.policies)];
-    let both = grouped(both, &sets).into_iter().filter(|group| differs(group));
+    let both = grouped(both, &sets, false).into_iter().filter(|group| differs(group));
     let mut tasks: Vec<_> = both.map(Task::Both).collect();
     tasks.extend(added.into_iter().map(|group| Task::OnlyIn(Way::Gain, group)));
     tasks.extend(removed.into_iter().map(|group| Task::OnlyIn(Way::Loss, group)));

@@ -84,7 +84,9 @@ pub(super) struct StaticPolicies {
 #[derive(Debug)]
 pub(super) struct StaticPolicy {
     pub policy: Policy,
-    looks_at_action: bool,
+    /// True where the condition looks at the action, so that it may differ between actions that the
+    /// scope does not tell apart.
+    pub looks_at_action: bool,
 }
 
 impl StaticPolicies {
@@ -172,17 +174,20 @@ pub(super) struct Group<'a, 'p> {
 }
 
 /// Groups kinds of requests by the policies of several sets that may apply to them. A set has the
-/// schema by whose action groups its scopes are read.
+/// schema by whose action groups its scopes are read. With `each_action`, actions are not grouped: what
+/// is asked of the groups tells them apart.
 pub(super) fn grouped<'a, 'p>(
     envs: impl IntoIterator<Item = Environment<'a>>,
     sets: &[(&Schema, &'p StaticPolicies)],
+    each_action: bool,
 ) -> Vec<Group<'a, 'p>> {
     let mut groups: Vec<Group<'a, 'p>> = Vec::new();
     let mut places = HashMap::new();
     for env in envs {
         let policies: Vec<Vec<_>> =
             sets.iter().map(|(schema, set)| set.applying(schema, &env)).collect();
-        let of_action = policies.iter().flatten().any(|policy| policy.looks_at_action);
+        let of_action =
+            each_action || policies.iter().flatten().any(|policy| policy.looks_at_action);
         let ids: Vec<Vec<_>> = policies
             .iter()
             .map(|policies| policies.iter().map(|policy| policy.policy.id().clone()).collect())

@@ -295,7 +295,7 @@ impl<'a> Prover<'a> {
         let schema = self.store.schema();
         let applying =
             self.environments.iter().filter(|env| policy.may_apply(schema, env)).cloned();
-        let groups = grouped(applying, &[(schema, &self.policies)]);
+        let groups = grouped(applying, &[(schema, &self.policies)], false);
         if let Some(reason) = session.is_over() {
             return Outcome::Unknown(reason);
         }
@@ -387,8 +387,9 @@ impl<'a> Prover<'a> {
         let question = Question { claim: invariant.claim, describes, alone };
         let may_apply = |env: &&Environment<'_>| question.describes.may_apply(schema, env);
         let applying = self.environments.iter().filter(may_apply).cloned();
+        let each_action = question.describes.looks_at_action;
         let mut not_replayed = None;
-        let groups = grouped(applying, &[(schema, &self.policies)]);
+        let groups = grouped(applying, &[(schema, &self.policies)], each_action);
         let described = self.store.engine_of(&question.alone);
         for group in &groups {
             if let Some(reason) = session.is_over() {

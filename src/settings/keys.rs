@@ -45,13 +45,13 @@ pub(super) const KEYS: &[Key] = keys! {
     "reload.rehash_interval_s" PositiveSeconds reload.rehash_interval: "how often the folder is read in any case";
     "reload.use_events" Switch reload.use_events: "listen to the file system's events";
     "reload.deny_warnings" Switch reload.deny_warnings: "refuse a store that has warnings";
-    "shadow.folder" Text shadow.folder: "the folder of candidate policies that decide beside the others, for comparison; empty: none";
-    "shadow.max_share" CpuShare shadow.max_share: "the share of one processor's time that the comparison may take, from 0.001 to 1";
-    "shadow.queue_bytes" Positive shadow.queue_bytes: "bytes of questions that may wait to be compared; further ones are left out";
     "reload.require" Gates reload.require: "what a valid store must pass before it comes in force: tests, invariants, no-gains; the last two need cvc5";
     "reload.baseline" Text reload.baseline: "the folder with which no-gains compares a store that is not in force yet; empty: none";
     "reload.first" Text reload.first: "what no-gains does with a store that is neither in force nor in the baseline: refuse or trust";
     "reload.gate_timeout_s" PositiveSeconds reload.gate_timeout: "how long invariants and no-gains may take for one store; it is refused after that";
+    "shadow.folder" Text shadow.folder: "the folder of candidate policies that decide beside the others, for comparison; empty: none";
+    "shadow.max_share" CpuShare shadow.max_share: "the share of one processor's time that the comparison may take, from 0.001 to 1";
+    "shadow.queue_bytes" Positive shadow.queue_bytes: "bytes of questions that may wait to be compared; further ones are left out";
     "limits.message_bytes" Positive limits.message_bytes: "bytes of one gRPC message";
     "limits.message_parts" Positive limits.message_parts: "fields of one gRPC message, those of the messages in it included";
     "limits.inline_bytes" Count limits.inline_bytes: "bytes of a message up to which a call is answered on the thread of its connection; longer and compressed ones do not hold up others";

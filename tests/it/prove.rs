@@ -265,6 +265,33 @@ fn dead_and_idle_policies_and_invariants_about_nothing_are_told() {
 }
 
 #[test]
+fn an_invariant_that_looks_at_the_action_is_asked_for_each() {
+    let Some(solver) = solver() else { return };
+    let schema = "entity User, Site; action a, b appliesTo { principal: User, resource: Site };";
+    let policy = r#"@id("both") permit (principal, action, resource);"#;
+    for (action, other) in [("a", "b"), ("b", "a")] {
+        let invariant = format!(
+            "@id(\"only\") @never(\"only {action}\") permit (principal, action, resource)
+             unless {{ action == Action::\"{action}\" }};"
+        );
+        let files = [
+            ("s.cedarschema", schema),
+            ("p.cedar", policy),
+            ("invariants/only.cedar", invariant.as_str()),
+        ];
+        let store = stores::store("main", &files);
+        let invariants = read_invariants(&store, &Bounds::default()).unwrap();
+        let options = ProofOptions::default();
+        let proofs = prove(&store, &invariants, &solver, &options, &|_, _| ()).unwrap();
+        let proof = proofs.proofs.last().unwrap();
+        let Outcome::Refuted { witness: Some(witness), .. } = &proof.outcome else {
+            panic!("{proof:?}");
+        };
+        assert_eq!(witness.input.action.as_ref().unwrap().id, other);
+    }
+}
+
+#[test]
 fn links_of_templates_are_proved_like_policies() {
     let (Some(_), place) = (solver(), TempDir::new().unwrap()) else { return };
     let folder = policies(&["guard"]);
