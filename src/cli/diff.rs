@@ -10,15 +10,18 @@ use clap::ValueEnum;
 use serde_json::{Value as Json, json};
 
 use super::{
-    CliError, Exit, folder_at, matrix, output, recorded, setting_flags::SettingFlags, stores,
+    CliError, Exit,
+    diff_report::{Compared, Flip, What, as_json, github, human, markdown},
+    folder_at, matrix, output, recorded,
+    setting_flags::SettingFlags,
+    stores,
 };
 use crate::{
-    analysis::{CellChange, Diff, Direction, OtherChange, PolicyChangeKind, Witness, diff},
+    analysis::diff,
     engine::decide,
     model::{Effect, StoreName, Timestamp},
     settings::Settings,
-    store::{PolicyStore, StoreFiles},
-    testing::Expected,
+    store::{APPROVED_GAINS, PolicyStore, StoreFiles},
 };
 
 /// Show who gains and who loses what between two states of the policies
@@ -48,6 +51,16 @@ pub(super) struct DiffArgs {
     /// Decide the records of this decision log by both states, and show which answers differ
     #[arg(long, value_name = "LOG")]
     replay: Option<PathBuf>,
+    /// Approve the gains: append this step to `approved-gains.toml` of each store in NEW in which
+    /// somebody gains, so that the gate `no-gains` lets exactly this step in
+    #[arg(long, requires_all = ["by", "reason"])]
+    approve: bool,
+    /// Who approves
+    #[arg(long, value_name = "NAME", requires = "approve")]
+    by: Option<String>,
+    /// Why
+    #[arg(long, value_name = "TEXT", requires = "approve")]
+    reason: Option<String>,
     /// The form of the report
     #[arg(long, value_enum, default_value_t)]
     format: DiffFormat,
@@ -68,27 +81,6 @@ enum DiffFormat {
     Json,
 }
 
-/// A store in both states.
-struct Compared {
-    name: StoreName,
-    stores: Option<(PolicyStore, PolicyStore)>,
-    what: What,
-}
-
-enum What {
-    Added,
-    Removed,
-    Differs(Diff, Vec<Flip>),
-}
-
-/// Recorded requests whose answer differs.
-struct Flip {
-    principal: String,
-    action: String,
-    gains: bool,
-    count: usize,
-}
-
 pub(super) fn run(args: &DiffArgs) -> Result<Exit, CliError> {
     let settings = args.settings.settle(Vec::new())?.settings;
     let compared = compare(args, &settings)?;
@@ -100,6 +92,11 @@ pub(super) fn run(args: &DiffArgs) -> Result<Exit, CliError> {
     }
     if let Some(file) = &args.witness {
         write_witnesses(file, &compared)?;
+    }
+    if let (true, Some(by), Some(reason)) = (args.approve, &args.by, &args.reason) {
+        approve(&args.new, &compared, by, reason)?;
+        let losses = args.deny_losses && compared.iter().any(Compared::has_losses);
+        return Ok(if losses { Exit::Refused } else { Exit::Ok });
     }
     let gains = compared.iter().any(Compared::has_gains);
     let losses = args.deny_losses && compared.iter().any(Compared::has_losses);
@@ -200,297 +197,59 @@ fn flips(
     Ok(flips)
 }
 
-impl Compared {
-    fn has_gains(&self) -> bool {
-        match &self.what {
-            What::Added => true,
-            What::Removed => false,
-            What::Differs(diff, flips) => diff.has_gains() || flips.iter().any(|flip| flip.gains),
-        }
+/// Appends the step of each store in which somebody gains to its file of approved gains.
+fn approve(new: &str, compared: &[Compared], by: &str, reason: &str) -> Result<(), CliError> {
+    let folder = Path::new(new);
+    if new.starts_with("git:") || !folder.is_dir() {
+        return Err(CliError::Usage(
+            "an approval is written into the folder of the store: give NEW as a folder".to_owned(),
+        ));
     }
-
-    fn has_losses(&self) -> bool {
-        match &self.what {
-            What::Added => false,
-            What::Removed => true,
-            What::Differs(diff, flips) => diff.has_losses() || flips.iter().any(|flip| !flip.gains),
+    for store in compared.iter().filter(|store| store.has_gains()) {
+        let (What::Differs(diff, _), Some((old, new))) = (&store.what, &store.stores) else {
+            return Err(CliError::Usage(format!(
+                "`{}` is a new store, of which there is no step to approve: `reload.first` \
+                 decides",
+                store.name
+            )));
+        };
+        if !diff.unknown.is_empty() || !diff.not_comparable.is_empty() {
+            return Err(CliError::Usage(format!(
+                "the gains of `{}` are not all known, so they cannot be approved",
+                store.name
+            )));
         }
+        let text = |text: &str| toml::Value::from(text).to_string();
+        let gains = store.sentences().into_iter().filter(|(direction, ..)| direction.is_gain());
+        let cells: Vec<_> =
+            gains.map(|(_, sentence, _)| format!("    {},\n", text(&sentence))).collect();
+        let step = format!(
+            "[[approved]]\nfrom = {}\nto = {}\nby = {}\nreason = {}\ncells = [\n{}]\n",
+            text(old.revision().as_str()),
+            text(new.revision().as_str()),
+            text(by),
+            text(reason),
+            cells.concat(),
+        );
+        let within = folder.join(store.name.as_str());
+        let of_store = if within.is_dir() { within } else { folder.to_owned() };
+        let file = of_store.join(APPROVED_GAINS);
+        append(&file, &step).map_err(CliError::io(format!("cannot write `{}`", file.display())))?;
+        output::print(&format!("approved in {}\n", file.display()))?;
     }
-
-    fn sentences(&self) -> Vec<(Direction, String, Option<&Witness>)> {
-        match &self.what {
-            What::Differs(diff, _) => sentences(diff),
-            What::Added | What::Removed => Vec::new(),
-        }
-    }
+    Ok(())
 }
 
-/// Returns every change as a sentence with the request that shows it, gains first.
-pub(super) fn sentences(diff: &Diff) -> Vec<(Direction, String, Option<&Witness>)> {
-    let mut sentences = Vec::new();
-    for cell in &diff.cells {
-        for (direction, witness) in [(Direction::Gain, &cell.gain), (Direction::Loss, &cell.loss)] {
-            if let Some(witness) = witness {
-                sentences.push((direction, of_cell(cell, direction), Some(witness)));
-            }
-        }
-    }
-    for other in &diff.others {
-        sentences.push((other.direction, of_other(other), Some(&other.witness)));
-    }
-    sentences.sort_by_key(|(direction, ..)| *direction);
-    sentences
-}
-
-fn of_cell(cell: &CellChange, direction: Direction) -> String {
-    let verb = if direction == Direction::Loss { "loses" } else { "gains" };
-    let how = match (direction, cell.before, cell.after) {
-        (Direction::Loss, _, Expected::Deny) | (Direction::Gain, _, Expected::Allow) => "",
-        _ => " under conditions",
+/// Appends a step to a file, which is written as a whole under another name first.
+fn append(file: &Path, step: &str) -> std::io::Result<()> {
+    let before = match fs::read_to_string(file) {
+        Ok(text) => format!("{}\n\n", text.trim_end()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(error),
     };
-    format!("{} {verb} {}{how}", cell.column, cell.action)
-}
-
-fn of_other(other: &OtherChange) -> String {
-    let verb = if other.direction == Direction::Loss { "loses" } else { "gains" };
-    format!("a {} {verb} {} on a {}", other.principal, other.action, other.resource)
-}
-
-fn human(compared: &[Compared]) -> String {
-    let mut text = String::new();
-    for store in compared {
-        let _ = writeln!(text, "{}", store.name);
-        let (diff, flips) = match &store.what {
-            What::Added => {
-                text.push_str("  a new store: all that it allows is gained\n");
-                continue;
-            }
-            What::Removed => {
-                text.push_str("  the store is gone: all that it allowed is lost\n");
-                continue;
-            }
-            What::Differs(diff, flips) => (diff, flips),
-        };
-        for change in &diff.policies {
-            let (sign, what) = sign(change.kind);
-            let _ = writeln!(text, "  {sign} {}{what}", change.id);
-        }
-        for (_, sentence, witness) in store.sentences() {
-            let _ = writeln!(text, "  {sentence}");
-            for line in witness.map(ToString::to_string).unwrap_or_default().lines() {
-                let _ = writeln!(text, "      {line}");
-            }
-        }
-        for flip in flips {
-            let answer = if flip.gains { "is allowed now" } else { "is denied now" };
-            let _ = writeln!(
-                text,
-                "  recorded {} times: {} {answer}: {}",
-                flip.count, flip.principal, flip.action
-            );
-        }
-        for reason in &diff.not_comparable {
-            let _ = writeln!(text, "  not comparable: {reason}");
-        }
-        for place in &diff.unknown {
-            let _ = writeln!(text, "  unknown: the search was given up for {place}");
-        }
-        let _ = writeln!(text, "  {}", summary(diff));
-    }
-    text
-}
-
-fn sign(kind: PolicyChangeKind) -> (char, &'static str) {
-    match kind {
-        PolicyChangeKind::Added => ('+', ""),
-        PolicyChangeKind::Removed => ('-', ""),
-        PolicyChangeKind::Changed => ('~', ""),
-        PolicyChangeKind::Annotations => ('~', " (annotations only)"),
-    }
-}
-
-/// Returns how many cells gain and how many lose.
-pub(super) fn summary(diff: &Diff) -> String {
-    let gains = diff.cells.iter().filter(|cell| cell.direction.is_gain()).count();
-    let losses = diff.cells.iter().filter(|cell| cell.direction != Direction::Gain).count();
-    let others = match diff.others.len() {
-        0 => String::new(),
-        count => format!(", {count} changes outside the matrix"),
-    };
-    if gains + losses + diff.others.len() == 0 {
-        return "nobody gains or loses anything".to_owned();
-    }
-    format!("cells that gain: {gains}, that lose: {losses}{others}")
-}
-
-fn markdown(compared: &[Compared]) -> String {
-    let mut text = String::from("# Who gains and who loses what\n");
-    for store in compared {
-        let _ = writeln!(text, "\n## {}\n", store.name);
-        let (diff, flips) = match &store.what {
-            What::Added => {
-                text.push_str("A new store: all that it allows is gained.\n");
-                continue;
-            }
-            What::Removed => {
-                text.push_str("The store is gone: all that it allowed is lost.\n");
-                continue;
-            }
-            What::Differs(diff, flips) => (diff, flips),
-        };
-        for change in &diff.policies {
-            let (sign, what) = sign(change.kind);
-            let _ = writeln!(text, "- `{sign} {}`{what}", change.id);
-        }
-        let _ = writeln!(text, "\n**{}**", summary(diff));
-        let mut last = None;
-        for (direction, sentence, witness) in store.sentences() {
-            if last != Some(direction) {
-                let head = if direction == Direction::Loss { "Losses" } else { "Gains" };
-                let _ = writeln!(text, "\n### {head}\n");
-                last = Some(direction);
-            }
-            let _ = writeln!(text, "- {sentence}");
-            if let Some(witness) = witness {
-                let _ = writeln!(text, "  ```");
-                for line in witness.to_string().lines() {
-                    let _ = writeln!(text, "  {line}");
-                }
-                let _ = writeln!(text, "  ```");
-            }
-        }
-        if !flips.is_empty() {
-            text.push_str("\n### Recorded decisions\n\n| times | principal | action | answer |\n|---|---|---|---|\n");
-        }
-        for flip in flips {
-            let answer = if flip.gains { "allowed now" } else { "denied now" };
-            let _ = writeln!(
-                text,
-                "| {} | {} | {} | {answer} |",
-                flip.count, flip.principal, flip.action
-            );
-        }
-        for reason in &diff.not_comparable {
-            let _ = writeln!(text, "\nNot comparable: {reason}");
-        }
-        for place in &diff.unknown {
-            let _ = writeln!(text, "\nUnknown: the search was given up for {place}.");
-        }
-    }
-    text
-}
-
-fn github(compared: &[Compared]) -> String {
-    let mut text = String::new();
-    for store in compared {
-        let mut line = |kind: &str, message: &str| {
-            let _ = writeln!(text, "::{kind} title={}::{message}", store.name);
-        };
-        let diff = match &store.what {
-            What::Added => {
-                line("warning", "a new store: all that it allows is gained");
-                continue;
-            }
-            What::Removed => {
-                line("warning", "the store is gone: all that it allowed is lost");
-                continue;
-            }
-            What::Differs(diff, _) => diff,
-        };
-        for (direction, sentence, _) in store.sentences() {
-            let kind = if direction == Direction::Loss { "notice" } else { "warning" };
-            line(kind, &sentence);
-        }
-        for reason in &diff.not_comparable {
-            line("error", &format!("not comparable: {}", reason.replace('\n', " ")));
-        }
-        for place in &diff.unknown {
-            line("error", &format!("unknown: the search was given up for {place}"));
-        }
-        line("notice", &summary(diff));
-    }
-    text
-}
-
-fn as_json(compared: &[Compared]) -> Vec<Json> {
-    compared.iter().map(Compared::as_json).collect()
-}
-
-impl Compared {
-    fn as_json(&self) -> Json {
-        let (diff, flips) = match &self.what {
-            What::Added => return json!({ "store": self.name, "change": "added" }),
-            What::Removed => return json!({ "store": self.name, "change": "removed" }),
-            What::Differs(diff, flips) => (diff, flips),
-        };
-        let stores = self.stores.as_ref();
-        let revision = |store: &PolicyStore| store.revision().as_str().to_owned();
-        let witness = |witness: &Witness| -> Json {
-            let record = stores.and_then(|(_, new)| witness.record(new, "witness").ok());
-            record.and_then(|record| serde_json::from_str(&record).ok()).unwrap_or_default()
-        };
-        let kind = |kind| match kind {
-            PolicyChangeKind::Added => "added",
-            PolicyChangeKind::Removed => "removed",
-            PolicyChangeKind::Changed => "changed",
-            PolicyChangeKind::Annotations => "annotations",
-        };
-        let word = |direction| match direction {
-            Direction::Gain => "gain",
-            Direction::Loss => "loss",
-            Direction::Both => "both",
-        };
-        let value = |value| match value {
-            Expected::Allow => "allow",
-            Expected::Deny => "deny",
-            Expected::Cond => "cond",
-        };
-        let policies = diff
-            .policies
-            .iter()
-            .map(|change| json!({ "id": change.id, "change": kind(change.kind) }));
-        let cells = diff.cells.iter().map(|cell| {
-            json!({
-                "scope": cell.scope,
-                "action": cell.action,
-                "column": cell.column,
-                "before": value(cell.before),
-                "after": value(cell.after),
-                "direction": word(cell.direction),
-                "gain": cell.gain.as_ref().map(witness),
-                "loss": cell.loss.as_ref().map(witness),
-            })
-        });
-        let others = diff.others.iter().map(|other| {
-            json!({
-                "action": other.action,
-                "principal_type": other.principal,
-                "resource_type": other.resource,
-                "direction": word(other.direction),
-                "witness": witness(&other.witness),
-            })
-        });
-        let flips = flips.iter().map(|flip| {
-            json!({
-                "principal": flip.principal,
-                "action": flip.action,
-                "gains": flip.gains,
-                "count": flip.count,
-            })
-        });
-        json!({
-            "store": self.name,
-            "change": "compared",
-            "old_revision": stores.map(|(old, _)| revision(old)),
-            "new_revision": stores.map(|(_, new)| revision(new)),
-            "policies": policies.collect::<Vec<_>>(),
-            "cells": cells.collect::<Vec<_>>(),
-            "others": others.collect::<Vec<_>>(),
-            "recorded": flips.collect::<Vec<_>>(),
-            "unknown": diff.unknown,
-            "not_comparable": diff.not_comparable,
-        })
-    }
+    let beside = file.with_extension("toml.new");
+    fs::write(&beside, format!("{before}{step}"))?;
+    fs::rename(&beside, file)
 }
 
 /// Writes the request of each gain and loss as a decision record of the new state.

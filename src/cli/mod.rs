@@ -5,6 +5,7 @@ mod check;
 mod check_record;
 mod completions;
 mod diff;
+mod diff_report;
 mod exit;
 mod fmt;
 mod folder_at;

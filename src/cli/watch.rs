@@ -9,7 +9,7 @@ use std::{
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{CliError, Exit, diff, matrix, output, setting_flags::SettingFlags};
+use super::{CliError, Exit, diff_report, matrix, output, setting_flags::SettingFlags};
 use crate::{
     analysis,
     model::{Problem, StoreName},
@@ -183,7 +183,7 @@ fn changed_cells(first: &PolicyStore, store: &PolicyStore) -> String {
         Err(error) => return format!("{}\n", matrix::cannot(store, error)),
     };
     let mut text = "since the watch began:\n".to_owned();
-    for (_, sentence, _) in diff::sentences(&found) {
+    for (_, sentence, _) in diff_report::sentences(&found) {
         let _ = writeln!(text, "  {sentence}");
     }
     for reason in &found.not_comparable {
@@ -192,6 +192,6 @@ fn changed_cells(first: &PolicyStore, store: &PolicyStore) -> String {
     for place in &found.unknown {
         let _ = writeln!(text, "  unknown: the search was given up for {place}");
     }
-    let _ = writeln!(text, "  {}", diff::summary(&found));
+    let _ = writeln!(text, "  {}", diff_report::summary(&found));
     text
 }

@@ -131,7 +131,12 @@ fn exactly_the_approved_step_may_gain() {
         metric(&sidecar, "humbaba_gate_refusals_total").filter(|line| line.ends_with(" 2"))
     });
     assert!(!may(&sidecar, "edit", "viewer"));
-    approve(&from, to);
+    // Approved as people do it, beside what the file holds already.
+    let (path, before) = (folder.path().to_str().unwrap(), policies(&["guard"]));
+    let before = before.path().to_str().unwrap();
+    let by = ["--approve", "--by", "carol", "--reason", "viewers edit from now on"];
+    let ended = run(&[&["diff", before, path][..], &by].concat());
+    assert_eq!(ended.code, 0, "{ended:?}");
     until("the approved step", || may(&sidecar, "edit", "viewer").then_some(()));
     assert_eq!(status(&sidecar)["stores"][0]["revision"], to, "it is no part of the revision");
 }
