@@ -4,7 +4,7 @@
 //! `x && false` is false though `x` is open. Cedar would fail where `x` does, so what is found here
 //! holds for stores in which no policy can fail, which `prove` checks.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use cedar_policy_core::{
     ast::{
@@ -32,7 +32,7 @@ pub(super) enum Truth {
     True,
     False,
     /// No fact where nothing that could be chosen would decide it.
-    Open(Option<Fact>),
+    Open(Option<Arc<Fact>>),
 }
 
 impl From<bool> for Truth {
@@ -81,7 +81,7 @@ enum Abstract {
 /// A value that is open.
 #[derive(Debug, Clone)]
 struct Open {
-    because_of: Option<Fact>,
+    because_of: Option<Arc<Fact>>,
     shape: Option<Shape>,
     /// The slot of a scope of that type whose Role it is.
     role: Option<(EntityType, Slot)>,
@@ -153,7 +153,7 @@ impl<'a> Evaluation<'a> {
     fn is_in(self, uid: &EntityUID, of: &EntityUID) -> Truth {
         match self.world.is_in(self.engine, uid, of) {
             Some(is_in) => is_in.into(),
-            None => Truth::Open(Some(Fact::Member(uid.clone(), of.clone()))),
+            None => Truth::Open(Some(Arc::new(Fact::Member(uid.clone(), of.clone())))),
         }
     }
 
@@ -294,7 +294,7 @@ impl<'a> Evaluation<'a> {
     }
 
     /// Returns the value that both branches have, or one that is open.
-    fn either(self, fact: Option<Fact>, one: &Expr, other: &Expr) -> Abstract {
+    fn either(self, fact: Option<Arc<Fact>>, one: &Expr, other: &Expr) -> Abstract {
         match (self.evaluate(one), self.evaluate(other)) {
             (Ok(Abstract::Value(one)), Ok(Abstract::Value(other))) if one == other => {
                 Abstract::Value(one)
@@ -452,7 +452,8 @@ impl<'a> Evaluation<'a> {
             Known::Value(value) => Ok(Abstract::Value(value)),
             Known::Open => {
                 let shape = self.world.shape(&place).map(|(shape, _)| shape.clone());
-                Ok(Open { because_of: Some(Fact::Field(place)), shape, role: None }.into())
+                Ok(Open { because_of: Some(Arc::new(Fact::Field(place))), shape, role: None }
+                    .into())
             }
         }
     }
@@ -489,7 +490,7 @@ impl<'a> Evaluation<'a> {
             Known::Open if self.world.shape(&place).is_some_and(|(_, required)| required) => {
                 Truth::True
             }
-            Known::Open => Truth::Open(Some(Fact::Field(place))),
+            Known::Open => Truth::Open(Some(Arc::new(Fact::Field(place)))),
         })
     }
 
@@ -506,7 +507,9 @@ impl<'a> Evaluation<'a> {
             return Ok(match known {
                 Known::Absent => Truth::False.into(),
                 Known::Record | Known::Value(_) => Truth::True.into(),
-                Known::Open => Truth::Open(Some(Fact::Tag(uid.clone(), name.clone()))).into(),
+                Known::Open => {
+                    Truth::Open(Some(Arc::new(Fact::Tag(uid.clone(), name.clone())))).into()
+                }
             });
         }
         match known {
@@ -515,7 +518,7 @@ impl<'a> Evaluation<'a> {
             Known::Open => {
                 let declared = self.world.schema.entity(uid.entity_type());
                 Ok(Open {
-                    because_of: Some(Fact::Tag(uid.clone(), name.clone())),
+                    because_of: Some(Arc::new(Fact::Tag(uid.clone(), name.clone()))),
                     shape: declared.and_then(|shape| shape.tags.clone()),
                     role: None,
                 }

@@ -68,7 +68,7 @@ impl Search<'_> {
                 reasons = u128::MAX;
                 continue;
             }
-            world.choose(fact.clone(), choice);
+            world.choose((*fact).clone(), choice);
             match self.step(world, goal) {
                 Step::Failed(because_of) => {
                     world.take_back();
