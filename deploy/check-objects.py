@@ -152,6 +152,22 @@ def prometheus_rule():
             "spec": yaml.safe_load(open("deploy/monitoring/alerts.yaml"))}
 
 
+def check_dockerfile():
+    """Both images start the program alike, and the one without a solver is what is built by default."""
+    stages = re.split(r"^FROM ", open("deploy/Dockerfile").read(), flags=re.MULTILINE)[1:]
+    names = [stage.splitlines()[0] for stage in stages]
+    if names[1:] != ["${DEBIAN_IMAGE} AS humbaba-proofs", "scratch"]:
+        problem("Dockerfile", f"the stages are {names}")
+        return
+    alike = ["ARG ", "COPY ", "USER ", "WORKDIR ", "ENTRYPOINT ", "CMD "]
+    of_proofs, of_default = (
+        [line for line in stage.splitlines() if line.startswith(tuple(alike))]
+        + re.findall(r"(org\.opencontainers\.image\.\w+)=", stage)
+        for stage in stages[1:])
+    if of_proofs != of_default:
+        problem("Dockerfile", f"the images differ: {of_proofs} {of_default}")
+
+
 def dashboard_queries(work):
     """The dashboard's queries as recording rules, which promtool can read."""
     dashboard = json.load(open("deploy/monitoring/dashboard.json"))
@@ -190,6 +206,7 @@ def main():
                 check_restricted(where, pod)
                 check_humbaba(where, pod, humbaba)
     check_alike(given.work)
+    check_dockerfile()
     if given.node:
         check_monitors(monitors, given.node, given.models, given.work)
 

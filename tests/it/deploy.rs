@@ -18,6 +18,7 @@ use crate::{
         kubelet::Mount,
         pki::{self, Authority},
         tls::{client_config, https_get},
+        wait,
     },
 };
 
@@ -126,6 +127,14 @@ fn example_policies() -> TempDir {
     folder
 }
 
+/// The policies of the example with a change that one of its tests forbids.
+fn too_open() -> String {
+    let policies = text("kustomize/example/policies/documents.cedar");
+    let too_open = policies.replace("resource.owner };", "resource.reader };");
+    assert_ne!(too_open, policies);
+    too_open
+}
+
 fn ask(sidecar: &Sidecar, action: &str) -> i32 {
     let question = ["check", "--principal", r#"User::"alice""#, "--role", "reader"];
     let resource = ["--resource", r#"Document::"1""#, "--action", action];
@@ -144,7 +153,7 @@ async fn dashboard_and_alerts_speak_of_metrics_that_exist() {
     let more = ["--tls-client-ca", &ca, "--decision-log", "--decision-log-file", &log];
     let sidecar = Sidecar::start(
         folder.path(),
-        &[&tls[..], &more, &["--set", "limits.role_assignments=1"]].concat(),
+        &[&tls[..], &more, &["--set", "limits.role_assignments=1", "--require", "tests"]].concat(),
     );
     let http_address = sidecar.addresses["http"].as_str().unwrap().parse().unwrap();
     // One of everything, for what never happened is not counted yet.
@@ -155,7 +164,17 @@ async fn dashboard_and_alerts_speak_of_metrics_that_exist() {
     let question = ["--principal", r#"User::"alice""#, "--action", "document.read"];
     let resource = ["--resource", r#"Document::"1""#];
     assert_eq!(end(command(&too_many).args(question).args(resource)).code, 64);
-    let page = metrics(&http::get(http_address, "/metrics").await.body);
+    let store = folder.path().join("documents");
+    fs::create_dir(store.join("tests")).unwrap();
+    let cases = text("kustomize/example/policies/tests/documents.toml");
+    fs::write(store.join("tests/documents.toml"), cases).unwrap();
+    fs::write(store.join("documents.cedar"), too_open()).unwrap();
+    let mut page = BTreeMap::new();
+    wait::until("the refusal is counted", async || {
+        page = metrics(&http::get(http_address, "/metrics").await.body);
+        page.contains_key("humbaba_gate_refusals_total")
+    })
+    .await;
     let all_labels: BTreeSet<_> = page.values().flatten().map(String::as_str).collect();
 
     let mut metrics_asked = 0;
@@ -467,8 +486,7 @@ fn a_config_map_with_the_tests_in_their_folder_reloads() {
     assert_eq!(ask(&sidecar, "document.delete"), 2);
 
     // A change that a case in the subfolder forbids: it is refused, so that folder was read.
-    let too_open = policies.replace("resource.owner };", "resource.reader };");
-    assert_ne!(too_open, policies);
+    let too_open = too_open();
     mount.put(&example_mount(&too_open));
     let refused = "policy store refused, the last good state stays in force";
     until("the refusal", || sidecar.log().contains(refused).then_some(()));
