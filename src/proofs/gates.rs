@@ -1,6 +1,7 @@
 //! The gates that take a solver: `invariants` and `no-gains`.
 
 use std::{
+    num::NonZeroUsize,
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
@@ -39,6 +40,9 @@ pub struct SolverGates {
     pub trust_first: bool,
 }
 
+/// Solvers that prove at once beside a server: each takes about 55 MiB.
+const SOLVERS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
+
 /// The content of `approved-gains.toml`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -73,6 +77,7 @@ impl SlowGates for SolverGates {
         let options = ProofOptions {
             deadline: Instant::now().checked_add(self.timeout),
             cancelled: cancelled.clone(),
+            solvers: SOLVERS.min(ProofOptions::default().solvers),
             ..ProofOptions::default()
         };
         let mut refusals = Vec::new();
@@ -199,30 +204,32 @@ fn broken(store: &PolicyStore, proof: &Proof) -> Option<Problem> {
         _ => return None,
     };
     let problem = Problem::of_file(file, format!("{}: {what}: {message}", Gate::Invariants));
-    Some(shown(problem, store, witness))
+    Some(match witness {
+        Some(witness) => shown(problem, store, witness, ""),
+        None => problem,
+    })
 }
 
 fn gained(new: &PolicyStore, old: &PolicyStore, gain: &Difference) -> Problem {
     let message = format!("now allowed where {}", gain.environment);
     let problem = not_passed(new, Gate::NoGains, &message);
-    let problem = shown(problem, new, gain.witness.as_deref());
-    if gain.witness.is_some() {
-        return problem;
-    }
-    problem.with_help(format!(
-        "approve the step in `{APPROVED_GAINS}`: from = \"{}\", to = \"{}\"",
+    let advice = format!(
+        "`humbaba diff --approve` approves the step from {} to {} in `{APPROVED_GAINS}`",
         old.revision(),
         new.revision()
-    ))
+    );
+    match gain.witness.as_deref() {
+        Some(witness) => shown(problem, new, witness, &format!("{advice}\n")),
+        None => problem.with_help(advice),
+    }
 }
 
-/// Adds the request that shows it.
-fn shown(problem: Problem, store: &PolicyStore, witness: Option<&Witness>) -> Problem {
-    let Some(witness) = witness else { return problem };
+/// Adds the request that shows it. The help begins with `advice`.
+fn shown(problem: Problem, store: &PolicyStore, witness: &Witness, advice: &str) -> Problem {
     let record = witness.record(store, store.name().as_str()).unwrap_or_default();
     let message = format!("{}\n{witness}", problem.message());
     Problem::of_file(problem.file(), message)
-        .with_help(format!("`humbaba check --record` asks it again: {record}"))
+        .with_help(format!("{advice}`humbaba check --record` asks it again: {record}"))
 }
 
 fn not_passed(store: &PolicyStore, gate: Gate, message: &str) -> Problem {
