@@ -181,7 +181,7 @@ pub fn diff(old: &PolicyStore, new: &PolicyStore) -> Result<Diff, MatrixError> {
         new,
         finder: Finder::new(new, [before.engine(), new.engine()]),
         everything: !same_schema || !same_entities,
-        meant: diff
+        changed_ids: diff
             .policies
             .iter()
             .filter(|change| change.kind != PolicyChangeKind::Annotations)
@@ -267,7 +267,7 @@ struct Change<'a> {
     /// True where more than policies differs.
     everything: bool,
     /// The policies that decide otherwise than before.
-    meant: BTreeSet<String>,
+    changed_ids: BTreeSet<String>,
 }
 
 /// The policies of both states for one action and pair of types.
@@ -383,7 +383,7 @@ impl<'a> Change<'a> {
     fn changed<'b>(&'b self, both: &'b Both<'_>) -> impl Iterator<Item = &'b PreparedPolicy> + 'b {
         let old = both.old.iter().flat_map(|old| old.permits.iter().chain(&old.forbids));
         let all = old.chain(&both.new.permits).chain(&both.new.forbids);
-        all.copied().filter(|policy| self.meant.contains(policy.id()))
+        all.copied().filter(|policy| self.changed_ids.contains(policy.id()))
     }
 
     /// Searches every action and pair of types for changes that no cell shows.
@@ -411,7 +411,7 @@ impl<'a> Change<'a> {
         }
         let id: &str = action.uid.eid().as_ref();
         for direction in [Direction::Gain, Direction::Loss] {
-            if shown(diff, id, types, direction) {
+            if is_shown(diff, id, types, direction) {
                 continue;
             }
             let kind = Kind { action: &action.uid, principal: types.0, resource: types.1 };
@@ -460,7 +460,7 @@ impl<'a> Change<'a> {
         let forbids = less.forbids.iter().map(|policy| (less, policy));
         let mut gave_up = false;
         for (side, policy) in permits.chain(forbids) {
-            if !self.meant.contains(policy.id()) {
+            if !self.changed_ids.contains(policy.id()) {
                 continue;
             }
             let applies = |world: &World<'_>| side.applies(policy, world);
@@ -475,7 +475,7 @@ impl<'a> Change<'a> {
 }
 
 /// Returns whether a cell shows such a change already.
-fn shown(
+fn is_shown(
     diff: &Diff,
     action: &str,
     (principal, resource): (&EntityType, &EntityType),

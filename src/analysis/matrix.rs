@@ -235,14 +235,14 @@ pub(super) fn cell(
         }
     };
     let mut variants = world(store, &cell.question, Optional::Open)?;
-    cell.restrictions = sayings(&policies, &policies.forbids, &variants);
+    cell.restrictions = applicable(&policies, &policies.forbids, &variants);
     if denied != Found::Yes {
         cell.value = if denied == Found::No { Expected::Allow } else { Expected::Cond };
-        cell.policies = sayings(&policies, &policies.permits, &base);
+        cell.policies = applicable(&policies, &policies.permits, &base);
         return Ok(cell);
     }
     cell.certain = true;
-    let permits = sayings(&policies, &policies.permits, &variants);
+    let permits = applicable(&policies, &policies.permits, &variants);
     match policies.allow(&variants) {
         Truth::False => {}
         Truth::True => cell.value = Expected::Cond,
@@ -265,7 +265,7 @@ pub(super) fn cell(
         cell.policies = if permits.is_empty() {
             Vec::new()
         } else {
-            sayings(&policies, &policies.forbids, &base)
+            applicable(&policies, &policies.forbids, &base)
         };
         cell.restrictions = Vec::new();
     }
@@ -287,10 +287,14 @@ pub(super) fn applies(store: &PolicyStore, question: &MatrixCell) -> bool {
 }
 
 /// Returns the policies that apply or may apply, with the clauses that are open.
-fn sayings(policies: &Policies<'_>, of: &[&PreparedPolicy], world: &World<'_>) -> Vec<CellPolicy> {
+fn applicable(
+    policies: &Policies<'_>,
+    of: &[&PreparedPolicy],
+    world: &World<'_>,
+) -> Vec<CellPolicy> {
     let evaluation = Evaluation::new(policies.engine, world);
     let may_apply = of.iter().filter(|policy| evaluation.applies(policy) != Truth::False);
-    let saying = |policy: &&PreparedPolicy| {
+    let described = |policy: &&PreparedPolicy| {
         let annotations: BTreeMap<_, _> = policy.annotations().collect();
         CellPolicy {
             id: policy.id().to_owned(),
@@ -298,7 +302,7 @@ fn sayings(policies: &Policies<'_>, of: &[&PreparedPolicy], world: &World<'_>) -
             open: open_clauses(evaluation, policy, world),
         }
     };
-    may_apply.map(saying).collect()
+    may_apply.map(described).collect()
 }
 
 fn open_clauses(
