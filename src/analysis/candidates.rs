@@ -1,6 +1,6 @@
 //! The values that an open fact is tried with.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cedar_policy_core::ast::{Eid, EntityType, EntityUID, Expr, ExprKind, Literal, Value};
 use smol_str::SmolStr;
@@ -19,6 +19,8 @@ use crate::{
 /// Values tried for one fact.
 const MOST: usize = 48;
 
+/// Entities of one type that a store holds and that are tried.
+const STORED: usize = 32;
 /// Names of people that are made up.
 const PEOPLE: [&str; 5] = ["alice", "bob", "carol", "dave", "erin"];
 
@@ -34,6 +36,8 @@ pub(super) struct Constants {
     durations: BTreeSet<i64>,
     /// The types of those who ask.
     principals: BTreeSet<EntityType>,
+    /// Entities that the stores hold, by type: the first of each.
+    stored: BTreeMap<EntityType, Vec<EntityUID>>,
 }
 
 impl Constants {
@@ -44,6 +48,7 @@ impl Constants {
         for action in engines.iter().flat_map(|engine| engine.schema().actions()) {
             constants.principals.extend(action.principals.iter().cloned());
         }
+        constants.gather_stored(&engines);
         for policy in engines.iter().flat_map(|engine| engine.slices().policies()) {
             constants.entities.extend(policy.variables().values().cloned());
             let scopes = [policy.principal(), policy.resource()];
@@ -54,6 +59,21 @@ impl Constants {
             }
         }
         constants
+    }
+
+    fn gather_stored(&mut self, engines: &[&Engine]) {
+        for engine in engines {
+            for uid in engine.stored().uids() {
+                if engine.schema().entity(uid.entity_type()).is_some() {
+                    self.stored.entry(uid.entity_type().clone()).or_default().push(uid.clone());
+                }
+            }
+        }
+        for uids in self.stored.values_mut() {
+            uids.sort_unstable();
+            uids.dedup();
+            uids.truncate(STORED);
+        }
     }
 
     fn add(&mut self, expr: &Expr) {
@@ -120,6 +140,7 @@ impl Constants {
             examples.push(self.fresh(ty, &[one]));
         }
         examples.extend(self.entities_of(ty).cloned());
+        examples.extend(self.stored.get(ty).into_iter().flatten().cloned());
         let roles = self.entities.iter().filter_map(|uid| schema.scope_of(uid));
         examples.extend(roles.map(|(scope, _)| scope).filter(|scope| scope.entity_type() == ty));
         let mut seen = BTreeSet::new();
@@ -140,7 +161,7 @@ impl Constants {
     }
 
     /// Returns what a fact may be, the plainest first.
-    pub(super) fn choices(&self, world: &World<'_>, engine: &Engine, fact: &Fact) -> Vec<Choice> {
+    pub(super) fn choices(&self, world: &World<'_>, fact: &Fact) -> Vec<Choice> {
         let (shape, required) = match fact {
             Fact::Member(..) => return vec![Choice::Member(false), Choice::Member(true)],
             Fact::Field(place) => match world.shape(place) {
@@ -163,18 +184,13 @@ impl Constants {
             choices.push(Choice::Record);
             return choices;
         }
-        let values = self.values(world, engine, shape);
+        let values = self.values(world, shape);
         choices.extend(values.into_iter().take(MOST).map(Choice::Value));
         choices
     }
 
     /// Returns values of a type, the plainest first.
-    pub(super) fn values(
-        &self,
-        world: &World<'_>,
-        engine: &Engine,
-        shape: &Shape,
-    ) -> Vec<Candidate> {
+    pub(super) fn values(&self, world: &World<'_>, shape: &Shape) -> Vec<Candidate> {
         match shape {
             Shape::Bool => [false, true]
                 .map(|value| Candidate { sent: model::Value::Bool(value), known: value.into() })
@@ -192,18 +208,16 @@ impl Constants {
                 };
                 texts.into_iter().map(candidate).collect()
             }
-            Shape::Entity(ty) => self
-                .entities(world, engine, ty)
-                .into_iter()
-                .map(|uid| entity(world.schema, uid))
-                .collect(),
-            Shape::Set(element) => sets(self.values(world, engine, element)),
+            Shape::Entity(ty) => {
+                self.entities(world, ty).into_iter().map(|uid| entity(world.schema, uid)).collect()
+            }
+            Shape::Set(element) => sets(self.values(world, element)),
             Shape::Record(record) => {
                 // Inside a set or a tag: the required fields, each with its plainest value.
                 let required = record.fields.iter().filter(|(_, field)| field.required);
                 let fields: Option<Vec<_>> = required
                     .map(|(name, field)| {
-                        let value = self.values(world, engine, &field.shape).into_iter().next()?;
+                        let value = self.values(world, &field.shape).into_iter().next()?;
                         Some((name.clone(), value))
                     })
                     .collect();
@@ -213,7 +227,7 @@ impl Constants {
         }
     }
 
-    fn entities(&self, world: &World<'_>, engine: &Engine, ty: &EntityType) -> Vec<EntityUID> {
+    fn entities(&self, world: &World<'_>, ty: &EntityType) -> Vec<EntityUID> {
         if let Some(ids) = world.schema.entity(ty).and_then(|shape| shape.ids.as_ref()) {
             let mut ids: Vec<_> = ids.iter().collect();
             ids.sort_unstable();
@@ -226,10 +240,7 @@ impl Constants {
             spoken_of.iter().filter(|uid| uid.entity_type() == ty).cloned().collect();
         found.push(self.fresh(ty, &spoken_of));
         found.extend(self.entities_of(ty).cloned());
-        let mut stored: Vec<_> =
-            engine.stored().uids().filter(|uid| uid.entity_type() == ty).cloned().collect();
-        stored.sort_unstable();
-        found.extend(stored);
+        found.extend(self.stored.get(ty).into_iter().flatten().cloned());
         let mut seen = BTreeSet::new();
         found.retain(|uid| seen.insert(uid.clone()));
         found

@@ -390,7 +390,7 @@ impl<'a> Evaluation<'a> {
         if **of != *uid.entity_type() && types.is_none_or(|types| !types.contains(of)) {
             return true;
         }
-        let Some(roles) = self.world.open_roles_of(self.engine, uid) else { return false };
+        let Some(roles) = self.world.open_roles_of(uid) else { return false };
         if **of == *uid.entity_type() {
             return false;
         }

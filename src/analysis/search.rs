@@ -30,7 +30,7 @@ enum Step {
 /// Searches a world for choices for which a goal holds.
 pub(super) struct Search<'a> {
     pub constants: &'a Constants,
-    /// Holds the stored entities that values are taken from.
+    /// Holds the stored entities.
     pub engine: &'a Engine,
     /// Evaluations of the goal that are left.
     pub budget: usize,
@@ -63,7 +63,7 @@ impl Search<'_> {
         let place = world.choices().len();
         let own = u32::try_from(place).ok().and_then(|place| 1_u128.checked_shl(place));
         let mut reasons = 0;
-        for choice in self.constants.choices(world, self.engine, &fact) {
+        for choice in self.constants.choices(world, &fact) {
             if closes_a_circle(world, self.engine, &fact, &choice) {
                 reasons = u128::MAX;
                 continue;

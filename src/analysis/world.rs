@@ -205,25 +205,25 @@ impl<'a> World<'a> {
     /// Returns whether an entity could be in another as far as the schema and what is closed tell.
     pub(super) fn may_be_in(&self, engine: &Engine, uid: &EntityUID, of: &EntityUID) -> bool {
         let types = self.schema.entity(uid.entity_type()).map(|shape| &shape.parents);
-        types.is_some_and(|types| types.contains(of.entity_type()))
-            && match self.open_roles_of(engine, uid) {
-                None => true,
-                Some(open) => self.schema.scope_of(of).is_some_and(|(scope, slot)| {
-                    open.iter().any(|(ty, role)| ty == scope.entity_type() && *role == slot)
-                }),
-            }
+        if types.is_none_or(|types| !types.contains(of.entity_type())) {
+            return false;
+        }
+        let role = self.schema.scope_of(of);
+        // What the store holds is in nothing else, but may be assigned roles.
+        if engine.stored().contains(uid) && role.is_none() {
+            return false;
+        }
+        match self.open_roles_of(uid) {
+            None => true,
+            Some(open) => role.is_some_and(|(scope, slot)| {
+                open.iter().any(|(ty, role)| ty == scope.entity_type() && *role == slot)
+            }),
+        }
     }
 
     /// Returns the roles that an entity may be in besides its known ancestors; none where it may be
     /// in anything.
-    pub(super) fn open_roles_of(
-        &self,
-        engine: &Engine,
-        uid: &EntityUID,
-    ) -> Option<&[(EntityType, Slot)]> {
-        if engine.stored().contains(uid) {
-            return Some(&[]);
-        }
+    pub(super) fn open_roles_of(&self, uid: &EntityUID) -> Option<&[(EntityType, Slot)]> {
         if *uid == self.request.principal { self.open_roles.as_deref() } else { None }
     }
 
@@ -243,11 +243,10 @@ impl<'a> World<'a> {
     }
 
     fn parents(&self, engine: &Engine, uid: &EntityUID) -> Vec<EntityUID> {
-        if let Some(stored) = engine.stored().get(uid) {
-            return stored.ancestors().cloned().collect();
-        }
         let mut parents = Vec::new();
-        if let Some(entity) = self.request.facts.entities.get(uid) {
+        if let Some(stored) = engine.stored().get(uid) {
+            parents.extend(stored.ancestors().cloned());
+        } else if let Some(entity) = self.request.facts.entities.get(uid) {
             parents.extend(entity.parents.iter().cloned());
         }
         for role in self.request.facts.role_assignments.in_force(self.request.now) {

@@ -14,10 +14,14 @@ use super::{
     solver::{Answer, Session, work},
 };
 use crate::{
-    analysis::{Finder, Witness},
+    analysis::{self, Finder, Witness},
     schema::{RecordShape, Schema, Shape},
-    store::PolicyStore,
+    store::{FileKind, PolicyStore},
 };
+
+/// What is told where the entities of two states differ.
+const ENTITIES_DIFFER: &str = "the entities that the store holds differ: what that changes is \
+                               searched, and not proved";
 
 /// How the decisions of a new state differ from those of an old one.
 #[derive(Debug, Default)]
@@ -162,12 +166,47 @@ fn compare_ways(
         Task::Both(group) => comparer.both(session, group),
     })?;
     let mut comparison = Comparison::default();
+    if !old.files().same(FileKind::Entities, new.files()) {
+        comparison.unknown.push(ENTITIES_DIFFER.to_owned());
+        search_differences(ways, old, new, &mut comparison)?;
+    }
     for Found { gain, loss, unknown } in found {
         comparison.gains.extend(gain);
         comparison.losses.extend(loss);
         comparison.unknown.extend(unknown);
     }
     Ok(comparison)
+}
+
+/// Adds what a search finds of two states whose entities differ, which the solver takes as unknown.
+fn search_differences(
+    ways: &[Way],
+    old: &PolicyStore,
+    new: &PolicyStore,
+    comparison: &mut Comparison,
+) -> Result<(), String> {
+    let found = analysis::diff(old, new).map_err(|_| "the expected matrix is broken".to_owned())?;
+    let of_cells = found.cells.into_iter().flat_map(|cell| {
+        let environment = format!("{} asks for {}", cell.column, cell.action);
+        let gain = cell.gain.map(|witness| (Way::Gain, environment.clone(), witness));
+        gain.into_iter().chain(cell.loss.map(|witness| (Way::Loss, environment, witness)))
+    });
+    let of_others = found.others.into_iter().map(|other| {
+        let way = if other.direction.is_gain() { Way::Gain } else { Way::Loss };
+        let environment =
+            format!("a {} asks for {} on a {}", other.principal, other.action, other.resource);
+        (way, environment, other.witness)
+    });
+    for (way, environment, witness) in of_cells.chain(of_others) {
+        if ways.contains(&way) {
+            let difference = Difference { environment, count: 1, witness: Some(Box::new(witness)) };
+            match way {
+                Way::Gain => comparison.gains.push(difference),
+                Way::Loss => comparison.losses.push(difference),
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Returns whether the old and the new policies that may apply are not the same.

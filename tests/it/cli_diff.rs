@@ -170,6 +170,32 @@ fn an_action_that_the_old_schema_lacks_is_gained_by_whoever_may_do_it() {
     assert!(ended.out.contains("cells that gain: 1, that lose: 0"), "{}", ended.out);
 }
 
+#[test]
+fn an_entity_that_the_store_holds_and_that_comes_into_a_group_gains() {
+    let admins = "permit (principal in Guard::Group::\"admins\", action == Guard::Action::\"edit\", \
+                  resource);\n";
+    let state = |parents: &str| {
+        let folder = policies(&["one"]);
+        append(&folder.path().join("one/policies.cedar"), admins);
+        let user = |id: &str, parents: &str| {
+            format!(
+                r#"{{"uid": {{"type": "Guard::User", "id": "{id}"}}, "attrs": {{}},
+                    "parents": [{parents}]}}"#
+            )
+        };
+        let entities = format!("[{}, {}]", user("zoe", parents), user("yan", ""));
+        std::fs::write(folder.path().join("one/people.cedarentities.json"), entities).unwrap();
+        folder
+    };
+    let (old, new) = (state(""), state(r#"{"type": "Guard::Group", "id": "admins"}"#));
+    let ended = run(&["diff", path(&old), path(&new)]);
+    assert_eq!(ended.code, 2, "{ended:?}");
+    assert!(ended.out.contains("User::\"zoe\" asks for edit on Site::\"1\"\n"), "{}", ended.out);
+    let ended = run(&["diff", path(&new), path(&old)]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(ended.out.contains("loses edit"), "{}", ended.out);
+}
+
 fn append(file: &Path, text: &str) {
     let old = std::fs::read_to_string(file).unwrap();
     std::fs::write(file, format!("{old}{text}")).unwrap();

@@ -142,6 +142,35 @@ fn exactly_the_approved_step_may_gain() {
 }
 
 #[test]
+fn entities_that_the_store_holds_are_not_changed_unapproved() {
+    let Some(_) = solver() else { return };
+    let folder = folder();
+    let admins = "permit (principal in Guard::Group::\"admins\", action == Guard::Action::\"edit\", \
+                  resource);\n";
+    write_store(folder.path(), "guard", &format!("{POLICIES}{admins}"));
+    let people = |parents: &str| {
+        let text = format!(
+            r#"[{{"uid": {{"type": "Guard::User", "id": "zoe"}}, "attrs": {{}},
+                "parents": [{parents}]}}]"#
+        );
+        fs::write(folder.path().join("guard/people.cedarentities.json"), text).unwrap();
+    };
+    people("");
+    let args = ["--require", "no-gains", "--set=reload.first=trust"];
+    let sidecar = Sidecar::start(folder.path(), &args);
+    people(r#"{"type": "Guard::Group", "id": "admins"}"#);
+    let problem = until("a refusal", || {
+        let problems = status(&sidecar)["stores"][0]["problems"].clone();
+        problems.as_array().filter(|problems| !problems.is_empty()).cloned()
+    });
+    let told = Json::from(problem).to_string();
+    assert!(
+        told.contains("zoe") && told.contains("the entities that the store holds differ"),
+        "{told}"
+    );
+}
+
+#[test]
 fn gates_hold_at_start() {
     let Some(_) = solver() else { return };
     let (folder, baseline) = (folder(), policies(&["guard"]));
