@@ -110,6 +110,7 @@ impl<'a> Evaluation<'a> {
 
     /// Returns whether a policy applies. One that fails does not permit, and forbids.
     pub(super) fn applies(self, policy: &'a PreparedPolicy) -> Truth {
+        self.world.count_evaluated();
         let request = &self.world.request;
         let scope = Truth::all([
             self.scope(policy.principal(), &request.principal),

@@ -16,8 +16,6 @@ use crate::{
     engine::Engine, model::Uid, request::RequestInput, store::PolicyStore, testing::DEFAULT_NOW,
 };
 
-/// Evaluations that one search may take.
-const BUDGET: usize = 20_000;
 /// Principals and resources that are tried for one kind of requests.
 const PAIRS: usize = 64;
 
@@ -32,7 +30,7 @@ pub struct Kind<'a> {
     pub resource: &'a EntityType,
 }
 
-/// A part of what a search is after. Each is asked only where those before it hold.
+/// A part of what a search is after.
 pub(super) type Goal<'g> = &'g dyn Fn(&World<'_>) -> Truth;
 
 /// Searches requests to a store.
@@ -108,7 +106,7 @@ impl<'a> Finder<'a> {
         goal: &[Goal<'_>],
     ) -> Option<Option<Witness>> {
         let engine = self.store.engine();
-        let mut search = Search { constants: &self.constants, engine, budget: BUDGET };
+        let search = Search { constants: &self.constants, engine };
         let found = search.find(world, goal);
         let witness = (found == Found::Yes).then(|| build::request_of(world));
         world.forget_choices();

@@ -25,9 +25,6 @@ use crate::{
     testing::{Expected, MatrixCell, matrix_cells},
 };
 
-/// Evaluations that the search for one cell may take.
-const BUDGET: usize = 20_000;
-
 /// A computed matrix.
 #[derive(Debug, Clone)]
 pub struct Matrix {
@@ -224,7 +221,7 @@ pub(super) fn cell(
         request.resource.entity_type(),
     );
     let find = |world: &mut World<'_>, goal: &dyn Fn(&World<'_>) -> Truth| {
-        Search { constants, engine, budget: BUDGET }.find(world, &[goal])
+        Search { constants, engine }.find(world, &[goal])
     };
     let denied = match policies.allow(&base) {
         Truth::True => Found::No,

@@ -9,6 +9,9 @@ use super::{
 };
 use crate::engine::Engine;
 
+/// Policies that one search may evaluate: about a second of work, however large the store.
+const BUDGET: usize = 500_000;
+
 /// What came of a search.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found {
@@ -32,33 +35,39 @@ pub(super) struct Search<'a> {
     pub constants: &'a Constants,
     /// Holds the stored entities.
     pub engine: &'a Engine,
-    /// Evaluations of the goal that are left.
-    pub budget: usize,
 }
 
 impl Search<'_> {
-    /// Tries open facts until the parts of the goal hold, all of them. Each part is asked only where
-    /// those before it hold.
+    /// Tries open facts until the parts of the goal hold, all of them. A part is not asked where one
+    /// before it is false.
     pub(super) fn find(
-        &mut self,
+        &self,
         world: &mut World<'_>,
         goal: &[&dyn Fn(&World<'_>) -> Truth],
     ) -> Found {
-        match self.step(world, goal) {
+        let end = world.evaluated().saturating_add(BUDGET);
+        match self.step(world, goal, end) {
             Step::Found => Found::Yes,
             Step::Failed(_) => Found::No,
             Step::OutOfBudget => Found::GaveUp,
         }
     }
 
-    fn step(&mut self, world: &mut World<'_>, goal: &[&dyn Fn(&World<'_>) -> Truth]) -> Step {
-        let fact = match self.evaluate(world, goal) {
-            Ok(Truth::True) => return Step::Found,
-            Ok(Truth::False) => return Step::Failed(world.consulted()),
+    fn step(
+        &self,
+        world: &mut World<'_>,
+        goal: &[&dyn Fn(&World<'_>) -> Truth],
+        end: usize,
+    ) -> Step {
+        if world.evaluated() >= end {
+            return Step::OutOfBudget;
+        }
+        let fact = match evaluate(world, goal) {
+            Truth::True => return Step::Found,
+            Truth::False => return Step::Failed(world.consulted()),
             // Nothing that could be chosen would decide it.
-            Ok(Truth::Open(None)) => return Step::Failed(u128::MAX),
-            Ok(Truth::Open(Some(fact))) => fact,
-            Err(step) => return step,
+            Truth::Open(None) => return Step::Failed(u128::MAX),
+            Truth::Open(Some(fact)) => fact,
         };
         let place = world.choices().len();
         let own = u32::try_from(place).ok().and_then(|place| 1_u128.checked_shl(place));
@@ -69,7 +78,7 @@ impl Search<'_> {
                 continue;
             }
             world.choose((*fact).clone(), choice);
-            match self.step(world, goal) {
+            match self.step(world, goal, end) {
                 Step::Failed(because_of) => {
                     world.take_back();
                     // It fails whatever this fact is.
@@ -83,24 +92,20 @@ impl Search<'_> {
         }
         Step::Failed(reasons & !own.unwrap_or_default())
     }
+}
 
-    fn evaluate(
-        &mut self,
-        world: &World<'_>,
-        goal: &[&dyn Fn(&World<'_>) -> Truth],
-    ) -> Result<Truth, Step> {
-        self.budget = self.budget.checked_sub(1).ok_or(Step::OutOfBudget)?;
-        let mut open = None;
-        for part in goal {
-            world.forget_consulted();
-            match part(world) {
-                Truth::False => return Ok(Truth::False),
-                Truth::Open(fact) => open = open.or(Some(Truth::Open(fact))),
-                Truth::True => {}
-            }
+/// Evaluates the parts of a goal. What was consulted is what the first false part looked at.
+fn evaluate(world: &World<'_>, goal: &[&dyn Fn(&World<'_>) -> Truth]) -> Truth {
+    let mut open = Truth::True;
+    for part in goal {
+        world.forget_consulted();
+        match part(world) {
+            Truth::False => return Truth::False,
+            truth @ Truth::Open(_) if open == Truth::True => open = truth,
+            Truth::True | Truth::Open(_) => {}
         }
-        Ok(open.unwrap_or(Truth::True))
     }
+    open
 }
 
 /// Returns whether an entity would come to be in itself.

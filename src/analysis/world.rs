@@ -42,6 +42,8 @@ pub(super) struct World<'a> {
     choices: Vec<(Fact, Choice)>,
     /// The choices that were looked at, by their places, since [`Self::forget_consulted`].
     consulted: Cell<u128>,
+    /// How many policies were evaluated in it.
+    evaluated: Cell<usize>,
 }
 
 impl<'a> World<'a> {
@@ -68,6 +70,7 @@ impl<'a> World<'a> {
             opened,
             choices: Vec::new(),
             consulted: Cell::new(0),
+            evaluated: Cell::new(0),
         })
     }
 
@@ -90,6 +93,15 @@ impl<'a> World<'a> {
     /// The choices that were looked at since [`Self::forget_consulted`]: a bit each, by their places.
     pub(super) fn consulted(&self) -> u128 {
         self.consulted.get()
+    }
+
+    /// Returns how many policies were evaluated in it.
+    pub(super) fn evaluated(&self) -> usize {
+        self.evaluated.get()
+    }
+
+    pub(super) fn count_evaluated(&self) {
+        self.evaluated.set(self.evaluated.get().saturating_add(1));
     }
 
     pub(super) fn forget_consulted(&self) {
