@@ -5,7 +5,7 @@ use crate::{
     analysis::{Direction, Finder, Kind, PolicyChange, PolicyChangeKind, diff, read_invariants},
     model::Effect,
     store::{Bounds, PolicyStore},
-    testing::Expected,
+    testing::{self, Expected},
 };
 
 /// A changed copy of HitKeep's store in which editors may add members.
@@ -71,6 +71,23 @@ when { principal in resource.owner };"#,
     let diff = diff(&old, &new).unwrap();
     assert!(diff.cells.is_empty() && diff.others.is_empty() && diff.unknown.is_empty());
     assert_eq!(diff.policies.len(), 1);
+}
+
+#[test]
+fn a_change_that_no_test_notices_is_found() {
+    let old = shipped("hitkeep");
+    let new = changed(
+        &old,
+        "planted.cedar",
+        r#"@id("mallory-deletes")
+permit (principal == HitKeep::User::"mallory", action == HitKeep::Action::"site.delete", resource);"#,
+    );
+    assert_eq!(testing::run(&new).unwrap().failed(), 0, "a test notices it");
+    let diff = diff(&old, &new).unwrap();
+    assert!(diff.cells.is_empty() && diff.has_gains());
+    let [other] = diff.others.as_slice() else { panic!("{:?}", diff.others) };
+    let witness = other.witness.to_string();
+    assert!(witness.starts_with("User::\"mallory\" asks for site.delete"), "{witness}");
 }
 
 #[test]
