@@ -20,7 +20,7 @@ mod validation;
 pub use bounds::{Bounds, STACK_BYTES};
 pub use embedded::embedded_stores;
 pub(crate) use entities::json_problem;
-#[cfg(feature = "prove")]
+#[cfg(feature = "server")]
 pub(crate) use files::APPROVED_GAINS;
 pub(crate) use files::{FileKind, decode};
 pub use files::{StoreFiles, looks_like_policies};
