@@ -11,7 +11,7 @@ use super::{
     world::World,
 };
 use crate::{
-    engine::Engine,
+    engine::{Engine, PreparedPolicy},
     model::{self, Timestamp, duration_millis, extension},
     schema::{Schema, Shape},
 };
@@ -50,15 +50,19 @@ impl Constants {
         }
         constants.gather_stored(&engines);
         for policy in engines.iter().flat_map(|engine| engine.slices().policies()) {
-            constants.entities.extend(policy.variables().values().cloned());
-            let scopes = [policy.principal(), policy.resource()];
-            let named = scopes.iter().filter_map(|scope| scope.entity.as_deref().cloned());
-            constants.entities.extend(named);
-            for expr in policy.condition().into_iter().flat_map(Expr::subexpressions) {
-                constants.add(expr);
-            }
+            constants.add_policy(policy);
         }
         constants
+    }
+
+    fn add_policy(&mut self, policy: &PreparedPolicy) {
+        self.entities.extend(policy.variables().values().cloned());
+        let scopes = [policy.principal(), policy.resource()];
+        let named = scopes.iter().filter_map(|scope| scope.entity.as_deref().cloned());
+        self.entities.extend(named);
+        for expr in policy.condition().into_iter().flat_map(Expr::subexpressions) {
+            self.add(expr);
+        }
     }
 
     fn gather_stored(&mut self, engines: &[&Engine]) {
@@ -295,6 +299,15 @@ impl Constants {
             }
         }
     }
+}
+
+/// Returns the entities that a policy names, and the scopes of which it names a role.
+pub(super) fn named_by(policy: &PreparedPolicy, schema: &Schema) -> Vec<EntityUID> {
+    let mut constants = Constants::default();
+    constants.add_policy(policy);
+    let scopes = constants.entities.iter().filter_map(|uid| schema.scope_of(uid));
+    let scopes: Vec<_> = scopes.map(|(scope, _)| scope).collect();
+    constants.entities.into_iter().chain(scopes).collect()
 }
 
 /// The character that a part of a pattern stands for; none for `*`.

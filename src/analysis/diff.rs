@@ -7,10 +7,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cedar_policy::{Policy, PolicySet};
-use cedar_policy_core::ast::{EntityType, EntityUID};
+use cedar_policy_core::ast::{Entity, EntityType, EntityUID};
 
 use super::{
     Finder, Kind, MatrixError, Witness,
+    candidates::named_by,
     evaluate::Truth,
     find::Goal,
     matrix,
@@ -20,7 +21,7 @@ use super::{
 use crate::{
     engine::{Engine, PreparedPolicy},
     model::Uid,
-    schema::ActionSchema,
+    schema::{ActionSchema, StoredEntities},
     store::{FileKind, PolicyStore},
     testing::{Expected, MatrixCell},
 };
@@ -150,7 +151,9 @@ impl Diff {
 /// The problems of the files of the expected matrix, of either state.
 pub fn diff(old: &PolicyStore, new: &PolicyStore) -> Result<Diff, MatrixError> {
     let mut diff = Diff { policies: policies(old, new), ..Diff::default() };
-    let same_schema = old.files().same(FileKind::Schema, new.files());
+    let same_schema = [FileKind::Schema, FileKind::SchemaJson]
+        .into_iter()
+        .all(|kind| old.files().same(kind, new.files()));
     let same_entities = old.files().same(FileKind::Entities, new.files());
     let rebuilt;
     let before = if same_schema {
@@ -181,6 +184,7 @@ pub fn diff(old: &PolicyStore, new: &PolicyStore) -> Result<Diff, MatrixError> {
         new,
         finder: Finder::new(new, [before.engine(), new.engine()]),
         everything: !same_schema || !same_entities,
+        changed_entities: changed_entities(old.stored(), new.stored()),
         changed_ids: diff
             .policies
             .iter()
@@ -190,9 +194,68 @@ pub fn diff(old: &PolicyStore, new: &PolicyStore) -> Result<Diff, MatrixError> {
     };
     change.cells(old, &mut diff)?;
     change.others(&mut diff);
+    if !same_schema {
+        lost_with_their_kind(old, new, &mut diff);
+    }
     diff.cells.sort_by_key(|cell| !cell.direction.is_gain());
     diff.others.sort_by_key(|other| !other.direction.is_gain());
     Ok(diff)
+}
+
+/// Returns the entities that two states hold differently, those of which ancestors differ included.
+fn changed_entities(old: &StoredEntities, new: &StoredEntities) -> Vec<EntityUID> {
+    let uids: BTreeSet<_> = old.uids().chain(new.uids()).collect();
+    let is_same = |uid: &EntityUID| match (old.get(uid), new.get(uid)) {
+        (Some(old), Some(new)) => {
+            let ancestors = |entity: &Entity| entity.ancestors().cloned().collect::<BTreeSet<_>>();
+            let attributes = |entity: &Entity| -> BTreeMap<_, _> {
+                entity.attrs().map(|(name, value)| (name.clone(), value.clone())).collect()
+            };
+            let tags = |entity: &Entity| -> BTreeMap<_, _> {
+                entity.tags().map(|(name, value)| (name.clone(), value.clone())).collect()
+            };
+            ancestors(old) == ancestors(new)
+                && attributes(old) == attributes(new)
+                && tags(old) == tags(new)
+        }
+        _ => false,
+    };
+    uids.into_iter().filter(|uid| !is_same(uid)).cloned().collect()
+}
+
+/// Adds what is lost because the new schema knows no such kind of requests.
+fn lost_with_their_kind(old: &PolicyStore, new: &PolicyStore, diff: &mut Diff) {
+    let finder = Finder::new(old, [old.engine()]);
+    let mut actions: Vec<&ActionSchema> = old.schema().actions().collect();
+    actions.sort_by(|a, b| a.uid.cmp(&b.uid));
+    for action in actions {
+        let id: &str = action.uid.eid().as_ref();
+        let there = new.schema().action(&action.uid.entity_type().to_string(), id);
+        for (principal, resource) in action
+            .principals
+            .iter()
+            .flat_map(|principal| action.resources.iter().map(move |one| (principal, one)))
+        {
+            let is_there = there.is_some_and(|there| {
+                there.principals.contains(principal) && there.resources.contains(resource)
+            });
+            if is_there {
+                continue;
+            }
+            let policies = Policies::new(old.engine(), &action.uid, principal, resource);
+            let allowed = |world: &World<'_>| policies.allow(world);
+            let kind = Kind { action: &action.uid, principal, resource };
+            if let Some(Some(witness)) = finder.anywhere(kind, &[], &[&allowed]) {
+                diff.others.push(OtherChange {
+                    action: id.to_owned(),
+                    principal: principal.to_string(),
+                    resource: resource.to_string(),
+                    direction: Direction::Loss,
+                    witness,
+                });
+            }
+        }
+    }
 }
 
 /// Returns the old policies that do not fit the new schema, each with the reason.
@@ -266,6 +329,8 @@ struct Change<'a> {
     finder: Finder<'a>,
     /// True where more than policies differs.
     everything: bool,
+    /// The entities that the two states hold differently.
+    changed_entities: Vec<EntityUID>,
     /// The policies that decide otherwise than before.
     changed_ids: BTreeSet<String>,
 }
@@ -451,7 +516,7 @@ impl<'a> Change<'a> {
             (&old, &|world| new(world).not())
         };
         let Some(before) = both.old.as_ref().filter(|_| !self.everything) else {
-            let found = self.finder.anywhere(kind, &[allowed, denied]);
+            let found = self.finder.anywhere(kind, &self.changed_entities, &[allowed, denied]);
             return found.and_then(|found| self.replayed(found, both, direction));
         };
         let (more, less) =
@@ -464,7 +529,8 @@ impl<'a> Change<'a> {
                 continue;
             }
             let applies = |world: &World<'_>| side.applies(policy, world);
-            match self.finder.anywhere(kind, &[&applies, allowed, denied]) {
+            let named = named_by(policy, self.new.schema());
+            match self.finder.anywhere(kind, &named, &[&applies, allowed, denied]) {
                 Some(None) => {}
                 Some(found) => return self.replayed(found, both, direction),
                 None => gave_up = true,

@@ -5,7 +5,7 @@ use cedar_policy_core::ast::{EntityType, EntityUID};
 
 use super::{
     Claim, Invariant, Witness, build,
-    candidates::Constants,
+    candidates::{Constants, named_by},
     evaluate::{Evaluation, Truth},
     names::name_of,
     policies::Policies,
@@ -16,8 +16,8 @@ use crate::{
     engine::Engine, model::Uid, request::RequestInput, store::PolicyStore, testing::DEFAULT_NOW,
 };
 
-/// Principals and resources that are tried for one kind of requests.
-const PAIRS: usize = 64;
+/// Principals that are tried for one kind of requests, and as many resources.
+const EXAMPLES: usize = 8;
 
 /// A kind of requests.
 #[derive(Debug, Clone, Copy)]
@@ -57,7 +57,7 @@ impl<'a> Finder<'a> {
         let (more, less) = (of(allows), of(denies));
         let allowed = |world: &World<'_>| more.allow(world);
         let denied = |world: &World<'_>| less.allow(world).not();
-        self.anywhere(kind, &[&allowed, &denied]).flatten()
+        self.anywhere(kind, &[], &[&allowed, &denied]).flatten()
     }
 
     /// Finds a request that contradicts an invariant of the store.
@@ -71,14 +71,21 @@ impl<'a> Finder<'a> {
             Claim::Never => policies.allow(world),
             Claim::Always => policies.allow(world).not(),
         };
-        self.anywhere(kind, &[&is_described, &is_wrong]).flatten()
+        let named = named_by(described, self.store.schema());
+        self.anywhere(kind, &named, &[&is_described, &is_wrong]).flatten()
     }
 
-    /// Searches all requests of a kind; nothing where a search was given up and none was found.
-    pub(super) fn anywhere(&self, kind: Kind<'_>, goal: &[Goal<'_>]) -> Option<Option<Witness>> {
+    /// Searches the requests of a kind, those of the `named` entities first; nothing where a search
+    /// was given up and none was found.
+    pub(super) fn anywhere(
+        &self,
+        kind: Kind<'_>,
+        named: &[EntityUID],
+        goal: &[Goal<'_>],
+    ) -> Option<Option<Witness>> {
         let (schema, stored) = (self.store.schema(), self.store.stored());
         let mut gave_up = false;
-        for (principal, resource) in self.pairs(kind) {
+        for (principal, resource) in self.pairs(kind, named) {
             let action_type = kind.action.entity_type().to_string();
             let id: &str = kind.action.eid().as_ref();
             let input = RequestInput {
@@ -117,14 +124,24 @@ impl<'a> Finder<'a> {
         &self.constants
     }
 
-    /// Returns the principals and resources to try: one of no consequence of each type, and those
-    /// that policies or the schema name.
-    fn pairs(&self, kind: Kind<'_>) -> Vec<(EntityUID, EntityUID)> {
-        let of = |ty: &EntityType| self.constants.examples(self.store.schema(), ty);
+    /// Returns the principals and resources to try: the `named` ones, made-up ones, and those that
+    /// policies or the store name.
+    fn pairs(&self, kind: Kind<'_>, named: &[EntityUID]) -> Vec<(EntityUID, EntityUID)> {
+        let of = |ty: &EntityType| {
+            let mut examples: Vec<_> =
+                named.iter().filter(|uid| uid.entity_type() == ty).cloned().collect();
+            for uid in self.constants.examples(self.store.schema(), ty) {
+                if !examples.contains(&uid) {
+                    examples.push(uid);
+                }
+            }
+            examples.truncate(EXAMPLES);
+            examples
+        };
         let resources = of(kind.resource);
         let pairs = of(kind.principal).into_iter().flat_map(|principal| {
             resources.iter().map(move |resource| (principal.clone(), resource.clone()))
         });
-        pairs.take(PAIRS).collect()
+        pairs.collect()
     }
 }

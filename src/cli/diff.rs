@@ -256,11 +256,13 @@ fn append(file: &Path, step: &str) -> std::io::Result<()> {
 fn write_witnesses(file: &Path, compared: &[Compared]) -> Result<(), CliError> {
     let mut lines = String::new();
     for store in compared {
-        let Some((_, new)) = &store.stores else { continue };
+        let Some((old, new)) = &store.stores else { continue };
         for (number, (_, sentence, witness)) in store.sentences().into_iter().enumerate() {
             let id = format!("{}-{}", store.name, number + 1);
             let Some(witness) = witness else { continue };
-            let record = witness.record(new, &id).map_err(|violations| {
+            // What only the old schema knows is a record of the old state.
+            let record = witness.record(new, &id).or_else(|_| witness.record(old, &id));
+            let record = record.map_err(|violations| {
                 let violations: Vec<_> = violations.iter().map(ToString::to_string).collect();
                 CliError::Failure(format!(
                     "the request for `{sentence}` does not fit the schema: {}",

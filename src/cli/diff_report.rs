@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value as Json, json};
 
+use super::validate::escaped;
 use crate::{
     analysis::{CellChange, Diff, Direction, OtherChange, PolicyChangeKind, Witness},
     model::StoreName,
@@ -216,7 +217,7 @@ pub(super) fn github(compared: &[Compared]) -> String {
     let mut text = String::new();
     for store in compared {
         let mut line = |kind: &str, message: &str| {
-            let _ = writeln!(text, "::{kind} title={}::{message}", store.name);
+            let _ = writeln!(text, "::{kind} title={}::{}", store.name, escaped(message));
         };
         let diff = match &store.what {
             What::Added => {
@@ -234,7 +235,7 @@ pub(super) fn github(compared: &[Compared]) -> String {
             line(kind, &sentence);
         }
         for reason in &diff.not_comparable {
-            line("error", &format!("not comparable: {}", reason.replace('\n', " ")));
+            line("error", &format!("not comparable: {reason}"));
         }
         for place in &diff.unknown {
             line("error", &format!("unknown: the search was given up for {place}"));
@@ -258,7 +259,10 @@ impl Compared {
         let stores = self.stores.as_ref();
         let revision = |store: &PolicyStore| store.revision().as_str().to_owned();
         let witness = |witness: &Witness| -> Json {
-            let record = stores.and_then(|(_, new)| witness.record(new, "witness").ok());
+            let record = stores.and_then(|(old, new)| {
+                let of = |store| witness.record(store, "witness").ok();
+                of(new).or_else(|| of(old))
+            });
             record.and_then(|record| serde_json::from_str(&record).ok()).unwrap_or_default()
         };
         let kind = |kind| match kind {

@@ -215,6 +215,6 @@ fn github(report: &Report) -> String {
 }
 
 /// Escapes text as workflow commands want it.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }

@@ -171,6 +171,75 @@ fn an_action_that_the_old_schema_lacks_is_gained_by_whoever_may_do_it() {
 }
 
 #[test]
+fn one_policy_more_among_many_that_name_somebody_is_found() {
+    let state = |names: std::ops::Range<u32>| {
+        let folder = policies(&["one"]);
+        let named = |number: u32| {
+            format!(
+                "permit (principal == Guard::User::\"u{number}\", \
+                 action == Guard::Action::\"edit\", resource == Guard::Site::\"s{number}\");\n"
+            )
+        };
+        append(&folder.path().join("one/policies.cedar"), &names.map(named).collect::<String>());
+        folder
+    };
+    let (old, new) = (state(0..200), state(0..201));
+    let ended = run(&["diff", path(&old), path(&new)]);
+    assert_eq!(ended.code, 2, "{ended:?}");
+    assert!(ended.out.contains("User::\"u200\" asks for edit on Site::\"s200\""), "{}", ended.out);
+}
+
+#[test]
+fn an_action_that_the_new_schema_lacks_is_lost() {
+    let (old, new) = (policies(&["one"]), policies(&["one"]));
+    let schema = old.path().join("one/schema.cedarschema");
+    let text = std::fs::read_to_string(&schema).unwrap();
+    let more = "  action \"purge\" appliesTo { principal: [User], resource: [Site] };\n}\n";
+    std::fs::write(&schema, format!("{}{more}", text.trim_end().trim_end_matches('}'))).unwrap();
+    let purge = "permit (principal, action, resource) when { principal in resource.owner };\n";
+    append(&old.path().join("one/policies.cedar"), purge);
+    append(&new.path().join("one/policies.cedar"), purge);
+    let records = new.path().join("records.jsonl");
+    let arguments = ["diff", path(&old), path(&new), "--deny-losses", "--witness"];
+    let ended = run(&[&arguments[..], &[records.to_str().unwrap()]].concat());
+    assert_eq!(ended.code, 2, "{ended:?}");
+    assert!(ended.out.contains("a Guard::User loses purge on a Guard::Site"), "{}", ended.out);
+    let again = run(&["check", "--policies", path(&old), "--record", records.to_str().unwrap()]);
+    assert!(again.code == 0 && again.out.starts_with("ALLOW\n"), "{again:?}");
+}
+
+#[test]
+fn a_schema_in_json_counts_as_one() {
+    let (old, new) = (policies(&["one"]), policies(&["one"]));
+    for (folder, more) in [
+        (&old, ""),
+        (
+            &new,
+            r#", "purge": {"appliesTo": {"principalTypes": ["User"], "resourceTypes": ["Site"]}}"#,
+        ),
+    ] {
+        let store = folder.path().join("one");
+        std::fs::remove_file(store.join("schema.cedarschema")).unwrap();
+        std::fs::write(
+            store.join("schema.cedarschema.json"),
+            format!(
+                r#"{{"": {{"entityTypes": {{"User": {{}}, "Site": {{}}}}, "actions": {{"view":
+                    {{"appliesTo": {{"principalTypes": ["User"], "resourceTypes": ["Site"]}}}}{more}}}}}}}"#
+            ),
+        )
+        .unwrap();
+        std::fs::write(store.join("policies.cedar"), "permit (principal, action, resource);\n")
+            .unwrap();
+    }
+    let ended = run(&["diff", path(&old), path(&new)]);
+    assert_eq!(ended.code, 2, "{ended:?}");
+    assert!(ended.out.contains("gains purge"), "{}", ended.out);
+    let ended = run(&["diff", path(&new), path(&old), "--deny-losses"]);
+    assert_eq!(ended.code, 2, "{ended:?}");
+    assert!(ended.out.contains("loses purge"), "{}", ended.out);
+}
+
+#[test]
 fn an_entity_that_the_store_holds_and_that_comes_into_a_group_gains() {
     let admins = "permit (principal in Guard::Group::\"admins\", action == Guard::Action::\"edit\", \
                   resource);\n";
