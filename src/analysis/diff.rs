@@ -1,4 +1,5 @@
-//! What a change of policies changes: the cells of the matrix, and requests that no cell stands for.
+//! The comparison of two states of a store: the cells of the matrix that change, and requests that
+//! no cell stands for.
 //!
 //! A *gain* is a request that the new state allows and the old one denies, a *loss* the other way
 //! round. Each comes with a request that shows it. What is not found is not proved to be absent:
@@ -12,10 +13,10 @@ use cedar_policy_core::ast::{Entity, EntityType, EntityUID};
 use super::{
     Finder, Kind, MatrixError, Witness,
     candidates::named_by,
-    evaluate::Truth,
     find::Goal,
     matrix,
     policies::Policies,
+    truth::Truth,
     world::{Optional, World},
 };
 use crate::{
@@ -26,7 +27,7 @@ use crate::{
     testing::{Expected, MatrixCell},
 };
 
-/// What a change of a store changes.
+/// The differences between two states of a store.
 #[derive(Debug, Clone, Default)]
 pub struct Diff {
     /// The policies that were added, removed or changed, by id.
@@ -35,7 +36,7 @@ pub struct Diff {
     pub cells: Vec<CellChange>,
     /// Gains and losses that no cell shows, gains first.
     pub others: Vec<OtherChange>,
-    /// Where the search was given up, as `action, principal type, resource type`.
+    /// Searches that were given up, as `action, principal type, resource type`.
     pub unknown: Vec<String>,
     /// Why the two states cannot be compared, where they cannot.
     pub not_comparable: Vec<String>,
@@ -46,11 +47,11 @@ pub struct Diff {
 pub struct PolicyChange {
     /// Its id.
     pub id: String,
-    /// What became of it.
+    /// The way in which it changed.
     pub kind: PolicyChangeKind,
 }
 
-/// What became of a policy.
+/// The way in which a policy changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PolicyChangeKind {
     /// It is new.
@@ -63,7 +64,7 @@ pub enum PolicyChangeKind {
     Annotations,
 }
 
-/// Who ends with more.
+/// A gain, a loss, or both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Direction {
     /// Something is allowed that was denied.
@@ -100,11 +101,11 @@ pub struct CellChange {
     pub action: String,
     /// The column.
     pub column: String,
-    /// What it was.
+    /// The answer before.
     pub before: Expected,
-    /// What it is.
+    /// The answer now.
     pub after: Expected,
-    /// Who ends with more.
+    /// A gain, a loss, or both.
     pub direction: Direction,
     /// A request that was denied and is allowed.
     pub gain: Option<Witness>,
@@ -296,7 +297,7 @@ fn policies(old: &PolicyStore, new: &PolicyStore) -> Vec<PolicyChange> {
 
 /// The parts of a policy that are compared.
 struct PreparedParts {
-    /// What it decides: Cedar's text of it without annotations.
+    /// Cedar's text of what it decides, without annotations.
     meaning: String,
     annotations: BTreeMap<String, String>,
 }

@@ -8,8 +8,7 @@ use std::sync::{Arc, LazyLock};
 
 use cedar_policy_core::{
     ast::{
-        self, BinaryOp, EntityType, EntityUID, Expr, ExprKind, Literal, SlotEnv, UnaryOp, Value,
-        ValueKind, Var,
+        self, BinaryOp, EntityUID, Expr, ExprKind, Literal, SlotEnv, UnaryOp, Value, ValueKind, Var,
     },
     entities::Entities,
     evaluator::Evaluator,
@@ -18,80 +17,15 @@ use cedar_policy_core::{
 use smol_str::SmolStr;
 
 use super::{
+    abstract_value::{Abstract, Evaluated, Fails, Open, entity, equal, known, values},
     fact::{Base, Fact, Known, Place},
+    truth::Truth,
     world::World,
 };
 use crate::{
     engine::{Engine, PreparedPolicy, Scope},
-    schema::{Shape, Slot},
+    schema::Shape,
 };
-
-/// A truth value, or the fact for which it is open.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Truth {
-    True,
-    False,
-    /// No fact where nothing that could be chosen would decide it.
-    Open(Option<Arc<Fact>>),
-}
-
-impl From<bool> for Truth {
-    fn from(value: bool) -> Self {
-        if value { Self::True } else { Self::False }
-    }
-}
-
-impl Truth {
-    pub(super) fn not(self) -> Self {
-        match self {
-            Self::True => Self::False,
-            Self::False => Self::True,
-            open @ Self::Open(_) => open,
-        }
-    }
-
-    /// Returns whether all hold; asks no further after one that does not.
-    pub(super) fn all(truths: impl IntoIterator<Item = Self>) -> Self {
-        let mut all = Self::True;
-        for truth in truths {
-            match truth {
-                Self::False => return Self::False,
-                open @ Self::Open(_) if all == Self::True => all = open,
-                Self::True | Self::Open(_) => {}
-            }
-        }
-        all
-    }
-
-    /// Returns whether one holds; asks no further after it.
-    pub(super) fn any(truths: impl IntoIterator<Item = Self>) -> Self {
-        Self::all(truths.into_iter().map(Self::not)).not()
-    }
-}
-
-/// What an expression is.
-#[derive(Debug, Clone)]
-enum Abstract {
-    Value(Value),
-    /// A record whose fields are facts.
-    Record(Place),
-    Open(Open),
-}
-
-/// A value that is open.
-#[derive(Debug, Clone)]
-struct Open {
-    because_of: Option<Arc<Fact>>,
-    shape: Option<Shape>,
-    /// The slot of a scope of that type whose Role it is.
-    role: Option<(EntityType, Slot)>,
-}
-
-/// Cedar's evaluation fails.
-#[derive(Debug)]
-struct Fails;
-
-type Evaluated = Result<Abstract, Fails>;
 
 /// Evaluates a store's policies in a world.
 #[derive(Clone, Copy)]
@@ -269,7 +203,7 @@ impl<'a> Evaluation<'a> {
             all = match (all, self.truth(operand)) {
                 (_, Ok(Truth::False)) => return Ok(Truth::False),
                 (Truth::True, operand) => operand?,
-                // What follows may only be defined where those before it hold.
+                // The operands that follow may only be defined where those before them hold.
                 (open, _) => open,
             };
         }
@@ -287,7 +221,7 @@ impl<'a> Evaluation<'a> {
             any = match (any, self.truth(operand)) {
                 (_, Ok(Truth::True)) => return Ok(Truth::True),
                 (Truth::False, operand) => operand?,
-                // What follows may only be defined where those before it do not hold.
+                // The operands that follow may only be defined where those before them do not hold.
                 (open, _) => open,
             };
         }
@@ -542,43 +476,6 @@ impl<'a> Evaluation<'a> {
     }
 }
 
-impl From<Truth> for Abstract {
-    fn from(truth: Truth) -> Self {
-        match truth {
-            Truth::True => Self::Value(true.into()),
-            Truth::False => Self::Value(false.into()),
-            Truth::Open(because_of) => {
-                Open { because_of, shape: Some(Shape::Bool), role: None }.into()
-            }
-        }
-    }
-}
-
-impl From<Open> for Abstract {
-    fn from(open: Open) -> Self {
-        Self::Open(open)
-    }
-}
-
-impl Open {
-    /// What is made of it: nothing is known of that.
-    fn anything(self) -> Abstract {
-        Self { because_of: self.because_of, shape: None, role: None }.into()
-    }
-}
-
-impl Abstract {
-    /// What is made of a value that is not wholly known.
-    fn open_value(self) -> Self {
-        match self {
-            Self::Open(open) => open.anything(),
-            Self::Record(_) | Self::Value(_) => {
-                Open { because_of: None, shape: None, role: None }.into()
-            }
-        }
-    }
-}
-
 /// Returns the operands of a chain of one operator, from left to right.
 fn chain<'e>(
     expr: &'e Expr,
@@ -594,64 +491,10 @@ fn chain<'e>(
     chain
 }
 
-/// Collects values, or what is open because one of them is.
-fn values(items: impl Iterator<Item = Evaluated>) -> Result<Result<Vec<Value>, Abstract>, Fails> {
-    let (mut all, mut open) = (Vec::new(), None);
-    for item in items {
-        match item? {
-            Abstract::Value(value) => all.push(value),
-            other => open = open.or(Some(other.open_value())),
-        }
-    }
-    Ok(open.map_or(Ok(all), Err))
-}
-
-/// `==`
-fn equal(one: &Abstract, other: &Abstract) -> Truth {
-    let shape_of = |value: &Value| match &value.value {
-        ValueKind::Lit(Literal::EntityUID(uid)) => Some(uid.entity_type().clone()),
-        _ => None,
-    };
-    match (one, other) {
-        (Abstract::Value(one), Abstract::Value(other)) => (one == other).into(),
-        (Abstract::Value(value), Abstract::Open(open))
-        | (Abstract::Open(open), Abstract::Value(value)) => match (&open.shape, shape_of(value)) {
-            (Some(Shape::Entity(ty)), Some(of)) if **ty != of => Truth::False,
-            _ => Truth::Open(open.because_of.clone()),
-        },
-        (Abstract::Open(one), Abstract::Open(other)) => {
-            let distinct = matches!(
-                (&one.shape, &other.shape),
-                (Some(Shape::Entity(one)), Some(Shape::Entity(other))) if one != other
-            );
-            if distinct {
-                return Truth::False;
-            }
-            Truth::Open(one.because_of.clone().or_else(|| other.because_of.clone()))
-        }
-        (Abstract::Open(open), _) | (_, Abstract::Open(open)) => {
-            Truth::Open(open.because_of.clone())
-        }
-        (Abstract::Record(one), Abstract::Record(other)) if one == other => Truth::True,
-        (Abstract::Record(_), _) | (_, Abstract::Record(_)) => Truth::Open(None),
-    }
-}
-
 fn is_arithmetic(op: BinaryOp) -> bool {
     matches!(op, BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul)
 }
 
-fn known(uid: &EntityUID) -> Abstract {
-    Abstract::Value(uid.clone().into())
-}
-
 fn known_entry(uid: &EntityUID) -> ast::EntityUIDEntry {
     ast::EntityUIDEntry::known(uid.clone(), None)
-}
-
-fn entity(value: &Value) -> Result<&EntityUID, Fails> {
-    match &value.value {
-        ValueKind::Lit(Literal::EntityUID(uid)) => Ok(uid),
-        _ => Err(Fails),
-    }
 }

@@ -5,7 +5,7 @@ use smol_str::SmolStr;
 
 use crate::model;
 
-/// Where a field is: in the context, or in an attribute of an entity, at any depth.
+/// The place of a field: in the context, or in an attribute of an entity, at any depth.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Place {
     pub base: Base,
@@ -23,11 +23,11 @@ pub(super) enum Base {
 pub(super) enum Fact {
     Field(Place),
     Tag(EntityUID, SmolStr),
-    /// Whether the first entity is directly in the second.
+    /// The membership of the first entity in the second, directly.
     Member(EntityUID, EntityUID),
 }
 
-/// What an open fact is taken to be.
+/// The value that an open fact is tried with.
 #[derive(Debug, Clone)]
 pub(super) enum Choice {
     Absent,
@@ -44,7 +44,7 @@ pub(super) struct Candidate {
     pub known: Value,
 }
 
-/// What is known of a field.
+/// The knowledge of a field.
 pub(super) enum Known {
     Absent,
     Record,

@@ -6,10 +6,11 @@ use cedar_policy_core::ast::{EntityType, EntityUID};
 use super::{
     Claim, Invariant, Witness, build,
     candidates::{Constants, named_by},
-    evaluate::{Evaluation, Truth},
+    evaluate::Evaluation,
     names::name_of,
     policies::Policies,
     search::{Found, Search},
+    truth::Truth,
     world::{Optional, World},
 };
 use crate::{

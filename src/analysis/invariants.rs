@@ -16,7 +16,7 @@ use crate::{
 pub struct Invariant {
     /// Its `@id`.
     pub id: String,
-    /// What is claimed of the requests that it describes.
+    /// The claim about the requests that it describes.
     pub claim: Claim,
     /// The rule in words.
     pub text: String,
@@ -30,7 +30,7 @@ pub struct Invariant {
     pub policy: Policy,
 }
 
-/// What an invariant claims.
+/// The claim of an invariant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Claim {
     /// None of the requests is allowed.
@@ -119,7 +119,7 @@ fn invariant(policy: &Policy, place: &Place<'_>) -> Result<Invariant, Vec<Proble
     }
 }
 
-/// Where a policy is written.
+/// The place at which a policy is written.
 struct Place<'a> {
     store: &'a PolicyStore,
     file: &'a str,

@@ -10,11 +10,12 @@ use std::collections::BTreeMap;
 use super::{
     Witness, build,
     candidates::Constants,
-    evaluate::{Evaluation, Truth},
+    evaluate::Evaluation,
     fact::{Base, Place},
     policies::Policies,
     search::{Found, Search},
     slots,
+    truth::Truth,
     world::{Optional, World},
 };
 use crate::{
@@ -41,7 +42,7 @@ pub struct Row {
     pub scope: String,
     /// The action.
     pub action: String,
-    /// What the vendor calls the action; empty where nobody says.
+    /// The vendor's words for the action; empty where there are none.
     pub label: String,
     /// A cell for each column.
     pub cells: Vec<Cell>,
@@ -50,7 +51,7 @@ pub struct Row {
 /// A cell of a matrix.
 #[derive(Debug, Clone)]
 pub struct Cell {
-    /// Whether the base request is allowed (`Allow`), or one of its variants (`Cond`), or none.
+    /// `Allow` where the base request is allowed, `Cond` where only a variant is, else `Deny`.
     pub value: Expected,
     /// True where that is certain; else the values that were tried say so.
     pub certain: bool,
@@ -60,7 +61,7 @@ pub struct Cell {
     pub restrictions: Vec<CellPolicy>,
     /// For a condition: a request that is allowed.
     pub witness: Option<Witness>,
-    /// What `matrix.csv` says.
+    /// The answer in `matrix.csv`.
     pub expected: Option<Expected>,
     /// Why the cell means nothing as a request, if it does not.
     pub exempt: Option<String>,

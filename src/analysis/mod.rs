@@ -1,10 +1,11 @@
-//! What policies mean for all requests, not only for those that somebody thought of: the computed
-//! matrix of roles and actions, what a change changes in it, requests that show it, and the
-//! invariants of a store.
+//! The meaning of policies for all requests, not only for those that somebody thought of: the
+//! computed matrix of roles and actions, the differences between two states, requests that show
+//! them, and the invariants of a store.
 //!
 //! The matrix and the changes rest on an evaluation with three values over a request of which some
 //! facts are open (`evaluate`), and on a search that tries open facts one by one (`search`).
 
+mod abstract_value;
 mod build;
 mod candidates;
 mod complete;
@@ -19,6 +20,7 @@ mod policies;
 mod search;
 mod show;
 mod slots;
+mod truth;
 pub mod witness;
 mod world;
 

@@ -3,8 +3,8 @@
 
 use super::{
     candidates::Constants,
-    evaluate::Truth,
     fact::{Choice, Fact},
+    truth::Truth,
     world::World,
 };
 use crate::engine::Engine;
@@ -12,7 +12,7 @@ use crate::engine::Engine;
 /// Policies that one search may evaluate: about a second of work, however large the store.
 const BUDGET: usize = 500_000;
 
-/// What came of a search.
+/// The result of a search.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found {
     /// The world holds the choices for which the goal holds.
@@ -65,7 +65,7 @@ impl Search<'_> {
         let fact = match evaluate(world, goal) {
             Truth::True => return Step::Found,
             Truth::False => return Step::Failed(world.consulted()),
-            // Nothing that could be chosen would decide it.
+            // No choice would decide it.
             Truth::Open(None) => return Step::Failed(u128::MAX),
             Truth::Open(Some(fact)) => fact,
         };

@@ -16,7 +16,7 @@ use crate::{
     schema::{RecordShape, Schema, Shape, Slot, StoredEntities},
 };
 
-/// What becomes of optional facts that nobody gave.
+/// The treatment of optional facts that were not given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Optional {
     /// They are not there.
@@ -30,7 +30,7 @@ pub(super) enum Optional {
 #[derive(Debug)]
 pub(super) struct World<'a> {
     pub schema: &'a Schema,
-    /// What is given, as a caller sends it and checked.
+    /// The given facts, as a caller sends them; `request` has them checked.
     pub input: RequestInput,
     pub request: Request,
     pub optional: Optional,
@@ -207,7 +207,7 @@ impl<'a> World<'a> {
         if !self.may_be_in(engine, uid, of) {
             return Some(false);
         }
-        let is_it = |fact: &Fact| matches!(fact, Fact::Member(member, group) if member == uid && group == of);
+        let is_it = |fact: &Fact| *fact == Fact::Member(uid.clone(), of.clone());
         if self.chosen(is_it).is_some() || self.optional == Optional::Absent {
             return Some(false);
         }
@@ -221,7 +221,7 @@ impl<'a> World<'a> {
             return false;
         }
         let role = self.schema.scope_of(of);
-        // What the store holds is in nothing else, but may be assigned roles.
+        // A stored entity is in nothing else, but may be assigned roles.
         if engine.stored().contains(uid) && role.is_none() {
             return false;
         }
@@ -285,7 +285,7 @@ impl<'a> World<'a> {
 
     fn consult(&self, place: usize) {
         let bit = u32::try_from(place).ok().and_then(|place| 1_u128.checked_shl(place));
-        // Of a choice beyond the bits it is not known who looked at it: all did.
+        // Choices beyond the bits share them all, so that none is jumped over.
         self.consulted.set(self.consulted.get() | bit.unwrap_or(u128::MAX));
     }
 

@@ -173,7 +173,7 @@ fn flips(
         let now: Timestamp = record.now.parse().map_err(|error| {
             CliError::Usage(format!("the record {} has no `now`: {error}", record.decision_id))
         })?;
-        // What does not fit the schema of a state is not allowed by it.
+        // A request that does not fit the schema of a state is not allowed by it.
         let allows = |store: &PolicyStore| {
             let request = store.check(&input, now, &settings.limits.request);
             request.is_ok_and(|request| {

@@ -98,7 +98,7 @@ fn read(path: &Path, most: usize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// What became of the names and conditions of the spreadsheet.
+/// The changes that were made to names and conditions of the spreadsheet.
 fn summary(imported: &Imported) -> String {
     let Imported { roles, actions, conditions, .. } = imported;
     let mut text = String::new();

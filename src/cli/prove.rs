@@ -111,7 +111,7 @@ fn usual_folder(args: &ProveArgs, settings: &Settings) -> PathBuf {
     named.unwrap_or_else(|| PathBuf::from("policies"))
 }
 
-/// What is told when all is done.
+/// The message at the end.
 struct Report {
     stores: Vec<Json>,
     /// The lines of the file of witnesses.
@@ -216,7 +216,7 @@ impl Run<'_> {
             proofs.environments,
             self.solver.version()
         );
-        // What is proved of all policies is told in a line.
+        // Proofs of the same kind about all policies are told in one line.
         let mut of_all: BTreeMap<usize, (&str, bool)> = BTreeMap::new();
         for proof in &proofs.proofs {
             if let Some((place, words)) = of_all_policies(&proof.check) {

@@ -189,7 +189,7 @@ impl Clause {
     }
 
     fn write(&self, text: &mut String, file: Option<&str>, holds: bool) {
-        // What stands in an `unless` is false where the clause holds.
+        // The condition of an `unless` is false where the clause holds.
         let is = match (&self.error, holds == (self.kind == Kind::Unless)) {
             (Some(error), _) => format!("failed: {error}"),
             (None, true) => "is false".to_owned(),

@@ -83,7 +83,7 @@ struct Watched {
     bounds: Bounds,
     /// The first valid state of each store, with which later ones are compared.
     first: BTreeMap<StoreName, PolicyStore>,
-    /// What was seen last: a digest of each store, and the errors of the rest.
+    /// The state seen last: a digest of each store, and the errors of the rest.
     last: Option<(BTreeMap<StoreName, String>, String)>,
 }
 

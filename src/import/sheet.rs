@@ -78,7 +78,7 @@ pub(super) struct Row {
     pub cells: Vec<Cell>,
 }
 
-/// Whether a role may do an action.
+/// The answer of a cell of the spreadsheet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Cell {
     Allow,
@@ -150,7 +150,7 @@ fn delimiter(text: &str) -> u8 {
             }
         }
     }
-    // Of equal counts the last one wins.
+    // The last of equal counts wins.
     counts.into_iter().max_by_key(|(_, count)| *count).map_or(b',', |(delimiter, _)| delimiter)
 }
 

@@ -19,7 +19,7 @@ use crate::{
     store::{FileKind, PolicyStore},
 };
 
-/// What is told where the entities of two states differ.
+/// The reason that is given where the entities of two states differ.
 const ENTITIES_DIFFER: &str = "the entities that the store holds differ: what that changes is \
                                searched, and not proved";
 
@@ -30,7 +30,7 @@ pub struct Comparison {
     pub gains: Vec<Difference>,
     /// Kinds of requests of which the new state allows less.
     pub losses: Vec<Difference>,
-    /// What the solver cannot tell, or cannot compare, each with the reason.
+    /// The questions that the solver cannot answer, or that cannot be compared, each with the reason.
     pub unknown: Vec<String>,
 }
 

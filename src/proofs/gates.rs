@@ -57,7 +57,7 @@ struct ApprovedGains {
 struct ApprovedStep {
     from: String,
     to: String,
-    /// Who approved it, why, and which cells change: for the reader.
+    /// The approver; like the two fields below, for the reader.
     #[expect(dead_code, reason = "for the reader of the file")]
     by: String,
     #[expect(dead_code, reason = "for the reader of the file")]

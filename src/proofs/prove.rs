@@ -1,4 +1,4 @@
-//! What is proved of one store.
+//! The proofs about one store.
 
 use cedar_policy::{Effect, PolicySet};
 use cedar_policy_symcc::{
@@ -22,7 +22,7 @@ use crate::{
     store::PolicyStore,
 };
 
-/// What is proved of one store.
+/// The proofs about one store.
 #[derive(Debug)]
 pub struct StoreProofs {
     /// The store.
@@ -40,9 +40,9 @@ pub struct StoreProofs {
 /// One proof, or the lack of it.
 #[derive(Debug)]
 pub struct Proof {
-    /// What was to be proved.
+    /// The statement.
     pub check: Check,
-    /// What came of it.
+    /// The outcome.
     pub outcome: Outcome,
 }
 

@@ -9,7 +9,7 @@ use crate::{
 /// Columns of text that a table with whole names may take.
 const WIDTH: usize = 120;
 
-/// Whether a table is coloured.
+/// The colours of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Colours {
     /// For a terminal.

@@ -263,7 +263,7 @@ fn start_shadow(
         max_share: settings.shadow.max_share,
         queue_bytes: settings.shadow.queue_bytes.get(),
         reload: Options {
-            // What a candidate would change is worth knowing even where a gate would refuse it.
+            // No gates: a candidate's changes are worth knowing even where a gate would refuse it.
             span: tracing::error_span!("shadow"),
             ..reload_options(settings)
         },
