@@ -9,7 +9,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
     println!("cargo:rerun-if-changed=policies");
 
-    let descriptors = protox::compile(["humbaba/v1/authorization_service.proto"], ["proto"])?;
+    let descriptors = protox::compile(
+        ["humbaba/v1/authorization_service.proto", "humbaba/v1/directory_service.proto"],
+        ["proto"],
+    )?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("humbaba.bin"), descriptors.encode_to_vec())?;
 

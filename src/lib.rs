@@ -18,6 +18,8 @@ pub mod engine;
 
 pub mod store;
 
+pub mod directory;
+
 pub mod testing;
 
 pub mod import;
@@ -29,6 +31,9 @@ pub mod reload;
 
 #[cfg(feature = "prove")]
 pub mod proofs;
+
+#[cfg(feature = "server")]
+pub mod sources;
 
 #[cfg(feature = "server")]
 pub mod telemetry;

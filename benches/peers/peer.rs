@@ -70,6 +70,20 @@ impl AuthorizationService for Echo {
         Err(Status::unimplemented("only IsAuthorized is compared"))
     }
 
+    async fn list_resources(
+        &self,
+        _: Request<proto::ListResourcesRequest>,
+    ) -> Result<Response<proto::ListResourcesResponse>, Status> {
+        Err(Status::unimplemented("only IsAuthorized is compared"))
+    }
+
+    async fn list_principals(
+        &self,
+        _: Request<proto::ListPrincipalsRequest>,
+    ) -> Result<Response<proto::ListPrincipalsResponse>, Status> {
+        Err(Status::unimplemented("only IsAuthorized is compared"))
+    }
+
     async fn list_actions(
         &self,
         _: Request<proto::ListActionsRequest>,

@@ -60,7 +60,8 @@ impl<'a> World<'a> {
     ) -> Result<Self, Vec<Violation>> {
         let (input, opened) = completed(schema, input, now);
         let limits = RequestLimits::default();
-        let request = request::check(schema, stored, &input, now, &limits)?;
+        let known = request::Known { schema, stored, held: None };
+        let request = request::check(known, &input, now, &limits)?;
         Ok(Self {
             schema,
             input,

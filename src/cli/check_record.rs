@@ -64,7 +64,8 @@ pub(super) fn run(again: &Again<'_>, settings: &Settings) -> Result<Exit, CliErr
     })?;
     let (mut verdict, mut allowed_now, mut allowed) = (None, None, None);
     if let Some(actions) = &recorded.actions {
-        let listed = list_actions(store.engine(), &input, moment, limits, recorded.on_forbid_error);
+        let listed =
+            list_actions(store.engine(), None, &input, moment, limits, recorded.on_forbid_error);
         let listed = listed.map_err(|violations| recorded.bad(&violations))?;
         let name = |uid: &Json| Some(format!("{}", uid_of(uid)?));
         allowed = Some(actions.allowed.iter().filter_map(name).collect::<BTreeSet<_>>());

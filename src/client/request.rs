@@ -21,6 +21,7 @@ impl From<RequestInput> for proto::IsAuthorizedRequest {
             entities: input.entities.into_iter().map(Into::into).collect(),
             role_assignments: input.role_assignments.into_iter().map(Into::into).collect(),
             explain: false,
+            at_least_version: String::new(),
         }
     }
 }
@@ -43,6 +44,7 @@ impl From<RoleAssignmentInput> for proto::RoleAssignment {
             role: assignment.role,
             scope: assignment.scope.map(Into::into),
             expires_at: assignment.expires_at.map(timestamp),
+            grant: None,
         }
     }
 }

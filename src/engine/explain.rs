@@ -69,6 +69,7 @@ pub fn explain(
     on_forbid_error: OnForbidError,
     file_of: &dyn Fn(&str) -> Option<String>,
 ) -> Explanation {
+    let request = &graph::spelled_out(engine, request);
     let variations = Variations::new(engine, request, on_forbid_error);
     if decision.is_allow() {
         explain_allow(request, decision, &variations)

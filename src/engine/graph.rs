@@ -2,7 +2,7 @@
 //! role assignments, closed under ancestry.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -15,7 +15,11 @@ use smol_str::SmolStr;
 
 use super::Engine;
 use crate::{
-    request::{Request, SentEntities},
+    model::Timestamp,
+    request::{
+        Facts, HeldFacts, Place, Request, RoleAssignment, RoleAssignments, SentEntities,
+        WithoutRoles,
+    },
     schema::Schema,
 };
 
@@ -30,8 +34,11 @@ struct Node {
 struct Graph<'a> {
     engine: &'a Engine,
     sent: &'a SentEntities,
+    held: Option<&'a dyn HeldFacts>,
     nodes: HashMap<EntityUID, Node>,
     to_visit: Vec<EntityUID>,
+    /// The places of those visited entities of which the directory holds anything.
+    places: BTreeSet<Place>,
 }
 
 /// Converts a request into Cedar's.
@@ -50,14 +57,43 @@ pub(crate) fn cedar_request(request: &Request) -> ast::Request {
 /// # Errors
 /// Cedar's words, if it does not take them. Uids are unique, so this is not expected to happen.
 pub(crate) fn entities(engine: &Engine, request: &Request) -> Result<Entities, String> {
+    gathered(engine, request).0.close()
+}
+
+/// Returns the request with the roles of the directory that a policy can look at in it spelled out,
+/// as if the caller had sent them and the directory held none.
+pub(super) fn spelled_out(engine: &Engine, request: &Request) -> Request {
+    let Some(held) = &request.facts.held else { return request.clone() };
+    let mut roles: Vec<_> = request.facts.role_assignments.iter().cloned().collect();
+    for role in gathered(engine, request).1 {
+        if !roles.contains(&role) {
+            roles.push(role);
+        }
+    }
+    let facts = Facts {
+        entities: Arc::clone(&request.facts.entities),
+        role_assignments: Arc::new(RoleAssignments::new(engine.schema(), roles)),
+        held: Some(Arc::new(WithoutRoles(Arc::clone(held)))),
+    };
+    Request { facts, ..request.clone() }
+}
+
+/// Gathers the entities, and the roles of the directory that their holders have.
+fn gathered<'a>(engine: &'a Engine, request: &'a Request) -> (Graph<'a>, Vec<RoleAssignment>) {
     let mut graph = Graph {
         engine,
         sent: &request.facts.entities,
+        held: request.facts.held.as_deref(),
         nodes: HashMap::with_capacity(request.facts.entities.len() + 4),
         to_visit: vec![request.principal.clone(), request.resource.clone(), request.action.clone()],
+        places: BTreeSet::new(),
     };
     graph.to_visit.extend(request.facts.entities.iter().map(|entity| entity.uid.clone()));
     graph.to_visit.extend(engine.literals().iter().cloned());
+    if graph.held.is_some() {
+        graph.to_visit.extend(engine.looked_into().iter().cloned());
+        graph.to_visit.extend(engine.named_roles().iter().map(|(scope, _)| scope.clone()));
+    }
     for value in request.context.whole().values() {
         graph.visit_later(&value.value);
     }
@@ -67,12 +103,22 @@ pub(crate) fn entities(engine: &Engine, request: &Request) -> Result<Entities, S
         graph.to_visit.extend(engine.schema().role(&assignment.scope, &assignment.slot));
     }
     graph.gather();
-    for assignment in in_force() {
-        let role = engine.schema().role(&assignment.scope, &assignment.slot);
-        let node = graph.nodes.entry(assignment.principal.clone()).or_default();
-        node.parents.extend(role);
+    in_force().for_each(|assignment| graph.give(assignment));
+    let mut held = Vec::new();
+    // What a role itself is in may be the scope of further ones.
+    loop {
+        let roles = graph.held_roles(request.now);
+        let new: Vec<_> = roles.into_iter().filter(|role| !held.contains(role)).collect();
+        if new.is_empty() {
+            return (graph, held);
+        }
+        for role in &new {
+            graph.give(role);
+            graph.to_visit.extend(engine.schema().role(&role.scope, &role.slot));
+        }
+        held.extend(new);
+        graph.gather();
     }
-    graph.close()
 }
 
 impl Graph<'_> {
@@ -81,6 +127,7 @@ impl Graph<'_> {
             if self.nodes.contains_key(&uid) {
                 continue;
             }
+            self.places.extend(self.held.and_then(|held| held.place(&uid)));
             let mut node = self.known(&uid);
             fill_slots(&uid, &mut node, self.engine.schema());
             for value in node.attributes.values().chain(node.tags.values()) {
@@ -95,15 +142,42 @@ impl Graph<'_> {
         }
     }
 
+    /// Makes the holder of a role one of those that are in it.
+    fn give(&mut self, assignment: &RoleAssignment) {
+        let role = self.engine.schema().role(&assignment.scope, &assignment.slot);
+        self.nodes.entry(assignment.principal.clone()).or_default().parents.extend(role);
+    }
+
+    /// Returns the roles that visited entities hold on visited entities. A policy can name no other:
+    /// it takes a Role from a slot, or names it.
+    fn held_roles(&self, now: Timestamp) -> Vec<RoleAssignment> {
+        let Some(held) = self.held else { return Vec::new() };
+        let of_principal = |principal: &Place| {
+            if held.role_count(*principal) <= self.places.len() {
+                let mut roles = held.roles_of(*principal, now);
+                roles.retain(|role| self.places.contains(&role.scope));
+                return roles;
+            }
+            let scopes = self.places.iter();
+            scopes.flat_map(|scope| held.roles_between(*principal, *scope, now)).collect()
+        };
+        let roles = self.places.iter().flat_map(of_principal);
+        roles.filter_map(|role| role.assignment(held)).collect()
+    }
+
     fn known(&self, uid: &EntityUID) -> Node {
-        if let Some(sent) = self.sent.get(uid) {
+        let of_directory = || {
+            let held = self.held?;
+            held.entity(held.place(uid)?)
+        };
+        if let Some(described) = self.sent.get(uid).or_else(of_directory) {
             let values = |values: &[(SmolStr, Value)]| {
                 values.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect()
             };
             return Node {
-                attributes: values(&sent.attributes),
-                parents: sent.parents.iter().cloned().collect(),
-                tags: values(&sent.tags),
+                attributes: values(&described.attributes),
+                parents: described.parents.iter().cloned().collect(),
+                tags: values(&described.tags),
             };
         }
         self.engine.stored().get(uid).map_or_else(Node::default, |entity| {
@@ -124,8 +198,11 @@ impl Graph<'_> {
             // Filled slots are the bulk of all references, and a Role that the store does not hold
             // has nothing in it.
             ValueKind::Lit(ast::Literal::EntityUID(uid)) => {
-                if !self.engine.schema().is_role(uid) || self.engine.stored().contains(uid) {
+                let schema = self.engine.schema();
+                if !schema.is_role(uid) || self.engine.stored().contains(uid) {
                     self.to_visit.push((**uid).clone());
+                } else if self.held.is_some() {
+                    self.to_visit.extend(schema.scope_of(uid).map(|(scope, _)| scope));
                 }
             }
             ValueKind::Set(set) => {

@@ -6,8 +6,8 @@ use super::{Decision, Engine, decide};
 use crate::{
     model::{OnForbidError, Timestamp, Uid},
     request::{
-        Facts, FieldPath, Request, RequestInput, RequestLimits, Violation, check, check_facts,
-        check_with_facts,
+        Facts, FieldPath, Held, Known, Request, RequestInput, RequestLimits, Violation, check,
+        check_facts, check_with_facts,
     },
     schema::{ActionSchema, Schema},
 };
@@ -39,12 +39,15 @@ pub struct UndecidedAction {
 /// Violations that every action has, among them a fact that no action declares.
 pub fn list_actions(
     engine: &Engine,
+    held: Option<&Held>,
     input: &RequestInput,
     now: Timestamp,
     limits: &RequestLimits,
     on_forbid_error: OnForbidError,
 ) -> Result<ListedActions, Vec<Violation>> {
-    list_actions_by(engine, input, now, limits, |request| decide(engine, request, on_forbid_error))
+    list_actions_by(engine, held, input, now, limits, |request| {
+        decide(engine, request, on_forbid_error)
+    })
 }
 
 /// Does the same as [`list_actions`], with each action decided by `decide`.
@@ -53,19 +56,20 @@ pub fn list_actions(
 /// The same.
 pub fn list_actions_by(
     engine: &Engine,
+    held: Option<&Held>,
     input: &RequestInput,
     now: Timestamp,
     limits: &RequestLimits,
     mut decide: impl FnMut(&Request) -> Decision,
 ) -> Result<ListedActions, Vec<Violation>> {
-    let (schema, stored) = (engine.schema(), engine.stored());
-    let actions = applicable(schema, input);
+    let known = engine.known(held);
+    let actions = applicable(known.schema, input);
     let mut violations = undeclared_facts(&actions, input, limits);
     if actions.is_empty() {
-        violations.extend(nothing_applies(engine, input, now, limits));
+        violations.extend(nothing_applies(known, input, now, limits));
         return Err(violations);
     }
-    let facts = check_facts(schema, stored, input, limits).unwrap_or_else(|found| {
+    let facts = check_facts(known, input, limits).unwrap_or_else(|found| {
         violations.extend(found);
         Facts::default()
     });
@@ -73,7 +77,7 @@ pub fn list_actions_by(
     let mut common: Option<Vec<Violation>> = None;
     for action in &actions {
         let question = question(input, action);
-        match check_with_facts(schema, stored, &question, facts.clone(), now, limits) {
+        match check_with_facts(known, &question, facts.clone(), now, limits) {
             Ok(request) => {
                 common = Some(Vec::new());
                 if decide(&request).is_allow() {
@@ -149,14 +153,13 @@ fn question(input: &RequestInput, action: &ActionSchema) -> RequestInput {
 /// Explains why no action applies: a bad principal or resource, or two types that have no action in
 /// common.
 fn nothing_applies(
-    engine: &Engine,
+    known: Known<'_>,
     input: &RequestInput,
     now: Timestamp,
     limits: &RequestLimits,
 ) -> Vec<Violation> {
     let input = RequestInput { action: None, context: Vec::new(), ..input.clone() };
-    let found =
-        check(engine.schema(), engine.stored(), &input, now, limits).err().unwrap_or_default();
+    let found = check(known, &input, now, limits).err().unwrap_or_default();
     let found: Vec<_> = found.into_iter().filter(|violation| violation.field != "action").collect();
     if found.is_empty() {
         return vec![

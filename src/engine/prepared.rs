@@ -6,7 +6,10 @@ use cedar_policy::PolicySet;
 use cedar_policy_core::ast::{EntityUID, Expr, ExprKind, Literal, Policy};
 
 use super::{compiled::CompiledPolicies, slices::Slices};
-use crate::schema::{Schema, Slot, StoredEntities};
+use crate::{
+    request::{Held, Known},
+    schema::{Schema, Slot, StoredEntities},
+};
 
 /// The policies of a store with the schema and the stored entities that they are decided with.
 #[derive(Debug)]
@@ -17,6 +20,7 @@ pub struct Engine {
     /// None where only Cedar decides.
     compiled: Option<CompiledPolicies>,
     literals: Vec<EntityUID>,
+    looked_into: Vec<EntityUID>,
     named_roles: Vec<(EntityUID, Slot)>,
 }
 
@@ -32,8 +36,9 @@ impl Engine {
         // A policy may look into an entity that its condition names, and not into one that only its
         // scope names; it can hold something only if the store holds it or it has slots.
         let looked_into = set.policies().flat_map(uids_of_condition).collect::<HashSet<_>>();
-        let mut literals: Vec<_> = looked_into.into_iter().collect();
-        literals.sort();
+        let mut looked_into: Vec<_> = looked_into.into_iter().collect();
+        looked_into.sort();
+        let mut literals = looked_into.clone();
         literals.retain(|uid| {
             let has_slots =
                 schema.entity(uid.entity_type()).is_some_and(|shape| !shape.slots.is_empty());
@@ -41,7 +46,7 @@ impl Engine {
         });
         let slices = arranged(set.policies(), &schema, &stored);
         let compiled = CompiledPolicies::new(&slices, &schema, &stored);
-        Self { schema, stored, slices, compiled, literals, named_roles }
+        Self { schema, stored, slices, compiled, literals, looked_into, named_roles }
     }
 
     /// Returns the schema.
@@ -54,6 +59,12 @@ impl Engine {
     #[must_use]
     pub fn stored(&self) -> &StoredEntities {
         &self.stored
+    }
+
+    /// Returns what questions are checked against, with what is held for the store.
+    #[must_use]
+    pub fn known<'a>(&'a self, held: Option<&'a Held>) -> Known<'a> {
+        Known { schema: &self.schema, stored: &self.stored, held }
     }
 
     /// Arranges other policies for requests to the same store.
@@ -72,6 +83,11 @@ impl Engine {
     /// Returns the entities that the policies name and may look into, whatever the request.
     pub(super) fn literals(&self) -> &[EntityUID] {
         &self.literals
+    }
+
+    /// Returns the entities that conditions of policies name. A directory may hold something of each.
+    pub(super) fn looked_into(&self) -> &[EntityUID] {
+        &self.looked_into
     }
 
     /// Returns the roles that policies name themselves, as they do for singletons.

@@ -82,6 +82,7 @@ impl<'a> Variations<'a> {
         let facts = Facts {
             entities: Arc::clone(&self.request.facts.entities),
             role_assignments: Arc::new(RoleAssignments::new(self.engine.schema(), roles)),
+            held: self.request.facts.held.clone(),
         };
         Request { facts, ..self.request.clone() }
     }

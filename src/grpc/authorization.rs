@@ -12,11 +12,10 @@ use super::{
 };
 use crate::{
     audit::DecisionLog,
-    net::BlockingPool,
+    net::{BlockingPool, CallPermit, ConcurrencyLimit},
     proto::{self, authorization_service_server::AuthorizationService},
-    reload::Live,
+    reload::{InForce, Live},
     request::Violation,
-    store::PolicyStore,
 };
 
 /// The most facts of a question, and the most items of a batch, that are decided on the thread of
@@ -31,6 +30,17 @@ pub(super) struct Authorization {
     pub decision_log: DecisionLog,
     /// Decides long questions; none where the call is answered on the pool already.
     pub pool: Option<BlockingPool>,
+    /// The limit on calls that wait for a version of a directory.
+    pub waiting: Arc<ConcurrencyLimit>,
+}
+
+/// Returns whether the directory has the version that a caller asks for.
+fn has_reached(in_force: &InForce, at_least: &str) -> Result<bool, Status> {
+    match &in_force.directory {
+        _ if at_least.is_empty() => Ok(true),
+        Some(state) => state.version.has_reached(at_least).map_err(status::no_such_version),
+        None => Err(status::no_directory(&in_force.store)),
+    }
 }
 
 #[tonic::async_trait]
@@ -40,12 +50,14 @@ impl AuthorizationService for Authorization {
         request: Request<proto::IsAuthorizedRequest>,
     ) -> Result<Response<proto::IsAuthorizedResponse>, Status> {
         let call = CallContext::new(Rpc::IsAuthorized, &request, &self.decision_log);
+        let permit = request.extensions().get::<Arc<CallPermit>>().cloned();
         let question = request.into_inner();
         let facts = question.entities.len() + question.role_assignments.len();
         let is_long = question.explain || facts > INLINE_FACTS;
-        let store = self.store(&question.policy_store)?;
-        self.answer(store, call, is_long, |decider, store, call| {
-            decider.is_authorized(store, question, call)
+        let in_force =
+            self.in_force(&question.policy_store, &question.at_least_version, permit).await?;
+        self.answer(in_force, call, is_long, |decider, in_force, call| {
+            decider.is_authorized(in_force, question, call)
         })
         .await
     }
@@ -55,6 +67,7 @@ impl AuthorizationService for Authorization {
         request: Request<proto::BatchIsAuthorizedRequest>,
     ) -> Result<Response<proto::BatchIsAuthorizedResponse>, Status> {
         let call = CallContext::new(Rpc::BatchIsAuthorized, &request, &self.decision_log);
+        let permit = request.extensions().get::<Arc<CallPermit>>().cloned();
         let batch = request.into_inner();
         let of_items = batch.items.iter().map(|item| {
             let roles = item.role_assignments.as_ref().map_or(0, |roles| roles.items.len());
@@ -62,11 +75,25 @@ impl AuthorizationService for Authorization {
         });
         let facts = batch.entities.len() + batch.role_assignments.len() + of_items.sum::<usize>();
         let explains = batch.explain || batch.items.iter().any(|item| item.explain);
-        let store = self.store(&batch.policy_store)?;
-        self.answer(store, call, explains || facts > INLINE_FACTS, |decider, store, call| {
-            decider.batch_is_authorized(store, batch, call)
+        let in_force = self.in_force(&batch.policy_store, &batch.at_least_version, permit).await?;
+        self.answer(in_force, call, explains || facts > INLINE_FACTS, |decider, in_force, call| {
+            decider.batch_is_authorized(in_force, batch, call)
         })
         .await
+    }
+
+    async fn list_resources(
+        &self,
+        _request: Request<proto::ListResourcesRequest>,
+    ) -> Result<Response<proto::ListResourcesResponse>, Status> {
+        Err(Status::unimplemented("ListResources"))
+    }
+
+    async fn list_principals(
+        &self,
+        _request: Request<proto::ListPrincipalsRequest>,
+    ) -> Result<Response<proto::ListPrincipalsResponse>, Status> {
+        Err(Status::unimplemented("ListPrincipals"))
     }
 
     async fn list_actions(
@@ -74,44 +101,72 @@ impl AuthorizationService for Authorization {
         request: Request<proto::ListActionsRequest>,
     ) -> Result<Response<proto::ListActionsResponse>, Status> {
         let call = CallContext::new(Rpc::ListActions, &request, &self.decision_log);
+        let permit = request.extensions().get::<Arc<CallPermit>>().cloned();
         let question = request.into_inner();
-        let store = self.store(&question.policy_store)?;
+        let in_force =
+            self.in_force(&question.policy_store, &question.at_least_version, permit).await?;
         // A schema may have hundreds of actions.
-        self.answer(store, call, true, |decider, store, call| {
-            decider.list_actions(store, question, call)
+        self.answer(in_force, call, true, |decider, in_force, call| {
+            decider.list_actions(in_force, question, call)
         })
         .await
     }
 }
 
 impl Authorization {
-    /// Returns the store as it is at this moment. A call asks once, so that all of it is decided on
-    /// one revision.
-    fn store(&self, name: &str) -> Result<Arc<PolicyStore>, Status> {
-        self.live.stores().get(name).map(Arc::clone).map_err(status::no_store)
+    /// Returns the store and its directory as they are at this moment, or once the directory has the
+    /// version that the caller asks for. A call asks once, so that all of it is decided on one revision
+    /// and one version.
+    async fn in_force(
+        &self,
+        name: &str,
+        at_least: &str,
+        permit: Option<Arc<CallPermit>>,
+    ) -> Result<InForce, Status> {
+        let in_force = self.live.in_force(name).map_err(status::not_in_force)?;
+        if has_reached(&in_force, at_least)? {
+            return Ok(in_force);
+        }
+        let wait = async {
+            let mut changes = self.live.changes();
+            loop {
+                changes.mark_unchanged();
+                let in_force = self.live.in_force(name).map_err(status::not_in_force)?;
+                if has_reached(&in_force, at_least)? {
+                    return Ok(in_force);
+                }
+                changes.changed().await.map_err(status::stopping)?;
+            }
+        };
+        match permit {
+            Some(permit) => {
+                permit.aside(&self.waiting, wait).await.map_err(status::limit_reached)?
+            }
+            None => wait.await,
+        }
     }
 
     async fn answer<T: Send + 'static>(
         &self,
-        store: Arc<PolicyStore>,
+        in_force: InForce,
         call: CallContext,
         is_long: bool,
-        decide: impl FnOnce(&Decider, &PolicyStore, &CallContext) -> Result<Decided<T>, Vec<Violation>>
+        decide: impl FnOnce(&Decider, &InForce, &CallContext) -> Result<Decided<T>, Vec<Violation>>
         + Send
         + 'static,
     ) -> Result<Response<T>, Status> {
-        call.span.store(&store);
+        call.span.store(&in_force.store);
         let decided = match &self.pool {
             Some(pool) if is_long => {
-                let (decider, store, call) =
-                    (Arc::clone(&self.decider), Arc::clone(&store), call.clone());
-                let decided = pool.run(async move { decide(&decider, &store, &call) });
+                let (decider, in_force, call) =
+                    (Arc::clone(&self.decider), in_force.clone(), call.clone());
+                let decided = pool.run(async move { decide(&decider, &in_force, &call) });
                 decided.await.map_err(status::stopping)?
             }
-            _ => decide(&self.decider, &store, &call),
+            _ => decide(&self.decider, &in_force, &call),
         };
         let metrics = &self.decider.metrics;
-        metrics.took(store.name(), call.rpc, call.started.elapsed());
+        metrics.took(in_force.store.name(), call.rpc, call.started.elapsed());
         let decided = decided.map_err(|violations| {
             metrics.refused(&violations);
             status::bad_request(violations)

@@ -10,9 +10,9 @@ use super::{
 use crate::{
     audit::RecordInput,
     proto::{self, batch_is_authorized_result::Result as ItemResult},
+    reload::InForce,
     request::{BatchChecker, FieldPath, Violation},
     shadow::Asked,
-    store::PolicyStore,
 };
 
 impl Decider {
@@ -22,15 +22,16 @@ impl Decider {
     /// Everything that is wrong with what the items share, or that they are too many.
     pub fn batch_is_authorized(
         &self,
-        store: &PolicyStore,
+        in_force: &InForce,
         mut sent: proto::BatchIsAuthorizedRequest,
         call: &CallContext,
     ) -> Result<Decided<proto::BatchIsAuthorizedResponse>, Vec<Violation>> {
         self.check_item_count(sent.items.len())?;
+        let store = &in_force.store;
         let limits = &self.options.limits;
         let ReadInput { input, violations } = ReadInput::shared(&mut sent, limits);
         let shared = Arc::new(input);
-        let checker = BatchChecker::new(store.schema(), store.stored(), &shared, call.now, limits);
+        let checker = BatchChecker::new(store.known(in_force.held()), &shared, call.now, limits);
         let mut checker = convert::with_violations(violations, checker, limits)?;
         let count = sent.items.len();
         let mut items = Vec::with_capacity(count);
@@ -45,7 +46,7 @@ impl Decider {
                     let copy = shadowed.is_some().then(|| item.clone());
                     let input = || RecordInput::item(&shared, item, count);
                     let (response, record) =
-                        self.decide(store, &request, explain, call, Some(number), input);
+                        self.decide(in_force, &request, explain, call, Some(number), input);
                     if let (Some(shadowed), Some(item)) = (&mut shadowed, copy) {
                         shadowed.push((item, given(&request, &response)));
                     }
@@ -64,10 +65,11 @@ impl Decider {
             items.push(proto::BatchIsAuthorizedResult { result: Some(result) });
         }
         if let Some(items) = shadowed {
-            self.compare(store, Asked::Batch(Arc::clone(&shared), items), call);
+            self.compare(in_force, Asked::Batch(Arc::clone(&shared), items), call);
         }
         let revision = store.revision().to_string();
-        let response = proto::BatchIsAuthorizedResponse { items, revision };
+        let directory_version = in_force.directory_version();
+        let response = proto::BatchIsAuthorizedResponse { items, revision, directory_version };
         Ok(Decided { response, allowed, denied, records })
     }
 

@@ -84,10 +84,12 @@ impl CallHandler {
             metrics: Arc::clone(&server.metrics),
             shadow: server.shadow.clone(),
         });
+        let waiting = Arc::new(ConcurrencyLimit::new(options.waiting, 0));
         let service = |pool| {
             let decision_log = server.decision_log.clone();
             let (live, decider) = (Arc::clone(&server.live), Arc::clone(&decider));
-            let service = Authorization { live, decider, decision_log, pool };
+            let waiting = Arc::clone(&waiting);
+            let service = Authorization { live, decider, decision_log, pool, waiting };
             AuthorizationServiceServer::new(service)
                 .max_decoding_message_size(options.message_bytes)
                 .accept_compressed(CompressionEncoding::Gzip)
@@ -150,6 +152,8 @@ impl CallHandler {
             // call, and compressing costs more than most decisions.
             parts.headers.remove(ACCEPT_ENCODING);
         }
+        let permit = Arc::new(permit);
+        parts.extensions.insert(Arc::clone(&permit));
         let request = Request::from_parts(parts, body);
         let check = self.message_check(rpc, permit);
         if !head.is_compressed && head.length <= self.options.inline_bytes {
@@ -186,7 +190,7 @@ impl CallHandler {
 
     /// Returns the check of the decompressed message. It owns the permit, which therefore lasts for
     /// as long as somebody works for the call.
-    fn message_check(&self, rpc: Rpc, permit: CallPermit) -> MessageCheck {
+    fn message_check(&self, rpc: Rpc, permit: Arc<CallPermit>) -> MessageCheck {
         let (limit, metrics) = (self.options.message_parts, Arc::clone(&self.metrics));
         Box::new(move |message| {
             permit.hold(message.len()).map_err(status::limit_reached)?;

@@ -21,9 +21,9 @@ use crate::{
     engine,
     model::{Effect, Timestamp},
     proto,
+    reload::InForce,
     request::Violation,
     shadow::{Answer, Asked, Given, Question, Shadow},
-    store::PolicyStore,
 };
 
 /// Decides questions and counts the decisions.
@@ -81,21 +81,24 @@ impl Decider {
     /// Everything that is wrong with it.
     pub fn is_authorized(
         &self,
-        store: &PolicyStore,
+        in_force: &InForce,
         sent: proto::IsAuthorizedRequest,
         call: &CallContext,
     ) -> Result<Decided<proto::IsAuthorizedResponse>, Vec<Violation>> {
         let limits = &self.options.limits;
         let explain = sent.explain;
         let read = ReadInput::request(sent, limits);
-        let (request, input) = read.check(limits, |input| store.check(input, call.now, limits))?;
-        let shadowed = self.shadow.wants(store, 1).then(|| Box::new(input.clone()));
+        let (request, input) = read.check(limits, |input| {
+            in_force.store.check_with(in_force.held(), input, call.now, limits)
+        })?;
+        let shadowed = self.shadow.wants(&in_force.store, 1).then(|| Box::new(input.clone()));
         let decided =
-            self.decide(store, &request, explain, call, None, || RecordInput::Request(input));
-        let (response, record) = decided;
+            self.decide(in_force, &request, explain, call, None, || RecordInput::Request(input));
+        let (mut response, record) = decided;
+        response.directory_version = in_force.directory_version();
         if let Some(input) = shadowed {
             let asked = Asked::One(input, given(&request, &response));
-            self.compare(store, asked, call);
+            self.compare(in_force, asked, call);
         }
         let allowed = usize::from(response.decision() == proto::Decision::Allow);
         let records = record.into_iter().collect();
@@ -108,15 +111,18 @@ impl Decider {
     /// Everything that is wrong with the question.
     pub fn list_actions(
         &self,
-        store: &PolicyStore,
+        in_force: &InForce,
         sent: proto::ListActionsRequest,
         call: &CallContext,
     ) -> Result<Decided<proto::ListActionsResponse>, Vec<Violation>> {
         let (options, metrics) = (&self.options, &self.metrics);
+        let store = &in_force.store;
         let limits = &options.limits;
         let decide = |request: &_| verification::decide(store, request, call.rpc, options, metrics);
-        let list =
-            |input: &_| engine::list_actions_by(store.engine(), input, call.now, limits, decide);
+        let held = in_force.held();
+        let list = |input: &_| {
+            engine::list_actions_by(store.engine(), held, input, call.now, limits, decide)
+        };
         let (listed, input) = ReadInput::list(sent, limits).check(limits, list)?;
         metrics.listed(store.name(), &listed);
         let record = call.recording.listed(store, &listed, || DecidedQuestion {
@@ -134,22 +140,25 @@ impl Decider {
                 actions: listed.allowed.iter().map(convert::uid).collect(),
                 undecided: listed.undecided.into_iter().map(convert::undecided).collect(),
                 revision: store.revision().to_string(),
+                directory_version: in_force.directory_version(),
             },
             records: record.into_iter().collect(),
         })
     }
 
     /// Has the candidate policies decide what was answered, later.
-    pub(super) fn compare(&self, store: &PolicyStore, asked: Asked, call: &CallContext) {
-        let (store, revision) = (store.name().clone(), *store.revision());
-        self.shadow.compare(Question { store, revision, now: call.now, asked });
+    pub(super) fn compare(&self, in_force: &InForce, asked: Asked, call: &CallContext) {
+        let store = in_force.store.name().clone();
+        let revision = *in_force.store.revision();
+        let held = in_force.held().cloned();
+        self.shadow.compare(Question { store, revision, now: call.now, held, asked });
     }
 
     /// Decides a checked request, explains the decision where `explain` is set, and makes its record
     /// where there is to be one.
     pub(super) fn decide(
         &self,
-        store: &PolicyStore,
+        in_force: &InForce,
         request: &crate::request::Request,
         explain: bool,
         call: &CallContext,
@@ -157,6 +166,7 @@ impl Decider {
         input: impl FnOnce() -> RecordInput,
     ) -> (proto::IsAuthorizedResponse, Option<Record>) {
         let options = &self.options;
+        let store = &in_force.store;
         let on_forbid_error = options.on_forbid_error;
         let started = if item.is_some() { Instant::now() } else { call.started };
         let decision = verification::decide(store, request, call.rpc, options, &self.metrics);
@@ -171,7 +181,13 @@ impl Decider {
             id: id.clone(),
             item,
         });
-        let response = convert::is_authorized_response(decision, explanation, store.revision(), id);
+        let response = convert::is_authorized_response(
+            decision,
+            explanation,
+            request.facts.held.as_deref(),
+            store.revision(),
+            id,
+        );
         (response, record)
     }
 }

@@ -30,6 +30,13 @@ pub struct GrpcOptions {
     /// Health watches and reflection streams that may be open at the same time, apart from
     /// `concurrent_requests`; further ones are shed.
     pub watches: usize,
+    /// Calls that may wait for a version of a directory, apart from `concurrent_requests`. More are
+    /// refused.
+    pub waiting: usize,
+    /// Entities or assignments of one page of a list; more are cut to it.
+    pub page_items: usize,
+    /// Changes of a directory in one write.
+    pub directory_changes: usize,
     /// Bytes of messages that may be held in the process at the same time; calls that would need
     /// more are shed.
     pub held_bytes: usize,
@@ -78,6 +85,9 @@ impl Default for GrpcOptions {
             verify_sample: Sampler::default(),
             concurrent_requests: 1_024,
             watches: 1_024,
+            waiting: 1_024,
+            page_items: 1_000,
+            directory_changes: 10_000,
             held_bytes: 32 * 1024 * 1024,
             request_timeout: Duration::from_secs(10),
             drain_timeout: DRAIN_TIMEOUT,

@@ -14,14 +14,20 @@ use super::{
     recording::Recording,
 };
 use crate::{
-    audit::DecisionLog, model::Timestamp, net::ConcurrencyLimit, proto::codec::decode_request,
-    reload::Live, request::Violation, shadow::Shadow, store::PolicyStore,
+    audit::DecisionLog,
+    model::Timestamp,
+    net::ConcurrencyLimit,
+    proto::codec::decode_request,
+    reload::{InForce, Live},
+    request::Violation,
+    shadow::Shadow,
+    store::PolicyStore,
     telemetry::MetricsProvider,
 };
 
 /// Answers messages with one store.
 pub struct Replay {
-    store: PolicyStore,
+    in_force: InForce,
     decider: Decider,
 }
 
@@ -45,13 +51,14 @@ impl Replay {
         let metrics = Metrics::new(&provider, &live, &limit, &DecisionLog::off());
         let options = Arc::new(GrpcOptions::default());
         let (metrics, shadow) = (Arc::new(metrics), Shadow::off());
-        Self { store, decider: Decider { options, metrics, shadow } }
+        let in_force = InForce { store: Arc::new(store), directory: None };
+        Self { in_force, decider: Decider { options, metrics, shadow } }
     }
 
     /// Answers the message as each of the calls that it may be, the first byte saying which.
     #[must_use]
     pub fn answer(&self, bytes: &[u8], now: Timestamp) -> Answered {
-        let (store, decider) = (&self.store, &self.decider);
+        let (in_force, decider) = (&self.in_force, &self.decider);
         let call = |rpc| CallContext {
             rpc,
             now,
@@ -62,13 +69,13 @@ impl Replay {
         };
         match bytes.split_first() {
             Some((0, message)) => self.answer_as(Rpc::IsAuthorized, message, |rpc, sent| {
-                decider.is_authorized(store, sent, &call(rpc))
+                decider.is_authorized(in_force, sent, &call(rpc))
             }),
             Some((1, message)) => self.answer_as(Rpc::BatchIsAuthorized, message, |rpc, sent| {
-                decider.batch_is_authorized(store, sent, &call(rpc))
+                decider.batch_is_authorized(in_force, sent, &call(rpc))
             }),
             Some((2, message)) => self.answer_as(Rpc::ListActions, message, |rpc, sent| {
-                decider.list_actions(store, sent, &call(rpc))
+                decider.list_actions(in_force, sent, &call(rpc))
             }),
             _ => Answered::Unreadable,
         }

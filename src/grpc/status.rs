@@ -8,9 +8,11 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _, pb};
 
 use crate::{
-    net::{LimitReachedError, PoolClosedError},
+    directory::VersionError,
+    net::LimitReachedError,
+    reload::NotInForce,
     request::{FieldPath, Violation},
-    store::StoreLookupError,
+    store::{PolicyStore, StoreLookupError},
 };
 
 /// The time after which a shed caller should try again: about as long as calls take.
@@ -53,7 +55,7 @@ pub(super) fn bad_item(violations: Vec<Violation>) -> pb::Status {
 }
 
 /// Returns the status of a call for which no store can be found.
-pub(super) fn no_store(error: StoreLookupError) -> Status {
+fn no_store(error: StoreLookupError) -> Status {
     match error {
         StoreLookupError::NoneLoaded => Status::unavailable(error.to_string()),
         StoreLookupError::Unknown { .. } | StoreLookupError::Refused { .. } => {
@@ -65,6 +67,29 @@ pub(super) fn no_store(error: StoreLookupError) -> Status {
     }
 }
 
+/// Returns the status of a call that nothing in force can answer.
+pub(super) fn not_in_force(error: NotInForce) -> Status {
+    match error {
+        NotInForce::Store(error) => no_store(error),
+        NotInForce::Directory(error) => Status::unavailable(error.to_string()),
+    }
+}
+
+/// Returns FAILED_PRECONDITION, or INVALID_ARGUMENT for a text that is no version.
+pub(super) fn no_such_version(error: VersionError) -> Status {
+    match error {
+        VersionError::Unreadable(_) => {
+            bad_request(vec![FieldPath::Field("at_least_version").violation(error.to_string())])
+        }
+        VersionError::OtherGeneration(_) => Status::failed_precondition(error.to_string()),
+    }
+}
+
+/// Returns FAILED_PRECONDITION for what only a directory can answer.
+pub(super) fn no_directory(store: &PolicyStore) -> Status {
+    Status::failed_precondition(format!("the policy store `{}` has no directory", store.name()))
+}
+
 /// Returns RESOURCE_EXHAUSTED, with the time after which to try again.
 pub(super) fn limit_reached(error: LimitReachedError) -> Status {
     let details = ErrorDetails::with_retry_info(Some(RETRY_AFTER));
@@ -72,7 +97,7 @@ pub(super) fn limit_reached(error: LimitReachedError) -> Status {
 }
 
 /// Returns UNAVAILABLE.
-pub(super) fn stopping(error: PoolClosedError) -> Status {
+pub(super) fn stopping(error: impl std::fmt::Display) -> Status {
     Status::unavailable(error.to_string())
 }
 

@@ -100,6 +100,45 @@ impl CallPermit {
     }
 }
 
+impl CallPermit {
+    /// Waits for something without taking a place of the calls under way: a place of `waiting` is
+    /// taken instead.
+    ///
+    /// # Errors
+    /// As many calls wait as may, or are under way once the waiting is over.
+    pub async fn aside<T>(
+        &self,
+        waiting: &Arc<ConcurrencyLimit>,
+        wait: impl Future<Output = T>,
+    ) -> Result<T, LimitReachedError> {
+        let _waiting = waiting.acquire()?;
+        let aside = Aside::new(&self.limit);
+        let waited = wait.await;
+        drop(aside);
+        if self.limit.in_flight() > self.limit.max_calls {
+            self.limit.calls_shed.fetch_add(1, Ordering::Relaxed);
+            return Err(LimitReachedError::Calls(self.limit.max_calls));
+        }
+        Ok(waited)
+    }
+}
+
+/// A call that is not under way for as long as this lives.
+struct Aside<'a>(&'a ConcurrencyLimit);
+
+impl<'a> Aside<'a> {
+    fn new(limit: &'a ConcurrencyLimit) -> Self {
+        limit.in_flight.fetch_sub(1, Ordering::Relaxed);
+        Self(limit)
+    }
+}
+
+impl Drop for Aside<'_> {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 impl Drop for CallPermit {
     fn drop(&mut self) {
         let held = *self.held.get_mut();

@@ -19,7 +19,7 @@ pub mod tls;
 mod worker_threads;
 
 pub(crate) use accept::serve;
-pub(crate) use blocking_pool::{BlockingPool, PoolClosedError};
+pub(crate) use blocking_pool::BlockingPool;
 pub use concurrency_limit::LimitReachedError;
 pub(crate) use concurrency_limit::{CallPermit, ConcurrencyLimit};
 pub(crate) use connection::Connection;

@@ -15,6 +15,7 @@ mod folder_error;
 mod gate;
 mod listing;
 mod live;
+mod live_directory;
 mod load;
 mod loader;
 mod paths;
@@ -31,7 +32,8 @@ pub use files::WatchFiles;
 pub use folder::{FolderStores, StoresPlace, read_folder, read_folder_within, read_stores};
 pub use folder_error::FolderError;
 pub use gate::{Gate, GateError, GateRefusal, SlowGates, only_narrows};
-pub use live::{EMBEDDED, Live, LoadStatus, StoreStatus};
+pub use live::{EMBEDDED, InForce, Live, LiveState, LoadStatus, NotInForce, StoreStatus};
+pub use live_directory::{DirectoryState, DirectoryUnavailable, LiveDirectory};
 pub use watch_folder::WatchFolder;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, thread, time::Duration};

@@ -5,16 +5,13 @@ use std::sync::Arc;
 use cedar_policy_core::ast::EntityUID;
 
 use super::{
-    EntityInput, Facts, FieldPath, Request, RequestInput, RequestLimits, RoleAssignmentInput,
-    Violation,
+    EntityInput, Facts, FieldPath, Known, Request, RequestInput, RequestLimits,
+    RoleAssignmentInput, Violation,
     check::{Checker, Moment, check_facts},
 };
-use crate::{
-    model::{
-        Timestamp, Uid, Value,
-        hash::{HashMap, HashSet},
-    },
-    schema::{Schema, StoredEntities},
+use crate::model::{
+    Timestamp, Uid, Value,
+    hash::{HashMap, HashSet},
 };
 
 /// An item of a batch as it was sent.
@@ -80,8 +77,7 @@ fn overlay(own: &[(String, Value)], shared: &[(String, Value)]) -> Vec<(String, 
 
 /// Checks the items of one batch.
 pub struct BatchChecker<'a> {
-    schema: &'a Schema,
-    stored: &'a StoredEntities,
+    known: Known<'a>,
     limits: &'a RequestLimits,
     now: Timestamp,
     shared: &'a RequestInput,
@@ -97,20 +93,19 @@ impl<'a> BatchChecker<'a> {
     /// # Errors
     /// Every violation of the shared facts, whether or not an item uses them.
     pub fn new(
-        schema: &'a Schema,
-        stored: &'a StoredEntities,
+        known: Known<'a>,
         shared: &'a RequestInput,
         now: Timestamp,
         limits: &'a RequestLimits,
     ) -> Result<Self, Vec<Violation>> {
         let incomplete = incomplete_assignments(shared, limits);
-        let facts = match check_facts(schema, stored, shared, limits) {
+        let facts = match check_facts(known, shared, limits) {
             Ok(facts) if incomplete.is_empty() => facts,
             Ok(_) => return Err(incomplete),
             Err(violations) => return Err([incomplete, violations].concat()),
         };
         let contexts = HashMap::default();
-        Ok(Self { schema, stored, limits, now, shared, facts, contexts })
+        Ok(Self { known, limits, now, shared, facts, contexts })
     }
 
     /// Checks one item. Paths of violations begin at the item.
@@ -118,14 +113,14 @@ impl<'a> BatchChecker<'a> {
     /// # Errors
     /// Every violation, up to the limit on their number.
     pub fn check(&mut self, item: &BatchItemInput) -> Result<Request, Vec<Violation>> {
-        let mut checker = Checker::new(self.schema, self.stored, self.limits);
+        let mut checker = Checker::new(self.known, self.limits);
         let mut input = item.question(self.shared);
         let question = checker.question(&input);
         let moment = match question.action {
             Some(action) if item.context.is_empty() => {
                 let (moment, violations) =
                     self.contexts.entry(action.uid.clone()).or_insert_with(|| {
-                        let mut checker = Checker::new(self.schema, self.stored, self.limits);
+                        let mut checker = Checker::new(self.known, self.limits);
                         input.context.clone_from(&self.shared.context);
                         let moment = checker.question_context(&input, Some(action), self.now);
                         let violations = checker.finish(None::<()>).err().unwrap_or_default();

@@ -5,8 +5,10 @@ mod batch;
 mod check;
 mod context;
 mod facts;
+mod held;
 mod input;
 pub mod json;
+mod known;
 mod limits;
 mod violation;
 mod weight;
@@ -15,7 +17,10 @@ pub use batch::{BatchChecker, BatchItemInput};
 pub use check::{check, check_facts, check_with_facts};
 pub use context::Context;
 pub use facts::{EntityFacts, RoleAssignment, RoleAssignments, SentEntities};
+pub(crate) use held::WithoutRoles;
+pub use held::{Grant, Held, HeldFacts, HeldRole, Place, RequestFacts};
 pub use input::{EntityInput, RequestInput, RoleAssignmentInput};
+pub use known::Known;
 pub use limits::RequestLimits;
 pub use violation::{FieldPath, Violation};
 pub(crate) use violation::{shorten, shorten_to};
@@ -48,6 +53,8 @@ pub struct Request {
 pub struct Facts {
     /// The entities that the caller describes.
     pub entities: Arc<SentEntities>,
-    /// The roles that are held.
+    /// The roles that the caller says are held.
     pub role_assignments: Arc<RoleAssignments>,
+    /// What the sidecar itself holds, where the store has a directory.
+    pub held: Option<Arc<dyn HeldFacts>>,
 }

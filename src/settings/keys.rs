@@ -34,6 +34,12 @@ pub(super) const KEYS: &[Key] = keys! {
     "default_store" Text default_store: "the store that decides requests which name none";
     "on_forbid_error" Text on_forbid_error: "what a forbid whose evaluation fails does: deny or skip";
     "verify_sample" Share verify_sample: "the share of decisions that Cedar's evaluator makes as well, from 0 to 1; where they differ, Cedar's counts";
+    "data" Text data: "the folder in which the process keeps what outlives it: embedded directories; empty: none";
+    "directory.sources" Sources directory.sources: "stores with a directory and where its rows come from: STORE=embedded, STORE=files:/folder or STORE=postgres";
+    "directory.max_age_s" PositiveSeconds directory.max_age: "how long a directory decides that its source does not confirm";
+    "directory.listen" Text directory.listen: "where DirectoryService is served: host:port, tls:host:port, unix:/path or off";
+    "directory.token_file" Text directory.token_file: "the file with the token that callers of DirectoryService send; needed on TCP without client certificates";
+    "directory.postgres_url_file" Text directory.postgres_url_file: "the file with the connection string of PostgreSQL";
     "tls.cert" Text tls.cert: "the file with the certificate and its intermediates, PEM";
     "tls.key" Text tls.key: "the file with the certificate's private key, PEM";
     "tls.client_ca" Text tls.client_ca: "the file with the certification authorities of clients, PEM; if set, clients need a certificate";
@@ -58,6 +64,9 @@ pub(super) const KEYS: &[Key] = keys! {
     "limits.batch_items" Positive limits.batch_items: "questions in one batch";
     "limits.concurrent_requests" Positive limits.concurrent_requests: "calls served at once; more are refused";
     "limits.watches" Positive limits.watches: "open health watches and reflection streams; more are refused";
+    "limits.waiting" Positive limits.waiting: "calls that wait for a version of a directory; more are refused";
+    "limits.page_items" Positive limits.page_items: "entities or assignments of one page of a list; more are cut to it";
+    "limits.directory_changes" Positive limits.directory_changes: "changes in one write to a directory";
     "limits.held_bytes" Positive limits.held_bytes: "bytes of messages held at once; calls that need more are refused";
     "limits.connections" Positive limits.connections: "open gRPC connections; more are closed at once";
     "limits.http_connections" Positive limits.http_connections: "open HTTP connections; more are closed at once";

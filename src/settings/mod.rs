@@ -3,6 +3,7 @@
 
 mod address;
 mod decision_log;
+mod directory;
 mod environment;
 mod error;
 mod file;
@@ -16,6 +17,7 @@ mod values;
 
 pub use address::{HttpListen, ListenAddress, ListenAddressError, TcpAddress};
 pub use decision_log::DecisionLogSettings;
+pub use directory::{DirectorySettings, SourceError};
 pub use error::{SettingError, SettingsErrors};
 pub use group::SocketGroup;
 pub use origin::Origin;
@@ -67,6 +69,10 @@ pub struct Settings {
     pub on_forbid_error: OnForbidError,
     /// The share of decisions that Cedar's evaluator makes as well, to hold one against the other.
     pub verify_sample: Sampler,
+    /// The folder in which the process keeps what outlives it.
+    pub data: Option<PathBuf>,
+    /// Directories.
+    pub directory: DirectorySettings,
     /// Reloading.
     pub reload: ReloadSettings,
     /// Shadow decisions.
@@ -168,6 +174,12 @@ pub struct Limits {
     pub concurrent_requests: NonZeroUsize,
     /// Open health watches and reflection streams; more are refused.
     pub watches: NonZeroUsize,
+    /// Calls that wait for a version of a directory; more are refused.
+    pub waiting: NonZeroUsize,
+    /// Entities or assignments of one page of a list; more are cut to it.
+    pub page_items: NonZeroUsize,
+    /// Changes in one write to a directory.
+    pub directory_changes: NonZeroUsize,
     /// Bytes of messages that are held at once; calls that need more are refused.
     pub held_bytes: NonZeroUsize,
     /// Open gRPC connections; more are closed at once.
@@ -230,6 +242,8 @@ impl Default for Settings {
             default_store: None,
             on_forbid_error: OnForbidError::default(),
             verify_sample: Sampler::default(),
+            data: None,
+            directory: DirectorySettings::default(),
             reload: ReloadSettings::default(),
             shadow: ShadowSettings::default(),
             limits: Limits::default(),
@@ -258,6 +272,9 @@ impl Default for Limits {
             batch_items: positive(grpc.batch_items),
             concurrent_requests: positive(grpc.concurrent_requests),
             watches: positive(grpc.watches),
+            waiting: positive(grpc.waiting),
+            page_items: positive(grpc.page_items),
+            directory_changes: positive(grpc.directory_changes),
             held_bytes: positive(grpc.held_bytes),
             connections: positive(grpc.connections),
             http_connections: positive(http.connections),

@@ -9,7 +9,8 @@ use std::{
 
 use super::ListenAddress;
 use crate::{
-    audit::RecordField, net::tls::ClientId, reload::Gate, shadow::CpuShare, telemetry::Sampler,
+    audit::RecordField, net::tls::ClientId, reload::Gate, shadow::CpuShare, sources::SourceOf,
+    telemetry::Sampler,
 };
 
 /// A value as one of the layers writes it.
@@ -38,6 +39,7 @@ pub(super) enum Place<'a> {
     ClientIds(&'a mut Vec<ClientId>),
     Fields(&'a mut Vec<RecordField>),
     Gates(&'a mut Vec<Gate>),
+    Sources(&'a mut Vec<SourceOf>),
     Switch(&'a mut bool),
     /// A number from 0 to 1.
     Share(&'a mut Sampler),
@@ -94,6 +96,7 @@ impl Place<'_> {
             Self::ClientIds(place) => list(written).map(|ids| *place = ids),
             Self::Fields(place) => list(written).map(|fields| *place = fields),
             Self::Gates(place) => list(written).map(|gates| *place = gates),
+            Self::Sources(place) => list(written).map(|sources| *place = sources),
             Self::Switch(place) => switch(written).map(|on| *place = on),
             Self::Share(place) => share(written).map(|share| *place = share),
             Self::CpuShare(place) => share(written).map(|share| *place = share),
@@ -131,6 +134,10 @@ impl Place<'_> {
             Self::Gates(place) => {
                 let gates: Vec<_> = place.iter().map(ToString::to_string).collect();
                 gates.into()
+            }
+            Self::Sources(place) => {
+                let sources: Vec<_> = place.iter().map(ToString::to_string).collect();
+                sources.into()
             }
             Self::Switch(place) => (*place).into(),
             Self::Share(place) => f64::from(*place).into(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::answer::Answer;
 use crate::{
     model::{Revision, StoreName, Timestamp},
-    request::{BatchItemInput, RequestInput},
+    request::{BatchItemInput, Held, RequestInput},
 };
 
 /// A question that was answered, or a batch of them.
@@ -17,6 +17,8 @@ pub struct Question {
     pub revision: Revision,
     /// When it was asked.
     pub now: Timestamp,
+    /// What the store's directory held then.
+    pub held: Option<Held>,
     /// What was asked.
     pub asked: Asked,
 }

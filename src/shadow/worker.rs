@@ -100,15 +100,16 @@ impl Worker {
         let (Some(live), Some(candidate)) = (live, store(&self.state.candidate)) else {
             return self.state.leave_out(question.len());
         };
+        let held = question.held.as_ref();
         match &question.asked {
             Asked::One(input, given) => self.compare_one(&live, &candidate, given, |worker| {
-                candidate.check(input, question.now, &worker.options.limits)
+                candidate.check_with(held, input, question.now, &worker.options.limits)
             }),
             Asked::Batch(shared, items) => {
                 let limits = self.options.limits.clone();
-                let (schema, stored) = (candidate.schema(), candidate.stored());
                 let begun = Instant::now();
-                let mut checker = BatchChecker::new(schema, stored, shared, question.now, &limits);
+                let mut checker =
+                    BatchChecker::new(candidate.known(held), shared, question.now, &limits);
                 self.rest_after(begun.elapsed());
                 for (item, given) in items {
                     self.compare_one(&live, &candidate, given, |_| match &mut checker {

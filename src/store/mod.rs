@@ -40,7 +40,7 @@ use self::unchanged::Unchanged;
 use crate::{
     engine::{self, Decision, Engine, Explanation},
     model::{OnForbidError, Problem, Revision, StoreName, Timestamp},
-    request::{self, Request, RequestInput, RequestLimits, Violation},
+    request::{self, Held, Known, Request, RequestFacts, RequestInput, RequestLimits, Violation},
     schema::{Schema, StoredEntities},
 };
 
@@ -56,6 +56,7 @@ pub struct PolicyStore {
     stored: Arc<StoredEntities>,
     engine: Engine,
     level: Option<u32>,
+    request_facts: RequestFacts,
     warnings: Vec<Problem>,
     has_policy_warnings: bool,
 }
@@ -129,6 +130,7 @@ impl PolicyStore {
             stored,
             engine,
             level: settings.level,
+            request_facts: settings.directory.request_facts,
             warnings,
             has_policy_warnings,
             files,
@@ -152,6 +154,7 @@ impl PolicyStore {
             schema: Arc::clone(&self.schema),
             stored: Arc::clone(&self.stored),
             level: self.level,
+            request_facts: self.request_facts,
             warnings: Vec::new(),
             has_policy_warnings: false,
         })
@@ -193,6 +196,24 @@ impl PolicyStore {
     #[must_use]
     pub fn schema(&self) -> &Schema {
         &self.schema
+    }
+
+    /// The schema, to be kept longer than the store.
+    #[must_use]
+    pub fn schema_arc(&self) -> &Arc<Schema> {
+        &self.schema
+    }
+
+    /// The entities that the store itself holds, to be kept longer than the store.
+    #[must_use]
+    pub fn stored_arc(&self) -> &Arc<StoredEntities> {
+        &self.stored
+    }
+
+    /// What callers may say beside what a directory of the store holds.
+    #[must_use]
+    pub fn request_facts(&self) -> RequestFacts {
+        self.request_facts
     }
 
     /// The policies, templates and links as Cedar knows them.
@@ -252,6 +273,12 @@ impl PolicyStore {
         engine::explain(&self.engine, request, decision, on_forbid_error, &file_of)
     }
 
+    /// Returns what questions to this store are checked against, with what is held for it.
+    #[must_use]
+    pub fn known<'a>(&'a self, held: Option<&'a Held>) -> Known<'a> {
+        self.engine.known(held)
+    }
+
     /// Checks a request against the store's schema.
     ///
     /// # Errors
@@ -262,7 +289,21 @@ impl PolicyStore {
         now: Timestamp,
         limits: &RequestLimits,
     ) -> Result<Request, Vec<Violation>> {
-        request::check(&self.schema, &self.stored, input, now, limits)
+        self.check_with(None, input, now, limits)
+    }
+
+    /// Does the same with what is held for the store.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn check_with(
+        &self,
+        held: Option<&Held>,
+        input: &RequestInput,
+        now: Timestamp,
+        limits: &RequestLimits,
+    ) -> Result<Request, Vec<Violation>> {
+        request::check(self.known(held), input, now, limits)
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::{FileKind, StoreFiles};
-use crate::model::Problem;
+use crate::{model::Problem, request::RequestFacts};
 
 /// The content of `store.toml`.
 #[derive(Debug, Default, Deserialize)]
@@ -12,6 +12,16 @@ pub(super) struct StoreSettings {
     /// The level of Cedar's level validation that the policies must pass: how many attributes deep
     /// a policy may look into entities. Without it any depth is allowed.
     pub level: Option<u32>,
+    /// The store's directory, if the sidecar keeps one.
+    pub directory: DirectoryRules,
+}
+
+/// The table `directory` of `store.toml`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct DirectoryRules {
+    /// What callers may say beside what the directory holds.
+    pub request_facts: RequestFacts,
 }
 
 pub(super) fn read(files: &StoreFiles, problems: &mut Vec<Problem>) -> StoreSettings {

@@ -19,10 +19,12 @@ const ORDER: &[&str] = &[
     "request",
     "engine",
     "store",
+    "directory",
     "testing",
     "import",
     "analysis",
     "reload",
+    "sources",
     "proofs",
     "telemetry",
     "audit",
@@ -37,8 +39,17 @@ const ORDER: &[&str] = &[
 ];
 
 /// The pure modules.
-const CORE: &[&str] =
-    &["model", "schema", "request", "engine", "store", "testing", "import", "analysis"];
+const CORE: &[&str] = &[
+    "model",
+    "schema",
+    "request",
+    "engine",
+    "store",
+    "directory",
+    "testing",
+    "import",
+    "analysis",
+];
 
 /// The crates and modules that the core does not reach. `cargo check --no-default-features` holds it to that for crates.
 const OUTSIDE: &[&str] = &[

@@ -56,6 +56,7 @@ fn item(question: IsAuthorizedRequest) -> BatchIsAuthorizedItem {
         entities,
         role_assignments,
         explain,
+        at_least_version: _,
     } = question;
     BatchIsAuthorizedItem {
         principal,
@@ -210,6 +211,7 @@ fn among_its_likes(schema: &Schema, question: IsAuthorizedRequest) -> BatchIsAut
             .collect(),
         explain: false,
         items,
+        at_least_version: String::new(),
     }
 }
 

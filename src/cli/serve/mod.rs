@@ -47,6 +47,13 @@ pub(super) struct ServeArgs {
     /// Serve HTTP here: `host:port`, `tls:host:port`, `unix:/path` or `off` [default: 127.0.0.1:8181]
     #[arg(long, value_name = "ADDR")]
     http_listen: Option<String>,
+    /// Keep a directory for a store: `STORE=embedded`, `STORE=files:/folder` or `STORE=postgres`; may be
+    /// given several times
+    #[arg(long, value_name = "STORE=SOURCE")]
+    directory: Vec<String>,
+    /// The folder in which embedded directories are kept
+    #[arg(long, value_name = "DIR")]
+    data: Option<String>,
     /// The store that decides requests which name none
     #[arg(long, value_name = "NAME")]
     default_store: Option<String>,
@@ -131,10 +138,17 @@ impl ServeArgs {
             key: "shadow.folder".to_owned(),
             values: vec![folder],
         });
+        let directory = (!self.directory.is_empty()).then(|| FlagSetting {
+            flag: "--directory".to_owned(),
+            key: "directory.sources".to_owned(),
+            values: self.directory.clone(),
+        });
         let flags = [
             flag("policies", self.policies.clone()),
             flag("listen", self.listen.clone()),
             flag("http_listen", self.http_listen.clone()),
+            flag("data", self.data.clone()),
+            directory,
             flag("default_store", self.default_store.clone()),
             flag("on_forbid_error", self.on_forbid_error.clone()),
             flag("verify_sample", self.verify_sample.clone()),

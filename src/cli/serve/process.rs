@@ -28,6 +28,7 @@ use crate::{
     reload::{self, EMBEDDED, Gate, Live, Options, Reloader, SlowGates, Source},
     settings::{Settings, to_json},
     shadow::{Shadow, ShadowOptions},
+    sources::{self, SourceOptions},
     store::STACK_BYTES,
     telemetry::{MetricsProvider, Telemetry, Variables},
 };
@@ -63,6 +64,8 @@ pub(super) async fn serve(
     // The listeners are open before anything is loaded, so that who asks meanwhile is told
     // NOT_SERVING instead of being refused.
     let live = Arc::new(Live::default());
+    let source_options = source_options(settings);
+    sources::announce(&settings.directory.sources, &source_options, &live);
     let telemetry = Telemetry::start(&telemetry_variables());
     let (grpc_options, http_options) = server_options(settings);
     let (tracer, records) = (telemetry.tracer(), decision_log.clone());
@@ -90,6 +93,16 @@ pub(super) async fn serve(
         }
         error = serving.failure() => return Err(error),
     };
+    let _sources = sources::start(&settings.directory.sources, &source_options, &loading.live)
+        .map_err(|error| CliError::Usage(chain(&error)))?;
+    tokio::select! {
+        () = directories_loaded(&loading.live) => {}
+        signal = signals.stop() => {
+            tracing::info!(signal, "stopped while loading");
+            return Ok(Exit::Ok);
+        }
+        error = serving.failure() => return Err(error),
+    }
     server.set_serving(true);
     log_ready(&addresses, &loading.live, started);
     log_notices(settings, &loading.live);
@@ -178,6 +191,9 @@ fn server_options(settings: &Settings) -> (GrpcOptions, HttpOptions) {
         verify_sample: settings.verify_sample,
         concurrent_requests: limits.concurrent_requests.get(),
         watches: limits.watches.get(),
+        waiting: limits.waiting.get(),
+        page_items: limits.page_items.get(),
+        directory_changes: limits.directory_changes.get(),
         held_bytes: limits.held_bytes.get(),
         request_timeout: limits.request_timeout,
         drain_timeout: settings.shutdown.drain,
@@ -194,6 +210,29 @@ fn server_options(settings: &Settings) -> (GrpcOptions, HttpOptions) {
         workers: defaults.workers,
     };
     (grpc, http)
+}
+
+fn source_options(settings: &Settings) -> SourceOptions {
+    SourceOptions {
+        max_age: settings.directory.max_age,
+        limits: settings.limits.request.clone(),
+        data: settings.data.clone(),
+        postgres_url_file: settings.directory.postgres_url_file.clone(),
+    }
+}
+
+/// Waits until every directory has a first state: before that its store decides nothing.
+async fn directories_loaded(live: &Live) {
+    let mut changes = live.changes();
+    loop {
+        changes.mark_unchanged();
+        if live.state().directories.values().all(|directory| directory.state.is_some()) {
+            return;
+        }
+        if changes.changed().await.is_err() {
+            return;
+        }
+    }
 }
 
 fn reload_options(settings: &Settings) -> Options {

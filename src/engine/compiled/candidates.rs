@@ -255,6 +255,11 @@ impl NamedRoles {
         random: &'c Random,
         closure: &'c Closure<'_>,
     ) -> impl Iterator<Item = u64> + 'c {
+        let all_roles = || {
+            let mut hashes = Vec::new();
+            closure.each_role(|role| hashes.push(random.hash_one(role)));
+            hashes
+        };
         let entities = closure.entities().iter().map(|uid| hash_entity(random, uid));
         // The few that are named are looked for among many that an entity may have, or the other
         // way round.
@@ -262,7 +267,7 @@ impl NamedRoles {
             let held = self.0.iter().filter(|role| closure.has_role(role.borrowed()));
             held.map(|role| random.hash_one(role.borrowed()))
         });
-        let all = named.is_none().then(|| closure.roles().map(|role| random.hash_one(role)));
+        let all = named.is_none().then(all_roles);
         entities.chain(named.into_iter().flatten()).chain(all.into_iter().flatten())
     }
 }

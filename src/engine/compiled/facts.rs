@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     model::Timestamp,
-    request::{EntityFacts, Request, RoleAssignments},
+    request::{EntityFacts, HeldFacts, Place, Request, RoleAssignments},
     schema::{Schema, StoredEntities},
 };
 
@@ -29,6 +29,7 @@ pub(super) struct Facts<'a> {
     schema: &'a Schema,
     stored: &'a StoredEntities,
     request: &'a Request,
+    held: Option<&'a dyn HeldFacts>,
     closures: RefCell<Vec<(&'a EntityUID, Rc<Closure<'a>>)>>,
 }
 
@@ -36,6 +37,7 @@ pub(super) struct Facts<'a> {
 #[derive(Debug)]
 pub(super) struct Closure<'a> {
     assignments: &'a RoleAssignments,
+    held: Option<&'a dyn HeldFacts>,
     now: Timestamp,
     entities: Vec<&'a EntityUID>,
     /// The same, where they are many.
@@ -43,6 +45,8 @@ pub(super) struct Closure<'a> {
     /// The roles that it has, collected when first needed: a principal of a batch may have a
     /// thousand, of which an item is about one.
     roles: OnceCell<HashSet<RoleRef<'a>, Hash>>,
+    /// The places of the entities of which the directory holds anything.
+    places: OnceCell<Vec<Place>>,
 }
 
 impl<'a> Facts<'a> {
@@ -51,7 +55,9 @@ impl<'a> Facts<'a> {
         stored: &'a StoredEntities,
         request: &'a Request,
     ) -> Result<Self, NeedsCedar> {
-        let facts = Self { schema, stored, request, closures: RefCell::new(Vec::with_capacity(4)) };
+        let held = request.facts.held.as_deref();
+        let closures = RefCell::new(Vec::with_capacity(4));
+        let facts = Self { schema, stored, request, held, closures };
         let asked = [&request.principal, &request.action, &request.resource];
         // A Role that is something by itself, and not only what somebody has.
         let sent = &request.facts;
@@ -72,8 +78,12 @@ impl<'a> Facts<'a> {
         self.schema.is_role(uid)
     }
 
-    fn sent(&self, uid: &EntityUID) -> Option<&'a EntityFacts> {
-        self.request.facts.entities.get(uid)
+    /// Returns what was sent of an entity, else what the directory holds of it.
+    fn described(&self, uid: &EntityUID) -> Option<&'a EntityFacts> {
+        self.request.facts.entities.get(uid).or_else(|| {
+            let held = self.held?;
+            held.entity(held.place(uid)?)
+        })
     }
 
     /// Returns an attribute of an entity.
@@ -83,8 +93,8 @@ impl<'a> Facts<'a> {
         field: &'a Field,
     ) -> Result<Option<Val<'a>>, NeedsCedar> {
         let is_role = |uid: &EntityUID| self.is_role(uid);
-        if let Some(sent) = self.sent(uid) {
-            let given = sent.attributes.iter().rev().find(|(name, _)| *name == field.name);
+        if let Some(described) = self.described(uid) {
+            let given = described.attributes.iter().rev().find(|(name, _)| *name == field.name);
             if let Some((_, value)) = given {
                 return Val::of(&value.value, is_role).map(Some);
             }
@@ -109,8 +119,8 @@ impl<'a> Facts<'a> {
         if is_slot(uid, field) {
             return Ok(true);
         }
-        if let Some(sent) = self.sent(uid) {
-            return Ok(sent.attributes.iter().any(|(name, _)| *name == field.name));
+        if let Some(described) = self.described(uid) {
+            return Ok(described.attributes.iter().any(|(name, _)| *name == field.name));
         }
         Ok(self.stored.get(uid).is_some_and(|entity| entity.get(&field.name).is_some()))
     }
@@ -135,17 +145,19 @@ impl<'a> Facts<'a> {
     fn close(&self, uid: &'a EntityUID) -> Result<Closure<'a>, NeedsCedar> {
         let mut closure = Closure {
             assignments: &self.request.facts.role_assignments,
+            held: self.held,
             now: self.request.now,
             entities: Vec::new(),
             indexed: None,
             roles: OnceCell::new(),
+            places: OnceCell::new(),
         };
         closure.add_entity(uid);
         let mut next = 0;
         while let Some(uid) = closure.entities.get(next).copied() {
             next += 1;
-            if let Some(sent) = self.sent(uid) {
-                for parent in &sent.parents {
+            if let Some(described) = self.described(uid) {
+                for parent in &described.parents {
                     self.add_parent(&mut closure, parent)?;
                 }
             } else if let Some(entity) = self.stored.get(uid) {
@@ -180,12 +192,28 @@ impl<'a> Closure<'a> {
         &self.entities
     }
 
-    /// The roles that it has, by itself or by what it is in.
-    pub(super) fn roles(&self) -> impl Iterator<Item = RoleRef<'a>> {
-        self.all_roles().iter().copied()
+    /// Calls `each` with the roles that it has, by itself or by what it is in.
+    pub(super) fn each_role(&self, mut each: impl FnMut(RoleRef<'_>)) {
+        self.sent_roles().iter().copied().for_each(&mut each);
+        let Some(held) = self.held else { return };
+        let roles = self.places().iter().flat_map(|place| held.roles_of(*place, self.now));
+        for role in roles {
+            if let Some(scope) = held.uid(role.scope) {
+                each(RoleRef { scope: &scope, slot: role.slot.as_str() });
+            }
+        }
     }
 
-    fn all_roles(&self) -> &HashSet<RoleRef<'a>, Hash> {
+    /// Returns the places of the entity and of those that it is in.
+    fn places(&self) -> &[Place] {
+        self.places.get_or_init(|| {
+            let places =
+                self.held.map(|held| self.entities.iter().filter_map(|uid| held.place(uid)));
+            places.into_iter().flatten().collect()
+        })
+    }
+
+    fn sent_roles(&self) -> &HashSet<RoleRef<'a>, Hash> {
         self.roles.get_or_init(|| {
             let held = self.entities.iter().flat_map(|uid| self.assignments.of(uid));
             let in_force = held.filter(|role| role.is_in_force(self.now));
@@ -213,7 +241,14 @@ impl<'a> Closure<'a> {
             }
         }
         // Where many hold a role on the scope.
-        on_scope.next().is_some() && self.all_roles().contains(&role)
+        (on_scope.next().is_some() && self.sent_roles().contains(&role)) || self.holds(role)
+    }
+
+    /// Returns whether the directory holds that it has the role.
+    fn holds(&self, role: RoleRef<'_>) -> bool {
+        let Some(held) = self.held else { return false };
+        let Some(scope) = held.place(role.scope) else { return false };
+        self.places().iter().any(|place| held.holds(*place, scope, role.slot, self.now))
     }
 
     fn add_entity(&mut self, uid: &'a EntityUID) {

@@ -11,13 +11,14 @@ use crate::{
     grpc::decision_id::DecisionId,
     model::{Effect, Revision},
     proto,
-    request::RoleAssignment,
+    request::{Grant, HeldFacts, RoleAssignment},
 };
 
 /// Returns the answer to one question.
 pub(in crate::grpc) fn is_authorized_response(
     decision: Decision,
     explanation: Option<Explanation>,
+    held: Option<&dyn HeldFacts>,
     revision: &Revision,
     id: DecisionId,
 ) -> proto::IsAuthorizedResponse {
@@ -34,8 +35,9 @@ pub(in crate::grpc) fn is_authorized_response(
         determining_policies: decision.determining.iter().map(determining).collect(),
         errors: errors.collect(),
         revision: revision.to_string(),
-        explanation: explanation.map(explained),
+        explanation: explanation.map(|explanation| explained(explanation, held)),
         decision_id: id.into(),
+        directory_version: String::new(),
     }
 }
 
@@ -47,13 +49,13 @@ fn determining(policy: &PolicyNote) -> proto::DeterminingPolicy {
     }
 }
 
-fn explained(explanation: Explanation) -> proto::Explanation {
+fn explained(explanation: Explanation, held: Option<&dyn HeldFacts>) -> proto::Explanation {
     let assignments = |roles: Vec<RoleAssignment>| roles.iter().map(assignment).collect();
     proto::Explanation {
         summary: explanation.summary,
         missing_roles: assignments(explanation.missing_roles),
         obstacles: explanation.obstacles.into_iter().map(obstacle).collect(),
-        carried_by: assignments(explanation.carried_by),
+        carried_by: explanation.carried_by.iter().map(|role| granted(role, held)).collect(),
         hints: explanation.hints.into_iter().map(hint).collect(),
         nearest: explanation.nearest.into_iter().map(near_permit).collect(),
     }
@@ -115,12 +117,31 @@ fn hint(hint: Hint) -> proto::Hint {
     }
 }
 
+/// Returns an assignment with who granted it, where the directory holds it.
+fn granted(role: &RoleAssignment, held: Option<&dyn HeldFacts>) -> proto::RoleAssignment {
+    let grant = held.and_then(|held| {
+        let (principal, scope) = (held.place(&role.principal)?, held.place(&role.scope)?);
+        held.grant(principal, scope, role.slot.as_str())
+    });
+    proto::RoleAssignment { grant: grant.map(self::grant), ..assignment(role) }
+}
+
+/// Returns who granted a role, when and why.
+pub(in crate::grpc) fn grant(grant: Grant) -> proto::Grant {
+    proto::Grant {
+        granted_at: grant.granted_at.map(time::to_moment),
+        granted_by: grant.granted_by,
+        reason: grant.reason,
+    }
+}
+
 fn assignment(role: &RoleAssignment) -> proto::RoleAssignment {
     proto::RoleAssignment {
         principal: Some(uid(&role.principal)),
         role: role.slot.to_string(),
         scope: Some(uid(&role.scope)),
         expires_at: role.expires_at.map(time::to_moment),
+        grant: None,
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
     schema::EntityShape,
 };
 
-impl Checker<'_> {
+impl<'a> Checker<'a> {
     /// Checks entities, which are laid over shared ones.
     pub(in crate::request) fn entities(
         &mut self,
@@ -51,7 +51,7 @@ impl Checker<'_> {
                 }
             }
         }
-        let mut entities = SentEntities::new(self.schema, entities);
+        let mut entities = SentEntities::new(self.schema(), entities);
         if let Some(shared) = shared {
             entities = entities.over(shared);
         }
@@ -78,8 +78,13 @@ impl Checker<'_> {
                 "a role slot is filled by role assignments alone: send one instead of the attribute",
             );
         }
+        let held = self.held(&uid);
+        let is_held = |name: &str| {
+            held.is_some_and(|held| held.attributes.iter().any(|(held, _)| held == name))
+        };
         let given = |name: &str| {
-            shape.slots.contains_key(name) || sent.attributes.iter().any(|(sent, _)| sent == name)
+            let is_sent = sent.attributes.iter().any(|(sent, _)| sent == name);
+            is_sent || is_held(name) || shape.slots.contains_key(name)
         };
         let missing: Vec<_> = shape.attributes.missing(given).collect();
         for (name, value) in missing {
@@ -90,8 +95,18 @@ impl Checker<'_> {
         }
         let tags = self.tags(&FieldPath::Of(path, "tags"), sent, shape);
         let parents = self.parents(&FieldPath::Of(path, "parents"), sent, shape);
+        if !parents.is_empty() && self.refuses_facts() {
+            self.violation(
+                &FieldPath::Of(path, "parents"),
+                "the store's directory says what an entity is in: send none (`request_facts` in \
+                 its `store.toml` is `refuse`)",
+            );
+        }
         let facts = EntityFacts { uid, attributes, parents, tags };
-        let Some(stored) = self.stored.get(&facts.uid) else { return Some(facts) };
+        if let Some(held) = held {
+            return self.beside_held(path, facts, held);
+        }
+        let Some(stored) = self.known.stored.get(&facts.uid) else { return Some(facts) };
         if !is_as_stored(&facts, stored, shape) {
             let description = format!(
                 "the policy store holds `{}` itself, and with another value: do not send it",
@@ -102,6 +117,48 @@ impl Checker<'_> {
         None
     }
 
+    /// Returns what the directory holds of an entity.
+    fn held(&self, uid: &EntityUID) -> Option<&'a EntityFacts> {
+        let facts = &self.known.held?.facts;
+        facts.entity(facts.place(uid)?)
+    }
+
+    /// Adds what was sent of an entity to what the directory holds of it.
+    fn beside_held(
+        &mut self,
+        path: &FieldPath<'_>,
+        sent: EntityFacts,
+        held: &EntityFacts,
+    ) -> Option<EntityFacts> {
+        let refuses = self.refuses_facts();
+        let mut all = held.clone();
+        for (list, sent, all) in [
+            ("attributes", sent.attributes, &mut all.attributes),
+            ("tags", sent.tags, &mut all.tags),
+        ] {
+            let list = FieldPath::Of(path, list);
+            for (name, value) in sent {
+                match all.iter().find(|(held, _)| *held == name) {
+                    Some((_, held)) if *held == value => {}
+                    None if !refuses => all.push((name, value)),
+                    _ => self.violation(
+                        &FieldPath::Of(&list, &name),
+                        format!(
+                            "the directory holds `{}`, and without this: do not send it",
+                            held.uid
+                        ),
+                    ),
+                }
+            }
+        }
+        for parent in sent.parents {
+            if !all.parents.contains(&parent) {
+                all.parents.push(parent);
+            }
+        }
+        Some(all)
+    }
+
     /// Checks an action that is sent as an entity, as Cedar takes it: equal to the schema's.
     fn action_entity(&mut self, path: &FieldPath<'_>, sent: &EntityInput, uid: &EntityUID) {
         let list = FieldPath::Of(path, "parents");
@@ -109,7 +166,7 @@ impl Checker<'_> {
         let is_same = sent.attributes.is_empty()
             && sent.tags.is_empty()
             && parents.len() == sent.parents.len()
-            && self.stored.get(uid).is_some_and(|stored| are_parents_of(&parents, stored));
+            && self.known.stored.get(uid).is_some_and(|stored| are_parents_of(&parents, stored));
         if !is_same {
             let description = format!("`{uid}` is not as the schema declares it: do not send it");
             self.violation(&FieldPath::Of(path, "uid"), description);

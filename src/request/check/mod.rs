@@ -8,12 +8,12 @@ use std::{collections::BTreeMap, sync::Arc};
 use cedar_policy_core::ast::{Eid, EntityType, EntityUID};
 
 use super::{
-    Context, Facts, FieldPath, Request, RequestInput, RequestLimits, RoleAssignment,
-    RoleAssignmentInput, RoleAssignments, Violation, shorten,
+    Context, Facts, FieldPath, Known, Request, RequestFacts, RequestInput, RequestLimits,
+    RoleAssignment, RoleAssignmentInput, RoleAssignments, Violation, shorten,
 };
 use crate::{
     model::{Timestamp, Uid, Value},
-    schema::{ActionSchema, Schema, StoredEntities},
+    schema::{ActionSchema, Schema},
 };
 
 /// Checks a request. `now` is the time of the decision, unless the request carries a `context.now`
@@ -22,18 +22,18 @@ use crate::{
 /// # Errors
 /// Every violation, up to the limit on their number.
 pub fn check(
-    schema: &Schema,
-    stored: &StoredEntities,
+    known: Known<'_>,
     input: &RequestInput,
     now: Timestamp,
     limits: &RequestLimits,
 ) -> Result<Request, Vec<Violation>> {
-    let mut checker = Checker::new(schema, stored, limits);
+    let mut checker = Checker::new(known, limits);
     let question = checker.question(input);
     let context = checker.question_context(input, question.action, now);
     let facts = Facts {
         entities: Arc::new(checker.entities(&input.entities, None)),
         role_assignments: checker.role_assignments(&input.role_assignments, question.defaults()),
+        held: known.held.map(|held| Arc::clone(&held.facts)),
     };
     checker.finish_request(question, context, facts)
 }
@@ -43,18 +43,18 @@ pub fn check(
 /// # Errors
 /// Every violation, up to the limit on their number.
 pub fn check_facts(
-    schema: &Schema,
-    stored: &StoredEntities,
+    known: Known<'_>,
     input: &RequestInput,
     limits: &RequestLimits,
 ) -> Result<Facts, Vec<Violation>> {
-    let mut checker = Checker::new(schema, stored, limits);
+    let mut checker = Checker::new(known, limits);
     let principal = checker.optional(&FieldPath::Field("principal"), input.principal.as_ref());
     let resource = checker.optional(&FieldPath::Field("resource"), input.resource.as_ref());
     let facts = Facts {
         entities: Arc::new(checker.entities(&input.entities, None)),
         role_assignments: checker
             .role_assignments(&input.role_assignments, (principal.as_ref(), resource.as_ref())),
+        held: known.held.map(|held| Arc::clone(&held.facts)),
     };
     checker.finish(Some(facts))
 }
@@ -65,14 +65,13 @@ pub fn check_facts(
 /// # Errors
 /// Every violation, up to the limit on their number.
 pub fn check_with_facts(
-    schema: &Schema,
-    stored: &StoredEntities,
+    known: Known<'_>,
     input: &RequestInput,
     facts: Facts,
     now: Timestamp,
     limits: &RequestLimits,
 ) -> Result<Request, Vec<Violation>> {
-    let mut checker = Checker::new(schema, stored, limits);
+    let mut checker = Checker::new(known, limits);
     let question = checker.question(input);
     let context = checker.question_context(input, question.action, now);
     checker.finish_request(question, context, facts)
@@ -100,8 +99,7 @@ pub(super) struct Moment {
 }
 
 pub(super) struct Checker<'a> {
-    schema: &'a Schema,
-    stored: &'a StoredEntities,
+    known: Known<'a>,
     limits: &'a RequestLimits,
     violations: Vec<Violation>,
     /// Violations beyond the limit on their number.
@@ -113,14 +111,9 @@ pub(super) struct Checker<'a> {
 }
 
 impl<'a> Checker<'a> {
-    pub(super) fn new(
-        schema: &'a Schema,
-        stored: &'a StoredEntities,
-        limits: &'a RequestLimits,
-    ) -> Self {
+    pub(super) fn new(known: Known<'a>, limits: &'a RequestLimits) -> Self {
         Self {
-            schema,
-            stored,
+            known,
             limits,
             violations: Vec::new(),
             more: 0,
@@ -183,7 +176,7 @@ impl<'a> Checker<'a> {
     }
 
     fn schema(&self) -> &'a Schema {
-        self.schema
+        self.known.schema
     }
 
     /// Checks principal, action and resource.
@@ -213,7 +206,14 @@ impl<'a> Checker<'a> {
         action: Option<&ActionSchema>,
         now: Timestamp,
     ) -> Moment {
-        let now = now_of(input, action).unwrap_or(now);
+        let sent = now_of(input, action);
+        if sent.is_some() && self.known.held.is_some() {
+            self.violation(
+                &FieldPath::Of(&FieldPath::Field("context"), "now"),
+                "the store has a directory, of which roles expire by the server's clock: do not send it",
+            );
+        }
+        let now = sent.unwrap_or(now);
         Moment { context: Arc::new(self.context(&input.context, action, now)), now }
     }
 
@@ -367,6 +367,14 @@ impl<'a> Checker<'a> {
         (principal, resource): (Option<&EntityUID>, Option<&EntityUID>),
     ) -> Arc<RoleAssignments> {
         let list = FieldPath::Field("role_assignments");
+        if !sent.is_empty() && self.refuses_facts() {
+            self.violation(
+                &list,
+                "the store's directory says who holds which role: send none (`request_facts` in \
+                 its `store.toml` is `refuse`)",
+            );
+            return Arc::default();
+        }
         if !self.count_fits(&list, sent.len(), ("role_assignments", self.limits.role_assignments)) {
             return Arc::default();
         }
@@ -382,7 +390,7 @@ impl<'a> Checker<'a> {
             let scope = side("scope", assignment.scope.as_ref(), resource);
             assignments.extend(self.role_assignment(&path, assignment, principal, scope));
         }
-        Arc::new(RoleAssignments::new(self.schema, assignments))
+        Arc::new(RoleAssignments::new(self.schema(), assignments))
     }
 
     fn role_assignment(
@@ -427,6 +435,11 @@ impl<'a> Checker<'a> {
             return None;
         }
         Some(RoleAssignment { principal, slot: slot.clone(), scope, expires_at: sent.expires_at })
+    }
+
+    /// Returns whether callers may say nothing of what a directory could hold.
+    fn refuses_facts(&self) -> bool {
+        self.known.held.is_some_and(|held| held.request_facts == RequestFacts::Refuse)
     }
 
     fn can_be_in(&self, child: &EntityType, parent: &EntityType) -> bool {

@@ -1,0 +1,62 @@
+//! What a directory is told: role assignments and entities that come, change and go.
+
+use crate::{
+    model::{Timestamp, Uid},
+    request::Grant,
+};
+
+/// One change of a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// A role assignment is there from now on; one of the same key is replaced.
+    Put(Assignment),
+    /// A role assignment is gone.
+    Delete(AssignmentKey),
+    /// An entity is there from now on; one of the same uid is replaced.
+    PutEntity(EntityRow),
+    /// An entity is gone. Roles that it has, and that are held on it, stay.
+    DeleteEntity(Uid),
+}
+
+/// The principal, role and scope of an assignment: there is one of each.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AssignmentKey {
+    /// The holder.
+    pub principal: Uid,
+    /// The name of the role slot.
+    pub role: String,
+    /// The entity on which it is held.
+    pub scope: Uid,
+}
+
+/// A role assignment as a directory holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assignment {
+    /// Its principal, role and scope.
+    pub key: AssignmentKey,
+    /// From this moment on it does not exist.
+    pub expires_at: Option<Timestamp>,
+    /// Who granted it, when and why.
+    pub grant: Grant,
+}
+
+/// An entity as a directory holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EntityRow {
+    /// The entity.
+    pub uid: Uid,
+    /// The entity in Cedar's JSON: an object with `attrs`, `parents`, `tags` and, if it is written,
+    /// the same `uid`.
+    pub json: String,
+}
+
+/// A change that could not be put in force as it is. What it would have granted is not granted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The place of the change among those that were given.
+    pub index: usize,
+    /// The wrong part, e.g. `scope` or `entity.attributes.plan`.
+    pub field: String,
+    /// What is wrong with it.
+    pub description: String,
+}

@@ -1,0 +1,162 @@
+//! Facts that the sidecar itself holds, so that a caller need not send them.
+
+use std::{fmt, sync::Arc};
+
+use cedar_policy_core::ast::{EntityType, EntityUID};
+
+use super::{EntityFacts, RoleAssignment};
+use crate::{model::Timestamp, schema::Slot};
+
+/// The place of an entity among those of which anything is held. Places of one [`HeldFacts`] mean
+/// nothing to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Place(pub u32);
+
+/// Role assignments and entities that are held for one store, at one moment. It never changes: a
+/// change makes another.
+///
+/// Everything that it tells fits the schema of the store that is decided with: what does not is left
+/// out, and grants nothing.
+pub trait HeldFacts: fmt::Debug + Send + Sync {
+    /// Returns the place of an entity of which anything is held: facts, a role that it has, or one
+    /// that is held on it.
+    fn place(&self, uid: &EntityUID) -> Option<Place>;
+
+    /// Returns the entity at a place.
+    fn uid(&self, place: Place) -> Option<EntityUID>;
+
+    /// Returns the attributes, parents and tags of an entity; nothing where only roles are held.
+    fn entity(&self, place: Place) -> Option<&EntityFacts>;
+
+    /// Returns the entities of which these are the direct parents.
+    fn members(&self, place: Place) -> Vec<Place>;
+
+    /// Returns whether a principal itself holds a role on a scope at that moment.
+    fn holds(&self, principal: Place, scope: Place, slot: &str, now: Timestamp) -> bool;
+
+    /// Returns the roles that a principal itself holds on one scope at that moment.
+    fn roles_between(&self, principal: Place, scope: Place, now: Timestamp) -> Vec<HeldRole<'_>>;
+
+    /// Returns how many roles a principal itself holds, expired ones included.
+    fn role_count(&self, principal: Place) -> usize;
+
+    /// Returns the roles that a principal itself holds at that moment, in the order of scopes.
+    fn roles_of(&self, principal: Place, now: Timestamp) -> Vec<HeldRole<'_>>;
+
+    /// Returns the roles that are held on a scope at that moment, in the order of principals.
+    fn roles_on(&self, scope: Place, now: Timestamp) -> Vec<HeldRole<'_>>;
+
+    /// Returns every entity of a type of which anything is held.
+    fn of_type(&self, entity_type: &EntityType) -> Vec<Place>;
+
+    /// Returns who granted a role, when and why.
+    fn grant(&self, principal: Place, scope: Place, slot: &str) -> Option<Grant>;
+}
+
+/// A role assignment that is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeldRole<'a> {
+    /// The holder.
+    pub principal: Place,
+    /// The role.
+    pub slot: &'a Slot,
+    /// The entity on which it is held.
+    pub scope: Place,
+    /// From this moment on the assignment does not exist.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl HeldRole<'_> {
+    /// Names the entities of the assignment.
+    #[must_use]
+    pub fn assignment(&self, facts: &dyn HeldFacts) -> Option<RoleAssignment> {
+        Some(RoleAssignment {
+            principal: facts.uid(self.principal)?,
+            slot: self.slot.clone(),
+            scope: facts.uid(self.scope)?,
+            expires_at: self.expires_at,
+        })
+    }
+}
+
+/// Who granted a role, when and why, as far as it is known.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Grant {
+    /// When.
+    pub granted_at: Option<Timestamp>,
+    /// Who, in the words of the directory; empty: not known.
+    pub granted_by: String,
+    /// Why; empty: not known.
+    pub reason: String,
+}
+
+/// The facts that are held for a store, and what callers may say beside them.
+#[derive(Debug, Clone)]
+pub struct Held {
+    /// The facts.
+    pub facts: Arc<dyn HeldFacts>,
+    /// What callers may say beside them.
+    pub request_facts: RequestFacts,
+}
+
+/// What callers may say of roles and of entities where the sidecar holds some.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RequestFacts {
+    /// Neither role assignments nor parents. Attributes and tags are taken of entities that neither
+    /// the store nor the directory holds.
+    #[default]
+    Refuse,
+    /// What is sent is added to what is held; what contradicts it is refused.
+    Add,
+}
+
+/// The same entities without any role.
+#[derive(Debug)]
+pub(crate) struct WithoutRoles(pub Arc<dyn HeldFacts>);
+
+impl HeldFacts for WithoutRoles {
+    fn place(&self, uid: &EntityUID) -> Option<Place> {
+        self.0.place(uid)
+    }
+
+    fn uid(&self, place: Place) -> Option<EntityUID> {
+        self.0.uid(place)
+    }
+
+    fn entity(&self, place: Place) -> Option<&EntityFacts> {
+        self.0.entity(place)
+    }
+
+    fn members(&self, place: Place) -> Vec<Place> {
+        self.0.members(place)
+    }
+
+    fn holds(&self, _: Place, _: Place, _: &str, _: Timestamp) -> bool {
+        false
+    }
+
+    fn roles_between(&self, _: Place, _: Place, _: Timestamp) -> Vec<HeldRole<'_>> {
+        Vec::new()
+    }
+
+    fn role_count(&self, _: Place) -> usize {
+        0
+    }
+
+    fn roles_of(&self, _: Place, _: Timestamp) -> Vec<HeldRole<'_>> {
+        Vec::new()
+    }
+
+    fn roles_on(&self, _: Place, _: Timestamp) -> Vec<HeldRole<'_>> {
+        Vec::new()
+    }
+
+    fn of_type(&self, entity_type: &EntityType) -> Vec<Place> {
+        self.0.of_type(entity_type)
+    }
+
+    fn grant(&self, principal: Place, scope: Place, slot: &str) -> Option<Grant> {
+        self.0.grant(principal, scope, slot)
+    }
+}

@@ -1,0 +1,69 @@
+//! The settings of directories.
+
+use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
+
+use super::HttpListen;
+use crate::{
+    model::StoreName,
+    sources::{Source, SourceOf},
+};
+
+/// The settings of directories.
+#[derive(Debug, Clone)]
+pub struct DirectorySettings {
+    /// The stores that have a directory, and where its rows come from.
+    pub sources: Vec<SourceOf>,
+    /// Time after which a directory that its source did not confirm decides nothing.
+    pub max_age: Duration,
+    /// The address at which `DirectoryService` is served.
+    pub listen: HttpListen,
+    /// The file with the token that callers of `DirectoryService` send.
+    pub token_file: Option<PathBuf>,
+    /// The file with the connection string of PostgreSQL, for sources that name none.
+    pub postgres_url_file: Option<PathBuf>,
+}
+
+impl Default for DirectorySettings {
+    fn default() -> Self {
+        Self {
+            sources: Vec::new(),
+            max_age: Duration::from_secs(24 * 60 * 60),
+            listen: HttpListen::Off,
+            token_file: None,
+            postgres_url_file: None,
+        }
+    }
+}
+
+/// The text names no directory.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` names no directory: write `STORE=embedded`, `STORE=files:/folder` or `STORE=postgres`"
+)]
+pub struct SourceError(String);
+
+impl FromStr for SourceOf {
+    type Err = SourceError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let error = || SourceError(text.chars().take(80).collect());
+        let (store, source) = text.split_once('=').ok_or_else(error)?;
+        let store: StoreName = store.parse().map_err(|_| error())?;
+        let source = match source.split_once(':') {
+            None if source == "embedded" => Source::Embedded,
+            None if source == "postgres" => Source::Postgres { schema: None },
+            Some(("postgres", schema)) if !schema.is_empty() => {
+                Source::Postgres { schema: Some(schema.to_owned()) }
+            }
+            Some(("files", path)) if !path.is_empty() => Source::Files(path.into()),
+            _ => return Err(error()),
+        };
+        Ok(Self { store, source })
+    }
+}
+
+impl fmt::Display for SourceOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.store, self.source)
+    }
+}

@@ -1,0 +1,106 @@
+//! Where the rows of directories come from: files, the sidecar's own database, PostgreSQL.
+//!
+//! A source waits until its store is loaded, puts the first state of its directory in force, and then
+//! each change as a whole. What it cannot read leaves the last state in force.
+
+mod files;
+
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+
+use crate::{model::StoreName, reload::Live, request::RequestLimits};
+
+/// A store that has a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceOf {
+    /// The store.
+    pub store: StoreName,
+    /// Where the rows come from.
+    pub source: Source,
+}
+
+/// Where the rows of a directory come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A folder of files.
+    Files(PathBuf),
+    /// The sidecar's own database, in the folder of the setting `data`.
+    Embedded,
+    /// PostgreSQL, at the connection string of `directory.postgres_url_file`.
+    Postgres {
+        /// The schema in which the tables are, where it is not `humbaba`.
+        schema: Option<String>,
+    },
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Files(path) => write!(f, "files:{}", path.display()),
+            Self::Embedded => f.write_str("embedded"),
+            Self::Postgres { schema: None } => f.write_str("postgres"),
+            Self::Postgres { schema: Some(schema) } => write!(f, "postgres:{schema}"),
+        }
+    }
+}
+
+/// What every source is told.
+#[derive(Debug, Clone)]
+pub struct SourceOptions {
+    /// Time after which a directory that its source does not confirm decides nothing.
+    pub max_age: Duration,
+    /// Limits on ids, values and parents, those of requests.
+    pub limits: RequestLimits,
+    /// The folder of embedded directories.
+    pub data: Option<PathBuf>,
+    /// The file with the connection string of PostgreSQL.
+    pub postgres_url_file: Option<PathBuf>,
+}
+
+/// A source cannot start, whatever its rows.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceStartError {
+    /// A setting is missing or wrong.
+    #[error("{0}")]
+    Setting(String),
+    /// A thread cannot be started.
+    #[error("cannot start the thread of a directory")]
+    Thread(#[source] std::io::Error),
+}
+
+/// The running sources. Dropping them ends them.
+#[derive(Debug, Default)]
+pub struct Sources {
+    files: Vec<files::FilesSource>,
+}
+
+/// Announces the directories, so that their stores decide nothing until each has a first state.
+pub fn announce(sources: &[SourceOf], options: &SourceOptions, live: &Live) {
+    for SourceOf { store, source } in sources {
+        live.add_directory(store, &source.to_string(), options.max_age);
+    }
+}
+
+/// Begins to follow the sources.
+///
+/// # Errors
+/// One of them cannot start, whatever its rows.
+pub fn start(
+    sources: &[SourceOf],
+    options: &SourceOptions,
+    live: &Arc<Live>,
+) -> Result<Sources, SourceStartError> {
+    let mut running = Sources::default();
+    for SourceOf { store, source } in sources {
+        match source {
+            Source::Files(folder) => {
+                running.files.push(files::start(store, folder, options, live)?);
+            }
+            Source::Embedded | Source::Postgres { .. } => {
+                return Err(SourceStartError::Setting(format!(
+                    "`directory.sources`: this is built without `{source}`"
+                )));
+            }
+        }
+    }
+    Ok(running)
+}
