@@ -54,6 +54,7 @@ impl Witness {
             caller: CallerJson::default(),
             store: store.name().as_str(),
             revision: store.revision().as_str(),
+            directory_version: None,
             decision: Some(decision.effect),
             determining_policies: Some(decision.determining.iter().map(PolicyJson::new).collect()),
             errors: Some(decision.errors.iter().map(ErrorJson::new).collect()),

@@ -1,20 +1,37 @@
 //! A record as JSON. The question is written in the form that the command line reads.
 
-use std::time::UNIX_EPOCH;
+use std::{borrow::Cow, time::UNIX_EPOCH};
 
 use serde::{Serialize, Serializer};
 
 use super::{Outcome, Record};
 use crate::{
-    engine::{ActionsJson, CallerJson, DecisionRecord, ErrorJson, PolicyJson, RECORD_KIND},
+    engine::{
+        ActionsJson, CallerJson, DecisionRecord, ErrorJson, PolicyJson, RECORD_KIND,
+        without_directory,
+    },
     model::rfc3339_micros,
-    request::json::{EntityJson, Fields, RoleJson, UidJson},
+    request::{
+        RequestInput,
+        json::{EntityJson, Fields, RoleJson, UidJson},
+    },
 };
+
+impl Record {
+    /// Returns the question with what the directory held of it, so that it can be asked again.
+    fn question(&self) -> Cow<'_, RequestInput> {
+        let sent = self.input.complete();
+        match self.directory.as_ref().and_then(|directory| directory.question.as_ref()) {
+            None => sent,
+            Some((store, request)) => Cow::Owned(without_directory(store.engine(), request, &sent)),
+        }
+    }
+}
 
 impl Serialize for Record {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (trace, caller) = (self.call.trace.as_ref(), &self.call.caller);
-        let input = self.input.complete();
+        let input = self.question();
         let is_list = matches!(self.outcome, Outcome::Actions { .. });
         let (decision, determining_policies, errors, actions) = match &self.outcome {
             Outcome::Decision { effect, determining, errors } => {
@@ -43,6 +60,7 @@ impl Serialize for Record {
             },
             store: self.store.as_str(),
             revision: self.revision.as_str(),
+            directory_version: self.directory.as_ref().map(|directory| &*directory.version),
             decision,
             determining_policies,
             errors,

@@ -24,7 +24,7 @@ mod writer;
 pub use counts::LogCounts;
 pub use fields::{RecordField, RecordFieldError};
 pub use options::{LogMode, LogOptions, OpenError};
-pub use record::{Call, Caller, Outcome, Record, RecordInput};
+pub use record::{Call, Caller, Outcome, Record, RecordDirectory, RecordInput};
 
 use std::{
     sync::{Arc, mpsc},

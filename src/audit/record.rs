@@ -13,7 +13,8 @@ use opentelemetry::trace::SpanContext;
 use crate::{
     engine::{EvaluationFailure, PolicyNote, UndecidedAction},
     model::{Effect, OnForbidError, Revision, StoreName, Timestamp},
-    request::{BatchItemInput, RequestInput},
+    request::{BatchItemInput, Request, RequestInput},
+    store::PolicyStore,
 };
 
 /// A decision, with everything that is needed to make it again.
@@ -33,6 +34,8 @@ pub struct Record {
     pub revision: Revision,
     /// The question as it was sent.
     pub input: RecordInput,
+    /// The directory that decided, where the store has one.
+    pub directory: Option<RecordDirectory>,
     /// The time that the policies saw.
     pub now: Timestamp,
     /// The effect of a forbid whose evaluation fails.
@@ -41,6 +44,16 @@ pub struct Record {
     pub outcome: Outcome,
     /// The time from the question that was read to the answer.
     pub latency: Duration,
+}
+
+/// The directory that decided.
+#[derive(Debug)]
+pub struct RecordDirectory {
+    /// Its version.
+    pub version: String,
+    /// The store and the checked question, from which is told what the directory held of it; nothing
+    /// for a list.
+    pub question: Option<(Arc<PolicyStore>, Request)>,
 }
 
 /// The question of a record.

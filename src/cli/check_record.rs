@@ -64,6 +64,13 @@ pub(super) fn run(again: &Again<'_>, settings: &Settings) -> Result<Exit, CliErr
     })?;
     let (mut verdict, mut allowed_now, mut allowed) = (None, None, None);
     if let Some(actions) = &recorded.actions {
+        if recorded.directory_version.is_some() {
+            return Err(CliError::Usage(format!(
+                "the record {} is a list that a directory decided, and does not hold what the \
+                 directory held: it cannot be made again",
+                recorded.decision_id
+            )));
+        }
         let listed =
             list_actions(store.engine(), None, &input, moment, limits, recorded.on_forbid_error);
         let listed = listed.map_err(|violations| recorded.bad(&violations))?;

@@ -21,6 +21,7 @@ pub(super) struct Recorded {
     pub(super) item: Option<usize>,
     pub(super) store: String,
     pub(super) revision: String,
+    pub(super) directory_version: Option<String>,
     pub(super) decision: Option<Effect>,
     pub(super) actions: Option<RecordedActions>,
     pub(super) principal: Option<Json>,

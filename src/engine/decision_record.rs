@@ -35,6 +35,8 @@ pub struct DecisionRecord<'a> {
     pub store: &'a str,
     pub revision: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub directory_version: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub decision: Option<Effect>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub determining_policies: Option<Vec<PolicyJson<'a>>>,

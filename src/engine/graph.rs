@@ -17,8 +17,8 @@ use super::Engine;
 use crate::{
     model::Timestamp,
     request::{
-        Facts, HeldFacts, Place, Request, RoleAssignment, RoleAssignments, SentEntities,
-        WithoutRoles,
+        EntityInput, Facts, HeldFacts, Place, Request, RequestInput, RoleAssignment,
+        RoleAssignmentInput, RoleAssignments, SentEntities, WithoutRoles,
     },
     schema::Schema,
 };
@@ -76,6 +76,28 @@ pub(super) fn spelled_out(engine: &Engine, request: &Request) -> Request {
         held: Some(Arc::new(WithoutRoles(Arc::clone(held)))),
     };
     Request { facts, ..request.clone() }
+}
+
+/// Returns a question as it could be asked where there is no directory: with what the directory holds
+/// of everything that a policy can look at in it.
+#[must_use]
+pub fn without_directory(engine: &Engine, request: &Request, asked: &RequestInput) -> RequestInput {
+    let (graph, held_roles) = gathered(engine, request);
+    let facts = &request.facts;
+    let held = graph.held.iter().flat_map(|held| {
+        let entities = graph.places.iter().filter_map(|place| held.entity(*place));
+        entities.filter(|entity| facts.entities.get(&entity.uid).is_none())
+    });
+    RequestInput {
+        entities: facts.entities.iter().chain(held).map(EntityInput::from).collect(),
+        role_assignments: facts
+            .role_assignments
+            .iter()
+            .chain(&held_roles)
+            .map(RoleAssignmentInput::from)
+            .collect(),
+        ..asked.clone()
+    }
 }
 
 /// Gathers the entities, and the roles of the directory that their holders have.

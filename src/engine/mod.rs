@@ -26,6 +26,7 @@ pub use decision_record::{
 };
 pub use evaluate::{EvaluationFailure, Outcome, evaluate};
 pub use explain::{Explanation, Obstacle, explain};
+pub use graph::without_directory;
 pub use hints::Hint;
 pub use list_actions::{ListedActions, UndecidedAction, list_actions, list_actions_by};
 pub use nearest::NearPermit;

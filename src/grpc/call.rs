@@ -84,11 +84,10 @@ impl CallHandler {
             metrics: Arc::clone(&server.metrics),
             shadow: server.shadow.clone(),
         });
-        let waiting = Arc::new(ConcurrencyLimit::new(options.waiting, 0));
         let service = |pool| {
             let decision_log = server.decision_log.clone();
             let (live, decider) = (Arc::clone(&server.live), Arc::clone(&decider));
-            let waiting = Arc::clone(&waiting);
+            let waiting = Arc::clone(&server.waiting);
             let service = Authorization { live, decider, decision_log, pool, waiting };
             AuthorizationServiceServer::new(service)
                 .max_decoding_message_size(options.message_bytes)

@@ -17,7 +17,7 @@ use super::{
     verification,
 };
 use crate::{
-    audit::{DecisionLog, Record, RecordInput},
+    audit::{DecisionLog, Record, RecordDirectory, RecordInput},
     engine,
     model::{Effect, Timestamp},
     proto,
@@ -132,6 +132,10 @@ impl Decider {
             started: call.started,
             id: call.decision_id(),
             item: None,
+            directory: in_force.directory.as_ref().map(|directory| RecordDirectory {
+                version: directory.version.to_string(),
+                question: None,
+            }),
         });
         Ok(Decided {
             allowed: listed.allowed.len(),
@@ -180,6 +184,10 @@ impl Decider {
             started,
             id: id.clone(),
             item,
+            directory: in_force.directory.as_ref().map(|directory| RecordDirectory {
+                version: directory.version.to_string(),
+                question: Some((Arc::clone(store), request.clone())),
+            }),
         });
         let response = convert::is_authorized_response(
             decision,

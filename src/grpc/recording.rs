@@ -13,7 +13,9 @@ use super::{
     metrics::Rpc,
 };
 use crate::{
-    audit::{Call, Caller, DecisionLog, NotRecorded, Outcome, Record, RecordInput},
+    audit::{
+        Call, Caller, DecisionLog, NotRecorded, Outcome, Record, RecordDirectory, RecordInput,
+    },
     engine::{Decision, ListedActions},
     model::{OnForbidError, Timestamp},
     net::Peer,
@@ -36,6 +38,8 @@ pub(super) struct DecidedQuestion {
     pub id: DecisionId,
     /// The number of an item of a batch.
     pub item: Option<usize>,
+    /// The directory that decided.
+    pub directory: Option<RecordDirectory>,
 }
 
 impl Recording {
@@ -116,6 +120,7 @@ fn record(
         store: store.name().clone(),
         revision: *store.revision(),
         input: question.input,
+        directory: question.directory,
         now: question.now,
         on_forbid_error: question.on_forbid_error,
         outcome,

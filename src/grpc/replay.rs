@@ -48,7 +48,7 @@ impl Replay {
     pub fn new(store: PolicyStore) -> Self {
         let limit = Arc::new(ConcurrencyLimit::new(1, 0));
         let (provider, live) = (MetricsProvider::default(), Arc::new(Live::default()));
-        let metrics = Metrics::new(&provider, &live, &limit, &DecisionLog::off());
+        let metrics = Metrics::new(&provider, &live, [&limit, &limit], &DecisionLog::off());
         let options = Arc::new(GrpcOptions::default());
         let (metrics, shadow) = (Arc::new(metrics), Shadow::off());
         let in_force = InForce { store: Arc::new(store), directory: None };

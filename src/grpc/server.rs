@@ -65,7 +65,9 @@ impl GrpcServer {
     ) -> Self {
         let limit = ConcurrencyLimit::new(options.concurrent_requests, options.held_bytes);
         let limit = Arc::new(limit);
-        let metrics = Arc::new(Metrics::new(metrics, &live, &limit, &decision_log));
+        let waiting = Arc::new(ConcurrencyLimit::new(options.waiting, 0));
+        let metrics = Metrics::new(metrics, &live, [&limit, &waiting], &decision_log);
+        let metrics = Arc::new(metrics);
         let inner = Inner {
             connections: ConnectionLimit::new(options.connections, options.patience),
             state: ServerState {
@@ -76,6 +78,7 @@ impl GrpcServer {
                 decision_log,
                 shadow,
                 limit,
+                waiting,
                 metrics,
             },
             tls: OnceLock::new(),

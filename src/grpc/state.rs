@@ -18,5 +18,7 @@ pub(super) struct ServerState {
     pub health: HealthService,
     /// The limit on the calls of the authorization service.
     pub limit: Arc<ConcurrencyLimit>,
+    /// The limit on those that wait for a version of a directory.
+    pub waiting: Arc<ConcurrencyLimit>,
     pub metrics: Arc<Metrics>,
 }

@@ -53,7 +53,8 @@ async fn status(State(server): State<AdminState>) -> Response {
     let (serving, uptime) = (server.grpc().is_serving(), server.uptime());
     let shadow = server.grpc().shadow().status();
     let (tls, shadow) = (tls.as_deref(), shadow.as_ref());
-    let page = StatusPage::new(&status, tls, serving, uptime, decision_log, shadow);
+    let live = server.grpc().live().state();
+    let page = StatusPage::new(&status, &live, tls, serving, uptime, decision_log, shadow);
     Json(page.with_settings(server.settings())).into_response()
 }
 

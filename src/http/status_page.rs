@@ -8,7 +8,7 @@ use crate::{
     audit::LogCounts,
     model::{Problem, Revision, StoreName, Timestamp},
     net::tls::TlsStatus,
-    reload::{LoadStatus, StoreStatus},
+    reload::{LiveDirectory, LiveState, LoadStatus, StoreStatus},
     shadow::{Comparison, ShadowCounts, ShadowStatus},
 };
 
@@ -32,11 +32,29 @@ pub(super) struct StatusPage<'a> {
     /// Null where decisions are not recorded.
     decision_log: Option<LogCounts>,
     stores: Vec<StoreState<'a>>,
+    directories: Vec<DirectoryStatus<'a>>,
     tls: Option<CertificateState>,
     /// Null where no shadow decisions are made.
     shadow: Option<ShadowState<'a>>,
     /// The settings without secrets; null where they are not known.
     settings: Option<&'a serde_json::Value>,
+}
+
+#[derive(Debug, Serialize)]
+struct DirectoryStatus<'a> {
+    store: &'a StoreName,
+    source: &'a str,
+    /// Null before the first state.
+    version: Option<String>,
+    assignments: usize,
+    entities: usize,
+    /// Rows that do not fit the schema, and grant nothing.
+    ignored: usize,
+    age_seconds: u64,
+    /// Why the store decides nothing; null where it decides.
+    unavailable: Option<String>,
+    problem: Option<&'a str>,
+    row_problems: &'a [String],
 }
 
 #[derive(Debug, Serialize)]
@@ -83,6 +101,7 @@ struct RenderedProblem<'a> {
 impl<'a> StatusPage<'a> {
     pub fn new(
         status: &'a LoadStatus,
+        live: &'a LiveState,
         tls: Option<&TlsStatus>,
         serving: bool,
         uptime: Duration,
@@ -104,6 +123,7 @@ impl<'a> StatusPage<'a> {
             watch_problem: status.watch_problem.as_deref(),
             decision_log,
             stores: status.stores.iter().map(StoreState::new).collect(),
+            directories: live.directories.iter().map(DirectoryStatus::new).collect(),
             tls: tls.map(CertificateState::new),
             shadow: shadow.map(ShadowState::new),
             settings: None,
@@ -127,6 +147,24 @@ impl<'a> ShadowState<'a> {
             stores: candidate.stores.iter().map(StoreState::new).collect(),
             counts: shadow.counts,
             comparisons: &shadow.comparisons,
+        }
+    }
+}
+
+impl<'a> DirectoryStatus<'a> {
+    fn new((store, live): (&'a StoreName, &'a LiveDirectory)) -> Self {
+        let counts = live.state.as_ref().map(|state| state.directory.counts()).unwrap_or_default();
+        Self {
+            store,
+            source: &live.source,
+            version: live.state.as_ref().map(|state| state.version.to_string()),
+            assignments: counts.assignments,
+            entities: counts.entities,
+            ignored: counts.ignored,
+            age_seconds: live.age().as_secs(),
+            unavailable: live.deciding().err().map(|error| error.to_string()),
+            problem: live.problem.as_deref(),
+            row_problems: &live.row_problems,
         }
     }
 }

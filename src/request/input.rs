@@ -1,5 +1,9 @@
 //! A request as it was sent, before any schema has been looked at.
 
+use cedar_policy_core::ast;
+use smol_str::SmolStr;
+
+use super::{EntityFacts, RoleAssignment};
 use crate::model::{Timestamp, Uid, Value};
 
 /// A request as it was sent. Names are as written: the store's namespace may be missing.
@@ -43,4 +47,30 @@ pub struct RoleAssignmentInput {
     pub scope: Option<Uid>,
     /// From this moment on the assignment does not exist.
     pub expires_at: Option<Timestamp>,
+}
+
+impl From<&EntityFacts> for EntityInput {
+    fn from(facts: &EntityFacts) -> Self {
+        let fields = |fields: &[(SmolStr, ast::Value)]| {
+            let value = |value| Value::from_cedar(value).unwrap_or(Value::Missing);
+            fields.iter().map(|(name, of)| (name.to_string(), value(of))).collect()
+        };
+        Self {
+            uid: Some(Uid::from(&facts.uid)),
+            attributes: fields(&facts.attributes),
+            parents: facts.parents.iter().map(Uid::from).collect(),
+            tags: fields(&facts.tags),
+        }
+    }
+}
+
+impl From<&RoleAssignment> for RoleAssignmentInput {
+    fn from(role: &RoleAssignment) -> Self {
+        Self {
+            principal: Some(Uid::from(&role.principal)),
+            role: role.slot.to_string(),
+            scope: Some(Uid::from(&role.scope)),
+            expires_at: role.expires_at,
+        }
+    }
 }

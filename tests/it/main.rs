@@ -51,6 +51,7 @@ mod readme_tables;
 mod reload;
 mod server_batch;
 mod server_decisions;
+mod server_directory;
 mod server_explanation;
 mod server_facts;
 mod server_fairness;

@@ -284,7 +284,10 @@ async fn reflection_describes_the_services() {
         );
         let methods: Vec<_> =
             files[0].service[0].method.iter().map(|method| method.name()).collect();
-        assert_eq!(methods, ["IsAuthorized", "BatchIsAuthorized", "ListActions"]);
+        assert_eq!(
+            methods,
+            ["IsAuthorized", "BatchIsAuthorized", "ListActions", "ListResources", "ListPrincipals"]
+        );
     }
 }
 

@@ -67,16 +67,18 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    /// Creates the instruments of a server, which count from zero on.
+    /// Creates the instruments of a server, which count from zero on. The limits are those on calls
+    /// under way and on calls that wait for a version of a directory.
     pub fn new(
         provider: &MetricsProvider,
         live: &Arc<Live>,
-        limit: &Arc<ConcurrencyLimit>,
+        [limit, waiting]: [&Arc<ConcurrencyLimit>; 2],
         log: &DecisionLog,
     ) -> Self {
         let meter = provider.meter();
-        observed::calls(&meter, limit);
+        observed::calls(&meter, limit, waiting);
         observed::stores(&meter, live);
+        observed::directories(&meter, live);
         decision_log::records(&meter, log);
         Self {
             provider: provider.clone(),

@@ -8,11 +8,17 @@ use tokio::runtime::Handle;
 use crate::{
     model::StoreName,
     net::{ConcurrencyLimit, ConnectionLimit},
-    reload::{EMBEDDED, Live},
+    reload::{EMBEDDED, Live, LiveDirectory},
 };
 
 /// Adds the metrics of calls under way.
-pub(super) fn calls(meter: &Meter, limit: &Arc<ConcurrencyLimit>) {
+pub(super) fn calls(meter: &Meter, limit: &Arc<ConcurrencyLimit>, waiting: &Arc<ConcurrencyLimit>) {
+    let waiting = Arc::clone(waiting);
+    meter
+        .u64_observable_gauge("humbaba_requests_waiting")
+        .with_description("Calls that wait for a version of a directory")
+        .with_callback(move |observer| observer.observe(waiting.in_flight() as u64, &[]))
+        .build();
     let counted = Arc::clone(limit);
     meter
         .u64_observable_gauge("humbaba_requests_in_flight")
@@ -163,6 +169,57 @@ pub(super) fn stores(meter: &Meter, live: &Arc<Live>) {
             for store in observed.stores().iter() {
                 let revision = KeyValue::new("revision", store.revision().to_string());
                 observer.observe(1, &[revision, label(store.name())]);
+            }
+        })
+        .build();
+}
+
+/// Adds the metrics of directories.
+pub(super) fn directories(meter: &Meter, live: &Arc<Live>) {
+    let gauge = |name, description| meter.u64_observable_gauge(name).with_description(description);
+    let counts: [(_, _, fn(&LiveDirectory) -> Option<u64>); 4] = [
+        (
+            "humbaba_directory_assignments",
+            "Role assignments in each store's directory, those included that grant nothing",
+            |live| Some(live.state.as_ref()?.directory.counts().assignments as u64),
+        ),
+        ("humbaba_directory_entities", "Entities in each store's directory", |live| {
+            Some(live.state.as_ref()?.directory.counts().entities as u64)
+        }),
+        (
+            "humbaba_directory_ignored_rows",
+            "Rows of each store's directory that cannot be read or do not fit the schema, and grant nothing",
+            |live| {
+                let ignored = live.state.as_ref()?.directory.counts().ignored;
+                Some((ignored + live.row_problems.len()) as u64)
+            },
+        ),
+        (
+            "humbaba_directory_unavailable",
+            "1 where a store decides nothing because its directory is not loaded or too old, else 0",
+            |live| Some(u64::from(live.deciding().is_err())),
+        ),
+    ];
+    for (name, description, count) in counts {
+        let observed = Arc::clone(live);
+        gauge(name, description)
+            .with_callback(move |observer| {
+                for (store, directory) in &observed.state().directories {
+                    if let Some(count) = count(directory) {
+                        observer.observe(count, &[label(store)]);
+                    }
+                }
+            })
+            .build();
+    }
+    let observed = Arc::clone(live);
+    meter
+        .f64_observable_gauge("humbaba_directory_age_seconds")
+        .with_description("Time since the source of each store's directory last confirmed it")
+        .with_unit("s")
+        .with_callback(move |observer| {
+            for (store, directory) in &observed.state().directories {
+                observer.observe(directory.age().as_secs_f64(), &[label(store)]);
             }
         })
         .build();

@@ -2,6 +2,7 @@
 
 pub mod ask;
 pub mod collector;
+pub mod directory;
 pub mod hostile;
 pub mod http;
 pub mod kubelet;

@@ -34,6 +34,23 @@ pub fn acme_as(name: &str, more_policies: &str) -> Arc<PolicyStore> {
     )
 }
 
+/// The same store with more files.
+pub fn acme_with(more: &[(&str, &str)]) -> Arc<PolicyStore> {
+    let files = [
+        ("schema.cedarschema", SCHEMA),
+        ("policies.cedar", POLICIES),
+        ("fixed.cedarentities.json", ENTITIES),
+    ];
+    store("acme", &[&files, more].concat())
+}
+
+/// The same store without the role `editor` on sites.
+pub fn acme_without_editors() -> Arc<PolicyStore> {
+    let schema = SCHEMA.replace("editor: Role, ", "");
+    let policies = POLICIES.replace("resource.editor, ", "").replace(", resource.editor", "");
+    store("acme", &[("schema.cedarschema", &schema), ("policies.cedar", &policies)])
+}
+
 const SCHEMA: &str = r#"
 namespace Acme {
     @role entity Role;
