@@ -101,6 +101,10 @@ impl Worker {
             return self.state.leave_out(question.len());
         };
         let held = question.held.as_ref();
+        // What the directory holds was checked against the live schema.
+        if held.is_some() && !candidate.has_schema_of(&live) {
+            return self.state.leave_out(question.len());
+        }
         match &question.asked {
             Asked::One(input, given) => self.compare_one(&live, &candidate, given, |worker| {
                 candidate.check_with(held, input, question.now, &worker.options.limits)

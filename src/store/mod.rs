@@ -216,6 +216,13 @@ impl PolicyStore {
         self.request_facts
     }
 
+    /// Returns whether both stores have the same schema, word for word.
+    #[must_use]
+    pub fn has_schema_of(&self, other: &Self) -> bool {
+        self.files.same(FileKind::Schema, &other.files)
+            && self.files.same(FileKind::SchemaJson, &other.files)
+    }
+
     /// The policies, templates and links as Cedar knows them.
     #[must_use]
     pub fn policies(&self) -> &PolicySet {
