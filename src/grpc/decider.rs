@@ -133,7 +133,7 @@ impl Decider {
             id: call.decision_id(),
             item: None,
             directory: in_force.directory.as_ref().map(|directory| RecordDirectory {
-                version: directory.version.to_string(),
+                version: directory.version_text.clone(),
                 question: None,
             }),
         });
@@ -185,7 +185,7 @@ impl Decider {
             id: id.clone(),
             item,
             directory: in_force.directory.as_ref().map(|directory| RecordDirectory {
-                version: directory.version.to_string(),
+                version: directory.version_text.clone(),
                 question: Some((Arc::clone(store), request.clone())),
             }),
         });

@@ -47,7 +47,7 @@ pub struct InForce {
     /// The store.
     pub store: Arc<PolicyStore>,
     /// Its directory, where it has one.
-    pub directory: Option<DirectoryState>,
+    pub directory: Option<Arc<DirectoryState>>,
 }
 
 impl InForce {
@@ -60,7 +60,7 @@ impl InForce {
     /// Returns the version of the directory as answers carry it; empty without a directory.
     #[must_use]
     pub fn directory_version(&self) -> String {
-        self.directory.as_ref().map(|directory| directory.version.to_string()).unwrap_or_default()
+        self.directory.as_ref().map(|directory| directory.version_text.clone()).unwrap_or_default()
     }
 }
 
@@ -157,7 +157,7 @@ impl Live {
         let state = self.state.load();
         let store = state.stores.get(name)?;
         let directory = match state.directories.get(store.name()) {
-            Some(directory) => Some(directory.deciding()?.clone()),
+            Some(directory) => Some(Arc::clone(directory.deciding()?)),
             None => None,
         };
         Ok(InForce { store: Arc::clone(store), directory })

@@ -19,7 +19,7 @@ pub struct LiveDirectory {
     /// The source of its rows, e.g. `files:/etc/directory`.
     pub source: Arc<str>,
     /// Its state; nothing before the first.
-    pub state: Option<DirectoryState>,
+    pub state: Option<Arc<DirectoryState>>,
     /// What is wrong with its source as it is now; the state stays in force.
     pub problem: Option<Arc<str>>,
     /// What is wrong with single rows, of which none grants anything.
@@ -29,7 +29,7 @@ pub struct LiveDirectory {
 }
 
 /// A state of a directory.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct DirectoryState {
     /// The rows.
     pub directory: Arc<Directory>,
@@ -37,6 +37,8 @@ pub struct DirectoryState {
     pub held: Held,
     /// Which state it is.
     pub version: DirectoryVersion,
+    /// The same as answers carry it.
+    pub version_text: String,
 }
 
 /// Why the directory of a store cannot decide.
@@ -82,7 +84,7 @@ impl LiveDirectory {
     ///
     /// # Errors
     /// There is none, or it is too old.
-    pub fn deciding(&self) -> Result<&DirectoryState, DirectoryUnavailable> {
+    pub fn deciding(&self) -> Result<&Arc<DirectoryState>, DirectoryUnavailable> {
         let problem = || self.problem.clone().unwrap_or_else(|| "its source was not heard".into());
         let Some(state) = &self.state else {
             return Err(DirectoryUnavailable::NotLoaded(problem()));
@@ -113,9 +115,10 @@ impl DirectoryState {
         directory: Directory,
         version: DirectoryVersion,
         request_facts: RequestFacts,
-    ) -> Self {
+    ) -> Arc<Self> {
         let directory = Arc::new(directory);
         let held = Held { facts: Arc::clone(&directory) as _, request_facts };
-        Self { directory, held, version }
+        let version_text = version.to_string();
+        Arc::new(Self { directory, held, version, version_text })
     }
 }
