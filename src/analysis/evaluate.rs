@@ -14,11 +14,10 @@ use cedar_policy_core::{
     evaluator::Evaluator,
     extensions::Extensions,
 };
-use smol_str::SmolStr;
 
 use super::{
     abstract_value::{Abstract, Evaluated, Fails, Open, entity, equal, known, values},
-    fact::{Base, Fact, Known, Place},
+    fact::{Base, Fact, Place},
     truth::Truth,
     world::World,
 };
@@ -85,7 +84,7 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    fn is_in(self, uid: &EntityUID, of: &EntityUID) -> Truth {
+    pub(super) fn is_in(self, uid: &EntityUID, of: &EntityUID) -> Truth {
         match self.world.is_in(self.engine, uid, of) {
             Some(is_in) => is_in.into(),
             None => Truth::Open(Some(Arc::new(Fact::Member(uid.clone(), of.clone())))),
@@ -289,176 +288,6 @@ impl<'a> Evaluation<'a> {
                 self.by_cedar(&Expr::binary_app(op, left.into(), right.into()))
             }
             (Abstract::Value(_), open) | (open, _) => Ok(open.open_value()),
-        }
-    }
-
-    /// `left in right`
-    fn member(self, left: &Abstract, right: &Abstract) -> Result<Truth, Fails> {
-        match (left, right) {
-            (Abstract::Value(left), Abstract::Value(right)) => {
-                let uid = entity(left)?;
-                match &right.value {
-                    ValueKind::Set(set) => {
-                        let items = set.authoritative.iter();
-                        let each = items.map(|item| Ok(self.is_in(uid, entity(item)?)));
-                        Ok(Truth::any(each.collect::<Result<Vec<_>, Fails>>()?))
-                    }
-                    _ => Ok(self.is_in(uid, entity(right)?)),
-                }
-            }
-            (Abstract::Value(left), Abstract::Open(right)) => {
-                let uid = entity(left)?;
-                if self.cannot_be_in(uid, right) {
-                    return Ok(Truth::False);
-                }
-                Ok(Truth::Open(right.because_of.clone()))
-            }
-            (Abstract::Open(left), _) => Ok(Truth::Open(left.because_of.clone())),
-            (Abstract::Record(_), _) | (_, Abstract::Record(_)) => Err(Fails),
-        }
-    }
-
-    /// Returns whether an entity is in nothing that an open value may be.
-    fn cannot_be_in(self, uid: &EntityUID, open: &Open) -> bool {
-        let Some(Shape::Entity(of)) = &open.shape else { return false };
-        let types = self.world.schema.entity(uid.entity_type()).map(|shape| &shape.parents);
-        if **of != *uid.entity_type() && types.is_none_or(|types| !types.contains(of)) {
-            return true;
-        }
-        let Some(roles) = self.world.open_roles_of(uid) else { return false };
-        if **of == *uid.entity_type() {
-            return false;
-        }
-        let ancestors = self.world.ancestors(self.engine, uid);
-        match &open.role {
-            // A Role of another scope type or slot is another Role, whichever scope it will be.
-            Some(role) => {
-                let is_such = |ancestor: &EntityUID| {
-                    self.world.schema.scope_of(ancestor).is_some_and(|(scope, slot)| {
-                        (scope.entity_type(), &slot) == (&role.0, &role.1)
-                    })
-                };
-                !roles.contains(role) && !ancestors.iter().any(is_such)
-            }
-            None => roles.is_empty() && !ancestors.iter().any(|uid| uid.entity_type() == &**of),
-        }
-    }
-
-    fn attribute(self, base: Abstract, name: &SmolStr) -> Evaluated {
-        match base {
-            Abstract::Record(mut place) => {
-                place.path.push(name.clone());
-                self.field(place)
-            }
-            Abstract::Value(value) => match &value.value {
-                ValueKind::Record(fields) => {
-                    fields.get(name).cloned().map(Abstract::Value).ok_or(Fails)
-                }
-                _ => {
-                    let base = Base::Entity(entity(&value)?.clone());
-                    self.field(Place { base, path: vec![name.clone()] })
-                }
-            },
-            Abstract::Open(open) => {
-                let because_of = open.because_of;
-                let Some(Shape::Entity(ty)) = &open.shape else {
-                    let shape = match &open.shape {
-                        Some(Shape::Record(record)) => {
-                            record.fields.get(name).map(|field| field.shape.clone())
-                        }
-                        _ => None,
-                    };
-                    return Ok(Open { because_of, shape, role: None }.into());
-                };
-                let declared = self.world.schema.entity(ty);
-                let field = declared.and_then(|shape| shape.attributes.fields.get(name));
-                let slot = declared.and_then(|shape| shape.slots.get_key_value(name.as_str()));
-                let role = slot.map(|(slot, _)| ((**ty).clone(), slot.clone()));
-                let shape = field.map(|field| field.shape.clone());
-                Ok(Open { because_of, shape, role }.into())
-            }
-        }
-    }
-
-    fn field(self, place: Place) -> Evaluated {
-        match self.world.field(self.engine, &place) {
-            Known::Absent => Err(Fails),
-            Known::Record => Ok(Abstract::Record(place)),
-            Known::Value(value) => Ok(Abstract::Value(value)),
-            Known::Open => {
-                let shape = self.world.shape(&place).map(|(shape, _)| shape.clone());
-                Ok(Open { because_of: Some(Arc::new(Fact::Field(place))), shape, role: None }
-                    .into())
-            }
-        }
-    }
-
-    fn has(self, base: &Abstract, name: &SmolStr) -> Result<Truth, Fails> {
-        let place = match base {
-            Abstract::Record(place) => {
-                let mut place = place.clone();
-                place.path.push(name.clone());
-                place
-            }
-            Abstract::Value(value) => match &value.value {
-                ValueKind::Record(fields) => return Ok(fields.contains_key(name).into()),
-                _ => Place { base: Base::Entity(entity(value)?.clone()), path: vec![name.clone()] },
-            },
-            Abstract::Open(open) => {
-                let record = match &open.shape {
-                    Some(Shape::Entity(ty)) => {
-                        self.world.schema.entity(ty).map(|shape| &shape.attributes)
-                    }
-                    Some(Shape::Record(record)) => Some(record),
-                    _ => None,
-                };
-                return Ok(match record.map(|record| record.fields.get(name)) {
-                    Some(None) => Truth::False,
-                    Some(Some(field)) if field.required => Truth::True,
-                    _ => Truth::Open(open.because_of.clone()),
-                });
-            }
-        };
-        Ok(match self.world.field(self.engine, &place) {
-            Known::Absent => Truth::False,
-            Known::Record | Known::Value(_) => Truth::True,
-            Known::Open if self.world.shape(&place).is_some_and(|(_, required)| required) => {
-                Truth::True
-            }
-            Known::Open => Truth::Open(Some(Arc::new(Fact::Field(place)))),
-        })
-    }
-
-    fn tag(self, op: BinaryOp, base: Abstract, name: Abstract) -> Evaluated {
-        let (base, name) = match (base, name) {
-            (Abstract::Value(base), Abstract::Value(name)) => (base, name),
-            (Abstract::Open(open), _) | (_, Abstract::Open(open)) => return Ok(open.anything()),
-            _ => return Err(Fails),
-        };
-        let uid = entity(&base)?;
-        let ValueKind::Lit(Literal::String(name)) = &name.value else { return Err(Fails) };
-        let known = self.world.tag(self.engine, uid, name);
-        if op == BinaryOp::HasTag {
-            return Ok(match known {
-                Known::Absent => Truth::False.into(),
-                Known::Record | Known::Value(_) => Truth::True.into(),
-                Known::Open => {
-                    Truth::Open(Some(Arc::new(Fact::Tag(uid.clone(), name.clone())))).into()
-                }
-            });
-        }
-        match known {
-            Known::Absent | Known::Record => Err(Fails),
-            Known::Value(value) => Ok(Abstract::Value(value)),
-            Known::Open => {
-                let declared = self.world.schema.entity(uid.entity_type());
-                Ok(Open {
-                    because_of: Some(Arc::new(Fact::Tag(uid.clone(), name.clone()))),
-                    shape: declared.and_then(|shape| shape.tags.clone()),
-                    role: None,
-                }
-                .into())
-            }
         }
     }
 

@@ -120,7 +120,7 @@ mod tests {
     fn metrics() -> Metrics {
         let limit = Arc::new(ConcurrencyLimit::new(1, 1));
         let live = Arc::new(Live::default());
-        Metrics::new(&MetricsProvider::default(), &live, &limit, &DecisionLog::off())
+        Metrics::new(&MetricsProvider::default(), &live, [&limit, &limit], &DecisionLog::off())
     }
 
     fn counted(metrics: &Metrics) -> (Option<u64>, Option<u64>) {

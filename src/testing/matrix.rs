@@ -1,6 +1,6 @@
 //! `matrix.csv`: the expected matrix, each cell of it a request or several.
 
-use std::{collections::HashSet, sync::Arc};
+use std::collections::HashSet;
 
 use cedar_policy_core::ast::EntityType;
 
@@ -8,6 +8,7 @@ use super::{
     case::{Case, DEFAULT_NOW, Expectation, ExpectedPolicies},
     facts::Facts,
     matrix_meaning::{Cond, Meaning, Side},
+    matrix_rows::{Row, rows},
     node::{Place, TestFile, parse_toml},
 };
 use crate::{
@@ -19,8 +20,6 @@ use crate::{
 
 const CSV: &str = "matrix.csv";
 const MEANING: &str = "matrix.toml";
-/// The columns that are not roles.
-const OTHER_COLUMNS: [&str; 5] = ["scope", "action", "label", "condition", "source"];
 
 /// A cell of the matrix that means nothing as a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,16 +68,6 @@ pub enum Expected {
     Deny,
     /// It depends on facts.
     Cond,
-}
-
-/// A row of the matrix.
-struct Row {
-    place: Place,
-    scope: String,
-    action: String,
-    label: String,
-    /// The cells of the role columns.
-    cells: Vec<(String, Expected)>,
 }
 
 /// The files `matrix.csv` and `matrix.toml`.
@@ -159,78 +148,6 @@ pub(super) fn read(
     let (used, cases, exempt) = (cells.used, cells.cases, cells.exempt);
     unused(&meaning, &rows, &used, problems);
     (cases, exempt)
-}
-
-fn rows(file: &Arc<TestFile>, problems: &mut Vec<Problem>) -> Vec<Row> {
-    let mut reader = csv::ReaderBuilder::new().from_reader(file.text.as_bytes());
-    let headers = match reader.headers() {
-        Ok(headers) => headers.clone(),
-        Err(error) => {
-            problems.push(csv_problem(file, &error));
-            return Vec::new();
-        }
-    };
-    let index = |name: &str| headers.iter().position(|header| header == name);
-    let label = index("label");
-    let (Some(scope), Some(action)) = (index("scope"), index("action")) else {
-        let problem = file.place(0..0).problem("the matrix needs the columns `scope` and `action`");
-        problems.push(problem);
-        return Vec::new();
-    };
-    let mut rows = Vec::new();
-    let mut seen = HashSet::new();
-    for record in reader.records() {
-        let record = match record {
-            Ok(record) => record,
-            Err(error) => {
-                problems.push(csv_problem(file, &error));
-                continue;
-            }
-        };
-        let place = row_place(file, record.position());
-        let field = |index| record.get(index).unwrap_or_default().to_owned();
-        let mut row = Row {
-            place,
-            scope: field(scope),
-            action: field(action),
-            label: label.map(field).unwrap_or_default(),
-            cells: Vec::new(),
-        };
-        if !seen.insert((row.scope.clone(), row.action.clone())) {
-            let message = format!("a second row of `{}` in the scope `{}`", row.action, row.scope);
-            problems.push(row.place.problem(message));
-            continue;
-        }
-        for (column, text) in headers.iter().zip(record.iter()) {
-            if OTHER_COLUMNS.contains(&column) {
-                continue;
-            }
-            match text {
-                "allow" => row.cells.push((column.to_owned(), Expected::Allow)),
-                "deny" => row.cells.push((column.to_owned(), Expected::Deny)),
-                "cond" => row.cells.push((column.to_owned(), Expected::Cond)),
-                other => problems.push(row.place.problem(format!(
-                    "`{other}` in the column `{column}`: a cell is `allow`, `deny` or `cond`"
-                ))),
-            }
-        }
-        rows.push(row);
-    }
-    rows
-}
-
-fn row_place(file: &Arc<TestFile>, position: Option<&csv::Position>) -> Place {
-    let start = position.and_then(|position| usize::try_from(position.byte()).ok());
-    let start = start.unwrap_or_default().min(file.text.len());
-    // The reader counts the blank before a record to the record.
-    let rest = file.text.get(start..).unwrap_or_default();
-    let start = start + (rest.len() - rest.trim_start().len());
-    let line = file.text.get(start..).and_then(|rest| rest.lines().next()).unwrap_or_default();
-    file.place(start..start + line.floor_char_boundary(60))
-}
-
-fn csv_problem(file: &Arc<TestFile>, error: &csv::Error) -> Problem {
-    row_place(file, error.position()).problem(error.to_string())
 }
 
 struct Cells<'a> {

@@ -24,6 +24,7 @@ mod json;
 mod junit;
 mod matrix;
 mod matrix_meaning;
+mod matrix_rows;
 mod mutants;
 mod mutate;
 mod mutate_expression;

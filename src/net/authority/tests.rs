@@ -5,7 +5,7 @@ use futures_util::{FutureExt as _, future::poll_fn};
 use h2::server;
 use tonic::codegen::http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::*;
+use super::{frames::*, header_blocks::*, *};
 
 /// The name and value of each header, pseudo-headers first.
 type Headers = Vec<(String, String)>;
