@@ -4,6 +4,7 @@
 //! in them. Where rows come from is none of its business.
 
 mod change;
+pub mod rows;
 mod version;
 
 pub use change::{Assignment, AssignmentKey, Change, EntityRow, Fault};

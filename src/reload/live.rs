@@ -261,6 +261,20 @@ impl Live {
         })
     }
 
+    /// Records what is wrong with single rows of a store's directory, instead of what was.
+    pub fn report_directory_rows(&self, name: &StoreName, row_problems: Vec<String>) {
+        let state = self.state.load();
+        let last = state.directories.get(name).map(|live| Arc::clone(&live.row_problems));
+        if last.is_some_and(|last| *last == *row_problems) {
+            return;
+        }
+        self.change(|state| {
+            if let Some(live) = state.directories.get_mut(name) {
+                live.row_problems = row_problems.into();
+            }
+        });
+    }
+
     /// Records that a store's directory is as its source has it.
     pub fn confirm_directory(&self, name: &StoreName) {
         let state = self.state.load();

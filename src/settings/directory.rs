@@ -5,7 +5,7 @@ use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 use super::HttpListen;
 use crate::{
     model::StoreName,
-    sources::{Source, SourceOf},
+    sources::{FileBounds, Source, SourceOf},
 };
 
 /// The settings of directories.
@@ -15,6 +15,8 @@ pub struct DirectorySettings {
     pub sources: Vec<SourceOf>,
     /// Time after which a directory that its source did not confirm decides nothing.
     pub max_age: Duration,
+    /// Bounds on directories of files.
+    pub bounds: FileBounds,
     /// The address at which `DirectoryService` is served.
     pub listen: HttpListen,
     /// The file with the token that callers of `DirectoryService` send.
@@ -28,6 +30,7 @@ impl Default for DirectorySettings {
         Self {
             sources: Vec::new(),
             max_age: Duration::from_secs(24 * 60 * 60),
+            bounds: FileBounds::default(),
             listen: HttpListen::Off,
             token_file: None,
             postgres_url_file: None,

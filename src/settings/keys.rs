@@ -100,6 +100,8 @@ pub(super) const KEYS: &[Key] = keys! {
     "bounds.validation_steps" Count bounds.validation_steps: "steps to validate all policies: the parts of each condition, times the kinds of requests that it applies to";
     "bounds.entities" Count bounds.entities: "fixed entities in a store";
     "bounds.entity_ancestors" Count bounds.entity_ancestors: "pairs of a fixed entity and one of its ancestors";
+    "bounds.directory_rows" Count directory.bounds.rows: "rows of all files of a directory";
+    "bounds.directory_file_bytes" Count directory.bounds.file_bytes: "bytes of one file of a directory";
     "shutdown.delay_s" Seconds shutdown.delay: "how long calls are still taken after a signal to stop, for callers to go elsewhere";
     "shutdown.drain_s" Seconds shutdown.drain: "how long calls that have begun may take to end";
     "decision_log.mode" Text decision_log.mode: "whether decisions are recorded: off, on, otlp (sent to a collector) or required (no answer without its record on disk)";

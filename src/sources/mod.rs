@@ -5,6 +5,8 @@
 
 mod files;
 
+pub use files::{FolderRows, read_folder};
+
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use crate::{model::StoreName, reload::Live, request::RequestLimits};
@@ -50,10 +52,31 @@ pub struct SourceOptions {
     pub max_age: Duration,
     /// Limits on ids, values and parents, those of requests.
     pub limits: RequestLimits,
+    /// Bounds on folders of files.
+    pub bounds: FileBounds,
+    /// Interval at which a folder is looked at even without an event.
+    pub rehash_interval: Duration,
+    /// Listen to the file system's events.
+    pub use_events: bool,
     /// The folder of embedded directories.
     pub data: Option<PathBuf>,
     /// The file with the connection string of PostgreSQL.
     pub postgres_url_file: Option<PathBuf>,
+}
+
+/// Bounds on a directory that is read from files. Beyond them the last state stays in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileBounds {
+    /// Rows of all files together.
+    pub rows: usize,
+    /// Bytes of one file.
+    pub file_bytes: usize,
+}
+
+impl Default for FileBounds {
+    fn default() -> Self {
+        Self { rows: 5_000_000, file_bytes: 1024 * 1024 * 1024 }
+    }
 }
 
 /// A source cannot start, whatever its rows.
@@ -71,6 +94,13 @@ pub enum SourceStartError {
 #[derive(Debug, Default)]
 pub struct Sources {
     files: Vec<files::FilesSource>,
+}
+
+impl Sources {
+    /// Says that rows may have changed, as SIGHUP does.
+    pub fn hint(&self) {
+        self.files.iter().for_each(files::FilesSource::hint);
+    }
 }
 
 /// Announces the directories, so that their stores decide nothing until each has a first state.

@@ -25,6 +25,7 @@ mod decision_log_faults;
 mod decision_log_otlp;
 mod decision_log_tls;
 mod deploy;
+mod directory_files;
 mod engine_clauses;
 mod engine_corpus;
 mod engine_corpus_stores;

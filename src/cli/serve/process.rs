@@ -93,7 +93,7 @@ pub(super) async fn serve(
         }
         error = serving.failure() => return Err(error),
     };
-    let _sources = sources::start(&settings.directory.sources, &source_options, &loading.live)
+    let sources = sources::start(&settings.directory.sources, &source_options, &loading.live)
         .map_err(|error| CliError::Usage(chain(&error)))?;
     tokio::select! {
         () = directories_loaded(&loading.live) => {}
@@ -114,6 +114,7 @@ pub(super) async fn serve(
                     tracing::info!(signal = "SIGHUP", "looking for changes");
                     reloader.hint();
                     shadow.hint();
+                    sources.hint();
                     certificates.iter().for_each(Reloader::hint);
                 }
                 Signal::Stop(signal) => {
@@ -216,6 +217,9 @@ fn source_options(settings: &Settings) -> SourceOptions {
     SourceOptions {
         max_age: settings.directory.max_age,
         limits: settings.limits.request.clone(),
+        bounds: settings.directory.bounds,
+        rehash_interval: settings.reload.rehash_interval,
+        use_events: settings.reload.use_events,
         data: settings.data.clone(),
         postgres_url_file: settings.directory.postgres_url_file.clone(),
     }

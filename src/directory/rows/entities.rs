@@ -1,0 +1,72 @@
+use std::ops::Range;
+
+use serde_json::{Value as Json, value::RawValue};
+
+use super::{FileRow, FileRows, RowFileError, RowReader};
+use crate::{
+    directory::{Change, EntityRow},
+    model::{Uid, json},
+};
+
+/// Reads `*.cedarentities.json`. Where the file as a whole is no JSON nothing of it can be told from
+/// what is missing.
+pub(super) fn read(reader: &mut RowReader<'_>, text: &str) -> Result<FileRows, RowFileError> {
+    if !text.trim_start().starts_with('[') {
+        // Also of an empty file: it may be one that is being written.
+        serde_json::from_str::<&RawValue>(text)?;
+        return Err(RowFileError::NoList);
+    }
+    let elements: Vec<&RawValue> = serde_json::from_str(text)?;
+    if elements.len() > reader.rows {
+        return Err(RowFileError::TooManyRows(reader.rows));
+    }
+    let mut read = FileRows::default();
+    let mut lines = Lines { text, line: 1, at: 0 };
+    for element in elements {
+        // The element is a piece of the text.
+        let start = (element.get().as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
+        let line = lines.line_of(start);
+        match entity(reader, element.get()) {
+            Ok(row) => read.rows.push(FileRow { line, change: Change::PutEntity(row) }),
+            Err(message) => read.problems.add(line, message),
+        }
+    }
+    Ok(read)
+}
+
+fn entity(reader: &mut RowReader<'_>, text: &str) -> Result<EntityRow, String> {
+    let json = json::parse(text).map_err(|error| {
+        let message = error.to_string();
+        message.chars().take(200).collect::<String>()
+    })?;
+    let uid = json.get("uid").ok_or("`uid` is missing")?;
+    let uid = uid.get("__entity").unwrap_or(uid);
+    let part = |name: &str| {
+        let part = uid.get(name).and_then(Json::as_str).filter(|part| !part.is_empty());
+        part.ok_or_else(|| {
+            format!(
+                "`uid.{name}` is missing: write `\"uid\": {{\"type\": \"Site\", \"id\": \"42\"}}`"
+            )
+        })
+    };
+    let (entity_type, id) = (part("type")?, part("id")?);
+    let uid = Uid::new(reader.full_type(entity_type), id);
+    Ok(EntityRow { uid, json: text.to_owned() })
+}
+
+/// Counts lines as a text is gone through.
+struct Lines<'a> {
+    text: &'a str,
+    line: usize,
+    at: usize,
+}
+
+impl Lines<'_> {
+    /// Returns the line of a byte that is not before the last one that was asked for.
+    fn line_of(&mut self, byte: usize) -> usize {
+        let passed: Range<usize> = self.at..byte;
+        self.line += self.text.get(passed).unwrap_or_default().matches('\n').count();
+        self.at = byte;
+        self.line
+    }
+}

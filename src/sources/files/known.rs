@@ -1,0 +1,109 @@
+use std::collections::HashMap;
+
+use super::problems;
+use crate::{
+    directory::{
+        Change, EntityRow, Fault,
+        rows::{MergedFile, MergedRow, RowHasher, RowProblems},
+    },
+    model::Uid,
+    reload::SeenFile,
+};
+
+/// The fingerprint of a row that is to be put in force again when its file is read next, since it
+/// does not fit or another of the same key stands against it.
+pub(super) const UNKNOWN: u64 = 0;
+
+/// A file as it was last read: not its rows, which the directory holds, but how to know them again.
+#[derive(Debug)]
+pub(super) struct KnownFile {
+    /// The state that was read; none where its last line did not count yet.
+    pub seen: Option<SeenFile>,
+    /// Of each row the fingerprint of its key, in order, and that of the row that is in force.
+    rows: Box<[(u64, u64)]>,
+    /// The entities among the rows, by the fingerprints of their uids.
+    pub entities: HashMap<u64, Uid>,
+    /// What is wrong with rows.
+    pub problems: RowProblems,
+}
+
+impl KnownFile {
+    /// Remembers a file of which those rows count.
+    pub fn new(seen: Option<SeenFile>, file: MergedFile, rows: &NewRows) -> Self {
+        let keys = file.keys.iter();
+        let entities =
+            keys.filter_map(|key| Some((*key, rows.entities.get(key)?.clone()))).collect();
+        let row = |key: u64| (key, rows.in_force.get(&key).copied().unwrap_or(UNKNOWN));
+        let mut rows: Vec<_> = file.keys.into_iter().map(row).collect();
+        rows.sort_unstable();
+        rows.dedup();
+        Self { seen, rows: rows.into_boxed_slice(), entities, problems: file.problems }
+    }
+
+    /// Returns how many rows it has.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Returns the fingerprints of each row's key and of the row.
+    pub fn rows(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.rows.iter().copied()
+    }
+
+    /// Returns whether a row has one of those keys, which are in order.
+    pub fn has_any(&self, keys: &[u64]) -> bool {
+        if self.rows.len() <= keys.len() {
+            self.rows.iter().any(|(key, _)| keys.binary_search(key).is_ok())
+        } else {
+            keys.iter().any(|key| self.rows.binary_search_by_key(key, |(key, _)| *key).is_ok())
+        }
+    }
+}
+
+/// What is known of rows while they are put in force.
+#[derive(Default)]
+pub(super) struct NewRows {
+    /// The fingerprints of the rows that count by those of their keys.
+    pub in_force: HashMap<u64, u64>,
+    entities: HashMap<u64, Uid>,
+    /// The file, line and key of each change.
+    origins: Vec<(usize, usize, u64)>,
+}
+
+impl NewRows {
+    /// Makes changes of rows, without those of which the fingerprints of key and row say that they
+    /// are in force already.
+    pub fn of(
+        merged: Vec<MergedRow>,
+        hasher: &RowHasher,
+        is_in_force: impl Fn(u64, u64) -> bool,
+    ) -> (Vec<Change>, Self) {
+        let mut rows = Self::default();
+        let mut changes = Vec::new();
+        for row in merged {
+            let fingerprint = hasher.row(&row.change);
+            rows.in_force.insert(row.key, fingerprint);
+            if let Change::PutEntity(EntityRow { uid, .. }) = &row.change {
+                rows.entities.insert(row.key, uid.clone());
+            }
+            if !is_in_force(row.key, fingerprint) {
+                rows.origins.push((row.file, row.line, row.key));
+                changes.push(row.change);
+            }
+        }
+        (changes, rows)
+    }
+
+    /// Reports faults of the changes, before which `deletions` others were made.
+    pub fn report(&mut self, faults: &[Fault], deletions: usize, files: &mut [MergedFile]) {
+        for fault in faults {
+            let place = fault.index.checked_sub(deletions);
+            let origin = place.and_then(|place| self.origins.get(place));
+            let Some((file, line, key)) = origin else { continue };
+            self.in_force.insert(*key, UNKNOWN);
+            if let Some(file) = files.get_mut(*file) {
+                file.problems.add(*line, problems::of_fault(fault));
+            }
+        }
+    }
+}

@@ -1,0 +1,211 @@
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{
+    super::{FileBounds, SourceOptions},
+    problems::of_row,
+};
+use crate::{
+    directory::{
+        Change, Directory,
+        rows::{FileRows, MergedRows, RowFileKind, RowHasher, RowReader, merge},
+    },
+    reload::{FollowFolder, ReadError, SeenFile, SeenFiles},
+    request::RequestLimits,
+    store::PolicyStore,
+};
+
+/// A last line without its end counts only in a file that has been at rest for so long: it may be
+/// half of what it is going to be, and name another scope.
+pub(super) const AT_REST: Duration = Duration::from_millis(250);
+
+/// Entries that a folder may have.
+const MOST_FILES: usize = 10_000;
+
+/// Time that reading a folder once waits for its writers, and how often it looks meanwhile.
+const PATIENCE: Duration = Duration::from_secs(2);
+const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(10);
+
+/// The files of a folder cannot be read together.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unreadable {
+    /// Something is wrong.
+    #[error("{0}")]
+    Problem(String),
+    /// A file changed meanwhile.
+    #[error("the folder keeps changing while it is read")]
+    Moved,
+}
+
+/// A file as it was read.
+#[derive(Debug)]
+pub(super) struct ReadFile {
+    pub rows: FileRows,
+    /// False where its last line did not count yet.
+    pub is_whole: bool,
+}
+
+pub(super) fn follow_folder(folder: &Path, options: &SourceOptions) -> FollowFolder {
+    FollowFolder {
+        path: folder.to_owned(),
+        wanted: |name| RowFileKind::of(name).is_some(),
+        most: MOST_FILES,
+        interval: options.rehash_interval,
+        use_events: options.use_events,
+    }
+}
+
+/// Reads the files of those names.
+pub(super) fn read_files<'a>(
+    seen: &SeenFiles,
+    names: impl IntoIterator<Item = &'a str>,
+    reader: &mut RowReader<'_>,
+    bounds: &FileBounds,
+) -> Result<BTreeMap<String, ReadFile>, Unreadable> {
+    let mut files = BTreeMap::new();
+    for name in names {
+        let (Some(file), Some(kind)) = (seen.files.get(name), RowFileKind::of(name)) else {
+            continue;
+        };
+        files.insert(name.to_owned(), read_file(name, file, kind, reader, bounds)?);
+    }
+    Ok(files)
+}
+
+fn read_file(
+    name: &str,
+    file: &SeenFile,
+    kind: RowFileKind,
+    reader: &mut RowReader<'_>,
+    bounds: &FileBounds,
+) -> Result<ReadFile, Unreadable> {
+    let bytes = file.read(bounds.file_bytes as u64).map_err(|error| match error {
+        ReadError::Moved => Unreadable::Moved,
+        ReadError::TooLarge { .. } => Unreadable::Problem(format!(
+            "`{name}` {error} (`bounds.directory_file_bytes`): split the file, or raise the bound"
+        )),
+        ReadError::Io(_) => Unreadable::Problem(format!("`{name}` {error}")),
+    })?;
+    let whole = whole_lines(kind, &bytes, file.changed_within(AT_REST));
+    let is_whole = whole.len() == bytes.len();
+    let rows = reader.read(kind, whole);
+    let rows = rows.map_err(|error| Unreadable::Problem(format!("`{name}`: {error}")))?;
+    Ok(ReadFile { rows, is_whole })
+}
+
+/// Returns what may be read of a file. The last line of a CSV file without its end is left out as long
+/// as somebody may be writing it; half of a JSON object is none, so that it needs no such care.
+fn whole_lines(kind: RowFileKind, bytes: &[u8], is_recent: bool) -> &[u8] {
+    if kind != RowFileKind::Csv || !is_recent {
+        return bytes;
+    }
+    let end = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
+    bytes.get(..end).unwrap_or_default()
+}
+
+/// The rows of a folder that was read once.
+#[derive(Debug)]
+pub struct FolderRows {
+    /// The rows that fit the store, as a directory.
+    pub directory: Directory,
+    /// Every row that could not be read or does not fit, with file and line; the first hundred of
+    /// each file.
+    pub problems: Vec<String>,
+    /// How many rows that are.
+    pub problem_count: usize,
+}
+
+/// Reads a folder of rows once, for a store.
+///
+/// # Errors
+/// The folder or a file in it cannot be read as a whole.
+pub fn read_folder(
+    folder: &Path,
+    store: &PolicyStore,
+    limits: &RequestLimits,
+    bounds: &FileBounds,
+) -> Result<FolderRows, String> {
+    let follow = FollowFolder {
+        path: folder.to_owned(),
+        wanted: |name| RowFileKind::of(name).is_some(),
+        most: MOST_FILES,
+        interval: Duration::MAX,
+        use_events: false,
+    };
+    let begun = Instant::now();
+    let files = loop {
+        let read = read_once(&follow, store, limits, bounds);
+        let is_settled = match &read {
+            Ok(files) => files.values().all(|file| file.is_whole),
+            Err(Unreadable::Moved) => false,
+            Err(Unreadable::Problem(_)) => true,
+        };
+        if is_settled || begun.elapsed() > PATIENCE {
+            break read.map_err(|error| format!("`{}`: {error}", folder.display()))?;
+        }
+        std::thread::sleep(BETWEEN_ATTEMPTS);
+    };
+    if files.is_empty() {
+        return Err(format!(
+            "`{}` holds no `*.assignments.csv`, `*.assignments.jsonl` or `*.cedarentities.json`",
+            folder.display()
+        ));
+    }
+    let files = files.into_iter().map(|(name, file)| (Arc::from(name), file.rows)).collect();
+    Ok(of_merged(merge(files, &RowHasher::default()), store, limits))
+}
+
+fn read_once(
+    follow: &FollowFolder,
+    store: &PolicyStore,
+    limits: &RequestLimits,
+    bounds: &FileBounds,
+) -> Result<BTreeMap<String, ReadFile>, Unreadable> {
+    let seen = follow.list().map_err(|error| Unreadable::Problem(error.to_string()))?;
+    let mut reader = RowReader::new(store.schema(), limits.text_bytes, bounds.rows);
+    let files = read_files(&seen, seen.files.keys().map(String::as_str), &mut reader, bounds)?;
+    match follow.list() {
+        Ok(now) if now == seen => Ok(files),
+        _ => Err(Unreadable::Moved),
+    }
+}
+
+fn of_merged(merged: MergedRows, store: &PolicyStore, limits: &RequestLimits) -> FolderRows {
+    let origins: Vec<_> = merged.rows.iter().map(|row| (row.file, row.line)).collect();
+    let changes: Vec<Change> = merged.rows.into_iter().map(|row| row.change).collect();
+    let (schema, stored) = (Arc::clone(store.schema_arc()), Arc::clone(store.stored_arc()));
+    let (directory, faults) = Directory::new(schema, stored, limits.clone()).apply(changes);
+    let mut files = merged.files;
+    for fault in faults {
+        let origin = origins.get(fault.index);
+        if let Some((file, line)) = origin
+            && let Some(file) = files.get_mut(*file)
+        {
+            file.problems.add(*line, super::problems::of_fault(&fault));
+        }
+    }
+    let problem_count = files.iter().map(|file| file.problems.count).sum();
+    let problems = files
+        .iter()
+        .flat_map(|file| file.problems.first.iter().map(|problem| of_row(&file.name, problem)));
+    FolderRows { directory, problems: problems.collect(), problem_count }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_a_line_does_not_count_while_it_may_be_written() {
+        let half = b"scope_id\n42\n4";
+        assert_eq!(whole_lines(RowFileKind::Csv, half, true), b"scope_id\n42\n");
+        assert_eq!(whole_lines(RowFileKind::Csv, half, false), half);
+        assert_eq!(whole_lines(RowFileKind::Csv, b"scope_id\n42\n", true), b"scope_id\n42\n");
+        assert_eq!(whole_lines(RowFileKind::Csv, b"scope", true), b"");
+        assert_eq!(whole_lines(RowFileKind::JsonLines, half, true), half);
+    }
+}
