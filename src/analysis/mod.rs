@@ -19,6 +19,8 @@ mod matrix;
 mod membership;
 mod names;
 mod policies;
+mod reach;
+mod review;
 mod search;
 mod show;
 mod slots;
@@ -30,8 +32,11 @@ pub use diff::{CellChange, Diff, Direction, OtherChange, PolicyChange, PolicyCha
 pub use find::{Finder, Kind};
 pub use invariants::{Claim, Invariant, read_invariants};
 pub use matrix::{Cell, CellPolicy, Clause, Matrix, MatrixError, Row};
+pub use reach::{Reach, Reaches};
+pub use review::{Finding, FindingKind, Review, ReviewRow, RowState};
 pub use show::{
     Colours, matrix_as_csv, matrix_as_html, matrix_as_json, matrix_as_markdown, matrix_as_table,
+    review_as_csv, review_as_html, review_as_json, review_as_table,
 };
 pub use witness::Witness;
 

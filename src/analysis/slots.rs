@@ -96,7 +96,7 @@ fn columns(schema: &Schema) -> Vec<Column> {
 
 /// Returns the scope or resource of a type that stands in the matrix: a singleton that policies
 /// name, else any.
-fn example(schema: &Schema, constants: &Constants, ty: &EntityType) -> EntityUID {
+pub(super) fn example(schema: &Schema, constants: &Constants, ty: &EntityType) -> EntityUID {
     constants.scopes_of(schema, ty).unwrap_or_else(|| {
         let one = any(schema, constants, ty);
         // It is not the one who asks.
@@ -106,7 +106,7 @@ fn example(schema: &Schema, constants: &Constants, ty: &EntityType) -> EntityUID
 }
 
 /// Returns an entity of a type that no policy names, if it may have any id.
-fn any(schema: &Schema, constants: &Constants, ty: &EntityType) -> EntityUID {
+pub(super) fn any(schema: &Schema, constants: &Constants, ty: &EntityType) -> EntityUID {
     let ids = schema.entity(ty).and_then(|shape| shape.ids.as_ref());
     if let Some(id) = ids.and_then(|ids| ids.iter().min()) {
         return EntityUID::from_components(ty.clone(), Eid::new(id.clone()), None);

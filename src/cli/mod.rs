@@ -19,6 +19,7 @@ mod output;
 mod prove;
 mod recorded;
 mod remote;
+mod review;
 mod serve;
 mod server_address;
 mod setting_flags;
@@ -77,6 +78,7 @@ enum Command {
     Test(test::TestArgs),
     Matrix(matrix::MatrixArgs),
     Diff(diff::DiffArgs),
+    Review(review::ReviewArgs),
     Watch(watch::WatchArgs),
     Fmt(fmt::FmtArgs),
     Init(init::InitArgs),
@@ -102,6 +104,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, started: Instant) -> E
         Some(Command::Test(args)) => test::run(&args),
         Some(Command::Matrix(args)) => matrix::run(&args),
         Some(Command::Diff(args)) => diff::run(&args),
+        Some(Command::Review(args)) => review::run(&args),
         Some(Command::Watch(args)) => watch::run(&args),
         Some(Command::Fmt(args)) => fmt::run(&args),
         Some(Command::Init(args)) => init::run(&args),

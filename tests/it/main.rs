@@ -12,6 +12,7 @@ mod cli_import;
 mod cli_init;
 mod cli_matrix;
 mod cli_remote;
+mod cli_review;
 mod cli_serve;
 mod cli_shadow_report;
 mod cli_sidecar;

@@ -3,7 +3,7 @@ use std::fmt::Write as _;
 use super::notes::{NOT_PROVED, Notes, clauses, word};
 use crate::analysis::{Cell, CellPolicy, Matrix};
 
-const STYLE: &str = "\
+pub(super) const STYLE: &str = "\
 :root{color-scheme:light dark;--allow:#0a6b2d;--cond:#8a5300;--deny:#6b6b6b;--line:#bbb}
 @media (prefers-color-scheme:dark){:root{--allow:#6fd48f;--cond:#f0b35a;--deny:#9a9a9a;--line:#555}}
 body{font:15px/1.45 system-ui,sans-serif;margin:2rem;max-width:none}
@@ -106,7 +106,7 @@ fn write_policy(page: &mut String, word: &str, policy: &CellPolicy) {
     page.push_str("</li>");
 }
 
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
