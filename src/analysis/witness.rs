@@ -59,6 +59,7 @@ impl Witness {
             determining_policies: Some(decision.determining.iter().map(PolicyJson::new).collect()),
             errors: Some(decision.errors.iter().map(ErrorJson::new).collect()),
             actions: None,
+            listed: None,
             principal: input.principal.as_ref().map(UidJson),
             action: input.action.as_ref().map(UidJson),
             resource: input.resource.as_ref().map(UidJson),

@@ -73,6 +73,10 @@ impl Hiding {
             let same = self.entity_named_by(record, field);
             let mut applied = self.hide(record, field.steps(), *method);
             if let Some(uid) = same {
+                if uid.whole && uid.id.is_none() {
+                    let steps = ["listed", "type"].map(str::to_owned);
+                    self.hide(record, &steps, Method::Mask);
+                }
                 for (name, value) in record.iter_mut() {
                     if field.steps().first() != Some(name) {
                         self.hide_entity(value, &uid, *method);
@@ -88,14 +92,19 @@ impl Hiding {
             return;
         }
         // These texts repeat ids and values.
-        for steps in [&["errors", "message"][..], &["actions", "undecided", "reason"]] {
+        for steps in [
+            &["errors", "message"][..],
+            &["actions", "undecided", "reason"],
+            &["listed", "undecided", "reason"],
+        ] {
             let steps: Vec<_> = steps.iter().map(|step| (*step).to_owned()).collect();
             self.hide(record, &steps, Method::Mask);
         }
         record.insert("hidden".to_owned(), Json::Array(hidden));
     }
 
-    /// Returns the entity that a field names: `principal`, `resource`, or the id of one of them.
+    /// Returns the entity that a field names: `principal`, `resource`, or the id of one of them. Where
+    /// a list has many in its place, that is every entity of their type.
     fn entity_named_by(&self, record: &Map<String, Json>, field: &RecordField) -> Option<Uid> {
         let (root, whole) = match field.steps() {
             [root] => (root, true),
@@ -104,6 +113,12 @@ impl Hiding {
         };
         if root != "principal" && root != "resource" {
             return None;
+        }
+        if let Some(listed) = record.get("listed")
+            && listed.get("side").and_then(Json::as_str) == Some(root)
+        {
+            let type_name = listed.get("type")?.as_str()?.to_owned();
+            return Some(Uid { type_name, id: None, whole });
         }
         let uid = Uid::of(record.get(root)?)?;
         Some(Uid { whole, ..uid })
@@ -181,7 +196,8 @@ impl Hiding {
 /// The name of an entity.
 struct Uid {
     type_name: String,
-    id: String,
+    /// None: that of every entity of the type.
+    id: Option<String>,
     whole: bool,
 }
 
@@ -189,13 +205,14 @@ impl Uid {
     fn of(value: &Json) -> Option<Self> {
         let fields = value.as_object().filter(|fields| fields.len() == 2)?;
         let text = |name| fields.get(name).and_then(Json::as_str).map(str::to_owned);
-        Some(Self { type_name: text("type")?, id: text("id")?, whole: false })
+        Some(Self { type_name: text("type")?, id: Some(text("id")?), whole: false })
     }
 
     /// Says if both name one entity. A type may be written with its namespace or without.
     fn is_same_entity(&self, other: &Self) -> bool {
         let last = |name: &str| name.rsplit("::").next().map(str::to_owned);
-        self.id == other.id && last(&self.type_name) == last(&other.type_name)
+        (other.id.is_none() || self.id == other.id)
+            && last(&self.type_name) == last(&other.type_name)
     }
 }
 

@@ -7,8 +7,8 @@ use serde::{Serialize, Serializer};
 use super::{Outcome, Record};
 use crate::{
     engine::{
-        ActionsJson, CallerJson, DecisionRecord, ErrorJson, PolicyJson, RECORD_KIND,
-        without_directory,
+        ActionsJson, CallerJson, CedarUid, DecisionRecord, ErrorJson, ListedJson, PolicyJson,
+        RECORD_KIND, UndecidedEntityJson, without_directory,
     },
     model::rfc3339_micros,
     request::{
@@ -32,17 +32,29 @@ impl Serialize for Record {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (trace, caller) = (self.call.trace.as_ref(), &self.call.caller);
         let input = self.question();
-        let is_list = matches!(self.outcome, Outcome::Actions { .. });
-        let (decision, determining_policies, errors, actions) = match &self.outcome {
-            Outcome::Decision { effect, determining, errors } => {
-                let determining = determining.iter().map(PolicyJson::new).collect();
-                let errors = errors.iter().map(ErrorJson::new).collect();
-                (Some(*effect), Some(determining), Some(errors), None)
+        let (mut decision, mut determining_policies, mut errors) = (None, None, None);
+        let (mut actions, mut listed) = (None, None);
+        match &self.outcome {
+            Outcome::Decision { effect, determining, errors: failed } => {
+                decision = Some(*effect);
+                determining_policies = Some(determining.iter().map(PolicyJson::new).collect());
+                errors = Some(failed.iter().map(ErrorJson::new).collect());
             }
             Outcome::Actions { allowed, denied, undecided } => {
-                (None, None, None, Some(ActionsJson::new(allowed, *denied, undecided)))
+                actions = Some(ActionsJson::new(allowed, *denied, undecided));
             }
-        };
+            Outcome::Entities { side, entity_type, allowed, denied, conditional, is_last } => {
+                listed = Some(ListedJson {
+                    side: side.name(),
+                    entity_type,
+                    allowed: allowed.iter().map(CedarUid).collect(),
+                    denied: *denied,
+                    undecided: conditional.iter().map(UndecidedEntityJson::new).collect(),
+                    is_last: *is_last,
+                });
+            }
+        }
+        let action = input.action.as_ref().filter(|_| actions.is_none());
         DecisionRecord {
             record: RECORD_KIND,
             time: rfc3339_micros(self.time.duration_since(UNIX_EPOCH).unwrap_or_default()),
@@ -65,8 +77,9 @@ impl Serialize for Record {
             determining_policies,
             errors,
             actions,
+            listed,
             principal: input.principal.as_ref().map(UidJson),
-            action: input.action.as_ref().filter(|_| !is_list).map(UidJson),
+            action: action.map(UidJson),
             resource: input.resource.as_ref().map(UidJson),
             context: Fields(&input.context),
             entities: input.entities.iter().map(EntityJson::new).collect(),

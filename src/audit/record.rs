@@ -11,9 +11,9 @@ use cedar_policy_core::ast::EntityUID;
 use opentelemetry::trace::SpanContext;
 
 use crate::{
-    engine::{EvaluationFailure, PolicyNote, UndecidedAction},
+    engine::{EvaluationFailure, PolicyNote, UndecidedAction, UndecidedEntity},
     model::{Effect, OnForbidError, Revision, StoreName, Timestamp},
-    request::{BatchItemInput, Request, RequestInput},
+    request::{BatchItemInput, Request, RequestInput, Side},
     store::PolicyStore,
 };
 
@@ -110,6 +110,21 @@ pub enum Outcome {
         denied: usize,
         /// Actions that could not be decided, and so are not allowed.
         undecided: Vec<UndecidedAction>,
+    },
+    /// A page of a list of entities.
+    Entities {
+        /// The side of the question that the list leaves open.
+        side: Side,
+        /// The type of the entities as it was sent.
+        entity_type: String,
+        /// The allowed entities.
+        allowed: Vec<EntityUID>,
+        /// The number of entities that were decided and denied.
+        denied: usize,
+        /// Entities that could not be decided, and so are not allowed.
+        conditional: Vec<UndecidedEntity>,
+        /// True where no page follows.
+        is_last: bool,
     },
 }
 

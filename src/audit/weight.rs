@@ -1,5 +1,7 @@
 //! The memory that a record takes in the queue, about.
 
+use cedar_policy_core::ast::EntityUID;
+
 use super::{Outcome, Record, RecordInput};
 
 /// Bytes of a record apart from what was sent.
@@ -14,6 +16,12 @@ pub(super) fn bytes(record: &Record) -> usize {
         Outcome::Actions { allowed, undecided, .. } => {
             let reasons = undecided.iter().map(|undecided| undecided.reason.len() + 128);
             allowed.len() * 128 + reasons.sum::<usize>()
+        }
+        Outcome::Entities { allowed, conditional, entity_type, .. } => {
+            let id = |uid: &EntityUID| AsRef::<str>::as_ref(uid.eid()).len() + 128;
+            let undecided = conditional.iter().map(|one| id(&one.entity) + one.reason.len());
+            let allowed = allowed.iter().map(id);
+            entity_type.len() + allowed.sum::<usize>() + undecided.sum::<usize>()
         }
     };
     let identity = record.call.caller.identity.as_ref().map_or(0, |identity| identity.len());

@@ -56,6 +56,12 @@ struct Known<'a> {
 /// Makes the decision again. Exits with 0 where the answer is the one that was recorded, else with 2.
 pub(super) fn run(again: &Again<'_>, settings: &Settings) -> Result<Exit, CliError> {
     let recorded = find(again)?;
+    if recorded.listed.is_some() {
+        return Err(CliError::Usage(format!(
+            "the record {} is of a list of entities: only the server's directory can make it again",
+            recorded.decision_id
+        )));
+    }
     let store = source::load_one(settings, Some(&recorded.store))?;
     let input = recorded.input()?;
     let limits = &settings.limits.request;

@@ -24,6 +24,7 @@ pub(super) struct Recorded {
     pub(super) directory_version: Option<String>,
     pub(super) decision: Option<Effect>,
     pub(super) actions: Option<RecordedActions>,
+    pub(super) listed: Option<Json>,
     pub(super) principal: Option<Json>,
     pub(super) action: Option<Json>,
     pub(super) resource: Option<Json>,

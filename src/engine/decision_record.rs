@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use cedar_policy_core::ast::EntityUID;
 use serde::{Serialize, Serializer};
 
-use super::{EvaluationFailure, PolicyNote, UndecidedAction};
+use super::{EvaluationFailure, PolicyNote, UndecidedAction, UndecidedEntity};
 use crate::{
     model::{Effect, OnForbidError},
     request::json::{EntityJson, Fields, RoleJson, UidJson, write_uid},
@@ -44,6 +44,8 @@ pub struct DecisionRecord<'a> {
     pub errors: Option<Vec<ErrorJson<'a>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub actions: Option<ActionsJson<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listed: Option<ListedJson<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub principal: Option<UidJson<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -129,7 +131,36 @@ struct UndecidedJson<'a> {
     reason: &'a str,
 }
 
-struct CedarUid<'a>(&'a EntityUID);
+/// A page of a list of entities.
+#[derive(Serialize)]
+#[expect(missing_docs, reason = "docs/decision-record.schema.json describes the fields")]
+pub struct ListedJson<'a> {
+    pub side: &'a str,
+    #[serde(rename = "type")]
+    pub entity_type: &'a str,
+    pub allowed: Vec<CedarUid<'a>>,
+    pub denied: usize,
+    pub undecided: Vec<UndecidedEntityJson<'a>>,
+    pub is_last: bool,
+}
+
+/// An entity that could not be decided.
+#[derive(Serialize)]
+pub struct UndecidedEntityJson<'a> {
+    entity: CedarUid<'a>,
+    reason: &'a str,
+}
+
+impl<'a> UndecidedEntityJson<'a> {
+    /// Takes such an entity.
+    #[must_use]
+    pub fn new(undecided: &'a UndecidedEntity) -> Self {
+        Self { entity: CedarUid(&undecided.entity), reason: &undecided.reason }
+    }
+}
+
+/// An entity with the full name of its type.
+pub struct CedarUid<'a>(pub &'a EntityUID);
 
 impl Serialize for CedarUid<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

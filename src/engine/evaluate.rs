@@ -91,8 +91,9 @@ pub fn evaluate(
     Outcome { effect, permitted, determining, errors }
 }
 
+/// Returns whether the condition of a policy holds.
 #[expect(clippy::result_large_err, reason = "the error is Cedar's own")]
-fn is_satisfied(
+pub(super) fn is_satisfied(
     evaluator: &Evaluator<'_>,
     policy: &PreparedPolicy,
 ) -> Result<bool, EvaluationError> {

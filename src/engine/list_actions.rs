@@ -7,7 +7,7 @@ use crate::{
     model::{OnForbidError, Timestamp, Uid},
     request::{
         Facts, FieldPath, Held, Known, Request, RequestInput, RequestLimits, Violation, check,
-        check_facts, check_with_facts,
+        check_facts, check_with_facts, now_with_directory,
     },
     schema::{ActionSchema, Schema},
 };
@@ -65,6 +65,9 @@ pub fn list_actions_by(
     let known = engine.known(held);
     let actions = applicable(known.schema, input);
     let mut violations = undeclared_facts(&actions, input, limits);
+    if held.is_some() && sends_now(&actions, input) {
+        violations.push(now_with_directory());
+    }
     if actions.is_empty() {
         violations.extend(nothing_applies(known, input, now, limits));
         return Err(violations);
@@ -120,6 +123,12 @@ fn undeclared_facts(
             .violation("no action on this resource declares it")
     };
     undeclared.take(limits.violations).map(|(name, _)| violation(name)).collect()
+}
+
+/// Returns whether the time is sent, and an action declares it.
+fn sends_now(actions: &[&ActionSchema], input: &RequestInput) -> bool {
+    actions.iter().any(|action| action.wants_now)
+        && input.context.iter().any(|(name, _)| name == "now")
 }
 
 fn applicable<'a>(schema: &'a Schema, input: &RequestInput) -> Vec<&'a ActionSchema> {

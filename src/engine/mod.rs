@@ -12,6 +12,7 @@ mod explain;
 mod graph;
 mod hints;
 mod list_actions;
+mod list_entities;
 mod nearest;
 mod prepared;
 mod slices;
@@ -22,13 +23,15 @@ pub use clause_note::{ClauseNote, ClauseValue};
 pub use clauses::ClauseKind;
 pub use decision::{Decision, PolicyNote};
 pub use decision_record::{
-    ActionsJson, CallerJson, DecisionRecord, ErrorJson, PolicyJson, RECORD_KIND,
+    ActionsJson, CallerJson, CedarUid, DecisionRecord, ErrorJson, ListedJson, PolicyJson,
+    RECORD_KIND, UndecidedEntityJson,
 };
 pub use evaluate::{EvaluationFailure, Outcome, evaluate};
 pub use explain::{Explanation, Obstacle, explain};
 pub use graph::without_directory;
 pub use hints::Hint;
 pub use list_actions::{ListedActions, UndecidedAction, list_actions, list_actions_by};
+pub use list_entities::{ListOptions, ListedEntities, Page, UndecidedEntity, list_entities};
 pub use nearest::NearPermit;
 pub use prepared::Engine;
 pub use slices::Slices;

@@ -91,6 +91,11 @@ impl<'a> Variations<'a> {
 /// Returns how many decisions the explanation of a request may take: the larger the request, the
 /// fewer.
 fn decisions_for(request: &Request) -> usize {
+    (FACTS / facts_in(request)).min(DECISIONS)
+}
+
+/// Returns about how many facts a decision on a request may look at, at least 1.
+pub(super) fn facts_in(request: &Request) -> usize {
     let entities = &request.facts.entities;
     let of_entities: usize = entities
         .iter()
@@ -98,7 +103,5 @@ fn decisions_for(request: &Request) -> usize {
         .sum();
     let parents: usize = entities.iter().map(|entity| entity.parents.len()).sum();
     let followed = entities.len().saturating_mul(parents) / PARENTS_A_FACT;
-    let facts =
-        1 + request.context.len() + request.facts.role_assignments.len() + of_entities + followed;
-    (FACTS / facts).min(DECISIONS)
+    1 + request.context.len() + request.facts.role_assignments.len() + of_entities + followed
 }

@@ -84,16 +84,32 @@ impl AuthorizationService for Authorization {
 
     async fn list_resources(
         &self,
-        _request: Request<proto::ListResourcesRequest>,
+        request: Request<proto::ListResourcesRequest>,
     ) -> Result<Response<proto::ListResourcesResponse>, Status> {
-        Err(Status::unimplemented("ListResources"))
+        let call = CallContext::new(Rpc::ListResources, &request, &self.decision_log);
+        let permit = request.extensions().get::<Arc<CallPermit>>().cloned();
+        let question = request.into_inner();
+        let in_force =
+            self.with_directory(&question.policy_store, &question.at_least_version, permit).await?;
+        self.answer(in_force, call, true, |decider, in_force, call| {
+            decider.list_resources(in_force, question, call)
+        })
+        .await
     }
 
     async fn list_principals(
         &self,
-        _request: Request<proto::ListPrincipalsRequest>,
+        request: Request<proto::ListPrincipalsRequest>,
     ) -> Result<Response<proto::ListPrincipalsResponse>, Status> {
-        Err(Status::unimplemented("ListPrincipals"))
+        let call = CallContext::new(Rpc::ListPrincipals, &request, &self.decision_log);
+        let permit = request.extensions().get::<Arc<CallPermit>>().cloned();
+        let question = request.into_inner();
+        let in_force =
+            self.with_directory(&question.policy_store, &question.at_least_version, permit).await?;
+        self.answer(in_force, call, true, |decider, in_force, call| {
+            decider.list_principals(in_force, question, call)
+        })
+        .await
     }
 
     async fn list_actions(
@@ -143,6 +159,20 @@ impl Authorization {
                 permit.aside(&self.waiting, wait).await.map_err(status::limit_reached)?
             }
             None => wait.await,
+        }
+    }
+
+    /// Does the same for what only a directory can answer.
+    async fn with_directory(
+        &self,
+        name: &str,
+        at_least: &str,
+        permit: Option<Arc<CallPermit>>,
+    ) -> Result<InForce, Status> {
+        let in_force = self.in_force(name, at_least, permit).await?;
+        match in_force.directory {
+            Some(_) => Ok(in_force),
+            None => Err(status::no_directory(&in_force.store)),
         }
     }
 

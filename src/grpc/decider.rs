@@ -55,6 +55,14 @@ pub(super) struct Decided<T> {
     pub records: Vec<Record>,
 }
 
+impl Decided<()> {
+    /// Adds the response.
+    pub fn with<T>(self, response: T) -> Decided<T> {
+        let Self { allowed, denied, records, response: () } = self;
+        Decided { response, allowed, denied, records }
+    }
+}
+
 impl CallContext {
     /// Begins a call now.
     pub fn new<T>(rpc: Rpc, request: &Request<T>, log: &DecisionLog) -> Self {
@@ -124,7 +132,7 @@ impl Decider {
             engine::list_actions_by(store.engine(), held, input, call.now, limits, decide)
         };
         let (listed, input) = ReadInput::list(sent, limits).check(limits, list)?;
-        metrics.listed(store.name(), &listed);
+        metrics.listed(store.name(), call.rpc, listed.allowed.len(), listed.denied);
         let record = call.recording.listed(store, &listed, || DecidedQuestion {
             input: RecordInput::Request(input),
             now: call.now,

@@ -15,10 +15,12 @@ mod decider;
 mod decision_id;
 mod error;
 pub(crate) mod health;
+mod list;
 mod message_body;
 mod message_parts;
 pub(crate) mod metrics;
 mod options;
+mod page_token;
 mod recording;
 #[doc(hidden)]
 pub mod replay;

@@ -16,9 +16,10 @@ use crate::{
     audit::{
         Call, Caller, DecisionLog, NotRecorded, Outcome, Record, RecordDirectory, RecordInput,
     },
-    engine::{Decision, ListedActions},
+    engine::{Decision, ListedActions, ListedEntities},
     model::{OnForbidError, Timestamp},
     net::Peer,
+    request::ListInput,
     store::PolicyStore,
 };
 
@@ -82,6 +83,26 @@ impl Recording {
             allowed: listed.allowed.clone(),
             denied: listed.denied,
             undecided: listed.undecided.clone(),
+        };
+        Some(record(call, store, question(), outcome))
+    }
+
+    /// Returns the record of a page of entities, if there is to be one.
+    pub fn listed_entities(
+        &self,
+        store: &PolicyStore,
+        input: &ListInput,
+        listed: &ListedEntities,
+        question: impl FnOnce() -> DecidedQuestion,
+    ) -> Option<Record> {
+        let call = self.call.as_ref().filter(|_| self.log.wants_list())?;
+        let outcome = Outcome::Entities {
+            side: input.open,
+            entity_type: input.entity_type.clone(),
+            allowed: listed.allowed.clone(),
+            denied: listed.denied,
+            conditional: listed.conditional.clone(),
+            is_last: listed.next.is_none(),
         };
         Some(record(call, store, question(), outcome))
     }

@@ -77,6 +77,12 @@ impl Replay {
             Some((2, message)) => self.answer_as(Rpc::ListActions, message, |rpc, sent| {
                 decider.list_actions(in_force, sent, &call(rpc))
             }),
+            Some((3, message)) => self.answer_as(Rpc::ListResources, message, |rpc, sent| {
+                decider.list_resources(in_force, sent, &call(rpc))
+            }),
+            Some((4, message)) => self.answer_as(Rpc::ListPrincipals, message, |rpc, sent| {
+                decider.list_principals(in_force, sent, &call(rpc))
+            }),
             _ => Answered::Unreadable,
         }
     }

@@ -18,8 +18,8 @@ pub struct Place(pub u32);
 /// Everything that it tells fits the schema of the store that is decided with: what does not is left
 /// out, and grants nothing.
 pub trait HeldFacts: fmt::Debug + Send + Sync {
-    /// Returns the place of an entity of which anything is held: facts, a role that it has, or one
-    /// that is held on it.
+    /// Returns the place of an entity of which anything is held: facts, a role that it has, one that
+    /// is held on it, or an entity that is in it.
     fn place(&self, uid: &EntityUID) -> Option<Place>;
 
     /// Returns the entity at a place.

@@ -14,7 +14,8 @@ mod violation;
 mod weight;
 
 pub use batch::{BatchChecker, BatchItemInput};
-pub use check::{check, check_facts, check_with_facts};
+pub(crate) use check::now_with_directory;
+pub use check::{ListInput, ListRequest, Side, check, check_facts, check_list, check_with_facts};
 pub use context::Context;
 pub use facts::{EntityFacts, RoleAssignment, RoleAssignments, SentEntities};
 pub(crate) use held::WithoutRoles;

@@ -1,6 +1,9 @@
 //! The entities that a store itself holds.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::HashSet,
+    sync::{Arc, OnceLock},
+};
 
 use cedar_policy_core::ast::{Entity, EntityType, EntityUID};
 
@@ -13,6 +16,8 @@ pub struct StoredEntities {
     entities: HashMap<EntityUID, Arc<Entity>>,
     /// The types of which there are any.
     types: Vec<EntityType>,
+    /// For each entity those that are in it, collected when first asked.
+    members: OnceLock<HashMap<EntityUID, Vec<EntityUID>>>,
 }
 
 impl StoredEntities {
@@ -31,7 +36,22 @@ impl StoredEntities {
         let entities: HashMap<_, _> =
             entities.into_iter().map(|entity| (entity.uid().clone(), Arc::new(entity))).collect();
         let types: HashSet<&EntityType> = entities.keys().map(EntityUID::entity_type).collect();
-        Self { types: types.into_iter().cloned().collect(), entities }
+        let types = types.into_iter().cloned().collect();
+        Self { types, entities, members: OnceLock::new() }
+    }
+
+    /// Returns the entities that are in an entity, directly or not.
+    pub fn members(&self, uid: &EntityUID) -> &[EntityUID] {
+        let members = self.members.get_or_init(|| {
+            let mut members: HashMap<_, Vec<_>> = HashMap::default();
+            for (uid, entity) in &self.entities {
+                for ancestor in entity.ancestors() {
+                    members.entry(ancestor.clone()).or_default().push(uid.clone());
+                }
+            }
+            members
+        });
+        members.get(uid).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// Returns whether the store holds that entity.

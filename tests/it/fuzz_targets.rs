@@ -6,7 +6,10 @@ use std::{fs, path::PathBuf, sync::Arc, time::Instant};
 use humbaba::{
     grpc::replay::{Answered, Replay},
     model::Timestamp,
-    proto::{BatchIsAuthorizedItem, BatchIsAuthorizedRequest, ListActionsRequest, value::Kind},
+    proto::{
+        BatchIsAuthorizedItem, BatchIsAuthorizedRequest, ListActionsRequest, ListPrincipalsRequest,
+        ListResourcesRequest, value::Kind,
+    },
     store::{Bounds, PolicyStore, StoreFiles},
     testing,
 };
@@ -91,11 +94,31 @@ fn requests() {
         role_assignments: question.role_assignments.clone(),
         ..Default::default()
     };
+    let resources = ListResourcesRequest {
+        principal: question.principal.clone(),
+        action: question.action.clone(),
+        resource_type: "Site".to_owned(),
+        context: question.context.clone(),
+        entities: question.entities.clone(),
+        role_assignments: question.role_assignments.clone(),
+        page_size: 1,
+        ..Default::default()
+    };
+    let principals = ListPrincipalsRequest {
+        principal_type: "User".to_owned(),
+        action: question.action.clone(),
+        resource: question.resource.clone(),
+        context: question.context.clone(),
+        entities: question.entities.clone(),
+        ..Default::default()
+    };
     let as_call = |kind: u8, message: Vec<u8>| [vec![kind], message].concat();
     let mut seeds = vec![
         as_call(0, question.encode_to_vec()),
         as_call(1, batch.encode_to_vec()),
         as_call(2, list.encode_to_vec()),
+        as_call(3, resources.encode_to_vec()),
+        as_call(4, principals.encode_to_vec()),
     ];
     let replay = Replay::new(garden::store(&[]).unwrap());
     let now = Timestamp::from_millis(1_767_225_600_000);

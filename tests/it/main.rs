@@ -40,6 +40,7 @@ mod hostility;
 mod hostility_limits;
 mod import_csv;
 mod left_out;
+mod list_entities;
 mod nobody_gains_clicky;
 mod nobody_gains_hitkeep;
 mod nobody_gains_kissmetrics;

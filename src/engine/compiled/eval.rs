@@ -85,7 +85,8 @@ impl<'f, 'a> Evaluation<'f, 'a> {
         })
     }
 
-    fn value(&self, expr: &'a Expr) -> Result<Val<'a>, NeedsCedar> {
+    /// Returns the value of an expression.
+    pub(super) fn value(&self, expr: &'a Expr) -> Result<Val<'a>, NeedsCedar> {
         let request = self.facts.request();
         Ok(match expr {
             Expr::Principal => Val::Entity(&request.principal),
@@ -197,7 +198,7 @@ impl<'f, 'a> Evaluation<'f, 'a> {
         if matches!(entity, Val::Entity(_) | Val::Role(_)) { Ok(found) } else { Err(NeedsCedar) }
     }
 
-    fn is_in_one(&self, entity: &Val<'a>, of: &Val<'a>) -> Result<bool, NeedsCedar> {
+    pub(super) fn is_in_one(&self, entity: &Val<'a>, of: &Val<'a>) -> Result<bool, NeedsCedar> {
         match (entity, of) {
             (Val::Entity(uid), Val::Role(role)) => Ok(self.facts.closure(uid)?.has_role(*role)),
             (Val::Entity(uid), Val::Entity(of)) => {

@@ -47,6 +47,46 @@ pub(super) enum Expr {
     Call(Box<Call>),
 }
 
+impl Expr {
+    /// Returns whether the expression or a part of it passes a test.
+    pub(super) fn any(&self, test: &impl Fn(&Self) -> bool) -> bool {
+        let any = |parts: &[Self]| parts.iter().any(|part| part.any(test));
+        test(self)
+            || match self {
+                Self::Bool(_)
+                | Self::Long(_)
+                | Self::String(_)
+                | Self::Entity(_)
+                | Self::Role(_)
+                | Self::Value(_)
+                | Self::Principal
+                | Self::Action
+                | Self::Resource
+                | Self::Context => false,
+                Self::Attribute(attribute) => attribute.base.any(test),
+                Self::Has(has) => has.base.any(test),
+                Self::All(parts) | Self::Any(parts) => any(parts),
+                Self::If(parts) => any(&**parts),
+                Self::Not(part)
+                | Self::Negative(part)
+                | Self::Is(part, _)
+                | Self::IsEmpty(part)
+                | Self::Like(part, _) => part.any(test),
+                Self::Equal(parts)
+                | Self::Less(parts)
+                | Self::LessOrEqual(parts)
+                | Self::Arithmetic(_, parts) => any(&**parts),
+                Self::In(part, elements) | Self::Contains(elements, part) => {
+                    part.any(test) || any(elements.parts())
+                }
+                Self::ContainsAll(sets) | Self::ContainsAny(sets) => {
+                    sets.iter().any(|set| any(set.parts()))
+                }
+                Self::Call(call) => any(&call.arguments),
+            }
+    }
+}
+
 /// `base.name`
 #[derive(Debug)]
 pub(super) struct Attribute {
@@ -76,6 +116,16 @@ pub(super) enum Elements {
     Listed(Box<[Expr]>),
     /// Anything else.
     Of(Expr),
+}
+
+impl Elements {
+    /// Returns the expressions that are written there.
+    pub(super) fn parts(&self) -> &[Expr] {
+        match self {
+            Self::Listed(items) => items,
+            Self::Of(expr) => std::slice::from_ref(expr),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -121,7 +171,7 @@ impl Role {
 
 /// A Role by what it stands for, in a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct RoleRef<'a> {
+pub(in crate::engine) struct RoleRef<'a> {
     pub scope: &'a EntityUID,
     pub slot: &'a str,
 }

@@ -25,7 +25,7 @@ pub(super) const SEARCHED: usize = 16;
 type Hash = foldhash::fast::RandomState;
 
 /// The facts of one request.
-pub(super) struct Facts<'a> {
+pub(in crate::engine) struct Facts<'a> {
     schema: &'a Schema,
     stored: &'a StoredEntities,
     request: &'a Request,
@@ -35,7 +35,7 @@ pub(super) struct Facts<'a> {
 
 /// An entity with everything that it is in.
 #[derive(Debug)]
-pub(super) struct Closure<'a> {
+pub(in crate::engine) struct Closure<'a> {
     assignments: &'a RoleAssignments,
     held: Option<&'a dyn HeldFacts>,
     now: Timestamp,
@@ -50,7 +50,7 @@ pub(super) struct Closure<'a> {
 }
 
 impl<'a> Facts<'a> {
-    pub(super) fn new(
+    pub(in crate::engine) fn new(
         schema: &'a Schema,
         stored: &'a StoredEntities,
         request: &'a Request,
@@ -130,7 +130,10 @@ impl<'a> Facts<'a> {
     }
 
     /// Returns an entity with everything that it is in.
-    pub(super) fn closure(&self, uid: &'a EntityUID) -> Result<Rc<Closure<'a>>, NeedsCedar> {
+    pub(in crate::engine) fn closure(
+        &self,
+        uid: &'a EntityUID,
+    ) -> Result<Rc<Closure<'a>>, NeedsCedar> {
         let known = self.closures.borrow().iter().find_map(|(other, closure)| {
             (std::ptr::eq(*other, uid) || *other == uid).then(|| Rc::clone(closure))
         });
@@ -193,7 +196,7 @@ impl<'a> Closure<'a> {
     }
 
     /// Calls `each` with the roles that it has, by itself or by what it is in.
-    pub(super) fn each_role(&self, mut each: impl FnMut(RoleRef<'_>)) {
+    pub(in crate::engine) fn each_role(&self, mut each: impl FnMut(RoleRef<'_>)) {
         self.sent_roles().iter().copied().for_each(&mut each);
         let Some(held) = self.held else { return };
         let roles = self.places().iter().flat_map(|place| held.roles_of(*place, self.now));

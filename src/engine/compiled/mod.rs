@@ -14,6 +14,7 @@ mod compile;
 mod eval;
 mod expr;
 mod facts;
+mod narrow;
 mod value;
 
 use std::sync::Arc;
@@ -25,7 +26,11 @@ use self::{
     compile::Compiler,
     eval::Evaluation,
     expr::{Expr, Target},
+};
+pub(super) use self::{
+    expr::RoleRef,
     facts::Facts,
+    narrow::{Narrowing, Source},
 };
 use super::{
     Outcome,
@@ -39,7 +44,7 @@ use crate::{
 
 /// Cedar has to decide the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct NeedsCedar;
+pub(super) struct NeedsCedar;
 
 /// The compiled policies of a store.
 #[derive(Debug)]
@@ -191,4 +196,4 @@ impl ScopeTest {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -5,4 +5,4 @@ mod response;
 mod time;
 
 pub(super) use request::{ReadInput, with_violations};
-pub(super) use response::{is_authorized_response, uid, undecided};
+pub(super) use response::{is_authorized_response, uid, undecided, undecided_entity};

@@ -7,8 +7,8 @@ use crate::{
     model::{Timestamp, Uid, Value},
     proto,
     request::{
-        BatchItemInput, EntityInput, FieldPath, RequestInput, RequestLimits, RoleAssignmentInput,
-        Violation,
+        BatchItemInput, EntityInput, FieldPath, ListInput, RequestInput, RequestLimits,
+        RoleAssignmentInput, Side, Violation,
     },
 };
 
@@ -53,6 +53,11 @@ impl ReadInput<RequestInput> {
         Self::request(request, limits)
     }
 
+    fn of_list(self, open: Side, entity_type: String) -> ReadInput<ListInput> {
+        let input = ListInput { question: self.input, open, entity_type };
+        ReadInput { input, violations: self.violations }
+    }
+
     /// Reads what the items of a batch share, and leaves the items in their place.
     pub fn shared(sent: &mut proto::BatchIsAuthorizedRequest, limits: &RequestLimits) -> Self {
         let request = proto::IsAuthorizedRequest {
@@ -65,6 +70,34 @@ impl ReadInput<RequestInput> {
             ..proto::IsAuthorizedRequest::default()
         };
         Self::request(request, limits)
+    }
+}
+
+impl ReadInput<ListInput> {
+    /// Reads a question without a resource.
+    pub fn list_resources(sent: proto::ListResourcesRequest, limits: &RequestLimits) -> Self {
+        let request = proto::IsAuthorizedRequest {
+            principal: sent.principal,
+            action: sent.action,
+            context: sent.context,
+            entities: sent.entities,
+            role_assignments: sent.role_assignments,
+            ..proto::IsAuthorizedRequest::default()
+        };
+        ReadInput::request(request, limits).of_list(Side::Resource, sent.resource_type)
+    }
+
+    /// Reads a question without a principal.
+    pub fn list_principals(sent: proto::ListPrincipalsRequest, limits: &RequestLimits) -> Self {
+        let request = proto::IsAuthorizedRequest {
+            action: sent.action,
+            resource: sent.resource,
+            context: sent.context,
+            entities: sent.entities,
+            role_assignments: sent.role_assignments,
+            ..proto::IsAuthorizedRequest::default()
+        };
+        ReadInput::request(request, limits).of_list(Side::Principal, sent.principal_type)
     }
 }
 

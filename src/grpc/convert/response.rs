@@ -6,7 +6,7 @@ use super::time;
 use crate::{
     engine::{
         ClauseKind, ClauseNote, ClauseValue, Decision, Explanation, Hint, NearPermit, Obstacle,
-        PolicyNote, UndecidedAction,
+        PolicyNote, UndecidedAction, UndecidedEntity,
     },
     grpc::decision_id::DecisionId,
     model::{Effect, Revision},
@@ -148,6 +148,11 @@ fn assignment(role: &RoleAssignment) -> proto::RoleAssignment {
 /// Returns an action that could not be decided.
 pub(in crate::grpc) fn undecided(undecided: UndecidedAction) -> proto::UndecidedAction {
     proto::UndecidedAction { action: Some(uid(&undecided.action)), reason: undecided.reason }
+}
+
+/// Returns an entity that could not be decided.
+pub(in crate::grpc) fn undecided_entity(undecided: UndecidedEntity) -> proto::UndecidedEntity {
+    proto::UndecidedEntity { entity: Some(uid(&undecided.entity)), reason: undecided.reason }
 }
 
 /// Returns the full name of an entity.

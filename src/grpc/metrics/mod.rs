@@ -19,7 +19,7 @@ use tonic::Code;
 use self::{decisions::DecisionMetrics, limits::LimitsHit};
 use crate::{
     audit::DecisionLog,
-    engine::{Decision, ListedActions},
+    engine::Decision,
     model::StoreName,
     net::{ConcurrencyLimit, ConnectionLimit, Tls},
     proto::authorization_service_server::SERVICE_NAME,
@@ -34,10 +34,18 @@ pub(crate) enum Rpc {
     IsAuthorized,
     BatchIsAuthorized,
     ListActions,
+    ListResources,
+    ListPrincipals,
 }
 
 impl Rpc {
-    const ALL: [Self; 3] = [Self::IsAuthorized, Self::BatchIsAuthorized, Self::ListActions];
+    const ALL: [Self; 5] = [
+        Self::IsAuthorized,
+        Self::BatchIsAuthorized,
+        Self::ListActions,
+        Self::ListResources,
+        Self::ListPrincipals,
+    ];
 
     /// The method that is called under that path.
     pub fn of_path(path: &str) -> Option<Self> {
@@ -52,6 +60,8 @@ impl Rpc {
             Self::IsAuthorized => "IsAuthorized",
             Self::BatchIsAuthorized => "BatchIsAuthorized",
             Self::ListActions => "ListActions",
+            Self::ListResources => "ListResources",
+            Self::ListPrincipals => "ListPrincipals",
         }
     }
 }
@@ -115,10 +125,9 @@ impl Metrics {
         self.decisions.decided(store, rpc, allowed, 1 - allowed, decision.errors.len() as u64);
     }
 
-    /// Counts the decisions of a list of actions.
-    pub fn listed(&self, store: &StoreName, listed: &ListedActions) {
-        let (allowed, denied) = (listed.allowed.len() as u64, listed.denied as u64);
-        self.decisions.decided(store, Rpc::ListActions, allowed, denied, 0);
+    /// Counts the decisions of a list.
+    pub fn listed(&self, store: &StoreName, rpc: Rpc, allowed: usize, denied: usize) {
+        self.decisions.decided(store, rpc, allowed as u64, denied as u64, 0);
     }
 
     /// Counts a decision that was verified with Cedar's evaluator.

@@ -1,7 +1,10 @@
 //! Checking a request against a store's schema, with every violation at once.
 
 mod entities;
+mod list;
 mod values;
+
+pub use list::{ListInput, ListRequest, Side, check_list};
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -168,8 +171,16 @@ impl<'a> Checker<'a> {
     }
 
     fn violation(&mut self, path: &FieldPath<'_>, description: impl Into<String>) {
+        self.add_with(|| path.violation(description));
+    }
+
+    fn add(&mut self, violation: Violation) {
+        self.add_with(|| violation);
+    }
+
+    fn add_with(&mut self, violation: impl FnOnce() -> Violation) {
         if self.violations.len() < self.limits.violations.max(1) {
-            self.violations.push(path.violation(description));
+            self.violations.push(violation());
         } else {
             self.more += 1;
         }
@@ -206,15 +217,26 @@ impl<'a> Checker<'a> {
         action: Option<&ActionSchema>,
         now: Timestamp,
     ) -> Moment {
+        let (moment, missing) = self.sent_context(input, action, now);
+        missing.into_iter().for_each(|violation| self.add(violation));
+        moment
+    }
+
+    /// Checks the facts of the context that were sent, and returns a violation for each required one
+    /// that was not.
+    fn sent_context(
+        &mut self,
+        input: &RequestInput,
+        action: Option<&ActionSchema>,
+        now: Timestamp,
+    ) -> (Moment, Vec<Violation>) {
         let sent = now_of(input, action);
         if sent.is_some() && self.known.held.is_some() {
-            self.violation(
-                &FieldPath::Of(&FieldPath::Field("context"), "now"),
-                "the store has a directory, of which roles expire by the server's clock: do not send it",
-            );
+            self.add(now_with_directory());
         }
         let now = sent.unwrap_or(now);
-        Moment { context: Arc::new(self.context(&input.context, action, now)), now }
+        let (context, missing) = self.context(&input.context, action, now);
+        (Moment { context: Arc::new(context), now }, missing)
     }
 
     fn required(&mut self, path: &FieldPath<'_>, uid: Option<&Uid>) -> Option<EntityUID> {
@@ -258,17 +280,21 @@ impl<'a> Checker<'a> {
             let (written, advice) = (shorten(&uid.id), self.similar_actions(&uid.id));
             self.violation(type_path, format!("the schema has no action `{written}`{advice}"));
         } else if action.is_none() {
-            let written = shorten(&uid.type_name);
-            let meant = self.schema().types_named(&uid.type_name);
-            let description = if meant.is_empty() {
-                let there_are = listed(self.schema().entities().map(|shape| &shape.entity_type));
-                format!("no entity type `{written}` in the schema: there are {there_are}")
-            } else {
-                format!("`{written}` is not a whole name: send {}", meant.join(" or "))
-            };
-            self.violation(type_path, description);
+            self.no_entity_type(type_path, &uid.type_name);
         }
         Some(action?.uid.clone())
+    }
+
+    fn no_entity_type(&mut self, path: &FieldPath<'_>, type_name: &str) {
+        let written = shorten(type_name);
+        let meant = self.schema().types_named(type_name);
+        let description = if meant.is_empty() {
+            let there_are = listed(self.schema().entities().map(|shape| &shape.entity_type));
+            format!("no entity type `{written}` in the schema: there are {there_are}")
+        } else {
+            format!("`{written}` is not a whole name: send {}", meant.join(" or "))
+        };
+        self.violation(path, description);
     }
 
     pub(super) fn action(
@@ -312,27 +338,39 @@ impl<'a> Checker<'a> {
         principal: Option<&EntityUID>,
         resource: Option<&EntityUID>,
     ) {
-        let sides = [
-            ("principal", principal, &action.principals),
-            ("resource", resource, &action.resources),
-        ];
-        for (field, uid, types) in sides {
-            let Some(uid) = uid.filter(|uid| !types.contains(uid.entity_type())) else { continue };
-            let description = if types.is_empty() {
-                format!(
-                    "the action `{}` is only a group and cannot be asked",
-                    action.uid.eid().escaped()
-                )
-            } else {
-                format!(
-                    "the action `{}` does not apply to a {field} of type `{}`: it applies to {}",
-                    action.uid.eid().escaped(),
-                    uid.entity_type(),
-                    listed(types),
-                )
-            };
-            self.violation(&FieldPath::Of(&FieldPath::Field(field), "type"), description);
+        for (side, uid) in [(Side::Principal, principal), (Side::Resource, resource)] {
+            if let Some(uid) = uid {
+                let path = FieldPath::Field(side.name());
+                self.applies_to(action, side, uid.entity_type(), &FieldPath::Of(&path, "type"));
+            }
         }
+    }
+
+    fn applies_to(
+        &mut self,
+        action: &ActionSchema,
+        side: Side,
+        entity_type: &EntityType,
+        path: &FieldPath<'_>,
+    ) {
+        let types = match side {
+            Side::Principal => &action.principals,
+            Side::Resource => &action.resources,
+        };
+        if types.contains(entity_type) {
+            return;
+        }
+        let id = action.uid.eid().escaped();
+        let description = if types.is_empty() {
+            format!("the action `{id}` is only a group and cannot be asked")
+        } else {
+            let (side, types) = (side.name(), listed(types));
+            format!(
+                "the action `{id}` does not apply to a {side} of type `{entity_type}`: it applies \
+                 to {types}"
+            )
+        };
+        self.violation(path, description);
     }
 
     fn context(
@@ -340,24 +378,20 @@ impl<'a> Checker<'a> {
         sent: &[(String, Value)],
         action: Option<&ActionSchema>,
         now: Timestamp,
-    ) -> Context {
+    ) -> (Context, Vec<Violation>) {
         self.values_limit = "context_values";
         self.values_left = self.limits.context_values.saturating_add(1);
         let path = FieldPath::Field("context");
-        let Some(action) = action else { return Context::default() };
+        let Some(action) = action else { return Default::default() };
         let context: BTreeMap<_, _> =
             self.fields(&path, sent, &action.context).into_iter().collect();
         let is_sent = |name: &str| sent.iter().any(|(sent, _)| sent == name);
         let now = (action.wants_now && !is_sent("now")).then_some(now);
         let given = |name: &str| is_sent(name) || (name == "now" && now.is_some());
-        let missing: Vec<_> = action.context.missing(given).collect();
-        for (name, shape) in missing {
-            self.violation(
-                &FieldPath::Of(&path, name),
-                format!("missing: the action requires a {shape}"),
-            );
-        }
-        Context::new(context, now)
+        let missing = action.context.missing(given).map(|(name, shape)| {
+            FieldPath::Of(&path, name).violation(format!("missing: the action requires a {shape}"))
+        });
+        (Context::new(context, now), missing.collect())
     }
 
     /// Checks role assignments. One that names no principal or scope means the default.
@@ -469,6 +503,13 @@ impl<'a> Checker<'a> {
         }
         fits
     }
+}
+
+/// Returns the violation of a `context.now` that is sent where a directory is.
+pub(crate) fn now_with_directory() -> Violation {
+    FieldPath::Of(&FieldPath::Field("context"), "now").violation(
+        "the store has a directory, of which roles expire by the server's clock: do not send it",
+    )
 }
 
 /// Returns the time that the request itself names.

@@ -21,7 +21,7 @@ use crate::{
     testing::DEFAULT_NOW,
 };
 
-static STORE: LazyLock<PolicyStore> = LazyLock::new(|| {
+pub static STORE: LazyLock<PolicyStore> = LazyLock::new(|| {
     let files = [
         ("schema.cedarschema", sample::SCHEMA),
         ("policies.cedar", sample::POLICIES),
@@ -184,7 +184,7 @@ fn assignment() -> impl Strategy<Value = RoleAssignmentInput> {
     })
 }
 
-fn request() -> impl Strategy<Value = RequestInput> {
+pub fn request() -> impl Strategy<Value = RequestInput> {
     let facts = fields(vec![
         ("n", long(), 10),
         ("who", entity(uid("User")), 5),
@@ -237,7 +237,7 @@ fn request() -> impl Strategy<Value = RequestInput> {
 }
 
 /// The input without the roles that their scope does not have.
-fn possible(mut input: RequestInput) -> RequestInput {
+pub fn possible(mut input: RequestInput) -> RequestInput {
     let resource = input.resource.clone().unwrap();
     input.role_assignments.retain(|assignment| {
         let scope = assignment.scope.as_ref().unwrap_or(&resource);

@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod chosen;
-mod generated;
-mod sample;
+pub mod generated;
+pub mod held;
+mod narrow;
+pub mod sample;
 mod shipped;
 
 use super::CompiledPolicies;
