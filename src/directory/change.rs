@@ -3,6 +3,7 @@
 use crate::{
     model::{Timestamp, Uid},
     request::Grant,
+    schema::Schema,
 };
 
 /// One change of a directory.
@@ -16,6 +17,25 @@ pub enum Change {
     PutEntity(EntityRow),
     /// An entity is gone. Roles that it has, and that are held on it, stay.
     DeleteEntity(Uid),
+}
+
+impl Change {
+    /// Gives the entities that it is about the full names of their types, as far as the schema has
+    /// them. Changes of one row then have one key, however its types were written.
+    pub fn qualify(&mut self, schema: &Schema) {
+        let qualify = |uid: &mut Uid| {
+            if let Some(full) = schema.entity_type(&uid.type_name) {
+                uid.type_name = full.to_string();
+            }
+        };
+        match self {
+            Self::Put(Assignment { key, .. }) | Self::Delete(key) => {
+                qualify(&mut key.principal);
+                qualify(&mut key.scope);
+            }
+            Self::PutEntity(EntityRow { uid, .. }) | Self::DeleteEntity(uid) => qualify(uid),
+        }
+    }
 }
 
 /// The principal, role and scope of an assignment: there is one of each.

@@ -38,7 +38,10 @@ pub(super) struct Authorization {
 fn has_reached(in_force: &InForce, at_least: &str) -> Result<bool, Status> {
     match &in_force.directory {
         _ if at_least.is_empty() => Ok(true),
-        Some(state) => state.version.has_reached(at_least).map_err(status::no_such_version),
+        Some(state) => state
+            .version
+            .has_reached(at_least)
+            .map_err(|error| status::no_such_version("at_least_version", error)),
         None => Err(status::no_directory(&in_force.store)),
     }
 }

@@ -15,124 +15,127 @@ use opentelemetry_sdk::trace::SdkTracer;
 use tonic::{
     Code, Status,
     body::Body,
-    codec::CompressionEncoding,
     codegen::{
         Service as _,
         http::{HeaderName, Request, Response},
     },
     service::Routes,
 };
-use tonic_health::pb::health_server::HealthServer;
-use tonic_reflection::server as reflection;
 
 use super::{
-    GrpcOptions, ServeError,
-    authorization::Authorization,
+    GrpcOptions,
     call_span::{self, OpenSpan},
-    decider::Decider,
     message_body::{FrameHead, MessageBody},
     message_parts::has_more_parts,
-    metrics::{Metrics, Rpc},
+    metrics::Metrics,
+    service::Service,
+    services::Services,
     state::ServerState,
     status, timeout,
 };
 use crate::{
-    net::{BlockingPool, CallPermit, ConcurrencyLimit, LimitReachedError},
-    proto::{
-        self,
-        authorization_service_server::AuthorizationServiceServer,
-        codec::{self, MessageCheck},
-    },
+    net::{BearerToken, BlockingPool, CallPermit, ConcurrencyLimit, LimitReachedError},
+    proto::codec::{self, MessageCheck},
 };
 
 const HEALTH_CHECK: &str = "/grpc.health.v1.Health/Check";
+/// Paths of the services that need no token.
+const OPEN_TO_ALL: [&str; 2] = ["/grpc.health.v1.", "/grpc.reflection."];
 const ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
-
-/// Bytes of a question of the health or reflection service.
-const AUXILIARY_BYTES: usize = 16 * 1024;
 
 /// The answer to a call of which a panic ended the work.
 const PANICKED: &str = "the server failed to answer this request; the reason is in its log";
 
-/// Answers calls.
+/// Answers the calls of the listeners that have the same service.
 pub(super) struct CallHandler {
     options: Arc<GrpcOptions>,
-    /// Answers on the thread of the connection, apart from long decisions.
-    service: AuthorizationServiceServer<Authorization>,
+    /// Answers on the thread of the connection, apart from long calls.
+    service: Service,
     /// The same service for calls that are given to the pool as a whole.
-    pooled_service: AuthorizationServiceServer<Authorization>,
+    pooled_service: Service,
+    /// The token that calls of the service need.
+    token: Option<BearerToken>,
     pool: BlockingPool,
-    /// Health and reflection.
+    /// Health, reflection and what of the service answers with a stream.
     auxiliary: Routes,
-    decisions: Arc<ConcurrencyLimit>,
+    calls: Arc<ConcurrencyLimit>,
     health_checks: Arc<ConcurrencyLimit>,
-    /// Health watches and reflection, which stay open for as long as the caller likes.
+    /// Streams, which stay open for as long as the caller likes.
     watches: Arc<ConcurrencyLimit>,
     metrics: Arc<Metrics>,
     tracer: Option<SdkTracer>,
 }
 
+/// The limits on streams and on health checks, which all listeners share.
+#[derive(Clone)]
+pub(super) struct AuxiliaryLimits {
+    health_checks: Arc<ConcurrencyLimit>,
+    watches: Arc<ConcurrencyLimit>,
+}
+
+impl AuxiliaryLimits {
+    pub fn new(options: &GrpcOptions) -> Self {
+        let limit = |calls| Arc::new(ConcurrencyLimit::new(calls, 0));
+        Self { health_checks: limit(options.concurrent_requests), watches: limit(options.watches) }
+    }
+}
+
 impl CallHandler {
-    /// Puts the services of a server together.
-    ///
-    /// # Errors
-    /// The contract cannot be described for reflection.
-    pub fn new(server: &ServerState, pool: BlockingPool) -> Result<Self, ServeError> {
-        let options = &server.options;
-        let decider = Arc::new(Decider {
-            options: Arc::clone(options),
-            metrics: Arc::clone(&server.metrics),
-            shadow: server.shadow.clone(),
-        });
-        let service = |pool| {
-            let decision_log = server.decision_log.clone();
-            let (live, decider) = (Arc::clone(&server.live), Arc::clone(&decider));
-            let waiting = Arc::clone(&server.waiting);
-            let service = Authorization { live, decider, decision_log, pool, waiting };
-            AuthorizationServiceServer::new(service)
-                .max_decoding_message_size(options.message_bytes)
-                .accept_compressed(CompressionEncoding::Gzip)
-                .send_compressed(CompressionEncoding::Gzip)
-        };
-        let described = || {
-            reflection::Builder::configure()
-                .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
-                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        };
-        let health = HealthServer::new(server.health.clone());
-        let auxiliary = Routes::new(health.max_decoding_message_size(AUXILIARY_BYTES))
-            .add_service(described().build_v1()?.max_decoding_message_size(AUXILIARY_BYTES))
-            .add_service(described().build_v1alpha()?.max_decoding_message_size(AUXILIARY_BYTES));
-        Ok(Self {
-            options: Arc::clone(options),
-            service: service(Some(pool.clone())),
-            pooled_service: service(None),
+    /// Makes a handler of the listeners that have those services.
+    pub fn new(
+        server: &ServerState,
+        services: Services,
+        token: Option<BearerToken>,
+        pool: BlockingPool,
+        AuxiliaryLimits { health_checks, watches }: AuxiliaryLimits,
+    ) -> Self {
+        Self {
+            options: Arc::clone(&server.options),
+            service: services.service,
+            pooled_service: services.pooled_service,
+            token,
             pool,
-            auxiliary: auxiliary.prepare(),
-            decisions: Arc::clone(&server.limit),
-            health_checks: Arc::new(ConcurrencyLimit::new(options.concurrent_requests, 0)),
-            watches: Arc::new(ConcurrencyLimit::new(options.watches, 0)),
+            auxiliary: services.auxiliary,
+            calls: services.calls,
+            health_checks,
+            watches,
             metrics: Arc::clone(&server.metrics),
             tracer: server.tracer.clone(),
-        })
+        }
     }
 
     /// Answers a call.
     pub async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
-        match Rpc::of_path(request.uri().path()) {
-            Some(rpc) => self.answer_decision(rpc, request).await,
+        if !self.may_call(&request) {
+            return status::no_token().into_http();
+        }
+        match self.service.unary_method(request.uri().path()) {
+            Some(method) => self.answer_unary(method, request).await,
             None => self.answer_auxiliary(request).await.unwrap_or_else(Status::into_http),
         }
     }
 
-    async fn answer_decision(&self, rpc: Rpc, mut request: Request<Incoming>) -> Response<Body> {
+    /// Returns whether a call has the token, where there is one. Health and reflection need none: they
+    /// tell nothing of what anybody holds.
+    fn may_call(&self, request: &Request<Incoming>) -> bool {
+        let Some(token) = &self.token else { return true };
+        let path = request.uri().path();
+        OPEN_TO_ALL.iter().any(|service| path.starts_with(service))
+            || token.is_sent(request.headers())
+    }
+
+    async fn answer_unary(
+        &self,
+        method: &'static str,
+        mut request: Request<Incoming>,
+    ) -> Response<Body> {
         let span = self.tracer.as_ref().map(|tracer| OpenSpan::begin(tracer, &mut request));
         let deadline = timeout::of_caller(request.headers());
-        let answered = self.fenced(deadline, self.decide(rpc, request)).await;
+        let answered = self.fenced(deadline, self.call(method, request)).await;
         let response = answered.unwrap_or_else(Status::into_http);
         let code = call_span::code(&response);
         if code != Code::Ok {
-            self.metrics.failed(rpc, code);
+            self.metrics.failed(method, code);
         }
         if let Some(span) = span {
             span.end(code);
@@ -141,8 +144,12 @@ impl CallHandler {
     }
 
     /// Reads the head of the message, and has the call answered where that holds nobody up.
-    async fn decide(&self, rpc: Rpc, request: Request<Incoming>) -> Result<Response<Body>, Status> {
-        let permit = self.decisions.acquire().map_err(status::limit_reached)?;
+    async fn call(
+        &self,
+        method: &'static str,
+        request: Request<Incoming>,
+    ) -> Result<Response<Body>, Status> {
+        let permit = self.calls.acquire().map_err(status::limit_reached)?;
         let (mut parts, body) = request.into_parts();
         let (head, body) = MessageBody::read_head(&parts.headers, body).await?;
         self.check_size(head, &permit)?;
@@ -154,7 +161,7 @@ impl CallHandler {
         let permit = Arc::new(permit);
         parts.extensions.insert(Arc::clone(&permit));
         let request = Request::from_parts(parts, body);
-        let check = self.message_check(rpc, permit);
+        let check = self.message_check(method, permit);
         if !head.is_compressed && head.length <= self.options.inline_bytes {
             let mut service = self.service.clone();
             return Ok(answered(codec::checking(check, service.call(request)).await));
@@ -189,11 +196,11 @@ impl CallHandler {
 
     /// Returns the check of the decompressed message. It owns the permit, which therefore lasts for
     /// as long as somebody works for the call.
-    fn message_check(&self, rpc: Rpc, permit: Arc<CallPermit>) -> MessageCheck {
+    fn message_check(&self, method: &'static str, permit: Arc<CallPermit>) -> MessageCheck {
         let (limit, metrics) = (self.options.message_parts, Arc::clone(&self.metrics));
         Box::new(move |message| {
             permit.hold(message.len()).map_err(status::limit_reached)?;
-            if has_more_parts(rpc, message, limit) {
+            if has_more_parts(method, message, limit) {
                 metrics.limit_hit("message_parts");
                 return Err(Status::invalid_argument(format!(
                     "the request has more than {limit} parts: send less of them"
@@ -203,8 +210,8 @@ impl CallHandler {
         })
     }
 
-    /// Answers health and reflection. They do not take the places of decisions, and decisions do not
-    /// take theirs; open watches do not take those of health checks.
+    /// Answers health, reflection and streams. They do not take the places of other calls, and those do
+    /// not take theirs; open watches do not take those of health checks.
     async fn answer_auxiliary(&self, request: Request<Incoming>) -> Result<Response<Body>, Status> {
         let (limit, setting) = if request.uri().path() == HEALTH_CHECK {
             (&self.health_checks, "concurrent_requests")
@@ -217,7 +224,10 @@ impl CallHandler {
         })?;
         let deadline = timeout::of_caller(request.headers());
         let mut auxiliary = self.auxiliary.clone();
-        let answer = async { Ok(answered(auxiliary.call(request).await)) };
+        // The question of a stream is small.
+        let check: MessageCheck = Box::new(|_| Ok(()));
+        let answer = codec::checking(check, auxiliary.call(request));
+        let answer = async { Ok(answered(answer.await)) };
         let response = self.fenced(deadline, answer).await?;
         // A stream keeps its permit until it ends.
         Ok(response.map(|body| {

@@ -24,11 +24,12 @@ enum Phase {
     Stopped,
 }
 
-/// Reports whether the server answers, for the server as a whole and for its one service.
+/// Reports whether the server answers, for the server as a whole and for the one service of a listener.
 #[derive(Debug, Clone)]
 pub(super) struct HealthService {
     phase: watch::Sender<Phase>,
     live: Arc<Live>,
+    service: &'static str,
 }
 
 /// The service name under which the process is SERVING only while everything that was found in the
@@ -38,11 +39,16 @@ pub(crate) const STRICT: &str = "strict";
 impl HealthService {
     /// Makes a service that reports NOT_SERVING until told otherwise.
     pub fn new(live: Arc<Live>) -> Self {
-        Self { phase: watch::Sender::new(Phase::NotServing), live }
+        Self { phase: watch::Sender::new(Phase::NotServing), live, service: SERVICE_NAME }
     }
 
     pub fn set_serving(&self, serving: bool) {
         self.set(if serving { Phase::Serving } else { Phase::NotServing });
+    }
+
+    /// Returns the same for listeners that have another service.
+    pub fn of_service(&self, service: &'static str) -> Self {
+        Self { service, ..self.clone() }
     }
 
     /// Reports NOT_SERVING from now on, and ends all watches.
@@ -60,13 +66,20 @@ impl HealthService {
         });
     }
 
+    /// Waits until the server stops.
+    pub async fn stopped(&self) {
+        let mut phase = self.phase.subscribe();
+        // It fails where nobody can say it any more.
+        let _ = phase.wait_for(|phase| *phase == Phase::Stopped).await;
+    }
+
+    fn is_known(&self, service: &str) -> bool {
+        service.is_empty() || service == self.service
+    }
+
     pub fn is_serving(&self) -> bool {
         *self.phase.borrow() == Phase::Serving
     }
-}
-
-fn is_known(service: &str) -> bool {
-    service.is_empty() || service == SERVICE_NAME
 }
 
 fn response(status: ServingStatus) -> HealthCheckResponse {
@@ -81,7 +94,7 @@ impl Health for HealthService {
     ) -> Result<Response<HealthCheckResponse>, Status> {
         let is_in_force = match request.get_ref().service.as_str() {
             STRICT => self.live.status().is_clean(),
-            service if is_known(service) => true,
+            service if self.is_known(service) => true,
             _ => return Err(Status::not_found("there is no such service")),
         };
         let is_serving = is_in_force && self.is_serving();
@@ -96,7 +109,7 @@ impl Health for HealthService {
         &self,
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
-        let is_known = is_known(&request.get_ref().service);
+        let is_known = self.is_known(&request.get_ref().service);
         let statuses = WatchStream::new(self.phase.subscribe()).map_while(move |phase| {
             let status = match phase {
                 Phase::Stopped => return None,

@@ -8,7 +8,6 @@ use std::{collections::HashMap, sync::LazyLock};
 use prost::Message as _;
 use prost_types::{DescriptorProto, FileDescriptorSet};
 
-use super::metrics::Rpc;
 use crate::proto::FILE_DESCRIPTOR_SET;
 
 /// Levels to which messages are followed; prost reads no deeper.
@@ -82,14 +81,14 @@ fn collect<'a>(
     }
 }
 
-/// Returns whether the request of a call has more fields than a limit, those of the messages in it
+/// Returns whether the request of a method has more fields than a limit, those of the messages in it
 /// included. It need not be well formed, for it is read up to its first mistake.
-pub(super) fn has_more_parts(rpc: Rpc, request: &[u8], limit: usize) -> bool {
+pub(super) fn has_more_parts(method: &str, request: &[u8], limit: usize) -> bool {
     // Nearly every part is two bytes at least; one that is less takes no room.
     request.len() / 2 > limit
         && CONTRACT
             .requests
-            .get(rpc.name())
+            .get(method)
             .is_none_or(|message| CONTRACT.parts(*message, request, DEPTH) > limit)
 }
 
@@ -131,6 +130,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use crate::grpc::metrics::Rpc;
     use crate::proto::{
         BatchIsAuthorizedItem, BatchIsAuthorizedRequest, Entity, EntityUid, IsAuthorizedRequest,
         ListActionsRequest, RoleAssignment, RoleAssignments, Value, ValueRecord, ValueSet,
@@ -140,7 +140,7 @@ mod tests {
     const PARTS: usize = 400_000;
 
     fn has_more(request: &[u8]) -> bool {
-        has_more_parts(Rpc::IsAuthorized, request, PARTS)
+        has_more_parts(Rpc::IsAuthorized.name(), request, PARTS)
     }
 
     fn parts(rpc: Rpc, request: &[u8]) -> usize {

@@ -5,6 +5,7 @@
 //! connection ─ call ─ authorization ─ decider ─ convert ─ request::check ─ engine::decide ─ convert
 //! ```
 
+mod assignment_list;
 mod authorization;
 mod batch;
 mod call;
@@ -13,6 +14,7 @@ mod connection;
 mod convert;
 mod decider;
 mod decision_id;
+mod directory;
 mod error;
 pub(crate) mod health;
 mod list;
@@ -25,6 +27,8 @@ mod recording;
 #[doc(hidden)]
 pub mod replay;
 mod server;
+mod service;
+mod services;
 mod state;
 mod status;
 mod timeout;
@@ -32,4 +36,4 @@ mod verification;
 
 pub use error::ServeError;
 pub use options::{GrpcOptions, Http2Limits};
-pub use server::GrpcServer;
+pub use server::{DirectoryListener, GrpcServer};

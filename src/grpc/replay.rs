@@ -93,7 +93,7 @@ impl Replay {
         message: &[u8],
         decide: impl FnOnce(Rpc, S) -> Result<Decided<R>, Vec<Violation>>,
     ) -> Answered {
-        if has_more_parts(rpc, message, self.decider.options.message_parts) {
+        if has_more_parts(rpc.name(), message, self.decider.options.message_parts) {
             return Answered::Unreadable;
         }
         let Ok(sent) = decode_request(message) else { return Answered::Unreadable };

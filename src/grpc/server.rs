@@ -1,8 +1,11 @@
 //! The gRPC face: the services, the threads that answer them, and stopping.
 
-use std::sync::{
-    Arc, OnceLock,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use opentelemetry_sdk::trace::SdkTracer;
@@ -10,18 +13,36 @@ use tokio::{runtime::Handle, task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    GrpcOptions, ServeError, call::CallHandler, connection, health::HealthService,
-    metrics::Metrics, state::ServerState,
+    GrpcOptions, ServeError,
+    call::{AuxiliaryLimits, CallHandler},
+    connection,
+    health::HealthService,
+    metrics::Metrics,
+    services::Services,
+    state::ServerState,
 };
 use crate::{
     audit::DecisionLog,
+    model::StoreName,
     net::{
-        self, BlockingPool, ConcurrencyLimit, ConnectionLimit, Face, Listener, Tls, WorkerThreads,
+        self, BearerToken, BlockingPool, ConcurrencyLimit, ConnectionLimit, Face, Listener, Tls,
+        WorkerThreads,
     },
     reload::Live,
     shadow::Shadow,
+    sources::EmbeddedDirectory,
     telemetry::MetricsProvider,
 };
+
+/// A listener on which directories are written and read, and nothing is decided.
+#[derive(Debug)]
+pub struct DirectoryListener {
+    /// The listener.
+    pub listener: Listener,
+    /// The token that callers need; none where a client certificate or the mode of a Unix socket
+    /// protects it.
+    pub token: Option<BearerToken>,
+}
 
 /// The gRPC face of one process. Clones are the same server.
 #[derive(Debug, Clone)]
@@ -80,6 +101,7 @@ impl GrpcServer {
                 limit,
                 waiting,
                 metrics,
+                embedded: Arc::default(),
             },
             tls: OnceLock::new(),
             is_stopping: AtomicBool::new(false),
@@ -100,6 +122,13 @@ impl GrpcServer {
         self.set_serving(false);
     }
 
+    /// Lets the directories be written that the sidecar keeps itself. Before this call none can be; a
+    /// second call does nothing.
+    pub fn set_embedded(&self, directories: BTreeMap<StoreName, EmbeddedDirectory>) {
+        // It fails where they are set already.
+        let _ = self.inner.state.embedded.set(directories);
+    }
+
     /// Answers on all listeners until `shutdown` completes, and then finishes the calls under way,
     /// for at most [`GrpcOptions::drain_timeout`].
     ///
@@ -110,16 +139,40 @@ impl GrpcServer {
         listeners: Vec<Listener>,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), ServeError> {
-        let workers = WorkerThreads::start(self.inner.state.options.workers)?;
+        self.serve_with_directory(listeners, None, shutdown).await
+    }
+
+    /// Answers on listeners for decisions, and on one for directories, as [`Self::serve`] does.
+    ///
+    /// # Errors
+    /// The server could not begin or go on.
+    pub async fn serve_with_directory(
+        &self,
+        listeners: Vec<Listener>,
+        directory: Option<DirectoryListener>,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), ServeError> {
+        let state = &self.inner.state;
+        let workers = WorkerThreads::start(state.options.workers)?;
         let pool = BlockingPool::start()?;
         let runtimes = workers.runtimes().iter().chain(pool.handle()).cloned();
         self.metrics().observe_tasks(runtimes.chain([Handle::current()]).collect());
-        let calls = Arc::new(CallHandler::new(&self.inner.state, pool)?);
+        let limits = AuxiliaryLimits::new(&state.options);
+        let services = Services::decisions(state, &pool)?;
+        let handler = CallHandler::new(state, services, None, pool.clone(), limits.clone());
+        let decisions = Arc::new(handler);
+        let mut calls: Vec<_> =
+            listeners.into_iter().map(|listener| (listener, Arc::clone(&decisions))).collect();
+        if let Some(DirectoryListener { listener, token }) = directory {
+            let services = Services::directory(state, &pool)?;
+            let handler = CallHandler::new(state, services, token, pool, limits);
+            calls.push((listener, Arc::new(handler)));
+        }
         let stop = CancellationToken::new();
         let mut serving = JoinSet::new();
-        for listener in listeners {
+        for (listener, calls) in calls {
             self.note_tls(&listener);
-            let (limits, calls) = (self.inner.state.options.http2.clone(), Arc::clone(&calls));
+            let limits = state.options.http2.clone();
             let (stopping, stopped) = (stop.clone(), stop.clone());
             let serve_connection = move |io, peer| {
                 connection::serve(io, peer, Arc::clone(&calls), limits.clone(), stopped.clone())

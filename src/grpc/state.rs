@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use opentelemetry_sdk::trace::SdkTracer;
 
-use super::{GrpcOptions, health::HealthService, metrics::Metrics};
+use super::{GrpcOptions, directory::EmbeddedDirectories, health::HealthService, metrics::Metrics};
 use crate::{audit::DecisionLog, net::ConcurrencyLimit, reload::Live, shadow::Shadow};
 
 /// The parts of a server that its calls share.
@@ -21,4 +21,5 @@ pub(super) struct ServerState {
     /// The limit on those that wait for a version of a directory.
     pub waiting: Arc<ConcurrencyLimit>,
     pub metrics: Arc<Metrics>,
+    pub embedded: EmbeddedDirectories,
 }

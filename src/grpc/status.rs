@@ -75,11 +75,11 @@ pub(super) fn not_in_force(error: NotInForce) -> Status {
     }
 }
 
-/// Returns FAILED_PRECONDITION, or INVALID_ARGUMENT for a text that is no version.
-pub(super) fn no_such_version(error: VersionError) -> Status {
+/// Returns FAILED_PRECONDITION, or INVALID_ARGUMENT for a field that holds no version.
+pub(super) fn no_such_version(field: &str, error: VersionError) -> Status {
     match error {
         VersionError::Unreadable(_) => {
-            bad_request(vec![FieldPath::Field("at_least_version").violation(error.to_string())])
+            bad_request(vec![FieldPath::Field(field).violation(error.to_string())])
         }
         VersionError::OtherGeneration(_) => Status::failed_precondition(error.to_string()),
     }
@@ -88,6 +88,13 @@ pub(super) fn no_such_version(error: VersionError) -> Status {
 /// Returns FAILED_PRECONDITION for what only a directory can answer.
 pub(super) fn no_directory(store: &PolicyStore) -> Status {
     Status::failed_precondition(format!("the policy store `{}` has no directory", store.name()))
+}
+
+/// Returns UNAUTHENTICATED for a call without the token of the listener.
+pub(super) fn no_token() -> Status {
+    Status::unauthenticated(
+        "send the token of `directory.token_file` in the header `authorization: Bearer …`",
+    )
 }
 
 /// Returns RESOURCE_EXHAUSTED, with the time after which to try again.

@@ -7,6 +7,7 @@
 
 mod accept;
 pub mod authority;
+mod bearer_token;
 mod blocking_pool;
 mod concurrency_limit;
 mod connection;
@@ -19,6 +20,7 @@ pub mod tls;
 mod worker_threads;
 
 pub(crate) use accept::serve;
+pub use bearer_token::{BearerToken, TokenError};
 pub(crate) use blocking_pool::BlockingPool;
 pub use concurrency_limit::LimitReachedError;
 pub(crate) use concurrency_limit::{CallPermit, ConcurrencyLimit};

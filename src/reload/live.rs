@@ -290,6 +290,17 @@ impl Live {
         self.set_directory_problem(name, Some(problem.into()));
     }
 
+    /// Records that a store's directory cannot be loaded, whatever time passes: its store decides
+    /// nothing.
+    pub fn refuse_directory(&self, name: &StoreName, problem: &str) {
+        self.change(|state| {
+            if let Some(live) = state.directories.get_mut(name) {
+                live.problem = Some(problem.into());
+                live.is_refused = true;
+            }
+        });
+    }
+
     fn set_directory_problem(&self, name: &StoreName, problem: Option<Arc<str>>) {
         self.change(|state| {
             if let Some(live) = state.directories.get_mut(name) {

@@ -24,6 +24,8 @@ pub struct LiveDirectory {
     pub problem: Option<Arc<str>>,
     /// What is wrong with single rows, of which none grants anything.
     pub row_problems: Arc<[String]>,
+    /// True where it has no state and will not have one before the process is started again.
+    pub is_refused: bool,
     confirmed: Arc<Confirmed>,
     max_age: Duration,
 }
@@ -75,6 +77,7 @@ impl LiveDirectory {
             state: None,
             problem: None,
             row_problems: Arc::default(),
+            is_refused: false,
             confirmed: Arc::new(confirmed),
             max_age,
         }

@@ -69,14 +69,26 @@ impl ListenAddress {
     }
 }
 
+impl HttpListen {
+    /// Returns the address, if there is one.
+    #[must_use]
+    pub fn address(&self) -> Option<&ListenAddress> {
+        match self {
+            Self::Off => None,
+            Self::On(address) => Some(address),
+        }
+    }
+}
+
 impl Settings {
     /// Every TCP address, with the setting that names it.
     pub(super) fn tcp_addresses(&self) -> impl Iterator<Item = (&'static str, TcpAddress)> {
-        let http = match &self.http_listen {
-            HttpListen::On(address) => Some(("http_listen", address)),
-            HttpListen::Off => None,
-        };
-        let addresses = self.listen.iter().map(|address| ("listen", address)).chain(http);
+        let addresses = self
+            .listen
+            .iter()
+            .map(|address| ("listen", address))
+            .chain(self.http_listen.address().map(|address| ("http_listen", address)))
+            .chain(self.directory.listen.address().map(|address| ("directory.listen", address)));
         addresses.filter_map(|(key, address)| Some((key, address.tcp()?.clone())))
     }
 }

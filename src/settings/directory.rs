@@ -1,8 +1,8 @@
 //! The settings of directories.
 
-use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
+use std::{fmt, num::NonZeroUsize, path::PathBuf, str::FromStr, time::Duration};
 
-use super::HttpListen;
+use super::{HttpListen, Layers};
 use crate::{
     model::StoreName,
     sources::{FileBounds, Source, SourceOf},
@@ -17,6 +17,8 @@ pub struct DirectorySettings {
     pub max_age: Duration,
     /// Bounds on directories of files.
     pub bounds: FileBounds,
+    /// Changes that an embedded directory keeps for `Watch`.
+    pub kept_changes: NonZeroUsize,
     /// The address at which `DirectoryService` is served.
     pub listen: HttpListen,
     /// The file with the token that callers of `DirectoryService` send.
@@ -31,9 +33,39 @@ impl Default for DirectorySettings {
             sources: Vec::new(),
             max_age: Duration::from_secs(24 * 60 * 60),
             bounds: FileBounds::default(),
+            kept_changes: const { NonZeroUsize::new(100_000).unwrap() },
             listen: HttpListen::Off,
             token_file: None,
             postgres_url_file: None,
+        }
+    }
+}
+
+impl Layers {
+    /// Finds settings of directories that do not go together.
+    pub(super) fn check_directories(&mut self) {
+        let settings = &self.settings;
+        let open = settings.directory.listen.address().and_then(|address| address.tcp()).filter(
+            |address| {
+                let has_clients = settings.tls.client_ca.is_some() && settings.speaks_tls(address);
+                settings.directory.token_file.is_none() && !has_clients
+            },
+        );
+        let open = open.map(|address| {
+            format!(
+                "everybody who reaches `{address}` could give roles: name a file with a token in \
+                 `directory.token_file`, or an authority of client certificates in `tls.client_ca` \
+                 and an address `tls:…`, or serve on a Unix socket"
+            )
+        });
+        let mut kept = settings.directory.sources.iter();
+        let homeless = kept
+            .find(|source| source.source == Source::Embedded && settings.data.is_none())
+            .map(|source| format!("`{source}` needs a folder to be kept in: name one with `data`"));
+        for (key, message) in [("directory.listen", open), ("directory.sources", homeless)] {
+            if let Some(message) = message {
+                self.value_error(key, message);
+            }
         }
     }
 }

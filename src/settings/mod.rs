@@ -376,6 +376,7 @@ impl Layers {
 
     fn settle(mut self) -> Result<Settled, SettingsErrors> {
         self.check_tls();
+        self.check_directories();
         let origins = &self.origins;
         self.errors.extend(
             self.settings

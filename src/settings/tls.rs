@@ -91,7 +91,7 @@ impl Layers {
         }
     }
 
-    fn value_error(&mut self, key: &'static str, message: String) {
+    pub(super) fn value_error(&mut self, key: &'static str, message: String) {
         let origin = self.origins.get(key).cloned().unwrap_or_default();
         self.errors.push(SettingError::Value { key, origin, message });
     }

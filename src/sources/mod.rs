@@ -3,11 +3,15 @@
 //! A source waits until its store is loaded, puts the first state of its directory in force, and then
 //! each change as a whole. What it cannot read leaves the last state in force.
 
+mod embedded;
 mod files;
 
+pub use embedded::{
+    EmbeddedDirectory, FollowError, Follower, NextChanges, RestoreError, WriteError, restore,
+};
 pub use files::{FolderRows, read_folder};
 
-use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use crate::{model::StoreName, reload::Live, request::RequestLimits};
 
@@ -60,6 +64,8 @@ pub struct SourceOptions {
     pub use_events: bool,
     /// The folder of embedded directories.
     pub data: Option<PathBuf>,
+    /// Changes that an embedded directory keeps for those who follow it.
+    pub kept_changes: usize,
     /// The file with the connection string of PostgreSQL.
     pub postgres_url_file: Option<PathBuf>,
 }
@@ -94,9 +100,16 @@ pub enum SourceStartError {
 #[derive(Debug, Default)]
 pub struct Sources {
     files: Vec<files::FilesSource>,
+    embedded: BTreeMap<StoreName, EmbeddedDirectory>,
 }
 
 impl Sources {
+    /// Returns the directories that the sidecar keeps itself, by store.
+    #[must_use]
+    pub fn embedded(&self) -> &BTreeMap<StoreName, EmbeddedDirectory> {
+        &self.embedded
+    }
+
     /// Says that rows may have changed, as SIGHUP does.
     pub fn hint(&self) {
         self.files.iter().for_each(files::FilesSource::hint);
@@ -125,7 +138,11 @@ pub fn start(
             Source::Files(folder) => {
                 running.files.push(files::start(store, folder, options, live)?);
             }
-            Source::Embedded | Source::Postgres { .. } => {
+            Source::Embedded => {
+                let directory = embedded::start(store, options, live)?;
+                running.embedded.insert(store.clone(), directory);
+            }
+            Source::Postgres { .. } => {
                 return Err(SourceStartError::Setting(format!(
                     "`directory.sources`: this is built without `{source}`"
                 )));

@@ -88,6 +88,7 @@ impl Shop {
             rehash_interval: Duration::from_secs(3_600),
             use_events: true,
             data: None,
+            kept_changes: 1,
             postgres_url_file: None,
         };
         change(&mut options);
@@ -342,6 +343,7 @@ async fn a_swap_of_the_kubelet_is_one_change() {
         rehash_interval: Duration::from_secs(3_600),
         use_events: true,
         data: None,
+        kept_changes: 1,
         postgres_url_file: None,
     };
     drop(shop._sources);

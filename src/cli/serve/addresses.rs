@@ -12,6 +12,8 @@ use serde::Serialize;
 pub(super) struct Addresses {
     pub grpc: Vec<String>,
     pub http: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub directory: Option<String>,
 }
 
 /// A file with the addresses as JSON, which goes with the process.

@@ -16,7 +16,7 @@ use super::addresses::Addresses;
 use crate::{
     cli::CliError,
     net::{Listener, Tls},
-    settings::{HttpListen, ListenAddress, Settings, SocketGroup, TcpAddress},
+    settings::{ListenAddress, Settings, SocketGroup, TcpAddress},
 };
 
 /// Everything the process listens on.
@@ -24,6 +24,7 @@ use crate::{
 pub(super) struct Listeners {
     pub grpc: Vec<Listener>,
     pub http: Option<Listener>,
+    pub directory: Option<Listener>,
     pub addresses: Addresses,
     /// Removes the Unix sockets at the end.
     pub sockets: Vec<SocketFile>,
@@ -49,11 +50,17 @@ pub(super) async fn bind(settings: &Settings, tls: Option<&Tls>) -> Result<Liste
         bound.addresses.grpc.push(address);
         bound.grpc.push(listener);
     }
-    if let HttpListen::On(address) = &settings.http_listen {
+    if let Some(address) = settings.http_listen.address() {
         let failed = CliError::io(format!("cannot listen on `{address}` for HTTP"));
         let (listener, address) = bound.listen(address, settings, tls).await.map_err(failed)?;
         bound.addresses.http = Some(address);
         bound.http = Some(listener);
+    }
+    if let Some(address) = settings.directory.listen.address() {
+        let failed = CliError::io(format!("cannot listen on `{address}` for directories"));
+        let (listener, address) = bound.listen(address, settings, tls).await.map_err(failed)?;
+        bound.addresses.directory = Some(address);
+        bound.directory = Some(listener);
     }
     Ok(bound)
 }

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod certificate;
+mod directory_token;
 mod file_handles;
 mod listeners;
 mod logging;
@@ -51,6 +52,13 @@ pub(super) struct ServeArgs {
     /// given several times
     #[arg(long, value_name = "STORE=SOURCE")]
     directory: Vec<String>,
+    /// Serve `DirectoryService` here, which writes directories: `unix:/path`, or `host:port` or
+    /// `tls:host:port` with a token or client certificates [default: off]
+    #[arg(long, value_name = "ADDR")]
+    directory_listen: Option<String>,
+    /// The file with the token that callers of `DirectoryService` send
+    #[arg(long, value_name = "FILE")]
+    directory_token_file: Option<String>,
     /// The folder in which embedded directories are kept
     #[arg(long, value_name = "DIR")]
     data: Option<String>,
@@ -107,7 +115,8 @@ pub(super) struct ServeArgs {
     /// Print the settled settings as a configuration file, with where each comes from, and exit
     #[arg(long)]
     print_config: bool,
-    /// Write the addresses that were bound to this file as JSON: `{"grpc": […], "http": …}`
+    /// Write the addresses that were bound to this file as JSON: `{"grpc": […], "http": …}`, with
+    /// `directory` where there is one
     #[arg(long, value_name = "FILE")]
     addr_file: Option<PathBuf>,
 }
@@ -143,12 +152,19 @@ impl ServeArgs {
             key: "directory.sources".to_owned(),
             values: self.directory.clone(),
         });
+        let of_directory = |name: &str, value: &Option<String>| {
+            let (key, value) = (format!("directory.{name}"), value.clone()?);
+            let flag = format!("--directory-{}", name.replace('_', "-"));
+            Some(FlagSetting { flag, key, values: vec![value] })
+        };
         let flags = [
             flag("policies", self.policies.clone()),
             flag("listen", self.listen.clone()),
             flag("http_listen", self.http_listen.clone()),
             flag("data", self.data.clone()),
             directory,
+            of_directory("listen", &self.directory_listen),
+            of_directory("token_file", &self.directory_token_file),
             flag("default_store", self.default_store.clone()),
             flag("on_forbid_error", self.on_forbid_error.clone()),
             flag("verify_sample", self.verify_sample.clone()),

@@ -15,17 +15,17 @@ use tokio::{
 
 use super::{
     addresses::{AddressFile, Addresses},
-    certificate, file_handles,
+    certificate, directory_token, file_handles,
     listeners::{self, Listeners},
     signals::{Signal, Signals},
 };
 use crate::{
     audit::{DecisionLog, OpenError},
     cli::{CliError, Exit, exit::chain, source::source},
-    grpc::{GrpcOptions, GrpcServer, Http2Limits, ServeError},
+    grpc::{DirectoryListener, GrpcOptions, GrpcServer, Http2Limits, ServeError},
     http::{HttpOptions, HttpServer, LogControl},
     net::Listener,
-    reload::{self, EMBEDDED, Gate, Live, Options, Reloader, SlowGates, Source},
+    reload::{self, EMBEDDED, Gate, Live, LiveDirectory, Options, Reloader, SlowGates, Source},
     settings::{Settings, to_json},
     shadow::{Shadow, ShadowOptions},
     sources::{self, SourceOptions},
@@ -56,9 +56,14 @@ pub(super) async fn serve(
     let mut signals = Signals::listen().map_err(CliError::io("cannot listen for signals"))?;
     let options = gated_options(settings)?;
     let tls = certificate::load(settings)?;
-    let Listeners { grpc, http, addresses, sockets } =
+    let token = directory_token::load(settings)?;
+    let Listeners { grpc, http, directory, addresses, sockets } =
         listeners::bind(settings, tls.as_ref()).await?;
-    let certificates = tls.map(|tls| certificate::watch(&tls, settings));
+    let watched = [
+        tls.map(|tls| certificate::watch(&tls, settings)),
+        token.as_ref().map(|token| directory_token::watch(token, settings)),
+    ];
+    let directory = directory.map(|listener| DirectoryListener { listener, token });
     let address_file = address_file.map(|path| write_addresses(path, &addresses)).transpose()?;
 
     // The listeners are open before anything is loaded, so that who asks meanwhile is told
@@ -80,7 +85,7 @@ pub(super) async fn serve(
         shadow.clone(),
     );
     let http_server = HttpServer::new(&server, http_options, Some(log), to_json(settings));
-    let mut serving = Serving::start(&server, grpc, &http_server, http);
+    let mut serving = Serving::start(&server, grpc, directory, &http_server, http);
     let loading = Loading { source: source(settings), options, live };
     let reloader = tokio::select! {
         reloader = loading.run() => match reloader? {
@@ -95,6 +100,7 @@ pub(super) async fn serve(
     };
     let sources = sources::start(&settings.directory.sources, &source_options, &loading.live)
         .map_err(|error| CliError::Usage(chain(&error)))?;
+    server.set_embedded(sources.embedded().clone());
     tokio::select! {
         () = directories_loaded(&loading.live) => {}
         signal = signals.stop() => {
@@ -115,7 +121,7 @@ pub(super) async fn serve(
                     reloader.hint();
                     shadow.hint();
                     sources.hint();
-                    certificates.iter().for_each(Reloader::hint);
+                    watched.iter().flatten().for_each(Reloader::hint);
                 }
                 Signal::Stop(signal) => {
                     tracing::info!(signal, "stopping");
@@ -221,16 +227,20 @@ fn source_options(settings: &Settings) -> SourceOptions {
         rehash_interval: settings.reload.rehash_interval,
         use_events: settings.reload.use_events,
         data: settings.data.clone(),
+        kept_changes: settings.directory.kept_changes.get(),
         postgres_url_file: settings.directory.postgres_url_file.clone(),
     }
 }
 
-/// Waits until every directory has a first state: before that its store decides nothing.
+/// Waits until every directory has a first state: before that its store decides nothing. One that is
+/// refused does not keep the other stores from being served.
 async fn directories_loaded(live: &Live) {
     let mut changes = live.changes();
     loop {
         changes.mark_unchanged();
-        if live.state().directories.values().all(|directory| directory.state.is_some()) {
+        let is_settled =
+            |directory: &LiveDirectory| directory.state.is_some() || directory.is_refused;
+        if live.state().directories.values().all(is_settled) {
             return;
         }
         if changes.changed().await.is_err() {
@@ -326,6 +336,7 @@ fn log_ready(addresses: &Addresses, live: &Live, started: Instant) {
         ready_in = format!("{:.1?}", started.elapsed()),
         grpc = addresses.grpc.join(", "),
         http = addresses.http.as_deref().unwrap_or("off"),
+        directory = addresses.directory.as_deref().unwrap_or("off"),
         source = live.status().source,
         stores = stores.join(", "),
         "ready"
@@ -391,6 +402,7 @@ impl Serving {
     fn start(
         server: &GrpcServer,
         grpc: Vec<Listener>,
+        directory: Option<DirectoryListener>,
         http_server: &HttpServer,
         http: Option<Listener>,
     ) -> Self {
@@ -409,7 +421,7 @@ impl Serving {
             });
         }
         let (server, stopping) = (server.clone(), stopping());
-        servers.spawn(async move { server.serve(grpc, stopping).await });
+        servers.spawn(async move { server.serve_with_directory(grpc, directory, stopping).await });
         Self { servers, stop }
     }
 

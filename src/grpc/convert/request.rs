@@ -156,18 +156,19 @@ pub(in crate::grpc) fn with_violations<C>(
     Err(violations)
 }
 
-struct Reader {
-    violations: Vec<Violation>,
+/// Reads messages and gathers what is wrong with them.
+pub(super) struct Reader {
+    pub violations: Vec<Violation>,
     limit: usize,
 }
 
 impl Reader {
-    fn new(limits: &RequestLimits) -> Self {
+    pub fn new(limits: &RequestLimits) -> Self {
         // One more than is listed, so that it shows that there are more.
         Self { violations: Vec::new(), limit: limits.violations.max(1) + 1 }
     }
 
-    fn violation(&mut self, path: &FieldPath<'_>, description: impl Into<String>) {
+    pub fn violation(&mut self, path: &FieldPath<'_>, description: impl Into<String>) {
         if self.violations.len() < self.limit {
             self.violations.push(path.violation(description));
         }
@@ -179,33 +180,42 @@ impl Reader {
 
     fn entities(&mut self, sent: Vec<proto::Entity>) -> Vec<EntityInput> {
         let list = FieldPath::Field("entities");
-        let entities = sent.into_iter().enumerate().map(|(index, entity)| {
-            let path = FieldPath::Index(&list, index);
-            EntityInput {
-                uid: entity.uid.map(uid),
-                attributes: self.values(&FieldPath::Of(&path, "attributes"), entity.attributes, 1),
-                parents: entity.parents.into_iter().map(uid).collect(),
-                tags: self.values(&FieldPath::Of(&path, "tags"), entity.tags, 1),
-            }
-        });
-        entities.collect()
+        let entities = sent.into_iter().enumerate();
+        entities
+            .map(|(index, entity)| self.entity(&FieldPath::Index(&list, index), entity))
+            .collect()
+    }
+
+    pub fn entity(&mut self, path: &FieldPath<'_>, sent: proto::Entity) -> EntityInput {
+        EntityInput {
+            uid: sent.uid.map(uid),
+            attributes: self.values(&FieldPath::Of(path, "attributes"), sent.attributes, 1),
+            parents: sent.parents.into_iter().map(uid).collect(),
+            tags: self.values(&FieldPath::Of(path, "tags"), sent.tags, 1),
+        }
     }
 
     fn role_assignments(&mut self, sent: Vec<proto::RoleAssignment>) -> Vec<RoleAssignmentInput> {
         let list = FieldPath::Field("role_assignments");
         let assignments = sent.into_iter().enumerate().map(|(index, assignment)| {
             let path = FieldPath::Index(&list, index);
-            let path = FieldPath::Of(&path, "expires_at");
             RoleAssignmentInput {
                 principal: assignment.principal.map(uid),
                 role: assignment.role,
                 scope: assignment.scope.map(uid),
-                expires_at: assignment
-                    .expires_at
-                    .and_then(|moment| self.read(&path, time::moment(&moment))),
+                expires_at: self.moment(&path, "expires_at", assignment.expires_at),
             }
         });
         assignments.collect()
+    }
+
+    pub fn moment(
+        &mut self,
+        path: &FieldPath<'_>,
+        field: &str,
+        sent: Option<prost_types::Timestamp>,
+    ) -> Option<Timestamp> {
+        self.read(&FieldPath::Of(path, field), time::moment(&sent?))
     }
 
     /// Reads values in the order of their names, so that the same request always gets the same answer.
@@ -258,7 +268,8 @@ impl Reader {
     }
 }
 
-fn uid(sent: proto::EntityUid) -> Uid {
+/// Reads the name of an entity.
+pub(in crate::grpc) fn uid(sent: proto::EntityUid) -> Uid {
     Uid { type_name: sent.r#type, id: sent.id }
 }
 

@@ -153,14 +153,14 @@ impl Metrics {
         self.limits_hit.hit(limit);
     }
 
-    /// Counts a call that was answered with an error.
-    pub fn failed(&self, rpc: Rpc, code: Code) {
+    /// Counts a call of a method that was answered with an error.
+    pub fn failed(&self, method: &'static str, code: Code) {
         // The answer to a message that is too long.
         if code == Code::OutOfRange {
             self.limit_hit("message_bytes");
         }
         let code = KeyValue::new("code", format!("{code:?}"));
-        self.failures.add(1, &[code, KeyValue::new("rpc", rpc.name())]);
+        self.failures.add(1, &[code, KeyValue::new("rpc", method)]);
     }
 
     /// Writes everything in Prometheus' text format.

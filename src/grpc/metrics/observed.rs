@@ -174,10 +174,13 @@ pub(super) fn stores(meter: &Meter, live: &Arc<Live>) {
         .build();
 }
 
+/// Counts something of a directory; nothing before its first state.
+type DirectoryCount = fn(&LiveDirectory) -> Option<u64>;
+
 /// Adds the metrics of directories.
 pub(super) fn directories(meter: &Meter, live: &Arc<Live>) {
     let gauge = |name, description| meter.u64_observable_gauge(name).with_description(description);
-    let counts: [(_, _, fn(&LiveDirectory) -> Option<u64>); 4] = [
+    let counts: [(_, _, DirectoryCount); 4] = [
         (
             "humbaba_directory_assignments",
             "Role assignments in each store's directory, those included that grant nothing",

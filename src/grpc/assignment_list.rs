@@ -1,0 +1,169 @@
+//! Listing the role assignments of a directory, page by page.
+
+use cedar_policy_core::ast::{Eid, EntityUID};
+use prost::Message as _;
+use sha2::{Digest as _, Sha256};
+
+use super::convert::{held_assignment, uid_of};
+use crate::{
+    directory::{Assignment, AssignmentKey, Directory},
+    model::{Timestamp, Uid, hex},
+    proto,
+    reload::{DirectoryState, InForce},
+    request::{FieldPath, HeldFacts as _, Violation},
+    schema::Schema,
+};
+
+/// Bytes of the digest with which a page token begins.
+const DIGEST: usize = 16;
+
+/// Returns one page of the assignments that a question asks for.
+///
+/// # Errors
+/// The page token is none of this question.
+pub(super) fn page(
+    in_force: &InForce,
+    state: &DirectoryState,
+    mut question: proto::ListAssignmentsRequest,
+    limit: usize,
+    now: Timestamp,
+) -> Result<proto::ListAssignmentsResponse, Vec<Violation>> {
+    let size = match usize::try_from(question.page_size).unwrap_or(usize::MAX) {
+        0 => limit,
+        size => size.min(limit),
+    };
+    let token = std::mem::take(&mut question.page_token);
+    question.page_size = 0;
+    let asked = question.encode_to_vec();
+    let after = (!token.is_empty()).then(|| last_key(&token, &asked)).transpose()?;
+    let filter = Filter::new(in_force, state, question, now);
+    let mut rows = rows_after(&state.directory, after).filter(|row| filter.has(row));
+    let page: Vec<_> = rows.by_ref().take(size).collect();
+    let is_last = rows.next().is_none();
+    let next_page_token = match page.last() {
+        Some(last) if !is_last => token_after(&last.key, &asked),
+        _ => String::new(),
+    };
+    Ok(proto::ListAssignmentsResponse {
+        assignments: page.into_iter().map(held_assignment).collect(),
+        next_page_token,
+        directory_version: state.version.to_string(),
+    })
+}
+
+/// Returns the rows whose keys come after one, in the order of keys.
+fn rows_after(
+    directory: &Directory,
+    after: Option<AssignmentKey>,
+) -> impl Iterator<Item = Assignment> {
+    directory.assignments().filter(move |row| after.as_ref().is_none_or(|after| row.key > *after))
+}
+
+/// What a question asks for.
+struct Filter<'a> {
+    schema: &'a Schema,
+    directory: &'a Directory,
+    principal: Option<Uid>,
+    scope: Option<Uid>,
+    role: String,
+    include_ineffective: bool,
+    now: Timestamp,
+}
+
+impl<'a> Filter<'a> {
+    fn new(
+        in_force: &'a InForce,
+        state: &'a DirectoryState,
+        question: proto::ListAssignmentsRequest,
+        now: Timestamp,
+    ) -> Self {
+        let schema = in_force.store.schema();
+        let qualified = |sent: Option<proto::EntityUid>| {
+            let mut uid = uid_of(sent?);
+            if let Some(full) = schema.entity_type(&uid.type_name) {
+                uid.type_name = full.to_string();
+            }
+            Some(uid)
+        };
+        Self {
+            schema,
+            directory: &state.directory,
+            principal: qualified(question.principal),
+            scope: qualified(question.scope),
+            role: question.role,
+            include_ineffective: question.include_ineffective,
+            now,
+        }
+    }
+
+    fn has(&self, row: &Assignment) -> bool {
+        let is = |asked: &Option<Uid>, uid: &Uid| asked.as_ref().is_none_or(|asked| asked == uid);
+        is(&self.principal, &row.key.principal)
+            && is(&self.scope, &row.key.scope)
+            && (self.role.is_empty() || self.role == row.key.role)
+            && (self.include_ineffective || self.is_effective(row))
+    }
+
+    /// Returns whether an assignment grants its role: it has not expired, and it fits the schema.
+    fn is_effective(&self, row: &Assignment) -> bool {
+        let place = |uid: &Uid| {
+            let entity_type = self.schema.entity_type(&uid.type_name)?.clone();
+            let uid = EntityUID::from_components(entity_type, Eid::new(uid.id.as_str()), None);
+            self.directory.place(&uid)
+        };
+        let places = place(&row.key.principal).zip(place(&row.key.scope));
+        places.is_some_and(|(principal, scope)| {
+            self.directory.holds(principal, scope, &row.key.role, self.now)
+        })
+    }
+}
+
+/// The key of an assignment in a page token.
+type TokenKey = (String, String, String, String, String);
+
+/// Returns the token with which the page after a key is asked for.
+fn token_after(key: &AssignmentKey, asked: &[u8]) -> String {
+    let AssignmentKey { principal, role, scope } = key.clone();
+    let key: TokenKey = (principal.type_name, principal.id, role, scope.type_name, scope.id);
+    // Texts are always JSON.
+    let key = serde_json::to_vec(&key).unwrap_or_default();
+    hex([&digest(&key, asked)[..], &key].concat().as_slice())
+}
+
+/// Reads the key of a token, if it is one of that question.
+fn last_key(token: &str, asked: &[u8]) -> Result<AssignmentKey, Vec<Violation>> {
+    let read = || {
+        let bytes = unhex(token)?;
+        let (sealed, key) = bytes.split_at_checked(DIGEST)?;
+        if sealed != digest(key, asked) {
+            return None;
+        }
+        serde_json::from_slice::<TokenKey>(key).ok()
+    };
+    match read() {
+        Some((principal_type, principal_id, role, scope_type, scope_id)) => Ok(AssignmentKey {
+            principal: Uid::new(principal_type, principal_id),
+            role,
+            scope: Uid::new(scope_type, scope_id),
+        }),
+        None => Err(vec![FieldPath::Field("page_token").violation(
+            "it is no token of this question: send the `next_page_token` of the page before, with \
+             the same question, or none to begin again",
+        )]),
+    }
+}
+
+fn digest(key: &[u8], asked: &[u8]) -> Vec<u8> {
+    let digest = Sha256::new().chain_update((key.len() as u64).to_be_bytes());
+    let digest = digest.chain_update(key).chain_update(asked).finalize();
+    digest.into_iter().take(DIGEST).collect()
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    let bytes = pairs.iter().map(|pair| {
+        let pair = std::str::from_utf8(pair).ok()?;
+        u8::from_str_radix(pair, 16).ok().filter(|_| !pair.starts_with('+'))
+    });
+    bytes.collect::<Option<_>>().filter(|_| rest.is_empty())
+}

@@ -1,0 +1,122 @@
+//! The services of a listener, put together.
+
+use std::sync::Arc;
+
+use tonic::{codec::CompressionEncoding, service::Routes};
+use tonic_health::pb::health_server::HealthServer;
+use tonic_reflection::server as reflection;
+
+use super::{
+    ServeError, authorization::Authorization, decider::Decider, directory::Directories,
+    service::Service, state::ServerState,
+};
+use crate::{
+    net::{BlockingPool, ConcurrencyLimit},
+    proto::{
+        self, authorization_service_server::AuthorizationServiceServer,
+        directory_service_server::DirectoryServiceServer,
+    },
+};
+
+/// Bytes of a question of the health or reflection service, or of one that is answered with a stream.
+const AUXILIARY_BYTES: usize = 16 * 1024;
+
+/// The services of a listener.
+pub(super) struct Services {
+    /// Answers on the thread of the connection, apart from long calls.
+    pub service: Service,
+    /// The same service for calls that are given to the pool as a whole.
+    pub pooled_service: Service,
+    /// Health, reflection and what of the service answers with a stream.
+    pub auxiliary: Routes,
+    /// The limit on the calls of the service.
+    pub calls: Arc<ConcurrencyLimit>,
+}
+
+impl Services {
+    /// Puts the services of the listeners for decisions together.
+    ///
+    /// # Errors
+    /// The contract cannot be described for reflection.
+    pub fn decisions(server: &ServerState, pool: &BlockingPool) -> Result<Self, ServeError> {
+        let options = &server.options;
+        let decider = Arc::new(Decider {
+            options: Arc::clone(options),
+            metrics: Arc::clone(&server.metrics),
+            shadow: server.shadow.clone(),
+        });
+        let service = |pool| {
+            let decision_log = server.decision_log.clone();
+            let (live, decider) = (Arc::clone(&server.live), Arc::clone(&decider));
+            let waiting = Arc::clone(&server.waiting);
+            let service = Authorization { live, decider, decision_log, pool, waiting };
+            Service::Authorization(
+                AuthorizationServiceServer::new(service)
+                    .max_decoding_message_size(options.message_bytes)
+                    .accept_compressed(CompressionEncoding::Gzip)
+                    .send_compressed(CompressionEncoding::Gzip),
+            )
+        };
+        let (service, pooled_service) = (service(Some(pool.clone())), service(None));
+        Ok(Self {
+            auxiliary: auxiliary(server, service.name())?.prepare(),
+            service,
+            pooled_service,
+            calls: Arc::clone(&server.limit),
+        })
+    }
+
+    /// Puts the services of the listener for directories together. Its calls do not take the places
+    /// of decisions.
+    ///
+    /// # Errors
+    /// The contract cannot be described for reflection.
+    pub fn directory(server: &ServerState, pool: &BlockingPool) -> Result<Self, ServeError> {
+        let options = &server.options;
+        let service = |pool| {
+            DirectoryServiceServer::new(Directories {
+                live: Arc::clone(&server.live),
+                options: Arc::clone(options),
+                embedded: Arc::clone(&server.embedded),
+                health: server.health.clone(),
+                metrics: Arc::clone(&server.metrics),
+                pool,
+            })
+        };
+        let unary = |pool| {
+            Service::Directory(
+                service(pool)
+                    .max_decoding_message_size(options.message_bytes)
+                    .accept_compressed(CompressionEncoding::Gzip)
+                    .send_compressed(CompressionEncoding::Gzip),
+            )
+        };
+        let (direct, pooled_service) = (unary(Some(pool.clone())), unary(None));
+        let streams = service(None).max_decoding_message_size(AUXILIARY_BYTES);
+        let calls = ConcurrencyLimit::new(options.concurrent_requests, options.held_bytes);
+        Ok(Self {
+            auxiliary: auxiliary(server, direct.name())?.add_service(streams).prepare(),
+            service: direct,
+            pooled_service,
+            calls: Arc::new(calls),
+        })
+    }
+}
+
+/// Returns the health and reflection of a listener with one service.
+fn auxiliary(server: &ServerState, service: &'static str) -> Result<Routes, ServeError> {
+    let described = || {
+        reflection::Builder::configure()
+            .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .with_service_name(service)
+            .with_service_name("grpc.health.v1.Health")
+    };
+    let v1 = described().with_service_name("grpc.reflection.v1.ServerReflection").build_v1()?;
+    let v1alpha = described().with_service_name("grpc.reflection.v1alpha.ServerReflection");
+    let v1alpha = v1alpha.build_v1alpha()?;
+    let health = HealthServer::new(server.health.of_service(service));
+    Ok(Routes::new(health.max_decoding_message_size(AUXILIARY_BYTES))
+        .add_service(v1.max_decoding_message_size(AUXILIARY_BYTES))
+        .add_service(v1alpha.max_decoding_message_size(AUXILIARY_BYTES)))
+}

@@ -1,0 +1,285 @@
+//! The thread of a directory: it alone reads and writes the database.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use tokio::{
+    runtime,
+    sync::{mpsc, watch},
+    time::{MissedTickBehavior, interval},
+};
+
+use super::{
+    FollowError, NextChanges, Request, WAITING, Write, WriteError, database::Database,
+    error::DatabaseError,
+};
+use crate::{
+    directory::{Assignment, Change, Directory, DirectoryVersion, EntityRow, Fault},
+    model::StoreName,
+    reload::Live,
+    request::RequestLimits,
+    sources::SourceOptions,
+};
+
+/// Rows that do not fit the schema are named in the log up to that many.
+const NAMED_ROWS: usize = 10;
+
+/// The longest time until the directory is confirmed again.
+const CONFIRM: Duration = Duration::from_secs(60);
+
+/// Reads and writes the database of a directory.
+#[derive(Debug)]
+pub(super) struct Writer {
+    store: StoreName,
+    path: PathBuf,
+    limits: RequestLimits,
+    kept_changes: u64,
+    confirm: Duration,
+    live: Arc<Live>,
+    counter: watch::Sender<u64>,
+}
+
+/// A write that fits the schema.
+struct Accepted {
+    write: Write,
+    version: DirectoryVersion,
+}
+
+impl Writer {
+    pub fn new(
+        store: StoreName,
+        path: PathBuf,
+        options: &SourceOptions,
+        live: Arc<Live>,
+        counter: watch::Sender<u64>,
+    ) -> Self {
+        Self {
+            store,
+            path,
+            limits: options.limits.clone(),
+            kept_changes: u64::try_from(options.kept_changes).unwrap_or(u64::MAX),
+            confirm: (options.max_age / 4).clamp(Duration::from_millis(1), CONFIRM),
+            live,
+            counter,
+        }
+    }
+
+    /// Answers requests until nobody can make any more.
+    pub fn run(self, requests: mpsc::Receiver<Request>) {
+        match runtime::Builder::new_current_thread().enable_time().build() {
+            Ok(runtime) => runtime.block_on(self.serve(requests)),
+            Err(error) => self.refuse(&format!("its thread cannot wait: {error}")),
+        }
+    }
+
+    async fn serve(self, mut requests: mpsc::Receiver<Request>) {
+        let (mut database, rows) = match Database::open(&self.path, self.kept_changes) {
+            Ok(opened) => opened,
+            Err(error) => {
+                let path = self.path.display();
+                self.refuse(&format!(
+                    "the database `{path}` is not used: {error}. Nothing of it is in force. If it \
+                     is damaged, stop the process, put a backup in its place with `humbaba \
+                     directory restore`, and start again"
+                ));
+                return;
+            }
+        };
+        self.put_in_force(&database, rows).await;
+        self.counter.send_replace(database.counter());
+        let mut confirm = interval(self.confirm);
+        confirm.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut waiting = Vec::with_capacity(WAITING);
+        loop {
+            tokio::select! {
+                // Requests of the same moment are made durable together.
+                received = requests.recv_many(&mut waiting, WAITING) => {
+                    if received == 0 {
+                        return;
+                    }
+                    self.answer(&mut database, waiting.drain(..));
+                }
+                // What is in force is no longer confirmed where nobody knows what the file holds.
+                _ = confirm.tick(), if database.is_known() => {
+                    self.live.confirm_directory(&self.store);
+                }
+            }
+        }
+    }
+
+    fn refuse(&self, problem: &str) {
+        tracing::error!(store = %self.store, "the directory is not loaded: {problem}");
+        self.live.refuse_directory(&self.store, problem);
+    }
+
+    /// Puts the rows in force as soon as the store is loaded.
+    async fn put_in_force(&self, database: &Database, rows: Vec<Change>) {
+        let mut changes = self.live.changes();
+        let mut rows = Some(rows);
+        loop {
+            changes.mark_unchanged();
+            if let Some(empty) = self.live.empty_directory(&self.store, &self.limits) {
+                let rows = rows.take().map_or_else(|| database.rows(), Ok);
+                match rows {
+                    Ok(rows) => self.replace(database, &empty, rows),
+                    Err(error) => return self.refuse(&error.to_string()),
+                }
+                if self.state().is_some() {
+                    return;
+                }
+            }
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn replace(&self, database: &Database, empty: &Directory, rows: Vec<Change>) {
+        let (directory, faults) = empty.apply(rows);
+        self.log_ignored(database, &faults);
+        let counts = directory.counts();
+        tracing::info!(
+            store = %self.store,
+            version = %database.version(),
+            assignments = counts.assignments,
+            entities = counts.entities,
+            ignored = counts.ignored,
+            "the directory is loaded"
+        );
+        self.live.replace_directory(&self.store, directory, database.version(), Vec::new());
+    }
+
+    /// Names rows that do not fit the schema, in the log. The status and the metrics count them.
+    fn log_ignored(&self, database: &Database, faults: &[Fault]) {
+        if faults.is_empty() {
+            return;
+        }
+        let rows = database.rows().unwrap_or_default();
+        for Fault { index, field, description } in faults.iter().take(NAMED_ROWS) {
+            let row = match rows.get(*index) {
+                Some(Change::Put(Assignment { key, .. }) | Change::Delete(key)) => {
+                    format!("`{}` as `{}` on `{}`", key.principal, key.role, key.scope)
+                }
+                Some(Change::PutEntity(EntityRow { uid, .. }) | Change::DeleteEntity(uid)) => {
+                    format!("`{uid}`")
+                }
+                None => "a row".to_owned(),
+            };
+            tracing::warn!(store = %self.store, "{row} grants nothing: {field}: {description}");
+        }
+    }
+
+    /// Returns the rows in force.
+    fn state(&self) -> Option<Arc<Directory>> {
+        let state = self.live.state();
+        let directory = state.directories.get(&self.store)?.state.as_ref()?;
+        Some(Arc::clone(&directory.directory))
+    }
+
+    fn answer(&self, database: &mut Database, requests: impl Iterator<Item = Request>) {
+        let mut writes = Vec::new();
+        let mut questions = Vec::new();
+        for request in requests {
+            match request {
+                // Nobody would learn of the version.
+                Request::Write(write) if write.reply.is_closed() => {}
+                Request::Write(write) => writes.push(write),
+                Request::FirstAfter { version, reply } => questions.push((version, reply)),
+            }
+        }
+        self.write(database, writes);
+        for (version, reply) in questions {
+            // Who asked may be gone.
+            let _ = reply.send(first_after(database, version));
+        }
+    }
+
+    /// Makes writes durable together, and puts one after the other in force.
+    fn write(&self, database: &mut Database, writes: Vec<Write>) {
+        let accepted = self.accepted(database, writes);
+        if accepted.is_empty() {
+            return;
+        }
+        let changes = accepted.iter().map(|accepted| accepted.write.changes.as_slice());
+        if let Err(error) = database.commit(changes) {
+            tracing::error!(store = %self.store, "a directory was not written: {error}");
+            let problem = error.to_string();
+            let refusal: fn(String) -> WriteError = match error {
+                DatabaseError::Unknown(_) => {
+                    self.live.directory_failed(&self.store, &problem);
+                    WriteError::Unknown
+                }
+                _ => WriteError::NotDurable,
+            };
+            for Accepted { write, .. } in accepted {
+                let _ = write.reply.send(Err(refusal(problem.clone())));
+            }
+            return;
+        }
+        for Accepted { write: Write { changes, reply, .. }, version } in accepted {
+            self.live.change_directory(&self.store, changes, version.clone());
+            let _ = reply.send(Ok(version));
+        }
+        self.counter.send_replace(database.counter());
+    }
+
+    /// Returns the writes that can be made one after the other; the others are answered.
+    fn accepted(&self, database: &Database, writes: Vec<Write>) -> Vec<Accepted> {
+        let mut accepted = Vec::new();
+        let mut state = self.state();
+        let mut counter = database.counter();
+        for mut write in writes {
+            let now = database.version_of(counter);
+            match self.check(state.as_deref(), &now, &mut write) {
+                Ok(_) if write.changes.is_empty() => {
+                    let _ = write.reply.send(Ok(now));
+                }
+                Ok(next) => {
+                    state = Some(Arc::new(next));
+                    counter += 1;
+                    accepted.push(Accepted { write, version: database.version_of(counter) });
+                }
+                Err(error) => {
+                    let _ = write.reply.send(Err(error));
+                }
+            }
+        }
+        accepted
+    }
+
+    /// Returns the directory with a write, if it can be made.
+    fn check(
+        &self,
+        state: Option<&Directory>,
+        now: &DirectoryVersion,
+        write: &mut Write,
+    ) -> Result<Directory, WriteError> {
+        let state = state.ok_or(WriteError::Unavailable)?;
+        let stores = self.live.stores();
+        let store = stores.get(self.store.as_str()).map_err(|_| WriteError::Unavailable)?;
+        for change in &mut write.changes {
+            change.qualify(store.schema());
+        }
+        let (next, faults) = state.apply(write.changes.clone());
+        if !faults.is_empty() {
+            return Err(WriteError::Invalid(faults));
+        }
+        if !write.if_version.is_empty() && write.if_version != now.to_string() {
+            now.has_reached(&write.if_version)?;
+            return Err(WriteError::OtherVersion { now: now.clone() });
+        }
+        Ok(next)
+    }
+}
+
+fn first_after(database: &Database, version: u64) -> Result<Option<NextChanges>, FollowError> {
+    if version < database.trimmed() {
+        return Err(FollowError::Trimmed);
+    }
+    let next = database.first_after(version);
+    let next = next.map_err(|error| FollowError::Unreadable(error.to_string()))?;
+    Ok(next.map(|(counter, changes)| NextChanges {
+        changes,
+        version: database.version_of(counter),
+        counter,
+    }))
+}
