@@ -344,7 +344,8 @@ fn role(text: &str) -> Result<RoleAssignmentInput, String> {
     Ok(RoleAssignmentInput { principal: None, role: role.to_owned(), scope, expires_at })
 }
 
-fn json(path: &Path) -> Result<Json, CliError> {
+/// Reads a file of JSON.
+pub(super) fn json(path: &Path) -> Result<Json, CliError> {
     let bad = |error: String| CliError::Usage(format!("cannot read `{}`: {error}", path.display()));
     let text = fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
     model::json::parse(&text).map_err(|error| bad(error.to_string()))

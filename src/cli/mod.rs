@@ -6,6 +6,7 @@ mod check_record;
 mod completions;
 mod diff;
 mod diff_report;
+mod directory;
 mod exit;
 mod fmt;
 mod folder_at;
@@ -85,6 +86,7 @@ enum Command {
     Import(import::ImportArgs),
     #[cfg(feature = "prove")]
     Prove(prove::ProveArgs),
+    Directory(directory::DirectoryArgs),
     Healthcheck(healthcheck::HealthcheckArgs),
     ShadowReport(shadow_report::ShadowReportArgs),
     Completions(completions::CompletionsArgs),
@@ -111,6 +113,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, started: Instant) -> E
         Some(Command::Import(args)) => import::run(&args),
         #[cfg(feature = "prove")]
         Some(Command::Prove(args)) => prove::run(&args),
+        Some(Command::Directory(args)) => directory::run(&args),
         Some(Command::Healthcheck(args)) => healthcheck::run(&args),
         Some(Command::ShadowReport(args)) => shadow_report::run(&args),
         Some(Command::Completions(args)) => completions::run(&args),

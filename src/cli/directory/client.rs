@@ -1,0 +1,132 @@
+//! The connection of `humbaba directory`.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use tonic::{Code, Request, Status, transport::Channel};
+use tonic_types::StatusExt as _;
+
+use crate::{
+    cli::{
+        CliError,
+        exit::chain,
+        healthcheck::seconds,
+        server_address::{self, ServerAddress},
+        tls_flags::TlsFlags,
+    },
+    proto::directory_service_client::DirectoryServiceClient,
+};
+
+/// A client of the service.
+pub(super) type Client = DirectoryServiceClient<Channel>;
+
+/// Which server is asked, and how.
+#[derive(Debug, clap::Args)]
+pub(super) struct ServerFlags {
+    /// The address of `directory.listen`: `unix:/path`, `http://host:port` or `https://host:port`
+    #[arg(long, value_name = "ADDR")]
+    server: ServerAddress,
+    /// The policy store [default: the default store, or the only one]
+    #[arg(long, value_name = "NAME")]
+    store: Option<String>,
+    /// The file with the token of the server
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// Seconds that the answer may take
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    timeout: Duration,
+    #[command(flatten)]
+    tls: TlsFlags,
+}
+
+/// Why a conversation did not go on.
+pub(super) enum Failure {
+    /// The server says so.
+    Status(Status),
+    /// Something here.
+    Here(CliError),
+}
+
+impl From<Status> for Failure {
+    fn from(status: Status) -> Self {
+        Self::Status(status)
+    }
+}
+
+impl From<CliError> for Failure {
+    fn from(error: CliError) -> Self {
+        Self::Here(error)
+    }
+}
+
+impl ServerFlags {
+    /// Returns the name of the store; empty for the server's default.
+    pub(super) fn store(&self) -> String {
+        self.store.clone().unwrap_or_default()
+    }
+
+    /// Returns a request with the token.
+    pub(super) fn request<T>(&self, message: T) -> Result<Request<T>, CliError> {
+        let mut request = Request::new(message);
+        if let Some(file) = &self.token_file {
+            let token = read(file)?;
+            let header = format!("Bearer {}", token.trim())
+                .parse()
+                .map_err(|_| CliError::Usage(format!("`{}` holds no token", file.display())))?;
+            request.metadata_mut().insert("authorization", header);
+        }
+        Ok(request)
+    }
+
+    /// Holds a conversation that takes as long as the flag says at most.
+    pub(super) fn ask<T>(
+        &self,
+        talk: impl AsyncFnOnce(Client) -> Result<T, Failure>,
+    ) -> Result<T, CliError> {
+        server_address::run(self.timeout, self.talk(talk))
+    }
+
+    /// Holds a conversation that takes as long as it takes.
+    pub(super) fn follow<T>(
+        &self,
+        talk: impl AsyncFnOnce(Client) -> Result<T, Failure>,
+    ) -> Result<T, CliError> {
+        server_address::run(Duration::MAX, self.talk(talk))
+    }
+
+    async fn talk<T>(
+        &self,
+        talk: impl AsyncFnOnce(Client) -> Result<T, Failure>,
+    ) -> Result<T, CliError> {
+        let client = DirectoryServiceClient::new(self.server.connect(&self.tls).await?);
+        talk(client).await.map_err(|failure| match failure {
+            Failure::Status(status) => refusal(&status),
+            Failure::Here(error) => error,
+        })
+    }
+}
+
+fn read(file: &Path) -> Result<String, CliError> {
+    fs::read_to_string(file).map_err(CliError::io(format!("cannot read `{}`", file.display())))
+}
+
+fn refusal(status: &Status) -> CliError {
+    let message =
+        if status.message().is_empty() { chain(status) } else { status.message().to_owned() };
+    let violations = status.get_details_bad_request().map(|details| details.field_violations);
+    let violations = violations.unwrap_or_default();
+    match status.code() {
+        Code::InvalidArgument if !violations.is_empty() => {
+            let lines =
+                violations.iter().map(|one| format!("\n  {}: {}", one.field, one.description));
+            CliError::Usage(format!("bad input{}", lines.collect::<String>()))
+        }
+        Code::InvalidArgument | Code::NotFound | Code::OutOfRange | Code::Unauthenticated => {
+            CliError::Usage(message)
+        }
+        code => CliError::Failure(format!("the server refuses ({code:?}): {message}")),
+    }
+}
