@@ -3,6 +3,7 @@
 pub mod ask;
 pub mod collector;
 pub mod directory;
+pub mod directory_client;
 pub mod hostile;
 pub mod http;
 pub mod kubelet;
