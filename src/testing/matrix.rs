@@ -8,7 +8,7 @@ use super::{
     case::{Case, DEFAULT_NOW, Expectation, ExpectedPolicies},
     facts::Facts,
     matrix_meaning::{Cond, Meaning, Side},
-    matrix_rows::{Row, rows},
+    matrix_rows::{Expected, Row, rows},
     node::{Place, TestFile, parse_toml},
 };
 use crate::{
@@ -57,17 +57,6 @@ pub struct MatrixCell {
     pub open_roles: Vec<(EntityType, Slot)>,
     /// Attributes of the principal of which the value in `input` is only an example.
     pub open_attributes: Vec<String>,
-}
-
-/// The expected answer of a cell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Expected {
-    /// It is allowed.
-    Allow,
-    /// It is denied.
-    Deny,
-    /// It depends on facts.
-    Cond,
 }
 
 /// The files `matrix.csv` and `matrix.toml`.

@@ -2,14 +2,22 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use super::{
-    matrix::Expected,
-    node::{Place, TestFile},
-};
+use super::node::{Place, TestFile};
 use crate::model::Problem;
 
 /// The columns that are not roles.
 const OTHER_COLUMNS: [&str; 5] = ["scope", "action", "label", "condition", "source"];
+
+/// The expected answer of a cell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Expected {
+    /// It is allowed.
+    Allow,
+    /// It is denied.
+    Deny,
+    /// It depends on facts.
+    Cond,
+}
 
 /// A row of the matrix.
 pub(super) struct Row {
