@@ -79,7 +79,7 @@ fn directory(store: &PolicyStore) -> Directory {
         Arc::clone(store.stored_arc()),
         RequestLimits::default(),
     );
-    let (directory, faults) = empty.apply(others.chain(own).collect());
+    let (directory, faults) = empty.apply(others.chain(own));
     assert!(faults.is_empty(), "every row fits the store");
     directory
 }

@@ -80,3 +80,16 @@ pub struct Fault {
     /// What is wrong with it.
     pub description: String,
 }
+
+/// Which assignments are listed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AssignmentFilter {
+    /// Those of this principal alone.
+    pub principal: Option<Uid>,
+    /// Those of this role alone.
+    pub role: Option<String>,
+    /// Those on this scope alone.
+    pub scope: Option<Uid>,
+    /// Those alone that fit the schema and have not expired at that moment.
+    pub in_force_at: Option<Timestamp>,
+}

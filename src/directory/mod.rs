@@ -2,39 +2,58 @@
 //!
 //! A [`Directory`] never changes: [`Directory::apply`] makes another, and both share what is the same
 //! in them. Where rows come from is none of its business.
+//!
+//! Entities are numbered ([`Place`]), and lie in chunks that states share. An assignment lies in the
+//! sorted list of its principal, and once more, shorter, in that of its scope. A change copies the
+//! lists, chunks and parts of indexes that it touches, and nothing else.
 
+mod apply;
 mod change;
+mod finish;
+mod held_facts;
+mod name_order;
+mod page;
+mod records;
+mod row_check;
 pub mod rows;
+mod sorted;
+mod table;
+#[cfg(test)]
+mod tests;
 mod version;
+mod with_schema;
 
-pub use change::{Assignment, AssignmentKey, Change, EntityRow, Fault};
+pub use change::{Assignment, AssignmentFilter, AssignmentKey, Change, EntityRow, Fault};
 pub use version::{DirectoryVersion, Position, VersionError};
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{cmp::Ordering, fmt, sync::Arc};
 
-use cedar_policy_core::ast::{Eid, EntityType, EntityUID};
+use cedar_policy_core::ast::EntityType;
+use smol_str::SmolStr;
 
+use self::{
+    name_order::NameOrder,
+    records::{EntityRecord, Kind, Role, Text, TypeRecord},
+    row_check::RowCheck,
+    table::Table,
+};
 use crate::{
-    model::{Timestamp, Uid, hash::HashMap},
-    request::{
-        EntityFacts, Grant, HeldFacts, HeldRole, Known, Place, RequestInput, RequestLimits,
-        check_facts, json::FactReader,
-    },
-    schema::{Schema, Slot, StoredEntities},
+    model::{Uid, hash::HashMap},
+    request::{Grant, Place, RequestLimits},
+    schema::{Schema, StoredEntities},
 };
 
-/// The role assignments and entities of one store at one moment.
-#[derive(Debug, Clone)]
+/// The role assignments and entities of one store at one moment. Clones share everything.
+#[derive(Clone)]
 pub struct Directory {
-    schema: Arc<Schema>,
-    stored: Arc<StoredEntities>,
-    limits: RequestLimits,
-    assignments: BTreeMap<AssignmentKey, Assignment>,
-    rows: BTreeMap<Uid, EntityRow>,
-    uids: Vec<EntityUID>,
-    places: HashMap<EntityUID, Place>,
-    roles: Vec<HeldAssignment>,
-    entities: HashMap<Place, EntityFacts>,
+    check: Arc<RowCheck>,
+    types: Table<TypeRecord>,
+    /// The numbers of those types that the schema has.
+    type_numbers: Arc<HashMap<EntityType, u32>>,
+    entities: Table<EntityRecord>,
+    order: NameOrder,
+    kinds: Table<Kind>,
+    texts: Table<Text>,
     counts: Counts,
 }
 
@@ -49,81 +68,26 @@ pub struct Counts {
     pub ignored: usize,
 }
 
-#[derive(Debug, Clone)]
-struct HeldAssignment {
-    principal: Place,
-    slot: Slot,
-    scope: Place,
-    expires_at: Option<Timestamp>,
-    grant: Grant,
-}
-
 impl Directory {
     /// Makes an empty directory for a store of that schema and those fixed entities.
     #[must_use]
     pub fn new(schema: Arc<Schema>, stored: Arc<StoredEntities>, limits: RequestLimits) -> Self {
         Self {
-            schema,
-            stored,
-            limits,
-            assignments: BTreeMap::new(),
-            rows: BTreeMap::new(),
-            uids: Vec::new(),
-            places: HashMap::default(),
-            roles: Vec::new(),
-            entities: HashMap::default(),
+            check: Arc::new(RowCheck::new(schema, stored, limits)),
+            types: Table::new(),
+            type_numbers: Arc::default(),
+            entities: Table::new(),
+            order: NameOrder::default(),
+            kinds: Table::new(),
+            texts: Table::new(),
             counts: Counts::default(),
         }
-    }
-
-    /// Makes the directory as it is after changes, and tells which of them do not fit the schema.
-    /// Such a row is kept and grants nothing, and comes in force once a schema has what it names.
-    #[must_use]
-    pub fn apply(&self, changes: Vec<Change>) -> (Self, Vec<Fault>) {
-        let mut next = self.clone();
-        let mut faults = Vec::new();
-        for (index, change) in changes.into_iter().enumerate() {
-            match change {
-                Change::Put(mut row) => {
-                    next.canonical_key(&mut row.key);
-                    if let Err((field, description)) = next.resolved(&row) {
-                        faults.push(Fault { index, field, description });
-                    }
-                    next.assignments.insert(row.key.clone(), row);
-                }
-                Change::Delete(mut key) => {
-                    next.canonical_key(&mut key);
-                    next.assignments.remove(&key);
-                }
-                Change::PutEntity(mut row) => {
-                    next.canonical(&mut row.uid);
-                    if let Err((field, description)) = next.facts_of(&row) {
-                        faults.push(Fault { index, field, description });
-                    }
-                    next.rows.insert(row.uid.clone(), row);
-                }
-                Change::DeleteEntity(mut uid) => {
-                    next.canonical(&mut uid);
-                    next.rows.remove(&uid);
-                }
-            }
-        }
-        next.rebuild();
-        (next, faults)
-    }
-
-    /// Makes the same directory for another state of the store.
-    #[must_use]
-    pub fn with_schema(&self, schema: Arc<Schema>, stored: Arc<StoredEntities>) -> Self {
-        let mut next = Self { schema, stored, ..self.clone() };
-        next.rebuild();
-        next
     }
 
     /// Returns whether the directory was made for that state of a store.
     #[must_use]
     pub fn is_of(&self, schema: &Arc<Schema>, stored: &Arc<StoredEntities>) -> bool {
-        Arc::ptr_eq(&self.schema, schema) && Arc::ptr_eq(&self.stored, stored)
+        Arc::ptr_eq(&self.check.schema, schema) && Arc::ptr_eq(&self.check.stored, stored)
     }
 
     /// Returns how many rows it holds.
@@ -132,198 +96,98 @@ impl Directory {
         self.counts
     }
 
-    /// Returns all assignments, those included that do not fit the schema, in the order of their
-    /// principals' places.
+    /// Returns all assignments, those included that do not fit the schema, in the order of the names
+    /// of their principals; those of one principal in no order.
     pub fn assignments(&self) -> impl Iterator<Item = Assignment> {
-        self.assignments.values().cloned()
+        self.order.iter().flat_map(move |principal| {
+            let record = self.entity_record(principal);
+            let roles = record.map_or(&[][..], |record| &record.roles);
+            roles.iter().filter_map(move |role| self.assignment(principal, role))
+        })
     }
 
-    fn canonical(&self, uid: &mut Uid) {
-        if let Some(full) = self.schema.entity_type(&uid.type_name) {
-            uid.type_name = full.to_string();
-        }
+    /// Returns the rows of all entities, those included that do not fit the schema, in the order of
+    /// their names.
+    pub fn entities(&self) -> impl Iterator<Item = EntityRow> {
+        self.order.iter().filter_map(|place| {
+            let row = self.entity_record(place)?.row.as_ref()?;
+            Some(EntityRow { uid: self.written(place)?, json: row.json.to_string() })
+        })
     }
 
-    fn canonical_key(&self, key: &mut AssignmentKey) {
-        self.canonical(&mut key.principal);
-        self.canonical(&mut key.scope);
-    }
-
-    fn uid(&self, uid: &Uid) -> Option<EntityUID> {
-        let entity_type = self.schema.entity_type(&uid.type_name)?.clone();
-        Some(EntityUID::from_components(entity_type, Eid::new(uid.id.as_str()), None))
-    }
-
-    fn resolved(&self, row: &Assignment) -> Result<(), (String, String)> {
-        let input = RequestInput {
-            role_assignments: vec![crate::request::RoleAssignmentInput {
-                principal: Some(row.key.principal.clone()),
-                role: row.key.role.clone(),
-                scope: Some(row.key.scope.clone()),
-                expires_at: row.expires_at,
-            }],
-            ..RequestInput::default()
-        };
-        let known = Known { schema: &self.schema, stored: &self.stored, held: None };
-        match check_facts(known, &input, &self.limits) {
-            Ok(_) => Ok(()),
-            Err(violations) => Err(first(violations, "role_assignments[0].")),
-        }
-    }
-
-    fn facts_of(&self, row: &EntityRow) -> Result<EntityFacts, (String, String)> {
-        let known = Known { schema: &self.schema, stored: &self.stored, held: None };
-        let json = crate::model::json::parse(&row.json)
-            .map_err(|error| ("entity".to_owned(), error.to_string()))?;
-        let mut reader = FactReader::default();
-        let mut entity = match json {
-            serde_json::Value::Object(mut fields) => {
-                let uid = serde_json::json!({"type": row.uid.type_name, "id": row.uid.id});
-                fields.insert("uid".to_owned(), uid);
-                serde_json::Value::Object(fields)
-            }
-            other => other,
-        };
-        let entities = reader.entities(&serde_json::json!([entity.take()]), Some(&self.schema));
-        if !reader.violations.is_empty() {
-            return Err(first(reader.violations, "entities[0]."));
-        }
-        let input = RequestInput { entities, ..RequestInput::default() };
-        let facts = check_facts(known, &input, &self.limits)
-            .map_err(|violations| first(violations, "entities[0]."))?;
-        let facts = facts.entities.iter().next().cloned();
-        let facts = facts.ok_or_else(|| {
-            ("entity".to_owned(), "the policy store holds it itself: leave it out".to_owned())
-        })?;
-        match facts.parents.iter().find(|parent| self.schema.is_role(parent)) {
-            Some(role) => Err((
-                "entity.parents".to_owned(),
-                format!("`{role}` is a role, which an assignment gives: leave it out"),
-            )),
-            None => Ok(facts),
-        }
-    }
-
-    fn place_of(&mut self, uid: EntityUID) -> Place {
-        if let Some(place) = self.places.get(&uid) {
-            return *place;
-        }
-        let place = Place(u32::try_from(self.uids.len()).unwrap_or(u32::MAX));
-        self.uids.push(uid.clone());
-        self.places.insert(uid, place);
-        place
-    }
-
-    fn rebuild(&mut self) {
-        self.uids.clear();
-        self.places.clear();
-        self.roles.clear();
-        self.entities.clear();
-        let mut ignored = 0;
-        let rows: Vec<_> = self.assignments.values().cloned().collect();
-        for row in rows {
-            let (principal, scope) = (self.uid(&row.key.principal), self.uid(&row.key.scope));
-            match (self.resolved(&row), principal, scope) {
-                (Ok(()), Some(principal), Some(scope)) => {
-                    let (principal, scope) = (self.place_of(principal), self.place_of(scope));
-                    let slot = Slot::new(row.key.role.as_str());
-                    let (expires_at, grant) = (row.expires_at, row.grant);
-                    self.roles.push(HeldAssignment { principal, slot, scope, expires_at, grant });
-                }
-                _ => ignored += 1,
-            }
-        }
-        let rows: Vec<_> = self.rows.values().cloned().collect();
-        for row in rows {
-            match self.facts_of(&row) {
-                Ok(facts) => {
-                    let place = self.place_of(facts.uid.clone());
-                    for parent in &facts.parents {
-                        self.place_of(parent.clone());
-                    }
-                    self.entities.insert(place, facts);
-                }
-                Err(_) => ignored += 1,
-            }
-        }
-        let (assignments, entities) = (self.assignments.len(), self.rows.len());
-        self.counts = Counts { assignments, entities, ignored };
-    }
-
-    fn held(&self, now: Timestamp) -> impl Iterator<Item = HeldRole<'_>> {
-        let in_force = move |role: &&HeldAssignment| role.expires_at.is_none_or(|end| now < end);
-        self.roles.iter().filter(in_force).map(|role| HeldRole {
-            principal: role.principal,
-            slot: &role.slot,
-            scope: role.scope,
+    fn assignment(&self, principal: Place, role: &Role) -> Option<Assignment> {
+        let text = |number| self.texts.get(number).map(|text| text.0.to_string());
+        Some(Assignment {
+            key: AssignmentKey {
+                principal: self.written(principal)?,
+                role: self.kinds.get(role.kind)?.slot.to_string(),
+                scope: self.written(role.scope)?,
+            },
             expires_at: role.expires_at,
+            grant: Grant {
+                granted_at: role.granted_at,
+                granted_by: text(role.granted_by)?,
+                reason: text(role.reason)?,
+            },
+        })
+    }
+
+    fn entity_record(&self, place: Place) -> Option<&EntityRecord> {
+        self.entities.get(place.0)
+    }
+
+    /// Returns whether assignments of a kind fit the schema.
+    fn fits(&self, kind: u32) -> bool {
+        self.kinds.get(kind).is_some_and(|kind| kind.fits)
+    }
+
+    /// Returns the full name of the type, and the id, of an entity.
+    fn name(&self, place: Place) -> Option<(&SmolStr, &SmolStr)> {
+        let record = self.entity_record(place)?;
+        Some((&self.types.get(record.type_number)?.name, &record.id))
+    }
+
+    fn written(&self, place: Place) -> Option<Uid> {
+        self.name(place).map(|(type_name, id)| Uid::new(type_name.as_str(), id.as_str()))
+    }
+
+    /// Compares the names of entities.
+    fn name_order(&self, one: Place, other: Place) -> Ordering {
+        match (self.entity_record(one), self.entity_record(other)) {
+            (Some(a), Some(b)) if a.type_number == b.type_number => a.id.cmp(&b.id),
+            _ => self.name(one).cmp(&self.name(other)),
+        }
+    }
+
+    /// Returns the place of an entity as it is written, whatever is held of it.
+    fn find(&self, uid: &Uid) -> Option<Place> {
+        let number = self.find_type(&self.check.full_name(&uid.type_name))?;
+        self.find_entity(number, &uid.id)
+    }
+
+    fn find_type(&self, full_name: &str) -> Option<u32> {
+        let hash = TypeRecord::hash_of(self.types.state(), full_name);
+        self.types.find(hash, |record| record.name == full_name)
+    }
+
+    fn find_entity(&self, type_number: u32, id: &str) -> Option<Place> {
+        let hash = EntityRecord::hash_of(self.entities.state(), type_number, id);
+        let is_it = |record: &EntityRecord| record.type_number == type_number && record.id == id;
+        self.entities.find(hash, is_it).map(Place)
+    }
+
+    fn find_kind(&self, principal_type: u32, slot: &str, scope_type: u32) -> Option<u32> {
+        let hash = Kind::hash_of(self.kinds.state(), principal_type, slot, scope_type);
+        self.kinds.find(hash, |kind| {
+            (kind.principal_type, kind.slot.as_str(), kind.scope_type)
+                == (principal_type, slot, scope_type)
         })
     }
 }
 
-impl HeldFacts for Directory {
-    fn place(&self, uid: &EntityUID) -> Option<Place> {
-        self.places.get(uid).copied()
+impl fmt::Debug for Directory {
+    /// Writes how much it holds: all of it may be a gigabyte.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Directory").field("counts", &self.counts).finish_non_exhaustive()
     }
-
-    fn uid(&self, place: Place) -> Option<EntityUID> {
-        self.uids.get(place.0 as usize).cloned()
-    }
-
-    fn entity(&self, place: Place) -> Option<&EntityFacts> {
-        self.entities.get(&place)
-    }
-
-    fn members(&self, place: Place) -> Vec<Place> {
-        let uid = self.uids.get(place.0 as usize);
-        let is_in = |facts: &EntityFacts| uid.is_some_and(|uid| facts.parents.contains(uid));
-        let members = self.entities.iter().filter(|(_, facts)| is_in(facts));
-        members.map(|(place, _)| *place).collect()
-    }
-
-    fn holds(&self, principal: Place, scope: Place, slot: &str, now: Timestamp) -> bool {
-        self.roles_between(principal, scope, now).iter().any(|role| role.slot.as_str() == slot)
-    }
-
-    fn roles_between(&self, principal: Place, scope: Place, now: Timestamp) -> Vec<HeldRole<'_>> {
-        let is_between = |role: &HeldRole<'_>| role.principal == principal && role.scope == scope;
-        self.held(now).filter(is_between).collect()
-    }
-
-    fn role_count(&self, principal: Place) -> usize {
-        self.roles.iter().filter(|role| role.principal == principal).count()
-    }
-
-    fn roles_of(&self, principal: Place, now: Timestamp) -> Vec<HeldRole<'_>> {
-        let mut roles: Vec<_> = self.held(now).filter(|role| role.principal == principal).collect();
-        roles.sort_by_key(|role| role.scope);
-        roles
-    }
-
-    fn roles_on(&self, scope: Place, now: Timestamp) -> Vec<HeldRole<'_>> {
-        let mut roles: Vec<_> = self.held(now).filter(|role| role.scope == scope).collect();
-        roles.sort_by_key(|role| role.principal);
-        roles
-    }
-
-    fn of_type(&self, entity_type: &EntityType) -> Vec<Place> {
-        let of_type = self.uids.iter().filter(|uid| uid.entity_type() == entity_type);
-        of_type.filter_map(|uid| self.place(uid)).collect()
-    }
-
-    fn grant(&self, principal: Place, scope: Place, slot: &str) -> Option<Grant> {
-        let role = self.roles.iter().find(|role| {
-            role.principal == principal && role.scope == scope && role.slot.as_str() == slot
-        });
-        role.map(|role| role.grant.clone())
-    }
-}
-
-/// Returns the field, without its prefix, and the description of the first violation.
-fn first(violations: Vec<crate::request::Violation>, prefix: &str) -> (String, String) {
-    let violation = violations.into_iter().next();
-    violation.map_or_else(Default::default, |violation| {
-        let field = violation.field.strip_prefix(prefix).unwrap_or(&violation.field).to_owned();
-        (field, violation.description)
-    })
 }

@@ -90,7 +90,7 @@ pub fn directory(
         };
         Change::Put(Assignment { key, expires_at: role.expires_at, grant: Grant::default() })
     });
-    directory.apply(entities.chain(roles).collect())
+    directory.apply(entities.chain(roles))
 }
 
 /// Returns the observable parts of a decision.

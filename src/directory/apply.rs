@@ -1,0 +1,277 @@
+//! Changes of a directory: here every change is read, in order; then the lists that they touch are made
+//! anew, each of them once (`finish.rs`).
+
+use std::sync::Arc;
+
+use smol_str::SmolStr;
+
+use super::{
+    Assignment, AssignmentKey, Change, Directory, EntityRow, Fault,
+    records::{EntityRecord, HeldEntity, Kind, Role, Text, TypeRecord},
+    row_check::Wrong,
+    sorted::keep_last,
+};
+use crate::{
+    model::{Uid, hash::HashMap},
+    request::Place,
+    schema::Slot,
+};
+
+/// Faults that are described.
+const FAULTS: usize = 1_000;
+
+impl Directory {
+    /// Makes the directory as it is after changes, and tells which of them do not fit the schema.
+    ///
+    /// Such a row is kept, grants nothing, and comes in force once a schema has what it names. Not
+    /// kept is what has an empty type or id, or a text of more than `limits.text_bytes`; what was
+    /// held by the same key is then gone too.
+    ///
+    /// The first thousand faults are described; how many more there are says one last fault, at the
+    /// index of the last of them and without a field.
+    #[must_use]
+    pub fn apply(&self, changes: impl IntoIterator<Item = Change>) -> (Self, Vec<Fault>) {
+        let mut applying = Applying::new(self);
+        let (mut faults, mut more, mut last) = (Vec::new(), 0_usize, 0);
+        for (index, change) in changes.into_iter().enumerate() {
+            applying.describes_faults = faults.len() < FAULTS;
+            match applying.read(change) {
+                Ok(()) => {}
+                Err((field, description)) if faults.len() < FAULTS => {
+                    faults.push(Fault { index, field, description });
+                }
+                Err(_) => {
+                    more += 1;
+                    last = index;
+                }
+            }
+        }
+        if more > 0 {
+            let description = format!("the last of {more} further changes that do not fit");
+            faults.push(Fault { index: last, field: String::new(), description });
+        }
+        (applying.finish(), faults)
+    }
+}
+
+/// Changes that are being made. Everything that is numbered has a use for each change, and each row
+/// of the directory, that names it.
+pub(super) struct Applying {
+    pub(super) next: Directory,
+    /// False where nobody will read what is wrong with a row.
+    pub(super) describes_faults: bool,
+    /// The numbers of types by the names that the changes write, with a use of each.
+    pub(super) type_names: HashMap<String, u32>,
+    pub(super) roles: Vec<RoleChange>,
+    pub(super) rows: Vec<RowChange>,
+    /// Entities of which nothing was held before.
+    pub(super) new: Vec<Place>,
+    /// What has lost its row.
+    pub(super) dropped: Dropped,
+}
+
+/// An assignment that is put, or is deleted.
+pub(super) struct RoleChange {
+    pub(super) principal: Place,
+    pub(super) scope: Place,
+    pub(super) kind: u32,
+    pub(super) role: Option<Role>,
+}
+
+/// The row of an entity that is put, or is deleted.
+pub(super) struct RowChange {
+    pub(super) place: Place,
+    pub(super) row: Option<Arc<HeldEntity>>,
+}
+
+#[derive(Default)]
+pub(super) struct Dropped {
+    pub(super) roles: Vec<(Place, Role)>,
+    pub(super) rows: Vec<(Place, Arc<HeldEntity>)>,
+}
+
+impl RoleChange {
+    pub(super) fn key(&self) -> (Place, Place, u32) {
+        (self.principal, self.scope, self.kind)
+    }
+}
+
+impl Applying {
+    pub(super) fn new(directory: &Directory) -> Self {
+        Self {
+            next: directory.clone(),
+            describes_faults: false,
+            type_names: HashMap::default(),
+            roles: Vec::new(),
+            rows: Vec::new(),
+            new: Vec::new(),
+            dropped: Dropped::default(),
+        }
+    }
+
+    /// Reads a change.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn read(&mut self, change: Change) -> Result<(), Wrong> {
+        match change {
+            Change::Put(row) => return self.put(&row),
+            Change::Delete(key) => self.delete(&key),
+            Change::PutEntity(row) => return self.put_entity(row),
+            Change::DeleteEntity(uid) => {
+                if let Some(place) = self.find(&uid) {
+                    self.rows.push(RowChange { place, row: None });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, row: &Assignment) -> Result<(), Wrong> {
+        let (key, check) = (&row.key, Arc::clone(&self.next.check));
+        let texts = [&key.role, &row.grant.granted_by, &row.grant.reason];
+        let can_be_kept = check.can_be_named(&key.principal)
+            && check.can_be_named(&key.scope)
+            && texts.into_iter().all(|text| check.is_short(text));
+        if !can_be_kept {
+            self.delete(key);
+            return Err(self.described(row));
+        }
+        let (principal, principal_type) = self.entity(&key.principal);
+        let (scope, scope_type) = self.entity(&key.scope);
+        let kind = self.kind(principal_type, &key.role, scope_type);
+        let role = Role {
+            scope,
+            kind,
+            expires_at: row.expires_at,
+            granted_at: row.grant.granted_at,
+            granted_by: self.text(&row.grant.granted_by),
+            reason: self.text(&row.grant.reason),
+        };
+        self.roles.push(RoleChange { principal, scope, kind, role: Some(role) });
+        if self.next.fits(kind) { Ok(()) } else { Err(self.described(row)) }
+    }
+
+    /// Describes what is wrong with a row that does not fit.
+    fn described(&self, row: &Assignment) -> Wrong {
+        let wrong = self.describes_faults.then(|| self.next.check.wrong_in_assignment(row));
+        wrong.flatten().unwrap_or_default()
+    }
+
+    fn delete(&mut self, key: &AssignmentKey) {
+        let (Some(principal), Some(scope)) = (self.find(&key.principal), self.find(&key.scope))
+        else {
+            return;
+        };
+        let type_of = |place| self.next.entity_record(place).map(|record| record.type_number);
+        if let (Some(principal_type), Some(scope_type)) = (type_of(principal), type_of(scope))
+            && let Some(kind) = self.next.find_kind(principal_type, &key.role, scope_type)
+        {
+            self.roles.push(RoleChange { principal, scope, kind, role: None });
+        }
+    }
+
+    fn put_entity(&mut self, mut row: EntityRow) -> Result<(), Wrong> {
+        let check = Arc::clone(&self.next.check);
+        row.uid.type_name = check.full_name(&row.uid.type_name).into();
+        let (facts, wrong) = match check.facts_of(&row) {
+            Ok(facts) => (Some(facts), Ok(())),
+            Err(wrong) => (None, Err(wrong)),
+        };
+        if check.can_be_named(&row.uid) {
+            let place = self.entity(&row.uid).0;
+            let parents = facts.iter().flat_map(|facts| &facts.parents);
+            let mut parents: Vec<_> =
+                parents.map(|parent| self.entity(&Uid::from(parent)).0).collect();
+            parents.sort_unstable();
+            let itself = |parent: &Place| *parent;
+            keep_last(&mut parents, itself, |twice| self.next.entities.release(twice.0));
+            let (json, parents) = (row.json.into(), parents.into());
+            let row = Some(Arc::new(HeldEntity { json, facts, parents }));
+            self.rows.push(RowChange { place, row });
+        }
+        wrong
+    }
+
+    fn find(&self, uid: &Uid) -> Option<Place> {
+        match self.type_names.get(&uid.type_name) {
+            Some(number) => self.next.find_entity(*number, &uid.id),
+            None => self.next.find(uid),
+        }
+    }
+
+    /// Returns the place of an entity, with a use more, and the number of its type.
+    fn entity(&mut self, uid: &Uid) -> (Place, u32) {
+        let type_number = self.type_number(&uid.type_name);
+        if let Some(place) = self.next.find_entity(type_number, &uid.id) {
+            self.next.entities.retain(place.0);
+            return (place, type_number);
+        }
+        self.next.types.retain(type_number);
+        let record = EntityRecord::new(type_number, uid.id.as_str().into());
+        let place = Place(self.next.entities.insert(record));
+        self.new.push(place);
+        (place, type_number)
+    }
+
+    fn type_number(&mut self, written: &str) -> u32 {
+        if let Some(number) = self.type_names.get(written) {
+            return *number;
+        }
+        let name = self.next.check.full_name(written);
+        let number = match self.next.find_type(&name) {
+            Some(number) => {
+                self.next.types.retain(number);
+                number
+            }
+            None => self.next.add_type(name),
+        };
+        self.type_names.insert(written.to_owned(), number);
+        number
+    }
+
+    /// Returns the number of a kind of assignment, with a use more.
+    fn kind(&mut self, principal_type: u32, slot: &str, scope_type: u32) -> u32 {
+        let next = &mut self.next;
+        if let Some(kind) = next.find_kind(principal_type, slot, scope_type) {
+            next.kinds.retain(kind);
+            return kind;
+        }
+        let mut kind = Kind { principal_type, scope_type, slot: Slot::new(slot), fits: false };
+        kind.fits = next.kind_fits(&kind);
+        next.kinds.insert(kind)
+    }
+
+    /// Returns the number of a text, with a use more.
+    fn text(&mut self, text: &str) -> u32 {
+        let texts = &mut self.next.texts;
+        let hash = Text::hash_of(texts.state(), text);
+        match texts.find(hash, |other| other.0 == text) {
+            Some(number) => {
+                texts.retain(number);
+                number
+            }
+            None => texts.insert(Text(text.into())),
+        }
+    }
+}
+
+impl Directory {
+    /// Adds a type that is not there yet, with one use.
+    fn add_type(&mut self, name: SmolStr) -> u32 {
+        let entity_type = self.check.schema.entity_type(&name).cloned();
+        let number = self.types.insert(TypeRecord { name, entity_type: entity_type.clone() });
+        if let Some(entity_type) = entity_type {
+            Arc::make_mut(&mut self.type_numbers).insert(entity_type, number);
+        }
+        number
+    }
+
+    /// Returns whether the types and the role of a kind fit the schema.
+    pub(super) fn kind_fits(&self, kind: &Kind) -> bool {
+        let name = |number| self.types.get(number).map(|record| record.name.as_str());
+        name(kind.principal_type).zip(name(kind.scope_type)).is_some_and(|(principal, scope)| {
+            self.check.kind_fits(principal, kind.slot.as_str(), scope)
+        })
+    }
+}

@@ -1,0 +1,183 @@
+//! The end of changes: the lists that they touch are made anew, and what no row names any more goes.
+
+use std::sync::Arc;
+
+use super::{
+    Directory,
+    apply::{Applying, RoleChange, RowChange},
+    records::{Holder, Role},
+    sorted::{changed, keep_last},
+};
+use crate::request::Place;
+
+impl Applying {
+    /// Makes the lists that the changes touch.
+    pub(super) fn finish(mut self) -> Directory {
+        let mut touched = self.change_roles();
+        touched.extend(self.change_rows());
+        touched.sort_unstable();
+        touched.dedup();
+        for place in touched {
+            self.next.count_visible(place);
+        }
+        self.forget();
+        self.next
+    }
+
+    /// Makes the lists of principals and scopes, and returns the places of both.
+    fn change_roles(&mut self) -> Vec<Place> {
+        let mut changes = std::mem::take(&mut self.roles);
+        changes.sort_by_key(RoleChange::key);
+        keep_last(&mut changes, RoleChange::key, |earlier| {
+            let role = earlier.role.clone().map(|role| (earlier.principal, role));
+            self.dropped.roles.extend(role);
+        });
+        let mut touched: Vec<Place> = Vec::new();
+        for of_principal in changes.chunk_by(|one, other| one.principal == other.principal) {
+            touched.extend(of_principal.first().map(|change| change.principal));
+            self.change_roles_of(of_principal);
+        }
+        changes.sort_unstable_by_key(|change| (change.scope, change.principal, change.kind));
+        for on_scope in changes.chunk_by(|one, other| one.scope == other.scope) {
+            touched.extend(on_scope.first().map(|change| change.scope));
+            self.change_holders_on(on_scope);
+        }
+        touched
+    }
+
+    fn change_roles_of(&mut self, changes: &[RoleChange]) {
+        let Some(RoleChange { principal, .. }) = changes.first() else { return };
+        let Some(record) = self.next.entity_record(*principal) else { return };
+        let list = Arc::clone(&record.roles);
+        let dropped = self.dropped.roles.len();
+        let with_keys =
+            changes.iter().map(|change| ((change.scope, change.kind), change.role.clone()));
+        let made = changed(&list, with_keys, Role::key, |old| {
+            self.dropped.roles.push((*principal, old.clone()));
+        });
+        let ignored = |role: &Role| !self.next.fits(role.kind);
+        let put = changes.iter().filter_map(|change| change.role.as_ref());
+        let ignored_put = put.filter(|role| ignored(role)).count();
+        let old = self.dropped.roles.get(dropped..).unwrap_or_default();
+        let ignored_old = old.iter().filter(|(_, role)| ignored(role)).count();
+        let counts = &mut self.next.counts;
+        counts.assignments = counts.assignments + made.len() - list.len();
+        counts.ignored = counts.ignored + ignored_put - ignored_old;
+        if let Some(record) = self.next.entities.get_mut(principal.0) {
+            record.roles = made;
+        }
+    }
+
+    fn change_holders_on(&mut self, changes: &[RoleChange]) {
+        let Some(RoleChange { scope, .. }) = changes.first() else { return };
+        let Some(record) = self.next.entities.get_mut(scope.0) else { return };
+        let changes = changes.iter().map(|change| {
+            let (principal, kind) = (change.principal, change.kind);
+            let holder = |role: &Role| Holder { principal, kind, expires_at: role.expires_at };
+            ((principal, kind), change.role.as_ref().map(holder))
+        });
+        record.holders = changed(&record.holders, changes, Holder::key, |_| {});
+    }
+
+    /// Puts and deletes rows of entities, makes the lists of members, and returns the places of both.
+    fn change_rows(&mut self) -> Vec<Place> {
+        let mut changes = std::mem::take(&mut self.rows);
+        changes.sort_by_key(|change| change.place);
+        let place_of = |change: &RowChange| change.place;
+        keep_last(&mut changes, place_of, |earlier| {
+            self.dropped.rows.extend(earlier.row.clone().map(|row| (earlier.place, row)));
+        });
+        let mut members = Vec::new();
+        let mut touched: Vec<Place> = Vec::new();
+        for RowChange { place, row } in changes {
+            touched.push(place);
+            let Some(record) = self.next.entities.get_mut(place.0) else { continue };
+            let old = std::mem::replace(&mut record.row, row.clone());
+            let counts = &mut self.next.counts;
+            if let Some(old) = old {
+                counts.entities -= 1;
+                counts.ignored -= usize::from(old.facts.is_none());
+                members.extend(old.parents.iter().map(|parent| (*parent, place, None)));
+                self.dropped.rows.push((place, old));
+            }
+            if let Some(new) = row {
+                counts.entities += 1;
+                counts.ignored += usize::from(new.facts.is_none());
+                members.extend(new.parents.iter().map(|parent| (*parent, place, Some(place))));
+            }
+        }
+        // A parent that the new row has as well is removed before it is added.
+        members.sort_by_key(|(parent, member, _)| (*parent, *member));
+        for of_parent in members.chunk_by(|one, other| one.0 == other.0) {
+            let Some((parent, ..)) = of_parent.first() else { continue };
+            touched.push(*parent);
+            if let Some(record) = self.next.entities.get_mut(parent.0) {
+                let changes = of_parent.iter().map(|(_, member, new)| (*member, *new));
+                record.members = changed(&record.members, changes, |member| *member, |_| {});
+            }
+        }
+        touched
+    }
+
+    /// Ends the uses of what was dropped, and removes what nothing uses any more.
+    fn forget(&mut self) {
+        let next = &mut self.next;
+        let mut unused = Vec::new();
+        let mut unuse = |place: Place| unused.extend(next.entities.unuse(place.0).then_some(place));
+        for (principal, role) in &self.dropped.roles {
+            unuse(*principal);
+            unuse(role.scope);
+            next.kinds.release(role.kind);
+            next.texts.release(role.granted_by);
+            next.texts.release(role.reason);
+        }
+        for (place, row) in &self.dropped.rows {
+            unuse(*place);
+            row.parents.iter().copied().for_each(&mut unuse);
+        }
+        let mut order = std::mem::take(&mut next.order);
+        let by_name = |one: &Place, other: &Place| next.name_order(*one, *other);
+        self.new.sort_unstable_by(by_name);
+        unused.sort_unstable_by(by_name);
+        for (added, removed) in [(&self.new[..], &[][..]), (&[], &unused)] {
+            order.change(added, removed, |one, other| next.name_order(one, other));
+        }
+        next.order = order;
+        for place in unused {
+            if let Some(record) = next.entities.remove(place.0) {
+                next.release_type(record.type_number);
+            }
+        }
+        for number in self.type_names.values() {
+            next.release_type(*number);
+        }
+    }
+}
+
+impl Directory {
+    fn release_type(&mut self, number: u32) {
+        if self.types.unuse(number)
+            && let Some(record) = self.types.remove(number)
+            && let Some(entity_type) = record.entity_type
+        {
+            Arc::make_mut(&mut self.type_numbers).remove(&entity_type);
+        }
+    }
+
+    /// Counts what is held of an entity that fits the schema.
+    pub(super) fn count_visible(&mut self, place: Place) {
+        let Some(record) = self.entity_record(place) else { return };
+        let count = record.roles.iter().filter(|role| self.fits(role.kind)).count();
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        let is_visible = count > 0
+            || record.facts().is_some()
+            || !record.members.is_empty()
+            || record.holders.iter().any(|holder| self.fits(holder.kind));
+        if (record.role_count, record.is_visible) != (count, is_visible)
+            && let Some(record) = self.entities.get_mut(place.0)
+        {
+            record.role_count = count;
+            record.is_visible = is_visible;
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Single rules, each with the rows that it is about.
+
+use super::support::{BARE, FULL, LESS, at, directory, key, put, put_entity, store, with};
+use crate::{
+    directory::{Assignment, Change, Counts, Directory, Fault},
+    model::Uid,
+    request::{HeldFacts, RequestLimits},
+};
+
+fn holds(held: &Directory, principal: &str, role: &str, scope: &str) -> bool {
+    let place = |uid: &str| held.place(&uid.parse().unwrap());
+    let (Some(principal), Some(scope)) = (place(principal), place(scope)) else { return false };
+    held.holds(principal, scope, role, at(0))
+}
+
+fn alice_edits(held: &Directory) -> bool {
+    holds(held, "App::User::\"alice\"", "editor", "App::Site::\"42\"")
+}
+
+const ALICE_EDITS: [&str; 3] = ["User::alice", "editor", "Site::42"];
+
+fn alice() -> Change {
+    let [principal, role, scope] = ALICE_EDITS;
+    put(principal, role, scope)
+}
+
+#[test]
+fn a_role_comes_back_with_its_slot() {
+    let (full, less) = (store(FULL), store(LESS));
+    let (held, _) = directory(&full, &RequestLimits::default()).apply([alice()]);
+    assert!(alice_edits(&held));
+    let without = with(&held, &less);
+    assert!(!alice_edits(&without));
+    assert_eq!(without.counts(), Counts { assignments: 1, entities: 0, ignored: 1 });
+    assert!(alice_edits(&with(&without, &full)));
+}
+
+#[test]
+fn a_deletion_counts_while_the_schema_lacks_the_type() {
+    let (full, bare) =
+        (store(FULL), store("namespace App { entity Role; entity Other { a: Role }; }"));
+    for name in ["User", "App::User"] {
+        let (held, _) = directory(&full, &RequestLimits::default()).apply([alice()]);
+        let without = with(&held, &bare);
+        let deleted = key(&format!("{name}::alice"), "editor", "Site::42");
+        let (without, _) = without.apply([Change::Delete(deleted)]);
+        assert_eq!(without.counts().assignments, 0);
+        assert!(!alice_edits(&with(&without, &full)));
+    }
+}
+
+#[test]
+fn a_short_name_that_comes_to_mean_a_type_is_that_type() {
+    let (full, bare) = (store(FULL), store(BARE));
+    let (held, _) = directory(&bare, &RequestLimits::default()).apply([alice()]);
+    let held = with(&held, &full);
+    assert!(alice_edits(&held));
+    let [principal, role, scope] = ALICE_EDITS;
+    let (held, _) = held.apply([Change::Delete(key(principal, role, scope))]);
+    assert_eq!(held.counts(), Counts::default());
+}
+
+#[test]
+fn of_two_rows_that_come_to_have_one_key_that_with_the_full_name_stays() {
+    let until = |user: &str, millis| {
+        let Change::Put(row) = put(user, "editor", "App::Site::42") else { return alice() };
+        Change::Put(Assignment { expires_at: Some(at(millis)), ..row })
+    };
+    let (held, _) = directory(&store(BARE), &RequestLimits::default())
+        .apply([until("App::User::alice", 1), until("User::alice", 2)]);
+    assert_eq!(held.counts().assignments, 2);
+    let held = with(&held, &store(FULL));
+    let expiries: Vec<_> = held.assignments().map(|row| row.expires_at).collect();
+    assert_eq!(expiries, [Some(at(1))]);
+}
+
+#[test]
+fn an_assignment_that_cannot_be_kept_ends_the_one_that_it_replaces() {
+    let limits = RequestLimits { text_bytes: 20, ..RequestLimits::default() };
+    let (held, _) = directory(&store(FULL), &limits).apply([alice()]);
+    let Change::Put(mut row) = alice() else { return };
+    row.grant.reason = "because somebody said so".to_owned();
+    let (held, faults) = held.apply([Change::Put(row)]);
+    let description = "24 bytes, more than the limit of 20".to_owned();
+    assert_eq!(faults, [Fault { index: 0, field: "reason".to_owned(), description }]);
+    assert_eq!(held.counts(), Counts::default());
+    assert!(!alice_edits(&held));
+}
+
+#[test]
+fn faults_name_the_change_and_the_field() {
+    let changes = [
+        alice(),
+        put("User::alice", "janitor", "Site::42"),
+        put("Nobody::alice", "editor", "Site::42"),
+        put("Plan::gold", "editor", "Site::42"),
+        put_entity("User::alice", r#"{"attrs": {"plan": 7}}"#),
+        put_entity("User::bob", r#"{"parents": [{"type": "Role", "id": "Site::42#editor"}]}"#),
+        put_entity("User::bob", r#"{"uid": {"type": "User", "id": "alice"}}"#),
+        put_entity("User::bob", r#"{"parents": [{"type": "User", "id": "bob"}]}"#),
+        Change::Delete(key("User::nobody", "editor", "Site::42")),
+        Change::DeleteEntity(Uid::new("User", "nobody")),
+    ];
+    let (_, faults) = directory(&store(FULL), &RequestLimits::default()).apply(changes);
+    let fields: Vec<_> = faults.iter().map(|fault| (fault.index, fault.field.as_str())).collect();
+    let expected = [
+        (1, "role"),
+        (2, "principal.type"),
+        (3, "principal.id"),
+        (4, "attributes.plan"),
+        (5, "entity.parents"),
+        (6, "entity.uid"),
+        (7, "parents[0]"),
+    ];
+    assert_eq!(fields, expected);
+}
+
+#[test]
+fn of_many_faults_the_first_are_described_and_the_others_counted() {
+    let wrong = |n: usize| put(&format!("User::u{n}"), "janitor", "Site::42");
+    let (held, faults) =
+        directory(&store(FULL), &RequestLimits::default()).apply((0..5_000).map(wrong));
+    assert_eq!(held.counts(), Counts { assignments: 5_000, entities: 0, ignored: 5_000 });
+    assert_eq!(faults.len(), 1_001);
+    assert!(faults[..1_000].iter().all(|fault| fault.field == "role"));
+    let description = "the last of 4000 further changes that do not fit".to_owned();
+    assert_eq!(faults[1_000], Fault { index: 4_999, field: String::new(), description });
+}
+
+#[test]
+fn what_a_policy_store_holds_itself_is_ignored() {
+    use cedar_policy_core::ast::Entity;
+
+    let mut full = store(FULL);
+    let own = Entity::with_uid("App::Team::\"core\"".parse().unwrap());
+    full.stored = std::sync::Arc::new(crate::schema::StoredEntities::new([own]));
+    let (held, faults) =
+        directory(&full, &RequestLimits::default()).apply([put_entity("Team::core", "{}")]);
+    assert_eq!(faults.len(), 1);
+    assert_eq!(held.counts(), Counts { assignments: 0, entities: 1, ignored: 1 });
+    assert!(held.place(&"App::Team::\"core\"".parse().unwrap()).is_none());
+}
+
+#[test]
+fn a_request_may_have_no_roles_and_a_directory_has_them() {
+    let limits = RequestLimits { entities: 0, role_assignments: 0, ..RequestLimits::default() };
+    let changes = [alice(), put_entity("User::alice", "{}")];
+    let (held, faults) = directory(&store(FULL), &limits).apply(changes);
+    assert_eq!(faults, []);
+    assert!(alice_edits(&held));
+}

@@ -1,0 +1,87 @@
+//! The same rows for another schema.
+
+use std::sync::Arc;
+
+use super::{Assignment, Change, Directory, apply::Applying, row_check::RowCheck};
+use crate::{
+    model::Uid,
+    request::Place,
+    schema::{Schema, StoredEntities},
+};
+
+impl Directory {
+    /// Makes the same directory for another state of the store. The rows of entities are
+    /// checked again, and of assignments the kinds: types of principal and scope, and role.
+    #[must_use]
+    pub fn with_schema(&self, schema: Arc<Schema>, stored: Arc<StoredEntities>) -> Self {
+        let check = RowCheck::new(schema, stored, self.check.limits.clone());
+        let means_another = |name: &str| check.full_name(name) != name;
+        if self.types.iter().any(|(_, record)| means_another(&record.name)) {
+            return self.made_anew(check);
+        }
+        let mut next = Self { check: Arc::new(check), ..self.clone() };
+        next.check_types();
+        let has_changed = next.check_kinds();
+        let mut next = next.check_rows();
+        if has_changed {
+            let places: Vec<Place> = next.order.iter().collect();
+            places.into_iter().for_each(|place| next.count_visible(place));
+        }
+        next
+    }
+
+    /// Makes the directory of its rows, where names of types have come to mean others. Of two rows
+    /// that turn out to have one key, that which is written in full stays.
+    fn made_anew(&self, check: RowCheck) -> Self {
+        let is_full = |uid: &Uid| check.full_name(&uid.type_name) == uid.type_name;
+        let is_first = |row: &Assignment| !is_full(&row.key.principal) || !is_full(&row.key.scope);
+        let first = self.assignments().filter(is_first);
+        let then = self.assignments().filter(|row| !is_first(row));
+        let entities = self.entities().filter(|row| !is_full(&row.uid));
+        let entities = entities.chain(self.entities().filter(|row| is_full(&row.uid)));
+        let changes = first.chain(then).map(Change::Put).chain(entities.map(Change::PutEntity));
+        let RowCheck { schema, stored, limits } = check.clone();
+        Self::new(schema, stored, limits).apply(changes).0
+    }
+
+    fn check_types(&mut self) {
+        let types = self
+            .types
+            .iter()
+            .map(|(number, record)| (number, self.check.schema.entity_type(&record.name).cloned()));
+        let types: Vec<_> = types.collect();
+        let known = types.iter().filter_map(|(number, of)| Some((of.clone()?, *number)));
+        self.type_numbers = Arc::new(known.collect());
+        for (number, entity_type) in types {
+            if let Some(record) = self.types.get_mut(number) {
+                record.entity_type = entity_type;
+            }
+        }
+    }
+
+    /// Checks the kinds of assignments, and returns whether any of them is in force that was not, or
+    /// the reverse.
+    fn check_kinds(&mut self) -> bool {
+        let kinds = self.kinds.iter();
+        let changed = kinds.filter(|(_, kind)| self.kind_fits(kind) != kind.fits);
+        let changed: Vec<_> = changed.map(|(number, _)| number).collect();
+        for number in &changed {
+            let count = self.kinds.uses(*number) as usize;
+            let Some(kind) = self.kinds.get_mut(*number) else { continue };
+            kind.fits = !kind.fits;
+            let ignored = &mut self.counts.ignored;
+            *ignored = if kind.fits { *ignored - count } else { *ignored + count };
+        }
+        !changed.is_empty()
+    }
+
+    /// Checks the rows of entities.
+    fn check_rows(&self) -> Self {
+        let mut applying = Applying::new(self);
+        for row in self.entities() {
+            // What is wrong with it was told when it came.
+            let _ = applying.read(Change::PutEntity(row));
+        }
+        applying.finish()
+    }
+}
