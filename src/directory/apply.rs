@@ -173,7 +173,7 @@ impl Applying {
 
     fn put_entity(&mut self, mut row: EntityRow) -> Result<(), Wrong> {
         let check = Arc::clone(&self.next.check);
-        row.uid.type_name = check.full_name(&row.uid.type_name).into();
+        row.uid.type_name = check.schema.full_type_name(&row.uid.type_name).into();
         let (facts, wrong) = match check.facts_of(&row) {
             Ok(facts) => (Some(facts), Ok(())),
             Err(wrong) => (None, Err(wrong)),
@@ -218,7 +218,7 @@ impl Applying {
         if let Some(number) = self.type_names.get(written) {
             return *number;
         }
-        let name = self.next.check.full_name(written);
+        let name = self.next.check.schema.full_type_name(written);
         let number = match self.next.find_type(&name) {
             Some(number) => {
                 self.next.types.retain(number);

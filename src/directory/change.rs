@@ -20,13 +20,11 @@ pub enum Change {
 }
 
 impl Change {
-    /// Gives the entities that it is about the full names of their types, as far as the schema has
-    /// them. Changes of one row then have one key, however its types were written.
+    /// Gives the entities that it is about the full names of their types. Changes of one row then have
+    /// one key, however its types were written.
     pub fn qualify(&mut self, schema: &Schema) {
         let qualify = |uid: &mut Uid| {
-            if let Some(full) = schema.entity_type(&uid.type_name) {
-                uid.type_name = full.to_string();
-            }
+            uid.type_name = schema.full_type_name(&uid.type_name).to_string();
         };
         match self {
             Self::Put(Assignment { key, .. }) | Self::Delete(key) => {

@@ -161,7 +161,7 @@ impl Directory {
 
     /// Returns the place of an entity as it is written, whatever is held of it.
     fn find(&self, uid: &Uid) -> Option<Place> {
-        let number = self.find_type(&self.check.full_name(&uid.type_name))?;
+        let number = self.find_type(&self.check.schema.full_type_name(&uid.type_name))?;
         self.find_entity(number, &uid.id)
     }
 

@@ -40,7 +40,8 @@ impl Directory {
         after: Option<&AssignmentKey>,
         limit: usize,
     ) -> Vec<Assignment> {
-        let full = |uid: &Uid| Uid::new(self.check.full_name(&uid.type_name), uid.id.as_str());
+        let full =
+            |uid: &Uid| Uid::new(self.check.schema.full_type_name(&uid.type_name), uid.id.as_str());
         let after = after.map(|key| (full(&key.principal), full(&key.scope), key.role.as_str()));
         let after = after.as_ref().map(|(principal, scope, role)| {
             [&principal.type_name, &principal.id, &scope.type_name, &scope.id, *role]

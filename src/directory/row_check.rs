@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use smol_str::{SmolStr, format_smolstr};
-
 use super::change::{Assignment, EntityRow};
 use crate::{
     model::{Uid, json},
@@ -38,18 +36,6 @@ impl RowCheck {
             ..limits
         };
         Self { schema, stored, limits }
-    }
-
-    /// Returns the full name of a type. One that the schema does not have is taken for one of the
-    /// store's namespace, so that it is the same whether it is written in full or not.
-    pub(super) fn full_name(&self, written: &str) -> SmolStr {
-        match (self.schema.entity_type(written), self.schema.namespace()) {
-            (Some(entity_type), _) => format_smolstr!("{entity_type}"),
-            (None, Some(namespace)) if !written.is_empty() && !written.contains("::") => {
-                format_smolstr!("{namespace}::{written}")
-            }
-            (None, _) => written.into(),
-        }
     }
 
     /// Returns whether a row can be kept under that name.
@@ -151,7 +137,7 @@ impl RowCheck {
 
     /// Refuses an entity of another name than its row.
     fn of_row(&self, entity: EntityInput, row: &EntityRow) -> Result<EntityInput, Wrong> {
-        let name = |uid: &Uid| (self.full_name(&uid.type_name), uid.id.clone());
+        let name = |uid: &Uid| (self.schema.full_type_name(&uid.type_name), uid.id.clone());
         match &entity.uid {
             Some(uid) if name(uid) == name(&row.uid) => Ok(entity),
             _ => Err((

@@ -15,7 +15,7 @@ impl Directory {
     #[must_use]
     pub fn with_schema(&self, schema: Arc<Schema>, stored: Arc<StoredEntities>) -> Self {
         let check = RowCheck::new(schema, stored, self.check.limits.clone());
-        let means_another = |name: &str| check.full_name(name) != name;
+        let means_another = |name: &str| check.schema.full_type_name(name) != name;
         if self.types.iter().any(|(_, record)| means_another(&record.name)) {
             return self.made_anew(check);
         }
@@ -33,7 +33,7 @@ impl Directory {
     /// Makes the directory of its rows, where names of types have come to mean others. Of two rows
     /// that turn out to have one key, that which is written in full stays.
     fn made_anew(&self, check: RowCheck) -> Self {
-        let is_full = |uid: &Uid| check.full_name(&uid.type_name) == uid.type_name;
+        let is_full = |uid: &Uid| check.schema.full_type_name(&uid.type_name) == uid.type_name;
         let is_first = |row: &Assignment| !is_full(&row.key.principal) || !is_full(&row.key.scope);
         let first = self.assignments().filter(is_first);
         let then = self.assignments().filter(|row| !is_first(row));

@@ -1,17 +1,15 @@
 //! Listing the role assignments of a directory, page by page.
 
-use cedar_policy_core::ast::{Eid, EntityUID};
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 
 use super::convert::{held_assignment, uid_of};
 use crate::{
-    directory::{Assignment, AssignmentKey, Directory},
+    directory::{AssignmentFilter, AssignmentKey},
     model::{Timestamp, Uid, hex},
     proto,
-    reload::{DirectoryState, InForce},
-    request::{FieldPath, HeldFacts as _, Violation},
-    schema::Schema,
+    reload::DirectoryState,
+    request::{FieldPath, Violation},
 };
 
 /// Bytes of the digest with which a page token begins.
@@ -22,7 +20,6 @@ const DIGEST: usize = 16;
 /// # Errors
 /// The page token is none of this question.
 pub(super) fn page(
-    in_force: &InForce,
     state: &DirectoryState,
     mut question: proto::ListAssignmentsRequest,
     limit: usize,
@@ -36,10 +33,17 @@ pub(super) fn page(
     question.page_size = 0;
     let asked = question.encode_to_vec();
     let after = (!token.is_empty()).then(|| last_key(&token, &asked)).transpose()?;
-    let filter = Filter::new(in_force, state, question, now);
-    let mut rows = rows_after(&state.directory, after).filter(|row| filter.has(row));
-    let page: Vec<_> = rows.by_ref().take(size).collect();
-    let is_last = rows.next().is_none();
+    let uid = |sent: Option<proto::EntityUid>| sent.map(uid_of);
+    let filter = AssignmentFilter {
+        principal: uid(question.principal),
+        role: Some(question.role).filter(|role| !role.is_empty()),
+        scope: uid(question.scope),
+        in_force_at: (!question.include_ineffective).then_some(now),
+    };
+    // One more tells whether there is another page.
+    let mut page = state.directory.assignments_page(&filter, after.as_ref(), size + 1);
+    let is_last = page.len() <= size;
+    page.truncate(size);
     let next_page_token = match page.last() {
         Some(last) if !is_last => token_after(&last.key, &asked),
         _ => String::new(),
@@ -49,73 +53,6 @@ pub(super) fn page(
         next_page_token,
         directory_version: state.version.to_string(),
     })
-}
-
-/// Returns the rows whose keys come after one, in the order of keys.
-fn rows_after(
-    directory: &Directory,
-    after: Option<AssignmentKey>,
-) -> impl Iterator<Item = Assignment> {
-    directory.assignments().filter(move |row| after.as_ref().is_none_or(|after| row.key > *after))
-}
-
-/// What a question asks for.
-struct Filter<'a> {
-    schema: &'a Schema,
-    directory: &'a Directory,
-    principal: Option<Uid>,
-    scope: Option<Uid>,
-    role: String,
-    include_ineffective: bool,
-    now: Timestamp,
-}
-
-impl<'a> Filter<'a> {
-    fn new(
-        in_force: &'a InForce,
-        state: &'a DirectoryState,
-        question: proto::ListAssignmentsRequest,
-        now: Timestamp,
-    ) -> Self {
-        let schema = in_force.store.schema();
-        let qualified = |sent: Option<proto::EntityUid>| {
-            let mut uid = uid_of(sent?);
-            if let Some(full) = schema.entity_type(&uid.type_name) {
-                uid.type_name = full.to_string();
-            }
-            Some(uid)
-        };
-        Self {
-            schema,
-            directory: &state.directory,
-            principal: qualified(question.principal),
-            scope: qualified(question.scope),
-            role: question.role,
-            include_ineffective: question.include_ineffective,
-            now,
-        }
-    }
-
-    fn has(&self, row: &Assignment) -> bool {
-        let is = |asked: &Option<Uid>, uid: &Uid| asked.as_ref().is_none_or(|asked| asked == uid);
-        is(&self.principal, &row.key.principal)
-            && is(&self.scope, &row.key.scope)
-            && (self.role.is_empty() || self.role == row.key.role)
-            && (self.include_ineffective || self.is_effective(row))
-    }
-
-    /// Returns whether an assignment grants its role: it has not expired, and it fits the schema.
-    fn is_effective(&self, row: &Assignment) -> bool {
-        let place = |uid: &Uid| {
-            let entity_type = self.schema.entity_type(&uid.type_name)?.clone();
-            let uid = EntityUID::from_components(entity_type, Eid::new(uid.id.as_str()), None);
-            self.directory.place(&uid)
-        };
-        let places = place(&row.key.principal).zip(place(&row.key.scope));
-        places.is_some_and(|(principal, scope)| {
-            self.directory.holds(principal, scope, &row.key.role, self.now)
-        })
-    }
 }
 
 /// The key of an assignment in a page token.

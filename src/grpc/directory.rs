@@ -66,9 +66,9 @@ impl DirectoryService for Directories {
         request: Request<proto::ListAssignmentsRequest>,
     ) -> Result<Response<proto::ListAssignmentsResponse>, Status> {
         let question = request.into_inner();
-        let (store, state) = self.state(&question.policy_store)?;
+        let (_, state) = self.state(&question.policy_store)?;
         let limit = self.options.page_items;
-        let list = move || assignment_list::page(&store, &state, question, limit, now());
+        let list = move || assignment_list::page(&state, question, limit, now());
         let page = match &self.pool {
             Some(pool) => pool.run(async move { list() }).await.map_err(status::stopping)?,
             None => list(),

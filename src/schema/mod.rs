@@ -21,7 +21,7 @@ use cedar_policy_core::{
     ast::{Eid, EntityType, EntityUID, Name},
     validator::ValidatorSchema,
 };
-use smol_str::SmolStr;
+use smol_str::{SmolStr, format_smolstr};
 
 use self::shapes::{RoleTypes, action_schema, entity_shape};
 use crate::model::hash::{HashMap, HashSet};
@@ -96,6 +96,20 @@ impl Schema {
     #[must_use]
     pub fn entity_type(&self, written: &str) -> Option<&EntityType> {
         self.types.get(written)
+    }
+
+    /// Returns the full name of an entity type, however it is written. One that the schema does not
+    /// have is taken for one of the store's namespace, so that it is the same whether it is written in
+    /// full or not.
+    #[must_use]
+    pub fn full_type_name(&self, written: &str) -> SmolStr {
+        match (self.entity_type(written), self.namespace()) {
+            (Some(entity_type), _) => format_smolstr!("{entity_type}"),
+            (None, Some(namespace)) if !written.is_empty() && !written.contains("::") => {
+                format_smolstr!("{namespace}::{written}")
+            }
+            (None, _) => written.into(),
+        }
     }
 
     /// Returns the full names of the entity types that a name without a namespace may mean, in order.
