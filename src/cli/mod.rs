@@ -6,6 +6,8 @@ mod check_record;
 mod completions;
 mod diff;
 mod diff_report;
+mod directory;
+mod directory_schema;
 mod exit;
 mod fmt;
 mod folder_at;
@@ -83,6 +85,7 @@ enum Command {
     Fmt(fmt::FmtArgs),
     Init(init::InitArgs),
     Import(import::ImportArgs),
+    Directory(directory::DirectoryArgs),
     #[cfg(feature = "prove")]
     Prove(prove::ProveArgs),
     Healthcheck(healthcheck::HealthcheckArgs),
@@ -109,6 +112,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, started: Instant) -> E
         Some(Command::Fmt(args)) => fmt::run(&args),
         Some(Command::Init(args)) => init::run(&args),
         Some(Command::Import(args)) => import::run(&args),
+        Some(Command::Directory(args)) => directory::run(&args),
         #[cfg(feature = "prove")]
         Some(Command::Prove(args)) => prove::run(&args),
         Some(Command::Healthcheck(args)) => healthcheck::run(&args),

@@ -5,9 +5,11 @@
 
 mod change;
 pub mod rows;
+mod snapshot;
 mod version;
 
 pub use change::{Assignment, AssignmentKey, Change, EntityRow, Fault};
+pub use snapshot::{Snapshot, SnapshotError};
 pub use version::{DirectoryVersion, Position, VersionError};
 
 use std::{collections::BTreeMap, sync::Arc};

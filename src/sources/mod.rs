@@ -4,6 +4,9 @@
 //! each change as a whole. What it cannot read leaves the last state in force.
 
 mod files;
+mod postgres;
+
+pub use postgres::schema as postgres_schema;
 
 pub use files::{FolderRows, read_folder};
 
@@ -62,6 +65,8 @@ pub struct SourceOptions {
     pub data: Option<PathBuf>,
     /// The file with the connection string of PostgreSQL.
     pub postgres_url_file: Option<PathBuf>,
+    /// Interval at which PostgreSQL is asked for changes.
+    pub poll: Duration,
 }
 
 /// Bounds on a directory that is read from files. Beyond them the last state stays in force.
@@ -94,6 +99,7 @@ pub enum SourceStartError {
 #[derive(Debug, Default)]
 pub struct Sources {
     files: Vec<files::FilesSource>,
+    postgres: Vec<postgres::PostgresSource>,
 }
 
 impl Sources {
@@ -125,7 +131,10 @@ pub fn start(
             Source::Files(folder) => {
                 running.files.push(files::start(store, folder, options, live)?);
             }
-            Source::Embedded | Source::Postgres { .. } => {
+            Source::Postgres { schema } => {
+                running.postgres.push(postgres::start(store, schema.as_deref(), options, live)?);
+            }
+            Source::Embedded => {
                 return Err(SourceStartError::Setting(format!(
                     "`directory.sources`: this is built without `{source}`"
                 )));

@@ -89,6 +89,7 @@ impl Shop {
             use_events: true,
             data: None,
             postgres_url_file: None,
+            poll: Duration::from_millis(100),
         };
         change(&mut options);
         let server = TestServer::start([shop(settings, SCHEMA)]).await;
@@ -343,6 +344,7 @@ async fn a_swap_of_the_kubelet_is_one_change() {
         use_events: true,
         data: None,
         postgres_url_file: None,
+        poll: Duration::from_millis(100),
     };
     drop(shop._sources);
     sources::announce(&of, &options, &server.live);

@@ -222,6 +222,7 @@ fn source_options(settings: &Settings) -> SourceOptions {
         use_events: settings.reload.use_events,
         data: settings.data.clone(),
         postgres_url_file: settings.directory.postgres_url_file.clone(),
+        poll: settings.directory.poll,
     }
 }
 

@@ -3,10 +3,12 @@
 pub mod ask;
 pub mod collector;
 pub mod directory;
+pub mod followed;
 pub mod hostile;
 pub mod http;
 pub mod kubelet;
 pub mod pki;
+pub mod postgres;
 pub mod random;
 pub mod raw;
 pub mod replay;
