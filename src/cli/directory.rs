@@ -2,6 +2,7 @@
 
 mod client;
 mod list;
+mod schema;
 
 use std::{
     path::{Path, PathBuf},
@@ -43,6 +44,7 @@ enum Command {
     List(list::ListArgs),
     Watch(WatchArgs),
     Restore(RestoreArgs),
+    Schema(schema::SchemaArgs),
 }
 
 /// Give a role, or write entities
@@ -148,6 +150,7 @@ pub(super) fn run(args: &DirectoryArgs) -> Result<Exit, CliError> {
         Command::Delete(args) => write(&args.server, &args.write, vec![args.change()]),
         Command::List(args) => list::run(args),
         Command::Watch(args) => watch(args),
+        Command::Schema(args) => schema::run(args),
         Command::Restore(RestoreArgs { backup, data, store }) => {
             let restored = sources::restore(backup, data, store);
             let version = restored.map_err(|error| CliError::Failure(error.to_string()))?;

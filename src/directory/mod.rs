@@ -16,6 +16,7 @@ mod page;
 mod records;
 mod row_check;
 pub mod rows;
+mod snapshot;
 mod sorted;
 mod table;
 #[cfg(test)]
@@ -24,6 +25,7 @@ mod version;
 mod with_schema;
 
 pub use change::{Assignment, AssignmentFilter, AssignmentKey, Change, EntityRow, Fault};
+pub use snapshot::{Snapshot, SnapshotError};
 pub use version::{DirectoryVersion, Position, VersionError};
 
 use std::{cmp::Ordering, fmt, sync::Arc};

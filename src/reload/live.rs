@@ -285,6 +285,18 @@ impl Live {
         }
     }
 
+    /// Records that a store's directory is as its source has it, at a version that holds the same
+    /// rows.
+    pub fn confirm_directory_at(&self, name: &StoreName, version: DirectoryVersion) {
+        self.change(|state| {
+            let Some(live) = state.directories.get_mut(name) else { return };
+            let Some(of) = &live.state else { return };
+            live.state = Some(of.at(version));
+            live.problem = None;
+            live.confirm();
+        });
+    }
+
     /// Records what is wrong with the source of a store's directory, of which the state stays.
     pub fn directory_failed(&self, name: &StoreName, problem: &str) {
         self.set_directory_problem(name, Some(problem.into()));

@@ -124,4 +124,11 @@ impl DirectoryState {
         let version_text = version.to_string();
         Arc::new(Self { directory, held, version, version_text })
     }
+
+    /// Returns the same rows as another version that holds them.
+    pub(super) fn at(&self, version: DirectoryVersion) -> Arc<Self> {
+        let (directory, held) = (Arc::clone(&self.directory), self.held.clone());
+        let version_text = version.to_string();
+        Arc::new(Self { directory, held, version, version_text })
+    }
 }

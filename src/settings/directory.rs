@@ -25,6 +25,8 @@ pub struct DirectorySettings {
     pub token_file: Option<PathBuf>,
     /// The file with the connection string of PostgreSQL, for sources that name none.
     pub postgres_url_file: Option<PathBuf>,
+    /// Interval at which PostgreSQL is asked for changes.
+    pub poll: Duration,
 }
 
 impl Default for DirectorySettings {
@@ -37,6 +39,7 @@ impl Default for DirectorySettings {
             listen: HttpListen::Off,
             token_file: None,
             postgres_url_file: None,
+            poll: Duration::from_millis(100),
         }
     }
 }

@@ -41,6 +41,7 @@ pub(super) const KEYS: &[Key] = keys! {
     "directory.listen" Text directory.listen: "where DirectoryService is served: host:port, tls:host:port, unix:/path or off";
     "directory.token_file" Text directory.token_file: "the file with the token that callers of DirectoryService send; needed on TCP without client certificates";
     "directory.postgres_url_file" Text directory.postgres_url_file: "the file with the connection string of PostgreSQL";
+    "directory.poll_ms" PositiveMillis directory.poll: "how often PostgreSQL is asked for changes";
     "tls.cert" Text tls.cert: "the file with the certificate and its intermediates, PEM";
     "tls.key" Text tls.key: "the file with the certificate's private key, PEM";
     "tls.client_ca" Text tls.client_ca: "the file with the certification authorities of clients, PEM; if set, clients need a certificate";

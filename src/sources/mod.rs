@@ -5,6 +5,9 @@
 
 mod embedded;
 mod files;
+mod postgres;
+
+pub use postgres::schema as postgres_schema;
 
 pub use embedded::{
     EmbeddedDirectory, FollowError, Follower, NextChanges, RestoreError, WriteError, restore,
@@ -68,6 +71,8 @@ pub struct SourceOptions {
     pub kept_changes: usize,
     /// The file with the connection string of PostgreSQL.
     pub postgres_url_file: Option<PathBuf>,
+    /// Interval at which PostgreSQL is asked for changes.
+    pub poll: Duration,
 }
 
 /// Bounds on a directory that is read from files. Beyond them the last state stays in force.
@@ -101,6 +106,7 @@ pub enum SourceStartError {
 pub struct Sources {
     files: Vec<files::FilesSource>,
     embedded: BTreeMap<StoreName, EmbeddedDirectory>,
+    postgres: Vec<postgres::PostgresSource>,
 }
 
 impl Sources {
@@ -142,10 +148,8 @@ pub fn start(
                 let directory = embedded::start(store, options, live)?;
                 running.embedded.insert(store.clone(), directory);
             }
-            Source::Postgres { .. } => {
-                return Err(SourceStartError::Setting(format!(
-                    "`directory.sources`: this is built without `{source}`"
-                )));
+            Source::Postgres { schema } => {
+                running.postgres.push(postgres::start(store, schema.as_deref(), options, live)?);
             }
         }
     }

@@ -90,6 +90,7 @@ impl Shop {
             data: None,
             kept_changes: 1,
             postgres_url_file: None,
+            poll: Duration::from_millis(100),
         };
         change(&mut options);
         let server = TestServer::start([shop(settings, SCHEMA)]).await;
@@ -345,6 +346,7 @@ async fn a_swap_of_the_kubelet_is_one_change() {
         data: None,
         kept_changes: 1,
         postgres_url_file: None,
+        poll: Duration::from_millis(100),
     };
     drop(shop._sources);
     sources::announce(&of, &options, &server.live);

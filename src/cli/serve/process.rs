@@ -229,6 +229,7 @@ fn source_options(settings: &Settings) -> SourceOptions {
         data: settings.data.clone(),
         kept_changes: settings.directory.kept_changes.get(),
         postgres_url_file: settings.directory.postgres_url_file.clone(),
+        poll: settings.directory.poll,
     }
 }
 

@@ -1,0 +1,59 @@
+//! PostgreSQL, which many sidecars follow: a consistent snapshot of the rows, then every commit in
+//! order, found by comparing snapshots.
+
+mod connect;
+mod connection_string;
+mod follow;
+mod poll;
+mod read;
+mod rows;
+pub mod schema;
+
+use std::{path::Path, sync::Arc};
+
+use tokio::{runtime::Handle, task::AbortHandle};
+
+use super::{SourceOptions, SourceStartError};
+use crate::{model::StoreName, reload::Live};
+use follow::Follower;
+use read::Statements;
+
+/// A directory that is followed. Dropping it ends that.
+#[derive(Debug)]
+pub struct PostgresSource(AbortHandle);
+
+impl Drop for PostgresSource {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Begins to follow a schema of PostgreSQL.
+///
+/// # Errors
+/// There is no connection string, or no runtime.
+pub(super) fn start(
+    store: &StoreName,
+    schema: Option<&str>,
+    options: &SourceOptions,
+    live: &Arc<Live>,
+) -> Result<PostgresSource, SourceStartError> {
+    let url_file = options.postgres_url_file.as_deref().map(Path::to_owned).ok_or_else(|| {
+        SourceStartError::Setting(format!(
+            "`directory.postgres_url_file` is not set: name the file with the connection string, for \
+             `{store}` follows PostgreSQL"
+        ))
+    })?;
+    let runtime = Handle::try_current()
+        .map_err(|error| SourceStartError::Thread(std::io::Error::other(error)))?;
+    let schema = schema.unwrap_or(schema::DEFAULT_SCHEMA);
+    let follower = Follower {
+        store: store.clone(),
+        url_file,
+        statements: Statements::new(schema, options.limits.text_bytes),
+        limits: options.limits.clone(),
+        poll: options.poll,
+        live: Arc::clone(live),
+    };
+    Ok(PostgresSource(runtime.spawn(follower.run()).abort_handle()))
+}

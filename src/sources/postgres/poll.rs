@@ -1,0 +1,85 @@
+//! What changed since a state was read.
+//!
+//! A cursor is the snapshot of the last statement and the highest number of a change so far. Of the
+//! changes that a later statement sees, those that were not there are exactly those with a higher
+//! number and those of transactions that had not ended in the cursor's snapshot. They are applied in
+//! the order of their numbers: whoever changes a row waits for whoever changed it before, so that of
+//! two changes of one key the later one has the higher number.
+
+use std::time::Duration;
+
+use tokio_postgres::Client;
+
+use super::{
+    read::{Faults, Head, NO_HEAD, Statements, rows_of, within},
+    rows::{self, Row},
+};
+use crate::directory::{Change, Snapshot};
+
+/// Time that the server may take to say what changed.
+const POLL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Changes that are applied one by one; where there are more, everything is read anew.
+const MOST_CHANGES: usize = 10_000;
+
+/// What a statement said.
+#[derive(Debug)]
+pub(super) enum Poll {
+    /// Nothing changed, but maybe the versions that this state holds.
+    Same(Head),
+    /// What changed, in order.
+    Changed(Head, Vec<Change>, Faults),
+    /// The changes do not lead from the cursor to the state of the server.
+    Anew(&'static str),
+}
+
+/// Asks what changed since the head was read.
+///
+/// # Errors
+/// The server fails or does not answer.
+pub(super) async fn poll(
+    client: &Client,
+    statements: &Statements,
+    cursor: &Head,
+) -> Result<Poll, String> {
+    let statement = statements.changes_since(&cursor.snapshot, cursor.seq, MOST_CHANGES + 1);
+    let answer = within(POLL_TIMEOUT, client.simple_query(&statement)).await?;
+    let head = rows_of(&answer).next().and_then(Head::read).ok_or(NO_HEAD)?;
+    if let Some(reason) = broken(cursor, &head) {
+        return Ok(Poll::Anew(reason));
+    }
+    let (mut changes, mut faults) = (Vec::new(), Faults::default());
+    let first = Head::COLUMNS + 1;
+    let changed = rows_of(&answer).filter(|row| row.try_get(first).ok().flatten().is_some());
+    for (index, row) in changed.enumerate() {
+        match rows::read(row, first) {
+            _ if index == MOST_CHANGES => return Ok(Poll::Anew("too many changes at once")),
+            Row::Change(change) => changes.push(change),
+            Row::Reload => return Ok(Poll::Anew("a table was emptied or made anew")),
+            Row::Nothing => {}
+            Row::Bad { gone, fault } => {
+                changes.extend(gone);
+                faults.add(fault);
+            }
+        }
+    }
+    if changes.is_empty() && faults.count == 0 {
+        return Ok(Poll::Same(head));
+    }
+    Ok(Poll::Changed(head, changes, faults))
+}
+
+/// Returns why changes do not lead from the cursor to the head, if they do not.
+fn broken(cursor: &Head, head: &Head) -> Option<&'static str> {
+    let (trimmed, trimmed_seq): &(Snapshot, u64) = &head.trimmed;
+    if head.generation != cursor.generation {
+        return Some("the server, its history or the table of changes is another one");
+    }
+    if head.seq < cursor.seq {
+        return Some("the table of changes is older than it was");
+    }
+    if !cursor.snapshot.covers(trimmed) || cursor.seq < *trimmed_seq {
+        return Some("changes were trimmed that were not seen yet");
+    }
+    None
+}

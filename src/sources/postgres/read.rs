@@ -1,0 +1,225 @@
+//! Reading all rows of one snapshot.
+
+use std::{pin::pin, time::Duration};
+
+use tokio::time::timeout;
+use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
+use tokio_stream::StreamExt as _;
+
+use super::{
+    connect::problem,
+    rows::{self, COLUMNS, Row},
+    schema::quoted,
+};
+use crate::directory::{Change, DirectoryVersion, Position, Snapshot};
+
+/// Time that the next rows may take. Some servers answer only once all rows are found.
+const ROWS_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Problems of rows that are kept to be shown.
+const SHOWN: usize = 100;
+
+/// The statements that a directory is read with. Answers are text and statements are not prepared, so
+/// that poolers of connections may stand between.
+#[derive(Debug)]
+pub(super) struct Statements {
+    schema: String,
+    /// Characters of one value that are read; a longer one is refused by the limits of requests.
+    value_chars: usize,
+    /// Characters of an entity that are read; of a longer one the JSON is not complete.
+    entity_chars: usize,
+}
+
+/// The state of the server at one snapshot.
+#[derive(Debug)]
+pub(super) struct Head {
+    pub snapshot: Snapshot,
+    pub generation: String,
+    /// The number of the last change.
+    pub seq: u64,
+    /// The last state of which changes were trimmed.
+    pub trimmed: (Snapshot, u64),
+}
+
+/// All rows of one snapshot.
+#[derive(Debug)]
+pub(super) struct Everything {
+    pub head: Head,
+    pub changes: Vec<Change>,
+    pub faults: Faults,
+}
+
+/// What is wrong with rows, of which none grants anything.
+#[derive(Debug, Default)]
+pub(super) struct Faults {
+    pub count: usize,
+    /// The first of them.
+    pub shown: Vec<String>,
+}
+
+impl Faults {
+    pub(super) fn add(&mut self, fault: String) {
+        self.count += 1;
+        if self.shown.len() < SHOWN {
+            self.shown.push(fault);
+        }
+    }
+}
+
+impl Head {
+    /// The columns of [`Head::read`].
+    pub(super) const COLUMNS: usize = 5;
+
+    pub(super) fn read(row: &SimpleQueryRow) -> Option<Self> {
+        let get = |column: usize| row.try_get(column).ok().flatten();
+        Some(Self {
+            snapshot: get(0)?.parse().ok()?,
+            generation: get(1)?.to_owned(),
+            seq: get(2)?.parse().ok()?,
+            trimmed: (get(3)?.parse().ok()?, get(4)?.parse().ok()?),
+        })
+    }
+
+    pub(super) fn version(&self) -> DirectoryVersion {
+        let position = Position::Postgres { snapshot: self.snapshot.clone(), seq: self.seq };
+        DirectoryVersion { generation: self.generation.clone(), position }
+    }
+}
+
+impl Statements {
+    pub(super) fn new(schema: &str, text_bytes: usize) -> Self {
+        let value_chars = text_bytes.saturating_add(1).min(1 << 30);
+        Self { schema: quoted(schema), value_chars, entity_chars: 1 << 20 }
+    }
+
+    fn head(&self) -> String {
+        let schema = &self.schema;
+        format!(
+            "pg_current_snapshot()::text, {schema}.generation(), {schema}.last_seq(), \
+             h.trimmed_snapshot::text, h.trimmed_seq"
+        )
+    }
+
+    fn assignments(&self) -> String {
+        let text = |name: &str| self.text(name);
+        let columns = [
+            "'put'".to_owned(),
+            text("principal_type"),
+            text("principal_id"),
+            text("role"),
+            text("scope_type"),
+            text("scope_id"),
+            millis("expires_at"),
+            millis("granted_at"),
+            text("granted_by"),
+            text("reason"),
+            "NULL".to_owned(),
+        ];
+        format!("SELECT {} FROM {}.assignments", columns.join(", "), self.schema)
+    }
+
+    fn entities(&self) -> String {
+        let entity = self.entity();
+        let (entity_type, id) = (self.text("type"), self.text("id"));
+        let nulls = "NULL, ".repeat(COLUMNS.len() - 4);
+        format!(
+            "SELECT 'put_entity', {entity_type}, {id}, {nulls}{entity} FROM {}.entities",
+            self.schema
+        )
+    }
+
+    /// One statement, so that its rows and its snapshot are of one moment: what changed since a state
+    /// was read. Each row begins with the columns of the head and the number of the change.
+    pub(super) fn changes_since(&self, snapshot: &Snapshot, seq: u64, most: usize) -> String {
+        let columns = COLUMNS.map(|name| match name {
+            "kind" => name.to_owned(),
+            "expires_at" | "granted_at" => millis(name),
+            "entity" => self.entity(),
+            _ => self.text(name),
+        });
+        let in_progress: Vec<_> = snapshot.in_progress().iter().map(u64::to_string).collect();
+        format!(
+            "SELECT {head}, c.* FROM {schema}.history AS h LEFT JOIN LATERAL (\
+             SELECT seq, {columns} FROM {schema}.changes \
+             WHERE seq > {seq} OR xid >= '{xmax}'::xid8 OR xid = ANY ('{{{in_progress}}}'::xid8[]) \
+             ORDER BY seq LIMIT {most}) AS c ON true ORDER BY c.seq",
+            head = self.head(),
+            schema = self.schema,
+            columns = columns.join(", "),
+            xmax = snapshot.xmax(),
+            in_progress = in_progress.join(","),
+        )
+    }
+
+    fn text(&self, name: &str) -> String {
+        format!("left({name}, {})", self.value_chars)
+    }
+
+    fn entity(&self) -> String {
+        format!("left(entity::text, {})", self.entity_chars)
+    }
+
+    /// Reads all rows in one transaction.
+    ///
+    /// # Errors
+    /// The server fails or does not answer.
+    pub(super) async fn read_all(&self, client: &Client) -> Result<Everything, String> {
+        let adopt = format!("SELECT {}.adopt()", self.schema);
+        within(ROWS_TIMEOUT, client.batch_execute(&adopt)).await?;
+        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL timezone = 'UTC'";
+        within(ROWS_TIMEOUT, client.batch_execute(begin)).await?;
+        let head = format!("SELECT {} FROM {}.history AS h", self.head(), self.schema);
+        let head = within(ROWS_TIMEOUT, client.simple_query(&head)).await?;
+        let head = rows_of(&head).next().and_then(Head::read).ok_or(NO_HEAD)?;
+        let (mut changes, mut faults) = (Vec::new(), Faults::default());
+        for statement in [self.assignments(), self.entities()] {
+            let rows = within(ROWS_TIMEOUT, client.simple_query_raw(&statement)).await?;
+            let mut rows = pin!(rows);
+            while let Some(message) = within(ROWS_TIMEOUT, rows.try_next()).await? {
+                let SimpleQueryMessage::Row(row) = message else { continue };
+                match rows::read(&row, 0) {
+                    Row::Change(change) => changes.push(change),
+                    Row::Reload | Row::Nothing => {}
+                    Row::Bad { gone, fault } => {
+                        changes.extend(gone);
+                        faults.add(fault);
+                    }
+                }
+            }
+        }
+        within(ROWS_TIMEOUT, client.batch_execute("COMMIT")).await?;
+        Ok(Everything { head, changes, faults })
+    }
+}
+
+/// What is wrong when a statement answers without its head.
+pub(super) const NO_HEAD: &str =
+    "the tables are not as `humbaba directory schema` makes them: run what it prints";
+
+/// Milliseconds since 1970. A moment before all others is the first of the year 1, and one after all
+/// others is none.
+fn millis(name: &str) -> String {
+    format!(
+        "CASE WHEN isfinite({name}) THEN round(date_part('epoch', {name}) * 1000000)::bigint / 1000 \
+         WHEN {name} = '-infinity' THEN -62135596800000 END"
+    )
+}
+
+/// The rows of an answer.
+pub(super) fn rows_of(answer: &[SimpleQueryMessage]) -> impl Iterator<Item = &SimpleQueryRow> {
+    answer.iter().filter_map(|message| match message {
+        SimpleQueryMessage::Row(row) => Some(row),
+        _ => None,
+    })
+}
+
+/// Waits for the server, but not for ever.
+pub(super) async fn within<T>(
+    most: Duration,
+    answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
+) -> Result<T, String> {
+    match timeout(most, answer).await {
+        Ok(answer) => answer.map_err(|error| problem("PostgreSQL", &error)),
+        Err(_) => Err(format!("PostgreSQL did not answer within {most:?}")),
+    }
+}

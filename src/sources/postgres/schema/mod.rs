@@ -1,0 +1,229 @@
+//! The SQL of a directory in PostgreSQL: tables or views, and triggers that record each change.
+
+mod mapping;
+
+pub use mapping::{AssignmentsOf, EntitiesOf, Mapping, MappingError};
+
+use std::fmt::Write as _;
+
+/// The schema of PostgreSQL in which a directory is, unless its source names another.
+pub const DEFAULT_SCHEMA: &str = "humbaba";
+
+const FRAME: &str = include_str!("frame.sql");
+const TRIGGER: &str = include_str!("trigger.sql");
+
+/// What the SQL is made for.
+#[derive(Debug, Clone, Default)]
+pub struct SchemaOptions {
+    /// The schema; unset: [`DEFAULT_SCHEMA`].
+    pub schema: Option<String>,
+    /// The tables of the product that are read.
+    pub mapping: Mapping,
+    /// The role of the sidecars, which gets to read.
+    pub reader: Option<String>,
+    /// The role of the application, which gets to write and to ask for versions.
+    pub writer: Option<String>,
+}
+
+/// A table of which the changes are recorded.
+struct Recorded {
+    /// The name of its functions and triggers.
+    name: String,
+    /// Quoted.
+    table: String,
+    kind: &'static Kind,
+    /// The expressions, in the order of the columns.
+    values: Vec<String>,
+    condition: Option<String>,
+}
+
+/// What rows stand for.
+struct Kind {
+    /// The name of the table or view.
+    relation: &'static str,
+    put: &'static str,
+    delete: &'static str,
+    /// The columns: their name in the table, their name in `changes`, and their type.
+    columns: &'static [(&'static str, &'static str, &'static str)],
+    /// How many of the columns are the key.
+    key: usize,
+}
+
+const ASSIGNMENTS: Kind = Kind {
+    relation: "assignments",
+    put: "put",
+    delete: "delete",
+    columns: &[
+        ("principal_type", "type", "text"),
+        ("principal_id", "id", "text"),
+        ("role", "role", "text"),
+        ("scope_type", "scope_type", "text"),
+        ("scope_id", "scope_id", "text"),
+        ("expires_at", "expires_at", "timestamptz"),
+        ("granted_at", "granted_at", "timestamptz"),
+        ("granted_by", "granted_by", "text"),
+        ("reason", "reason", "text"),
+    ],
+    key: 5,
+};
+
+const ENTITIES: Kind = Kind {
+    relation: "entities",
+    put: "put_entity",
+    delete: "delete_entity",
+    columns: &[("type", "type", "text"), ("id", "id", "text"), ("entity", "entity", "jsonb")],
+    key: 2,
+};
+
+/// Returns the SQL that makes a directory, or brings it up to date.
+#[must_use]
+pub fn schema_sql(options: &SchemaOptions) -> String {
+    let name = options.schema.as_deref().unwrap_or(DEFAULT_SCHEMA);
+    let schema = quoted(name);
+    let (assignments, entities) = (options.mapping.assignments(), options.mapping.entities());
+    let mut tables = relation(&schema, &ASSIGNMENTS, assignments);
+    tables.push_str(&relation(&schema, &ENTITIES, entities));
+    FRAME
+        .replace("@tables@", &tables)
+        .replace("@grants@", &grants(&schema, options))
+        .replace("@schema_text@", &text(&schema))
+        .replace("@schema@", &schema)
+}
+
+/// Makes the table that the application writes, or the view of its own tables, and the triggers.
+fn relation(schema: &str, kind: &'static Kind, mapped: Vec<Recorded>) -> String {
+    let qualified = format!("{schema}.{}", kind.relation);
+    let mut sql = String::new();
+    if mapped.is_empty() {
+        let column = |(index, (name, _, sql_type)): (usize, &(&str, _, &str))| {
+            let required = if index < kind.key || *sql_type == "jsonb" { " NOT NULL" } else { "" };
+            format!("    {name} {sql_type}{required},\n")
+        };
+        let columns: String = kind.columns.iter().enumerate().map(column).collect();
+        let key: Vec<_> = kind.columns.iter().take(kind.key).map(|(name, ..)| *name).collect();
+        let key = key.join(", ");
+        let _ = write!(
+            sql,
+            "CREATE TABLE IF NOT EXISTS {qualified} (\n{columns}    PRIMARY KEY ({key})\n);\n\n"
+        );
+        let values = kind.columns.iter().map(|(name, ..)| (*name).to_owned()).collect();
+        let name = kind.relation.to_owned();
+        sql.push_str(&trigger(
+            schema,
+            &Recorded { name, table: qualified, kind, values, condition: None },
+        ));
+        return sql;
+    }
+    let parts: Vec<_> = mapped
+        .iter()
+        .map(|from| {
+            let select = from.select(|(name, ..)| name);
+            format!("    {select} FROM {} AS t{}", from.table, from.condition())
+        })
+        .collect();
+    let _ = write!(
+        sql,
+        "CREATE OR REPLACE VIEW {qualified} AS\n{};\n\n",
+        parts.join("\n    UNION ALL\n")
+    );
+    sql.extend(mapped.iter().map(|from| trigger(schema, from)));
+    sql
+}
+
+fn trigger(schema: &str, from: &Recorded) -> String {
+    let columns: Vec<_> = from.kind.columns.iter().map(|(_, column, _)| *column).collect();
+    let keys: Vec<_> = columns.iter().take(from.kind.key).copied().collect();
+    let function = format!("{schema}.record_{}", from.name);
+    let triggers = [
+        ("insert", "REFERENCING NEW TABLE AS new_rows "),
+        ("update", "REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows "),
+        ("delete", "REFERENCING OLD TABLE AS old_rows "),
+        ("truncate", ""),
+    ];
+    let triggers: String = triggers
+        .map(|(event, rows)| {
+            let name = quoted(&format!("humbaba_{}_{event}", from.name));
+            let (table, event) = (&from.table, event.to_uppercase());
+            format!(
+                "CREATE TRIGGER {name} AFTER {event} ON {table} {rows}FOR EACH STATEMENT\n    \
+                 EXECUTE FUNCTION {function}();\n\
+                 ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name};\n"
+            )
+        })
+        .concat();
+    TRIGGER
+        .replace("@triggers@", &triggers)
+        .replace("@function@", &function)
+        .replace("@columns@", &columns.join(", "))
+        .replace("@keys@", &keys.join(", "))
+        .replace("@put@", from.kind.put)
+        .replace("@delete@", from.kind.delete)
+        .replace("@table_text@", &text(&from.table))
+        .replace("@select@", &from.select(|(_, column, _)| column))
+        .replace("@where@", &from.condition())
+}
+
+impl Recorded {
+    /// The list of expressions, each cast to the type of its column. A line break ends what may be a
+    /// comment.
+    fn select(
+        &self,
+        name: impl Fn(&(&'static str, &'static str, &'static str)) -> &'static str,
+    ) -> String {
+        let columns = self.kind.columns.iter().zip(&self.values);
+        let columns = columns.map(|(column, value)| {
+            let break_after = if value.contains("--") { "\n" } else { "" };
+            format!("({value}{break_after})::{} AS {}", column.2, name(column))
+        });
+        format!("SELECT {}", columns.collect::<Vec<_>>().join(", "))
+    }
+
+    fn condition(&self) -> String {
+        self.condition.as_ref().map_or_else(String::new, |condition| {
+            let break_after = if condition.contains("--") { "\n" } else { "" };
+            format!(" WHERE ({condition}{break_after})")
+        })
+    }
+}
+
+fn grants(schema: &str, options: &SchemaOptions) -> String {
+    let mut sql = String::new();
+    if let Some(reader) = options.reader.as_deref().map(quoted) {
+        let _ = write!(
+            sql,
+            "GRANT USAGE ON SCHEMA {schema} TO {reader};\n\
+             GRANT SELECT ON {schema}.assignments, {schema}.entities, {schema}.changes, \
+             {schema}.history TO {reader};\n\
+             GRANT EXECUTE ON FUNCTION {schema}.generation(), {schema}.last_seq(), \
+             {schema}.adopt() TO {reader};\n"
+        );
+    }
+    if let Some(writer) = options.writer.as_deref().map(quoted) {
+        let _ = write!(
+            sql,
+            "GRANT USAGE ON SCHEMA {schema} TO {writer};\n\
+             GRANT EXECUTE ON FUNCTION {schema}.token(), {schema}.version() TO {writer};\n"
+        );
+        let own = [
+            (options.mapping.assignments.is_empty(), "assignments"),
+            (options.mapping.entities.is_empty(), "entities"),
+        ];
+        for (_, table) in own.iter().filter(|(is_own, _)| *is_own) {
+            let _ = writeln!(
+                sql,
+                "GRANT SELECT, INSERT, UPDATE, DELETE ON {schema}.{table} TO {writer};"
+            );
+        }
+    }
+    sql
+}
+
+/// Returns a name as SQL writes it.
+pub(super) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// Returns text as SQL writes it.
+fn text(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}

@@ -1,0 +1,48 @@
+DO $humbaba$
+BEGIN
+    IF EXISTS (
+        SELECT FROM pg_class
+        WHERE oid = @table_text@::regclass AND (relkind <> 'r' OR relispartition OR relhassubclass)
+    ) THEN
+        RAISE EXCEPTION 'the table % has partitions or is no table: its changes cannot be recorded', @table_text@;
+    END IF;
+    IF row_security_active(@table_text@::regclass) THEN
+        RAISE EXCEPTION 'row security hides rows of % from %: run this as its owner', @table_text@, current_user;
+    END IF;
+END
+$humbaba$;
+
+CREATE OR REPLACE FUNCTION @function@() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' AS $humbaba$
+BEGIN
+    -- Sidecars act on a change once it is visible, so a killed server must not lose it.
+    IF current_setting('synchronous_commit') = 'off' THEN
+        PERFORM set_config('synchronous_commit', 'on', true);
+    END IF;
+    CASE TG_OP
+    WHEN 'INSERT' THEN
+        INSERT INTO @schema@.changes (kind, @columns@)
+            SELECT '@put@', * FROM (@select@ FROM new_rows AS t@where@) AS new;
+    WHEN 'UPDATE' THEN
+        INSERT INTO @schema@.changes (kind, @keys@)
+            SELECT '@delete@', * FROM (
+                SELECT @keys@ FROM (@select@ FROM old_rows AS t@where@) AS old
+                EXCEPT SELECT @keys@ FROM (@select@ FROM new_rows AS t@where@) AS new
+            ) AS gone;
+        INSERT INTO @schema@.changes (kind, @columns@)
+            SELECT '@put@', * FROM (
+                SELECT * FROM (@select@ FROM new_rows AS t@where@) AS new
+                EXCEPT SELECT * FROM (@select@ FROM old_rows AS t@where@) AS old
+            ) AS changed;
+    WHEN 'DELETE' THEN
+        INSERT INTO @schema@.changes (kind, @keys@)
+            SELECT '@delete@', @keys@ FROM (@select@ FROM old_rows AS t@where@) AS old;
+    WHEN 'TRUNCATE' THEN
+        INSERT INTO @schema@.changes (kind) VALUES ('reload');
+    END CASE;
+    RETURN NULL;
+END
+$humbaba$;
+
+@triggers@
