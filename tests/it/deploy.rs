@@ -150,10 +150,20 @@ async fn dashboard_and_alerts_speak_of_metrics_that_exist() {
     let path = |name: &str| files.path().join(name).to_str().unwrap().to_owned();
     let (cert, key, ca, log) = (path("tls.crt"), path("tls.key"), path("ca.crt"), path("log"));
     let tls = ["--listen", "tls:127.0.0.1:0", "--tls-cert", &cert, "--tls-key", &key];
+    let rules = "[directory]\nrequest_facts = \"add\"\n";
+    fs::write(folder.path().join("documents/store.toml"), rules).unwrap();
+    fs::create_dir(files.path().join("directory")).unwrap();
+    let directory = format!("documents=files:{}", path("directory"));
     let more = ["--tls-client-ca", &ca, "--decision-log", "--decision-log-file", &log];
     let sidecar = Sidecar::start(
         folder.path(),
-        &[&tls[..], &more, &["--set", "limits.role_assignments=1", "--require", "tests"]].concat(),
+        &[
+            &tls[..],
+            &more,
+            &["--set", "limits.role_assignments=1", "--require", "tests"],
+            &["--directory", &directory],
+        ]
+        .concat(),
     );
     let http_address = sidecar.addresses["http"].as_str().unwrap().parse().unwrap();
     // One of everything, for what never happened is not counted yet.

@@ -32,6 +32,7 @@ impl Followed {
             data: None,
             postgres_url_file: Some(url_file),
             poll: Duration::from_millis(20),
+            kept_changes: 0,
         };
         let source = Source::Postgres { schema: None };
         let sources = [SourceOf { store: store.name().clone(), source }];
