@@ -5,8 +5,8 @@
 //! invariants, and where a new feature goes.
 //!
 //! *Architecture Invariant:* each module sees only those above it in this file, and a test holds them
-//! to that. `model` to `analysis` are the core: pure, and compiled by itself without the feature
-//! `server`.
+//! to that. `model` to `analysis` are the core: pure, and compiled by itself without
+//! features. [`client`] needs the feature `client` alone.
 
 pub mod model;
 
@@ -44,7 +44,7 @@ pub mod audit;
 #[cfg(feature = "server")]
 pub mod shadow;
 
-#[cfg(feature = "server")]
+#[cfg(feature = "client")]
 pub mod proto;
 
 #[cfg(feature = "server")]
@@ -56,7 +56,7 @@ pub mod grpc;
 #[cfg(feature = "server")]
 pub mod http;
 
-#[cfg(feature = "server")]
+#[cfg(feature = "client")]
 pub mod client;
 
 #[cfg(feature = "server")]

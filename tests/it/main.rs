@@ -20,6 +20,7 @@ mod cli_stop;
 mod cli_tls;
 mod cli_validate;
 mod cli_watch;
+mod client;
 mod clients;
 mod decision_log;
 mod decision_log_faults;
