@@ -24,6 +24,8 @@ pub mod testing;
 
 pub mod import;
 
+pub mod generate;
+
 pub mod analysis;
 
 #[cfg(feature = "server")]

@@ -8,6 +8,7 @@ mod cli_check;
 mod cli_decision_log;
 mod cli_diff;
 mod cli_fmt;
+mod cli_generate;
 mod cli_import;
 mod cli_init;
 mod cli_matrix;
