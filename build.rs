@@ -17,6 +17,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::write(out.join("humbaba.bin"), descriptors.encode_to_vec())?;
 
     tonic_prost_build::configure()
+        .build_server(env::var_os("CARGO_FEATURE_SERVER").is_some())
         .extern_path(".google.rpc", "::tonic_types::pb")
         .codec_path("crate::proto::codec::ProstCodec")
         .compile_fds(descriptors)?;

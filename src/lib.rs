@@ -5,8 +5,8 @@
 //! invariants, and where a new feature goes.
 //!
 //! *Architecture Invariant:* each module sees only those above it in this file, and a test holds them
-//! to that. `model` to `analysis` are the core: pure, and compiled by itself without the feature
-//! `server`.
+//! to that. `model` to `analysis` are the core: pure, and compiled by itself without
+//! features. [`client`] needs the feature `client` alone.
 
 pub mod model;
 
@@ -23,6 +23,8 @@ pub mod directory;
 pub mod testing;
 
 pub mod import;
+
+pub mod generate;
 
 pub mod analysis;
 
@@ -44,7 +46,7 @@ pub mod audit;
 #[cfg(feature = "server")]
 pub mod shadow;
 
-#[cfg(feature = "server")]
+#[cfg(feature = "client")]
 pub mod proto;
 
 #[cfg(feature = "server")]
@@ -56,7 +58,7 @@ pub mod grpc;
 #[cfg(feature = "server")]
 pub mod http;
 
-#[cfg(feature = "server")]
+#[cfg(feature = "client")]
 pub mod client;
 
 #[cfg(feature = "server")]

@@ -68,7 +68,7 @@ pub(super) fn run(args: &HealthcheckArgs) -> Result<Exit, CliError> {
 }
 
 async fn ask(address: &ServerAddress, args: &HealthcheckArgs) -> Result<ServingStatus, CliError> {
-    let mut client = HealthClient::new(address.connect(&args.tls).await?);
+    let mut client = HealthClient::new(address.connect(&args.tls, args.timeout).await?.channel());
     let service = if args.strict { STRICT.to_owned() } else { args.service.clone() };
     let response = client.check(HealthCheckRequest { service }).await;
     response.map(|response| response.into_inner().status()).map_err(|status| {

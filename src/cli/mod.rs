@@ -10,6 +10,7 @@ mod directory;
 mod exit;
 mod fmt;
 mod folder_at;
+mod generate;
 mod healthcheck;
 mod import;
 mod init;
@@ -84,6 +85,7 @@ enum Command {
     Fmt(fmt::FmtArgs),
     Init(init::InitArgs),
     Import(import::ImportArgs),
+    Generate(generate::GenerateArgs),
     #[cfg(feature = "prove")]
     Prove(prove::ProveArgs),
     Directory(directory::DirectoryArgs),
@@ -111,6 +113,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, started: Instant) -> E
         Some(Command::Fmt(args)) => fmt::run(&args),
         Some(Command::Init(args)) => init::run(&args),
         Some(Command::Import(args)) => import::run(&args),
+        Some(Command::Generate(args)) => generate::run(&args),
         #[cfg(feature = "prove")]
         Some(Command::Prove(args)) => prove::run(&args),
         Some(Command::Directory(args)) => directory::run(&args),

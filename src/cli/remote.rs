@@ -2,12 +2,8 @@
 
 use std::time::Duration;
 
-use tonic::{Code, Status};
-use tonic_types::StatusExt as _;
-
 use super::{
     CliError,
-    exit::chain,
     server_address::{self, ServerAddress},
     tls_flags::TlsFlags,
     verdict::{
@@ -16,8 +12,9 @@ use super::{
     },
 };
 use crate::{
+    client::{Decision, Error},
     model::{Effect, Timestamp, Uid},
-    proto::{self, authorization_service_client::AuthorizationServiceClient},
+    proto,
     request::Violation,
 };
 
@@ -29,50 +26,34 @@ pub(super) fn ask(
     request: proto::IsAuthorizedRequest,
 ) -> Result<Result<Verdict, Vec<Violation>>, CliError> {
     server_address::run(timeout, async {
-        let mut client = AuthorizationServiceClient::new(server.connect(tls).await?);
-        match client.is_authorized(request).await {
-            Ok(response) => Ok(Ok(verdict(response.into_inner()))),
-            Err(status) => refusal(&status).map(Err),
+        let client = server.connect(tls, timeout).await?;
+        match client.is_authorized(request.into()).await {
+            Ok(decision) => Ok(Ok(verdict(decision))),
+            Err(error) => refusal(error).map(Err),
         }
     })
 }
 
-fn refusal(status: &Status) -> Result<Vec<Violation>, CliError> {
-    let details = status.get_details_bad_request();
-    let violations: Vec<_> = details
-        .into_iter()
-        .flat_map(|details| details.field_violations)
-        .map(|one| Violation { field: one.field, description: one.description, limit: None })
-        .collect();
-    match status.code() {
-        Code::InvalidArgument if !violations.is_empty() => Ok(violations),
-        Code::InvalidArgument | Code::NotFound | Code::OutOfRange => {
-            Err(CliError::Usage(status.message().to_owned()))
+fn refusal(error: Error) -> Result<Vec<Violation>, CliError> {
+    match error {
+        Error::InvalidInput { violations, .. } if !violations.is_empty() => Ok(violations),
+        Error::InvalidInput { message, .. } | Error::UnknownStore(message) => {
+            Err(CliError::Usage(message))
         }
-        code => {
-            let message = if status.message().is_empty() {
-                chain(status)
-            } else {
-                status.message().to_owned()
-            };
-            Err(CliError::Failure(format!("the server does not decide ({code:?}): {message}")))
-        }
+        error => Err(CliError::Failure(format!("the server does not decide: {error}"))),
     }
 }
 
-fn verdict(response: proto::IsAuthorizedResponse) -> Verdict {
-    // Whatever is not an allow is a deny, also what a later version may add.
-    let decision = match response.decision() {
-        proto::Decision::Allow => Effect::Allow,
-        proto::Decision::Deny | proto::Decision::Unspecified => Effect::Deny,
-    };
+fn verdict(decision: Decision) -> Verdict {
+    let effect = if decision.is_allowed() { Effect::Allow } else { Effect::Deny };
+    let response = decision.into_proto();
     let policies = response.determining_policies.into_iter().map(|policy| Policy {
         policy_id: policy.policy_id,
         annotations: policy.annotations.into_iter().collect(),
     });
     let errors = response.errors.into_iter();
     Verdict {
-        decision,
+        decision: effect,
         determining_policies: policies.collect(),
         errors: errors
             .map(|error| PolicyError { policy_id: error.policy_id, message: error.message })

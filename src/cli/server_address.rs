@@ -2,10 +2,11 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
-use tonic::transport::{Channel, Endpoint};
-
-use super::{CliError, exit::chain, tls_flags::TlsFlags};
-use crate::settings::{HttpListen, ListenAddress, Settings, TcpAddress};
+use super::{CliError, tls_flags::TlsFlags};
+use crate::{
+    client::{Client, Retry},
+    settings::{HttpListen, ListenAddress, Settings, TcpAddress},
+};
 
 /// The gRPC address of a running Humbaba: `host:port`, `http://host:port`, `https://host:port` or
 /// `unix:/path`. A TCP address says whether TLS is spoken.
@@ -74,19 +75,17 @@ impl ServerAddress {
         matches!(&self.0, ListenAddress::Tcp(TcpAddress { tls: Some(true), .. }))
     }
 
-    /// Connects.
-    pub(super) async fn connect(&self, tls: &TlsFlags) -> Result<Channel, CliError> {
-        let failed = |error: tonic::transport::Error| {
-            CliError::Failure(format!("cannot reach `{self}`: {}", chain(&error)))
-        };
-        let mut endpoint = Endpoint::from_shared(self.to_string()).map_err(failed)?;
-        if let ListenAddress::Tcp(address) = &self.0
-            && self.speaks_tls()
-        {
-            let config = tls.config(&address.host)?;
-            endpoint = endpoint.tls_config(config).map_err(failed)?;
+    /// Connects. The first connection and each call may take that long.
+    pub(super) async fn connect(
+        &self,
+        tls: &TlsFlags,
+        timeout: Duration,
+    ) -> Result<Client, CliError> {
+        let mut client = Client::builder(self.to_string()).timeout(timeout).retry(Retry::never());
+        if self.speaks_tls() {
+            client = client.tls(tls.read()?);
         }
-        endpoint.connect().await.map_err(failed)
+        client.connect().await.map_err(|error| CliError::Failure(error.to_string()))
     }
 }
 

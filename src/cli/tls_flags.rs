@@ -5,9 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tonic::transport::{Certificate, ClientTlsConfig, Identity};
-
 use super::CliError;
+use crate::client::Tls;
 
 /// The flags for an address that begins with `https://`.
 #[derive(Debug, Default, Clone, clap::Args)]
@@ -27,22 +26,22 @@ pub(super) struct TlsFlags {
 }
 
 impl TlsFlags {
-    /// Returns the configuration for a server on a host.
-    pub(super) fn config(&self, host: &str) -> Result<ClientTlsConfig, CliError> {
+    /// Reads the files that are named.
+    pub(super) fn read(&self) -> Result<Tls, CliError> {
         let ca = self.ca.as_deref().ok_or_else(|| {
             CliError::Usage(
                 "`https://` needs `--ca FILE`, the certification authority of the server"
                     .to_owned(),
             )
         })?;
-        let name = self.server_name.as_deref().unwrap_or(host);
-        let mut config = ClientTlsConfig::new()
-            .ca_certificate(Certificate::from_pem(read(ca)?))
-            .domain_name(name);
+        let mut tls = Tls::new().ca(read(ca)?);
         if let (Some(cert), Some(key)) = (&self.cert, &self.key) {
-            config = config.identity(Identity::from_pem(read(cert)?, read(key)?));
+            tls = tls.identity(read(cert)?, read(key)?);
         }
-        Ok(config)
+        Ok(match &self.server_name {
+            Some(name) => tls.server_name(name),
+            None => tls,
+        })
     }
 }
 

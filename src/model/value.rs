@@ -28,3 +28,17 @@ pub enum Value {
     /// A span of time in milliseconds.
     Duration(i64),
 }
+
+/// Conversions of the types that stand for one kind of value.
+macro_rules! from {
+    ($($kind:ident($type:ty)),*) => {$(
+        impl From<$type> for Value {
+            fn from(value: $type) -> Self {
+                Self::$kind(value.into())
+            }
+        }
+    )*};
+}
+
+from!(Bool(bool), Long(i64), Long(i32), Long(u32), String(String), String(&str), Entity(Uid));
+from!(Set(Vec<Value>), Datetime(Timestamp));

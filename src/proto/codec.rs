@@ -26,6 +26,7 @@ tokio::task_local! {
 }
 
 /// Answers a call of which each message is checked before it is decoded.
+#[cfg(feature = "server")]
 pub fn checking<F: Future>(check: MessageCheck, call: F) -> impl Future<Output = F::Output> {
     MESSAGE_CHECK.scope(check, call)
 }

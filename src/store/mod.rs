@@ -11,6 +11,7 @@ mod parsed_policies;
 mod policies;
 mod schema;
 mod schema_bounds;
+mod schema_docs;
 mod settings;
 mod stores;
 mod text_bounds;
@@ -26,6 +27,7 @@ pub(crate) use files::{FileKind, decode};
 pub use files::{StoreFiles, looks_like_policies};
 pub use format::{FormattedFile, FormattedFiles, format_policies};
 pub(crate) use parsed_policies::ParsedPolicies;
+pub use schema_docs::SchemaDocs;
 pub(crate) use settings::toml_problem;
 pub use stores::{StoreLookupError, Stores};
 

@@ -24,10 +24,10 @@ use crate::{
 const ROLE: &str = "role";
 
 /// One schema file.
-struct SchemaFile<'a> {
+pub(super) struct SchemaFile<'a> {
     path: String,
     text: &'a str,
-    fragment: Fragment<RawName>,
+    pub fragment: Fragment<RawName>,
 }
 
 /// Returns the schema of all schema files together, or nothing where there is a problem.
@@ -74,7 +74,8 @@ pub(super) fn read(
     }
 }
 
-fn read_files<'a>(
+/// Reads each schema file by itself.
+pub(super) fn read_files<'a>(
     files: &'a StoreFiles,
     warnings: &mut Vec<Problem>,
     problems: &mut Vec<Problem>,

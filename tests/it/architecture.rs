@@ -22,6 +22,7 @@ const ORDER: &[&str] = &[
     "directory",
     "testing",
     "import",
+    "generate",
     "analysis",
     "reload",
     "sources",
@@ -48,6 +49,7 @@ const CORE: &[&str] = &[
     "directory",
     "testing",
     "import",
+    "generate",
     "analysis",
 ];
 

@@ -2,12 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod api_docs;
 mod architecture;
 mod cli;
 mod cli_check;
 mod cli_decision_log;
 mod cli_diff;
 mod cli_fmt;
+mod cli_generate;
 mod cli_import;
 mod cli_init;
 mod cli_matrix;
@@ -20,6 +22,7 @@ mod cli_stop;
 mod cli_tls;
 mod cli_validate;
 mod cli_watch;
+mod client;
 mod clients;
 mod decision_log;
 mod decision_log_faults;

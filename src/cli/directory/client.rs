@@ -101,7 +101,8 @@ impl ServerFlags {
         &self,
         talk: impl AsyncFnOnce(Client) -> Result<T, Failure>,
     ) -> Result<T, CliError> {
-        let client = DirectoryServiceClient::new(self.server.connect(&self.tls).await?);
+        let connected = self.server.connect(&self.tls, self.timeout).await?;
+        let client = DirectoryServiceClient::new(connected.channel());
         talk(client).await.map_err(|failure| match failure {
             Failure::Status(status) => refusal(&status),
             Failure::Here(error) => error,

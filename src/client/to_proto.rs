@@ -1,5 +1,7 @@
 //! Converts requests into the messages of the contract.
 
+use std::time::SystemTime;
+
 use crate::{
     model::{Timestamp, Uid, Value},
     proto::{self, value::Kind},
@@ -82,6 +84,19 @@ impl From<Value> for proto::Value {
 
 fn fields<M: FromIterator<(String, proto::Value)>>(fields: Vec<(String, Value)>) -> M {
     fields.into_iter().map(|(name, value)| (name, value.into())).collect()
+}
+
+impl From<SystemTime> for Timestamp {
+    /// Cuts off what is finer than a millisecond. A moment before 1970 is the first of 1970.
+    fn from(moment: SystemTime) -> Self {
+        Self::after_1970(moment.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
+    }
+}
+
+impl From<SystemTime> for Value {
+    fn from(moment: SystemTime) -> Self {
+        Self::Datetime(moment.into())
+    }
 }
 
 fn timestamp(moment: Timestamp) -> prost_types::Timestamp {

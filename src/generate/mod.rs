@@ -1,0 +1,55 @@
+//! Writes the words of a policy store as constants and types of a programming language, so that a
+//! misspelt action, role or entity type does not compile or type-check.
+//!
+//! The text is a function of the schema and the language. Names that two of the store's words would
+//! share are told apart, or refused: no word takes another's name silently.
+
+mod comment;
+mod identifiers;
+mod python;
+mod rust;
+mod typescript;
+mod vocabulary;
+
+pub use identifiers::NameClash;
+pub use vocabulary::Vocabulary;
+
+/// A language to write in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Language {
+    /// Python 3.8 or later.
+    Python,
+    /// TypeScript 4 or later.
+    TypeScript,
+    /// Rust with `humbaba::client`.
+    Rust,
+}
+
+impl Language {
+    /// Its name, as it is given to `humbaba generate --lang`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Python => "python",
+            Self::TypeScript => "typescript",
+            Self::Rust => "rust",
+        }
+    }
+}
+
+/// Writes a module for the words of a store.
+///
+/// # Errors
+/// Two of its words would have one name, however they are spelled.
+pub fn generate(vocabulary: &Vocabulary, language: Language) -> Result<String, NameClash> {
+    match language {
+        Language::Python => python::write(vocabulary),
+        Language::TypeScript => typescript::write(vocabulary),
+        Language::Rust => rust::write(vocabulary),
+    }
+}
+
+/// The command that writes a file again, for its head.
+fn command(vocabulary: &Vocabulary, language: Language) -> String {
+    format!("humbaba generate --lang {} {}", language.name(), vocabulary.store)
+}
