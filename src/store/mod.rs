@@ -27,6 +27,7 @@ pub use files::{StoreFiles, looks_like_policies};
 pub use format::{FormattedFile, FormattedFiles, format_policies};
 pub(crate) use parsed_policies::ParsedPolicies;
 pub(crate) use settings::toml_problem;
+pub use settings::{AuthzenRules, RolesProperty};
 pub use stores::{StoreLookupError, Stores};
 
 use std::{
@@ -57,6 +58,7 @@ pub struct PolicyStore {
     engine: Engine,
     level: Option<u32>,
     request_facts: RequestFacts,
+    authzen: AuthzenRules,
     warnings: Vec<Problem>,
     has_policy_warnings: bool,
 }
@@ -102,6 +104,7 @@ impl PolicyStore {
         let (parsed, links) = policies::read(&files, &mut problems);
         let parsed = links::link(&files, parsed, links, bounds, &mut problems);
         let Some(schema) = schema else { return Err(problems) };
+        settings::check(&settings, &files, &schema, &mut problems);
         let stored = entities::read(&files, &schema, bounds, &mut problems);
         let unchanged = Unchanged::since(last, &files, settings.level);
         warnings.extend(policies::decide_nothing(&files, &parsed));
@@ -131,6 +134,7 @@ impl PolicyStore {
             engine,
             level: settings.level,
             request_facts: settings.directory.request_facts,
+            authzen: settings.authzen,
             warnings,
             has_policy_warnings,
             files,
@@ -155,6 +159,7 @@ impl PolicyStore {
             stored: Arc::clone(&self.stored),
             level: self.level,
             request_facts: self.request_facts,
+            authzen: self.authzen.clone(),
             warnings: Vec::new(),
             has_policy_warnings: false,
         })
@@ -221,6 +226,12 @@ impl PolicyStore {
     pub fn has_schema_of(&self, other: &Self) -> bool {
         self.files.same(FileKind::Schema, &other.files)
             && self.files.same(FileKind::SchemaJson, &other.files)
+    }
+
+    /// What questions in the form of AuthZEN may say.
+    #[must_use]
+    pub fn authzen(&self) -> &AuthzenRules {
+        &self.authzen
     }
 
     /// The policies, templates and links as Cedar knows them.
