@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod architecture;
+mod authzen;
 mod cli;
 mod cli_check;
 mod cli_decision_log;
