@@ -194,7 +194,7 @@ def humbaba(binary, policies=ROOT / "policies", name="humbaba", log=None, http="
     """Starts Humbaba; `log` is the file of a decision log."""
     address = free_address()
     command = [binary, "serve", "--policies", policies, "--listen", address]
-    command += ["--http-listen", http, "--log-filter", "error"]
+    command += ["--http-listen", http, "--web-listen", "off", "--log-filter", "error"]
     if log:
         command += ["--decision-log", "--decision-log-file", log]
         # Old files would fill the disk.

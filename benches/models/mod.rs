@@ -88,7 +88,7 @@ fn entity<const N: usize>(
     parents: Vec<Uid>,
     attributes: [(&str, Value); N],
 ) -> EntityInput {
-    EntityInput { uid: Some(uid), parents, attributes: named(attributes), tags: Vec::new() }
+    EntityInput { uid: Some(uid), parents, attributes: named(attributes), ..EntityInput::default() }
 }
 
 fn named<const N: usize>(values: [(&str, Value); N]) -> Vec<(String, Value)> {

@@ -87,7 +87,7 @@ impl Sidecar {
         let patience = format!("limits.patience_ms={}", PATIENCE.as_millis());
         let child = Command::new(binary)
             .args(["serve", "--listen", "127.0.0.1:0", "--listen", "tls:127.0.0.1:0"])
-            .args(["--http-listen", "plain:127.0.0.1:0"])
+            .args(["--http-listen", "plain:127.0.0.1:0", "--web-listen", "off"])
             .args(["--log-filter", "error,humbaba=error", "--set", &patience])
             .args(["--tls-client-id", super::certificates::CLIENT])
             .arg("--tls-cert")

@@ -95,7 +95,7 @@ impl Recorded {
     /// # Errors
     /// What is wrong with it.
     pub(super) fn input(&self) -> Result<RequestInput, CliError> {
-        let mut reader = FactReader::default();
+        let mut reader = FactReader { takes_overrides: true, ..FactReader::default() };
         let context = match &self.context {
             Json::Null => Vec::new(),
             Json::Object(fields) => {

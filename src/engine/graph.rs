@@ -17,7 +17,7 @@ use super::Engine;
 use crate::{
     model::Timestamp,
     request::{
-        EntityInput, Facts, HeldFacts, Place, Request, RequestInput, RoleAssignment,
+        EntityFacts, EntityInput, Facts, HeldFacts, Place, Request, RequestInput, RoleAssignment,
         RoleAssignmentInput, RoleAssignments, SentEntities, WithoutRoles,
     },
     schema::Schema,
@@ -88,8 +88,13 @@ pub fn without_directory(engine: &Engine, request: &Request, asked: &RequestInpu
         let entities = graph.places.iter().filter_map(|place| held.entity(*place));
         entities.filter(|entity| facts.entities.get(&entity.uid).is_none())
     });
+    let entity = |facts: &EntityFacts| EntityInput {
+        // What is sent of an entity that the store holds has been laid over it.
+        overrides: engine.stored().contains(&facts.uid),
+        ..EntityInput::from(facts)
+    };
     RequestInput {
-        entities: facts.entities.iter().chain(held).map(EntityInput::from).collect(),
+        entities: facts.entities.iter().chain(held).map(entity).collect(),
         role_assignments: facts
             .role_assignments
             .iter()

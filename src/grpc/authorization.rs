@@ -52,7 +52,7 @@ impl AuthorizationService for Authorization {
         &self,
         request: Request<proto::IsAuthorizedRequest>,
     ) -> Result<Response<proto::IsAuthorizedResponse>, Status> {
-        let call = CallContext::new(Rpc::IsAuthorized, &request, &self.decision_log);
+        let call = self.begin(Rpc::IsAuthorized, &request);
         let permit = request.extensions().get::<Arc<CallPermit>>().cloned();
         let question = request.into_inner();
         let facts = question.entities.len() + question.role_assignments.len();
@@ -69,7 +69,7 @@ impl AuthorizationService for Authorization {
         &self,
         request: Request<proto::BatchIsAuthorizedRequest>,
     ) -> Result<Response<proto::BatchIsAuthorizedResponse>, Status> {
-        let call = CallContext::new(Rpc::BatchIsAuthorized, &request, &self.decision_log);
+        let call = self.begin(Rpc::BatchIsAuthorized, &request);
         let permit = request.extensions().get::<Arc<CallPermit>>().cloned();
         let batch = request.into_inner();
         let of_items = batch.items.iter().map(|item| {
@@ -89,7 +89,7 @@ impl AuthorizationService for Authorization {
         &self,
         request: Request<proto::ListResourcesRequest>,
     ) -> Result<Response<proto::ListResourcesResponse>, Status> {
-        let call = CallContext::new(Rpc::ListResources, &request, &self.decision_log);
+        let call = self.begin(Rpc::ListResources, &request);
         let permit = request.extensions().get::<Arc<CallPermit>>().cloned();
         let question = request.into_inner();
         let in_force =
@@ -104,7 +104,7 @@ impl AuthorizationService for Authorization {
         &self,
         request: Request<proto::ListPrincipalsRequest>,
     ) -> Result<Response<proto::ListPrincipalsResponse>, Status> {
-        let call = CallContext::new(Rpc::ListPrincipals, &request, &self.decision_log);
+        let call = self.begin(Rpc::ListPrincipals, &request);
         let permit = request.extensions().get::<Arc<CallPermit>>().cloned();
         let question = request.into_inner();
         let in_force =
@@ -119,7 +119,7 @@ impl AuthorizationService for Authorization {
         &self,
         request: Request<proto::ListActionsRequest>,
     ) -> Result<Response<proto::ListActionsResponse>, Status> {
-        let call = CallContext::new(Rpc::ListActions, &request, &self.decision_log);
+        let call = self.begin(Rpc::ListActions, &request);
         let permit = request.extensions().get::<Arc<CallPermit>>().cloned();
         let question = request.into_inner();
         let in_force =
@@ -133,6 +133,11 @@ impl AuthorizationService for Authorization {
 }
 
 impl Authorization {
+    fn begin<T>(&self, rpc: Rpc, request: &Request<T>) -> CallContext {
+        let headers = request.metadata().as_ref();
+        CallContext::new(rpc, headers, request.extensions(), &self.decision_log)
+    }
+
     /// Returns the store and its directory as they are at this moment, or once the directory has the
     /// version that the caller asks for. A call asks once, so that all of it is decided on one revision
     /// and one version.

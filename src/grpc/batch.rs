@@ -20,7 +20,7 @@ impl Decider {
     ///
     /// # Errors
     /// Everything that is wrong with what the items share, or that they are too many.
-    pub fn batch_is_authorized(
+    pub(super) fn batch_is_authorized(
         &self,
         in_force: &InForce,
         mut sent: proto::BatchIsAuthorizedRequest,
@@ -46,7 +46,7 @@ impl Decider {
                     let copy = shadowed.is_some().then(|| item.clone());
                     let input = || RecordInput::item(&shared, item, count);
                     let (response, record) =
-                        self.decide(in_force, &request, explain, call, Some(number), input);
+                        self.respond(in_force, &request, explain, call, Some(number), input);
                     if let (Some(shadowed), Some(item)) = (&mut shadowed, copy) {
                         shadowed.push((item, given(&request, &response)));
                     }

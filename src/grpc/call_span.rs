@@ -11,14 +11,14 @@ use opentelemetry::{
 use opentelemetry_sdk::{propagation::TraceContextPropagator, trace::SdkTracer};
 use std::sync::Arc;
 
-use tonic::{Code, Request, Status, codegen::http};
+use tonic::{Code, Status, codegen::http};
 
 use super::metrics::Rpc;
 use crate::{net::Peer, store::PolicyStore};
 
 /// The span of one call, to add attributes to. Without tracing it forgets them.
 #[derive(Debug, Clone)]
-pub(super) struct CallSpan(Option<Context>);
+pub(crate) struct CallSpan(Option<Context>);
 
 impl CallSpan {
     /// Returns a span that forgets its attributes.
@@ -27,9 +27,14 @@ impl CallSpan {
     }
 
     /// Returns the span of a call.
-    pub fn of<T>(request: &Request<T>) -> Self {
-        let found = request.extensions().get::<Self>();
+    pub fn of(extensions: &http::Extensions) -> Self {
+        let found = extensions.get::<Self>();
         found.cloned().unwrap_or(Self(None))
+    }
+
+    /// Returns a span that has begun.
+    pub fn begun(span: Context) -> Self {
+        Self(Some(span))
     }
 
     /// Returns the ids of the span, where there is one.
@@ -49,7 +54,7 @@ impl CallSpan {
 
     /// Adds the decision of the call or, of a call that makes many, how many of each kind there are.
     pub fn decisions(&self, rpc: Rpc, allowed: usize, denied: usize) {
-        if rpc == Rpc::IsAuthorized {
+        if matches!(rpc, Rpc::IsAuthorized | Rpc::Evaluation) {
             let decision = if allowed > 0 { "allow" } else { "deny" };
             return self.set(|| vec![KeyValue::new("humbaba.decision", decision)]);
         }
@@ -76,7 +81,8 @@ pub(super) fn caller_span(headers: &http::HeaderMap) -> Option<SpanContext> {
     span_context(&caller_context(headers))
 }
 
-fn caller_context(headers: &http::HeaderMap) -> Context {
+/// Reads the trace of the caller.
+pub(crate) fn caller_context(headers: &http::HeaderMap) -> Context {
     TraceContextPropagator::new().extract_with_context(&Context::new(), &Headers(headers))
 }
 

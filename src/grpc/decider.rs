@@ -5,7 +5,7 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-use tonic::Request;
+use tonic::codegen::http::{Extensions, HeaderMap};
 
 use super::{
     GrpcOptions,
@@ -18,16 +18,17 @@ use super::{
 };
 use crate::{
     audit::{DecisionLog, Record, RecordDirectory, RecordInput},
-    engine,
+    engine::{self, Decision, Explanation},
     model::{Effect, Timestamp},
     proto,
     reload::InForce,
     request::Violation,
     shadow::{Answer, Asked, Given, Question, Shadow},
+    store::PolicyStore,
 };
 
 /// Decides questions and counts the decisions.
-pub(super) struct Decider {
+pub(crate) struct Decider {
     pub options: Arc<GrpcOptions>,
     pub metrics: Arc<Metrics>,
     pub shadow: Shadow,
@@ -35,7 +36,7 @@ pub(super) struct Decider {
 
 /// A call whose message has been read.
 #[derive(Clone)]
-pub(super) struct CallContext {
+pub(crate) struct CallContext {
     pub rpc: Rpc,
     pub now: Timestamp,
     /// When the message had been read.
@@ -44,6 +45,28 @@ pub(super) struct CallContext {
     pub sent_id: Option<DecisionId>,
     pub span: CallSpan,
     pub recording: Recording,
+}
+
+/// The answer to one question.
+pub(crate) struct DecisionAnswer {
+    pub decision: Decision,
+    /// Where it was asked for.
+    pub explanation: Option<Explanation>,
+    pub id: DecisionId,
+    /// For the decision log.
+    pub record: Option<Record>,
+}
+
+impl DecisionAnswer {
+    /// Returns the answer that is compared with that of the candidate policies.
+    pub fn given(&self, request: &crate::request::Request) -> Given {
+        let policies = self.decision.determining.iter().map(|policy| policy.id().to_owned());
+        Given {
+            action: AsRef::<str>::as_ref(request.action.eid()).to_owned(),
+            answer: Answer { decision: self.decision.effect, policies: policies.collect() },
+            decision_id: self.id.clone().into(),
+        }
+    }
 }
 
 /// The answer to a call.
@@ -65,14 +88,14 @@ impl Decided<()> {
 
 impl CallContext {
     /// Begins a call now.
-    pub fn new<T>(rpc: Rpc, request: &Request<T>, log: &DecisionLog) -> Self {
+    pub fn new(rpc: Rpc, headers: &HeaderMap, extensions: &Extensions, log: &DecisionLog) -> Self {
         Self {
             rpc,
             now: now(),
             started: Instant::now(),
-            sent_id: DecisionId::sent(request.metadata()),
-            span: CallSpan::of(request),
-            recording: Recording::new(log, rpc, request),
+            sent_id: DecisionId::sent(headers),
+            span: CallSpan::of(extensions),
+            recording: Recording::new(log, rpc, headers, extensions),
         }
     }
 
@@ -87,7 +110,7 @@ impl Decider {
     ///
     /// # Errors
     /// Everything that is wrong with it.
-    pub fn is_authorized(
+    pub(super) fn is_authorized(
         &self,
         in_force: &InForce,
         sent: proto::IsAuthorizedRequest,
@@ -101,7 +124,7 @@ impl Decider {
         })?;
         let shadowed = self.shadow.wants(&in_force.store, 1).then(|| Box::new(input.clone()));
         let decided =
-            self.decide(in_force, &request, explain, call, None, || RecordInput::Request(input));
+            self.respond(in_force, &request, explain, call, None, || RecordInput::Request(input));
         let (mut response, record) = decided;
         response.directory_version = in_force.directory_version();
         if let Some(input) = shadowed {
@@ -117,7 +140,7 @@ impl Decider {
     ///
     /// # Errors
     /// Everything that is wrong with the question.
-    pub fn list_actions(
+    pub(super) fn list_actions(
         &self,
         in_force: &InForce,
         sent: proto::ListActionsRequest,
@@ -126,7 +149,7 @@ impl Decider {
         let (options, metrics) = (&self.options, &self.metrics);
         let store = &in_force.store;
         let limits = &options.limits;
-        let decide = |request: &_| verification::decide(store, request, call.rpc, options, metrics);
+        let decide = |request: &_| self.judge(store, request, call.rpc);
         let held = in_force.held();
         let list = |input: &_| {
             engine::list_actions_by(store.engine(), held, input, call.now, limits, decide)
@@ -158,17 +181,26 @@ impl Decider {
         })
     }
 
+    /// Decides a checked request, and verifies the decision where it is one of the sample.
+    pub fn judge(
+        &self,
+        store: &PolicyStore,
+        request: &crate::request::Request,
+        rpc: Rpc,
+    ) -> Decision {
+        verification::decide(store, request, rpc, &self.options, &self.metrics)
+    }
+
     /// Has the candidate policies decide what was answered, later.
-    pub(super) fn compare(&self, in_force: &InForce, asked: Asked, call: &CallContext) {
+    pub(crate) fn compare(&self, in_force: &InForce, asked: Asked, call: &CallContext) {
         let store = in_force.store.name().clone();
         let revision = *in_force.store.revision();
         let held = in_force.held().cloned();
         self.shadow.compare(Question { store, revision, now: call.now, held, asked });
     }
 
-    /// Decides a checked request, explains the decision where `explain` is set, and makes its record
-    /// where there is to be one.
-    pub(super) fn decide(
+    /// Does the same as [`Self::decide`], with the answer in protobuf.
+    pub(super) fn respond(
         &self,
         in_force: &InForce,
         request: &crate::request::Request,
@@ -177,11 +209,33 @@ impl Decider {
         item: Option<usize>,
         input: impl FnOnce() -> RecordInput,
     ) -> (proto::IsAuthorizedResponse, Option<Record>) {
+        let answer = self.decide(in_force, request, explain, call, item, input);
+        let response = convert::is_authorized_response(
+            answer.decision,
+            answer.explanation,
+            request.facts.held.as_deref(),
+            in_force.store.revision(),
+            answer.id,
+        );
+        (response, answer.record)
+    }
+
+    /// Decides a checked request, explains the decision where `explain` is set, and makes its record
+    /// where there is to be one.
+    pub(crate) fn decide(
+        &self,
+        in_force: &InForce,
+        request: &crate::request::Request,
+        explain: bool,
+        call: &CallContext,
+        item: Option<usize>,
+        input: impl FnOnce() -> RecordInput,
+    ) -> DecisionAnswer {
         let options = &self.options;
         let store = &in_force.store;
         let on_forbid_error = options.on_forbid_error;
         let started = if item.is_some() { Instant::now() } else { call.started };
-        let decision = verification::decide(store, request, call.rpc, options, &self.metrics);
+        let decision = self.judge(store, request, call.rpc);
         self.metrics.decided(store.name(), call.rpc, &decision);
         let explanation = explain.then(|| store.explain(request, &decision, on_forbid_error));
         let id = call.decision_id();
@@ -197,14 +251,7 @@ impl Decider {
                 question: Some((Arc::clone(store), request.clone())),
             }),
         });
-        let response = convert::is_authorized_response(
-            decision,
-            explanation,
-            request.facts.held.as_deref(),
-            store.revision(),
-            id,
-        );
-        (response, record)
+        DecisionAnswer { decision, explanation, id, record }
     }
 }
 

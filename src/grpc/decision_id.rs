@@ -1,6 +1,6 @@
 //! Decision ids.
 
-use tonic::metadata::MetadataMap;
+use tonic::codegen::http::HeaderMap;
 use uuid::{NoContext, Uuid};
 
 use crate::model::Timestamp;
@@ -11,13 +11,13 @@ const LONGEST: usize = 128;
 
 /// The name of one decision in logs and answers.
 #[derive(Debug, Clone)]
-pub(super) struct DecisionId(String);
+pub(crate) struct DecisionId(String);
 
 impl DecisionId {
     /// Returns the caller's own id of the request, if it sent one that can go into any log: 1 to 128
     /// visible ASCII characters.
-    pub fn sent(metadata: &MetadataMap) -> Option<Self> {
-        let id = metadata.get(REQUEST_ID)?.to_str().ok()?;
+    pub fn sent(headers: &HeaderMap) -> Option<Self> {
+        let id = headers.get(REQUEST_ID)?.to_str().ok()?;
         let fits = (1..=LONGEST).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic());
         fits.then(|| Self(id.to_owned()))
     }
@@ -73,9 +73,9 @@ mod tests {
         for (sent, is_taken) in
             [("mine", true), ("", false), ("a b", false), (&"x".repeat(129), false)]
         {
-            let mut metadata = MetadataMap::new();
-            metadata.insert(REQUEST_ID, sent.parse().unwrap());
-            assert_eq!(DecisionId::sent(&metadata).is_some(), is_taken, "{sent:?}");
+            let mut headers = HeaderMap::new();
+            headers.insert(REQUEST_ID, sent.parse().unwrap());
+            assert_eq!(DecisionId::sent(&headers).is_some(), is_taken, "{sent:?}");
         }
     }
 }

@@ -33,7 +33,7 @@ impl Decider {
     ///
     /// # Errors
     /// Everything that is wrong with the question.
-    pub fn list_resources(
+    pub(super) fn list_resources(
         &self,
         in_force: &InForce,
         sent: proto::ListResourcesRequest,
@@ -56,7 +56,7 @@ impl Decider {
     ///
     /// # Errors
     /// Everything that is wrong with the question.
-    pub fn list_principals(
+    pub(super) fn list_principals(
         &self,
         in_force: &InForce,
         sent: proto::ListPrincipalsRequest,

@@ -34,6 +34,11 @@ mod status;
 mod timeout;
 mod verification;
 
+pub(crate) use call_span::{CallSpan, caller_context};
+pub(crate) use decider::{CallContext, Decider, DecisionAnswer};
+pub(crate) use metrics::Rpc;
+pub(crate) use recording::DecidedQuestion;
+
 pub use error::ServeError;
 pub use options::{GrpcOptions, Http2Limits};
 pub use server::{DirectoryListener, GrpcServer};

@@ -5,7 +5,10 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-use tonic::{Request, Status};
+use tonic::{
+    Status,
+    codegen::http::{Extensions, HeaderMap},
+};
 
 use super::{
     call_span::{self, CallSpan},
@@ -25,13 +28,13 @@ use crate::{
 
 /// Makes the records of one call. It does nothing where the decision log is off.
 #[derive(Debug, Clone)]
-pub(super) struct Recording {
+pub(crate) struct Recording {
     log: DecisionLog,
     call: Option<Arc<Call>>,
 }
 
 /// A question that was decided.
-pub(super) struct DecidedQuestion {
+pub(crate) struct DecidedQuestion {
     pub input: RecordInput,
     pub now: Timestamp,
     pub on_forbid_error: OnForbidError,
@@ -45,8 +48,8 @@ pub(super) struct DecidedQuestion {
 
 impl Recording {
     /// Begins to record a call.
-    pub fn new<T>(log: &DecisionLog, rpc: Rpc, request: &Request<T>) -> Self {
-        let call = log.is_on().then(|| Arc::new(call(rpc, request)));
+    pub fn new(log: &DecisionLog, rpc: Rpc, headers: &HeaderMap, extensions: &Extensions) -> Self {
+        let call = log.is_on().then(|| Arc::new(call(rpc, headers, extensions)));
         Self { log: log.clone(), call }
     }
 
@@ -149,16 +152,13 @@ fn record(
     }
 }
 
-fn call<T>(rpc: Rpc, request: &Request<T>) -> Call {
-    let metadata = request.metadata();
-    let peer = request.extensions().get::<Arc<Peer>>();
+fn call(rpc: Rpc, headers: &HeaderMap, extensions: &Extensions) -> Call {
+    let peer = extensions.get::<Arc<Peer>>();
     Call {
         rpc: rpc.name(),
-        request_id: DecisionId::sent(metadata).map(String::from),
+        request_id: DecisionId::sent(headers).map(String::from),
         // Our own span is nearer to the decision than the caller's.
-        trace: CallSpan::of(request)
-            .context()
-            .or_else(|| call_span::caller_span(metadata.as_ref())),
+        trace: CallSpan::of(extensions).context().or_else(|| call_span::caller_span(headers)),
         caller: peer.map(|peer| caller(peer)).unwrap_or_default(),
     }
 }

@@ -16,6 +16,7 @@ use super::{
     GrpcOptions, ServeError,
     call::{AuxiliaryLimits, CallHandler},
     connection,
+    decider::Decider,
     health::HealthService,
     metrics::Metrics,
     services::Services,
@@ -236,6 +237,29 @@ impl GrpcServer {
 
     pub(crate) fn metrics(&self) -> &Arc<Metrics> {
         &self.inner.state.metrics
+    }
+
+    /// Returns what decides questions as the calls of this server are decided.
+    pub(crate) fn decider(&self) -> Decider {
+        let state = &self.inner.state;
+        Decider {
+            options: Arc::clone(&state.options),
+            metrics: Arc::clone(&state.metrics),
+            shadow: state.shadow.clone(),
+        }
+    }
+
+    pub(crate) fn options(&self) -> &Arc<GrpcOptions> {
+        &self.inner.state.options
+    }
+
+    /// Returns the limit on calls under way, which all faces share.
+    pub(crate) fn call_limit(&self) -> &Arc<ConcurrencyLimit> {
+        &self.inner.state.limit
+    }
+
+    pub(crate) fn tracer(&self) -> Option<&SdkTracer> {
+        self.inner.state.tracer.as_ref()
     }
 
     pub(crate) fn shadow(&self) -> &Shadow {

@@ -5,22 +5,22 @@ use std::{pin::pin, sync::Arc, time::Duration};
 use axum::Router;
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{runtime::Handle, time::timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::codegen::Service as _;
 
 use super::{
     HttpOptions, LogControl,
     routes::routes,
+    serving::HttpFace,
     state::{AdminState, IsLocal},
 };
 use crate::{
     grpc::GrpcServer,
-    net::{self, Connection, ConnectionLimit, Face, Listener, Peer},
+    net::{Connection, ConnectionLimit, Face, Listener, Peer},
 };
 
 /// Bytes of a request's head.
-const HEAD_BYTES: usize = 32 * 1024;
+pub(super) const HEAD_BYTES: usize = 32 * 1024;
 
 /// The HTTP face of a gRPC server. Clones are the same server.
 #[derive(Debug, Clone)]
@@ -58,28 +58,15 @@ impl HttpServer {
         self.inner.state.grpc().note_tls(&listener);
         let (routes, head_timeout) =
             (routes(self.inner.state.clone()), self.inner.options.head_timeout);
-        let stop = CancellationToken::new();
-        let stopped = stop.clone();
-        let serve_connection = move |io, peer| {
-            serve_connection(io, peer, routes.clone(), head_timeout, stopped.clone())
+        let face = HttpFace {
+            face: Face::Http,
+            connections: Arc::clone(&self.inner.connections),
+            drain_timeout: self.inner.options.drain_timeout,
         };
-        let (connections, runtimes) = (Arc::clone(&self.inner.connections), [Handle::current()]);
-        let face = Face::Http;
-        let mut serving = pin!(net::serve(
-            listener,
-            face,
-            connections,
-            &runtimes,
-            stop.clone(),
-            serve_connection
-        ));
-        tokio::select! {
-            () = shutdown => stop.cancel(),
-            () = &mut serving => return,
-        }
-        if timeout(self.inner.options.drain_timeout, serving).await.is_err() {
-            tracing::warn!("stopped before every HTTP request was answered");
-        }
+        face.serve(listener, shutdown, move |io, peer, stopped| {
+            serve_connection(io, peer, routes.clone(), head_timeout, stopped)
+        })
+        .await;
     }
 }
 

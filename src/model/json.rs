@@ -1,7 +1,7 @@
 //! Reads JSON without losing anything: a repeated name is an error, where `serde_json` alone would
 //! keep the last one.
 
-use std::{collections::BTreeMap, fmt, ops::Range};
+use std::{cell::Cell, collections::BTreeMap, fmt, ops::Range};
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value, value::RawValue};
@@ -12,6 +12,17 @@ use serde_json::{Map, Value, value::RawValue};
 /// The text is not JSON, or an object in it has two members of one name; with line and column.
 pub fn parse(text: &str) -> Result<Value, serde_json::Error> {
     serde_json::from_str::<Unique>(text).map(|Unique(value)| value)
+}
+
+/// Does the same as [`parse`] with a text of at most so many values, members of objects and elements
+/// of lists included: two bytes of text may become hundreds in memory.
+///
+/// # Errors
+/// The same, and more values than that.
+pub fn parse_within(text: &str, values: usize) -> Result<Value, serde_json::Error> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let value = UniqueVisitor { left: &Cell::new(values) }.deserialize(&mut reader)?;
+    reader.end().map(|()| value)
 }
 
 /// Parses JSON values that stand one after the other, as in a file of records.
@@ -64,21 +75,27 @@ struct Unique(Value);
 
 impl<'de> Deserialize<'de> for Unique {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(UniqueVisitor).map(Self)
+        UniqueVisitor { left: &Cell::new(usize::MAX) }.deserialize(deserializer).map(Self)
     }
 }
 
-struct UniqueVisitor;
+#[derive(Clone, Copy)]
+struct UniqueVisitor<'a> {
+    /// Values that may still come.
+    left: &'a Cell<usize>,
+}
 
-impl<'de> DeserializeSeed<'de> for UniqueVisitor {
+impl<'de> DeserializeSeed<'de> for UniqueVisitor<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        let left = self.left.get().checked_sub(1);
+        self.left.set(left.ok_or_else(|| D::Error::custom("too many values"))?);
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for UniqueVisitor {
+impl<'de> Visitor<'de> for UniqueVisitor<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -115,7 +132,7 @@ impl<'de> Visitor<'de> for UniqueVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Value, A::Error> {
         let mut values = Vec::new();
-        while let Some(value) = sequence.next_element_seed(Self)? {
+        while let Some(value) = sequence.next_element_seed(self)? {
             values.push(value);
         }
         Ok(values.into())
@@ -128,7 +145,7 @@ impl<'de> Visitor<'de> for UniqueVisitor {
                 let name = name.chars().take(80).collect::<String>();
                 return Err(A::Error::custom(format!("the name `{name}` is there twice")));
             }
-            members.insert(name, map.next_value_seed(Self)?);
+            members.insert(name, map.next_value_seed(self)?);
         }
         Ok(members.into())
     }
@@ -144,6 +161,15 @@ mod tests {
     fn what_has_no_repeated_name_is_read_as_it_is() {
         let text = r#"[null, true, -1, 18446744073709551615, 1.5, "a", {"a": {"a": []}, "b": {}}]"#;
         assert_eq!(parse(text).unwrap(), serde_json::from_str::<Value>(text).unwrap());
+    }
+
+    #[test]
+    fn a_text_of_more_values_than_may_be_is_refused() {
+        let text = r#"{"a": [1, 2, {}], "b": null}"#;
+        assert_eq!(parse_within(text, 6).unwrap(), parse(text).unwrap());
+        let error = parse_within(text, 5).unwrap_err();
+        assert!(error.to_string().starts_with("too many values at line 1"), "{error}");
+        assert!(parse_within("1 2", 9).is_err());
     }
 
     #[test]

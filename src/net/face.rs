@@ -7,16 +7,19 @@ pub(crate) enum Face {
     Grpc,
     /// HTTP: administration.
     Http,
+    /// HTTP: AuthZEN.
+    Web,
 }
 
 impl Face {
-    pub const ALL: [Self; 2] = [Self::Grpc, Self::Http];
+    pub const ALL: [Self; 3] = [Self::Grpc, Self::Http, Self::Web];
 
     /// Returns the name in metrics.
     pub fn name(self) -> &'static str {
         match self {
             Self::Grpc => "grpc",
             Self::Http => "http",
+            Self::Web => "web",
         }
     }
 }

@@ -64,6 +64,7 @@ pub(super) fn witness(
             attributes: values(entity.attrs().filter(|(name, _)| !is_slot(name)))?,
             parents: parents.into_iter().map(Uid::from).collect(),
             tags: values(entity.tags())?,
+            overrides: false,
         });
     }
     let input = RequestInput {
@@ -238,6 +239,7 @@ impl<'a> Names<'a> {
                     attributes: self.fields(&entity.attributes),
                     parents: entity.parents.iter().map(|uid| self.name(uid)).collect(),
                     tags: self.fields(&entity.tags),
+                    overrides: entity.overrides,
                 })
                 .collect(),
             role_assignments: input

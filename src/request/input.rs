@@ -34,6 +34,9 @@ pub struct EntityInput {
     pub parents: Vec<Uid>,
     /// Its tags, by name.
     pub tags: Vec<(String, Value)>,
+    /// Lays the attributes over those that the store or the directory holds of the entity, name by name.
+    /// Otherwise what is sent of a held entity must agree with it. The gRPC contract has no such field.
+    pub overrides: bool,
 }
 
 /// A role assignment as it was sent.
@@ -60,6 +63,7 @@ impl From<&EntityFacts> for EntityInput {
             attributes: fields(&facts.attributes),
             parents: facts.parents.iter().map(Uid::from).collect(),
             tags: fields(&facts.tags),
+            overrides: false,
         }
     }
 }

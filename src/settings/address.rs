@@ -87,6 +87,7 @@ impl Settings {
             .listen
             .iter()
             .map(|address| ("listen", address))
+            .chain(self.web_listen.address().map(|address| ("web_listen", address)))
             .chain(self.http_listen.address().map(|address| ("http_listen", address)))
             .chain(self.directory.listen.address().map(|address| ("directory.listen", address)));
         addresses.filter_map(|(key, address)| Some((key, address.tcp()?.clone())))

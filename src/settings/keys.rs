@@ -28,6 +28,7 @@ pub(super) const KEYS: &[Key] = keys! {
     "policies" Text policies: "the policies folder; empty: ./policies if it is there, else the embedded stores";
     "listen" Addresses listen: "where decisions are served over gRPC: host:port, tls:host:port or unix:/path";
     "http_listen" Text http_listen: "where HTTP is served: host:port, tls:host:port, unix:/path or off";
+    "web_listen" Text web_listen: "where AuthZEN is served: host:port, tls:host:port, unix:/path or off";
     "socket_mode" Text socket_mode: "the mode of Unix sockets";
     "socket_group" Text socket_group: "the group of Unix sockets, a name or number; empty: that of the process";
     "insecure" Switch insecure: "listen beyond this machine without TLS";
@@ -42,6 +43,9 @@ pub(super) const KEYS: &[Key] = keys! {
     "directory.token_file" Text directory.token_file: "the file with the token that callers of DirectoryService send; needed on TCP without client certificates";
     "directory.postgres_url_file" Text directory.postgres_url_file: "the file with the connection string of PostgreSQL";
     "directory.poll_ms" PositiveMillis directory.poll: "how often PostgreSQL is asked for changes";
+    "authzen.public_url" Text authzen.public_url: "the https URL under which callers reach AuthZEN, for its discovery; empty: as they write it";
+    "http.hosts" Hosts http_hosts: "names by which callers may reach web_listen besides its own and localhost, without a port";
+    "auth.token_file" Text token_file: "the file with the token that callers of web_listen send, of 32 bytes or more";
     "tls.cert" Text tls.cert: "the file with the certificate and its intermediates, PEM";
     "tls.key" Text tls.key: "the file with the certificate's private key, PEM";
     "tls.client_ca" Text tls.client_ca: "the file with the certification authorities of clients, PEM; if set, clients need a certificate";
@@ -72,6 +76,7 @@ pub(super) const KEYS: &[Key] = keys! {
     "limits.held_bytes" Positive limits.held_bytes: "bytes of messages held at once; calls that need more are refused";
     "limits.connections" Positive limits.connections: "open gRPC connections; more are closed at once";
     "limits.http_connections" Positive limits.http_connections: "open HTTP connections; more are closed at once";
+    "limits.web_connections" Positive limits.web_connections: "open connections to web_listen; more are closed at once";
     "limits.streams" Small limits.streams: "calls under way on one gRPC connection; more wait at the client";
     "limits.header_bytes" Small limits.header_bytes: "bytes of the headers of one call";
     "limits.waiting_resets" Positive limits.waiting_resets: "streams that a gRPC peer may reset before they were looked at; with one more, its connection is closed";

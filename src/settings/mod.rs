@@ -2,6 +2,7 @@
 //! A later layer wins, and the settled settings know where each value came from.
 
 mod address;
+mod authzen;
 mod decision_log;
 mod directory;
 mod environment;
@@ -16,6 +17,7 @@ mod tls;
 mod values;
 
 pub use address::{HttpListen, ListenAddress, ListenAddressError, TcpAddress};
+pub use authzen::{AuthzenSettings, HttpHost, HttpHostError};
 pub use decision_log::DecisionLogSettings;
 pub use directory::{DirectorySettings, SourceError};
 pub use error::{SettingError, SettingsErrors};
@@ -55,6 +57,14 @@ pub struct Settings {
     pub listen: Vec<ListenAddress>,
     /// The address at which HTTP is served.
     pub http_listen: HttpListen,
+    /// The address at which AuthZEN is served.
+    pub web_listen: HttpListen,
+    /// Names by which callers may reach `web_listen`, besides its own.
+    pub http_hosts: Vec<HttpHost>,
+    /// The file with the token that callers of `web_listen` send.
+    pub token_file: Option<PathBuf>,
+    /// AuthZEN.
+    pub authzen: AuthzenSettings,
     /// The mode of Unix sockets.
     pub socket_mode: SocketMode,
     /// The group of Unix sockets; unset: that of the process.
@@ -186,6 +196,8 @@ pub struct Limits {
     pub connections: NonZeroUsize,
     /// Open HTTP connections; more are closed at once.
     pub http_connections: NonZeroUsize,
+    /// Open connections to `web_listen`; more are closed at once.
+    pub web_connections: NonZeroUsize,
     /// Calls under way on one gRPC connection; more wait at the client.
     pub streams: NonZeroU32,
     /// Bytes of the headers of one call.
@@ -235,6 +247,10 @@ impl Default for Settings {
             policies: None,
             listen: vec![ListenAddress::Tcp(TcpAddress::loopback(8180))],
             http_listen: HttpListen::On(ListenAddress::Tcp(TcpAddress::loopback(8181))),
+            web_listen: HttpListen::On(ListenAddress::Tcp(TcpAddress::loopback(8182))),
+            http_hosts: Vec::new(),
+            token_file: None,
+            authzen: AuthzenSettings::default(),
             socket_mode: SocketMode::default(),
             socket_group: None,
             tls: TlsSettings::default(),
@@ -278,6 +294,7 @@ impl Default for Limits {
             held_bytes: positive(grpc.held_bytes),
             connections: positive(grpc.connections),
             http_connections: positive(http.connections),
+            web_connections: positive(http.connections),
             streams: small(grpc.http2.streams),
             header_bytes: small(grpc.http2.header_bytes),
             waiting_resets: positive(grpc.http2.waiting_resets),
@@ -377,6 +394,7 @@ impl Layers {
     fn settle(mut self) -> Result<Settled, SettingsErrors> {
         self.check_tls();
         self.check_directories();
+        self.check_web_listen();
         let origins = &self.origins;
         self.errors.extend(
             self.settings

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::ListenAddress;
+use super::{HttpHost, ListenAddress};
 use crate::{
     audit::RecordField, net::tls::ClientId, reload::Gate, shadow::CpuShare, sources::SourceOf,
     telemetry::Sampler,
@@ -39,6 +39,7 @@ pub(super) enum Place<'a> {
     ClientIds(&'a mut Vec<ClientId>),
     Fields(&'a mut Vec<RecordField>),
     Gates(&'a mut Vec<Gate>),
+    Hosts(&'a mut Vec<HttpHost>),
     Sources(&'a mut Vec<SourceOf>),
     Switch(&'a mut bool),
     /// A number from 0 to 1.
@@ -96,6 +97,7 @@ impl Place<'_> {
             Self::ClientIds(place) => list(written).map(|ids| *place = ids),
             Self::Fields(place) => list(written).map(|fields| *place = fields),
             Self::Gates(place) => list(written).map(|gates| *place = gates),
+            Self::Hosts(place) => list(written).map(|hosts| *place = hosts),
             Self::Sources(place) => list(written).map(|sources| *place = sources),
             Self::Switch(place) => switch(written).map(|on| *place = on),
             Self::Share(place) => share(written).map(|share| *place = share),
@@ -134,6 +136,10 @@ impl Place<'_> {
             Self::Gates(place) => {
                 let gates: Vec<_> = place.iter().map(ToString::to_string).collect();
                 gates.into()
+            }
+            Self::Hosts(place) => {
+                let hosts: Vec<_> = place.iter().map(ToString::to_string).collect();
+                hosts.into()
             }
             Self::Sources(place) => {
                 let sources: Vec<_> = place.iter().map(ToString::to_string).collect();

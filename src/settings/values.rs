@@ -7,6 +7,7 @@ use tracing_subscriber::EnvFilter;
 use super::{HttpListen, place::Text};
 use crate::{
     audit::LogMode,
+    http::PublicUrl,
     model::{OnForbidError, StoreName},
 };
 
@@ -100,6 +101,20 @@ impl Text for Option<StoreName> {
         *self = match text {
             "" => None,
             name => Some(name.parse().map_err(|error| format!("{error}"))?),
+        };
+        Ok(())
+    }
+
+    fn write(&self) -> String {
+        self.as_ref().map(ToString::to_string).unwrap_or_default()
+    }
+}
+
+impl Text for Option<PublicUrl> {
+    fn read(&mut self, text: &str) -> Result<(), String> {
+        *self = match text {
+            "" => None,
+            url => Some(url.parse().map_err(|error| format!("{error}"))?),
         };
         Ok(())
     }

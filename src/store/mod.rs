@@ -29,6 +29,7 @@ pub use format::{FormattedFile, FormattedFiles, format_policies};
 pub(crate) use parsed_policies::ParsedPolicies;
 pub use schema_docs::SchemaDocs;
 pub(crate) use settings::toml_problem;
+pub use settings::{AuthzenRules, RolesProperty};
 pub use stores::{StoreLookupError, Stores};
 
 use std::{
@@ -59,6 +60,7 @@ pub struct PolicyStore {
     engine: Engine,
     level: Option<u32>,
     request_facts: RequestFacts,
+    authzen: AuthzenRules,
     warnings: Vec<Problem>,
     has_policy_warnings: bool,
 }
@@ -104,6 +106,7 @@ impl PolicyStore {
         let (parsed, links) = policies::read(&files, &mut problems);
         let parsed = links::link(&files, parsed, links, bounds, &mut problems);
         let Some(schema) = schema else { return Err(problems) };
+        settings::check(&settings, &files, &schema, &mut problems);
         let stored = entities::read(&files, &schema, bounds, &mut problems);
         let unchanged = Unchanged::since(last, &files, settings.level);
         warnings.extend(policies::decide_nothing(&files, &parsed));
@@ -133,6 +136,7 @@ impl PolicyStore {
             engine,
             level: settings.level,
             request_facts: settings.directory.request_facts,
+            authzen: settings.authzen,
             warnings,
             has_policy_warnings,
             files,
@@ -157,6 +161,7 @@ impl PolicyStore {
             stored: Arc::clone(&self.stored),
             level: self.level,
             request_facts: self.request_facts,
+            authzen: self.authzen.clone(),
             warnings: Vec::new(),
             has_policy_warnings: false,
         })
@@ -223,6 +228,12 @@ impl PolicyStore {
     pub fn has_schema_of(&self, other: &Self) -> bool {
         self.files.same(FileKind::Schema, &other.files)
             && self.files.same(FileKind::SchemaJson, &other.files)
+    }
+
+    /// What questions in the form of AuthZEN may say.
+    #[must_use]
+    pub fn authzen(&self) -> &AuthzenRules {
+        &self.authzen
     }
 
     /// The policies, templates and links as Cedar knows them.

@@ -1,9 +1,10 @@
 //! `store.toml`: what a store says of itself.
 
+use cedar_policy_core::ast::EntityType;
 use serde::Deserialize;
 
 use super::{FileKind, StoreFiles};
-use crate::{model::Problem, request::RequestFacts};
+use crate::{model::Problem, request::RequestFacts, schema::Schema};
 
 /// The content of `store.toml`.
 #[derive(Debug, Default, Deserialize)]
@@ -14,6 +15,64 @@ pub(super) struct StoreSettings {
     pub level: Option<u32>,
     /// The store's directory, if the sidecar keeps one.
     pub directory: DirectoryRules,
+    /// What questions in the form of AuthZEN may say.
+    pub authzen: AuthzenRules,
+}
+
+/// The table `authzen` of `store.toml`: what questions in the form of AuthZEN may say.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AuthzenRules {
+    /// The meaning of `subject.properties.roles` where the subject's type declares no such attribute.
+    pub roles: RolesProperty,
+    /// Attributes that a question may lay over those of held entities, as `Type.attribute`.
+    pub overridable: Vec<String>,
+}
+
+/// The meaning of `subject.properties.roles`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RolesProperty {
+    /// None: access tokens carry `roles` that mean something else.
+    #[default]
+    Ignore,
+    /// Role assignments that name their scope.
+    Assignments,
+    /// The same, and bare names of roles on the resource of the question.
+    AssignmentsAndBare,
+}
+
+impl AuthzenRules {
+    /// Returns whether a question may lay an attribute over that of a held entity.
+    #[must_use]
+    pub fn is_overridable(&self, schema: &Schema, of: &EntityType, attribute: &str) -> bool {
+        self.overridable.iter().any(|listed| {
+            listed.rsplit_once('.').is_some_and(|(type_name, name)| {
+                name == attribute && schema.entity_type(type_name) == Some(of)
+            })
+        })
+    }
+
+    /// Returns what is wrong with the first attribute that the schema does not have, with its text.
+    pub(super) fn unknown<'a>(&'a self, schema: &Schema) -> Option<(&'a str, String)> {
+        self.overridable.iter().find_map(|listed| {
+            let shape = |type_name| schema.entity(schema.entity_type(type_name)?);
+            let problem = match listed.rsplit_once('.') {
+                None => format!("`{listed}` names no attribute: write `Type.attribute`"),
+                Some((type_name, name)) => match shape(type_name) {
+                    None => format!("the schema has no entity type `{type_name}`"),
+                    Some(shape) if shape.slots.contains_key(name) => {
+                        format!("`{listed}` is a role slot, which role assignments alone fill")
+                    }
+                    Some(shape) if !shape.attributes.fields.contains_key(name) => {
+                        format!("`{type_name}` has no attribute `{name}`")
+                    }
+                    Some(_) => return None,
+                },
+            };
+            Some((listed.as_str(), problem))
+        })
+    }
 }
 
 /// The table `directory` of `store.toml`.
@@ -32,6 +91,28 @@ pub(super) fn read(files: &StoreFiles, problems: &mut Vec<Problem>) -> StoreSett
         problems.push(toml_problem(&files.path(path), text, &error));
         StoreSettings::default()
     })
+}
+
+/// Reports attributes in the table `authzen` that the schema does not have.
+pub(super) fn check(
+    settings: &StoreSettings,
+    files: &StoreFiles,
+    schema: &Schema,
+    problems: &mut Vec<Problem>,
+) {
+    let Some((listed, problem)) = settings.authzen.unknown(schema) else { return };
+    let Some((path, text)) = files.texts(FileKind::Settings, problems).into_iter().next() else {
+        return;
+    };
+    let problem = format!("`authzen.overridable`: {problem}");
+    let problem = match text.find(&format!("\"{listed}\"")) {
+        Some(start) => {
+            let span = start..start + listed.len() + 2;
+            Problem::at(files.path(path), text, span, None, problem)
+        }
+        None => Problem::of_file(files.path(path), problem),
+    };
+    problems.push(problem);
 }
 
 /// The problem that the TOML parser reports of a file.

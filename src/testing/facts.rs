@@ -141,6 +141,7 @@ impl EntityFact {
             attributes: attributes.collect(),
             parents: self.parents.clone(),
             tags: tags.collect(),
+            overrides: false,
         }
     }
 }

@@ -163,7 +163,7 @@ impl Wrapped {
             .args(["-c", shell, "sh"])
             .arg(assert_cmd::cargo::cargo_bin!("humbaba"))
             .args(["--policies", folder.path().to_str().unwrap()])
-            .args(["--listen", "127.0.0.1:0", "--http-listen", "off"])
+            .args(["--listen", "127.0.0.1:0", "--http-listen", "off", "--web-listen", "off"])
             .args(["--addr-file", addresses.to_str().unwrap()])
             .args(args)
             .stdout(out)

@@ -65,7 +65,8 @@ fn it_does_not_start_without_a_valid_store() {
         (empty.path(), "holds no policy store"),
         (Path::new("/nowhere"), "/nowhere"),
     ] {
-        let listen = ["serve", "--listen", "127.0.0.1:0", "--http-listen", "off"];
+        let listen =
+            ["serve", "--listen", "127.0.0.1:0", "--http-listen", "off", "--web-listen", "off"];
         let ended = end(command(&listen).args(["--policies", path.to_str().unwrap()]));
         assert_eq!(ended.code, 3, "{ended:?}");
         assert!(ended.err.contains(part), "no `{part}` in {}", ended.err);
@@ -111,12 +112,13 @@ fn the_folder_at_hand_is_served_where_none_is_named() {
     write_store(&folder.path().join("policies"), "here", POLICIES);
     let file = folder.path().join("addresses.json");
     let log = folder.path().join("log");
-    let mut child = command(&["--listen", "127.0.0.1:0", "--http-listen", "off"])
-        .args(["--addr-file", file.to_str().unwrap()])
-        .current_dir(folder.path())
-        .stderr(fs::File::create(&log).unwrap())
-        .spawn()
-        .unwrap();
+    let mut child =
+        command(&["--listen", "127.0.0.1:0", "--http-listen", "off", "--web-listen", "off"])
+            .args(["--addr-file", file.to_str().unwrap()])
+            .current_dir(folder.path())
+            .stderr(fs::File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
     let text = || fs::read_to_string(&log).unwrap();
     let ready = until("ready", || {
         let ended = child.try_wait().unwrap().is_some();
@@ -164,7 +166,8 @@ fn an_address_that_is_taken_is_refused() {
         (format!("unix:{}", place.path().join("nowhere/x.sock").display()), "cannot listen on"),
         (tcp.local_addr().unwrap().to_string(), "cannot listen on"),
     ] {
-        let args = ["serve", "--http-listen", "off", "--listen", &address, "--policies"];
+        let args =
+            ["serve", "--http-listen=off", "--web-listen=off", "--listen", &address, "--policies"];
         let ended = end(command(&args).arg(folder.path()));
         assert_eq!(ended.code, 1, "{ended:?}");
         assert!(ended.err.contains(part) && ended.err.contains(&address), "{ended:?}");

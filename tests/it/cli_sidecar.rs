@@ -67,6 +67,7 @@ impl Sidecar {
         let log = fs::File::create(path("log")).unwrap();
         let child = command
             .args(["--listen", "127.0.0.1:0", "--listen", &socket, "--http-listen", "127.0.0.1:0"])
+            .args(["--web-listen", "127.0.0.1:0"])
             .args(["--addr-file", &file, "--log-format", "json"])
             .args(more)
             .stdin(Stdio::null())

@@ -180,9 +180,10 @@ fn sockets_have_their_group() {
     let sidecar = Sidecar::start(folder.path(), &["--set", &format!("socket_group={name}")]);
     assert_eq!(fs::metadata(sidecar.socket()).unwrap().gid(), number);
     let address = format!("unix:{}", folder.path().join("x.sock").display());
-    let ended = end(command(&["serve", "--http-listen", "off", "--listen", &address])
-        .args(["--set", "socket_group=nobody-has-this", "--policies"])
-        .arg(folder.path()));
+    let ended =
+        end(command(&["serve", "--http-listen=off", "--web-listen=off", "--listen", &address])
+            .args(["--set", "socket_group=nobody-has-this", "--policies"])
+            .arg(folder.path()));
     assert_eq!(ended.code, 1, "{ended:?}");
     assert!(ended.err.contains("no group is called `nobody-has-this`"), "{ended:?}");
     assert!(!folder.path().join("x.sock").exists());
@@ -195,12 +196,13 @@ fn http_is_served_on_a_unix_socket_too() {
     let folder = policies(&["guard"]);
     let path = folder.path().join("http.sock");
     let address = format!("unix:{}", path.display());
-    let mut child = command(&["serve", "--listen", "127.0.0.1:0", "--http-listen", &address])
-        .arg("--policies")
-        .arg(folder.path())
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut child =
+        command(&["serve", "--listen=127.0.0.1:0", "--web-listen=off", "--http-listen", &address])
+            .arg("--policies")
+            .arg(folder.path())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
     let answer = until("an answer", || {
         let mut connection = std::os::unix::net::UnixStream::connect(&path).ok()?;
         connection

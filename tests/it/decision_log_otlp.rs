@@ -209,7 +209,7 @@ fn what_does_not_go_with_a_collector_is_refused() {
         (&[otlp], ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "http://"), "is not an endpoint"),
     ] {
         let mut serve = command(&["serve", "--policies", folder.path().to_str().unwrap()]);
-        serve.args(["--listen", "127.0.0.1:0", "--http-listen", "off"]);
+        serve.args(["--listen", "127.0.0.1:0", "--http-listen", "off", "--web-listen", "off"]);
         let ended = end(serve.args(flags).env(variable.0, variable.1));
         assert_eq!(ended.code, 64, "{flags:?} {variable:?}: {ended:?}");
         assert!(ended.err.contains(part), "{flags:?} {variable:?}: {ended:?}");

@@ -214,6 +214,7 @@ fn entity(entity: &cedar_policy::Entity) -> Option<Option<EntityInput>> {
         attributes,
         parents: parents.collect(),
         tags,
+        overrides: false,
     }))
 }
 

@@ -76,7 +76,8 @@ fn no_room_for_the_file_of_addresses() {
     }
     let _ = fs::write(full.path().join("all"), [0; 8_192]);
     let file = full.path().join("addresses.json");
-    let args = ["serve", "--listen", "127.0.0.1:0", "--http-listen", "off", "--policies"];
+    let args =
+        ["serve", "--listen=127.0.0.1:0", "--http-listen=off", "--web-listen=off", "--policies"];
     let args = [&args[..], &[folder.path().to_str().unwrap(), "--addr-file"]].concat();
     let ended = run(&[&args[..], &[file.to_str().unwrap()]].concat());
     let unmounted = Command::new("umount").arg(full.path()).status();

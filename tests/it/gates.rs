@@ -176,7 +176,15 @@ fn gates_hold_at_start() {
     let (folder, baseline) = (folder(), policies(&["guard"]));
     let path = folder.path().to_str().unwrap();
     let serve = |more: &[&str]| {
-        let args = ["serve", "--policies", path, "--listen", "127.0.0.1:0", "--http-listen=off"];
+        let args = [
+            "serve",
+            "--policies",
+            path,
+            "--listen",
+            "127.0.0.1:0",
+            "--http-listen=off",
+            "--web-listen=off",
+        ];
         end(command(&args).args(more))
     };
     let ended = serve(&["--require", "no-gains"]);

@@ -4,6 +4,7 @@
 
 mod api_docs;
 mod architecture;
+mod authzen;
 mod cli;
 mod cli_check;
 mod cli_decision_log;

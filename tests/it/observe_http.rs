@@ -94,7 +94,8 @@ fn over_a_unix_socket_it_is_changed_too() {
     let (folder, place) = (policies(&["guard"]), TempDir::new().unwrap());
     let path = place.path().join("http.sock");
     let mut serve = command(&["serve", "--policies", folder.path().to_str().unwrap()]);
-    serve.args(["--listen", "127.0.0.1:0", "--http-listen", &format!("unix:{}", path.display())]);
+    serve.args(["--listen", "127.0.0.1:0", "--web-listen", "off"]);
+    serve.args(["--http-listen", &format!("unix:{}", path.display())]);
     let mut child = serve.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let put = |more: &str| {
         let stream = until("the socket", || UnixStream::connect(&path).ok());

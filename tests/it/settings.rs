@@ -61,6 +61,7 @@ fn without_any_layer_there_are_defaults() {
     let settled = Layers::default().settled();
     assert_eq!(listen(&settled), ["127.0.0.1:8180"]);
     assert_eq!(settled.settings.http_listen.to_string(), "127.0.0.1:8181");
+    assert_eq!(settled.settings.web_listen.to_string(), "127.0.0.1:8182");
     assert_eq!(settled.settings.on_forbid_error, OnForbidError::Deny);
     assert_eq!(settled.settings.policies, None);
     assert_eq!(settled.origin("listen"), Origin::Default);

@@ -14,6 +14,7 @@ pub(super) struct Addresses {
     pub http: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub directory: Option<String>,
+    pub web: Option<String>,
 }
 
 /// A file with the addresses as JSON, which goes with the process.

@@ -12,20 +12,40 @@ const RESERVE: usize = 64;
 /// Handles of one runtime: that of a worker thread, or that of long calls.
 const PER_RUNTIME: usize = 4;
 
-/// Returns how many gRPC and HTTP connections there may be, as far as there are file handles for
+/// Connections that may be open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ConnectionCounts {
+    pub grpc: usize,
+    pub http: usize,
+    pub web: usize,
+}
+
+/// Returns how many connections there may be of each kind, as far as there are file handles for
 /// them. A connection has its place from when it is accepted, so its TLS handshake counts too.
 ///
 /// The limit on handles is raised as far as the system allows: the usual 1,024 is meant for programs
 /// that count handles in a fixed array, which nothing here does.
-pub(super) fn connection_limits(limits: &Limits, workers: NonZeroUsize) -> (usize, usize) {
-    let runtimes = workers.get().saturating_add(1);
+pub(super) fn connection_limits(limits: &Limits, workers: NonZeroUsize) -> ConnectionCounts {
+    // Beside the workers those of long calls, over gRPC and over HTTP.
+    let runtimes = workers.get().saturating_add(2);
     let handles = raise().saturating_sub(runtimes.saturating_mul(PER_RUNTIME));
-    let wanted = (limits.connections.get(), limits.http_connections.get());
-    let (grpc, http) = fitting(wanted.0, wanted.1, handles);
-    if (grpc, http) != wanted {
-        tracing::warn!(handles, grpc, http, "fewer connections, because file handles are limited");
+    let wanted = ConnectionCounts {
+        grpc: limits.connections.get(),
+        http: limits.http_connections.get(),
+        web: limits.web_connections.get(),
+    };
+    let fitting = wanted.fitting(handles);
+    if fitting != wanted {
+        let ConnectionCounts { grpc, http, web } = fitting;
+        tracing::warn!(
+            handles,
+            grpc,
+            http,
+            web,
+            "fewer connections, because file handles are limited"
+        );
     }
-    (grpc, http)
+    fitting
 }
 
 /// Raises the limit on handles and returns it.
@@ -39,11 +59,14 @@ fn raise() -> usize {
     limit.current.map_or(usize::MAX, |handles| usize::try_from(handles).unwrap_or(usize::MAX))
 }
 
-/// Returns as many connections of both kinds as there are handles for, most of them for gRPC.
-fn fitting(grpc: usize, http: usize, handles: usize) -> (usize, usize) {
-    let handles = handles.saturating_sub(RESERVE).max(2);
-    let http = http.min((handles / 8).max(1));
-    (grpc.min(handles - http), http)
+impl ConnectionCounts {
+    /// Returns as many connections of each kind as there are handles for, most of them for gRPC.
+    fn fitting(self, handles: usize) -> Self {
+        let handles = handles.saturating_sub(RESERVE).max(3);
+        let eighth = (handles / 8).max(1);
+        let (http, web) = (self.http.min(eighth), self.web.min(eighth));
+        Self { grpc: self.grpc.min(handles - http - web), http, web }
+    }
 }
 
 #[cfg(test)]
@@ -52,9 +75,11 @@ mod tests {
 
     #[test]
     fn connections_leave_handles_for_the_rest() {
-        assert_eq!(fitting(10_000, 1_000, usize::MAX), (10_000, 1_000));
-        assert_eq!(fitting(10_000, 1_000, 20_000), (10_000, 1_000));
-        assert_eq!(fitting(10_000, 1_000, 1_024), (840, 120));
-        assert_eq!(fitting(10_000, 1_000, 0), (1, 1));
+        let wanted = ConnectionCounts { grpc: 10_000, http: 1_000, web: 1_000 };
+        let counts = |grpc, http, web| ConnectionCounts { grpc, http, web };
+        assert_eq!(wanted.fitting(usize::MAX), wanted);
+        assert_eq!(wanted.fitting(20_000), wanted);
+        assert_eq!(wanted.fitting(1_024), counts(720, 120, 120));
+        assert_eq!(wanted.fitting(0), counts(1, 1, 1));
     }
 }

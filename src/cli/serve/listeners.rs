@@ -25,6 +25,7 @@ pub(super) struct Listeners {
     pub grpc: Vec<Listener>,
     pub http: Option<Listener>,
     pub directory: Option<Listener>,
+    pub web: Option<Listener>,
     pub addresses: Addresses,
     /// Removes the Unix sockets at the end.
     pub sockets: Vec<SocketFile>,
@@ -61,6 +62,16 @@ pub(super) async fn bind(settings: &Settings, tls: Option<&Tls>) -> Result<Liste
         let (listener, address) = bound.listen(address, settings, tls).await.map_err(failed)?;
         bound.addresses.directory = Some(address);
         bound.directory = Some(listener);
+    }
+    if let Some(address) = settings.web_listen.address() {
+        let failed = CliError::io(format!(
+            "cannot listen on `{address}` for AuthZEN (`--web-listen` names another place, or `off`)"
+        ));
+        let listened = bound.listen(address, settings, tls).await;
+        let listened = listened.and_then(|listened| known_callers(address, settings, listened));
+        let (listener, address) = listened.map_err(failed)?;
+        bound.addresses.web = Some(address);
+        bound.web = Some(listener);
     }
     Ok(bound)
 }
@@ -102,6 +113,26 @@ async fn listen_tcp(
         )));
     }
     Ok((Listener::Tcp(listener), bound.to_string()))
+}
+
+/// Refuses a name that was taken for this machine's and leads elsewhere, where anybody could ask.
+fn known_callers(
+    address: &ListenAddress,
+    settings: &Settings,
+    listened: (Listener, String),
+) -> io::Result<(Listener, String)> {
+    let (ListenAddress::Tcp(address), Listener::Tcp(listener) | Listener::Tls(listener, _)) =
+        (address, &listened.0)
+    else {
+        return Ok(listened);
+    };
+    let bound = listener.local_addr()?;
+    if bound.ip().to_canonical().is_loopback() || settings.knows_web_callers(address) {
+        return Ok(listened);
+    }
+    Err(io::Error::other(format!(
+        "it leads to {bound}, which can be reached from other machines, and nothing says who may call"
+    )))
 }
 
 /// Binds a socket that nobody can connect to before it has its group and mode.

@@ -2,12 +2,13 @@
 
 mod addresses;
 mod certificate;
-mod directory_token;
 mod file_handles;
 mod listeners;
 mod logging;
+mod options;
 mod process;
 mod signals;
+mod token;
 
 use std::{path::PathBuf, time::Instant};
 
@@ -48,6 +49,9 @@ pub(super) struct ServeArgs {
     /// Serve HTTP here: `host:port`, `tls:host:port`, `unix:/path` or `off` [default: 127.0.0.1:8181]
     #[arg(long, value_name = "ADDR")]
     http_listen: Option<String>,
+    /// Serve AuthZEN here: `host:port`, `tls:host:port`, `unix:/path` or `off` [default: 127.0.0.1:8182]
+    #[arg(long, value_name = "ADDR")]
+    web_listen: Option<String>,
     /// Keep a directory for a store: `STORE=embedded`, `STORE=files:/folder` or `STORE=postgres`; may be
     /// given several times
     #[arg(long, value_name = "STORE=SOURCE")]
@@ -115,8 +119,8 @@ pub(super) struct ServeArgs {
     /// Print the settled settings as a configuration file, with where each comes from, and exit
     #[arg(long)]
     print_config: bool,
-    /// Write the addresses that were bound to this file as JSON: `{"grpc": […], "http": …}`, with
-    /// `directory` where there is one
+    /// Write the addresses that were bound to this file as JSON: `{"grpc": […], "http": …, "web": …}`,
+    /// with `directory` where there is one
     #[arg(long, value_name = "FILE")]
     addr_file: Option<PathBuf>,
 }
@@ -161,6 +165,7 @@ impl ServeArgs {
             flag("policies", self.policies.clone()),
             flag("listen", self.listen.clone()),
             flag("http_listen", self.http_listen.clone()),
+            flag("web_listen", self.web_listen.clone()),
             flag("data", self.data.clone()),
             directory,
             of_directory("listen", &self.directory_listen),

@@ -15,20 +15,22 @@ use tokio::{
 
 use super::{
     addresses::{AddressFile, Addresses},
-    certificate, directory_token, file_handles,
+    certificate,
     listeners::{self, Listeners},
+    options::{server_options, source_options, web_options},
     signals::{Signal, Signals},
+    token,
 };
 use crate::{
     audit::{DecisionLog, OpenError},
     cli::{CliError, Exit, exit::chain, source::source},
-    grpc::{DirectoryListener, GrpcOptions, GrpcServer, Http2Limits, ServeError},
-    http::{HttpOptions, HttpServer, LogControl},
+    grpc::{DirectoryListener, GrpcServer, ServeError},
+    http::{HttpServer, LogControl, WebServer},
     net::Listener,
     reload::{self, EMBEDDED, Gate, Live, LiveDirectory, Options, Reloader, SlowGates, Source},
     settings::{Settings, to_json},
     shadow::{Shadow, ShadowOptions},
-    sources::{self, SourceOptions},
+    sources,
     store::STACK_BYTES,
     telemetry::{MetricsProvider, Telemetry, Variables},
 };
@@ -56,14 +58,18 @@ pub(super) async fn serve(
     let mut signals = Signals::listen().map_err(CliError::io("cannot listen for signals"))?;
     let options = gated_options(settings)?;
     let tls = certificate::load(settings)?;
-    let token = directory_token::load(settings)?;
-    let Listeners { grpc, http, directory, addresses, sockets } =
+    let directory_token =
+        token::load(settings.directory.token_file.as_deref(), "directory.token_file")?;
+    let web_token = token::load(settings.token_file.as_deref(), "auth.token_file")?;
+    let Listeners { grpc, http, web, directory, addresses, sockets } =
         listeners::bind(settings, tls.as_ref()).await?;
     let watched = [
         tls.map(|tls| certificate::watch(&tls, settings)),
-        token.as_ref().map(|token| directory_token::watch(token, settings)),
+        directory_token.as_ref().map(|token| token::watch(token, settings)),
+        web_token.as_ref().map(|token| token::watch(token, settings)),
     ];
-    let directory = directory.map(|listener| DirectoryListener { listener, token });
+    let directory =
+        directory.map(|listener| DirectoryListener { listener, token: directory_token });
     let address_file = address_file.map(|path| write_addresses(path, &addresses)).transpose()?;
 
     // The listeners are open before anything is loaded, so that who asks meanwhile is told
@@ -72,7 +78,8 @@ pub(super) async fn serve(
     let source_options = source_options(settings);
     sources::announce(&settings.directory.sources, &source_options, &live);
     let telemetry = Telemetry::start(&telemetry_variables());
-    let (grpc_options, http_options) = server_options(settings);
+    let (grpc_options, http_options, web_connections) = server_options(settings);
+    let web_options = web_options(settings, web_token, web_connections);
     let (tracer, records) = (telemetry.tracer(), decision_log.clone());
     let metrics = telemetry.metrics();
     let shadow = start_shadow(settings, &live, metrics)?;
@@ -85,7 +92,10 @@ pub(super) async fn serve(
         shadow.clone(),
     );
     let http_server = HttpServer::new(&server, http_options, Some(log), to_json(settings));
-    let mut serving = Serving::start(&server, grpc, directory, &http_server, http);
+    let web_server = WebServer::new(&server, web_options);
+    let mut serving = Serving::start(&server, grpc, directory);
+    serving.start_http(&http_server, http);
+    serving.start_web(&web_server, web);
     let loading = Loading { source: source(settings), options, live };
     let reloader = tokio::select! {
         reloader = loading.run() => match reloader? {
@@ -175,62 +185,6 @@ fn telemetry_variables() -> Variables {
 fn write_addresses(path: &Path, addresses: &Addresses) -> Result<AddressFile, CliError> {
     let failed = CliError::io(format!("cannot write `{}`", path.display()));
     AddressFile::write(path, addresses).map_err(failed)
-}
-
-/// Returns the options of both faces.
-fn server_options(settings: &Settings) -> (GrpcOptions, HttpOptions) {
-    let limits = &settings.limits;
-    let defaults = GrpcOptions::default();
-    let (connections, http_connections) = file_handles::connection_limits(limits, defaults.workers);
-    let http = HttpOptions {
-        connections: http_connections,
-        patience: limits.patience,
-        head_timeout: limits.http_head_timeout,
-        drain_timeout: settings.shutdown.drain,
-    };
-    let grpc = GrpcOptions {
-        limits: limits.request.clone(),
-        batch_items: limits.batch_items.get(),
-        message_bytes: limits.message_bytes.get(),
-        message_parts: limits.message_parts.get(),
-        inline_bytes: limits.inline_bytes,
-        on_forbid_error: settings.on_forbid_error,
-        verify_sample: settings.verify_sample,
-        concurrent_requests: limits.concurrent_requests.get(),
-        watches: limits.watches.get(),
-        waiting: limits.waiting.get(),
-        page_items: limits.page_items.get(),
-        directory_changes: limits.directory_changes.get(),
-        held_bytes: limits.held_bytes.get(),
-        request_timeout: limits.request_timeout,
-        drain_timeout: settings.shutdown.drain,
-        connections,
-        patience: limits.patience,
-        http2: Http2Limits {
-            streams: limits.streams.get(),
-            header_bytes: limits.header_bytes.get(),
-            waiting_resets: limits.waiting_resets.get(),
-            forced_resets: limits.forced_resets.get(),
-            keepalive_interval: limits.keepalive_interval,
-            keepalive_timeout: limits.keepalive_timeout,
-        },
-        workers: defaults.workers,
-    };
-    (grpc, http)
-}
-
-fn source_options(settings: &Settings) -> SourceOptions {
-    SourceOptions {
-        max_age: settings.directory.max_age,
-        limits: settings.limits.request.clone(),
-        bounds: settings.directory.bounds,
-        rehash_interval: settings.reload.rehash_interval,
-        use_events: settings.reload.use_events,
-        data: settings.data.clone(),
-        kept_changes: settings.directory.kept_changes.get(),
-        postgres_url_file: settings.directory.postgres_url_file.clone(),
-        poll: settings.directory.poll,
-    }
 }
 
 /// Waits until every directory has a first state: before that its store decides nothing. One that is
@@ -338,6 +292,7 @@ fn log_ready(addresses: &Addresses, live: &Live, started: Instant) {
         grpc = addresses.grpc.join(", "),
         http = addresses.http.as_deref().unwrap_or("off"),
         directory = addresses.directory.as_deref().unwrap_or("off"),
+        web = addresses.web.as_deref().unwrap_or("off"),
         source = live.status().source,
         stores = stores.join(", "),
         "ready"
@@ -402,28 +357,37 @@ struct Serving {
 impl Serving {
     fn start(
         server: &GrpcServer,
-        grpc: Vec<Listener>,
+        listeners: Vec<Listener>,
         directory: Option<DirectoryListener>,
-        http_server: &HttpServer,
-        http: Option<Listener>,
     ) -> Self {
-        let stop = watch::Sender::new(false);
-        let mut servers = JoinSet::new();
-        let stopping = || {
-            let mut stop = stop.subscribe();
-            // It fails where nobody can say it any more, and that is a reason to stop too.
-            async move { drop(stop.wait_for(|stop| *stop).await) }
-        };
-        if let Some(listener) = http {
-            let (server, stopping) = (http_server.clone(), stopping());
-            servers.spawn(async move {
-                server.serve(listener, stopping).await;
-                Ok(())
-            });
-        }
-        let (server, stopping) = (server.clone(), stopping());
-        servers.spawn(async move { server.serve_with_directory(grpc, directory, stopping).await });
-        Self { servers, stop }
+        let mut serving = Self { servers: JoinSet::new(), stop: watch::Sender::new(false) };
+        let (server, stopping) = (server.clone(), serving.stopping());
+        serving.servers.spawn(async move {
+            server.serve_with_directory(listeners, directory, stopping).await
+        });
+        serving
+    }
+
+    fn start_http(&mut self, server: &HttpServer, listener: Option<Listener>) {
+        let Some(listener) = listener else { return };
+        let (server, stopping) = (server.clone(), self.stopping());
+        self.servers.spawn(async move {
+            server.serve(listener, stopping).await;
+            Ok(())
+        });
+    }
+
+    fn start_web(&mut self, server: &WebServer, listener: Option<Listener>) {
+        let Some(listener) = listener else { return };
+        let (server, stopping) = (server.clone(), self.stopping());
+        self.servers.spawn(async move { Ok(server.serve(listener, stopping).await?) });
+    }
+
+    /// Completes once the servers are to stop.
+    fn stopping(&self) -> impl Future<Output = ()> + use<> {
+        let mut stop = self.stop.subscribe();
+        // It fails where nobody can say it any more, and that is a reason to stop too.
+        async move { drop(stop.wait_for(|stop| *stop).await) }
     }
 
     /// Why a server ended that nobody told to.

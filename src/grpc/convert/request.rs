@@ -192,6 +192,7 @@ impl Reader {
             attributes: self.values(&FieldPath::Of(path, "attributes"), sent.attributes, 1),
             parents: sent.parents.into_iter().map(uid).collect(),
             tags: self.values(&FieldPath::Of(path, "tags"), sent.tags, 1),
+            overrides: false,
         }
     }
 

@@ -42,14 +42,15 @@ impl LimitsHit {
 /// Adds the limits on connections.
 pub(super) fn observe_connections(
     meter: &Meter,
-    grpc: &Arc<ConnectionLimit>,
-    http: &Arc<ConnectionLimit>,
+    faces: Vec<(&'static str, &Arc<ConnectionLimit>)>,
 ) {
-    let (grpc, http) = (Arc::clone(grpc), Arc::clone(http));
+    let faces = faces.into_iter().map(|(limit, of)| (limit, Arc::clone(of)));
+    let faces: Vec<_> = faces.collect();
     observe(meter, move |hit| {
-        hit("connections", grpc.refused());
-        hit("http_connections", http.refused());
-        hit("patience_ms", grpc.timed_out() + http.timed_out());
+        for (limit, connections) in &faces {
+            hit(limit, connections.refused());
+        }
+        hit("patience_ms", faces.iter().map(|(_, of)| of.timed_out()).sum());
     });
 }
 

@@ -28,7 +28,7 @@ use crate::{
     telemetry::{MetricsError, MetricsProvider},
 };
 
-/// A method of the service.
+/// A kind of call: a method of the gRPC service, or of AuthZEN's interface over HTTP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Rpc {
     IsAuthorized,
@@ -36,22 +36,39 @@ pub(crate) enum Rpc {
     ListActions,
     ListResources,
     ListPrincipals,
+    /// AuthZEN's evaluation.
+    Evaluation,
+    /// AuthZEN's evaluations.
+    Evaluations,
+    /// AuthZEN's searches.
+    Search,
 }
 
 impl Rpc {
-    const ALL: [Self; 5] = [
+    /// Those of the gRPC service.
+    const OF_GRPC: [Self; 5] = [
         Self::IsAuthorized,
         Self::BatchIsAuthorized,
         Self::ListActions,
         Self::ListResources,
         Self::ListPrincipals,
     ];
+    const ALL: [Self; 8] = [
+        Self::IsAuthorized,
+        Self::BatchIsAuthorized,
+        Self::ListActions,
+        Self::ListResources,
+        Self::ListPrincipals,
+        Self::Evaluation,
+        Self::Evaluations,
+        Self::Search,
+    ];
 
     /// The method that is called under that path.
     pub fn of_path(path: &str) -> Option<Self> {
         let method = path.strip_prefix('/')?.strip_prefix(SERVICE_NAME)?;
         let name = method.strip_prefix('/')?;
-        Self::ALL.into_iter().find(|rpc| rpc.name() == name)
+        Self::OF_GRPC.into_iter().find(|rpc| rpc.name() == name)
     }
 
     /// The method's name.
@@ -62,6 +79,9 @@ impl Rpc {
             Self::ListActions => "ListActions",
             Self::ListResources => "ListResources",
             Self::ListPrincipals => "ListPrincipals",
+            Self::Evaluation => "Evaluation",
+            Self::Evaluations => "Evaluations",
+            Self::Search => "Search",
         }
     }
 }
@@ -110,8 +130,17 @@ impl Metrics {
 
     /// Adds metrics of the connections of both faces.
     pub fn observe_connections(&self, grpc: &Arc<ConnectionLimit>, http: &Arc<ConnectionLimit>) {
-        observed::connections(&self.meter, [("grpc", grpc), ("http", http)]);
-        limits::observe_connections(&self.meter, grpc, http);
+        observed::connections(&self.meter, vec![("grpc", grpc), ("http", http)]);
+        limits::observe_connections(
+            &self.meter,
+            vec![("connections", grpc), ("http_connections", http)],
+        );
+    }
+
+    /// Adds metrics of the connections of AuthZEN's listener.
+    pub fn observe_web_connections(&self, web: &Arc<ConnectionLimit>) {
+        observed::connections(&self.meter, vec![("web", web)]);
+        limits::observe_connections(&self.meter, vec![("web_connections", web)]);
     }
 
     /// Adds the number of tasks of these runtimes.

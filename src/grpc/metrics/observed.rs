@@ -44,8 +44,9 @@ pub(super) fn calls(meter: &Meter, limit: &Arc<ConcurrencyLimit>, waiting: &Arc<
 }
 
 /// Adds the metrics of connections.
-pub(super) fn connections(meter: &Meter, faces: [(&'static str, &Arc<ConnectionLimit>); 2]) {
-    let faces = faces.map(|(face, of)| (KeyValue::new("face", face), Arc::clone(of)));
+pub(super) fn connections(meter: &Meter, faces: Vec<(&'static str, &Arc<ConnectionLimit>)>) {
+    let faces = faces.into_iter().map(|(face, of)| (KeyValue::new("face", face), Arc::clone(of)));
+    let faces: Vec<_> = faces.collect();
     let observed = faces.clone();
     meter
         .u64_observable_gauge("humbaba_connections")

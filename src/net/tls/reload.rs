@@ -147,10 +147,11 @@ impl Tls {
 
     /// Returns the counts of the handshakes of a face.
     pub(crate) fn handshakes(&self, face: Face) -> &HandshakeCounts {
-        let [grpc, http] = &self.inner.handshakes;
+        let [grpc, http, web] = &self.inner.handshakes;
         match face {
             Face::Grpc => grpc,
             Face::Http => http,
+            Face::Web => web,
         }
     }
 
@@ -159,6 +160,7 @@ impl Tls {
         Arc::clone(match face {
             Face::Grpc => &current.grpc,
             Face::Http => &current.http,
+            Face::Web => &current.web,
         })
     }
 

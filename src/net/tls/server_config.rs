@@ -19,6 +19,7 @@ use super::{
 pub(super) struct ServerConfigs {
     pub grpc: Arc<ServerConfig>,
     pub http: Arc<ServerConfig>,
+    pub web: Arc<ServerConfig>,
 }
 
 /// Builds the configurations of both faces.
@@ -42,7 +43,7 @@ pub(super) fn build(
         TlsVersion::V1_2 => &[&TLS13, &TLS12],
         TlsVersion::V1_3 => &[&TLS13],
     };
-    let config = |clients: Option<Arc<dyn ClientCertVerifier>>, protocol: &[u8]| {
+    let config = |clients: Option<Arc<dyn ClientCertVerifier>>, protocols: &[&[u8]]| {
         let builder = ServerConfig::builder_with_provider(Arc::clone(provider));
         let builder = builder.with_protocol_versions(versions)?;
         let builder = match clients {
@@ -51,15 +52,16 @@ pub(super) fn build(
         };
         let mut config =
             builder.with_single_cert(material.chain.clone(), material.key.clone_key())?;
-        config.alpn_protocols = vec![protocol.to_vec()];
+        config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
         // A session that is taken up again would skip the check of the client's certificate.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
         Ok(Arc::new(config))
     };
     Ok(ServerConfigs {
-        grpc: config(clients, b"h2").map_err(unusable)?,
-        http: config(http_clients, b"http/1.1").map_err(unusable)?,
+        grpc: config(clients.clone(), &[b"h2"]).map_err(unusable)?,
+        http: config(http_clients, &[b"http/1.1"]).map_err(unusable)?,
+        web: config(clients, &[b"h2", b"http/1.1"]).map_err(unusable)?,
     })
 }
 

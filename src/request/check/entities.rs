@@ -79,8 +79,11 @@ impl<'a> Checker<'a> {
             );
         }
         let held = self.held(&uid);
-        let is_held = |name: &str| {
-            held.is_some_and(|held| held.attributes.iter().any(|(held, _)| held == name))
+        let stored = self.known.stored.get(&uid);
+        let is_held = |name: &str| match (held, stored) {
+            (Some(held), _) => held.attributes.iter().any(|(held, _)| held == name),
+            (None, Some(stored)) => sent.overrides && stored.get(name).is_some(),
+            (None, None) => false,
         };
         let given = |name: &str| {
             let is_sent = sent.attributes.iter().any(|(sent, _)| sent == name);
@@ -104,9 +107,12 @@ impl<'a> Checker<'a> {
         }
         let facts = EntityFacts { uid, attributes, parents, tags };
         if let Some(held) = held {
-            return self.beside_held(path, facts, held);
+            return self.beside_held(path, facts, held, sent.overrides);
         }
-        let Some(stored) = self.known.stored.get(&facts.uid) else { return Some(facts) };
+        let Some(stored) = stored else { return Some(facts) };
+        if sent.overrides {
+            return Some(over_stored(facts, stored, shape));
+        }
         if !is_as_stored(&facts, stored, shape) {
             let description = format!(
                 "the policy store holds `{}` itself, and with another value: do not send it",
@@ -129,6 +135,7 @@ impl<'a> Checker<'a> {
         path: &FieldPath<'_>,
         sent: EntityFacts,
         held: &EntityFacts,
+        overrides: bool,
     ) -> Option<EntityFacts> {
         let refuses = self.refuses_facts();
         let mut all = held.clone();
@@ -138,8 +145,10 @@ impl<'a> Checker<'a> {
         ] {
             let list = FieldPath::Of(path, list);
             for (name, value) in sent {
-                match all.iter().find(|(held, _)| *held == name) {
+                match all.iter_mut().find(|(held, _)| *held == name) {
                     Some((_, held)) if *held == value => {}
+                    Some((_, held)) if overrides => *held = value,
+                    None if overrides => all.push((name, value)),
                     None if !refuses => all.push((name, value)),
                     _ => self.violation(
                         &FieldPath::Of(&list, &name),
@@ -266,6 +275,26 @@ impl<'a> Checker<'a> {
                 }
             }
         }
+    }
+}
+
+/// Lays what was sent of an entity over what the store holds of it. Parents, tags and slots stay.
+fn over_stored(sent: EntityFacts, stored: &Entity, shape: &EntityShape) -> EntityFacts {
+    let values = |(name, value): (&SmolStr, &PartialValue)| match value {
+        PartialValue::Value(value) => Some((name.clone(), value.clone())),
+        // Stored entities are read without unknowns.
+        PartialValue::Residual(_) => None,
+    };
+    let is_kept = |name: &SmolStr| {
+        let is_sent = sent.attributes.iter().any(|(sent, _)| sent == name);
+        !is_sent && !shape.slots.contains_key(name.as_str())
+    };
+    let kept = stored.attrs().filter(|(name, _)| is_kept(name)).filter_map(values);
+    EntityFacts {
+        attributes: kept.chain(sent.attributes.iter().cloned()).collect(),
+        parents: stored.ancestors().cloned().collect(),
+        tags: stored.tags().filter_map(values).collect(),
+        uid: sent.uid,
     }
 }
 

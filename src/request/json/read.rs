@@ -17,6 +17,9 @@ use crate::{
 pub struct FactReader {
     /// The violations so far.
     pub violations: Vec<Violation>,
+    /// Takes entities that say that their attributes are laid over those that are held, as records of
+    /// decisions do.
+    pub takes_overrides: bool,
 }
 
 impl FactReader {
@@ -216,7 +219,12 @@ impl FactReader {
             return None;
         };
         for name in fields.keys() {
-            if !["uid", "attrs", "parents", "tags"].contains(&name.as_str()) {
+            let is_known = match name.as_str() {
+                "uid" | "attrs" | "parents" | "tags" => true,
+                "overrides" => self.takes_overrides,
+                _ => false,
+            };
+            if !is_known {
                 let known = "an entity has `uid`, `attrs`, `parents` and `tags`";
                 self.violation(&FieldPath::Of(path, name), known);
             }
@@ -255,7 +263,19 @@ impl FactReader {
                 Vec::new()
             }
         };
-        Some(EntityInput { uid: Some(uid?), attributes, parents, tags })
+        let overrides = self.switch(&FieldPath::Of(path, "overrides"), fields.get("overrides"));
+        Some(EntityInput { uid: Some(uid?), attributes, parents, tags, overrides })
+    }
+
+    fn switch(&mut self, path: &FieldPath<'_>, json: Option<&Json>) -> bool {
+        match json {
+            None => false,
+            Some(Json::Bool(is_on)) => *is_on,
+            Some(_) => {
+                self.violation(path, "`true` or `false` is expected");
+                false
+            }
+        }
     }
 
     fn object_of(
@@ -297,6 +317,18 @@ mod tests {
         ] {
             text.parse::<Timestamp>().unwrap();
         }
+    }
+
+    #[test]
+    fn only_records_say_that_attributes_are_laid_over_held_ones() {
+        let uid = serde_json::json!({"type": "User", "id": "alice"});
+        let entities = serde_json::json!([{"uid": uid, "overrides": true}]);
+        let mut reader = FactReader::default();
+        reader.entities(&entities, None);
+        assert_eq!(reader.violations.len(), 1);
+        let mut reader = FactReader { takes_overrides: true, ..FactReader::default() };
+        assert!(reader.entities(&entities, None).iter().all(|entity| entity.overrides));
+        assert_eq!(reader.violations, []);
     }
 
     #[test]

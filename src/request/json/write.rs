@@ -19,6 +19,8 @@ pub struct EntityJson<'a> {
     parents: Vec<UidJson<'a>>,
     #[serde(skip_serializing_if = "Fields::is_empty")]
     tags: Fields<'a>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    overrides: bool,
 }
 
 impl<'a> EntityJson<'a> {
@@ -30,6 +32,7 @@ impl<'a> EntityJson<'a> {
             attrs: Fields(&entity.attributes),
             parents: entity.parents.iter().map(UidJson).collect(),
             tags: Fields(&entity.tags),
+            overrides: entity.overrides,
         }
     }
 }

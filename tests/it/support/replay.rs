@@ -121,7 +121,7 @@ impl Question {
             uid: Some(uid.clone()),
             attributes: self.attributes.get(uid).cloned().unwrap_or_default().into_iter().collect(),
             parents: self.parents.get(uid).cloned().unwrap_or_default().into_iter().collect(),
-            tags: Vec::new(),
+            ..EntityInput::default()
         });
         let input = RequestInput { entities: entities.collect(), ..self.input.clone() };
         let request = store

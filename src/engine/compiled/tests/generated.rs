@@ -157,6 +157,7 @@ fn entities_of(ty: &'static str) -> BoxedStrategy<Vec<EntityInput>> {
                         } else {
                             Vec::new()
                         },
+                        overrides: false,
                     }
                 })
                 .collect()

@@ -1,4 +1,6 @@
-//! The token that callers of `DirectoryService` send, and keeping it up to date.
+//! The tokens that callers of a listener send, and keeping them up to date.
+
+use std::path::Path;
 
 use crate::{
     cli::CliError,
@@ -7,11 +9,10 @@ use crate::{
     settings::Settings,
 };
 
-/// Reads the token, if the settings name one.
-pub(super) fn load(settings: &Settings) -> Result<Option<BearerToken>, CliError> {
-    let token = settings.directory.token_file.as_deref().map(BearerToken::load).transpose();
-    token.map_err(|error| {
-        CliError::Usage(format!("bad configuration\nsetting `directory.token_file`: {error}"))
+/// Reads the token of a file, if the setting names one.
+pub(super) fn load(path: Option<&Path>, setting: &str) -> Result<Option<BearerToken>, CliError> {
+    path.map(BearerToken::load).transpose().map_err(|error| {
+        CliError::Usage(format!("bad configuration\nsetting `{setting}`: {error}"))
     })
 }
 

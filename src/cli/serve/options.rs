@@ -1,0 +1,89 @@
+//! From the settings to the options of the servers.
+
+use super::file_handles;
+use crate::{
+    grpc::{GrpcOptions, Http2Limits},
+    http::{HttpOptions, WebOptions},
+    net::BearerToken,
+    settings::{ListenAddress, Settings},
+    sources::SourceOptions,
+};
+
+/// Returns the options of gRPC and HTTP, and the connections that `web_listen` may have.
+pub(super) fn server_options(settings: &Settings) -> (GrpcOptions, HttpOptions, usize) {
+    let limits = &settings.limits;
+    let defaults = GrpcOptions::default();
+    let connections = file_handles::connection_limits(limits, defaults.workers);
+    let http = HttpOptions {
+        connections: connections.http,
+        patience: limits.patience,
+        head_timeout: limits.http_head_timeout,
+        drain_timeout: settings.shutdown.drain,
+    };
+    let grpc = GrpcOptions {
+        limits: limits.request.clone(),
+        batch_items: limits.batch_items.get(),
+        message_bytes: limits.message_bytes.get(),
+        message_parts: limits.message_parts.get(),
+        inline_bytes: limits.inline_bytes,
+        on_forbid_error: settings.on_forbid_error,
+        verify_sample: settings.verify_sample,
+        concurrent_requests: limits.concurrent_requests.get(),
+        watches: limits.watches.get(),
+        waiting: limits.waiting.get(),
+        page_items: limits.page_items.get(),
+        directory_changes: limits.directory_changes.get(),
+        held_bytes: limits.held_bytes.get(),
+        request_timeout: limits.request_timeout,
+        drain_timeout: settings.shutdown.drain,
+        connections: connections.grpc,
+        patience: limits.patience,
+        http2: Http2Limits {
+            streams: limits.streams.get(),
+            header_bytes: limits.header_bytes.get(),
+            waiting_resets: limits.waiting_resets.get(),
+            forced_resets: limits.forced_resets.get(),
+            keepalive_interval: limits.keepalive_interval,
+            keepalive_timeout: limits.keepalive_timeout,
+        },
+        workers: defaults.workers,
+    };
+    (grpc, http, connections.web)
+}
+
+/// Returns the options of `web_listen`.
+pub(super) fn web_options(
+    settings: &Settings,
+    token: Option<BearerToken>,
+    connections: usize,
+) -> WebOptions {
+    let own = match settings.web_listen.address() {
+        Some(ListenAddress::Tcp(address)) => Some(address.host.to_ascii_lowercase()),
+        Some(ListenAddress::Unix(_)) | None => None,
+    };
+    let listed = settings.http_hosts.iter().map(|host| host.as_str().to_owned());
+    WebOptions {
+        connections,
+        patience: settings.limits.patience,
+        head_timeout: settings.limits.http_head_timeout,
+        drain_timeout: settings.shutdown.drain,
+        hosts: own.into_iter().chain(listed).collect(),
+        token,
+        public_url: settings.authzen.public_url.clone(),
+    }
+}
+
+/// Returns the options of the sources of directories.
+pub(super) fn source_options(settings: &Settings) -> SourceOptions {
+    SourceOptions {
+        max_age: settings.directory.max_age,
+        limits: settings.limits.request.clone(),
+        bounds: settings.directory.bounds,
+        rehash_interval: settings.reload.rehash_interval,
+        use_events: settings.reload.use_events,
+        data: settings.data.clone(),
+        kept_changes: settings.directory.kept_changes.get(),
+        postgres_url_file: settings.directory.postgres_url_file.clone(),
+        poll: settings.directory.poll,
+    }
+}

@@ -1,0 +1,183 @@
+//! A request from its head to its answer: limits, the deadline, the thread on which it is answered, and
+//! the fence around panics.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
+
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderMap, header, request::Parts as Head},
+    response::{IntoResponse as _, Response},
+};
+use http_body_util::BodyExt as _;
+use serde_json::Value as Json;
+
+use super::{
+    Authzen, Endpoint, action_search,
+    answer::AuthzenCall,
+    evaluation, evaluations,
+    fault::Fault,
+    form::{Object, kind},
+    search,
+    span::RequestSpan,
+};
+use crate::{audit::Record, grpc::CallContext, model::json, net::CallPermit, request::Side};
+
+/// Answers a request to the store of that name, or to the default one.
+pub(super) async fn answer(
+    State(authzen): State<Authzen>,
+    endpoint: Endpoint,
+    store: Option<String>,
+    mut request: Request,
+) -> Response {
+    let span = RequestSpan::begin(authzen.0.grpc.tracer(), endpoint, &mut request);
+    let time = authzen.0.decider.options.request_timeout;
+    let answered = authzen.answer(endpoint, store.unwrap_or_default(), request);
+    let answered = tokio::time::timeout(time, answered).await.unwrap_or_else(|_| {
+        authzen.0.decider.metrics.limit_hit("request_timeout_ms");
+        Err(Fault::timeout(time))
+    });
+    let response = answered.unwrap_or_else(|fault| {
+        authzen.0.decider.metrics.failed(endpoint.rpc().name(), fault.code);
+        fault.into_response()
+    });
+    span.end(response.status());
+    response
+}
+
+impl Authzen {
+    async fn answer(
+        &self,
+        endpoint: Endpoint,
+        store: String,
+        request: Request,
+    ) -> Result<Response, Fault> {
+        let permit = self.0.grpc.call_limit().acquire().map_err(Fault::limit_reached)?;
+        let (head, body) = request.into_parts();
+        check_head(&head)?;
+        let body = self.read(&head.headers, body, &permit).await?;
+        let is_long = is_long(endpoint, &body, self.0.decider.options.inline_bytes);
+        let (authzen, permit) = (self.clone(), Arc::new(permit));
+        let held = Arc::clone(&permit);
+        let work = move || {
+            // Work that goes on after the caller has given up is still under way.
+            let _held = held;
+            let decided =
+                catch_unwind(AssertUnwindSafe(|| authzen.decide(endpoint, &store, &head, &body)));
+            decided.unwrap_or_else(|panic| {
+                let text = panic.downcast_ref::<&'static str>().copied();
+                let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+                tracing::error!(panic = text, "a request panicked");
+                Err(Fault::panicked())
+            })
+        };
+        let (context, body, records) = if is_long {
+            self.0.pool.run(async move { work() }).await.map_err(Fault::unavailable)??
+        } else {
+            work()?
+        };
+        context.recording.submit(records).await.map_err(Fault::of_status)?;
+        Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
+    }
+
+    /// Reads a body, which counts among the bytes that messages hold.
+    async fn read(
+        &self,
+        headers: &HeaderMap,
+        mut body: Body,
+        permit: &CallPermit,
+    ) -> Result<Vec<u8>, Fault> {
+        let limit = self.0.decider.options.message_bytes;
+        let length = headers.get(header::CONTENT_LENGTH).and_then(|text| text.to_str().ok());
+        let length: usize = length.and_then(|text| text.parse().ok()).unwrap_or_default();
+        if length > limit {
+            return Err(Fault::too_large(limit));
+        }
+        permit.hold(length).map_err(Fault::limit_reached)?;
+        let mut bytes = Vec::with_capacity(length);
+        while let Some(frame) = body.frame().await {
+            let frame =
+                frame.map_err(|error| Fault::form(format!("the body broke off: {error}")))?;
+            let Ok(data) = frame.into_data() else { continue };
+            if bytes.len() + data.len() > limit {
+                return Err(Fault::too_large(limit));
+            }
+            permit.hold(bytes.len() + data.len()).map_err(Fault::limit_reached)?;
+            bytes.extend_from_slice(&data);
+        }
+        Ok(bytes)
+    }
+
+    /// Decides what a request asks. Nothing here waits, and all of it is decided on one revision.
+    fn decide(
+        &self,
+        endpoint: Endpoint,
+        store: &str,
+        head: &Head,
+        body: &[u8],
+    ) -> Result<(CallContext, Vec<u8>, Vec<Record>), Fault> {
+        let decider = &self.0.decider;
+        let log = self.0.grpc.decision_log();
+        let context = CallContext::new(endpoint.rpc(), &head.headers, &head.extensions, log);
+        let form = self.parse(body)?;
+        let in_force = self.0.grpc.live().in_force(store).map_err(Fault::not_in_force)?;
+        context.span.store(&in_force.store);
+        let call = AuthzenCall { decider, in_force: &in_force, context: &context };
+        let answered = match endpoint {
+            Endpoint::Evaluation => evaluation::answer(&call, form),
+            Endpoint::Evaluations => evaluations::answer(&call, form),
+            Endpoint::SearchSubject => search::answer(&call, Side::Principal, form),
+            Endpoint::SearchResource => search::answer(&call, Side::Resource, form),
+            Endpoint::SearchAction => action_search::answer(&call, form),
+        };
+        decider.metrics.took(in_force.store.name(), endpoint.rpc(), context.started.elapsed());
+        let answered = answered?;
+        context.span.decisions(endpoint.rpc(), answered.allowed, answered.denied);
+        let body = serde_json::to_vec(&answered.body).map_err(|_| Fault::panicked())?;
+        Ok((context, body, answered.records))
+    }
+
+    fn parse(&self, body: &[u8]) -> Result<Object, Fault> {
+        if body.is_empty() {
+            return Err(Fault::form("the body is empty: send a JSON object"));
+        }
+        let text = std::str::from_utf8(body)
+            .map_err(|error| Fault::form(format!("the body is not UTF-8: {error}")))?;
+        let limit = self.0.decider.options.message_parts;
+        let parsed = json::parse_within(text, limit).map_err(|error| {
+            if error.is_data() && text.len() > limit {
+                self.0.decider.metrics.limit_hit("message_parts");
+            }
+            Fault::form(format!("the body is not JSON that can be read: {error}"))
+        })?;
+        match parsed {
+            Json::Object(form) => Ok(form),
+            other => Err(Fault::form(format!("a JSON object is expected, not {}", kind(&other)))),
+        }
+    }
+}
+
+/// Refuses a body of another kind than AuthZEN's.
+fn check_head(head: &Head) -> Result<(), Fault> {
+    let kind = head.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let essence = kind.unwrap_or_default().split(';').next().unwrap_or_default();
+    if !essence.trim().eq_ignore_ascii_case("application/json") {
+        return Err(Fault::form("send the header `Content-Type: application/json`"));
+    }
+    match head.headers.get(header::CONTENT_ENCODING).map(|coding| coding.as_bytes()) {
+        None | Some(b"identity") => Ok(()),
+        Some(_) => Err(Fault::form("send the body uncompressed, without `Content-Encoding`")),
+    }
+}
+
+/// Returns whether a request may take so long that others would have to wait for it.
+fn is_long(endpoint: Endpoint, body: &[u8], inline_bytes: usize) -> bool {
+    // An explanation decides many times. A body that only seems to ask for one loses some microseconds.
+    const EXPLAIN: &[u8] = b"\"explain\"";
+    endpoint != Endpoint::Evaluation
+        || body.len() > inline_bytes
+        || body.windows(EXPLAIN.len()).any(|part| part == EXPLAIN)
+}

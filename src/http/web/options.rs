@@ -1,0 +1,40 @@
+use std::time::Duration;
+
+use super::PublicUrl;
+use crate::{
+    http::HttpOptions,
+    net::{BearerToken, ConnectionLimit, DRAIN_TIMEOUT},
+};
+
+/// The options of `web_listen`. Their defaults are those of the settings.
+#[derive(Debug, Clone)]
+pub struct WebOptions {
+    /// Connections that may be open; further ones are closed.
+    pub connections: usize,
+    /// The time that a peer has to end what it has begun.
+    pub patience: Duration,
+    /// The time that the head of a request may take, and that a connection may be without one.
+    pub head_timeout: Duration,
+    /// The time that requests under way have to end once the server is told to stop.
+    pub drain_timeout: Duration,
+    /// Names by which callers may reach the listener besides its own, in lower case and without a port.
+    pub hosts: Vec<String>,
+    /// The token that callers must send; unset: none.
+    pub token: Option<BearerToken>,
+    /// The URL under which callers reach AuthZEN; unset: as they write it.
+    pub public_url: Option<PublicUrl>,
+}
+
+impl Default for WebOptions {
+    fn default() -> Self {
+        Self {
+            connections: HttpOptions::default().connections,
+            patience: ConnectionLimit::PATIENCE,
+            head_timeout: HttpOptions::default().head_timeout,
+            drain_timeout: DRAIN_TIMEOUT,
+            hosts: Vec::new(),
+            token: None,
+            public_url: None,
+        }
+    }
+}
