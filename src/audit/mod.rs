@@ -17,6 +17,7 @@ mod hide;
 mod json;
 mod options;
 mod otlp;
+mod recent;
 mod record;
 mod weight;
 mod writer;
@@ -24,6 +25,7 @@ mod writer;
 pub use counts::LogCounts;
 pub use fields::{RecordField, RecordFieldError};
 pub use options::{LogMode, LogOptions, OpenError};
+pub use recent::{DecisionReader, NewDecisions, RecentDecision, RecentDecisions};
 pub use record::{Call, Caller, Outcome, Record, RecordDirectory, RecordInput};
 
 use std::{
@@ -56,6 +58,7 @@ struct Inner {
     destination: String,
     allows: Sampler,
     counts: Arc<Counts>,
+    recent: Option<Arc<RecentDecisions>>,
     /// The moment until which the exporter may try, once the log is closed.
     deadline: watch::Sender<Option<Instant>>,
 }
@@ -99,15 +102,17 @@ impl DecisionLog {
     /// # Errors
     /// The file, the key of hashes, the collector or the thread cannot be had.
     pub fn open(options: LogOptions) -> Result<Self, OpenError> {
-        if options.mode == LogMode::Off {
+        if options.mode == LogMode::Off && options.recent == 0 {
             return Ok(Self::off());
         }
+        let recent = (options.recent > 0)
+            .then(|| Arc::new(RecentDecisions::new(options.recent, options.recent_readers)));
         let counts = Arc::new(Counts::default());
         let required = options.mode == LogMode::Required;
         let capacity = options.queue_bytes.min(Semaphore::MAX_PERMITS);
         let allows = Sampler::one_in(options.sample_allows);
         let (deadline, until) = watch::channel(None);
-        let writer = Writer::open(options, Arc::clone(&counts), until)?;
+        let writer = Writer::open(options, Arc::clone(&counts), recent.clone(), until)?;
         let destination = writer.destination();
         let (queue, messages) = mpsc::channel();
         std::thread::Builder::new()
@@ -115,8 +120,17 @@ impl DecisionLog {
             .spawn(move || writer.run(messages))
             .map_err(OpenError::Thread)?;
         let room = Arc::new(Semaphore::new(capacity));
-        let inner =
-            Inner { queue, room, capacity, required, destination, allows, counts, deadline };
+        let inner = Inner {
+            queue,
+            room,
+            capacity,
+            required,
+            destination,
+            allows,
+            counts,
+            recent,
+            deadline,
+        };
         Ok(Self { inner: Some(Arc::new(inner)) })
     }
 
@@ -178,6 +192,12 @@ impl DecisionLog {
             inner.counts.dropped(1);
         }
         Ok(Receipt(None))
+    }
+
+    /// Returns the last decisions; `None` where they are not kept.
+    #[must_use]
+    pub fn recent(&self) -> Option<&Arc<RecentDecisions>> {
+        self.inner.as_ref()?.recent.as_ref()
     }
 
     /// Counts of records so far; `None` where the log is off.

@@ -43,6 +43,10 @@ pub struct LogOptions {
     pub hash_key_file: Option<PathBuf>,
     /// The variables that name the collector, if records are sent to one.
     pub otlp: Variables,
+    /// Decisions that are kept in memory for the console, in any mode; 0: none.
+    pub recent: usize,
+    /// Readers that may follow them at once.
+    pub recent_readers: usize,
 }
 
 impl Default for LogOptions {
@@ -59,6 +63,8 @@ impl Default for LogOptions {
             omit: Vec::new(),
             hash_key_file: None,
             otlp: Variables::default(),
+            recent: 0,
+            recent_readers: 200,
         }
     }
 }

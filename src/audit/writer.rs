@@ -13,7 +13,7 @@ use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use serde_json::Value as Json;
 
 use super::{
-    LogMode, LogOptions, Message, OpenError, QueuePermit, Record,
+    LogMode, LogOptions, Message, OpenError, QueuePermit, RecentDecisions, Record,
     counts::Counts,
     file::LogFile,
     hide::Hiding,
@@ -36,11 +36,14 @@ pub(super) struct Writer {
     hiding: Option<Hiding>,
     required: bool,
     counts: Arc<Counts>,
+    recent: Option<Arc<RecentDecisions>>,
     /// The number of dropped records when they were last logged, and when that was.
     drops_logged: (u64, Option<Instant>),
 }
 
 enum Sink {
+    /// Records are kept in memory alone.
+    Memory,
     Stdout,
     File(PathBuf, LogFile),
     Otlp(Box<Exporter>),
@@ -64,11 +67,13 @@ impl Writer {
     pub fn open(
         options: LogOptions,
         counts: Arc<Counts>,
+        recent: Option<Arc<RecentDecisions>>,
         deadline: Deadline,
     ) -> Result<Self, OpenError> {
         let hiding = Hiding::new(&options)?;
         let required = options.mode == LogMode::Required;
         let sink = match options.file {
+            _ if options.mode == LogMode::Off => Sink::Memory,
             _ if options.mode == LogMode::Otlp => {
                 let exporter = Exporter::new(&options.otlp, Arc::clone(&counts), deadline);
                 Sink::Otlp(Box::new(exporter.map_err(OpenError::Otlp)?))
@@ -81,7 +86,7 @@ impl Writer {
                 Sink::File(path, file)
             }
         };
-        Ok(Self { sink, hiding, required, counts, drops_logged: (0, None) })
+        Ok(Self { sink, hiding, required, counts, recent, drops_logged: (0, None) })
     }
 
     /// Writes until the log is closed or dropped.
@@ -137,33 +142,36 @@ impl Writer {
             }
         };
         let room = match &self.sink {
-            Sink::Stdout | Sink::Otlp(_) => u64::MAX,
+            Sink::Memory | Sink::Stdout | Sink::Otlp(_) => u64::MAX,
             Sink::File(_, file) => file.room(),
         };
         if batch.bytes > 0 && (batch.bytes + line.len() + 1) as u64 > room {
             self.write(batch);
         }
         batch.bytes += line.len() + 1;
-        if let Sink::Otlp(_) = &self.sink {
-            batch.exported.push(otlp::log_record(record, line));
-        } else {
-            batch.lines.extend_from_slice(line.as_bytes());
-            batch.lines.push(b'\n');
+        match &self.sink {
+            Sink::Memory => {}
+            Sink::Otlp(_) => batch.exported.push(otlp::log_record(record, line)),
+            Sink::Stdout | Sink::File(..) => {
+                batch.lines.extend_from_slice(line.as_bytes());
+                batch.lines.push(b'\n');
+            }
         }
         batch.permits.push(permit);
     }
 
     fn line(&self, record: &Record) -> serde_json::Result<String> {
-        match &self.hiding {
-            None => serde_json::to_string(record),
-            Some(hiding) => {
-                let mut json = serde_json::to_value(record)?;
-                if let Json::Object(record) = &mut json {
-                    hiding.apply(record);
-                }
-                serde_json::to_string(&json)
-            }
+        if self.hiding.is_none() && self.recent.is_none() {
+            return serde_json::to_string(record);
         }
+        let mut json = serde_json::to_value(record)?;
+        if let (Some(hiding), Json::Object(record)) = (&self.hiding, &mut json) {
+            hiding.apply(record);
+        }
+        if let Some(recent) = &self.recent {
+            recent.add(&json);
+        }
+        serde_json::to_string(&json)
     }
 
     fn write(&mut self, batch: &mut Batch) {
@@ -172,6 +180,7 @@ impl Writer {
         }
         // The number of records that the collector rejected one by one.
         let written = match &mut self.sink {
+            Sink::Memory => Ok(0),
             Sink::Stdout => {
                 let mut out = io::stdout().lock();
                 let written = out.write_all(&batch.lines).and_then(|()| out.flush());
@@ -214,6 +223,7 @@ impl Writer {
     /// The destination of records, for messages and the status.
     pub fn destination(&self) -> String {
         match &self.sink {
+            Sink::Memory => "memory".to_owned(),
             Sink::Stdout => "stdout".to_owned(),
             Sink::File(path, _) => path.display().to_string(),
             Sink::Otlp(exporter) => exporter.address().to_owned(),

@@ -22,7 +22,7 @@ use crate::{
     engine::decide,
     model::{self, Effect, Timestamp, Uid},
     proto,
-    request::{FieldPath, RequestInput, RoleAssignmentInput, Violation, json::FactReader},
+    request::{FieldPath, RequestInput, RoleTextError, Violation, json::FactReader},
     schema::{RecordShape, Schema},
     settings::Settings,
     store::PolicyStore,
@@ -240,7 +240,7 @@ impl CheckArgs {
         let text = |argument: &Option<String>| argument.clone().unwrap_or_default();
         let principal = uid(&mut reader, "principal", &text(&self.principal));
         let resource = uid(&mut reader, "resource", &text(&self.resource));
-        let action = action(&text(&self.action));
+        let action = Uid::read_action(&text(&self.action));
         let shape = schema
             .and_then(|schema| schema.action(&action.type_name, &action.id))
             .map(|action| &*action.context);
@@ -252,9 +252,11 @@ impl CheckArgs {
         let list = FieldPath::Field("role_assignments");
         let mut role_assignments = Vec::new();
         for (index, written) in self.roles.iter().enumerate() {
-            match role(written) {
+            match written.parse() {
                 Ok(role) => role_assignments.push(role),
-                Err(error) => reader.violation(&FieldPath::Index(&list, index), error),
+                Err(RoleTextError(error)) => {
+                    reader.violation(&FieldPath::Index(&list, index), error)
+                }
             }
         }
         if !reader.violations.is_empty() {
@@ -303,78 +305,9 @@ fn uid(reader: &mut FactReader, field: &str, text: &str) -> Option<Uid> {
         .ok()
 }
 
-/// An action by its id or, like other entities, by type and id.
-fn action(text: &str) -> Uid {
-    match text.parse::<Uid>() {
-        Ok(uid) if text.ends_with('"') => uid,
-        _ => Uid::action(text),
-    }
-}
-
-/// Reads `role`, `role@scope`, and both with `=time`.
-fn role(text: &str) -> Result<RoleAssignmentInput, String> {
-    let (role, scope) = match text.split_once('@') {
-        Some((role, scope)) => (role, Some(scope)),
-        None => (text, None),
-    };
-    // The scope's id may contain a `=` itself, but only in quotes.
-    let time_of = |text: &str| match text.rfind('"') {
-        Some(quote) => text.get(quote..).and_then(|end| end.find('=')).map(|at| quote + at),
-        None => text.rfind('='),
-    };
-    let cut = |text| match time_of(text) {
-        Some(at) => (text.get(..at).unwrap_or_default(), text.get(at + 1..)),
-        None => (text, None),
-    };
-    let (role, scope, time): (&str, Option<&str>, Option<&str>) = match scope {
-        None => {
-            let (role, time) = cut(role);
-            (role, None, time)
-        }
-        Some(scope) => {
-            let (scope, time) = cut(scope);
-            (role, Some(scope), time)
-        }
-    };
-    if role.is_empty() {
-        return Err("write `role`, `role@scope` or `role@scope=time`".to_owned());
-    }
-    let scope = scope.map(str::parse).transpose().map_err(|error| format!("{error}"))?;
-    let expires_at = time.map(str::parse).transpose().map_err(|error| format!("{error}"))?;
-    Ok(RoleAssignmentInput { principal: None, role: role.to_owned(), scope, expires_at })
-}
-
 /// Reads a file of JSON.
 pub(super) fn json(path: &Path) -> Result<Json, CliError> {
     let bad = |error: String| CliError::Usage(format!("cannot read `{}`: {error}", path.display()));
     let text = fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
     model::json::parse(&text).map_err(|error| bad(error.to_string()))
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use super::*;
-
-    #[test]
-    fn roles() {
-        for (text, name, scope, expires) in [
-            ("editor", "editor", None, false),
-            ("editor=2026-01-01T00:00:00Z", "editor", None, true),
-            (r#"admin@Instance::"main""#, "admin", Some(("Instance", "main")), false),
-            (r#"owner@Team::"t"=2026-01-01"#, "owner", Some(("Team", "t")), true),
-            (r#"owner@Team::"a=b@c""#, "owner", Some(("Team", "a=b@c")), false),
-            (r#"owner@Team::"a=b"=2026-01-01"#, "owner", Some(("Team", "a=b")), true),
-            ("owner@Team::t=2026-01-01", "owner", Some(("Team", "t")), true),
-        ] {
-            let read = role(text).unwrap();
-            assert_eq!(read.role, name, "{text}");
-            assert_eq!(read.scope, scope.map(|(ty, id)| Uid::new(ty, id)), "{text}");
-            assert_eq!(read.expires_at.is_some(), expires, "{text}");
-        }
-        for text in ["", "@", "@Team::t", "owner@", "owner@x", "owner=", "owner=soon"] {
-            assert!(role(text).is_err(), "{text}");
-        }
-    }
 }

@@ -1,6 +1,8 @@
-//! The HTTP faces: probes, status, metrics and the log level at `http_listen`, AuthZEN at `web_listen`.
+//! The HTTP faces: probes, status, metrics and the log level at `http_listen`, AuthZEN and the console
+//! at `web_listen`.
 
 mod authzen;
+mod console;
 mod log_level;
 mod options;
 mod routes;

@@ -159,6 +159,12 @@ impl Problem {
         self.help.as_deref()
     }
 
+    /// Returns the text of the file as it was read, if the problem has a place in it.
+    #[must_use]
+    pub fn source_text(&self) -> Option<&str> {
+        self.source.as_ref().map(|source| source.inner().as_str())
+    }
+
     /// Returns its place, if it has one.
     #[must_use]
     pub fn location(&self) -> Option<Location> {

@@ -21,6 +21,15 @@ impl Uid {
     pub fn action(id: impl Into<String>) -> Self {
         Self::new("", id)
     }
+
+    /// Reads an action that is written as its id or, like other entities, as type and id.
+    #[must_use]
+    pub fn read_action(text: &str) -> Self {
+        match text.parse::<Self>() {
+            Ok(uid) if text.ends_with('"') => uid,
+            _ => Self::action(text),
+        }
+    }
 }
 
 /// The text does not name an entity.

@@ -10,7 +10,7 @@ use arc_swap::{ArcSwap, Guard};
 use tokio::sync::watch;
 
 use super::{
-    Gate,
+    Gate, History,
     live_directory::{DirectoryState, DirectoryUnavailable, LiveDirectory},
 };
 use crate::{
@@ -30,6 +30,7 @@ pub struct Live {
     /// Held by whoever makes the next state of the one that is.
     changing: Mutex<()>,
     changed: watch::Sender<()>,
+    history: History,
 }
 
 /// What decides at one moment.
@@ -132,11 +133,24 @@ impl Default for Live {
             status: ArcSwap::default(),
             changing: Mutex::new(()),
             changed: watch::Sender::new(()),
+            history: History::default(),
         }
     }
 }
 
 impl Live {
+    /// Creates the same as the default, with a history of so many revisions of each store.
+    #[must_use]
+    pub fn remembering(revisions: usize) -> Self {
+        Self { history: History::new(revisions), ..Self::default() }
+    }
+
+    /// Returns the revisions that were in force.
+    #[must_use]
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
     /// Returns the stores.
     #[must_use]
     pub fn stores(&self) -> Arc<Stores> {
@@ -177,6 +191,7 @@ impl Live {
 
     /// Puts stores in force. Returns the replaced ones, which calls may still use.
     pub fn publish(&self, stores: Stores, status: LoadStatus) -> Arc<Stores> {
+        self.history.record(&stores);
         let old = self.change(|state| {
             for (name, directory) in &mut state.directories {
                 if let (Ok(store), Some(of)) = (stores.get(name.as_str()), &directory.state)

@@ -14,6 +14,7 @@ mod folder;
 mod folder_error;
 mod follow_folder;
 mod gate;
+mod history;
 mod listing;
 mod live;
 mod live_directory;
@@ -34,6 +35,7 @@ pub use folder::{FolderStores, StoresPlace, read_folder, read_folder_within, rea
 pub use folder_error::FolderError;
 pub use follow_folder::{FollowFolder, ReadError, SeenFile, SeenFiles};
 pub use gate::{Gate, GateError, GateRefusal, SlowGates, only_narrows};
+pub use history::{History, PastRevision};
 pub use live::{EMBEDDED, InForce, Live, LiveState, LoadStatus, NotInForce, StoreStatus};
 pub use live_directory::{DirectoryState, DirectoryUnavailable, LiveDirectory};
 pub use watch_folder::WatchFolder;

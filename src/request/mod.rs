@@ -10,6 +10,7 @@ mod input;
 pub mod json;
 mod known;
 mod limits;
+mod role_text;
 mod violation;
 mod weight;
 
@@ -23,6 +24,7 @@ pub use held::{Grant, Held, HeldFacts, HeldRole, Place, RequestFacts};
 pub use input::{EntityInput, RequestInput, RoleAssignmentInput};
 pub use known::Known;
 pub use limits::RequestLimits;
+pub use role_text::RoleTextError;
 pub use violation::{FieldPath, Violation};
 pub(crate) use violation::{shorten, shorten_to};
 

@@ -67,6 +67,7 @@ impl DecisionLogSettings {
             omit: self.omit.clone(),
             hash_key_file: self.hash_key_file.clone(),
             otlp,
+            ..LogOptions::default()
         }
     }
 

@@ -28,7 +28,7 @@ pub(super) const KEYS: &[Key] = keys! {
     "policies" Text policies: "the policies folder; empty: ./policies if it is there, else the embedded stores";
     "listen" Addresses listen: "where decisions are served over gRPC: host:port, tls:host:port or unix:/path";
     "http_listen" Text http_listen: "where HTTP is served: host:port, tls:host:port, unix:/path or off";
-    "web_listen" Text web_listen: "where AuthZEN is served: host:port, tls:host:port, unix:/path or off";
+    "web_listen" Text web_listen: "where AuthZEN and the console are served: host:port, tls:host:port, unix:/path or off";
     "socket_mode" Text socket_mode: "the mode of Unix sockets";
     "socket_group" Text socket_group: "the group of Unix sockets, a name or number; empty: that of the process";
     "insecure" Switch insecure: "listen beyond this machine without TLS";
@@ -121,6 +121,10 @@ pub(super) const KEYS: &[Key] = keys! {
     "decision_log.hash" Fields decision_log.hash: "fields of which the value is replaced by its keyed hash, e.g. principal.id";
     "decision_log.omit" Fields decision_log.omit: "fields that are left out";
     "decision_log.hash_key_file" Text decision_log.hash_key_file: "the file with the key of hashes; empty: a new key with every start";
+    "console.decisions" Switch console.decisions: "keep the last decisions in memory and show them in the console";
+    "console.kept_decisions" Positive console.kept_decisions: "decisions that are kept for the console";
+    "console.readers" Positive console.readers: "readers that may follow the decisions at once";
+    "console.history" Positive console.history: "revisions of each store that are kept for comparing them";
     "log.filter" Text log.filter: "which events are logged, e.g. info or humbaba=debug,warn";
     "log.format" Text log.format: "text or json";
 };

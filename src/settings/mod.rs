@@ -3,6 +3,7 @@
 
 mod address;
 mod authzen;
+mod console;
 mod decision_log;
 mod directory;
 mod environment;
@@ -18,6 +19,7 @@ mod values;
 
 pub use address::{HttpListen, ListenAddress, ListenAddressError, TcpAddress};
 pub use authzen::{AuthzenSettings, HttpHost, HttpHostError};
+pub use console::ConsoleSettings;
 pub use decision_log::DecisionLogSettings;
 pub use directory::{DirectorySettings, SourceError};
 pub use error::{SettingError, SettingsErrors};
@@ -95,6 +97,8 @@ pub struct Settings {
     pub shutdown: ShutdownSettings,
     /// Recording decisions.
     pub decision_log: DecisionLogSettings,
+    /// The console.
+    pub console: ConsoleSettings,
     /// Logging.
     pub log: LogSettings,
 }
@@ -269,6 +273,7 @@ impl Default for Settings {
                 drain: GrpcOptions::default().drain_timeout,
             },
             decision_log: DecisionLogSettings::default(),
+            console: ConsoleSettings::default(),
             log: LogSettings { filter: LogFilter::default(), format: LogFormat::default() },
         }
     }

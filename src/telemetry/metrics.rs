@@ -72,6 +72,11 @@ impl MetricsProvider {
         Ok(TextEncoder::new().encode_to_string(&self.registry.gather())?)
     }
 
+    /// Reads every metric. It costs what [`Self::prometheus_text`] does.
+    pub(crate) fn gather(&self) -> Vec<prometheus::proto::MetricFamily> {
+        self.registry.gather()
+    }
+
     /// Sends what the collector has not got, and ends. Blocks.
     pub(super) fn shutdown(&self) -> OTelSdkResult {
         self.provider.shutdown()

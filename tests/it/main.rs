@@ -25,6 +25,8 @@ mod cli_validate;
 mod cli_watch;
 mod client;
 mod clients;
+mod console;
+mod console_browser;
 mod decision_log;
 mod decision_log_faults;
 mod decision_log_otlp;

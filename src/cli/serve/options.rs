@@ -70,6 +70,7 @@ pub(super) fn web_options(
         hosts: own.into_iter().chain(listed).collect(),
         token,
         public_url: settings.authzen.public_url.clone(),
+        bounds: settings.bounds.clone(),
     }
 }
 

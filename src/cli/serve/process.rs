@@ -74,7 +74,7 @@ pub(super) async fn serve(
 
     // The listeners are open before anything is loaded, so that who asks meanwhile is told
     // NOT_SERVING instead of being refused.
-    let live = Arc::new(Live::default());
+    let live = Arc::new(Live::remembering(settings.console.history.get()));
     let source_options = source_options(settings);
     sources::announce(&settings.directory.sources, &source_options, &live);
     let telemetry = Telemetry::start(&telemetry_variables());
@@ -166,14 +166,13 @@ pub(super) async fn serve(
 }
 
 fn open_log(settings: &Settings) -> Result<DecisionLog, CliError> {
-    DecisionLog::open(settings.decision_log.options(telemetry_variables())).map_err(|error| {
-        match error {
-            OpenError::Key { .. } | OpenError::Otlp(_) => CliError::Usage(error.to_string()),
-            OpenError::File { .. }
-            | OpenError::Random(_)
-            | OpenError::Hmac(_)
-            | OpenError::Thread(_) => CliError::Failure(error.to_string()),
-        }
+    let options = settings.decision_log.options(telemetry_variables());
+    DecisionLog::open(settings.console.keeping(options)).map_err(|error| match error {
+        OpenError::Key { .. } | OpenError::Otlp(_) => CliError::Usage(error.to_string()),
+        OpenError::File { .. }
+        | OpenError::Random(_)
+        | OpenError::Hmac(_)
+        | OpenError::Thread(_) => CliError::Failure(error.to_string()),
     })
 }
 

@@ -6,6 +6,7 @@ mod decision_log;
 mod decisions;
 mod limits;
 mod observed;
+mod traffic;
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,6 +16,8 @@ use opentelemetry::{
 };
 use tokio::runtime::Handle;
 use tonic::Code;
+
+pub(crate) use self::traffic::Traffic;
 
 use self::{decisions::DecisionMetrics, limits::LimitsHit};
 use crate::{
@@ -190,6 +193,11 @@ impl Metrics {
         }
         let code = KeyValue::new("code", format!("{code:?}"));
         self.failures.add(1, &[code, KeyValue::new("rpc", method)]);
+    }
+
+    /// Reads the totals of decisions, times and shed calls. It costs what [`Self::text`] does.
+    pub fn traffic(&self) -> Traffic {
+        Traffic::of(&self.provider.gather())
     }
 
     /// Writes everything in Prometheus' text format.

@@ -11,7 +11,7 @@ use axum::{
 };
 
 use super::hosts::AllowedHosts;
-use crate::net::BearerToken;
+use crate::{http::console, net::BearerToken};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -56,6 +56,8 @@ enum Refusal {
     OtherHost(Authority),
     /// It does not carry the token.
     NoToken,
+    /// The same, for a page that a person wants to see.
+    NotSignedIn,
 }
 
 impl Admission {
@@ -64,8 +66,12 @@ impl Admission {
         if !self.hosts.allows(&authority) {
             return Err(Refusal::OtherHost(authority));
         }
-        if self.token.as_ref().is_some_and(|token| !token.is_sent(request.headers())) {
-            return Err(Refusal::NoToken);
+        if let Some(token) = &self.token
+            && !token.is_sent(request.headers())
+            && !console::admits(request.method(), request.uri(), request.headers(), token)
+        {
+            let is_page = console::is_page(request.method(), request.uri());
+            return Err(if is_page { Refusal::NotSignedIn } else { Refusal::NoToken });
         }
         Ok(CallerBase(format!("{}://{authority}", self.scheme)))
     }
@@ -84,6 +90,7 @@ impl IntoResponse for Refusal {
                 );
                 (StatusCode::MISDIRECTED_REQUEST, message).into_response()
             }
+            Self::NotSignedIn => console::to_sign_in(),
             Self::NoToken => {
                 let challenge = [(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))];
                 let message = "send the token of this server as `Authorization: Bearer …`\n";

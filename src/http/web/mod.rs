@@ -1,7 +1,7 @@
 //! The listener that answers programs and people: `web_listen`.
 //!
 //! ```text
-//! connection ─ host, token and request id ─ authzen
+//! connection ─ host, token and request id ─ authzen, console
 //! ```
 
 mod admission;

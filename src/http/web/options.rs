@@ -4,6 +4,7 @@ use super::PublicUrl;
 use crate::{
     http::HttpOptions,
     net::{BearerToken, ConnectionLimit, DRAIN_TIMEOUT},
+    store::Bounds,
 };
 
 /// The options of `web_listen`. Their defaults are those of the settings.
@@ -23,6 +24,8 @@ pub struct WebOptions {
     pub token: Option<BearerToken>,
     /// The URL under which callers reach AuthZEN; unset: as they write it.
     pub public_url: Option<PublicUrl>,
+    /// Bounds on stores, with which the console loads former revisions again.
+    pub bounds: Bounds,
 }
 
 impl Default for WebOptions {
@@ -35,6 +38,7 @@ impl Default for WebOptions {
             hosts: Vec::new(),
             token: None,
             public_url: None,
+            bounds: Bounds::default(),
         }
     }
 }

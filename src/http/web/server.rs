@@ -14,6 +14,7 @@ use crate::{
     grpc::GrpcServer,
     http::{
         authzen::{self, Authzen},
+        console::Console,
         serving::HttpFace,
     },
     net::{BlockingPool, ConnectionLimit, Face, Listener},
@@ -62,8 +63,10 @@ impl WebServer {
             scheme: if matches!(listener, Listener::Tls(..)) { "https" } else { "http" },
         };
         let authzen = Authzen::new(grpc, BlockingPool::start()?, options.public_url.clone());
-        let routes =
-            authzen::routes(authzen).layer(middleware::from_fn_with_state(admission, admit));
+        let console = Console::new(grpc, options.bounds.clone(), options.token.clone());
+        let routes = authzen::routes(authzen)
+            .merge(console.routes())
+            .layer(middleware::from_fn_with_state(admission, admit));
         let limits = ConnectionLimits {
             head_timeout: options.head_timeout,
             http2: grpc.options().http2.clone(),
@@ -73,10 +76,13 @@ impl WebServer {
             connections: Arc::clone(connections),
             drain_timeout: options.drain_timeout,
         };
-        face.serve(listener, shutdown, move |io, peer, stopped| {
+        let serving = face.serve(listener, shutdown, move |io, peer, stopped| {
             connection::serve(io, peer, routes.clone(), limits.clone(), stopped)
-        })
-        .await;
+        });
+        tokio::select! {
+            () = serving => {}
+            () = console.sample() => {}
+        }
         Ok(())
     }
 }

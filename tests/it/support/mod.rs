@@ -2,6 +2,7 @@
 
 pub mod ask;
 pub mod collector;
+pub mod console;
 pub mod directory;
 pub mod directory_client;
 pub mod followed;

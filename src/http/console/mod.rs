@@ -1,0 +1,110 @@
+//! The console: pages for people who want to see what is in force and why. It reads and changes
+//! nothing, runs without a script, and has everything that it shows in the binary.
+//!
+//! One file a view, with its template beside it. Whatever a policy, a name or a caller wrote reaches
+//! a page through a template alone, which escapes it.
+
+mod ask;
+mod ask_copy;
+mod ask_form;
+mod changes;
+mod chart;
+mod computed;
+mod coverage;
+mod decisions;
+mod health;
+mod highlight;
+mod matrix;
+mod policies;
+mod policy_text;
+mod query;
+mod respond;
+mod shell;
+mod sign_in;
+mod stores;
+mod time;
+mod traffic;
+
+use std::sync::Arc;
+
+use axum::{Router, middleware::map_response, routing::get};
+use tokio::sync::Semaphore;
+
+pub(super) use self::sign_in::{admits, is_page, to_sign_in};
+use self::{
+    changes::Changed,
+    computed::{Computed, Turns},
+    coverage::Coverage,
+    query::Query,
+    traffic::TrafficHistory,
+};
+
+use crate::{analysis::Matrix, grpc::GrpcServer, net::BearerToken, reload::Live, store::Bounds};
+
+/// Comparisons of two revisions that are kept of each store.
+const COMPARISONS: usize = 8;
+
+/// The console of a server. Clones are the same.
+#[derive(Debug, Clone)]
+pub struct Console(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    grpc: GrpcServer,
+    bounds: Bounds,
+    turns: Turns,
+    matrices: Computed<Result<Matrix, String>>,
+    coverage: Computed<Result<Coverage, String>>,
+    comparisons: Computed<Result<Changed, String>>,
+    traffic: TrafficHistory,
+    /// The turns of those who try questions.
+    asking: Semaphore,
+    /// The token that readers must know; unset: none.
+    token: Option<BearerToken>,
+}
+
+impl Console {
+    /// Makes the console of a server. `bounds` are those on stores, with which former revisions are
+    /// loaded again; `token` is what a reader must know.
+    #[must_use]
+    pub fn new(grpc: &GrpcServer, bounds: Bounds, token: Option<BearerToken>) -> Self {
+        Self(Arc::new(Inner {
+            grpc: grpc.clone(),
+            bounds,
+            turns: Turns::default(),
+            matrices: Computed::new(1),
+            coverage: Computed::new(1),
+            comparisons: Computed::new(COMPARISONS),
+            traffic: TrafficHistory::default(),
+            asking: ask::asking(),
+            token,
+        }))
+    }
+
+    /// Reads the metrics at intervals, for the charts, until it is dropped.
+    pub async fn sample(&self) {
+        traffic::sample(&self.0.grpc, &self.0.traffic).await;
+    }
+
+    /// Returns the routes of the console.
+    pub fn routes(&self) -> Router {
+        Router::new()
+            .route("/", get(stores::show))
+            .route("/matrix", get(matrix::show))
+            .route("/policies", get(policies::show))
+            .route("/try", get(ask::show))
+            .route("/changes", get(changes::show))
+            .route("/decisions", get(decisions::show))
+            .route("/decisions/stream", get(decisions::stream))
+            .route("/health", get(health::show))
+            .route(sign_in::PATH, sign_in::route())
+            .route("/console.css", get(respond::style))
+            .route("/console.js", get(respond::script))
+            .route_layer(map_response(respond::secure))
+            .with_state(self.clone())
+    }
+
+    fn live(&self) -> &Live {
+        self.0.grpc.live()
+    }
+}
