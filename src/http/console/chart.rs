@@ -13,6 +13,9 @@ const BOTTOM: f64 = 22.0;
 const TOP: f64 = 10.0;
 const RIGHT: f64 = 8.0;
 
+/// The greatest value that is drawn as what it is, so that every scale has an end.
+const GREATEST: f64 = 1e15;
+
 /// A chart.
 #[derive(Debug)]
 pub(super) struct Chart {
@@ -58,7 +61,10 @@ impl Chart {
         series: &[Series<'_>],
         label: fn(f64) -> String,
     ) -> Self {
-        let values = || series.iter().flat_map(|one| one.points).filter_map(|(_, value)| *value);
+        let values = || {
+            let values = series.iter().flat_map(|one| one.points).filter_map(|(_, value)| *value);
+            values.map(|value| value.min(GREATEST))
+        };
         let (low, high) = match scale {
             Scale::Linear => (0.0, nice(values().fold(0.0, f64::max).max(1.0))),
             Scale::Logarithmic => {
@@ -69,6 +75,7 @@ impl Chart {
             }
         };
         let y = move |value: f64| {
+            let value = value.min(GREATEST);
             let share = match scale {
                 Scale::Linear => (value - low) / (high - low),
                 Scale::Logarithmic => (value.max(low) / low).log10() / (high / low).log10(),
