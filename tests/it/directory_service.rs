@@ -166,7 +166,7 @@ async fn assignments_are_listed_by_page_and_filter() {
     };
     for (question, expected) in [
         (ask_for("User::u3", "", "", false), vec!["u3 viewer 42"]),
-        (ask_for("User::u3", "", "", true), vec!["u3 owner 7", "u3 viewer 42"]),
+        (ask_for("User::u3", "", "", true), vec!["u3 viewer 42", "u3 owner 7"]),
         (ask_for("", "Site::7", "", true), vec!["u3 owner 7"]),
         (ask_for("", "Guard::Site::42", "owner", true), vec![]),
     ] {
