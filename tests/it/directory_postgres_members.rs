@@ -196,7 +196,8 @@ async fn transactions_that_commit_in_another_order_than_they_began_arrive_as_the
         other.batch_execute("COMMIT").await
     };
     let (blocked, unblocked) = tokio::join!(blocked, unblock);
-    (blocked.unwrap(), unblocked.unwrap());
+    blocked.unwrap();
+    unblocked.unwrap();
     assert!(lab.now().await.contains("User 1 editor Site 3"));
 
     // What goes back to a savepoint has not been.
