@@ -1,0 +1,70 @@
+//! What the documentation leads to is there, and its example store is right.
+
+use std::{fs, path::Path};
+
+use crate::cli::run;
+
+const PAGES: [&str; 3] = ["docs", "deploy", "policies"];
+
+/// The pages for readers, relative to the repository.
+fn pages() -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut pages = vec!["README.md".to_owned(), "CONTRIBUTING.md".to_owned()];
+    for folder in PAGES {
+        for entry in fs::read_dir(root.join(folder)).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            if name.ends_with(".md") {
+                pages.push(format!("{folder}/{name}"));
+            }
+        }
+    }
+    pages
+}
+
+/// The targets of links in Markdown.
+fn links(text: &str) -> impl Iterator<Item = &str> {
+    text.split("](").skip(1).filter_map(|rest| rest.split_once(')').map(|(target, _)| target))
+}
+
+/// The anchors of headings, as forges make them.
+fn anchors(text: &str) -> Vec<String> {
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    let anchor = |heading: &str| {
+        let words = heading.trim_start_matches('#').trim().to_lowercase();
+        let kept = words.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+        kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+    };
+    headings.map(anchor).collect()
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (mut dead, mut count) = (Vec::new(), 0);
+    for page in pages() {
+        let path = root.join(&page);
+        let text = fs::read_to_string(&path).unwrap();
+        for link in links(&text).filter(|link| !link.starts_with("http")) {
+            count += 1;
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target =
+                if file.is_empty() { path.clone() } else { path.parent().unwrap().join(file) };
+            let there = match fs::read_to_string(&target) {
+                Ok(text) if !anchor.is_empty() => anchors(&text).iter().any(|one| one == anchor),
+                Ok(_) => true,
+                Err(_) => target.exists(),
+            };
+            if !there {
+                dead.push(format!("{page}: {link}"));
+            }
+        }
+    }
+    assert!(count > 50, "{count} links");
+    assert!(dead.is_empty(), "{}", dead.join("\n"));
+}
+
+#[test]
+fn the_store_of_those_who_come_from_elsewhere_passes_its_tests() {
+    let test = run(&["test", "docs/examples/coming-from/humbaba", "--mutants"]);
+    assert_eq!(test.code, 0, "{}", test.out);
+}
