@@ -4,6 +4,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::Arc,
+    time::SystemTime,
 };
 
 use clap::ValueEnum;
@@ -17,10 +18,12 @@ use super::{
     stores,
 };
 use crate::{
-    analysis::diff,
+    analysis::{Diff, PersonChange, Staffed, diff, people},
     engine::decide,
     model::{Effect, StoreName, Timestamp},
+    request::Held,
     settings::Settings,
+    sources::read_folder,
     store::{APPROVED_GAINS, PolicyStore, StoreFiles},
 };
 
@@ -51,6 +54,10 @@ pub(super) struct DiffArgs {
     /// Decide the records of this decision log by both states, and show which answers differ
     #[arg(long, value_name = "LOG")]
     replay: Option<PathBuf>,
+    /// Show which people of this directory gain and lose, and on how much: a folder of
+    /// `*.assignments.csv`, `*.assignments.jsonl` and `*.cedarentities.json`
+    #[arg(long, value_name = "DIR")]
+    directory: Option<PathBuf>,
     /// Approve the gains: append this step to `approved-gains.toml` of each store in NEW in which
     /// somebody gains, so that the gate `no-gains` lets exactly this step in
     #[arg(long, requires_all = ["by", "reason"])]
@@ -153,7 +160,32 @@ fn both(
         Some(log) => flips(log, &old, &new, settings)?,
         None => Vec::new(),
     };
-    Ok(Compared { name, what: What::Differs(found, flips), stores: Some((old, new)) })
+    let people = match &args.directory {
+        Some(folder) => people_of(folder, &old, &new, &found, settings)?,
+        None => Vec::new(),
+    };
+    Ok(Compared { name, what: What::Differs(found, flips, people), stores: Some((old, new)) })
+}
+
+/// Finds the people of a directory who gain and lose.
+fn people_of(
+    folder: &Path,
+    old: &PolicyStore,
+    new: &PolicyStore,
+    diff: &Diff,
+    settings: &Settings,
+) -> Result<Vec<PersonChange>, CliError> {
+    let (limits, bounds) = (&settings.limits.request, &settings.directory.bounds);
+    let held = |store: &PolicyStore| {
+        let rows = read_folder(folder, store, limits, bounds).map_err(CliError::Usage)?;
+        let facts = Arc::new(rows.directory);
+        Ok::<_, CliError>(Held { facts, request_facts: store.request_facts() })
+    };
+    let (held_before, held_now) = (held(old)?, held(new)?);
+    let before = Staffed { store: old, held: &held_before };
+    let now = Staffed { store: new, held: &held_now };
+    let moment = Timestamp::after_1970(SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default());
+    Ok(people(before, now, diff, moment, limits))
 }
 
 /// Decides the records of a log by both states.
@@ -206,7 +238,7 @@ fn approve(new: &str, compared: &[Compared], by: &str, reason: &str) -> Result<(
         ));
     }
     for store in compared.iter().filter(|store| store.has_gains()) {
-        let (What::Differs(diff, _), Some((old, new))) = (&store.what, &store.stores) else {
+        let (What::Differs(diff, ..), Some((old, new))) = (&store.what, &store.stores) else {
             return Err(CliError::Usage(format!(
                 "`{}` is a new store, of which there is no step to approve: `reload.first` \
                  decides",

@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 
 use super::validate::escaped;
 use crate::{
-    analysis::{CellChange, Diff, Direction, OtherChange, PolicyChangeKind, Witness},
+    analysis::{CellChange, Diff, Direction, OtherChange, PersonChange, PolicyChangeKind, Witness},
     model::StoreName,
     store::PolicyStore,
     testing::Expected,
@@ -22,7 +22,7 @@ pub(super) struct Compared {
 pub(super) enum What {
     Added,
     Removed,
-    Differs(Diff, Vec<Flip>),
+    Differs(Diff, Vec<Flip>, Vec<PersonChange>),
 }
 
 /// Recorded requests whose answer differs.
@@ -33,12 +33,29 @@ pub(super) struct Flip {
     pub count: usize,
 }
 
+/// People of one store that are shown to readers.
+const SHOWN: usize = 50;
+
+/// Returns the change of one principal in words.
+fn in_words(person: &PersonChange) -> String {
+    let PersonChange { is_loss, principal, action, count, example } = person;
+    let verb = if *is_loss { "loses" } else { "gains" };
+    match count {
+        1 => format!("{principal} {verb} {action} on {example}"),
+        _ => format!("{principal} {verb} {action} on {count}, e.g. {example}"),
+    }
+}
+
 impl Compared {
     pub(super) fn has_gains(&self) -> bool {
         match &self.what {
             What::Added => true,
             What::Removed => false,
-            What::Differs(diff, flips) => diff.has_gains() || flips.iter().any(|flip| flip.gains),
+            What::Differs(diff, flips, people) => {
+                diff.has_gains()
+                    || flips.iter().any(|flip| flip.gains)
+                    || people.iter().any(|person| !person.is_loss)
+            }
         }
     }
 
@@ -46,13 +63,17 @@ impl Compared {
         match &self.what {
             What::Added => false,
             What::Removed => true,
-            What::Differs(diff, flips) => diff.has_losses() || flips.iter().any(|flip| !flip.gains),
+            What::Differs(diff, flips, people) => {
+                diff.has_losses()
+                    || flips.iter().any(|flip| !flip.gains)
+                    || people.iter().any(|person| person.is_loss)
+            }
         }
     }
 
     pub(super) fn sentences(&self) -> Vec<(Direction, String, Option<&Witness>)> {
         match &self.what {
-            What::Differs(diff, _) => sentences(diff),
+            What::Differs(diff, ..) => sentences(diff),
             What::Added | What::Removed => Vec::new(),
         }
     }
@@ -93,7 +114,7 @@ pub(super) fn human(compared: &[Compared]) -> String {
     let mut text = String::new();
     for store in compared {
         let _ = writeln!(text, "{}", store.name);
-        let (diff, flips) = match &store.what {
+        let (diff, flips, people) = match &store.what {
             What::Added => {
                 text.push_str("  a new store: all that it allows is gained\n");
                 continue;
@@ -102,7 +123,7 @@ pub(super) fn human(compared: &[Compared]) -> String {
                 text.push_str("  the store is gone: all that it allowed is lost\n");
                 continue;
             }
-            What::Differs(diff, flips) => (diff, flips),
+            What::Differs(diff, flips, people) => (diff, flips, people),
         };
         for change in &diff.policies {
             let (sign, what) = sign(change.kind);
@@ -121,6 +142,12 @@ pub(super) fn human(compared: &[Compared]) -> String {
                 "  recorded {} times: {} {answer}: {}",
                 flip.count, flip.principal, flip.action
             );
+        }
+        for person in people.iter().take(SHOWN) {
+            let _ = writeln!(text, "  {}", in_words(person));
+        }
+        if let Some(more @ 1..) = people.len().checked_sub(SHOWN) {
+            let _ = writeln!(text, "  and {more} more; `--format json` has them all");
         }
         for reason in &diff.not_comparable {
             let _ = writeln!(text, "  not comparable: {reason}");
@@ -160,7 +187,7 @@ pub(super) fn markdown(compared: &[Compared]) -> String {
     let mut text = String::from("# Who gains and who loses what\n");
     for store in compared {
         let _ = writeln!(text, "\n## {}\n", store.name);
-        let (diff, flips) = match &store.what {
+        let (diff, flips, people) = match &store.what {
             What::Added => {
                 text.push_str("A new store: all that it allows is gained.\n");
                 continue;
@@ -169,7 +196,7 @@ pub(super) fn markdown(compared: &[Compared]) -> String {
                 text.push_str("The store is gone: all that it allowed is lost.\n");
                 continue;
             }
-            What::Differs(diff, flips) => (diff, flips),
+            What::Differs(diff, flips, people) => (diff, flips, people),
         };
         for change in &diff.policies {
             let (sign, what) = sign(change.kind);
@@ -203,6 +230,15 @@ pub(super) fn markdown(compared: &[Compared]) -> String {
                 flip.count, flip.principal, flip.action
             );
         }
+        if !people.is_empty() {
+            text.push_str("\n### People\n\n");
+        }
+        for person in people.iter().take(SHOWN) {
+            let _ = writeln!(text, "- {}", in_words(person));
+        }
+        if let Some(more @ 1..) = people.len().checked_sub(SHOWN) {
+            let _ = writeln!(text, "- and {more} more");
+        }
         for reason in &diff.not_comparable {
             let _ = writeln!(text, "\nNot comparable: {reason}");
         }
@@ -228,7 +264,7 @@ pub(super) fn github(compared: &[Compared]) -> String {
                 line("warning", "the store is gone: all that it allowed is lost");
                 continue;
             }
-            What::Differs(diff, _) => diff,
+            What::Differs(diff, ..) => diff,
         };
         for (direction, sentence, _) in store.sentences() {
             let kind = if direction == Direction::Loss { "notice" } else { "warning" };
@@ -251,10 +287,10 @@ pub(super) fn as_json(compared: &[Compared]) -> Vec<Json> {
 
 impl Compared {
     fn as_json(&self) -> Json {
-        let (diff, flips) = match &self.what {
+        let (diff, flips, people) = match &self.what {
             What::Added => return json!({ "store": self.name, "change": "added" }),
             What::Removed => return json!({ "store": self.name, "change": "removed" }),
-            What::Differs(diff, flips) => (diff, flips),
+            What::Differs(diff, flips, people) => (diff, flips, people),
         };
         let stores = self.stores.as_ref();
         let revision = |store: &PolicyStore| store.revision().as_str().to_owned();
@@ -314,6 +350,15 @@ impl Compared {
                 "count": flip.count,
             })
         });
+        let people = people.iter().map(|person| {
+            json!({
+                "principal": person.principal,
+                "action": person.action,
+                "gains": !person.is_loss,
+                "count": person.count,
+                "example": person.example,
+            })
+        });
         json!({
             "store": self.name,
             "change": "compared",
@@ -323,6 +368,7 @@ impl Compared {
             "cells": cells.collect::<Vec<_>>(),
             "others": others.collect::<Vec<_>>(),
             "recorded": flips.collect::<Vec<_>>(),
+            "people": people.collect::<Vec<_>>(),
             "unknown": diff.unknown,
             "not_comparable": diff.not_comparable,
         })

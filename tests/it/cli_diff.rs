@@ -269,3 +269,29 @@ fn append(file: &Path, text: &str) {
     let old = std::fs::read_to_string(file).unwrap();
     std::fs::write(file, format!("{old}{text}")).unwrap();
 }
+
+#[test]
+fn the_people_of_a_directory_who_gain_and_lose_are_named() {
+    let (old, new) = changed();
+    let directory = TempDir::new().unwrap();
+    let rows = "principal_type,principal_id,role,scope_type,scope_id\n\
+        User,bob,viewer,Site,1\nUser,bob,viewer,Site,2\nUser,carol,viewer,Site,2\n\
+        User,dave,editor,Site,1\nUser,erin,king,Site,1\n";
+    std::fs::write(directory.path().join("all.assignments.csv"), rows).unwrap();
+    let people = ["--directory", path(&directory)];
+    let ended = end(command(&["diff", path(&old), path(&new)]).args(people));
+    assert_eq!(ended.code, 2, "{ended:?}");
+    let expected = "  Guard::User::\"bob\" gains edit on 2, e.g. Guard::Site::\"1\"\n  \
+        Guard::User::\"carol\" gains edit on Guard::Site::\"2\"\n";
+    assert!(ended.out.contains(expected), "{}", ended.out);
+    assert!(!ended.out.contains("dave") && !ended.out.contains("erin"), "{}", ended.out);
+    let ended = end(command(&["diff", path(&new), path(&old), "--format", "json"]).args(people));
+    let report: Json = serde_json::from_str(&ended.out).unwrap();
+    let people = report["stores"][0]["people"].as_array().unwrap();
+    assert_eq!(people.len(), 2, "{people:?}");
+    assert_eq!(people[0]["gains"], false);
+    assert_eq!(
+        (&people[0]["principal"], &people[0]["count"]),
+        (&"Guard::User::\"bob\"".into(), &2.into())
+    );
+}
