@@ -86,8 +86,8 @@ impl<'a> Checker<'a> {
             (None, None) => false,
         };
         let given = |name: &str| {
-            let is_sent = sent.attributes.iter().any(|(sent, _)| sent == name);
-            is_sent || is_held(name) || shape.slots.contains_key(name)
+            let is_sent = || sent.attributes.iter().any(|(sent, _)| sent == name);
+            shape.slots.contains_key(name) || is_sent() || is_held(name)
         };
         let missing: Vec<_> = shape.attributes.missing(given).collect();
         for (name, value) in missing {
