@@ -15,7 +15,7 @@ use crate::{
 /// Entities of one page of a list.
 const PAGE: usize = 1_000;
 
-/// What changes for one principal and action, and for one direction.
+/// The gain or the loss of one principal at one action.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PersonChange {
     /// Losses come after gains.
@@ -24,7 +24,7 @@ pub struct PersonChange {
     pub principal: String,
     /// The action.
     pub action: String,
-    /// How many resources it changes on.
+    /// The number of resources on which it changes.
     pub count: usize,
     /// One of them.
     pub example: String,

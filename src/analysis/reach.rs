@@ -1,4 +1,4 @@
-//! What a role is good for, whoever holds it: the actions that it makes possible.
+//! The actions that a role makes possible, whoever holds it.
 
 use cedar_policy_core::ast::{EntityType, EntityUID};
 
@@ -17,12 +17,12 @@ use crate::{
     testing::{DEFAULT_NOW, Expected, MatrixCell},
 };
 
-/// What a role is good for.
+/// The actions that a role makes possible.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Reach {
-    /// How many actions on the scope itself it makes possible, on conditions or without.
+    /// The number of actions on the scope itself that it makes possible, on conditions or without.
     pub on_scope: usize,
-    /// Whether it makes a difference for any action, on the scope or on what belongs to it. True where
+    /// True where it makes a difference for any action, on the scope or on what belongs to it. True where
     /// that is not certain.
     pub anywhere: bool,
 }

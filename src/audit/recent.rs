@@ -62,7 +62,7 @@ pub struct DecisionReader {
     _permit: OwnedSemaphorePermit,
 }
 
-/// What a reader has not seen yet.
+/// Records that a reader has not seen yet.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct NewDecisions {
     /// The decisions, the oldest first.

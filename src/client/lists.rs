@@ -2,7 +2,7 @@
 
 use crate::{model::Uid, proto};
 
-/// What a principal may do on a resource.
+/// The actions that a principal may do on a resource.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Actions {
     /// The allowed actions, by id.
@@ -35,7 +35,7 @@ pub struct Page {
 pub struct Undecided {
     /// The action or entity.
     pub uid: Uid,
-    /// What is missing.
+    /// The facts that are missing.
     pub reason: String,
 }
 

@@ -37,7 +37,7 @@ pub struct Question {
     pub(super) request: proto::IsAuthorizedRequest,
 }
 
-/// What may a principal do on a resource?
+/// The question which actions a principal may do on a resource.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ListActions {
     pub(super) request: proto::ListActionsRequest,

@@ -66,7 +66,7 @@ pub(super) struct Applying {
     pub(super) rows: Vec<RowChange>,
     /// Entities of which nothing was held before.
     pub(super) new: Vec<Place>,
-    /// What has lost its row.
+    /// Entities that have lost their row.
     pub(super) dropped: Dropped,
 }
 
@@ -112,7 +112,7 @@ impl Applying {
     /// Reads a change.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// Its faults.
     pub(super) fn read(&mut self, change: Change) -> Result<(), Wrong> {
         match change {
             Change::Put(row) => return self.put(&row),

@@ -1,4 +1,4 @@
-//! What a directory is told: role assignments and entities that come, change and go.
+//! Changes of a directory: role assignments and entities that come, change and go.
 
 use crate::{
     model::{Timestamp, Uid},
@@ -54,7 +54,7 @@ pub struct Assignment {
     pub key: AssignmentKey,
     /// From this moment on it does not exist.
     pub expires_at: Option<Timestamp>,
-    /// Who granted it, when and why.
+    /// The person who granted it, when and why.
     pub grant: Grant,
 }
 
@@ -75,7 +75,7 @@ pub struct Fault {
     pub index: usize,
     /// The wrong part, e.g. `scope` or `entity.attributes.plan`.
     pub field: String,
-    /// What is wrong with it.
+    /// The fault in words.
     pub description: String,
 }
 

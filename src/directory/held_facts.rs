@@ -1,4 +1,4 @@
-//! What a directory tells to decisions: only what fits the schema.
+//! The facts of a directory for decisions: only those that fit the schema.
 
 use cedar_policy_core::ast::{Eid, EntityType, EntityUID};
 

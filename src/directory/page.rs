@@ -15,7 +15,7 @@ struct Found<'a> {
     key: Key<'a>,
 }
 
-/// What assignments are sorted by: type and id of the principal, type and id of the scope, and role.
+/// The order of assignments: type and id of the principal, type and id of the scope, and role.
 type Key<'a> = [&'a str; 5];
 
 /// An [`AssignmentFilter`] as this directory sees it.

@@ -1,4 +1,4 @@
-//! What a directory is made of: entities, the types that they are of, role assignments and their
+//! The parts of a directory: entities, the types that they are of, role assignments and their
 //! kinds, and texts.
 
 use std::{hash::BuildHasher, sync::Arc};
@@ -29,13 +29,13 @@ pub(super) struct EntityRecord {
     /// The number of its type.
     pub type_number: u32,
     pub id: SmolStr,
-    /// Whether anything is held of it that fits the schema.
+    /// True where anything is held of it that fits the schema.
     pub is_visible: bool,
     /// How many roles it holds that fit the schema.
     pub role_count: u32,
     /// The roles that it holds, sorted by [`Role::key`].
     pub roles: Arc<[Role]>,
-    /// Who holds a role on it, sorted by [`Holder::key`].
+    /// The holders of roles on it, sorted by [`Holder::key`].
     pub holders: Arc<[Holder]>,
     /// The entities of which it is a direct parent, sorted.
     pub members: Arc<[Place]>,
@@ -86,7 +86,7 @@ pub(super) struct Holder {
 /// The row of an entity.
 pub(super) struct HeldEntity {
     pub json: Box<str>,
-    /// What the row says, where it fits the schema.
+    /// The facts of the row, where it fits the schema.
     pub facts: Option<EntityFacts>,
     /// The places of the parents, sorted.
     pub parents: Box<[Place]>,

@@ -12,7 +12,7 @@ use crate::{
     schema::{Schema, StoredEntities},
 };
 
-/// What rows are checked against.
+/// The schema and limits that rows are checked against.
 #[derive(Debug, Clone)]
 pub(super) struct RowCheck {
     pub schema: Arc<Schema>,
@@ -98,7 +98,7 @@ impl RowCheck {
     /// Reads the row of an entity.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The fault in words.
     pub(super) fn facts_of(&self, row: &EntityRow) -> Result<EntityFacts, Wrong> {
         let uid = [("uid.type", &row.uid.type_name), ("uid.id", &row.uid.id)];
         self.too_long(uid).map_or(Ok(()), Err)?;

@@ -44,7 +44,7 @@ impl<T: Record> Table<T> {
         }
     }
 
-    /// What hashes of records are made with.
+    /// The seed of the hashes of records.
     pub(super) fn state(&self) -> &RandomState {
         &self.state
     }

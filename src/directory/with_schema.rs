@@ -79,7 +79,7 @@ impl Directory {
     fn check_rows(&self) -> Self {
         let mut applying = Applying::new(self);
         for row in self.entities() {
-            // What is wrong with it was told when it came.
+            // Its faults were told when it came.
             let _ = applying.read(Change::PutEntity(row));
         }
         applying.finish()

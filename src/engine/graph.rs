@@ -89,7 +89,7 @@ pub fn without_directory(engine: &Engine, request: &Request, asked: &RequestInpu
         entities.filter(|entity| facts.entities.get(&entity.uid).is_none())
     });
     let entity = |facts: &EntityFacts| EntityInput {
-        // What is sent of an entity that the store holds has been laid over it.
+        // Facts that are sent of an entity of the store have been laid over it.
         overrides: engine.stored().contains(&facts.uid),
         ..EntityInput::from(facts)
     };
@@ -132,7 +132,7 @@ fn gathered<'a>(engine: &'a Engine, request: &'a Request) -> (Graph<'a>, Vec<Rol
     graph.gather();
     in_force().for_each(|assignment| graph.give(assignment));
     let mut held = Vec::new();
-    // What a role itself is in may be the scope of further ones.
+    // An entity that a role itself is in may be the scope of further ones.
     loop {
         let roles = graph.held_roles(request.now);
         let new: Vec<_> = roles.into_iter().filter(|role| !held.contains(role)).collect();

@@ -33,7 +33,7 @@ pub const POLICY_STORE: &str = {store:?};
     Ok(text)
 }
 
-/// What an entity type is good for.
+/// The uses of an entity type.
 const ENTITY_TYPE: &str = "
 #[allow(dead_code)]
 impl EntityType {

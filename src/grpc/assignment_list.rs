@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 use super::convert::{held_assignment, uid_of};
 use crate::{
     directory::{AssignmentFilter, AssignmentKey},
-    model::{Timestamp, Uid, hex},
+    model::{Timestamp, Uid, hex, unhex},
     proto,
     reload::DirectoryState,
     request::{FieldPath, Violation},
@@ -94,13 +94,4 @@ fn digest(key: &[u8], asked: &[u8]) -> Vec<u8> {
     let digest = Sha256::new().chain_update((key.len() as u64).to_be_bytes());
     let digest = digest.chain_update(key).chain_update(asked).finalize();
     digest.into_iter().take(DIGEST).collect()
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    let bytes = pairs.iter().map(|pair| {
-        let pair = std::str::from_utf8(pair).ok()?;
-        u8::from_str_radix(pair, 16).ok().filter(|_| !pair.starts_with('+'))
-    });
-    bytes.collect::<Option<_>>().filter(|_| rest.is_empty())
 }

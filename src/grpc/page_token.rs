@@ -5,7 +5,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    model::{StoreName, hex},
+    model::{StoreName, hex, unhex},
     request::{
         FieldPath, ListInput, Violation,
         json::{EntityJson, Fields, RoleJson, UidJson},
@@ -20,7 +20,7 @@ pub(super) struct PageTokens {
     digest: [u8; DIGEST_BYTES],
 }
 
-/// What a token is bound to: everything that decides which entities are listed, apart from what may
+/// The question that a token is bound to: everything that decides which entities are listed, apart from what may
 /// change between two pages.
 #[derive(Serialize)]
 struct Question<'a> {
@@ -87,18 +87,6 @@ impl PageTokens {
             None => Err(refused("not a page token: send the `next_page_token` of an answer")),
         }
     }
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digit =
-        |digit: u8| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let pairs = text.as_bytes().chunks(2);
-    pairs
-        .map(|pair| match pair {
-            [high, low] => Some(digit(*high)? * 16 + digit(*low)?),
-            _ => None,
-        })
-        .collect()
 }
 
 #[cfg(test)]

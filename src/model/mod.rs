@@ -13,7 +13,7 @@ mod uid;
 mod value;
 
 pub use effect::{Effect, OnForbidError};
-pub use hex::hex;
+pub use hex::{hex, unhex};
 pub use name::{Revision, StoreName, StoreNameError};
 pub(crate) use problem::Text;
 pub use problem::{Location, Problem};

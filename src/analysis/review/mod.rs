@@ -22,7 +22,7 @@ pub struct Review {
     pub as_of: Timestamp,
     /// The assignments, by scope, role and principal.
     pub rows: Vec<ReviewRow>,
-    /// What a reviewer should look at.
+    /// The findings that a reviewer should look at.
     pub findings: Vec<Finding>,
 }
 
@@ -31,11 +31,11 @@ pub struct Review {
 pub struct ReviewRow {
     /// The assignment.
     pub assignment: Assignment,
-    /// What it grants.
+    /// The state in which it is: whether it grants anything.
     pub state: RowState,
 }
 
-/// What an assignment grants.
+/// The state of an assignment: whether it grants anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RowState {
     /// It is in force.
@@ -61,11 +61,11 @@ impl RowState {
 /// Something that a reviewer should look at.
 #[derive(Debug)]
 pub struct Finding {
-    /// Of which kind.
+    /// Its kind.
     pub kind: FindingKind,
     /// Whom or what it is about; empty: the whole directory.
     pub about: String,
-    /// What was found.
+    /// The finding in words.
     pub message: String,
     /// The places of its rows in [`Review::rows`].
     pub rows: Vec<usize>,

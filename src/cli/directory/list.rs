@@ -3,6 +3,7 @@ use serde::Serialize;
 use super::client::ServerFlags;
 use crate::{
     cli::{CliError, Exit, output},
+    directory::rows::COLUMNS,
     model::{Timestamp, Uid},
     proto,
 };
@@ -100,18 +101,6 @@ fn csv(rows: Vec<proto::RoleAssignment>) -> Result<String, CliError> {
     let bytes = writer.into_inner().map_err(|error| failed(error.to_string()))?;
     String::from_utf8(bytes).map_err(|error| failed(error.to_string()))
 }
-
-const COLUMNS: [&str; 9] = [
-    "principal_type",
-    "principal_id",
-    "role",
-    "scope_type",
-    "scope_id",
-    "expires_at",
-    "granted_at",
-    "granted_by",
-    "reason",
-];
 
 impl From<proto::RoleAssignment> for Row {
     fn from(row: proto::RoleAssignment) -> Self {

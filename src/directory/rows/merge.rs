@@ -26,7 +26,7 @@ pub struct MergedFile {
     pub name: Arc<str>,
     /// The keys of all its rows that could be read, those included that do not count.
     pub keys: Vec<u64>,
-    /// What is wrong with its rows.
+    /// The problems of its rows.
     pub problems: RowProblems,
 }
 

@@ -56,12 +56,12 @@ pub struct FileRow {
     pub change: Change,
 }
 
-/// What is wrong with a row.
+/// The problem of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RowProblem {
     /// The line on which the row begins, from 1.
     pub line: usize,
-    /// What is wrong, with the name of the column.
+    /// The problem in words, with the name of the column.
     pub message: String,
 }
 

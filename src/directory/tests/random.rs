@@ -249,7 +249,7 @@ fn assert_pages_are_same(held: &Directory, model: &Model) {
     }
 }
 
-/// What no row names any more is not kept.
+/// An entity that no row names any more is not kept.
 fn assert_nothing_is_left(held: &Directory, model: &Model) {
     let names = model.names();
     let types: BTreeSet<_> = names.iter().map(|uid| &uid.type_name).collect();

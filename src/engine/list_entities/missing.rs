@@ -178,7 +178,7 @@ impl MissingFacts<'_> {
     }
 }
 
-/// What a condition does with facts of the context that are missing.
+/// The use that a condition makes of facts of the context that are missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Needs {
     /// It looks at none of them.

@@ -26,10 +26,10 @@ pub struct Page<'a> {
     pub size: usize,
 }
 
-/// What a list is decided with, beside its question.
+/// The options of a list, beside its question.
 #[derive(Debug, Clone, Copy)]
 pub struct ListOptions<'a> {
-    /// What the directory of the store holds.
+    /// The facts that the directory of the store holds.
     pub held: Option<&'a Held>,
     /// The time of the decisions.
     pub now: Timestamp,

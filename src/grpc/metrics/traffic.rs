@@ -1,4 +1,4 @@
-//! What the metrics have counted so far, in numbers, for those who draw it.
+//! The counts of the metrics so far, in numbers, for those who draw them.
 
 use prometheus::proto::{Metric, MetricFamily};
 

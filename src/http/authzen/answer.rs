@@ -1,4 +1,4 @@
-//! What a request is answered with.
+//! The answer to a request.
 
 use serde::Serialize;
 use serde_json::{Value as Json, json};

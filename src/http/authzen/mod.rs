@@ -47,7 +47,7 @@ struct Inner {
     public_url: Option<PublicUrl>,
 }
 
-/// What is asked for by a path.
+/// The question that a path asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Endpoint {
     Evaluation,

@@ -14,7 +14,7 @@ use super::{
     fault::Fault,
     form::{Object, mistyped, object},
 };
-use crate::model::hex;
+use crate::model::{hex, unhex};
 
 /// Bytes of the digest of a question in a token.
 const DIGEST_BYTES: usize = 16;
@@ -138,7 +138,7 @@ fn read_token(text: &str) -> Option<Token> {
         return None;
     }
     let limit = if limit.is_empty() { None } else { Some(limit.parse().ok()?) };
-    let after = String::from_utf8(from_hex(after)?).ok()?;
+    let after = String::from_utf8(unhex(after)?).ok()?;
     let after = (!after.is_empty()).then_some(after);
     Some(Token { question: question.to_owned(), limit, after })
 }
@@ -159,10 +159,4 @@ fn sorted(json: Json) -> Json {
 fn digest(text: &str) -> String {
     let digest = Sha256::digest(text.as_bytes());
     hex(digest.get(..DIGEST_BYTES).unwrap_or_default())
-}
-
-fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    let byte = |pair: &[u8; 2]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    if rest.is_empty() { pairs.iter().map(byte).collect() } else { None }
 }

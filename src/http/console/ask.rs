@@ -41,7 +41,7 @@ struct AskPage {
     answer: Option<Answer>,
 }
 
-/// What became of a question.
+/// The outcome of a question.
 enum Answer {
     Refused(Vec<(String, String)>),
     Unavailable(String),
@@ -88,7 +88,7 @@ struct ClauseLine {
     values: Vec<(String, String)>,
 }
 
-/// What a question is decided with.
+/// The store and options that a question is decided with.
 struct Rules {
     limits: RequestLimits,
     on_forbid_error: OnForbidError,

@@ -127,7 +127,7 @@ impl Form {
     /// Returns the question that the form asks.
     ///
     /// # Errors
-    /// What cannot be read of it.
+    /// The fields that cannot be read.
     pub fn question(&self, schema: &Schema) -> Result<RequestInput, Vec<Violation>> {
         let mut reader = FactReader::default();
         let chosen = |choices: &[Choice]| {

@@ -23,7 +23,7 @@ use crate::{
 /// Changes of one kind on the page.
 const CHANGES: usize = 500;
 
-/// What changes between two revisions.
+/// The changes between two revisions.
 #[derive(Debug, Default)]
 pub(super) struct Changed {
     policies: Vec<(&'static str, &'static str, String)>,

@@ -21,7 +21,7 @@ const GREATEST: f64 = 1e15;
 pub(super) struct Chart {
     pub id: &'static str,
     pub title: &'static str,
-    /// What the chart shows, in a sentence for those who do not see it.
+    /// The meaning of the chart, in a sentence for those who do not see it.
     pub summary: String,
     pub lines: Vec<Line>,
     pub y_marks: Vec<(String, String)>,

@@ -1,7 +1,7 @@
 //! Values that take long to compute, kept for those who ask again.
 //!
 //! Each is computed once, on a thread of its own that yields to calls, and of one store one at a time.
-//! Who asks waits for a moment, and is told to come back where that does not suffice.
+//! A caller waits for a moment, and is told to come back where that does not suffice.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -89,7 +89,7 @@ impl<V: Send + Sync + 'static> Computed<V> {
         compute: impl FnOnce() -> V + Send + 'static,
     ) -> Value<V> {
         let mut values = self.values.lock().unwrap_or_else(PoisonError::into_inner);
-        // What broke off is tried again.
+        // A computation that broke off is tried again.
         values.retain(|(_, value)| value.has_changed().is_ok() || value.borrow().is_some());
         if let Some((_, value)) = values.iter().find(|(known, _)| *known == key) {
             return value.clone();

@@ -4,7 +4,7 @@
 
 for (const choice of document.querySelectorAll("[data-submit]")) {
   choice.addEventListener("change", () => {
-    // What is required is required of an answer, not of another choice.
+    // A required field is required of an answer, not of another choice.
     choice.form.noValidate = true;
     choice.form.requestSubmit();
   });

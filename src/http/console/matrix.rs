@@ -46,7 +46,7 @@ struct MatrixPage<'a> {
     pages: Vec<PageLink>,
 }
 
-/// What the reader wants to see.
+/// The filters of the reader.
 struct Filter {
     action: String,
     scope: String,
@@ -66,7 +66,7 @@ struct CellView<'a> {
     note: Option<usize>,
 }
 
-/// What is behind a cell.
+/// The policies and conditions behind a cell.
 struct Note<'a> {
     number: usize,
     title: &'static str,

@@ -61,7 +61,7 @@ struct FileLine {
     warnings: usize,
 }
 
-/// What is known of the coverage.
+/// The coverage, as far as it is known.
 enum CoverageState {
     Known,
     Working,

@@ -35,7 +35,7 @@ struct TextPage<'a> {
     /// The text is not in force.
     refused: bool,
     listings: Vec<Listing<'a>>,
-    /// What is wrong without a place in a text.
+    /// Problems without a place in a text.
     problems: Vec<String>,
     /// Links to the lines before and after.
     before: Option<String>,
@@ -61,7 +61,7 @@ struct Line<'a> {
     after_gap: bool,
 }
 
-/// What is said of a line.
+/// The notes of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Mark {
     class: &'static str,

@@ -1,4 +1,4 @@
-//! What every page has around it: where the reader is, and where else to go.
+//! The frame of every page: where the reader is, and where else to go.
 
 use std::sync::Arc;
 
@@ -66,7 +66,7 @@ impl View {
     }
 }
 
-/// What every page has around it.
+/// The frame of a page.
 #[derive(Debug)]
 pub(super) struct Shell {
     pub view: View,

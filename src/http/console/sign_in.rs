@@ -35,7 +35,7 @@ const PAGES: &[&str] = &[
     "/decisions/stream",
     "/health",
 ];
-/// What everybody may see.
+/// Paths that everybody may see.
 const OPEN: &[&str] = &[PATH, "/console.css", "/console.js"];
 
 #[derive(Template)]

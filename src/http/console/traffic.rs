@@ -19,7 +19,7 @@ pub(super) const SPAN: Duration = Duration::from_secs(15 * 60);
 #[derive(Debug, Default)]
 pub(super) struct TrafficHistory(Mutex<VecDeque<(Instant, Traffic)>>);
 
-/// What happened between two samples.
+/// The traffic between two samples.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Span {
     /// Seconds before now at which it ended.

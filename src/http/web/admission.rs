@@ -1,4 +1,4 @@
-//! Who is answered: the host that was asked for, the token, and the id of the request, which comes back
+//! Admission of requests: the host that was asked for, the token, and the id of the request, which comes back
 //! on every answer.
 
 use std::sync::Arc;

@@ -39,7 +39,7 @@ impl AllowedHosts {
         }
         let (Ok(address), Some(bound)) = (host.parse::<IpAddr>(), bound) else { return false };
         let address = address.to_canonical();
-        // What is listened on everywhere has every address of this machine, and no name points to an
+        // An address that is listened on everywhere has every address of this machine, and no name points to an
         // address that is written out.
         address == *bound
             || bound.is_unspecified()

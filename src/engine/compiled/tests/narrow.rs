@@ -1,4 +1,4 @@
-//! What each kind of condition narrows a list to.
+//! The candidates to which each kind of condition narrows a list.
 
 use cedar_policy_core::ast::PolicySet;
 
@@ -124,7 +124,7 @@ fn conditions_narrow_the_resources_of_a_principal() {
         ("principal in App::Group::\"other\"", ""),
         ("principal in App::Folder::\"plans\".owner", "all"),
         ("principal in App::Folder::\"plans\".editor", ""),
-        // What fails is no reason to leave anything out.
+        // A condition that fails is no reason to leave anything out.
         ("principal.name == \"a\" && principal in resource.viewer", "where alice is viewer"),
         ("principal.name == \"a\"", "all"),
         ("principal.level > 1", ""),
