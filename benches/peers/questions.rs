@@ -160,7 +160,7 @@ fn for_cerbos() -> CheckResourcesRequest {
     }
 }
 
-// Of `cerbos.request.v1` and `cerbos.engine.v1` what the question needs.
+// The part of `cerbos.request.v1` and `cerbos.engine.v1` that the question needs.
 
 #[derive(Clone, PartialEq, Message)]
 struct CheckResourcesRequest {

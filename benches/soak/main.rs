@@ -162,7 +162,7 @@ async fn main() -> ExitCode {
     }
     let minutes = minutes.await.unwrap();
     drop(callers);
-    // What the last hostile peers began is given up after the patience of the sidecar.
+    // The sidecar gives up what the last hostile peers began once its patience ends.
     sleep(sidecar::PATIENCE + Duration::from_secs(3)).await;
     let after = sidecar.sample().await;
     let status = sidecar.status().await;

@@ -98,7 +98,7 @@ pub enum MatrixError {
     Violations {
         /// The scope, action and column of the cell.
         cell: String,
-        /// What is wrong with it.
+        /// The problems of it.
         violations: Vec<Violation>,
     },
 }

@@ -62,7 +62,7 @@ pub(super) struct DiffArgs {
     /// somebody gains, so that the gate `no-gains` lets exactly this step in
     #[arg(long, requires_all = ["by", "reason"])]
     approve: bool,
-    /// Who approves
+    /// The name of the one who approves
     #[arg(long, value_name = "NAME", requires = "approve")]
     by: Option<String>,
     /// Why
@@ -292,7 +292,7 @@ fn write_witnesses(file: &Path, compared: &[Compared]) -> Result<(), CliError> {
         for (number, (_, sentence, witness)) in store.sentences().into_iter().enumerate() {
             let id = format!("{}-{}", store.name, number + 1);
             let Some(witness) = witness else { continue };
-            // What only the old schema knows is a record of the old state.
+            // A request that only the old schema knows is a record of the old state.
             let record = witness.record(new, &id).or_else(|_| witness.record(old, &id));
             let record = record.map_err(|violations| {
                 let violations: Vec<_> = violations.iter().map(ToString::to_string).collect();

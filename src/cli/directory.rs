@@ -67,7 +67,7 @@ struct PutArgs {
     /// From this moment on the role is not held any more
     #[arg(long, value_name = "TIME")]
     expires_at: Option<Timestamp>,
-    /// Who gives it
+    /// The name of the one who gives it
     #[arg(long, value_name = "TEXT", default_value = "")]
     granted_by: String,
     /// Why

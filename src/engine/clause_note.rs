@@ -33,7 +33,7 @@ const TEXT_LENGTH: usize = 1_000;
 pub struct ClauseNote {
     /// The part of the policy that it belongs to.
     pub kind: ClauseKind,
-    /// What decided it, as it is written; of an `unless` that held the conjunct that was false.
+    /// The part that decided it, as written; of an `unless` that held the conjunct that was false.
     pub text: String,
     /// The place of the text; none in a policy in JSON.
     pub location: Option<Location>,

@@ -24,7 +24,7 @@ pub(crate) fn conditions_of(policy: &PreparedPolicy) -> Vec<Clause<'_>> {
 pub(crate) struct ClauseOutcomes<'a> {
     /// The policy.
     pub policy: &'a Arc<PreparedPolicy>,
-    /// Whether its conditions held, in their order up to the first that did not. One whose
+    /// True for each condition that held, in their order up to the first that did not. One whose
     /// evaluation fails is left out.
     pub held: Vec<bool>,
 }

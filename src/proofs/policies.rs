@@ -137,7 +137,7 @@ impl StaticPolicy {
             ActionConstraint::In(groups) => {
                 groups.iter().any(|group| is_in(schema.cedar().as_ref(), env.action, group))
             }
-            // Of Cedar's error-tolerant parser, which no store is read with.
+            // A kind of Cedar's error-tolerant parser, which no store is read with.
             #[allow(unreachable_patterns)]
             _ => true,
         };

@@ -46,7 +46,7 @@ pub struct Proof {
     pub outcome: Outcome,
 }
 
-/// What is to be proved.
+/// The claims to be proved.
 #[derive(Debug)]
 pub enum Check {
     /// The policy's evaluation never fails.
@@ -61,14 +61,14 @@ pub enum Check {
     Holds(Box<Invariant>),
 }
 
-/// What came of a proof.
+/// The result of a proof.
 #[derive(Debug)]
 pub enum Outcome {
     /// It holds for all requests.
     Proved,
     /// It does not hold.
     Refuted {
-        /// Of which requests, or why.
+        /// The requests that it is about, or the reason.
         message: String,
         /// A request that shows it, decided by the store itself. A policy that nothing needs has none.
         witness: Option<Box<Witness>>,
@@ -498,7 +498,7 @@ impl Question {
     }
 }
 
-/// What comes of an invariant for a group of kinds of requests.
+/// The result of an invariant for a group of kinds of requests.
 enum OfGroup {
     Holds,
     Refuted(Box<Witness>),

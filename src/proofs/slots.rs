@@ -1,4 +1,4 @@
-//! What the solver does not know of role slots, as conditions in Cedar.
+//! Conditions in Cedar that tell the solver what it does not know of role slots.
 //!
 //! To the solver a slot is an attribute like others, so that one entity may fill two of them and the
 //! owner of one site be the viewer of another. In a request every slot is filled with an entity of its
@@ -71,7 +71,7 @@ pub(super) fn facts(
     facts
 }
 
-/// What policies see of a schema: the attributes of those names.
+/// The part of a schema that policies see: the attributes of those names.
 struct Seen<'a> {
     schema: &'a Schema,
     attributes: BTreeSet<SmolStr>,

@@ -39,15 +39,15 @@ pub enum SolverMissing {
          https://github.com/cvc5/cvc5/releases), or name it with the variable CVC5"
     )]
     NotStarted {
-        /// What was tried.
+        /// The program that was tried.
         program: String,
         /// The system's error.
         error: std::io::Error,
     },
-    /// What was started is not cvc5.
+    /// The program that was started is not cvc5.
     #[error("`{program} --version` does not name cvc5: is CVC5 the path of the solver?")]
     NotCvc5 {
-        /// What was tried.
+        /// The program that was tried.
         program: String,
     },
 }
@@ -103,7 +103,7 @@ impl Default for ProofOptions {
     }
 }
 
-/// What the solver says of a claim.
+/// The solver's answer to a claim.
 #[derive(Debug)]
 pub(super) enum Answer {
     /// The claim holds for all requests.

@@ -146,7 +146,7 @@ impl FollowFolder {
             if !metadata.is_file() {
                 return Err(of_file(io::Error::other("it is not a regular file")));
             }
-            // What is linked may be edited where it really is.
+            // A linked file may be edited where it really is.
             if let Some(folder) = path.parent().filter(|_| entry.is_link) {
                 let _ = places.note_folder(folder);
             }
@@ -185,7 +185,7 @@ impl FollowFolder {
         let mut written_since: Option<Instant> = None;
         loop {
             let begun = Instant::now();
-            // What is watched before it is listed cannot change unheard.
+            // A folder that is watched before it is listed cannot change unheard.
             let mut places = Places::default();
             let _ = self.list_noting(&mut places);
             watch.arm(&places);

@@ -47,7 +47,7 @@ impl Proving {
             let judged = catch_unwind(AssertUnwindSafe(judge)).unwrap_or_else(|panic| {
                 refused(&candidate, &format!("the proof failed within: {}", panic_message(&*panic)))
             });
-            // What calls still use is not dropped here.
+            // A state that calls still use is not dropped here.
             drop(in_force);
             let _ = refusals.set(judged);
             if let Some(signal) = signal {

@@ -335,7 +335,7 @@ impl<'a> StoreWalk<'a> {
                 "split the file, or raise the bound",
             );
         }
-        // What is linked may be edited where it really is.
+        // A linked file may be edited where it really is.
         if is_linked && let Some(folder) = path.parent() {
             let _ = self.places.note_folder(folder);
         }

@@ -79,12 +79,12 @@ impl HeldRole<'_> {
     }
 }
 
-/// Who granted a role, when and why, as far as it is known.
+/// The origin of a grant: by whom, when and why, as far as it is known.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Grant {
     /// When.
     pub granted_at: Option<Timestamp>,
-    /// Who, in the words of the directory; empty: not known.
+    /// The name of the one who granted it, in the words of the directory; empty: not known.
     pub granted_by: String,
     /// Why; empty: not known.
     pub reason: String,
@@ -95,11 +95,11 @@ pub struct Grant {
 pub struct Held {
     /// The facts.
     pub facts: Arc<dyn HeldFacts>,
-    /// What callers may say beside them.
+    /// The facts that callers may send beside them.
     pub request_facts: RequestFacts,
 }
 
-/// What callers may say of roles and of entities where the sidecar holds some.
+/// The facts that callers may send of roles and of entities where the sidecar holds some.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RequestFacts {
@@ -107,7 +107,7 @@ pub enum RequestFacts {
     /// the store nor the directory holds.
     #[default]
     Refuse,
-    /// What is sent is added to what is held; what contradicts it is refused.
+    /// Facts that are sent are added to those held; one that contradicts them is refused.
     Add,
 }
 

@@ -1,15 +1,15 @@
-//! What is known before a question comes.
+//! The facts that are known before a question comes.
 
 use super::Held;
 use crate::schema::{Schema, StoredEntities};
 
-/// What a question is checked against: the store's schema and entities, and what is held for it.
+/// The facts that a question is checked against: schema and entities of the store, directory.
 #[derive(Debug, Clone, Copy)]
 pub struct Known<'a> {
     /// The schema.
     pub schema: &'a Schema,
     /// The entities that the store itself holds.
     pub stored: &'a StoredEntities,
-    /// What the directory holds, if the store has one.
+    /// The facts that the directory holds, if the store has one.
     pub held: Option<&'a Held>,
 }

@@ -58,6 +58,6 @@ pub struct Facts {
     pub entities: Arc<SentEntities>,
     /// The roles that the caller says are held.
     pub role_assignments: Arc<RoleAssignments>,
-    /// What the sidecar itself holds, where the store has a directory.
+    /// The facts that the sidecar itself holds, where the store has a directory.
     pub held: Option<Arc<dyn HeldFacts>>,
 }

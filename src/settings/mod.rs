@@ -116,11 +116,11 @@ pub struct ReloadSettings {
     pub use_events: bool,
     /// Refuse a store that has warnings.
     pub deny_warnings: bool,
-    /// What a valid store must pass before it comes in force.
+    /// The gates that a valid store must pass before it comes in force.
     pub require: Vec<Gate>,
     /// The folder with which `no-gains` compares a store that is not in force yet.
     pub baseline: Option<PathBuf>,
-    /// What `no-gains` does with a store that is neither in force nor in the baseline.
+    /// The answer of `no-gains` to a store that is neither in force nor in the baseline.
     pub first: FirstState,
     /// Time that the gates that take a solver have for one store.
     pub gate_timeout: Duration,

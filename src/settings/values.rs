@@ -25,7 +25,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// What becomes of a store with which nothing can be compared.
+/// The fate of a store with which nothing can be compared.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum FirstState {
     /// It is refused.

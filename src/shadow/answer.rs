@@ -24,7 +24,7 @@ pub(super) enum Shadowed {
     Refused(String),
 }
 
-/// What the candidate would change about an answer.
+/// The change that the candidate would make to an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Direction {

@@ -31,11 +31,11 @@ pub struct Comparison {
     pub candidate_revision: Revision,
     /// Answers that were compared.
     pub compared: u64,
-    /// Of these, denied and allowed by the candidate.
+    /// Those denied, and allowed by the candidate.
     pub gains: u64,
-    /// Of these, allowed and denied by the candidate.
+    /// Those allowed, and denied by the candidate.
     pub losses: u64,
-    /// Of these, decided and refused by the candidate.
+    /// Those decided, and refused by the candidate.
     pub refused: u64,
     /// The differences by action, gains first, the most frequent first.
     pub differences: Vec<Difference>,
@@ -48,7 +48,7 @@ pub struct Comparison {
 pub struct Difference {
     /// The action's id.
     pub action: String,
-    /// What would change.
+    /// The change that it would make.
     pub direction: Direction,
     /// Number of answers.
     pub count: u64,

@@ -67,7 +67,7 @@ struct Queue {
     state: Arc<State>,
 }
 
-/// What the queue and the thread that empties it share.
+/// The state that the queue and the thread that empties it share.
 #[derive(Debug)]
 struct State {
     live: Arc<Live>,

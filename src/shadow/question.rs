@@ -17,13 +17,13 @@ pub struct Question {
     pub revision: Revision,
     /// When it was asked.
     pub now: Timestamp,
-    /// What the store's directory held then.
+    /// The state of the store's directory then.
     pub held: Option<Held>,
-    /// What was asked.
+    /// The question itself.
     pub asked: Asked,
 }
 
-/// What was asked.
+/// The question itself.
 #[derive(Debug)]
 pub enum Asked {
     /// One question.

@@ -101,7 +101,7 @@ impl Worker {
             return self.state.leave_out(question.len());
         };
         let held = question.held.as_ref();
-        // What the directory holds was checked against the live schema.
+        // The rows of the directory were checked against the live schema.
         if held.is_some() && !candidate.has_schema_of(&live) {
             return self.state.leave_out(question.len());
         }

@@ -190,7 +190,7 @@ impl Reader<'_, '_> {
         self.report(empty_ids(&entity, &element.json), &element);
         self.report(self.foreign_slots(&entity), &element);
         match self.entities.get(entity.uid()) {
-            // What is written twice alike says nothing new.
+            // An entity that is written twice alike says nothing new.
             Some((other, _)) if other.deep_eq(&entity) => {}
             Some((_, other)) => {
                 let line = other.problem(String::new()).location().map_or(0, |place| place.line);

@@ -1,6 +1,6 @@
 //! The layout of policy files: each policy as Cedar's formatter writes it.
 //!
-//! What stands between policies stays where it is. Cedar's formatter alone would move the comment
+//! Comments between policies stay where they are. Cedar's formatter alone would move the comment
 //! at the head of a file to its first policy.
 
 use std::{ops::Range, str::FromStr as _};
@@ -31,7 +31,7 @@ pub struct FormattedFile {
     pub path: String,
     /// The text.
     pub text: String,
-    /// Whether it is another text than the file has.
+    /// True if it is another text than the file has.
     pub differs: bool,
 }
 
@@ -100,7 +100,7 @@ fn format_policy(text: &str) -> Result<String, String> {
     Ok(text)
 }
 
-/// What comes next in a file.
+/// The next thing in a file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Then {
     Policy,
@@ -120,7 +120,7 @@ impl Output {
     fn between(&mut self, text: &str, then: Then) {
         let mut lines = text.lines();
         if self.follows_policy {
-            // What follows a policy in its last line stays there.
+            // A comment that follows a policy in its last line stays there.
             let comment = lines.next().unwrap_or_default().trim();
             self.text.push_str(if comment.is_empty() { "" } else { " " });
             self.text.push_str(comment);
@@ -187,7 +187,7 @@ mod tests {
 
 // More.
 
-  // Of the policy.
+  // About the policy.
 permit(principal,action,resource)when{true// why
 }; // behind
 @id("x")forbid(principal,action,resource);permit(principal==?principal,action,resource);
@@ -199,7 +199,7 @@ permit(principal,action,resource)when{true// why
 
 // More.
 
-// Of the policy.
+// About the policy.
 permit (principal, action, resource)
 when
 {

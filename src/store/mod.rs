@@ -217,7 +217,7 @@ impl PolicyStore {
         &self.stored
     }
 
-    /// What callers may say beside what a directory of the store holds.
+    /// The facts that callers may send beside those that a directory of the store holds.
     #[must_use]
     pub fn request_facts(&self) -> RequestFacts {
         self.request_facts
@@ -230,7 +230,7 @@ impl PolicyStore {
             && self.files.same(FileKind::SchemaJson, &other.files)
     }
 
-    /// What questions in the form of AuthZEN may say.
+    /// The facts that questions in the form of AuthZEN may carry.
     #[must_use]
     pub fn authzen(&self) -> &AuthzenRules {
         &self.authzen

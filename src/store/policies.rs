@@ -363,7 +363,7 @@ pub(super) fn validate_set(
     set: &PolicySet,
     level: Option<u32>,
 ) -> Result<(), String> {
-    // What tests change of a valid store is as large as the store.
+    // A variant that tests make of a valid store is as large as the store.
     let findings = validation::validate(schema.cedar(), set, level, usize::MAX, |_| false);
     match findings {
         Ok(findings) => findings.errors.first().map_or(Ok(()), |error| Err(error.to_string())),

@@ -15,7 +15,7 @@ pub(super) struct StoreSettings {
     pub level: Option<u32>,
     /// The store's directory, if the sidecar keeps one.
     pub directory: DirectoryRules,
-    /// What questions in the form of AuthZEN may say.
+    /// The facts that questions in the form of AuthZEN may carry.
     pub authzen: AuthzenRules,
 }
 
@@ -79,7 +79,7 @@ impl AuthzenRules {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct DirectoryRules {
-    /// What callers may say beside what the directory holds.
+    /// The facts that callers may send beside those that the directory holds.
     pub request_facts: RequestFacts,
 }
 

@@ -44,7 +44,7 @@ impl Total {
     ) {
         let mut tokens = 0_usize;
         for &kind in kinds {
-            // What is not UTF-8 is reported when the file is really read.
+            // A file that is not UTF-8 is reported when it is really read.
             for (path, text) in files.texts(kind, &mut Vec::new()) {
                 let mut scanner = Scanner::new(kind, policy_tokens);
                 if let Err(Excess { at, message }) = scanner.scan(text) {

@@ -253,7 +253,7 @@ impl<'a> Shape<'a> {
                 condition: template.non_scope_constraints(),
             });
         }
-        // Of a link only the types are looked at, whatever they are.
+        // The types alone of a link are looked at, whatever they are.
         let filled = |slot| policy.env().get(&slot).map(EntityUID::entity_type);
         Some(Self::Link {
             template: template.id().as_ref(),

@@ -41,7 +41,7 @@ pub struct MatrixCell {
     pub scope: String,
     /// The action of the row.
     pub action: String,
-    /// What the row calls the action, in the vendor's words.
+    /// The row's name for the action, in the vendor's words.
     pub label: String,
     /// The column.
     pub column: String,

@@ -29,7 +29,8 @@ pub(super) struct Named {
     pub open: OpenFacts,
 }
 
-/// What a column or a row leaves open in the computed matrix. A case has the facts that it names.
+/// The facts that a column or a row of the computed matrix leaves open. A case has those that it
+/// names.
 #[derive(Debug, Default)]
 pub(super) struct OpenFacts {
     /// Roles that the principal may hold besides: `Site.editor`, or `*` for all.

@@ -286,7 +286,7 @@ impl<'ast> Visit<'ast> for Reader {
     }
 
     fn visit_macro(&mut self, item: &'ast syn::Macro) {
-        // What a macro is given is not parsed: its paths are found as text.
+        // The tokens of a macro are not parsed: its paths are found as text.
         let text = item.tokens.to_string().replace(' ', "");
         for (at, _) in text.match_indices("crate::") {
             let path = &text[at..];

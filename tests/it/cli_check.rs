@@ -205,7 +205,7 @@ fn entities_are_read_from_cedars_json() {
 #[test]
 fn all_that_is_wrong_is_listed() {
     let folder = policies(&["guard"]);
-    // What cannot be read at all …
+    // Entities that cannot be read at all …
     let entities = json!([{ "uid": 1, "attrs": { "x": null }, "parents": 2, "colour": 3 }]);
     let file = write(&folder, "entities.json", &entities);
     let unreadable = [

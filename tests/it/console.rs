@@ -131,7 +131,7 @@ async fn a_broken_file_is_shown_with_its_caret_and_a_mended_one_is_not() {
     assert!(page.contains('╰') && page.contains("last good revision in force"), "{page}");
     let text = console.get("/policies?store=acme&refused=1").await.body;
     assert!(text.contains("onwer") && text.contains("class=\"mark bad\""), "{text}");
-    // What decides is what is shown elsewhere.
+    // The policies that decide are shown elsewhere.
     let policies = console.get("/policies?store=acme&file=policies.cedar").await.body;
     assert!(!policies.contains("onwer"), "{policies}");
     console.write("acme", "policies.cedar", POLICIES);

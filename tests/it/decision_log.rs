@@ -184,7 +184,7 @@ async fn there_is_a_record_for_every_item_and_one_for_a_list() {
         ..ListActionsRequest::default()
     };
     recorded.server.client().list_actions(list).await.unwrap();
-    // What cannot be decided is no decision.
+    // A question that cannot be decided is no decision.
     recorded.server.refuses(ask("User::alice", "no.such", "Site::42")).await;
 
     let records = recorded.records().await;

@@ -90,7 +90,7 @@ fn name_what_has_no_id(name: &str, text: &mut String) {
     replace("\"id\": \"\"", "\"id\": \"no id\"");
     if name.ends_with(".cedarschema") {
         for before in [" ", "["] {
-            // What follows an id of an enumeration or of an action, and never an attribute's name.
+            // Texts that follow an id of an enumeration or of an action, and never an attribute's name.
             for after in ["]", ",", ";", " in ", " appliesTo"] {
                 replace(&format!("{before}\"\"{after}"), &format!("{before}\"no id\"{after}"));
             }

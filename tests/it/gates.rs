@@ -225,7 +225,7 @@ fn nobody_waits_for_a_proof_to_revoke_a_right_and_a_newer_state_ends_it() {
     passes(&sidecar, folder.path(), &narrower());
     assert!(!may(&sidecar, "view", "viewer"));
     for id in solvers {
-        // What has ended and was not waited for yet is a zombie.
+        // A process that has ended and was not waited for yet is a zombie.
         until("the end of the solver", || {
             let stat = fs::read_to_string(Path::new("/proc").join(&id).join("stat"));
             stat.map_or(true, |stat| stat.contains(") Z ")).then_some(())

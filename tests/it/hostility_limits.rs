@@ -64,7 +64,7 @@ async fn streams_beyond_the_limit() {
     assert!(under_way.iter().any(|line| metrics.contains(line)), "{metrics}");
     drop(connection);
 
-    // Who keeps to the limit, of which the first answer tells, waits and is answered.
+    // A client that keeps to the limit, of which the first answer tells, waits and is answered.
     let mut client = AuthorizationServiceClient::new(siege.channel());
     client.is_authorized(good()).await.unwrap();
     let calls = (0..100).map(|_| {

@@ -260,7 +260,7 @@ fn the_words_of_a_condition_stand_in_its_policy() {
     );
     let policies = String::from_utf8(imported.files.get("owner.cedar").unwrap().to_vec()).unwrap();
     let expected = "\
-// Who may do the actions below, as the spreadsheet has it.
+// The roles that may do the actions below, as the spreadsheet has it.
 //
 //   view
 

@@ -212,7 +212,7 @@ fn no_deny_becomes_an_allow(name: &str, listed: &[Listed]) {
     let files = embedded_stores().into_iter().find(|files| files.name().as_str() == name).unwrap();
     let store = PolicyStore::load(Arc::new(files), &Bounds::default()).unwrap();
     let found = found(&store);
-    // Of an entity, that takes several of its facts, one is listed.
+    // One fact of an entity is listed, for each takes several.
     let is_listed = |facts: &str, action: &str| {
         facts.split(" and ").any(|fact| {
             listed.iter().any(|listed| {
@@ -368,7 +368,7 @@ fn found(store: &PolicyStore) -> BTreeMap<(String, String), RequestInput> {
         let grants = |fact: &Fact| is_allowed(store, &fact.drop_from(&input)) == Some(true);
         for fact in Fact::all(&input).iter().filter(|fact| grants(fact)) {
             let parts = fact.parts(&input);
-            // What one of its parts does is found with that part.
+            // The effect of one of its parts is found with that part.
             if parts.iter().any(grants) {
                 continue;
             }

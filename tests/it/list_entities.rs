@@ -330,7 +330,7 @@ async fn what_is_sent_is_listed_beside_what_is_held() {
     list.role_assignments = vec![crate::support::ask::assignment("owner", "Doc::sent")];
     let answer = resources(&server, list.clone()).await.unwrap();
     assert_eq!(ids(&answer.resources), ["high", "sent", "unknown"]);
-    // What names no scope would mean the resource, which is open.
+    // A role without a scope would mean the resource, which is open.
     list.role_assignments[0].scope = None;
     let status = resources(&server, list).await.unwrap_err();
     assert_eq!(fields(&status), ["role_assignments[0].scope"]);

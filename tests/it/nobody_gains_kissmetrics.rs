@@ -172,7 +172,7 @@ impl Book {
             .is_none_or(|project| level >= ADMIN || self.assigned.contains(&(user, project)));
         let has_feature =
             action != "sensitive-data.access" || level == OWNER || self.features.contains(&user);
-        // Of the levels that somebody has at once each gives what it gives.
+        // Each of the levels that somebody has at once gives what it gives.
         let may = (0..=level).any(|level| table.may(LEVELS[level], action));
         may && has_project && has_feature
     }

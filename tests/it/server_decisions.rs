@@ -134,7 +134,7 @@ async fn an_assignment_expires_to_the_millisecond_of_the_now_that_was_sent() {
     assert!(server.allows(preview(moment(year_3000 + 1))).await);
     assert!(!server.allows(preview(moment(year_3000))).await);
     assert!(!server.allows(preview(moment(year_3000 - 1))).await);
-    // What is finer than a millisecond is cut off.
+    // A time finer than a millisecond is cut off.
     let mut finer = moment(year_3000);
     finer.nanos = 999_999;
     assert!(!server.allows(preview(finer)).await);

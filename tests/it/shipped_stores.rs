@@ -183,7 +183,7 @@ fn among_its_likes(schema: &Schema, question: IsAuthorizedRequest) -> BatchIsAut
         }));
     }
     items.push(own());
-    // What the batch is about is named by none of its items, except where there are only a few ids.
+    // The batch's subject is named by none of its items, except where there are only a few ids.
     let is_enumerated = |uid: &EntityUid| {
         let entity_type = schema.entity_type(&uid.r#type).unwrap();
         schema.entity(entity_type).unwrap().ids.is_some()

@@ -193,7 +193,7 @@ async fn the_right_client_is_served_across_rotations_without_a_failed_call() {
     for reason in ["identity_not_listed", "certificate_untrusted", "other", "by_client"] {
         assert_eq!(server.refused("grpc", reason).await, 0.0, "{reason}");
     }
-    // Who is no longer trusted is refused, and the wrong name was never right.
+    // A client that is no longer trusted is refused, and the wrong name was never right.
     server.ask(Some(&clients.client(&["evil.example.org"]))).await.unwrap_err();
     assert!(server.refused("grpc", "identity_not_listed").await >= 1.0);
     fs::write(server.folder.path().join("clients.crt"), &next_clients.pem).unwrap();

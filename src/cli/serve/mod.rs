@@ -80,8 +80,8 @@ pub(super) struct ServeArgs {
     /// count where they differ; `humbaba shadow-report` tells
     #[arg(long, value_name = "DIR")]
     shadow: Option<String>,
-    /// What a valid store must pass before it comes in force: `tests`, `invariants`, `no-gains`; may
-    /// be given several times. The last two need the solver cvc5
+    /// A gate that a valid store must pass before it comes in force: `tests`, `invariants`,
+    /// `no-gains`; may be given several times. The last two need the solver cvc5
     #[arg(long, value_name = "GATE")]
     require: Vec<String>,
     /// The certificate for TLS and its intermediates, PEM; spoken where other machines can connect

@@ -208,7 +208,7 @@ impl Named {
         let request = facts.request();
         let (principal, resource) = (&request.principal, &request.resource);
         if self.unknown_role {
-            // What a caller puts into a Role is for Cedar, and is seen here.
+            // A Role that a caller puts into an entity is for Cedar, and is seen here.
             facts.closure(principal)?;
             facts.closure(resource)?;
         }

@@ -101,7 +101,7 @@ impl<'a> Facts<'a> {
         } else if let Some(entity) = self.stored.get(uid) {
             match entity.get(&field.name) {
                 Some(PartialValue::Value(value)) => {
-                    // What the store holds of a slot is the slot's own Role.
+                    // The value of a slot in the store is the slot's own Role.
                     return match self.slot(uid, field) {
                         Some(role) => Ok(Some(role)),
                         None => Val::of(&value.value, is_role).map(Some),

@@ -111,7 +111,7 @@ pub(super) fn stores(meter: &Meter, live: &Arc<Live>) {
         .with_unit("s")
         .with_callback(move |observer| {
             let status = observed.status();
-            // What the binary carries is never read again, so it would seem ever more stale.
+            // Embedded stores are never read again, so they would seem ever more stale.
             let is_reread = status.source != EMBEDDED;
             if let Some(age) = status.last_attempt.filter(|_| is_reread).and_then(age) {
                 observer.observe(age, &[]);

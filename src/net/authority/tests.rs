@@ -212,7 +212,7 @@ impl Client {
         self.headers(stream, 0, &headers);
         let data = self.text("%/ ", 100);
         frame(&mut self.out, 0x0, 0, stream, data.as_bytes());
-        // Of a type that nobody knows, and to be ignored.
+        // A frame of a type that nobody knows, to be ignored.
         frame(&mut self.out, 0xbb, 0xff, stream, data.as_bytes());
         let trailers = self.metadata();
         self.headers(stream, END_STREAM, &trailers);

@@ -55,7 +55,7 @@ impl Files {
 
     pub fn parse(&self, options: &TlsOptions) -> Result<Material, TlsError> {
         let (chain, chain_expires) = certificates(&options.certificate, &self.certificate)?;
-        // What the parser says could quote from the key.
+        // The parser's message could quote from the key.
         let key = PrivateKeyDer::from_pem_slice(&self.key)
             .map_err(|_| TlsError::NoKey(options.key.clone()))?;
         let (client_ca, client_ca_expires) = match (&options.client_ca, &self.client_ca) {

@@ -1,4 +1,4 @@
-//! Who is answered at `web_listen`, and what is not served there.
+//! The callers that `web_listen` answers, and what is not served there.
 
 use std::fs;
 

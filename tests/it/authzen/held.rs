@@ -93,7 +93,7 @@ async fn overridable_attributes_are_laid_over_what_is_held_and_the_rest_stays() 
     assert_eq!(answer["context"]["ignored"], json!(["subject.properties.name"]));
     let (_, message) = web.fault(&enter(json!({"level": "9"}))).await;
     assert!(message.starts_with("subject.properties.level: a long is expected"), "{message}");
-    // Who is not held has no group, whatever is said.
+    // A subject that is not held has no group, whatever is said.
     let stranger = json!({"level": 9, "floor": "1", "parents": ["staff"]});
     let question = asking(enter(json!({})), "subject", with("User::mallory", stranger));
     assert!(!web.decision(&question).await);

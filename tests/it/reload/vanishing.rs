@@ -109,7 +109,7 @@ fn a_policies_folder_that_is_a_link_which_is_repointed() {
         lab.write("main/policies.cedar", &permit(&edited));
         lab.until_decides("main", &edited);
     }
-    // What the link led to before has no say any more.
+    // The folder that the link led to before has no say any more.
     let reloads = lab.status().reloads;
     write_store(&lab.home.path().join("releases/r1/main"), "stale");
     lab.until_read();

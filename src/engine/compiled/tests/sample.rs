@@ -247,7 +247,7 @@ fn atom() -> impl Strategy<Value = String> {
         "{a: 1} == {a: context.n}",
         "principal.hasTag(\"a\")",
         "principal.hasTag(\"a\") && principal.getTag(\"a\") == \"b\"",
-        // Of the wrong type
+        // A value of the wrong type
         "context.n",
         "context.n == \"text\"",
         "context.n < \"text\"",
