@@ -10,7 +10,9 @@ use std::{
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
-use super::{Check, Difference, Outcome, Proof, ProofOptions, Solver, compare_gains, hold};
+use super::{
+    Check, Difference, KeptStores, Outcome, Proof, ProofOptions, Solver, compare_gains, hold,
+};
 use crate::{
     analysis::{Witness, read_invariants},
     model::Problem,
@@ -36,7 +38,9 @@ pub struct SolverGates {
     pub bounds: Bounds,
     /// The folder with which a store is compared that is not in force yet.
     pub baseline: Option<PathBuf>,
-    /// Take a store as it is that is not in force yet and not in the baseline.
+    /// The stores as they were last in force, where there is no such folder.
+    pub kept: Option<KeptStores>,
+    /// Take a store as it is that is not in force yet and that neither of them has.
     pub trust_first: bool,
 }
 
@@ -131,7 +135,8 @@ impl SolverGates {
                 return Vec::new();
             }
             let message = "there is nothing to compare the store with";
-            let help = "name a folder with `reload.baseline`, or set `reload.first = \"trust\"`";
+            let help = "name a folder with `reload.baseline`, keep what is in force with `data`, or set \
+                        `reload.first = \"trust\"`";
             return vec![not_passed(candidate, Gate::NoGains, message).with_help(help)];
         };
         if old.revision() == candidate.revision() || reload::only_narrows(candidate, old) {
@@ -156,9 +161,14 @@ impl SolverGates {
         problems
     }
 
-    /// Loads the state of a store in the baseline, if it is there.
+    /// Loads the state with which a store is compared that is not in force yet, if there is one.
     fn baseline(&self, candidate: &PolicyStore) -> Result<Option<PolicyStore>, String> {
-        let Some(folder) = &self.baseline else { return Ok(None) };
+        let Some(folder) = &self.baseline else {
+            let Some(kept) = &self.kept else { return Ok(None) };
+            let read = kept.read(candidate.name(), &self.bounds);
+            return read
+                .map_err(|error| format!("the state that was in force cannot be read: {error}"));
+        };
         let stores = reload::read_folder_within(folder, &self.bounds);
         let stores = stores.map_err(|error| format!("the baseline cannot be read: {error}"))?;
         let files = stores.into_iter().find(|files| files.name() == candidate.name());

@@ -13,6 +13,7 @@ mod against;
 mod claims;
 mod counterexample;
 mod gates;
+mod kept;
 mod policies;
 mod prove;
 mod slots;
@@ -20,6 +21,7 @@ mod solver;
 
 pub use against::{Comparison, Difference, compare, compare_gains};
 pub use gates::SolverGates;
+pub use kept::KeptStores;
 pub use prove::{Check, Outcome, Proof, StoreProofs, hold, prove};
 pub use solver::{ProofOptions, Solver, SolverMissing};
 

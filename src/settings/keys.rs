@@ -35,7 +35,7 @@ pub(super) const KEYS: &[Key] = keys! {
     "default_store" Text default_store: "the store that decides requests which name none";
     "on_forbid_error" Text on_forbid_error: "what a forbid whose evaluation fails does: deny or skip";
     "verify_sample" Share verify_sample: "the share of decisions that Cedar's evaluator makes as well, from 0 to 1; where they differ, Cedar's counts";
-    "data" Text data: "the folder in which the process keeps what outlives it: embedded directories; empty: none";
+    "data" Text data: "the folder in which the process keeps what outlives it: embedded directories, and for no-gains what is in force; empty: none";
     "directory.sources" Sources directory.sources: "stores with a directory and where its rows come from: STORE=embedded, STORE=files:/folder or STORE=postgres";
     "directory.max_age_s" PositiveSeconds directory.max_age: "how long a directory decides that its source does not confirm";
     "directory.kept_changes" Positive directory.kept_changes: "changes that an embedded directory keeps for Watch; older ones are forgotten";
@@ -58,7 +58,7 @@ pub(super) const KEYS: &[Key] = keys! {
     "reload.use_events" Switch reload.use_events: "listen to the file system's events";
     "reload.deny_warnings" Switch reload.deny_warnings: "refuse a store that has warnings";
     "reload.require" Gates reload.require: "what a valid store must pass before it comes in force: tests, invariants, no-gains; the last two need cvc5";
-    "reload.baseline" Text reload.baseline: "the folder with which no-gains compares a store that is not in force yet; empty: none";
+    "reload.baseline" Text reload.baseline: "the folder with which no-gains compares a store that is not in force yet; empty: what was in force last, where data keeps it";
     "reload.first" Text reload.first: "what no-gains does with a store that is neither in force nor in the baseline: refuse or trust";
     "reload.gate_timeout_s" PositiveSeconds reload.gate_timeout: "how long invariants and no-gains may take for one store; it is refused after that";
     "shadow.folder" Text shadow.folder: "the folder of candidate policies that decide beside the others, for comparison; empty: none";

@@ -18,6 +18,9 @@ pub struct StoreFiles {
 /// The file of a store that approves gains.
 pub(crate) const APPROVED_GAINS: &str = "approved-gains.toml";
 
+/// The file in which a store says something of itself.
+pub(crate) const SETTINGS_FILE: &str = "store.toml";
+
 /// The bytes of a file.
 #[derive(Debug, Clone)]
 enum Content {
@@ -254,7 +257,7 @@ impl FileKind {
             return path.ends_with(".cedar").then_some(Self::Invariants);
         }
         match path {
-            "store.toml" => Some(Self::Settings),
+            SETTINGS_FILE => Some(Self::Settings),
             APPROVED_GAINS => Some(Self::ApprovedGains),
             "matrix.csv" => Some(Self::Matrix),
             "matrix.toml" => Some(Self::MatrixMeaning),

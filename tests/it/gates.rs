@@ -202,6 +202,42 @@ fn gates_hold_at_start() {
 }
 
 #[test]
+fn after_a_restart_nobody_gains_against_what_was_in_force() {
+    let Some(_) = solver() else { return };
+    let (folder, data) = (folder(), TempDir::new().unwrap());
+    let kept = data.path().join("in-force/guard.json");
+    let (policies, data) = (folder.path().to_str().unwrap(), data.path().to_str().unwrap());
+    let args = ["--require", "no-gains", "--data", data];
+    let trusting = [&args[..], &["--set=reload.first=trust"]].concat();
+    let refused = |told: &str| {
+        let off = ["--listen", "127.0.0.1:0", "--http-listen=off", "--web-listen=off"];
+        let ended = end(command(&["serve", "--policies", policies]).args(off).args(args));
+        assert_eq!(ended.code, 3, "{ended:?}");
+        assert!(ended.err.contains(told), "{ended:?}");
+    };
+    refused("nothing to compare the store with");
+
+    let sidecar = Sidecar::start(folder.path(), &trusting);
+    until("it is kept", || kept.exists().then_some(()));
+    let first = fs::read(&kept).unwrap();
+    passes(&sidecar, folder.path(), &narrower());
+    until("the newer state is kept", || (fs::read(&kept).unwrap() != first).then_some(()));
+    drop(sidecar);
+    drop(Sidecar::start(folder.path(), &args));
+
+    // The state before would be a gain again, and where there is something to compare with nothing
+    // is trusted.
+    write_store(folder.path(), "guard", POLICIES);
+    refused("no-gains: now allowed where");
+
+    fs::write(&kept, &first[1..]).unwrap();
+    refused("the state that was in force cannot be read");
+    let another = String::from_utf8(first).unwrap().replace("resource.owner", "resource.viewer");
+    fs::write(&kept, another).unwrap();
+    refused("it is not as it");
+}
+
+#[test]
 fn nobody_waits_for_a_proof_to_revoke_a_right_and_a_newer_state_ends_it() {
     let folder = folder();
     // A solver that says who it is and never answers.

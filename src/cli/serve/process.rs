@@ -37,7 +37,7 @@ use crate::{
 
 #[cfg(feature = "prove")]
 use crate::{
-    proofs::{Solver, SolverGates},
+    proofs::{KeptStores, Solver, SolverGates},
     settings::FirstState,
 };
 
@@ -120,6 +120,7 @@ pub(super) async fn serve(
         error = serving.failure() => return Err(error),
     }
     server.set_serving(true);
+    keep_in_force(settings, &loading.live);
     log_ready(&addresses, &loading.live, started);
     log_notices(settings, &loading.live);
 
@@ -244,9 +245,23 @@ fn slow_gates(settings: &Settings) -> Result<Option<Arc<dyn SlowGates>>, CliErro
         timeout: reload.gate_timeout,
         bounds: settings.bounds.clone(),
         baseline: reload.baseline.clone(),
+        kept: settings.data.as_deref().map(KeptStores::below),
         trust_first: reload.first == FirstState::Trust,
     })))
 }
+
+/// Begins to keep what is in force, where a gate compares with it after a restart.
+#[cfg(feature = "prove")]
+fn keep_in_force(settings: &Settings, live: &Arc<Live>) {
+    if let Some(data) = &settings.data
+        && settings.reload.require.contains(&Gate::NoGains)
+    {
+        tokio::spawn(KeptStores::below(data).follow(Arc::clone(live)));
+    }
+}
+
+#[cfg(not(feature = "prove"))]
+fn keep_in_force(_: &Settings, _: &Arc<Live>) {}
 
 #[cfg(not(feature = "prove"))]
 fn slow_gates(settings: &Settings) -> Result<Option<Arc<dyn SlowGates>>, CliError> {
