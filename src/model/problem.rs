@@ -94,6 +94,13 @@ impl Problem {
         self
     }
 
+    /// The same problem, with what found it before its message.
+    #[must_use]
+    pub fn found_by(mut self, finder: &str) -> Self {
+        self.message = format!("{finder}: {}", self.message);
+        self
+    }
+
     /// The same problem at that place of the text, unless it already has a place.
     #[must_use]
     pub(crate) fn or_at(mut self, text: &Text, span: impl Into<SourceSpan>) -> Self {

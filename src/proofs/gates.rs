@@ -72,6 +72,11 @@ struct ApprovedStep {
 }
 
 impl SlowGates for SolverGates {
+    fn gates(&self) -> Vec<Gate> {
+        let wanted = [(self.invariants, Gate::Invariants), (self.no_gains, Gate::NoGains)];
+        wanted.into_iter().filter_map(|(is_wanted, gate)| is_wanted.then_some(gate)).collect()
+    }
+
     fn judge(
         &self,
         candidate: &PolicyStore,

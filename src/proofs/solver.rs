@@ -60,7 +60,8 @@ impl Solver {
     pub fn find() -> Result<Self, SolverMissing> {
         let program = std::env::var_os(VARIABLE).unwrap_or_else(|| "cvc5".into());
         let name = program.to_string_lossy().into_owned();
-        let output = std::process::Command::new(&program).arg("--version").output();
+        let mut command = std::process::Command::new(&program);
+        let output = command.arg("--version").env_clear().envs(environment()).output();
         let output = output
             .map_err(|error| SolverMissing::NotStarted { program: name.clone(), error })?
             .stdout;
@@ -194,10 +195,17 @@ impl<'a> Session<'a> {
     }
 }
 
+/// Returns the variables that a solver is started with. The process has secrets in others.
+fn environment() -> impl Iterator<Item = (&'static str, OsString)> {
+    let kept = ["PATH", "LD_LIBRARY_PATH"].into_iter();
+    kept.filter_map(|name| std::env::var_os(name).map(|value| (name, value)))
+}
+
 fn start(solver: &Solver, options: &ProofOptions) -> Result<CedarSymCompiler<LocalSolver>, String> {
     let limit = format!("--tlimit-per={}", options.query_timeout.as_millis().max(1));
     let mut command = Command::new(&solver.program);
     command.args(["--lang", "smt", limit.as_str()]).kill_on_drop(true);
+    command.env_clear().envs(environment());
     let process = LocalSolver::from_command(&mut command).map_err(|error| {
         format!(
             "cannot start `{}`: {}",

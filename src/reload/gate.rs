@@ -65,6 +65,9 @@ pub struct GateRefusal {
 
 /// Gates that take longer than loading: they are judged beside everything else.
 pub trait SlowGates: fmt::Debug + Send + Sync {
+    /// Returns the gates that are judged, at least one.
+    fn gates(&self) -> Vec<Gate>;
+
     /// Judges a valid store. Nothing means that it passes. It returns soon once it is cancelled, and
     /// what it returns then is not looked at.
     fn judge(

@@ -125,7 +125,9 @@ fn load(
         if failing.is_empty() {
             Ok(store)
         } else {
-            Err(Refused { gate: Some(Gate::Tests), problems: failing })
+            let told = |problem: Problem| problem.found_by(Gate::Tests.as_str());
+            let problems = failing.into_iter().map(told).collect();
+            Err(Refused { gate: Some(Gate::Tests), problems })
         }
     };
     catch_unwind(AssertUnwindSafe(load)).unwrap_or_else(|panic| {

@@ -40,12 +40,14 @@ impl Proving {
             cancelled: CancellationToken::new(),
             refusals: Arc::default(),
         };
+        let judged_gates = gates.gates();
         let (cancelled, refusals) = (proving.cancelled.clone(), Arc::clone(&proving.refusals));
         let waits = signal.is_none();
         let work = move || {
             let judge = || gates.judge(&candidate, in_force.as_deref(), &cancelled);
             let judged = catch_unwind(AssertUnwindSafe(judge)).unwrap_or_else(|panic| {
-                refused(&candidate, &format!("the proof failed within: {}", panic_message(&*panic)))
+                let message = format!("the proof failed within: {}", panic_message(&*panic));
+                refused(&candidate, &gates.gates(), &message)
             });
             // A state that calls still use is not dropped here.
             drop(in_force);
@@ -60,7 +62,7 @@ impl Proving {
             Ok(_) => {}
             Err(error) => {
                 let message = format!("nothing is proved, for no thread can be started: {error}");
-                let _ = proving.refusals.set(refused(&proving.candidate, &message));
+                let _ = proving.refusals.set(refused(&proving.candidate, &judged_gates, &message));
             }
         }
         proving
@@ -86,7 +88,11 @@ impl Drop for Proving {
     }
 }
 
-fn refused(candidate: &PolicyStore, message: &str) -> Vec<GateRefusal> {
-    let problem = Problem::of_file(candidate.name().as_str(), message);
-    vec![GateRefusal { gate: Gate::NoGains, problem }]
+/// Refuses a candidate by every gate, none of which was judged.
+fn refused(candidate: &PolicyStore, gates: &[Gate], message: &str) -> Vec<GateRefusal> {
+    let refusal = |gate: &Gate| GateRefusal {
+        gate: *gate,
+        problem: Problem::of_file(candidate.name().as_str(), format!("{gate}: {message}")),
+    };
+    gates.iter().map(refusal).collect()
 }

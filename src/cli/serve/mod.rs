@@ -49,7 +49,8 @@ pub(super) struct ServeArgs {
     /// Serve HTTP here: `host:port`, `tls:host:port`, `unix:/path` or `off` [default: 127.0.0.1:8181]
     #[arg(long, value_name = "ADDR")]
     http_listen: Option<String>,
-    /// Serve AuthZEN here: `host:port`, `tls:host:port`, `unix:/path` or `off` [default: 127.0.0.1:8182]
+    /// Serve AuthZEN and the console here: `host:port`, `tls:host:port`, `unix:/path` or `off`
+    /// [default: 127.0.0.1:8182]
     #[arg(long, value_name = "ADDR")]
     web_listen: Option<String>,
     /// Keep a directory for a store: `STORE=embedded`, `STORE=files:/folder` or `STORE=postgres`; may be

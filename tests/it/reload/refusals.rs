@@ -126,7 +126,7 @@ fn a_store_with_a_failing_test_is_refused_where_tests_are_required() {
     lab.start(Options { require_tests: true, run_tests: no_guard_no_glory, ..options() });
     lab.write("main/guard.cedar", &forbid("other"));
     lab.until("it is refused", |lab| {
-        lab.problems("main") == ["main/tests/guard.toml: the case `guarded` fails"]
+        lab.problems("main") == ["main/tests/guard.toml: tests: the case `guarded` fails"]
     });
     assert_eq!(lab.deciding("main").unwrap(), ["guard"]);
 }
