@@ -9,7 +9,7 @@ use super::{
     policies::{
         Environment, Group, StaticPolicies, StaticPolicy, grouped, named_attributes, named_entities,
     },
-    prove::Prover,
+    prover::Prover,
     slots,
     solver::{Answer, Session, work},
 };

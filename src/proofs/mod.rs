@@ -13,16 +13,20 @@ mod against;
 mod claims;
 mod counterexample;
 mod gates;
+mod invariants;
 mod kept;
 mod policies;
+mod proof;
 mod prove;
+mod prover;
 mod slots;
 mod solver;
 
 pub use against::{Comparison, Difference, compare, compare_gains};
 pub use gates::SolverGates;
 pub use kept::KeptStores;
-pub use prove::{Check, Outcome, Proof, StoreProofs, hold, prove};
+pub use proof::{Check, Outcome, Proof, StoreProofs};
+pub use prove::{hold, prove};
 pub use solver::{ProofOptions, Solver, SolverMissing};
 
 use cedar_policy_symcc::err::Error as SymccError;
