@@ -52,7 +52,8 @@ class Backend:
 
     def login(self, user):
         status, answer = self.ask("POST", "/login", {"user": user})
-        require(status == 200 and bool(answer.get("token")), f"login of {user}", (status, answer))
+        holds = status == 200 and isinstance(answer, dict) and bool(answer.get("token"))
+        require(holds, f"login of {user}: must be 200 with a token", (status, answer))
         return Backend(self.base, answer["token"])
 
 
@@ -63,13 +64,20 @@ def require(holds, step, got):
 
 def step(text, answer, status, **fields):
     """Holds an answer against its status and the fields that it must have; returns its body."""
-    statuses = status if isinstance(status, tuple) else (status,)
     got, body = answer
-    require(got in statuses, f"{text}: must be {' or '.join(map(str, statuses))}", answer)
+    require(got == status, f"{text}: must be {status}", answer)
     for name, value in fields.items():
-        require(isinstance(body, dict) and body.get(name) == value, f"{text}: {name} must be {value!r}", answer)
+        holds = isinstance(body, dict) and body.get(name) == value
+        require(holds, f"{text}: {name} must be {value!r}", answer)
     print(f"ok  {got}  {text}")
     return body
+
+
+def created(text, answer):
+    """Returns the id of what was created."""
+    body = step(text, answer, 201)
+    require(isinstance(body, dict) and bool(body.get("id")), f"{text}: id must be there", answer)
+    return body["id"]
 
 
 def denied(text, answer, action):
@@ -81,34 +89,43 @@ def denied(text, answer, action):
     return body
 
 
+def goals_are(text, answer, *names):
+    listed = step(text, answer, 200)
+    holds = isinstance(listed, list) and all(isinstance(one, dict) for one in listed)
+    got = [one.get("name") for one in listed] if holds else None
+    require(got == [*names], f"{text}: the names must be {names}", answer)
+
+
 def story(base):
     nobody = Backend(base)
     alice, bob = nobody.login("alice"), nobody.login("bob")
     print("ok  200  alice and bob log in")
 
-    created = step("alice creates a site", alice.ask("POST", "/sites", {"name": "Shop"}), 201)
-    site = f"/sites/{created['id']}"
+    id = created("alice creates a site", alice.ask("POST", "/sites", {"name": "Shop"}))
+    site = f"/sites/{id}"
     goals, bobs = f"{site}/goals", f"{site}/members/bob"
-    created = step("alice creates a goal", alice.ask("POST", goals, {"name": "Sold"}), 201)
-    goal = f"{goals}/{created['id']}"
+    id = created("alice creates a goal", alice.ask("POST", goals, {"name": "Sold"}))
+    goal = f"{goals}/{id}"
     better, best = {"name": "Sold something"}, {"name": "Sold a lot"}
 
-    denied("bob, who is no member, may not read the goals", bob.ask("GET", goals), "site.goals.view")
-    denied("nor those of a site that does not exist", bob.ask("GET", "/sites/none/goals"), "site.goals.view")
+    read = bob.ask("GET", goals)
+    denied("bob, who is no member, may not read the goals", read, "site.goals.view")
+    read = bob.ask("GET", "/sites/none/goals")
+    denied("nor those of a site that does not exist", read, "site.goals.view")
 
-    step("alice invites bob as viewer", alice.ask("PUT", bobs, {"role": "viewer"}), (200, 201, 204))
-    listed = step("bob reads the goals", bob.ask("GET", goals), 200)
-    names = [one.get("name") for one in listed]
-    require(names == ["Sold"], "bob reads the goals: they must be that of alice", listed)
-    body = denied("bob, a viewer, may not edit a goal", bob.ask("PUT", goal, better), "site.goals.edit")
+    done = alice.ask("PUT", bobs, {"role": "viewer"})
+    step("alice invites bob as viewer", done, 200, user="bob", role="viewer")
+    goals_are("bob reads the goals", bob.ask("GET", goals), "Sold")
+    edit = bob.ask("PUT", goal, better)
+    body = denied("bob, a viewer, may not edit a goal", edit, "site.goals.edit")
     require("`editor`" in body["why"], "why must name the role that would allow it", body)
-    denied("nor may he make himself owner", bob.ask("PUT", bobs, {"role": "owner"}), "site.members.change-role")
+    rise = bob.ask("PUT", bobs, {"role": "owner"})
+    denied("nor may he make himself owner", rise, "site.members.change-role")
 
-    step("alice promotes bob to editor", alice.ask("PUT", bobs, {"role": "editor"}), (200, 201, 204))
-    step("bob edits the goal", bob.ask("PUT", goal, better), 200)
-    listed = step("alice sees his edit", alice.ask("GET", goals), 200)
-    names = [one.get("name") for one in listed]
-    require(names == ["Sold something"], "the goal must have its new name", listed)
+    done = alice.ask("PUT", bobs, {"role": "editor"})
+    step("alice promotes bob to editor", done, 200, user="bob", role="editor")
+    step("bob edits the goal", bob.ask("PUT", goal, better), 200, name="Sold something")
+    goals_are("alice sees his edit", alice.ask("GET", goals), "Sold something")
     step("there is no such goal", bob.ask("PUT", f"{goals}/none", better), 404)
     step("a body without a name is refused", bob.ask("PUT", goal, {}), 400)
     step("so is one that is no JSON", bob.ask("PUT", goal, b"{"), 400)

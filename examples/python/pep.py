@@ -14,6 +14,8 @@ from humbaba.v1.types_pb2 import Entity, EntityUid, RoleAssignment, Value
 
 from hitkeep import POLICY_STORE, Action
 
+LOG = logging.getLogger(__name__)
+
 # Seconds that an answer may take. A call without a deadline waits for as long as Humbaba hangs.
 DEADLINE = 1.0
 
@@ -79,7 +81,7 @@ class Humbaba:
         try:
             answer = await self._stub.IsAuthorized(asked, timeout=DEADLINE)
         except grpc.aio.AioRpcError as error:
-            logging.error("no answer from Humbaba: %s: %s", error.code().name, error.details())
+            LOG.error("no answer from Humbaba: %s: %s", error.code().name, error.details())
             raise Unavailable from error
         if answer.decision != DECISION_ALLOW:
             raise Denied(Action(asked.action.id), answer)
