@@ -35,8 +35,8 @@ db = sqlite3.connect(os.environ.get("DATABASE", ":memory:"), isolation_level=Non
 db.executescript(TABLES)
 # Who is logged in, by token.
 sessions: dict[str, str] = {}
-# Held from the question to the write: whether an owner remains must still be true then.
-changing_members = asyncio.Lock()
+# Held from the question to the write where the question counts rows: owners, or sites of a plan.
+counted = asyncio.Lock()
 
 
 @asynccontextmanager
@@ -154,11 +154,12 @@ async def login(body: Login) -> dict[str, str]:
 @app.post("/sites", status_code=201)
 async def create_site(body: Named, user: User) -> dict[str, str]:
     site = str(uuid.uuid4())
-    await require_to_create_site(user, site)
-    with db:
-        db.execute("BEGIN")
-        db.execute("INSERT INTO sites VALUES (?, ?, ?)", (site, body.name, user))
-        db.execute("INSERT INTO members VALUES (?, ?, ?)", (site, user, SiteRole.OWNER))
+    async with counted:
+        await require_to_create_site(user, site)
+        with db:
+            db.execute("BEGIN")
+            db.execute("INSERT INTO sites VALUES (?, ?, ?)", (site, body.name, user))
+            db.execute("INSERT INTO members VALUES (?, ?, ?)", (site, user, SiteRole.OWNER))
     return {"id": site}
 
 
@@ -189,7 +190,7 @@ async def edit_goal(site: str, goal: str, body: Named) -> dict[str, str]:
 
 @app.put("/sites/{site}/members/{member}")
 async def set_member(site: str, member: str, body: Member, user: User) -> dict[str, str]:
-    async with changing_members:
+    async with counted:
         known = role_of(member, site)
         action = Action.SITE_MEMBERS_CHANGE_ROLE if known else Action.SITE_MEMBERS_ADD
         await require_to_change_member(action, user, site, member, body.role)
@@ -199,7 +200,7 @@ async def set_member(site: str, member: str, body: Member, user: User) -> dict[s
 
 @app.delete("/sites/{site}/members/{member}", status_code=204)
 async def remove_member(site: str, member: str, user: User) -> None:
-    async with changing_members:
+    async with counted:
         await require_to_change_member(Action.SITE_MEMBERS_REMOVE, user, site, member, None)
         removal = "DELETE FROM members WHERE site = ? AND user = ?"
         if db.execute(removal, (site, member)).rowcount == 0:

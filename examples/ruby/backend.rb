@@ -67,8 +67,8 @@ class Backend < Sinatra::Base
   PEP = Pep.new(ENV.fetch("HUMBABA", "http://127.0.0.1:8180"))
   # Who is logged in, by token.
   SESSIONS = {}
-  # Held from the question to the write: whether an owner remains must still be true then.
-  CHANGING_MEMBERS = Mutex.new
+  # Held from the question to the write where the question counts rows: owners, or sites of a plan.
+  COUNTED = Mutex.new
 
   set :show_exceptions, false
 
@@ -159,8 +159,10 @@ class Backend < Sinatra::Base
 
   post "/sites" do
     name, site = text("name"), SecureRandom.uuid
-    requires_to_create_site(site)
-    DB.create_site(site, name, user)
+    COUNTED.synchronize do
+      requires_to_create_site(site)
+      DB.create_site(site, name, user)
+    end
     [201, { id: site }.to_json]
   end
 
@@ -188,7 +190,7 @@ class Backend < Sinatra::Base
   put "/sites/:site/members/:member" do
     site, member, role = params[:site], params[:member], text("role")
     refuse(400, "`role` must be one of #{ROLES.join(", ")}") unless ROLES.include?(role)
-    CHANGING_MEMBERS.synchronize do
+    COUNTED.synchronize do
       known = DB.role(site, member)
       requires_to_change_member(known ? "site.members.change-role" : "site.members.add", role)
       DB.change("INSERT OR REPLACE INTO members VALUES (?, ?, ?)", site, member, role)
@@ -197,7 +199,7 @@ class Backend < Sinatra::Base
   end
 
   delete "/sites/:site/members/:member" do
-    CHANGING_MEMBERS.synchronize do
+    COUNTED.synchronize do
       requires_to_change_member("site.members.remove")
       removal = "DELETE FROM members WHERE site = ? AND user = ?"
       refuse(404, "not found") if DB.change(removal, params[:site], params[:member]).zero?

@@ -72,7 +72,7 @@ fn root() -> &'static Path {
 }
 
 /// Runs a command and returns what it printed, or all that it said where it failed.
-fn run(command: &mut Command) -> Result<String, String> {
+pub fn run(command: &mut Command) -> Result<String, String> {
     let ended = command.output().map_err(|error| format!("{command:?}: {error}"))?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     if ended.status.success() {

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use crate::cli::run;
 
-const PAGES: [&str; 3] = ["docs", "deploy", "policies"];
+const PAGES: [&str; 4] = ["docs", "deploy", "policies", "examples"];
 
 /// The pages for readers, relative to the repository.
 fn pages() -> Vec<String> {
@@ -15,6 +15,10 @@ fn pages() -> Vec<String> {
             let name = entry.unwrap().file_name().into_string().unwrap();
             if name.ends_with(".md") {
                 pages.push(format!("{folder}/{name}"));
+            }
+            let of_folder = format!("{folder}/{name}/README.md");
+            if root.join(&of_folder).exists() {
+                pages.push(of_folder);
             }
         }
     }

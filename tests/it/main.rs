@@ -44,6 +44,7 @@ mod engine_clauses;
 mod engine_corpus;
 mod engine_corpus_stores;
 mod engine_oracle;
+mod examples;
 mod faults;
 mod faults_folder;
 mod fuzz_targets;
