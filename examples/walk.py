@@ -100,8 +100,8 @@ def goals_are(text, answer, *names):
 
 def story(base):
     nobody = Backend(base)
-    alice, bob = nobody.login("alice"), nobody.login("bob")
-    print("ok  200  alice and bob log in")
+    alice, bob, carol = nobody.login("alice"), nobody.login("bob"), nobody.login("carol")
+    print("ok  200  alice, bob and carol log in")
 
     id = created("alice creates a site", alice.ask("POST", "/sites", {"name": "Shop"}))
     site = f"/sites/{id}"
@@ -137,6 +137,17 @@ def story(base):
     denied("bob, an editor, may not remove the owner", gone, "site.members.remove")
     gone = alice.ask("DELETE", f"{site}/members/alice")
     denied("nor may alice, the last owner, leave", gone, "site.members.remove")
+
+    carols, daves = f"{site}/members/carol", f"{site}/members/dave"
+    step("alice invites carol as admin", alice.ask("PUT", carols, {"role": "admin"}), 200)
+    step("carol invites dave", carol.ask("PUT", daves, {"role": "viewer"}), 200)
+    rise = carol.ask("PUT", daves, {"role": "owner"})
+    denied("but does not make him owner", rise, "site.members.change-role")
+    step("carol removes dave", carol.ask("DELETE", daves), 204)
+    gone = carol.ask("DELETE", f"{site}/members/alice")
+    denied("but not alice", gone, "site.members.remove")
+    step("nor somebody who is no member", alice.ask("DELETE", daves), 404)
+
     step("alice removes bob", alice.ask("DELETE", bobs), 204)
     denied("bob may no longer edit the goal", bob.ask("PUT", goal, best), "site.goals.edit")
     denied("nor read the goals", bob.ask("GET", goals), "site.goals.view")
