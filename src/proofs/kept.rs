@@ -86,7 +86,7 @@ impl KeptStores {
                 });
                 match writing.await {
                     Ok((store, Ok(()))) => {
-                        written.insert(store.name().clone(), store.revision().clone());
+                        written.insert(store.name().clone(), *store.revision());
                     }
                     Ok((store, Err(error))) => {
                         let (store, folder) = (store.name().as_str(), self.folder.display());
