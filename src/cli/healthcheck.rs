@@ -58,7 +58,9 @@ pub(super) fn run(args: &HealthcheckArgs) -> Result<Exit, CliError> {
                 .ok_or_else(|| CliError::Usage("the settings name no address".to_owned()))?
         }
     };
-    match server_address::run(args.timeout, ask(&address, args))? {
+    let service = if args.strict { STRICT } else { &args.service };
+    let asked = ask(&address, &args.tls, args.timeout, service);
+    match server_address::run(args.timeout, asked)? {
         ServingStatus::Serving => {
             output::print("serving\n")?;
             Ok(Exit::Ok)
@@ -67,13 +69,18 @@ pub(super) fn run(args: &HealthcheckArgs) -> Result<Exit, CliError> {
     }
 }
 
-async fn ask(address: &ServerAddress, args: &HealthcheckArgs) -> Result<ServingStatus, CliError> {
-    let mut client = HealthClient::new(address.connect(&args.tls, args.timeout).await?.channel());
-    let service = if args.strict { STRICT.to_owned() } else { args.service.clone() };
-    let response = client.check(HealthCheckRequest { service }).await;
+/// Asks a gRPC server about the health of a service; of an empty name: of the process.
+pub(super) async fn ask(
+    address: &ServerAddress,
+    tls: &TlsFlags,
+    timeout: Duration,
+    service: &str,
+) -> Result<ServingStatus, CliError> {
+    let mut client = HealthClient::new(address.connect(tls, timeout).await?.channel());
+    let response = client.check(HealthCheckRequest { service: service.to_owned() }).await;
     response.map(|response| response.into_inner().status()).map_err(|status| {
         CliError::Failure(match status.code() {
-            tonic::Code::NotFound => format!("no service is called `{}`", args.service),
+            tonic::Code::NotFound => format!("no service is called `{service}`"),
             _ => format!("the health check failed: {}", chain(&status)),
         })
     })

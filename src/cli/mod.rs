@@ -7,11 +7,13 @@ mod completions;
 mod diff;
 mod diff_report;
 mod directory;
+mod doctor;
 mod exit;
 mod fmt;
 mod folder_at;
 mod generate;
 mod healthcheck;
+mod http_get;
 mod import;
 mod init;
 mod matrix;
@@ -89,6 +91,7 @@ enum Command {
     #[cfg(feature = "prove")]
     Prove(prove::ProveArgs),
     Directory(directory::DirectoryArgs),
+    Doctor(Box<doctor::DoctorArgs>),
     Healthcheck(healthcheck::HealthcheckArgs),
     ShadowReport(shadow_report::ShadowReportArgs),
     Completions(completions::CompletionsArgs),
@@ -117,6 +120,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, started: Instant) -> E
         #[cfg(feature = "prove")]
         Some(Command::Prove(args)) => prove::run(&args),
         Some(Command::Directory(args)) => directory::run(&args),
+        Some(Command::Doctor(args)) => doctor::run(&args),
         Some(Command::Healthcheck(args)) => healthcheck::run(&args),
         Some(Command::ShadowReport(args)) => shadow_report::run(&args),
         Some(Command::Completions(args)) => completions::run(&args),

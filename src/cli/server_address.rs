@@ -58,7 +58,8 @@ impl ServerAddress {
         &self.0
     }
 
-    fn reaching(address: &ListenAddress, settings: &Settings) -> Self {
+    /// The address by which this machine reaches what such a process listens on there.
+    pub(super) fn reaching(address: &ListenAddress, settings: &Settings) -> Self {
         let ListenAddress::Tcp(tcp) = address else {
             return Self(address.clone());
         };
@@ -71,7 +72,7 @@ impl ServerAddress {
         Self(ListenAddress::Tcp(TcpAddress { host, port: tcp.port, tls }))
     }
 
-    fn speaks_tls(&self) -> bool {
+    pub(super) fn speaks_tls(&self) -> bool {
         matches!(&self.0, ListenAddress::Tcp(TcpAddress { tls: Some(true), .. }))
     }
 

@@ -1,27 +1,15 @@
 use std::{fmt::Write as _, fs, io, path::PathBuf, time::Duration};
 
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper::{Request, StatusCode, client::conn::http1, header::HOST};
-use hyper_util::rt::TokioIo;
 use serde::Deserialize;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::{TcpStream, UnixStream},
-};
 
 use super::{
     CliError, Exit,
-    exit::chain,
     healthcheck::seconds,
+    http_get::get,
     output::{self, Format},
     server_address::{self, ServerAddress},
     setting_flags::SettingFlags,
 };
-use crate::settings::ListenAddress;
-
-/// The largest status that is read.
-const STATUS_BYTES: usize = 64 * 1024 * 1024;
 
 /// Tell what the candidate policies of `serve --shadow` would change
 ///
@@ -130,7 +118,13 @@ pub(super) fn run(args: &ShadowReportArgs) -> Result<Exit, CliError> {
                     ServerAddress::of_http(&settings).ok_or_else(off)?
                 }
             };
-            server_address::run(args.timeout, fetch(&address))?
+            if address.speaks_tls() {
+                return Err(CliError::Usage(format!(
+                    "`{address}` speaks TLS: read the status with another program, and name it \
+                     with `--status`"
+                )));
+            }
+            server_address::run(args.timeout, get(&address, "/status"))?.body
         }
     };
     let unknown =
@@ -155,47 +149,6 @@ fn read(file: &PathBuf) -> Result<String, CliError> {
         fs::read_to_string(file)
     };
     text.map_err(CliError::io(format!("cannot read `{}`", file.display())))
-}
-
-/// Asks for `/status`.
-async fn fetch(address: &ServerAddress) -> Result<String, CliError> {
-    let failed = CliError::io(format!("cannot reach `{address}`"));
-    match address.listen_address() {
-        ListenAddress::Unix(path) => {
-            ask(UnixStream::connect(path).await.map_err(failed)?, "localhost", address).await
-        }
-        ListenAddress::Tcp(tcp) if tcp.tls == Some(true) => Err(CliError::Usage(format!(
-            "`{address}` speaks TLS: read the status with another program, and name it with \
-             `--status`"
-        ))),
-        ListenAddress::Tcp(tcp) => {
-            let stream = TcpStream::connect((tcp.host.as_str(), tcp.port)).await.map_err(failed)?;
-            ask(stream, &tcp.host, address).await
-        }
-    }
-}
-
-async fn ask(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    host: &str,
-    address: &ServerAddress,
-) -> Result<String, CliError> {
-    let failed = |error: &dyn std::error::Error| {
-        CliError::Failure(format!("cannot read the status of `{address}`: {}", chain(error)))
-    };
-    let connecting = http1::handshake(TokioIo::new(stream)).await;
-    let (mut sender, connection) = connecting.map_err(|error| failed(&error))?;
-    tokio::spawn(connection);
-    let request = Request::get("/status").header(HOST, host).body(Empty::<Bytes>::new());
-    let request = request.map_err(|error| failed(&error))?;
-    let response = sender.send_request(request).await.map_err(|error| failed(&error))?;
-    let status = response.status();
-    if status != StatusCode::OK {
-        return Err(CliError::Failure(format!("`{address}/status` answers with {status}")));
-    }
-    let body = Limited::new(response.into_body(), STATUS_BYTES).collect().await;
-    let body = body.map_err(|error| failed(&*error))?.to_bytes();
-    Ok(String::from_utf8_lossy(&body).into_owned())
 }
 
 impl Report {

@@ -81,16 +81,20 @@ impl HttpListen {
 }
 
 impl Settings {
+    /// Returns every address to listen on, with the setting that names it.
+    pub fn addresses(&self) -> impl Iterator<Item = (&'static str, &ListenAddress)> {
+        let others = [
+            ("http_listen", &self.http_listen),
+            ("web_listen", &self.web_listen),
+            ("directory.listen", &self.directory.listen),
+        ];
+        let others = others.into_iter().filter_map(|(key, listen)| Some((key, listen.address()?)));
+        self.listen.iter().map(|address| ("listen", address)).chain(others)
+    }
+
     /// Every TCP address, with the setting that names it.
     pub(super) fn tcp_addresses(&self) -> impl Iterator<Item = (&'static str, TcpAddress)> {
-        let addresses = self
-            .listen
-            .iter()
-            .map(|address| ("listen", address))
-            .chain(self.web_listen.address().map(|address| ("web_listen", address)))
-            .chain(self.http_listen.address().map(|address| ("http_listen", address)))
-            .chain(self.directory.listen.address().map(|address| ("directory.listen", address)));
-        addresses.filter_map(|(key, address)| Some((key, address.tcp()?.clone())))
+        self.addresses().filter_map(|(key, address)| Some((key, address.tcp()?.clone())))
     }
 }
 

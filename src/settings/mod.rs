@@ -340,6 +340,11 @@ impl Settled {
     pub fn origin(&self, key: &str) -> Origin {
         self.origins.get(key).cloned().unwrap_or_default()
     }
+
+    /// Returns the settings that some layer gave a value, with the origin of each.
+    pub fn origins(&self) -> impl Iterator<Item = (&'static str, &Origin)> {
+        self.origins.iter().map(|(key, origin)| (*key, origin))
+    }
 }
 
 /// Settles the settings from flags, environment variables and the file that `--config` or

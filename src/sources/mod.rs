@@ -7,7 +7,7 @@ mod embedded;
 mod files;
 mod postgres;
 
-pub use postgres::schema as postgres_schema;
+pub use postgres::{read_postgres, schema as postgres_schema};
 
 pub use embedded::{
     EmbeddedDirectory, FollowError, Follower, NextChanges, RestoreError, WriteError, restore,

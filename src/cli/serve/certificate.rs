@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Reads the certificate, if the settings name one.
-pub(super) fn load(settings: &Settings) -> Result<Option<Tls>, CliError> {
+pub(in crate::cli) fn load(settings: &Settings) -> Result<Option<Tls>, CliError> {
     let tls = settings.tls_options().map(Tls::load).transpose();
     tls.map_err(|error| CliError::Usage(format!("bad configuration\nsetting `tls`: {error}")))
 }

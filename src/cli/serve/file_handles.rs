@@ -14,10 +14,19 @@ const PER_RUNTIME: usize = 4;
 
 /// Connections that may be open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct ConnectionCounts {
+pub(in crate::cli) struct ConnectionCounts {
     pub grpc: usize,
     pub http: usize,
     pub web: usize,
+}
+
+/// The connections that the settings allow, and those that file handles allow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::cli) struct Handles {
+    /// File handles that are left for connections.
+    pub handles: usize,
+    pub wanted: ConnectionCounts,
+    pub fitting: ConnectionCounts,
 }
 
 /// Returns how many connections there may be of each kind, as far as there are file handles for
@@ -25,7 +34,7 @@ pub(super) struct ConnectionCounts {
 ///
 /// The limit on handles is raised as far as the system allows: the usual 1,024 is meant for programs
 /// that count handles in a fixed array, which nothing here does.
-pub(super) fn connection_limits(limits: &Limits, workers: NonZeroUsize) -> ConnectionCounts {
+pub(in crate::cli) fn connection_limits(limits: &Limits, workers: NonZeroUsize) -> Handles {
     // Beside the workers those of long calls, over gRPC and over HTTP.
     let runtimes = workers.get().saturating_add(2);
     let handles = raise().saturating_sub(runtimes.saturating_mul(PER_RUNTIME));
@@ -34,18 +43,7 @@ pub(super) fn connection_limits(limits: &Limits, workers: NonZeroUsize) -> Conne
         http: limits.http_connections.get(),
         web: limits.web_connections.get(),
     };
-    let fitting = wanted.fitting(handles);
-    if fitting != wanted {
-        let ConnectionCounts { grpc, http, web } = fitting;
-        tracing::warn!(
-            handles,
-            grpc,
-            http,
-            web,
-            "fewer connections, because file handles are limited"
-        );
-    }
-    fitting
+    Handles { handles, wanted, fitting: wanted.fitting(handles) }
 }
 
 /// Raises the limit on handles and returns it.

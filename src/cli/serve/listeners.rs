@@ -9,7 +9,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::{fs::Mode, process::umask};
+use rustix::{
+    fs::{Access, Mode, access},
+    process::umask,
+};
 use tokio::net::{TcpListener, UnixListener};
 
 use super::addresses::Addresses;
@@ -135,6 +138,33 @@ fn known_callers(
     )))
 }
 
+/// Tries whether an address could be listened on, and lets go of it.
+///
+/// # Errors
+/// The address cannot be listened on. It is [`io::ErrorKind::AddrInUse`] where somebody does.
+pub(in crate::cli) async fn try_listen(
+    address: &ListenAddress,
+    settings: &Settings,
+    tls: Option<&Tls>,
+) -> io::Result<()> {
+    match address {
+        ListenAddress::Tcp(tcp) => {
+            let listened = listen_tcp(tcp, settings, tls).await?;
+            if settings.web_listen.address() == Some(address) {
+                known_callers(address, settings, listened)?;
+            }
+            Ok(())
+        }
+        ListenAddress::Unix(path) => {
+            settings.socket_group.as_ref().map(SocketGroup::number).transpose()?;
+            look(path)?;
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            let folder = folder.unwrap_or(Path::new("."));
+            Ok(access(folder, Access::WRITE_OK | Access::EXEC_OK)?)
+        }
+    }
+}
+
 /// Binds a socket that nobody can connect to before it has its group and mode.
 fn unix(path: &Path, mode: u32, group: Option<u32>) -> io::Result<UnixListener> {
     make_way(path)?;
@@ -158,8 +188,22 @@ fn unix(path: &Path, mode: u32, group: Option<u32>) -> io::Result<UnixListener> 
 /// Removes the socket that a process left behind when it was killed, but nothing else: neither a
 /// file of another kind nor a socket on which somebody still listens.
 fn make_way(path: &Path) -> io::Result<()> {
+    match look(path)? {
+        Place::Free => Ok(()),
+        Place::LeftBehind => fs::remove_file(path),
+    }
+}
+
+/// The place of a socket at which nobody listens.
+enum Place {
+    Free,
+    /// There is a socket of a process that is gone.
+    LeftBehind,
+}
+
+fn look(path: &Path) -> io::Result<Place> {
     match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Place::Free),
         Err(error) => return Err(error),
         Ok(metadata) if !metadata.file_type().is_socket() => {
             return Err(io::Error::new(
@@ -170,7 +214,7 @@ fn make_way(path: &Path) -> io::Result<()> {
         Ok(_) => {}
     }
     match UnixStream::connect(path) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(Place::LeftBehind),
         Err(error) => Err(error),
         Ok(_) => Err(io::Error::new(
             io::ErrorKind::AddrInUse,

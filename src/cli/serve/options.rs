@@ -1,6 +1,6 @@
 //! From the settings to the options of the servers.
 
-use super::file_handles;
+use super::file_handles::{self, ConnectionCounts, Handles};
 use crate::{
     grpc::{GrpcOptions, Http2Limits},
     http::{HttpOptions, WebOptions},
@@ -13,7 +13,7 @@ use crate::{
 pub(super) fn server_options(settings: &Settings) -> (GrpcOptions, HttpOptions, usize) {
     let limits = &settings.limits;
     let defaults = GrpcOptions::default();
-    let connections = file_handles::connection_limits(limits, defaults.workers);
+    let connections = connections(file_handles::connection_limits(limits, defaults.workers));
     let http = HttpOptions {
         connections: connections.http,
         patience: limits.patience,
@@ -51,6 +51,21 @@ pub(super) fn server_options(settings: &Settings) -> (GrpcOptions, HttpOptions, 
     (grpc, http, connections.web)
 }
 
+/// Returns the connections that there may be, and warns where file handles make them fewer.
+fn connections(Handles { handles, wanted, fitting }: Handles) -> ConnectionCounts {
+    if fitting != wanted {
+        let ConnectionCounts { grpc, http, web } = fitting;
+        tracing::warn!(
+            handles,
+            grpc,
+            http,
+            web,
+            "fewer connections, because file handles are limited"
+        );
+    }
+    fitting
+}
+
 /// Returns the options of `web_listen`.
 pub(super) fn web_options(
     settings: &Settings,
@@ -75,7 +90,7 @@ pub(super) fn web_options(
 }
 
 /// Returns the options of the sources of directories.
-pub(super) fn source_options(settings: &Settings) -> SourceOptions {
+pub(in crate::cli) fn source_options(settings: &Settings) -> SourceOptions {
     SourceOptions {
         max_age: settings.directory.max_age,
         limits: settings.limits.request.clone(),

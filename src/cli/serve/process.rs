@@ -19,6 +19,7 @@ use super::{
     listeners::{self, Listeners},
     options::{server_options, source_options, web_options},
     signals::{Signal, Signals},
+    solver::{keep_in_force, slow_gates},
     token,
 };
 use crate::{
@@ -27,18 +28,12 @@ use crate::{
     grpc::{DirectoryListener, GrpcServer, ServeError},
     http::{HttpServer, LogControl, WebServer},
     net::Listener,
-    reload::{self, EMBEDDED, Gate, Live, LiveDirectory, Options, Reloader, SlowGates, Source},
+    reload::{self, EMBEDDED, Gate, Live, LiveDirectory, Options, Reloader, Source},
     settings::{Settings, to_json},
     shadow::{Shadow, ShadowOptions},
     sources,
     store::STACK_BYTES,
     telemetry::{MetricsProvider, Telemetry, Variables},
-};
-
-#[cfg(feature = "prove")]
-use crate::{
-    proofs::{KeptStores, Solver, SolverGates},
-    settings::FirstState,
 };
 
 /// Time that the servers are given to stop beyond their own deadline.
@@ -224,54 +219,6 @@ fn gated_options(settings: &Settings) -> Result<Options, CliError> {
         deny_warnings: settings.reload.deny_warnings,
         ..reload_options(settings)
     })
-}
-
-/// Returns the gates that take a solver, if the settings name one.
-#[cfg(feature = "prove")]
-fn slow_gates(settings: &Settings) -> Result<Option<Arc<dyn SlowGates>>, CliError> {
-    let reload = &settings.reload;
-    let (invariants, no_gains) =
-        (reload.require.contains(&Gate::Invariants), reload.require.contains(&Gate::NoGains));
-    if !invariants && !no_gains {
-        return Ok(None);
-    }
-    let solver = Solver::find().map_err(|error| {
-        CliError::Usage(format!("`reload.require` names a gate that takes a solver: {error}"))
-    })?;
-    Ok(Some(Arc::new(SolverGates {
-        solver,
-        invariants,
-        no_gains,
-        timeout: reload.gate_timeout,
-        bounds: settings.bounds.clone(),
-        baseline: reload.baseline.clone(),
-        kept: settings.data.as_deref().map(KeptStores::below),
-        trust_first: reload.first == FirstState::Trust,
-    })))
-}
-
-/// Begins to keep what is in force, where a gate compares with it after a restart.
-#[cfg(feature = "prove")]
-fn keep_in_force(settings: &Settings, live: &Arc<Live>) {
-    if let Some(data) = &settings.data
-        && settings.reload.require.contains(&Gate::NoGains)
-    {
-        tokio::spawn(KeptStores::below(data).follow(Arc::clone(live)));
-    }
-}
-
-#[cfg(not(feature = "prove"))]
-fn keep_in_force(_: &Settings, _: &Arc<Live>) {}
-
-#[cfg(not(feature = "prove"))]
-fn slow_gates(settings: &Settings) -> Result<Option<Arc<dyn SlowGates>>, CliError> {
-    let slow = settings.reload.require.iter().find(|gate| **gate != Gate::Tests);
-    match slow {
-        Some(gate) => Err(CliError::Usage(format!(
-            "`reload.require` names `{gate}`, and this is built without the feature `prove`"
-        ))),
-        None => Ok(None),
-    }
 }
 
 /// Begins to compare answers with those of candidate policies, where the settings name some.

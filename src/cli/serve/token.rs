@@ -10,7 +10,10 @@ use crate::{
 };
 
 /// Reads the token of a file, if the setting names one.
-pub(super) fn load(path: Option<&Path>, setting: &str) -> Result<Option<BearerToken>, CliError> {
+pub(in crate::cli) fn load(
+    path: Option<&Path>,
+    setting: &str,
+) -> Result<Option<BearerToken>, CliError> {
     path.map(BearerToken::load).transpose().map_err(|error| {
         CliError::Usage(format!("bad configuration\nsetting `{setting}`: {error}"))
     })

@@ -57,3 +57,18 @@ pub(super) fn start(
     };
     Ok(PostgresSource(runtime.spawn(follower.run()).abort_handle()))
 }
+
+/// Connects once and reads all rows, as a sidecar does at its start, and returns how many there are.
+///
+/// # Errors
+/// There is no connection string, or PostgreSQL does not answer as it should, in words for an
+/// operator.
+pub async fn read_postgres(schema: Option<&str>, options: &SourceOptions) -> Result<usize, String> {
+    let unset = || "`directory.postgres_url_file` is not set".to_owned();
+    let url_file = options.postgres_url_file.as_deref().ok_or_else(unset)?;
+    let schema = schema.unwrap_or(schema::DEFAULT_SCHEMA);
+    let statements = Statements::new(schema, options.limits.text_bytes);
+    let connection = connect::connect(url_file).await?;
+    let everything = statements.read_all(&connection.client).await?;
+    Ok(everything.changes.len() + everything.faults.count)
+}

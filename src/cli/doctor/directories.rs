@@ -1,0 +1,150 @@
+//! The sources of directories.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use rustix::fs::{Access, access};
+
+use super::{finding::Findings, policies::Loaded};
+use crate::{
+    cli::{output::counted, serve::options::source_options, server_address},
+    settings::Settings,
+    sources::{self, FolderRows, Source, SourceOf},
+    store::PolicyStore,
+};
+
+const DIRECTORIES: &str = "directories";
+
+/// Rows with a problem that are shown.
+const SHOWN: usize = 5;
+
+/// Reads each source once.
+pub(super) fn look(
+    settings: &Arc<Settings>,
+    stores: &Loaded,
+    timeout: Duration,
+    findings: &mut Findings,
+) {
+    if let Some(data) = &settings.data {
+        data_folder(data, findings);
+    }
+    for SourceOf { store, source } in &settings.directory.sources {
+        let Some(loaded) = stores.get(store) else {
+            findings.problem(
+                DIRECTORIES,
+                format!("`{store}={source}` is for a store that is not there or not valid"),
+                "`directory.sources` must name a store of the policies folder",
+            );
+            continue;
+        };
+        match source {
+            Source::Files(folder) => files(folder, loaded, settings, timeout, findings),
+            // What it needs is the folder of `data`, and the settings are refused without that.
+            Source::Embedded => {}
+            Source::Postgres { schema } => {
+                postgres(store.as_str(), schema.clone(), settings, timeout, findings);
+            }
+        }
+    }
+}
+
+/// Looks whether the folder can be written to, or the folder that it would be made in.
+fn data_folder(data: &Path, findings: &mut Findings) {
+    let there = data.ancestors().map(|folder| match folder {
+        empty if empty.as_os_str().is_empty() => Path::new("."),
+        folder => folder,
+    });
+    let nearest = there.into_iter().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
+    let shown = data.display();
+    if !nearest.is_dir() {
+        findings.problem(
+            DIRECTORIES,
+            format!("`{}` is no folder, so `data` cannot be in it", nearest.display()),
+            "name another folder with `data`",
+        );
+        return;
+    }
+    match access(nearest, Access::WRITE_OK | Access::EXEC_OK) {
+        Ok(()) => {
+            findings.ok(DIRECTORIES, format!("the folder of `data`, `{shown}`, can be written"));
+        }
+        Err(error) => findings.problem(
+            DIRECTORIES,
+            format!("the folder of `data`, `{shown}`, cannot be written: {error}"),
+            "give it to the account of the process, mount a volume that can be written, or name \
+             another folder with `data`",
+        ),
+    }
+}
+
+fn files(
+    folder: &Path,
+    store: &Arc<PolicyStore>,
+    settings: &Arc<Settings>,
+    timeout: Duration,
+    findings: &mut Findings,
+) {
+    let (folder, name): (PathBuf, _) = (folder.to_owned(), store.name().clone());
+    let (store, settings) = (Arc::clone(store), Arc::clone(settings));
+    let read = move || {
+        let (limits, bounds) = (&settings.limits.request, &settings.directory.bounds);
+        sources::read_folder(&folder, &store, limits, bounds)
+    };
+    let FolderRows { directory, problems, problem_count } =
+        match findings.take(DIRECTORIES, timeout, read) {
+            Some(Ok(rows)) => rows,
+            Some(Err(error)) => {
+                let message = format!("the directory of `{name}` cannot be read: {error}");
+                let advice = "its store decides nothing until it can: mend the files, or name \
+                              another folder in `directory.sources`";
+                findings.problem(DIRECTORIES, message, advice);
+                return;
+            }
+            None => return,
+        };
+    let counts = directory.counts();
+    findings.ok(
+        DIRECTORIES,
+        format!(
+            "`{name}`: {}, {}",
+            counted(counts.assignments, "assignment", "assignments"),
+            counted(counts.entities, "entity", "entities")
+        ),
+    );
+    if problem_count > 0 {
+        let rows = counted(problem_count, "row grants", "rows grant");
+        let shown = problems.iter().take(SHOWN).cloned().collect::<Vec<_>>().join("\n");
+        findings.warning(
+            DIRECTORIES,
+            format!("`{name}`: {rows} nothing\n{shown}"),
+            "mend them: `humbaba review` lists all",
+        );
+    }
+}
+
+fn postgres(
+    store: &str,
+    schema: Option<String>,
+    settings: &Settings,
+    timeout: Duration,
+    findings: &mut Findings,
+) {
+    let options = source_options(settings);
+    let read = async { Ok(sources::read_postgres(schema.as_deref(), &options).await) };
+    let advice = "is PostgreSQL there, does the role of `directory.postgres_url_file` exist, and was \
+                  `humbaba directory schema` run in that database?";
+    match server_address::run(timeout, read) {
+        Ok(Ok(rows)) => {
+            let rows = counted(rows, "row", "rows");
+            findings.ok(DIRECTORIES, format!("`{store}`: PostgreSQL answers with {rows}"));
+        }
+        Ok(Err(error)) => findings.problem(DIRECTORIES, format!("`{store}`: {error}"), advice),
+        Err(error) => {
+            let message = format!("`{store}`: PostgreSQL: {error}");
+            findings.problem(DIRECTORIES, message, advice);
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! What was found, and looking for it in bounded time.
+
+use std::{fmt::Write as _, sync::mpsc, thread, time::Duration};
+
+use serde::Serialize;
+
+use crate::store::STACK_BYTES;
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Level {
+    Ok,
+    /// Humbaba serves all the same.
+    Warning,
+    /// Humbaba does not start, or something that the settings ask for does not work.
+    Problem,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+pub(super) struct Finding {
+    pub level: Level,
+    /// The part of the settings or of the machine.
+    pub about: &'static str,
+    pub message: String,
+    /// What to do.
+    pub advice: Option<String>,
+}
+
+/// Everything that was found, in the order in which it was looked at.
+#[derive(Debug, Default)]
+pub(super) struct Findings(Vec<Finding>);
+
+impl Findings {
+    pub(super) fn ok(&mut self, about: &'static str, message: impl Into<String>) {
+        self.add(Level::Ok, about, message.into(), None);
+    }
+
+    pub(super) fn warning(
+        &mut self,
+        about: &'static str,
+        message: impl Into<String>,
+        advice: impl Into<String>,
+    ) {
+        self.add(Level::Warning, about, message.into(), Some(advice.into()));
+    }
+
+    pub(super) fn problem(
+        &mut self,
+        about: &'static str,
+        message: impl Into<String>,
+        advice: impl Into<String>,
+    ) {
+        self.add(Level::Problem, about, message.into(), Some(advice.into()));
+    }
+
+    /// Adds an error of which the message says what to do.
+    pub(super) fn error(&mut self, about: &'static str, message: impl Into<String>) {
+        self.add(Level::Problem, about, message.into(), None);
+    }
+
+    fn add(&mut self, level: Level, about: &'static str, message: String, advice: Option<String>) {
+        self.0.push(Finding { level, about, message, advice });
+    }
+
+    /// Takes the result of a look, or says that it took too long.
+    pub(super) fn take<T: Send + 'static>(
+        &mut self,
+        about: &'static str,
+        timeout: Duration,
+        look: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        let found = within(timeout, look);
+        if found.is_none() {
+            self.problem(
+                about,
+                format!("it could not be looked at within {} s", timeout.as_secs_f64()),
+                "is a disk, a network folder or a program not answering? `--timeout` waits longer",
+            );
+        }
+        found
+    }
+
+    pub(super) fn all(&self) -> &[Finding] {
+        &self.0
+    }
+
+    pub(super) fn count(&self, level: Level) -> usize {
+        self.0.iter().filter(|finding| finding.level == level).count()
+    }
+
+    /// Writes a line a finding, further lines of it and the advice below.
+    pub(super) fn human(&self) -> String {
+        let width = self.0.iter().map(|finding| finding.about.len()).max().unwrap_or_default();
+        let mut text = String::new();
+        for Finding { level, about, message, advice } in &self.0 {
+            let level = match level {
+                Level::Ok => "ok",
+                Level::Warning => "warning",
+                Level::Problem => "problem",
+            };
+            let mut lines = message.lines().chain(advice.iter().flat_map(|advice| advice.lines()));
+            let first = lines.next().unwrap_or_default();
+            let _ = writeln!(text, "{level:7}  {about:width$}  {first}");
+            for line in lines {
+                let _ = writeln!(text, "{:7}  {:width$}  {line}", "", "");
+            }
+        }
+        text
+    }
+}
+
+/// Looks in a thread of its own, and waits that long. A look that hangs ends with the process.
+pub(super) fn within<T: Send + 'static>(
+    timeout: Duration,
+    look: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    let (send, found) = mpsc::channel();
+    // Loading policies needs the stack.
+    let thread = thread::Builder::new().stack_size(STACK_BYTES);
+    thread.spawn(move || send.send(look())).ok()?;
+    found.recv_timeout(timeout).ok()
+}
