@@ -13,7 +13,9 @@ use serde_json::{Value as Json, json};
 use super::{
     CliError, Exit,
     diff_report::{Compared, Flip, What, as_json, github, human, markdown},
-    folder_at, matrix, output, recorded,
+    folder_at, matrix, output,
+    progress::QuietFlag,
+    recorded,
     setting_flags::SettingFlags,
     stores,
 };
@@ -71,6 +73,8 @@ pub(super) struct DiffArgs {
     /// The form of the report
     #[arg(long, value_enum, default_value_t)]
     format: DiffFormat,
+    #[command(flatten)]
+    quiet: QuietFlag,
     #[command(flatten)]
     settings: SettingFlags,
 }
@@ -153,6 +157,7 @@ fn both(
     args: &DiffArgs,
     settings: &Settings,
 ) -> Result<Compared, CliError> {
+    let _progress = args.quiet.progress(format!("comparing {name}"));
     let old = stores::load(Arc::new(old), &settings.bounds)?;
     let new = stores::load(Arc::new(new), &settings.bounds)?;
     let found = diff(&old, &new).map_err(|error| matrix::cannot(&new, error))?;

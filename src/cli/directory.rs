@@ -13,6 +13,7 @@ use super::{
     CliError, Exit,
     check::json,
     output::{self, Format},
+    progress::QuietFlag,
 };
 use crate::{
     model::{StoreName, Timestamp, Uid},
@@ -113,6 +114,8 @@ struct WriteFlags {
     /// The form of the answer
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+    #[command(flatten)]
+    quiet: QuietFlag,
 }
 
 /// Print changes as they come in force, until it is interrupted
@@ -142,6 +145,8 @@ struct RestoreArgs {
     /// The policy store
     #[arg(long, value_name = "NAME")]
     store: StoreName,
+    #[command(flatten)]
+    quiet: QuietFlag,
 }
 
 pub(super) fn run(args: &DirectoryArgs) -> Result<Exit, CliError> {
@@ -151,8 +156,10 @@ pub(super) fn run(args: &DirectoryArgs) -> Result<Exit, CliError> {
         Command::List(args) => list::run(args),
         Command::Watch(args) => watch(args),
         Command::Schema(args) => schema::run(args),
-        Command::Restore(RestoreArgs { backup, data, store }) => {
+        Command::Restore(RestoreArgs { backup, data, store, quiet }) => {
+            let progress = quiet.progress(format!("restoring {store}"));
             let restored = sources::restore(backup, data, store);
+            drop(progress);
             let version = restored.map_err(|error| CliError::Failure(error.to_string()))?;
             output::print(&format!("{version}\n"))?;
             Ok(Exit::Ok)
@@ -218,10 +225,12 @@ fn write(server: &ServerFlags, write: &WriteFlags, changes: Vec<Change>) -> Resu
         changes: changes.map(|change| proto::DirectoryChange { change: Some(change) }).collect(),
         if_version: write.if_version.clone(),
     };
+    let progress = write.quiet.progress("writing");
     let response = server.ask(async |mut client| {
         let written = client.write(server.request(request)?).await;
         Ok(written?)
     })?;
+    drop(progress);
     let version = response.into_inner().directory_version;
     match write.format {
         Format::Human => output::print(&format!("{version}\n"))?,

@@ -7,7 +7,7 @@ use std::{
 
 use clap::Subcommand;
 
-use super::{CliError, Exit, new_store, output, setting_flags::SettingFlags};
+use super::{CliError, Exit, new_store, output, progress::QuietFlag, setting_flags::SettingFlags};
 use crate::{
     import::{self, Imported, Renamed},
     model::Problem,
@@ -60,6 +60,8 @@ struct CsvArgs {
     #[arg(long, value_name = "TYPE", default_value = import::DEFAULT_SCOPE)]
     scope: String,
     #[command(flatten)]
+    quiet: QuietFlag,
+    #[command(flatten)]
     settings: SettingFlags,
 }
 
@@ -78,12 +80,19 @@ fn csv(args: &CsvArgs) -> Result<Exit, CliError> {
     let shown = args.file.display().to_string();
     let bytes = read(&args.file, bounds.file_bytes)
         .map_err(|error| CliError::Usage(format!("cannot read `{shown}`: {error}")))?;
+    let progress = args.quiet.progress(format!("reading {shown}"));
     let imported = import::csv(name, &shown, &bytes, &args.scope, &bounds).map_err(|problems| {
         let problems: Vec<_> = problems.iter().map(Problem::render).collect();
         CliError::Usage(format!("no store can be made of `{shown}`\n{}", problems.concat()))
     })?;
-    output::print(&summary(&imported))?;
-    new_store::write(&args.folder, &imported.files)?;
+    drop(progress);
+    if !args.quiet.quiet {
+        output::print(&summary(&imported))?;
+    }
+    let written = new_store::write(&args.folder, &imported.files)?;
+    if !args.quiet.quiet {
+        output::print(&written)?;
+    }
     Ok(Exit::Ok)
 }
 

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use include_dir::{Dir, include_dir};
 
-use super::{CliError, Exit, new_store};
+use super::{CliError, Exit, new_store, output};
 use crate::{
     model::StoreName,
     store::{StoreFiles, embedded_stores},
@@ -40,7 +40,7 @@ pub(super) fn run(args: &InitArgs) -> Result<Exit, CliError> {
         Some(store) => shipped(store)?,
         None => blank(name),
     };
-    new_store::write(&args.folder, &files)?;
+    output::print(&new_store::write(&args.folder, &files)?)?;
     Ok(Exit::Ok)
 }
 

@@ -1,14 +1,8 @@
-use std::{
-    collections::BTreeSet,
-    fmt::Write as _,
-    io::{IsTerminal as _, stdout},
-    path::PathBuf,
-    sync::Arc,
-};
+use std::{collections::BTreeSet, fmt::Write as _, io::stdout, path::PathBuf, sync::Arc};
 
 use clap::ValueEnum;
 
-use super::{CliError, Exit, output, setting_flags::SettingFlags, stores};
+use super::{CliError, Exit, output, progress::QuietFlag, setting_flags::SettingFlags, stores};
 use crate::{
     analysis::{
         Colours, Matrix, MatrixError, matrix_as_csv, matrix_as_html, matrix_as_json,
@@ -42,6 +36,8 @@ pub(super) struct MatrixArgs {
     #[arg(long, conflicts_with_all = ["format", "action"])]
     check: bool,
     #[command(flatten)]
+    quiet: QuietFlag,
+    #[command(flatten)]
     settings: SettingFlags,
 }
 
@@ -66,7 +62,9 @@ pub(super) fn run(args: &MatrixArgs) -> Result<Exit, CliError> {
     let mut json = serde_json::Map::new();
     for files in stores::of_paths(&args.paths, &args.store, &settings)? {
         let store = stores::load(Arc::new(files), &settings.bounds)?;
+        let progress = args.quiet.progress(format!("computing the matrix of {}", store.name()));
         let mut matrix = Matrix::of(&store).map_err(|error| cannot(&store, error))?;
+        drop(progress);
         if args.check {
             if check(&store, &matrix)? > 0 {
                 exit = Exit::Refused;
@@ -80,11 +78,8 @@ pub(super) fn run(args: &MatrixArgs) -> Result<Exit, CliError> {
         match args.format {
             MatrixFormat::Json => drop(json.insert(name.to_owned(), matrix_as_json(&matrix))),
             MatrixFormat::Table => {
-                let colours = if stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
-                    Colours::Ansi
-                } else {
-                    Colours::None
-                };
+                let colours =
+                    if output::has_colours(&stdout()) { Colours::Ansi } else { Colours::None };
                 output::print(&format!("{name}\n{}\n", matrix_as_table(&matrix, colours)))?;
             }
             MatrixFormat::Markdown => output::print(&matrix_as_markdown(name, &matrix))?,

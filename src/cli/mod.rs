@@ -19,6 +19,7 @@ mod init;
 mod matrix;
 mod new_store;
 mod output;
+mod progress;
 #[cfg(feature = "prove")]
 mod prove;
 mod recorded;

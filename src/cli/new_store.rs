@@ -5,7 +5,7 @@ use std::{
     path::{Path, absolute},
 };
 
-use super::{CliError, output};
+use super::CliError;
 use crate::{model::StoreName, store::StoreFiles};
 
 /// Returns the name of a store that is to be written into that folder.
@@ -32,8 +32,8 @@ fn cannot_use(folder: &Path) -> String {
     format!("cannot make a policy store of `{}`", folder.display())
 }
 
-/// Writes a store's files into the folder, and prints what to do next.
-pub(super) fn write(folder: &Path, files: &StoreFiles) -> Result<(), CliError> {
+/// Writes a store's files into the folder, and returns words on what to do next.
+pub(super) fn write(folder: &Path, files: &StoreFiles) -> Result<String, CliError> {
     let mut count = 0;
     for (path, bytes) in files.iter() {
         let path = folder.join(path);
@@ -44,7 +44,7 @@ pub(super) fn write(folder: &Path, files: &StoreFiles) -> Result<(), CliError> {
         count += 1;
     }
     let folder = folder.display();
-    output::print(&format!(
+    Ok(format!(
         "wrote {count} files to {folder}\n\n\
          Next:\n  \
          humbaba validate {folder}\n  \

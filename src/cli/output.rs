@@ -1,6 +1,9 @@
 //! Printing.
 
-use std::io::{self, Write as _};
+use std::{
+    env,
+    io::{self, IsTerminal, Write as _},
+};
 
 use clap::ValueEnum;
 use serde::Serialize;
@@ -34,6 +37,21 @@ pub(super) fn print_json(value: &impl Serialize) -> Result<(), CliError> {
     let json = serde_json::to_string_pretty(value);
     let json = json.map_err(|error| CliError::Failure(format!("cannot write JSON: {error}")))?;
     print(&format!("{json}\n"))
+}
+
+/// Returns whether to write in colours there: on a terminal, unless `NO_COLOR` is set and not empty
+/// (<https://no-color.org>), or `CLICOLOR` is 0, or the terminal is dumb. `CLICOLOR_FORCE` wants
+/// them in a pipe, too (<https://bixense.com/clicolors>).
+pub(super) fn has_colours(stream: &impl IsTerminal) -> bool {
+    let is = |name: &str, value: &str| env::var_os(name).is_some_and(|set| set == value);
+    let is_set = |name: &str| env::var_os(name).is_some_and(|set| !set.is_empty());
+    if is_set("NO_COLOR") {
+        return false;
+    }
+    if is_set("CLICOLOR_FORCE") && !is("CLICOLOR_FORCE", "0") {
+        return true;
+    }
+    stream.is_terminal() && !is("CLICOLOR", "0") && !is("TERM", "dumb")
 }
 
 /// Returns a number with its noun.

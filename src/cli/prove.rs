@@ -1,20 +1,13 @@
 //! `humbaba prove`: proofs about policies, with the solver cvc5.
 
-use std::{
-    collections::BTreeMap,
-    fmt::Write as _,
-    fs,
-    io::{self, IsTerminal as _, Write as _},
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, fmt::Write as _, fs, path::PathBuf, sync::Arc, time::Duration};
 
 use serde_json::{Value as Json, json};
 
 use super::{
     CliError, Exit, folder_at,
     output::{self, Format},
+    progress::QuietFlag,
     setting_flags::SettingFlags,
     stores,
 };
@@ -71,6 +64,8 @@ pub(super) struct ProveArgs {
     /// The form of the report
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+    #[command(flatten)]
+    quiet: QuietFlag,
     #[command(flatten)]
     settings: SettingFlags,
 }
@@ -167,9 +162,11 @@ impl Run<'_> {
             Ok(loaded) => loaded,
             Err(problems) => return self.invalid(&name, &problems, report),
         };
-        let progress = |done, all| progress(&name, done, all);
-        let proofs = proofs::prove(&store, &invariants, self.solver, &self.options, &progress)
+        let progress = self.args.quiet.progress(format!("proving {name}"));
+        let told = |done, all| progress.set(done, all);
+        let proofs = proofs::prove(&store, &invariants, self.solver, &self.options, &told)
             .map_err(CliError::Failure)?;
+        drop(progress);
         if !proofs.all_proved() {
             report.fails(Exit::Refused);
         }
@@ -281,9 +278,11 @@ impl Run<'_> {
         report: &mut Report,
     ) -> Result<(), CliError> {
         let name = after.name();
-        let progress = |done, all| progress(name, done, all);
-        let comparison = proofs::compare(before, after, self.solver, &self.options, &progress)
+        let progress = self.args.quiet.progress(format!("proving {name}"));
+        let told = |done, all| progress.set(done, all);
+        let comparison = proofs::compare(before, after, self.solver, &self.options, &told)
             .map_err(CliError::Failure)?;
+        drop(progress);
         if !comparison.gains_nothing() {
             report.fails(Exit::Refused);
         }
@@ -356,15 +355,6 @@ fn verdict(comparison: &Comparison) -> &'static str {
         (true, false) => "less permissive: nobody gains",
         (false, true) => "MORE PERMISSIVE: somebody gains, and nobody loses",
         (false, false) => "MORE AND LESS PERMISSIVE: somebody gains, and somebody loses",
-    }
-}
-
-fn progress(store: &StoreName, done: usize, all: usize) {
-    let mut stderr = io::stderr().lock();
-    if stderr.is_terminal() {
-        let end = if done == all { "\r\u{1b}[K" } else { "" };
-        let _ = write!(stderr, "\r\u{1b}[Kproving {store}: {done} of {all}{end}");
-        let _ = stderr.flush();
     }
 }
 

@@ -7,6 +7,7 @@ use clap::ValueEnum;
 
 use super::{
     CliError, Exit, matrix, output,
+    progress::QuietFlag,
     setting_flags::{SettingFlags, flag},
     source,
 };
@@ -67,6 +68,8 @@ pub(super) struct ReviewArgs {
     #[arg(long)]
     strict: bool,
     #[command(flatten)]
+    quiet: QuietFlag,
+    #[command(flatten)]
     settings: SettingFlags,
 }
 
@@ -89,6 +92,7 @@ pub(super) fn run(args: &ReviewArgs) -> Result<Exit, CliError> {
     let as_of = as_of(args.as_of)?;
     let store = source::load_one(&settings, Some(args.store.as_str()))?;
     let (limits, bounds) = (&settings.limits.request, &settings.directory.bounds);
+    let progress = args.quiet.progress(format!("reading {}", args.directory.display()));
     let read = sources::read_folder(&args.directory, &store, limits, bounds);
     let read = read.map_err(|error| CliError::Usage(error.to_string()))?;
     let soon = DAY.saturating_mul(args.soon);
@@ -97,6 +101,7 @@ pub(super) fn run(args: &ReviewArgs) -> Result<Exit, CliError> {
     if args.problems_only {
         review = review.of_findings_only();
     }
+    drop(progress);
     print(args.format, &store, &review)?;
     let more = read.problem_count.saturating_sub(read.problems.len());
     if more > 0 {

@@ -9,6 +9,7 @@ use serde_json::json;
 use super::{
     CliError, Exit,
     output::{self, Format},
+    progress::QuietFlag,
     setting_flags::SettingFlags,
     stores,
 };
@@ -46,6 +47,8 @@ pub(super) struct TestArgs {
     #[arg(long, value_enum, default_value_t)]
     format: Format,
     #[command(flatten)]
+    quiet: QuietFlag,
+    #[command(flatten)]
     settings: SettingFlags,
 }
 
@@ -80,7 +83,15 @@ pub(super) fn run(args: &TestArgs) -> Result<Exit, CliError> {
 fn test(files: StoreFiles, args: &TestArgs, bounds: &Bounds) -> Tested {
     let name = files.name().clone();
     let tested = PolicyStore::load(Arc::new(files), bounds).and_then(|store| {
-        Ok((tests(&store, args)?, mutants(&store, args)?, coverage(&store, args)?))
+        let name = store.name();
+        // Each is wiped away before the next begins.
+        let tests = {
+            let _progress = args.quiet.progress(format!("testing {name}"));
+            tests(&store, args)?
+        };
+        let mutants = mutants(&store, args)?;
+        let _progress = args.quiet.progress(format!("covering {name}"));
+        Ok((tests, mutants, coverage(&store, args)?))
     });
     match tested {
         Ok((tests, mutants, coverage)) => Tested::Ran { tests, mutants, coverage },
@@ -95,7 +106,11 @@ fn tests(store: &PolicyStore, args: &TestArgs) -> Result<TestReport, Vec<Problem
 }
 
 fn mutants(store: &PolicyStore, args: &TestArgs) -> Result<Option<MutantReport>, Vec<Problem>> {
-    if args.mutants { testing::run_mutants(store).map(Some) } else { Ok(None) }
+    if !args.mutants {
+        return Ok(None);
+    }
+    let progress = args.quiet.progress(format!("changing {}", store.name()));
+    testing::run_mutants(store, &|done, all| progress.set(done, all)).map(Some)
 }
 
 fn coverage(store: &PolicyStore, args: &TestArgs) -> Result<Option<CoverageReport>, Vec<Problem>> {

@@ -76,11 +76,14 @@ impl MutantReport {
 }
 
 /// Runs every mutant of a store. The tests of the store itself have to pass: a case that fails
-/// anyway is left out.
+/// anyway is left out. `progress` is told how many of how many mutants are done.
 ///
 /// # Errors
 /// Every problem of every test file, if there is one.
-pub fn run_mutants(store: &PolicyStore) -> Result<MutantReport, Vec<Problem>> {
+pub fn run_mutants(
+    store: &PolicyStore,
+    progress: &dyn Fn(usize, usize),
+) -> Result<MutantReport, Vec<Problem>> {
     let cases = super::cases(store)?;
     let mut problems = Vec::new();
     let equivalents = equivalent::read(store.files(), &mut problems);
@@ -88,10 +91,13 @@ pub fn run_mutants(store: &PolicyStore) -> Result<MutantReport, Vec<Problem>> {
         return Err(super::in_order(problems));
     }
     let baseline = Baseline::new(store, &cases);
-    let mut mutants: Vec<_> = mutate::mutants(store)
-        .into_iter()
-        .map(|mutant| {
+    let mutants = mutate::mutants(store);
+    let all = mutants.len();
+    let mut mutants: Vec<_> = (1..)
+        .zip(mutants)
+        .map(|(number, mutant)| {
             let fate = baseline.fate(&mutant);
+            progress(number, all);
             (mutant, fate)
         })
         .collect();

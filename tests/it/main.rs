@@ -15,6 +15,7 @@ mod cli_generate;
 mod cli_import;
 mod cli_init;
 mod cli_matrix;
+mod cli_progress;
 mod cli_remote;
 mod cli_review;
 mod cli_serve;

@@ -333,7 +333,7 @@ fn the_tests_of_every_store_notice_its_mutants() {
     std::thread::scope(|scope| {
         for store in stores() {
             scope.spawn(move || {
-                let report = testing::run_mutants(&store).unwrap();
+                let report = testing::run_mutants(&store, &|_, _| {}).unwrap();
                 let text = testing::mutants_as_text(&report, 99.0);
                 assert!(report.caught_percent() >= 99.0, "{text}");
             });

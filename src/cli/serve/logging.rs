@@ -1,7 +1,7 @@
 //! The process's log.
 
 use std::{
-    io::{self, IsTerminal as _},
+    io,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -13,6 +13,7 @@ use tracing_subscriber::{
 };
 
 use crate::{
+    cli::output::has_colours,
     http::LogControl,
     settings::{LogFilter, LogFormat, LogSettings},
 };
@@ -22,7 +23,7 @@ pub(super) fn init(settings: &LogSettings) -> Arc<dyn LogControl> {
     // Complaining about a log that cannot be written would write to the same place, and panic.
     let layer = fmt::layer().with_writer(io::stderr).log_internal_errors(false);
     let layer = match settings.format {
-        LogFormat::Text => layer.with_ansi(io::stderr().is_terminal()).boxed(),
+        LogFormat::Text => layer.with_ansi(has_colours(&io::stderr())).boxed(),
         LogFormat::Json => layer.json().flatten_event(true).boxed(),
     };
     let (filter, handle) = reload::Layer::new(settings.filter.to_env_filter());

@@ -80,7 +80,7 @@ resource = 'Garden::Site::"2"'
 "#;
 
 fn run(files: &[(&str, &str)]) -> MutantReport {
-    run_mutants(&store(files)).unwrap()
+    run_mutants(&store(files), &|_, _| {}).unwrap()
 }
 
 fn ids(report: &MutantReport, wanted: impl Fn(&Fate) -> bool) -> Vec<&str> {
@@ -241,7 +241,7 @@ fn equivalent_mutants_are_named_with_a_reason() {
 #[test]
 fn mistakes_in_mutants_toml_are_told() {
     let text = "[[equivalent]]\nmutant = 1\nwhy = 'x'\n[other]\n";
-    let problems = run_mutants(&store(&[("mutants.toml", text)])).unwrap_err();
+    let problems = run_mutants(&store(&[("mutants.toml", text)]), &|_, _| {}).unwrap_err();
     let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
     assert_eq!(
         problems,
@@ -312,7 +312,7 @@ fn the_short_way_agrees_with_whole_stores() {
         ("tests/a.toml", &CASES.replace("deny = [\"site.edit\"]", "deny = []")),
     ];
     let store = store(&files);
-    let report = run_mutants(&store).unwrap();
+    let report = run_mutants(&store, &|_, _| {}).unwrap();
     let (mut caught, mut survived) = (0, 0);
     for (mutant, fate) in &report.mutants {
         let Some(changed) = whole(&store, mutant) else {

@@ -61,12 +61,12 @@ proptest! {
             ("matrix.toml", &meaning),
             ("mutants.toml", &mutants),
         ]);
-        for problem in run(&store).err().into_iter().chain(run_mutants(&store).err()).flatten() {
+        for problem in run(&store).err().into_iter().chain(run_mutants(&store, &|_, _| {}).err()).flatten() {
             prop_assert!(!problem.render().is_empty());
         }
         for (path, text) in [("tests/a.toml", toml), ("tests/a.json", json), ("mutants.toml", mutants)] {
             let store = super::store(&[(path, &text)]);
-            let _ = (run(&store), run_mutants(&store));
+            let _ = (run(&store), run_mutants(&store, &|_, _| {}));
         }
     }
 }

@@ -87,7 +87,7 @@ fn a_failure_says_what_was_asked_expected_and_answered() {
 #[test]
 fn junit_has_a_suite_for_each_file() {
     let store = store(&FILES);
-    let (tests, mutants) = (run(&store).unwrap(), run_mutants(&store).unwrap());
+    let (tests, mutants) = (run(&store).unwrap(), run_mutants(&store, &|_, _| {}).unwrap());
     let problem = crate::model::Problem::of_file("weeds/a.cedar", "no good");
     let weeds = "weeds".parse().unwrap();
     let xml = junit([(&tests, Some(&mutants))], [(&weeds, [problem].as_slice())]).unwrap();
@@ -108,7 +108,7 @@ fn junit_has_a_suite_for_each_file() {
 #[test]
 fn json_has_the_counts_and_the_failures() {
     let store = store(&FILES);
-    let (tests, mutants) = (run(&store).unwrap(), run_mutants(&store).unwrap());
+    let (tests, mutants) = (run(&store).unwrap(), run_mutants(&store, &|_, _| {}).unwrap());
     let json = report_as_json(&tests, Some(&mutants), None);
     assert_eq!(json["store"], json!("garden"));
     assert_eq!((&json["cases"], &json["failed"]), (&json!(4), &json!(3)));
@@ -135,7 +135,8 @@ fn json_has_the_counts_and_the_failures() {
 fn mutants_are_counted_and_survivors_listed() {
     let equivalent = "[[equivalent]]\nmutant = 'site-frozen/flip'\nreason = 'so it is'\n\
                       [[equivalent]]\nmutant = 'nothing'\nreason = 'x'\n";
-    let report = run_mutants(&store(&[FILES[0], ("mutants.toml", equivalent)])).unwrap();
+    let report =
+        run_mutants(&store(&[FILES[0], ("mutants.toml", equivalent)]), &|_, _| {}).unwrap();
     let text = mutants_as_text(&report, 99.0);
     let caught = report.count(|fate| matches!(fate, super::super::Fate::Caught { .. }));
     assert!(text.starts_with(&format!("  ✗ mutants: 23, {caught} caught, ")), "{text}");
