@@ -16,6 +16,7 @@ mod healthcheck;
 mod http_get;
 mod import;
 mod init;
+mod man;
 mod matrix;
 mod new_store;
 mod output;
@@ -96,6 +97,7 @@ enum Command {
     Healthcheck(healthcheck::HealthcheckArgs),
     ShadowReport(shadow_report::ShadowReportArgs),
     Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
 }
 
 /// Runs the command that the arguments name. `started` is when the process did.
@@ -125,6 +127,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, started: Instant) -> E
         Some(Command::Healthcheck(args)) => healthcheck::run(&args),
         Some(Command::ShadowReport(args)) => shadow_report::run(&args),
         Some(Command::Completions(args)) => completions::run(&args),
+        Some(Command::Man(args)) => man::run(&args),
     };
     let exit = result.unwrap_or_else(|error| {
         // There is nobody left to tell if this fails.
