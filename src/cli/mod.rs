@@ -29,6 +29,7 @@ mod review;
 mod serve;
 mod server_address;
 mod setting_flags;
+mod settings_page;
 mod shadow_report;
 mod source;
 mod stores;
@@ -97,6 +98,7 @@ enum Command {
     Healthcheck(healthcheck::HealthcheckArgs),
     ShadowReport(shadow_report::ShadowReportArgs),
     Completions(completions::CompletionsArgs),
+    Settings(settings_page::SettingsArgs),
     Man(man::ManArgs),
 }
 
@@ -127,6 +129,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, started: Instant) -> E
         Some(Command::Healthcheck(args)) => healthcheck::run(&args),
         Some(Command::ShadowReport(args)) => shadow_report::run(&args),
         Some(Command::Completions(args)) => completions::run(&args),
+        Some(Command::Settings(args)) => settings_page::run(&args),
         Some(Command::Man(args)) => man::run(&args),
     };
     let exit = result.unwrap_or_else(|error| {

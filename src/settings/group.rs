@@ -40,6 +40,10 @@ fn number_of(name: &str, groups: &str) -> Option<u32> {
 }
 
 impl Text for Option<SocketGroup> {
+    fn form(&self) -> &'static str {
+        "name or number, or empty"
+    }
+
     fn read(&mut self, text: &str) -> Result<(), String> {
         let is_name = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         *self = match text.parse() {

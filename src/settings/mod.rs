@@ -14,6 +14,7 @@ mod keys;
 mod origin;
 mod place;
 mod print;
+mod reference;
 mod tls;
 mod values;
 
@@ -26,6 +27,7 @@ pub use error::{SettingError, SettingsErrors};
 pub use group::SocketGroup;
 pub use origin::Origin;
 pub use print::{print, to_json};
+pub use reference::{SettingReference, reference};
 pub use tls::TlsSettings;
 pub use values::{FirstState, LogFilter, LogFormat, SocketMode};
 

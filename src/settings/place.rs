@@ -63,8 +63,13 @@ pub(super) enum Place<'a> {
 /// A year, in milliseconds: who adds a longer time to the clock may find that it does not fit.
 const LONGEST: usize = 365 * 24 * 60 * 60 * 1_000;
 
+/// The largest number of a field of HTTP/2.
+const SMALL: u32 = (1 << 31) - 1;
+
 /// A setting that is written as one text.
 pub(super) trait Text {
+    /// The form of the text, for people.
+    fn form(&self) -> &'static str;
     /// Takes the value over from text.
     fn read(&mut self, text: &str) -> Result<(), String>;
     /// The value as it is written.
@@ -113,6 +118,29 @@ impl Place<'_> {
             Self::PositiveSeconds(place) => {
                 time(positive(number(written)?)?.get(), 1_000).map(|time| *place = time)
             }
+        }
+    }
+
+    /// Returns the form of the value and its bounds, for people. `unit` is that of a number.
+    pub(super) fn form(self, unit: &str) -> String {
+        match self {
+            Self::Text(place) => place.form().to_owned(),
+            Self::Addresses(_) => "list of addresses, at least one".to_owned(),
+            Self::ClientIds(_) => "list of DNS names and URIs".to_owned(),
+            Self::Fields(_) => "list of fields of records".to_owned(),
+            Self::Gates(_) => "list of gates".to_owned(),
+            Self::Hosts(_) => "list of hosts".to_owned(),
+            Self::Sources(_) => "list of `STORE=SOURCE`".to_owned(),
+            Self::Switch(_) => "`true` or `false`".to_owned(),
+            Self::Share(_) => "number from 0 to 1".to_owned(),
+            Self::CpuShare(_) => "number from 0.001 to 1".to_owned(),
+            Self::Count(_) => format!("{unit}, 0 or more"),
+            Self::Positive(_) => format!("{unit}, 1 or more"),
+            Self::Small(_) => format!("{unit}, 1 to {SMALL}"),
+            Self::Millis(_) => format!("milliseconds, 0 to {LONGEST} (a year)"),
+            Self::PositiveMillis(_) => format!("milliseconds, 1 to {LONGEST} (a year)"),
+            Self::Seconds(_) => format!("seconds, 0 to {} (a year)", LONGEST / 1_000),
+            Self::PositiveSeconds(_) => format!("seconds, 1 to {} (a year)", LONGEST / 1_000),
         }
     }
 
@@ -231,9 +259,9 @@ fn positive(number: usize) -> Result<NonZeroUsize, String> {
 }
 
 fn small(number: usize) -> Result<NonZeroU32, String> {
-    let small = u32::try_from(positive(number)?.get()).ok().filter(|small| *small < 1 << 31);
+    let small = u32::try_from(positive(number)?.get()).ok().filter(|small| *small <= SMALL);
     let small = small.and_then(NonZeroU32::new);
-    small.ok_or_else(|| format!("write {} or less", (1_u32 << 31) - 1))
+    small.ok_or_else(|| format!("write {SMALL} or less"))
 }
 
 /// Multiplies a count of units by the milliseconds of one.

@@ -98,6 +98,10 @@ impl Layers {
 }
 
 impl Text for TlsVersion {
+    fn form(&self) -> &'static str {
+        "`1.2` or `1.3`"
+    }
+
     fn read(&mut self, text: &str) -> Result<(), String> {
         *self = match text {
             "1.2" => Self::V1_2,

@@ -36,6 +36,10 @@ pub enum FirstState {
 }
 
 impl Text for FirstState {
+    fn form(&self) -> &'static str {
+        "`refuse` or `trust`"
+    }
+
     fn read(&mut self, text: &str) -> Result<(), String> {
         *self = match text {
             "refuse" => Self::Refuse,
@@ -86,6 +90,10 @@ impl SocketMode {
 }
 
 impl Text for Option<PathBuf> {
+    fn form(&self) -> &'static str {
+        "path, or empty"
+    }
+
     fn read(&mut self, text: &str) -> Result<(), String> {
         *self = (!text.is_empty()).then(|| text.into());
         Ok(())
@@ -97,6 +105,10 @@ impl Text for Option<PathBuf> {
 }
 
 impl Text for Option<StoreName> {
+    fn form(&self) -> &'static str {
+        "name of a store, or empty"
+    }
+
     fn read(&mut self, text: &str) -> Result<(), String> {
         *self = match text {
             "" => None,
@@ -111,6 +123,10 @@ impl Text for Option<StoreName> {
 }
 
 impl Text for Option<PublicUrl> {
+    fn form(&self) -> &'static str {
+        "https URL, or empty"
+    }
+
     fn read(&mut self, text: &str) -> Result<(), String> {
         *self = match text {
             "" => None,
@@ -125,6 +141,10 @@ impl Text for Option<PublicUrl> {
 }
 
 impl Text for HttpListen {
+    fn form(&self) -> &'static str {
+        "address, or `off`"
+    }
+
     fn read(&mut self, text: &str) -> Result<(), String> {
         *self = text.parse().map_err(|_| {
             format!(
@@ -141,6 +161,10 @@ impl Text for HttpListen {
 }
 
 impl Text for OnForbidError {
+    fn form(&self) -> &'static str {
+        "`deny` or `skip`"
+    }
+
     fn read(&mut self, text: &str) -> Result<(), String> {
         *self = match text {
             "deny" => Self::Deny,
@@ -159,6 +183,10 @@ impl Text for OnForbidError {
 }
 
 impl Text for LogMode {
+    fn form(&self) -> &'static str {
+        "`off`, `on`, `otlp` or `required`"
+    }
+
     fn read(&mut self, text: &str) -> Result<(), String> {
         *self = match text {
             "off" => Self::Off,
@@ -181,6 +209,10 @@ impl Text for LogMode {
 }
 
 impl Text for SocketMode {
+    fn form(&self) -> &'static str {
+        "octal digits, at most `0777`"
+    }
+
     fn read(&mut self, text: &str) -> Result<(), String> {
         let bits = u32::from_str_radix(text, 8).ok().filter(|bits| *bits <= 0o777);
         let bits = bits.ok_or_else(|| {
@@ -216,6 +248,10 @@ impl std::fmt::Display for LogFilter {
 }
 
 impl Text for LogFilter {
+    fn form(&self) -> &'static str {
+        "filter"
+    }
+
     fn read(&mut self, text: &str) -> Result<(), String> {
         *self = text.parse()?;
         Ok(())
@@ -227,6 +263,10 @@ impl Text for LogFilter {
 }
 
 impl Text for LogFormat {
+    fn form(&self) -> &'static str {
+        "`text` or `json`"
+    }
+
     fn read(&mut self, text: &str) -> Result<(), String> {
         *self = match text {
             "text" => Self::Text,

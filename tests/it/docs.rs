@@ -72,3 +72,29 @@ fn the_store_of_those_who_come_from_elsewhere_passes_its_tests() {
     let test = run(&["test", "docs/examples/coming-from/humbaba", "--mutants"]);
     assert_eq!(test.code, 0, "{}", test.out);
 }
+
+#[test]
+fn the_page_of_settings_is_that_of_the_code() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/settings.md");
+    let written = fs::read_to_string(page).unwrap_or_default();
+    let printed = run(&["settings"]);
+    assert_eq!(printed.code, 0, "{printed:?}");
+    let advice = "docs/settings.md is out of date: cargo run -- settings > docs/settings.md";
+    assert!(printed.out == written, "{advice}");
+}
+
+#[test]
+fn every_flag_of_a_setting_is_in_the_page_of_settings() {
+    let page = run(&["settings"]).out;
+    let help = run(&["serve", "--help"]).out;
+    let words = help.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
+    let flags: std::collections::BTreeSet<_> =
+        words.filter(|word| word.starts_with("--") && word.len() > 3).collect();
+    // These are no settings.
+    let others = ["--addr-file", "--config", "--help", "--print-config", "--set"];
+    let missing: Vec<_> = flags
+        .iter()
+        .filter(|flag| !others.contains(flag) && !page.contains(&format!("`{flag}`")))
+        .collect();
+    assert!(flags.len() > 20 && missing.is_empty(), "{missing:?} of {flags:?}");
+}

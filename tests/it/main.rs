@@ -43,6 +43,7 @@ mod directory_postgres_members;
 mod directory_postgres_torture;
 mod directory_service;
 mod docs;
+mod docs_metrics;
 mod engine_clauses;
 mod engine_corpus;
 mod engine_corpus_stores;

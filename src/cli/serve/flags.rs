@@ -1,5 +1,7 @@
 //! The flags of `serve` that change settings.
 
+use clap::{Args as _, Command, FromArgMatches as _};
+
 use crate::{
     cli::{
         CliError,
@@ -157,5 +159,18 @@ impl ServeFlags {
             log("format", &self.log_format),
         ];
         flags.into_iter().flatten().collect()
+    }
+
+    /// Returns each setting that has a flag of its own, with that flag.
+    pub(in crate::cli) fn of_settings() -> Vec<(String, String)> {
+        let command = Self::augment_args(Command::new("serve"));
+        let with_value = command.get_arguments().filter(|arg| arg.get_action().takes_values());
+        // What a flag is given does not matter here, but that of `--set` must be `key=value`.
+        let flags = with_value.filter_map(|arg| Some(format!("--{}=a=b", arg.get_long()?)));
+        let given: Vec<_> = std::iter::once("serve".to_owned()).chain(flags).collect();
+        let parsed = command.try_get_matches_from(given);
+        let parsed = parsed.and_then(|matches| Self::from_arg_matches(&matches));
+        let settings = parsed.map(|flags| flags.settings_of_flags()).unwrap_or_default();
+        settings.into_iter().map(|setting| (setting.key, setting.flag)).collect()
     }
 }
