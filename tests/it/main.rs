@@ -44,6 +44,7 @@ mod directory_postgres_torture;
 mod directory_service;
 mod docs;
 mod docs_metrics;
+mod docs_run;
 mod engine_clauses;
 mod engine_corpus;
 mod engine_corpus_stores;

@@ -31,6 +31,14 @@ pub struct Postgres {
 impl Postgres {
     /// Starts a server with the two roles; nothing where PostgreSQL is not installed.
     pub async fn start() -> Option<Self> {
+        let postgres = Self::bare().await?;
+        let roles = format!("CREATE ROLE {READER} LOGIN; CREATE ROLE {WRITER} LOGIN;");
+        postgres.client("postgres").await.batch_execute(&roles).await.unwrap();
+        Some(postgres)
+    }
+
+    /// Starts a server without roles of its own.
+    pub async fn bare() -> Option<Self> {
         let Some(bin) = bin() else {
             skip("PostgreSQL is not installed");
             return None;
@@ -44,8 +52,6 @@ impl Postgres {
         let data = postgres.data.to_str().unwrap().to_owned();
         postgres.run("initdb", &["-D", &data, "-A", "trust", "-U", "postgres", "-N"]);
         postgres.up().await;
-        let roles = format!("CREATE ROLE {READER} LOGIN; CREATE ROLE {WRITER} LOGIN;");
-        postgres.client("postgres").await.batch_execute(&roles).await.unwrap();
         Some(postgres)
     }
 
@@ -140,18 +146,27 @@ impl Postgres {
     fn spawn(&self) -> Child {
         let log = self.folder.path().join("log");
         let log = fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
+        let mut command = self.command("");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap()
+    }
+
+    /// The command that starts the server, for a shell. It listens there over TCP, too.
+    pub fn command_line(&self, address: &str) -> String {
+        let command = self.command(address);
+        let words = std::iter::once(command.get_program()).chain(command.get_args());
+        words.map(|word| format!("'{}'", word.to_str().unwrap())).collect::<Vec<_>>().join(" ")
+    }
+
+    fn command(&self, address: &str) -> Command {
         let folder = self.folder.path().to_str().unwrap();
+        let listen = format!("listen_addresses={address}");
         // What is killed is the server and not the machine, so nothing must reach the disk.
-        let settings =
-            ["listen_addresses=", "fsync=off", "max_connections=100", "shared_buffers=16MB"];
-        as_account(&self.bin.join("postgres"))
+        let settings = [&*listen, "fsync=off", "max_connections=100", "shared_buffers=16MB"];
+        let mut command = as_account(&self.bin.join("postgres"));
+        command
             .args(["-D", self.data.to_str().unwrap(), "-k", folder, "-p", &self.port.to_string()])
-            .args(settings.iter().flat_map(|setting| ["-c", setting]))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap()
+            .args(settings.iter().flat_map(|setting| ["-c", *setting]));
+        command
     }
 
     fn log(&self) -> String {
