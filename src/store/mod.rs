@@ -22,7 +22,9 @@ pub use bounds::{Bounds, STACK_BYTES};
 pub use embedded::embedded_stores;
 pub(crate) use entities::json_problem;
 #[cfg(feature = "server")]
-pub(crate) use files::{APPROVED_GAINS, SETTINGS_FILE};
+pub(crate) use files::APPROVED_GAINS;
+#[cfg(feature = "prove")]
+pub(crate) use files::SETTINGS_FILE;
 pub(crate) use files::{FileKind, decode};
 pub use files::{StoreFiles, looks_like_policies};
 pub use format::{FormattedFile, FormattedFiles, format_policies};
