@@ -21,6 +21,8 @@ type backend struct {
 	sites    *Sites
 	pep      *PEP
 	sessions sync.Map
+	// Held from the question to the write: whether an owner remains must still be true then.
+	changingMembers sync.Mutex
 }
 
 var (
@@ -53,8 +55,7 @@ func (b *backend) routes() http.Handler {
 		{"POST", "/sites/{site}/goals", requires(SiteGoalsCreate, b.createGoal)},
 		{"PUT", "/sites/{site}/goals/{goal}", requires(SiteGoalsEdit, b.renameGoal)},
 		{"PUT", "/sites/{site}/members/{user}", handler(b.setRole)},
-		{"DELETE", "/sites/{site}/members/{user}",
-			b.pep.Requires(b.onMember(SiteMembersRemove, ""), handler(b.removeMember))},
+		{"DELETE", "/sites/{site}/members/{user}", handler(b.removeMember)},
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/login", router{{"POST", "/login", handler(b.login)}})
@@ -158,6 +159,8 @@ func (b *backend) setRole(w http.ResponseWriter, r *http.Request) error {
 	if !SiteRoles[role] {
 		return fmt.Errorf("%w: `role` must be owner, admin, editor or viewer", errBadRequest)
 	}
+	b.changingMembers.Lock()
+	defer b.changingMembers.Unlock()
 	held, err := b.sites.Role(site, member)
 	if err != nil {
 		return err
@@ -178,14 +181,20 @@ func (b *backend) setRole(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (b *backend) removeMember(w http.ResponseWriter, r *http.Request) error {
-	found, err := b.sites.Remove(param(r, "site"), param(r, "user"))
-	if err != nil {
-		return err
+	b.changingMembers.Lock()
+	defer b.changingMembers.Unlock()
+	remove := func(w http.ResponseWriter, r *http.Request) error {
+		found, err := b.sites.Remove(param(r, "site"), param(r, "user"))
+		if err != nil {
+			return err
+		}
+		if !found {
+			return errNotFound
+		}
+		w.WriteHeader(http.StatusNoContent)
+		return nil
 	}
-	if !found {
-		return errNotFound
-	}
-	w.WriteHeader(http.StatusNoContent)
+	b.pep.Requires(b.onMember(SiteMembersRemove, ""), handler(remove)).ServeHTTP(w, r)
 	return nil
 }
 

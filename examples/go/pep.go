@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"log"
 	"net/http"
 	"strings"
@@ -15,22 +16,34 @@ import (
 	pb "backend/humbabav1"
 )
 
-// PEP asks Humbaba. It knows nothing of the rest of the backend.
+// deadline is how long an answer may take. A call without one waits for as long as Humbaba hangs.
+const deadline = time.Second
+
+// PEP asks Humbaba whether somebody may do something. Whatever goes wrong, the answer is no.
 type PEP struct{ client pb.AuthorizationServiceClient }
 
 // Question makes the question for a request: principal, action, resource and what the backend knows of them.
 type Question func(*http.Request) (*pb.IsAuthorizedRequest, error)
 
-// NewPEP makes the one connection of the process. It connects with the first question, and again when it must.
+// NewPEP makes a PEP. Have one for the process: a connection carries any number of calls at once. It connects
+// by itself. The address is http://host:port or unix:/path.
 func NewPEP(address string) (*PEP, error) {
+	if !strings.HasPrefix(address, "http://") && !strings.HasPrefix(address, "unix:/") {
+		return nil, fmt.Errorf("HUMBABA=%s: must be http://host:port or unix:/path", address)
+	}
 	connection, err := grpc.Dial(strings.TrimPrefix(address, "http://"),
-		// Plain text, and so to this machine alone: another address is refused.
+		// Plain text within this machine. Connections that leave it are refused.
 		grpc.WithTransportCredentials(local.NewCredentials()),
-		// The default pause grows to two minutes, in which nobody is let in after a restart of Humbaba.
+		grpc.WithNoProxy(),
+		// After failures gRPC waits longer and longer, up to two minutes, before it connects again.
 		grpc.WithConnectParams(grpc.ConnectParams{
-			Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},
+			Backoff: backoff.Config{
+				BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second,
+			},
 			MinConnectTimeout: time.Second,
 		}),
+		// No keepalive: Humbaba is on this machine. If it ends its connections close, and if it hangs there is
+		// the deadline.
 	)
 	if err != nil {
 		return nil, err
@@ -38,14 +51,14 @@ func NewPEP(address string) (*PEP, error) {
 	return &PEP{pb.NewAuthorizationServiceClient(connection)}, nil
 }
 
-// Ask asks one question. Without an answer within a second it is an error.
+// Ask asks one question. No answer in time is an error.
 func (p *PEP) Ask(r *http.Request, question Question) (*pb.IsAuthorizedRequest, *pb.IsAuthorizedResponse, error) {
 	request, err := question(r)
 	if err != nil {
 		return nil, nil, err
 	}
 	request.PolicyStore, request.Explain = "hitkeep", true
-	ctx, cancel := context.WithTimeout(r.Context(), time.Second)
+	ctx, cancel := context.WithTimeout(r.Context(), deadline)
 	defer cancel()
 	answer, err := p.client.IsAuthorized(ctx, request)
 	return request, answer, err

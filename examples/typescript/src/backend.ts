@@ -61,6 +61,15 @@ const requiresGrant: RequestHandler = (request, response, next) => {
   return pep.requires(action, () => facts)(request, response, next);
 };
 
+let turn: Promise<unknown> = Promise.resolve();
+
+/** Lets members change one at a time: whether an owner remains must still be true when it is written. */
+const inTurn = (guard: RequestHandler): RequestHandler => (request, response, next) => {
+  const mine = turn.then(() => guard(request, response, next));
+  turn = mine.catch(() => {});
+  return mine;
+};
+
 const app = express();
 
 // A stub: it believes everybody. Put your sessions here.
@@ -99,7 +108,7 @@ app.put(`${SITE}/goals/:goal`, requires(Action.SiteGoalsEdit), (request, respons
   else response.status(404).json({ error: "not found" });
 });
 
-app.put(MEMBER, requiresGrant, (request, response) => {
+app.put(MEMBER, inTurn(requiresGrant), (request, response) => {
   const [user, role] = [param(request, "user"), newRole(request)];
   sites.setRole(param(request, "site"), user, role);
   response.json({ user, role });
@@ -108,7 +117,7 @@ app.put(MEMBER, requiresGrant, (request, response) => {
 const removal = pep.requires(Action.SiteMembersRemove, (request, { user }) =>
   onMember(sites, user, param(request, "site"), param(request, "user")),
 );
-app.delete(MEMBER, removal, (request, response) => {
+app.delete(MEMBER, inTurn(removal), (request, response) => {
   if (sites.remove(param(request, "site"), param(request, "user"))) response.status(204).end();
   else response.status(404).json({ error: "not found" });
 });
