@@ -6,7 +6,7 @@ import (
 	pb "backend/humbabav1"
 )
 
-// What this backend knows and the policies read: the roles of its table, and a few facts of a request.
+// Facts that this backend knows and the policies read: the roles of its table, and a few more.
 
 const sitesOfPlan = 100
 

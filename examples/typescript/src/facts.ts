@@ -1,4 +1,4 @@
-// What this backend knows and the policies read: the roles of its table, and a few facts of a request.
+// Facts that this backend knows and the policies read: the roles of its table, and a few more.
 
 import type { Sites } from "./database.js";
 import { EntityType, SiteRole, TeamRole } from "./hitkeep.js";

@@ -7,7 +7,7 @@ import humbaba.v1.Types.RoleAssignment;
 import humbaba.v1.Types.Value;
 import java.sql.SQLException;
 
-/** What this backend knows and the policies read: the roles of its table, and a few facts of a request. */
+/** Facts that this backend knows and the policies read: the roles of its table, and a few more. */
 record Facts(Sites sites) {
     private static final int SITES_OF_PLAN = 100;
     /** The one team that there is. Everybody who logs in is a member of it. */
