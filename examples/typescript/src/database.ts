@@ -1,14 +1,14 @@
 // The backend's own data. Roles are a table of it like any other.
 
 import { randomUUID } from "node:crypto";
-import Database from "better-sqlite3";
+import sqlite from "node-sqlite3-wasm";
 import type { SiteRole } from "./hitkeep.js";
 
-const SCHEMA = `
+const TABLES = `
   CREATE TABLE IF NOT EXISTS sites (id TEXT PRIMARY KEY, name TEXT NOT NULL);
-  CREATE TABLE IF NOT EXISTS goals (id TEXT PRIMARY KEY, site TEXT NOT NULL REFERENCES sites, name TEXT NOT NULL);
+  CREATE TABLE IF NOT EXISTS goals (id TEXT PRIMARY KEY, site TEXT NOT NULL, name TEXT NOT NULL);
   CREATE TABLE IF NOT EXISTS members (
-    site TEXT NOT NULL REFERENCES sites, user TEXT NOT NULL, role TEXT NOT NULL, PRIMARY KEY (site, user)
+    site TEXT NOT NULL, user TEXT NOT NULL, role TEXT NOT NULL, PRIMARY KEY (site, user)
   );
 `;
 
@@ -18,54 +18,66 @@ export class Sites {
   readonly #database;
 
   constructor(path: string) {
-    this.#database = new Database(path);
-    this.#database.exec(SCHEMA);
+    this.#database = new sqlite.Database(path);
+    this.#database.exec(TABLES);
   }
 
   count(): number {
-    return this.#database.prepare<[], number>("SELECT count(*) FROM sites").pluck().get() ?? 0;
+    return this.#rows("SELECT id FROM sites").length;
   }
 
   create(site: string, name: string, owner: string): void {
-    this.#database.transaction(() => {
-      this.#database.prepare("INSERT INTO sites VALUES (?, ?)").run(site, name);
+    this.#database.exec("BEGIN");
+    try {
+      this.#change("INSERT INTO sites VALUES (?, ?)", site, name);
       this.setRole(site, owner, "owner");
-    })();
+      this.#database.exec("COMMIT");
+    } catch (error) {
+      this.#database.exec("ROLLBACK");
+      throw error;
+    }
   }
 
   goals(site: string): Goal[] {
-    return this.#database.prepare<[string], Goal>("SELECT id, name FROM goals WHERE site = ?").all(site);
+    return this.#rows("SELECT id, name FROM goals WHERE site = ?", site) as Goal[];
   }
 
   createGoal(site: string, name: string): string {
     const id = randomUUID();
-    this.#database.prepare("INSERT INTO goals VALUES (?, ?, ?)").run(id, site, name);
+    this.#change("INSERT INTO goals VALUES (?, ?, ?)", id, site, name);
     return id;
   }
 
   /** Returns false where the site has no such goal. */
   renameGoal(site: string, goal: string, name: string): boolean {
-    const rename = this.#database.prepare("UPDATE goals SET name = ? WHERE id = ? AND site = ?");
-    return rename.run(name, goal, site).changes > 0;
+    return this.#change("UPDATE goals SET name = ? WHERE id = ? AND site = ?", name, goal, site);
   }
 
   role(site: string, user: string): SiteRole | undefined {
-    const held = "SELECT role FROM members WHERE site = ? AND user = ?";
-    return this.#database.prepare<[string, string], SiteRole>(held).pluck().get(site, user);
+    const [held] = this.#rows("SELECT role FROM members WHERE site = ? AND user = ?", site, user);
+    return held?.role as SiteRole | undefined;
   }
 
   hasOwnerBeside(site: string, user: string): boolean {
-    const others = "SELECT 1 FROM members WHERE site = ? AND user <> ? AND role = 'owner'";
-    return this.#database.prepare(others).get(site, user) !== undefined;
+    const others = "SELECT user FROM members WHERE site = ? AND user <> ? AND role = 'owner'";
+    return this.#rows(others, site, user).length > 0;
   }
 
   setRole(site: string, user: string, role: SiteRole): void {
-    this.#database.prepare("REPLACE INTO members VALUES (?, ?, ?)").run(site, user, role);
+    this.#change("REPLACE INTO members VALUES (?, ?, ?)", site, user, role);
   }
 
   /** Returns false where the user is no member. */
   remove(site: string, user: string): boolean {
-    const remove = this.#database.prepare("DELETE FROM members WHERE site = ? AND user = ?");
-    return remove.run(site, user).changes > 0;
+    return this.#change("DELETE FROM members WHERE site = ? AND user = ?", site, user);
+  }
+
+  #rows(sql: string, ...values: string[]) {
+    return this.#database.all(sql, values);
+  }
+
+  /** Returns whether anything changed. */
+  #change(sql: string, ...values: string[]): boolean {
+    return this.#database.run(sql, values).changes > 0;
   }
 }

@@ -12,13 +12,13 @@ import { type Action, EntityType, POLICY_STORE } from "./hitkeep.js";
 // Milliseconds that an answer may take. A call without a deadline waits for as long as Humbaba hangs.
 const DEADLINE = 1000;
 
-/** What the backend tells beside the user and the action. */
+/** Facts that the backend tells beside the user and the action. */
 export type Facts = Pick<IsAuthorizedRequest, "resource" | "roleAssignments" | "entities" | "context">;
 
 declare global {
   namespace Express {
     interface Locals {
-      /** Who made the request: set by the middleware that knows your sessions. */
+      /** The user who made the request: set by the middleware that knows your sessions. */
       user: string;
     }
   }
@@ -69,7 +69,7 @@ export class Pep {
       try {
         answer = await this.ask(response.locals.user, action, known);
       } catch (error) {
-        console.error(`${action}: no answer from Humbaba:`, error);
+        console.error(`${action}: no answer from Humbaba: ${error}`);
         response.status(503).json({ error: "unavailable" });
         return;
       }

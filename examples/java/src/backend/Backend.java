@@ -32,7 +32,7 @@ final class Backend {
     private final Sites sites = new Sites(variable("DATABASE", ":memory:"));
     private final Facts facts = new Facts(sites);
     private final Pep pep = new Pep(variable("HUMBABA", "http://127.0.0.1:8180"));
-    /** Who is logged in, by token. */
+    /** The users who are logged in, by token. */
     private final Map<String, String> sessions = new ConcurrentHashMap<>();
     /** Held from the question to the write: whether an owner remains must still be true then. */
     private final Object changingMembers = new Object();
