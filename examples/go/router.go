@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"unicode/utf8"
 )
 
 // router finds the handler of a request. net/http does so itself from Go 1.22 on; Debian 12 has 1.19.
@@ -37,7 +38,7 @@ func match(pattern, path string) (map[string]string, bool) {
 	params := map[string]string{}
 	for i, name := range names {
 		part, err := url.PathUnescape(parts[i])
-		if err != nil {
+		if err != nil || !utf8.ValidString(part) {
 			return nil, false
 		}
 		if strings.HasPrefix(name, "{") && part != "" {

@@ -2,7 +2,7 @@
 
 import { randomUUID } from "node:crypto";
 import type { AddressInfo } from "node:net";
-import express, { type ErrorRequestHandler, type Request, type RequestHandler } from "express";
+import express, { type ErrorRequestHandler, type Request, type RequestHandler, type Response } from "express";
 import { Sites } from "./database.js";
 import { onMember, onNewSite, onSite } from "./facts.js";
 import { Action, SiteRole } from "./hitkeep.js";
@@ -37,6 +37,10 @@ function newRole(request: Request): SiteRole {
   if (!role) throw new BadRequest(`\`role\` must be one of ${Object.values(SiteRole).join(", ")}`);
   return role;
 }
+
+const notFound = (response: Response) => {
+  response.status(404).json({ error: "not found" });
+};
 
 const param = (request: Request, name: string) => String(request.params[name]);
 
@@ -105,7 +109,7 @@ app.post(`${SITE}/goals`, requires(Action.SiteGoalsCreate), (request, response) 
 app.put(`${SITE}/goals/:goal`, requires(Action.SiteGoalsEdit), (request, response) => {
   const [goal, name] = [param(request, "goal"), text(request, "name")];
   if (sites.renameGoal(param(request, "site"), goal, name)) response.json({ id: goal, name });
-  else response.status(404).json({ error: "not found" });
+  else notFound(response);
 });
 
 app.put(MEMBER, inTurn(requiresGrant), (request, response) => {
@@ -119,8 +123,10 @@ const removal = pep.requires(Action.SiteMembersRemove, (request, { user }) =>
 );
 app.delete(MEMBER, inTurn(removal), (request, response) => {
   if (sites.remove(param(request, "site"), param(request, "user"))) response.status(204).end();
-  else response.status(404).json({ error: "not found" });
+  else notFound(response);
 });
+
+app.use((_request, response) => notFound(response));
 
 const failed: ErrorRequestHandler = (error, _request, response, _next) => {
   const isCallers = error instanceof BadRequest || error.status === 400;

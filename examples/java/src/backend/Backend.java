@@ -1,5 +1,7 @@
 package backend;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
+
 import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpServer;
 import java.io.IOException;
@@ -16,8 +18,6 @@ import java.util.concurrent.Executors;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.IntStream;
-
-import static java.nio.charset.StandardCharsets.UTF_8;
 
 /** A small analytics backend: sites, goals and members. Each route says what it requires. */
 final class Backend {
@@ -191,7 +191,8 @@ final class Backend {
     public static void main(String[] arguments) throws IOException, SQLException {
         int port = Integer.parseInt(variable("PORT", "8000"));
         Backend backend = new Backend();
-        HttpServer server = HttpServer.create(new InetSocketAddress(InetAddress.getByName("127.0.0.1"), port), 0);
+        InetSocketAddress address = new InetSocketAddress(InetAddress.getByName("127.0.0.1"), port);
+        HttpServer server = HttpServer.create(address, 0);
         server.setExecutor(Executors.newFixedThreadPool(16));
         server.createContext("/", backend::serve);
         server.start();

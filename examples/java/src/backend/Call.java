@@ -1,20 +1,22 @@
 package backend;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
+
 import com.google.gson.Gson;
 import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParseException;
 import com.google.gson.JsonParser;
+import com.google.gson.JsonPrimitive;
 import com.sun.net.httpserver.HttpExchange;
 import java.io.IOException;
-import java.io.InputStreamReader;
 import java.util.List;
 import java.util.Map;
 
-import static java.nio.charset.StandardCharsets.UTF_8;
-
 /** An HTTP request: who made it, what stands in its path, and how it is answered. */
 record Call(HttpExchange exchange, String user, List<String> parts) {
+    private static final int MAX_BYTES = 1 << 20;
+
     /** The request cannot be answered with what it has. */
     static final class Failed extends RuntimeException {
         private static final long serialVersionUID = 1;
@@ -39,12 +41,13 @@ record Call(HttpExchange exchange, String user, List<String> parts) {
     String text(String field) throws IOException {
         JsonElement body;
         try {
-            body = JsonParser.parseReader(new InputStreamReader(exchange.getRequestBody(), UTF_8));
+            body = JsonParser.parseString(new String(exchange.getRequestBody().readNBytes(MAX_BYTES), UTF_8));
         } catch (JsonParseException error) {
             throw new Failed(400, "the body must be JSON");
         }
         JsonElement value = body instanceof JsonObject object ? object.get(field) : null;
-        if (value == null || !value.isJsonPrimitive() || value.getAsString().isEmpty()) {
+        boolean isText = value instanceof JsonPrimitive primitive && primitive.isString();
+        if (!isText || value.getAsString().isEmpty()) {
             throw new Failed(400, "the body must have a text `" + field + "`");
         }
         return value.getAsString();

@@ -61,7 +61,8 @@ final class Pep {
             return NettyChannelBuilder.forTarget(address.substring("http://".length()));
         }
         if (!address.startsWith("unix:/")) {
-            throw new IllegalArgumentException("HUMBABA=" + address + ": must be http://host:port or unix:/path");
+            String must = ": must be http://host:port or unix:/path";
+            throw new IllegalArgumentException("HUMBABA=" + address + must);
         }
         // Says what is missing where netty's native library is not on the class path.
         Epoll.ensureAvailability();
