@@ -29,6 +29,9 @@ use super::{Client, Question};
 /// | denied, by the function or by the policies | 403 with the reason | PERMISSION_DENIED with the reason |
 /// | no decision could be had | 503 | UNAVAILABLE |
 ///
+/// Where the policies denied, the response has the [`Decision`](super::Decision) in its extensions, for a
+/// layer around this one that says it in another form.
+///
 /// ```no_run
 /// use humbaba::client::{Client, Question, Refusal, RequirePermission, Uid};
 ///
@@ -170,13 +173,18 @@ where
         let question = (self.required.question)(&head);
         Box::pin(async move {
             let decision = match question {
-                Ok(question) => permitted(&client, question).await,
+                Ok(question) => decided(&client, question).await,
                 Err(refusal) => Err(refusal),
             };
             match decision {
-                Ok(decision) => {
+                Ok(decision) if decision.is_allowed() => {
                     head.extensions.insert(decision);
                     inner.call(Request::from_parts(head, body)).await
+                }
+                Ok(decision) => {
+                    let mut response = A::refuse(Refusal::Denied(decision.reason().to_owned()));
+                    response.extensions_mut().insert(decision);
+                    Ok(response)
                 }
                 Err(refusal) => Ok(A::refuse(refusal)),
             }
@@ -184,14 +192,10 @@ where
     }
 }
 
-async fn permitted(client: &Client, question: Question) -> Result<super::Decision, Refusal> {
+async fn decided(client: &Client, question: Question) -> Result<super::Decision, Refusal> {
     let asked = question.to_string();
-    match client.is_authorized(question).await {
-        Ok(decision) if decision.is_allowed() => Ok(decision),
-        Ok(decision) => Err(Refusal::Denied(decision.reason().to_owned())),
-        Err(error) => {
-            tracing::warn!(%error, question = asked, "refused, for there is no decision");
-            Err(Refusal::Unavailable)
-        }
-    }
+    client.is_authorized(question).await.map_err(|error| {
+        tracing::warn!(%error, question = asked, "refused, for there is no decision");
+        Refusal::Unavailable
+    })
 }

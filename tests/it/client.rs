@@ -485,8 +485,8 @@ fn question_of(request: &Parts) -> Result<Question, Refusal> {
     Ok(question.role(role, site()).explain())
 }
 
-/// The status and words of an axum service behind the layer, and whether it was reached.
-async fn over_http(client: Client, headers: &[(&'static str, &str)]) -> (StatusCode, String) {
+/// The answer of an axum service behind the layer, which says whether it was reached.
+async fn respond(client: Client, headers: &[(&'static str, &str)]) -> http::Response<Body> {
     let handler = get(async |request: axum::extract::Request| {
         let decision = request.extensions().get::<humbaba::client::Decision>().cloned();
         format!("reached, {}", decision.unwrap().is_allowed()).into_response()
@@ -497,7 +497,12 @@ async fn over_http(client: Client, headers: &[(&'static str, &str)]) -> (StatusC
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let response = router.call(request.body(Body::empty()).unwrap()).await.unwrap();
+    router.call(request.body(Body::empty()).unwrap()).await.unwrap()
+}
+
+/// Its status and words.
+async fn over_http(client: Client, headers: &[(&'static str, &str)]) -> (StatusCode, String) {
+    let response = respond(client, headers).await;
     let status = response.status();
     let body = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
     (status, String::from_utf8(body.to_vec()).unwrap())
@@ -525,6 +530,18 @@ async fn the_layer_lets_only_allowed_requests_through_to_axum() {
     let gone = over_http(client_of_nobody().await, &[user, editor]).await;
     assert_eq!(gone.0, StatusCode::SERVICE_UNAVAILABLE);
     assert!(!gone.1.contains("reached"));
+}
+
+#[tokio::test]
+async fn a_layer_around_it_has_the_decision_of_a_deny() {
+    let server = TestServer::start([stores::acme()]).await;
+    let client = client_of(&server).await;
+    let headers = [("x-user", "alice"), ("x-role", "viewer")];
+    let denied = respond(client.clone(), &headers).await;
+    let decision = denied.extensions().get::<humbaba::client::Decision>().unwrap();
+    assert!(!decision.is_allowed() && !decision.id().is_empty());
+    let refused = respond(client, &headers[..1]).await;
+    assert!(refused.extensions().get::<humbaba::client::Decision>().is_none(), "nobody decided");
 }
 
 /// Asks a gRPC service behind the layer for its health.

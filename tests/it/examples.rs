@@ -23,7 +23,11 @@ const TCP: Listener = Sidecar::tcp;
 const UNIX: Listener = Sidecar::unix;
 
 /// The words of the store that an example keeps, by the language that they are written for.
-const WORDS: [(&str, &str); 1] = [("python", "python/hitkeep.py")];
+const WORDS: [(&str, &str); 3] = [
+    ("python", "python/hitkeep.py"),
+    ("rust", "rust/hitkeep.rs"),
+    ("typescript", "typescript/src/hitkeep.ts"),
+];
 
 #[test]
 fn ruby_tells_the_story() {
@@ -62,6 +66,37 @@ fn python_tells_the_story_and_a_wrong_action_does_not_pass_its_types() {
 }
 
 #[test]
+fn typescript_tells_the_story_and_a_wrong_action_does_not_compile() {
+    let Some(example) = Example::install("typescript") else { return };
+    example.tells_the_story(&[TCP, UNIX]);
+    let error = example.misspelt("src/backend.ts", "SiteGoalsEdit", "SiteGoalsEdti");
+    assert!(error.contains("TS2551: Property 'SiteGoalsEdti' does not exist"), "{error}");
+}
+
+#[test]
+fn go_tells_the_story_and_a_wrong_action_does_not_compile() {
+    let Some(example) = Example::install("go") else { return };
+    example.tells_the_story(&[TCP, UNIX]);
+    let error = example.misspelt("backend.go", "SiteGoalsEdit", "SiteGoalsEdti");
+    assert!(error.contains("undefined: SiteGoalsEdti"), "{error}");
+}
+
+/// Over a Unix socket it needs a library that Debian does not have.
+#[test]
+fn java_tells_the_story_and_a_wrong_action_does_not_compile() {
+    let Some(example) = Example::install("java") else { return };
+    example.tells_the_story(&[TCP]);
+    let error = example.misspelt("src/backend/Backend.java", "SITE_GOALS_EDIT", "SITE_GOALS_EDTI");
+    assert!(error.contains("symbol:   variable SITE_GOALS_EDTI"), "{error}");
+}
+
+#[test]
+fn rust_tells_the_story() {
+    let Some(example) = Example::in_place("rust") else { return };
+    example.tells_the_story(&[TCP, UNIX]);
+}
+
+#[test]
 fn the_shell_asks_over_http_and_grpc() {
     let Some(example) = Example::install("shell") else { return };
     let sidecar = Sidecar::start(&example.folder.join("policies"), &[]);
@@ -90,9 +125,9 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// An example in a copy of its folder.
+/// An example that is installed.
 struct Example {
-    _clone: TempDir,
+    clone: TempDir,
     folder: PathBuf,
     page: String,
 }
@@ -108,8 +143,17 @@ impl Example {
         fs::create_dir(&folder).unwrap();
         let folder = folder.join(name);
         copy(&from, &folder, &made(&from));
+        Self::installed(name, clone, folder)
+    }
+
+    /// Installs an example that is a part of this package where it is.
+    fn in_place(name: &str) -> Option<Self> {
+        Self::installed(name, TempDir::new().unwrap(), root().join("examples").join(name))
+    }
+
+    fn installed(name: &str, clone: TempDir, folder: PathBuf) -> Option<Self> {
         let page = fs::read_to_string(folder.join("README.md")).unwrap();
-        let example = Self { _clone: clone, folder, page };
+        let example = Self { clone, folder, page };
         if let Err(why) = run(&mut example.shell("Install")) {
             skip(&format!("the example {name} cannot be installed: {why}"));
             return None;
@@ -126,6 +170,15 @@ impl Example {
         let mut shell = Command::new("sh");
         shell.args(["-e", "-c", commands]).current_dir(&self.folder);
         shell
+    }
+
+    /// Installs it once more with a misspelt word, and returns why that fails.
+    fn misspelt(&self, file: &str, word: &str, wrong: &str) -> String {
+        let file = self.folder.join(file);
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(text.contains(word));
+        fs::write(&file, text.replace(word, wrong)).unwrap();
+        run(&mut self.shell("Install")).unwrap_err()
     }
 
     /// What runs the example.
@@ -190,7 +243,7 @@ struct Backend {
 
 impl Backend {
     fn start(example: &Example, humbaba: &str) -> Self {
-        let output = example.folder.join("output");
+        let output = example.clone.path().join("output");
         let file = fs::File::create(&output).unwrap();
         let mut command = example.command();
         command.env("HUMBABA", humbaba).env("PORT", "0").env_remove("DATABASE");
