@@ -16,6 +16,7 @@ use super::{
     setting_flags::{SettingFlags, assignment, flag},
     source,
     tls_flags::TlsFlags,
+    token_flag::TokenFlag,
     verdict::Verdict,
 };
 use crate::{
@@ -117,6 +118,8 @@ pub(super) struct CheckArgs {
     timeout: Duration,
     #[command(flatten)]
     tls: TlsFlags,
+    #[command(flatten)]
+    token: TokenFlag,
     /// The form of the answer
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -221,7 +224,7 @@ fn ask(args: &CheckArgs, server: &ServerAddress) -> Result<Answer, CliError> {
     let store = args.store.clone().unwrap_or_default();
     let question =
         proto::IsAuthorizedRequest { policy_store: store, explain: args.explain, ..input.into() };
-    remote::ask(server, &args.tls, args.timeout, question)
+    remote::ask(server, (&args.tls, &args.token), args.timeout, question)
 }
 
 fn system_time() -> Timestamp {

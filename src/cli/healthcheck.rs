@@ -76,7 +76,9 @@ pub(super) async fn ask(
     timeout: Duration,
     service: &str,
 ) -> Result<ServingStatus, CliError> {
-    let mut client = HealthClient::new(address.connect(tls, timeout).await?.channel());
+    // Health needs no token.
+    let connected = address.connect(tls, None, timeout).await?;
+    let mut client = HealthClient::new(connected.channel());
     let response = client.check(HealthCheckRequest { service: service.to_owned() }).await;
     response.map(|response| response.into_inner().status()).map_err(|status| {
         CliError::Failure(match status.code() {

@@ -35,6 +35,7 @@ mod source;
 mod stores;
 mod test;
 mod tls_flags;
+mod token_flag;
 mod validate;
 mod verdict;
 mod watch;

@@ -6,6 +6,7 @@ use super::{
     CliError,
     server_address::{self, ServerAddress},
     tls_flags::TlsFlags,
+    token_flag::TokenFlag,
     verdict::{
         Clause, ClauseValue, Kind, NearPermit, Obstacle, Policy, PolicyError, Reasons, Role,
         RoleHint, Verdict,
@@ -21,12 +22,13 @@ use crate::{
 /// Asks for one decision.
 pub(super) fn ask(
     server: &ServerAddress,
-    tls: &TlsFlags,
+    (tls, token): (&TlsFlags, &TokenFlag),
     timeout: Duration,
     request: proto::IsAuthorizedRequest,
 ) -> Result<Result<Verdict, Vec<Violation>>, CliError> {
+    let token = token.read()?;
     server_address::run(timeout, async {
-        let client = server.connect(tls, timeout).await?;
+        let client = server.connect(tls, token, timeout).await?;
         match client.is_authorized(request.into()).await {
             Ok(decision) => Ok(Ok(verdict(decision))),
             Err(error) => refusal(error).map(Err),
@@ -39,6 +41,9 @@ fn refusal(error: Error) -> Result<Vec<Violation>, CliError> {
         Error::InvalidInput { violations, .. } if !violations.is_empty() => Ok(violations),
         Error::InvalidInput { message, .. } | Error::UnknownStore(message) => {
             Err(CliError::Usage(message))
+        }
+        Error::NotAccepted(message) => {
+            Err(CliError::Usage(format!("{message}: name its file with `--token-file`")))
         }
         error => Err(CliError::Failure(format!("the server does not decide: {error}"))),
     }

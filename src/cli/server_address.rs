@@ -76,15 +76,20 @@ impl ServerAddress {
         matches!(&self.0, ListenAddress::Tcp(TcpAddress { tls: Some(true), .. }))
     }
 
-    /// Connects. The first connection and each call may take that long.
+    /// Connects. The first connection and each call may take that long; the client's own calls send
+    /// the token, where there is one.
     pub(super) async fn connect(
         &self,
         tls: &TlsFlags,
+        token: Option<String>,
         timeout: Duration,
     ) -> Result<Client, CliError> {
         let mut client = Client::builder(self.to_string()).timeout(timeout).retry(Retry::never());
         if self.speaks_tls() {
             client = client.tls(tls.read()?);
+        }
+        if let Some(token) = token {
+            client = client.bearer_token(token);
         }
         client.connect().await.map_err(|error| CliError::Failure(error.to_string()))
     }

@@ -106,17 +106,23 @@ impl CallHandler {
 
     /// Answers a call.
     pub async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+        let method = self.service.unary_method(request.uri().path());
         if !self.may_call(&request) {
-            return status::no_token().into_http();
+            let refusal = status::no_token();
+            if let Some(method) = method {
+                self.metrics.failed(method, refusal.code());
+            }
+            return refusal.into_http();
         }
-        match self.service.unary_method(request.uri().path()) {
+        match method {
             Some(method) => self.answer_unary(method, request).await,
             None => self.answer_auxiliary(request).await.unwrap_or_else(Status::into_http),
         }
     }
 
-    /// Returns whether a call has the token, where there is one. Health and reflection need none: they
-    /// tell nothing of what anybody holds.
+    /// Returns whether a call has the token, where there is one. Health needs none, since a kubelet's
+    /// probe can send none; nor does reflection, which describes the public contract. Neither tells
+    /// anything of policies or of what anybody holds.
     fn may_call(&self, request: &Request<Incoming>) -> bool {
         let Some(token) = &self.token else { return true };
         let path = request.uri().path();

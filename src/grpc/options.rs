@@ -2,13 +2,13 @@ use std::{num::NonZeroUsize, thread::available_parallelism, time::Duration};
 
 use crate::{
     model::OnForbidError,
-    net::{ConnectionLimit, DRAIN_TIMEOUT},
+    net::{BearerToken, ConnectionLimit, DRAIN_TIMEOUT},
     request::RequestLimits,
     telemetry::Sampler,
 };
 
 /// The options of the gRPC face. Their defaults are those of the settings.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct GrpcOptions {
     /// Limits on what one question may carry.
     pub limits: RequestLimits,
@@ -52,6 +52,8 @@ pub struct GrpcOptions {
     pub http2: Http2Limits,
     /// Threads on which connections are served.
     pub workers: NonZeroUsize,
+    /// The token that callers of the listeners for decisions must send; unset: none.
+    pub token: Option<BearerToken>,
 }
 
 /// Limits on what one HTTP/2 connection may do.
@@ -95,6 +97,7 @@ impl Default for GrpcOptions {
             patience: ConnectionLimit::PATIENCE,
             http2: Http2Limits::default(),
             workers: available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            token: None,
         }
     }
 }

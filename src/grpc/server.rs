@@ -160,7 +160,8 @@ impl GrpcServer {
         self.metrics().observe_tasks(runtimes.chain([Handle::current()]).collect());
         let limits = AuxiliaryLimits::new(&state.options);
         let services = Services::decisions(state, &pool)?;
-        let handler = CallHandler::new(state, services, None, pool.clone(), limits.clone());
+        let token = state.options.token.clone();
+        let handler = CallHandler::new(state, services, token, pool.clone(), limits.clone());
         let decisions = Arc::new(handler);
         let mut calls: Vec<_> =
             listeners.into_iter().map(|listener| (listener, Arc::clone(&decisions))).collect();

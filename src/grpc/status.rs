@@ -93,7 +93,7 @@ pub(super) fn no_directory(store: &PolicyStore) -> Status {
 /// Returns UNAUTHENTICATED for a call without the token of the listener.
 pub(super) fn no_token() -> Status {
     Status::unauthenticated(
-        "send the token of `directory.token_file` in the header `authorization: Bearer …`",
+        "send the token of this listener in the header `authorization: Bearer …`",
     )
 }
 

@@ -45,7 +45,7 @@ pub(super) const KEYS: &[Key] = keys! {
     "directory.poll_ms" PositiveMillis directory.poll: "how often PostgreSQL is asked for changes";
     "authzen.public_url" Text authzen.public_url: "the https URL under which callers reach AuthZEN, for its discovery; empty: as they write it";
     "http.hosts" Hosts http_hosts: "names by which callers may reach web_listen besides its own and localhost, without a port";
-    "auth.token_file" Text token_file: "the file with the token that callers of web_listen send, of 32 bytes or more";
+    "auth.token_file" Text token_file: "the file with the token that callers of gRPC and of web_listen send, of 32 bytes or more";
     "tls.cert" Text tls.cert: "the file with the certificate and its intermediates, PEM";
     "tls.key" Text tls.key: "the file with the certificate's private key, PEM";
     "tls.client_ca" Text tls.client_ca: "the file with the certification authorities of clients, PEM; if set, clients need a certificate";

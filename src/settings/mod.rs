@@ -65,7 +65,7 @@ pub struct Settings {
     pub web_listen: HttpListen,
     /// Names by which callers may reach `web_listen`, besides its own.
     pub http_hosts: Vec<HttpHost>,
-    /// The file with the token that callers of `web_listen` send.
+    /// The file with the token that callers of gRPC and of `web_listen` send.
     pub token_file: Option<PathBuf>,
     /// AuthZEN.
     pub authzen: AuthzenSettings,

@@ -83,6 +83,7 @@ mod server_input;
 mod server_limits;
 mod server_list_actions;
 mod server_stores;
+mod server_token;
 mod server_transport;
 mod server_values;
 mod server_verification;

@@ -1,10 +1,6 @@
 //! The connection of `humbaba directory`.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::time::Duration;
 
 use tonic::{Code, Request, Status, transport::Channel};
 use tonic_types::StatusExt as _;
@@ -16,6 +12,7 @@ use crate::{
         healthcheck::seconds,
         server_address::{self, ServerAddress},
         tls_flags::TlsFlags,
+        token_flag::TokenFlag,
     },
     proto::directory_service_client::DirectoryServiceClient,
 };
@@ -32,9 +29,8 @@ pub(super) struct ServerFlags {
     /// The policy store [default: the default store, or the only one]
     #[arg(long, value_name = "NAME")]
     store: Option<String>,
-    /// The file with the token of the server
-    #[arg(long, value_name = "FILE")]
-    token_file: Option<PathBuf>,
+    #[command(flatten)]
+    token: TokenFlag,
     /// Seconds that the answer may take
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     timeout: Duration,
@@ -71,11 +67,10 @@ impl ServerFlags {
     /// Returns a request with the token.
     pub(super) fn request<T>(&self, message: T) -> Result<Request<T>, CliError> {
         let mut request = Request::new(message);
-        if let Some(file) = &self.token_file {
-            let token = read(file)?;
-            let header = format!("Bearer {}", token.trim())
-                .parse()
-                .map_err(|_| CliError::Usage(format!("`{}` holds no token", file.display())))?;
+        if let Some(token) = self.token.read()? {
+            let header = format!("Bearer {token}").parse();
+            let header =
+                header.map_err(|_| CliError::Usage("the token fits no header".to_owned()))?;
             request.metadata_mut().insert("authorization", header);
         }
         Ok(request)
@@ -101,17 +96,13 @@ impl ServerFlags {
         &self,
         talk: impl AsyncFnOnce(Client) -> Result<T, Failure>,
     ) -> Result<T, CliError> {
-        let connected = self.server.connect(&self.tls, self.timeout).await?;
+        let connected = self.server.connect(&self.tls, None, self.timeout).await?;
         let client = DirectoryServiceClient::new(connected.channel());
         talk(client).await.map_err(|failure| match failure {
             Failure::Status(status) => refusal(&status),
             Failure::Here(error) => error,
         })
     }
-}
-
-fn read(file: &Path) -> Result<String, CliError> {
-    fs::read_to_string(file).map_err(CliError::io(format!("cannot read `{}`", file.display())))
 }
 
 fn refusal(status: &Status) -> CliError {

@@ -72,6 +72,9 @@ pub(in crate::cli) struct ServeFlags {
     /// [default: all with a certificate]
     #[arg(long, value_name = "NAME")]
     tls_client_id: Vec<String>,
+    /// The file with the token that callers of gRPC and of `--web-listen` send
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<String>,
     /// Listen on addresses that other machines can reach without TLS
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     insecure: Option<String>,
@@ -148,6 +151,7 @@ impl ServeFlags {
             flag("verify_sample", self.verify_sample.clone()),
             shadow,
             flag("reload.require", self.require.clone()),
+            flag("auth.token_file", self.token_file.clone()),
             flag("insecure", self.insecure.clone()),
             tls("cert", &self.tls_cert),
             tls("key", &self.tls_key),

@@ -9,8 +9,12 @@ use crate::{
     sources::SourceOptions,
 };
 
-/// Returns the options of gRPC and HTTP, and the connections that `web_listen` may have.
-pub(super) fn server_options(settings: &Settings) -> (GrpcOptions, HttpOptions, usize) {
+/// Returns the options of gRPC and HTTP, and the connections that `web_listen` may have. `token` is that of
+/// callers over gRPC.
+pub(super) fn server_options(
+    settings: &Settings,
+    token: Option<BearerToken>,
+) -> (GrpcOptions, HttpOptions, usize) {
     let limits = &settings.limits;
     let defaults = GrpcOptions::default();
     let connections = connections(file_handles::connection_limits(limits, defaults.workers));
@@ -47,6 +51,7 @@ pub(super) fn server_options(settings: &Settings) -> (GrpcOptions, HttpOptions, 
             keepalive_timeout: limits.keepalive_timeout,
         },
         workers: defaults.workers,
+        token,
     };
     (grpc, http, connections.web)
 }

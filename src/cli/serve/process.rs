@@ -55,13 +55,13 @@ pub(super) async fn serve(
     let tls = certificate::load(settings)?;
     let directory_token =
         token::load(settings.directory.token_file.as_deref(), "directory.token_file")?;
-    let web_token = token::load(settings.token_file.as_deref(), "auth.token_file")?;
+    let token = token::load(settings.token_file.as_deref(), "auth.token_file")?;
     let Listeners { grpc, http, web, directory, addresses, sockets } =
         listeners::bind(settings, tls.as_ref()).await?;
     let watched = [
         tls.map(|tls| certificate::watch(&tls, settings)),
         directory_token.as_ref().map(|token| token::watch(token, settings)),
-        web_token.as_ref().map(|token| token::watch(token, settings)),
+        token.as_ref().map(|token| token::watch(token, settings)),
     ];
     let directory =
         directory.map(|listener| DirectoryListener { listener, token: directory_token });
@@ -73,8 +73,8 @@ pub(super) async fn serve(
     let source_options = source_options(settings);
     sources::announce(&settings.directory.sources, &source_options, &live);
     let telemetry = Telemetry::start(&telemetry_variables());
-    let (grpc_options, http_options, web_connections) = server_options(settings);
-    let web_options = web_options(settings, web_token, web_connections);
+    let (grpc_options, http_options, web_connections) = server_options(settings, token.clone());
+    let web_options = web_options(settings, token, web_connections);
     let (tracer, records) = (telemetry.tracer(), decision_log.clone());
     let metrics = telemetry.metrics();
     let shadow = start_shadow(settings, &live, metrics)?;

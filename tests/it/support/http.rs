@@ -17,8 +17,14 @@ pub struct HttpAnswer {
 
 /// Gets a path.
 pub async fn get(address: SocketAddr, path: &str) -> HttpAnswer {
+    get_with(address, path, "").await
+}
+
+/// Gets a path with more header lines.
+pub async fn get_with(address: SocketAddr, path: &str, headers: &str) -> HttpAnswer {
     let mut connection = TcpStream::connect(address).await.unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    let request =
+        format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{headers}\r\n");
     connection.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     connection.read_to_string(&mut answer).await.unwrap();

@@ -1,0 +1,28 @@
+//! The flag of a client that sends a token.
+
+use std::{fs, path::PathBuf};
+
+use super::CliError;
+
+/// The flag for a server that asks for a token.
+#[derive(Debug, Default, Clone, clap::Args)]
+pub(super) struct TokenFlag {
+    /// The file with the token of the server
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+}
+
+impl TokenFlag {
+    /// Reads the token, if a file is named; blanks around it are left out.
+    pub(super) fn read(&self) -> Result<Option<String>, CliError> {
+        let Some(file) = &self.token_file else { return Ok(None) };
+        let named = file.display();
+        let token = fs::read_to_string(file);
+        let token = token.map_err(CliError::io(format!("cannot read `{named}`")))?;
+        let token = token.trim();
+        if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(CliError::Usage(format!("`{named}` holds no token")));
+        }
+        Ok(Some(token.to_owned()))
+    }
+}
