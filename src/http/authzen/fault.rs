@@ -52,7 +52,10 @@ impl Fault {
 
     /// Returns 504: the request took too long.
     pub fn timeout(time: std::time::Duration) -> Self {
-        let message = format!("the request took longer than {time:?}");
+        let message = format!(
+            "the request took longer than {time:?}: ask for less at once, or raise \
+             `limits.request_timeout_ms`"
+        );
         Self::new(StatusCode::GATEWAY_TIMEOUT, Code::DeadlineExceeded, message)
     }
 

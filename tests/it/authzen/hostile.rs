@@ -176,3 +176,42 @@ async fn calls_beyond_the_limit_are_shed_and_slow_ones_end() {
     assert_eq!(slow.await.unwrap().unwrap().status(), 504);
     assert_eq!(web.post_bytes(PATHS[0], Bytes::from_static(b"{}")).await.status, 400);
 }
+
+/// Where properties are laid over each candidate, each is asked, for as long as a request may take.
+#[tokio::test]
+async fn a_search_that_takes_too_long_ends_and_says_so() {
+    let sites: Vec<_> = (0..3_000)
+        .map(|number| {
+            let uid = json!({"type": "Acme::Site", "id": format!("s{number:05}")});
+            json!({"uid": uid, "attrs": {}, "parents": []})
+        })
+        .collect();
+    let store = stores::acme_with(&[("sites.cedarentities.json", &json!(sites).to_string())]);
+    let request_timeout = std::time::Duration::from_millis(40);
+    let options = GrpcOptions { request_timeout, ..GrpcOptions::default() };
+    let web = Web::with([store], options, WebOptions::default()).await;
+    let mut search = json!({
+        "subject": entity("User::nobody"),
+        "action": {"name": "site.view"},
+        "resource": {"type": "Site", "properties": {"locked": true}},
+    });
+    let answer = web.post(PATHS[3], &search).await;
+    assert_eq!(answer.status, 504, "{answer:?}");
+    assert_eq!(
+        answer.body,
+        "the request took longer than 40ms: ask for less at once, or raise \
+         `limits.request_timeout_ms`\n"
+    );
+    let metrics = get(web.server.http, "/metrics").await.body;
+    assert!(
+        metrics.contains("humbaba_limits_hit_total{limit=\"request_timeout_ms\"} 1"),
+        "{metrics}"
+    );
+    // Nothing of it goes on, and a search that asks the engine's list is answered.
+    crate::support::wait::until("nothing is under way", async || {
+        get(web.server.http, "/metrics").await.body.contains("humbaba_requests_in_flight 0\n")
+    })
+    .await;
+    search["resource"] = json!({"type": "Site"});
+    assert_eq!(web.post(PATHS[3], &search).await.json()["results"], json!([]));
+}
