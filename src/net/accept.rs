@@ -49,7 +49,8 @@ pub(crate) async fn serve<F>(
             let Some((socket, peer)) = open(socket, handshakes).await else { return };
             let deadline = match face {
                 Face::Grpc => ReadDeadline::http2_preface(permit.patience()),
-                Face::Http | Face::Web => ReadDeadline::http1_exchanges(permit.patience()),
+                Face::Http => ReadDeadline::http1_exchanges(permit.patience()),
+                Face::Web => ReadDeadline::http1_or_http2(permit.patience()),
             };
             serve_connection(Connection::new(socket, permit, deadline), peer).await;
         };

@@ -3,7 +3,7 @@
 use std::{
     io,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use tokio::{
@@ -23,6 +23,8 @@ pub(crate) struct Connection<S = Socket> {
     socket: S,
     permit: ConnectionPermit,
     deadline: ReadDeadline,
+    /// The deadline is exceeded: from now on everything fails, whatever the protocol asks for next.
+    is_late: bool,
 }
 
 /// The socket of a connection, decrypted where it speaks TLS.
@@ -35,14 +37,17 @@ pub(crate) enum Socket {
 
 impl<S> Connection<S> {
     pub fn new(socket: S, permit: ConnectionPermit, deadline: ReadDeadline) -> Self {
-        Self { socket, permit, deadline }
+        Self { socket, permit, deadline, is_late: false }
     }
 
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        self.deadline.poll_exceeded(cx).map(|()| {
+        if !self.is_late {
+            ready!(self.deadline.poll_exceeded(cx));
             self.permit.count_timeout();
-            io::Error::new(io::ErrorKind::TimedOut, "the peer kept the server waiting")
-        })
+            self.is_late = true;
+        }
+        let late = "the peer kept the server waiting";
+        Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, late))
     }
 }
 
@@ -55,7 +60,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
         let before = buffer.filled().len();
         let poll = Pin::new(&mut self.socket).poll_read(cx, buffer);
         if poll.is_ready() {
-            self.deadline.on_read(buffer.filled().len() - before);
+            self.deadline.on_read(buffer.filled().get(before..).unwrap_or_default());
         }
         // A peer that dribbles is looked at whenever a byte of it comes in, a silent one by the timer.
         match self.poll_deadline(cx) {
@@ -71,6 +76,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if self.is_late {
+            return self.poll_deadline(cx).map(Err);
+        }
         let poll = Pin::new(&mut self.socket).poll_write(cx, bytes);
         if poll.is_ready() {
             self.deadline.on_written();
@@ -216,9 +224,40 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_peer_that_may_choose_is_judged_by_the_protocol_that_it_speaks() {
+        let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+        let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+        for (sent, ends) in [
+            (&preface[..10], io::ErrorKind::TimedOut),
+            (&preface[..], io::ErrorKind::TimedOut),
+            (&[&preface[..], &settings].concat(), io::ErrorKind::UnexpectedEof),
+            (&[&preface[..23], b"x", &settings].concat(), io::ErrorKind::TimedOut),
+        ] {
+            let (mut peer, mut connection) = connect(ReadDeadline::http1_or_http2(PATIENCE));
+            let talk = async {
+                peer.write_all(sent).await.unwrap();
+                tokio::time::sleep(PATIENCE * 3).await;
+                drop(peer);
+            };
+            assert_eq!(tokio::join!(read_on(&mut connection), talk).0, ends, "{sent:?}");
+        }
+    }
+
+    #[tokio::test]
     async fn a_peer_that_does_not_take_the_answer_is_given_up() {
         let (_peer, mut connection) = connect(ReadDeadline::http1_exchanges(PATIENCE));
         let error = connection.write_all(&[0; 64]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn whatever_is_done_with_a_peer_that_is_given_up_fails() {
+        let (_peer, mut connection) = connect(ReadDeadline::http1_exchanges(PATIENCE));
+        assert_eq!(read_on(&mut connection).await, io::ErrorKind::TimedOut);
+        for _ in 0..2 {
+            let error = connection.write_all(&[0; 64]).await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+            assert_eq!(read_on(&mut connection).await, io::ErrorKind::TimedOut);
+        }
     }
 }

@@ -61,6 +61,11 @@ impl ConnectionLimit {
         self.refused.load(Ordering::Relaxed)
     }
 
+    /// Counts a connection whose peer kept the server waiting.
+    pub(crate) fn count_timeout(&self) {
+        self.timed_out.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Returns how many connections were closed because the peer kept the server waiting.
     pub(crate) fn timed_out(&self) -> u64 {
         self.timed_out.load(Ordering::Relaxed)
@@ -75,7 +80,7 @@ impl ConnectionPermit {
 
     /// Counts the connection as one whose peer kept the server waiting.
     pub fn count_timeout(&self) {
-        self.0.timed_out.fetch_add(1, Ordering::Relaxed);
+        self.0.count_timeout();
     }
 }
 

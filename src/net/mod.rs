@@ -17,6 +17,7 @@ mod listener;
 mod peer;
 mod read_deadline;
 pub mod tls;
+mod untaken_answers;
 mod worker_threads;
 
 pub(crate) use accept::serve;
@@ -30,6 +31,7 @@ pub(crate) use face::Face;
 pub use listener::Listener;
 pub(crate) use peer::Peer;
 pub use tls::Tls;
+pub(crate) use untaken_answers::UntakenAnswers;
 pub(crate) use worker_threads::WorkerThreads;
 
 use std::time::Duration;

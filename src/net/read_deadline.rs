@@ -2,7 +2,7 @@
 //!
 //! HTTP/2 has a limit of its own on nearly everything once it has begun, and pings a silent peer. It
 //! does not notice a peer that never begins; HTTP/1 does not notice one that never ends. Both are
-//! noticed here.
+//! noticed here. An answer that a peer of HTTP/2 does not take is noticed by `UntakenAnswers`.
 
 use std::{
     pin::Pin,
@@ -12,8 +12,11 @@ use std::{
 
 use tokio::time::{Instant, Sleep, sleep};
 
-/// Bytes of HTTP/2's connection preface and of the head of the SETTINGS frame that follows it.
-const HTTP2_PREFACE: usize = 24 + 9;
+/// HTTP/2's connection preface.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Bytes of the head of the SETTINGS frame that follows the preface.
+const FRAME_HEAD: usize = 9;
 
 /// The time that an HTTP/1 connection may be idle.
 const IDLE: Duration = Duration::from_secs(300);
@@ -33,6 +36,8 @@ pub(crate) struct ReadDeadline {
 enum Awaited {
     /// A number of bytes, and then nothing more.
     Bytes(usize),
+    /// The protocol: the preface of HTTP/2, of which this is still to come, or anything else.
+    Protocol(&'static [u8]),
     /// The rest of a request, or that the peer takes the response.
     Exchange,
     /// The next request.
@@ -42,7 +47,12 @@ enum Awaited {
 impl ReadDeadline {
     /// Waits for the beginning of HTTP/2.
     pub fn http2_preface(patience: Duration) -> Self {
-        Self::new(Awaited::Bytes(HTTP2_PREFACE), patience)
+        Self::new(Awaited::Bytes(PREFACE.len() + FRAME_HEAD), patience)
+    }
+
+    /// Waits for the beginning of HTTP/2 where the peer speaks it, and else as for HTTP/1.
+    pub fn http1_or_http2(patience: Duration) -> Self {
+        Self::new(Awaited::Protocol(PREFACE), patience)
     }
 
     /// Waits for each request to end once it has begun, and for each response to be taken.
@@ -62,13 +72,24 @@ impl ReadDeadline {
         Poll::Ready(())
     }
 
-    /// Notes that so many bytes were read.
-    pub fn on_read(&mut self, bytes: usize) {
+    /// Notes that these bytes were read.
+    pub fn on_read(&mut self, bytes: &[u8]) {
         match &mut self.awaited {
             Awaited::Bytes(missing) => {
-                *missing = missing.saturating_sub(bytes);
+                *missing = missing.saturating_sub(bytes.len());
                 if *missing == 0 {
                     self.timer = None;
+                }
+            }
+            Awaited::Protocol(expected) => {
+                let (read, more) = bytes.split_at(bytes.len().min(expected.len()));
+                match expected.strip_prefix(read) {
+                    Some([]) => {
+                        self.awaited = Awaited::Bytes(FRAME_HEAD);
+                        self.on_read(more);
+                    }
+                    Some(rest) => *expected = rest,
+                    None => self.awaited = Awaited::Exchange,
                 }
             }
             Awaited::Request => self.wait_for(Awaited::Exchange, self.patience),
@@ -79,7 +100,7 @@ impl ReadDeadline {
 
     /// Notes that the peer has taken a part of a response.
     pub fn on_written(&mut self) {
-        if !matches!(self.awaited, Awaited::Bytes(_)) {
+        if matches!(self.awaited, Awaited::Exchange | Awaited::Request) {
             self.wait_for(Awaited::Request, IDLE);
         }
     }

@@ -44,6 +44,7 @@ pub struct Siege {
     pub sidecar: Sidecar,
     pub grpc: SocketAddr,
     pub http: SocketAddr,
+    pub web: SocketAddr,
     caller: JoinHandle<()>,
     answered: Arc<AtomicUsize>,
     over: Arc<AtomicBool>,
@@ -56,12 +57,13 @@ impl Siege {
         Self::begin_with(policies(&["guard"]), settings).await
     }
 
-    async fn begin_with(policies: TempDir, settings: &[&str]) -> Self {
+    pub async fn begin_with(policies: TempDir, settings: &[&str]) -> Self {
         let settings: Vec<_> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
         let sidecar = Sidecar::start(policies.path(), &settings);
         let address = |value: &serde_json::Value| value.as_str().unwrap().parse().unwrap();
         let grpc = address(&sidecar.addresses["grpc"][0]);
         let http = address(&sidecar.addresses["http"]);
+        let web = address(&sidecar.addresses["web"]);
         let (answered, over) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
         let caller = {
             let (answered, over, channel) = (answered.clone(), over.clone(), channel(grpc));
@@ -80,6 +82,7 @@ impl Siege {
             sidecar,
             grpc,
             http,
+            web,
             caller,
             answered,
             over,

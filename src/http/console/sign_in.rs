@@ -4,12 +4,13 @@
 use askama::Template;
 use axum::{
     Extension,
-    extract::{DefaultBodyLimit, State},
+    extract::{DefaultBodyLimit, FromRequest as _, Request, State},
     http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
     routing::{MethodRouter, get},
 };
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use tokio::time::timeout;
 
 use super::{Console, respond};
 use crate::{http::web::CallerBase, net::BearerToken};
@@ -93,8 +94,14 @@ async fn show() -> Response {
 async fn enter(
     State(console): State<Console>,
     Extension(CallerBase(base)): Extension<CallerBase>,
-    form: String,
+    request: Request,
 ) -> Response {
+    let time = console.0.grpc.options().request_timeout;
+    let form = match timeout(time, String::from_request(request, &())).await {
+        Ok(Ok(form)) => form,
+        Ok(Err(refusal)) => return refusal.into_response(),
+        Err(_) => return StatusCode::REQUEST_TIMEOUT.into_response(),
+    };
     let sent = form.split('&').find_map(|field| field.strip_prefix(FIELD)).unwrap_or_default();
     let sent: Vec<u8> = percent_decode_str(sent).collect();
     let sent = sent.trim_ascii();

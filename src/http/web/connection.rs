@@ -2,8 +2,8 @@
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
-use axum::Router;
-use hyper::{Request, body::Incoming, service::service_fn};
+use axum::{Router, body::Body};
+use hyper::{Request, Version, body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
@@ -14,7 +14,7 @@ use tonic::codegen::Service as _;
 use crate::{
     grpc::Http2Limits,
     http::server::HEAD_BYTES,
-    net::{Connection, Peer},
+    net::{Connection, ConnectionLimit, Peer, UntakenAnswers},
 };
 
 /// Bytes of one frame of HTTP/2, of which a connection buffers one.
@@ -24,6 +24,10 @@ const FRAME_BYTES: u32 = 16 * 1024;
 #[derive(Debug, Clone)]
 pub(super) struct ConnectionLimits {
     pub head_timeout: Duration,
+    /// The time in which each piece of an answer over HTTP/2 must be taken.
+    pub patience: Duration,
+    /// Counts those that exceed it.
+    pub connections: Arc<ConnectionLimit>,
     pub http2: Http2Limits,
 }
 
@@ -51,10 +55,20 @@ pub(super) async fn serve(
         .max_local_error_reset_streams(limits.http2.forced_resets)
         .keep_alive_interval(limits.http2.keepalive_interval)
         .keep_alive_timeout(limits.http2.keepalive_timeout);
-    let peer = Arc::new(peer);
+    let (peer, answers) = (Arc::new(peer), UntakenAnswers::default());
+    let untaken = answers.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
+        // Over HTTP/1 the connection itself is looked at.
+        let answers = (request.version() == Version::HTTP_2).then(|| answers.clone());
         request.extensions_mut().insert(Arc::clone(&peer));
-        routes.clone().call(request)
+        let answer = routes.clone().call(request);
+        async move {
+            let response = answer.await?;
+            Ok::<_, std::convert::Infallible>(match answers {
+                Some(answers) => response.map(|body| Body::new(answers.track(body))),
+                None => response,
+            })
+        }
     });
     let mut connection = pin!(protocol.serve_connection(TokioIo::new(connection), service));
     let served = tokio::select! {
@@ -62,6 +76,10 @@ pub(super) async fn serve(
         () = shutdown.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
+        }
+        () = untaken.exceed(limits.patience) => {
+            limits.connections.count_timeout();
+            return;
         }
     };
     // A client that goes away or sends nonsense is its own business.
