@@ -30,6 +30,8 @@ mod client;
 mod clients;
 mod console;
 mod console_browser;
+mod console_copies;
+mod console_prepared;
 mod decision_log;
 mod decision_log_faults;
 mod decision_log_otlp;

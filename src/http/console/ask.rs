@@ -149,7 +149,7 @@ async fn answer(
     };
     let options = console.0.grpc.options();
     let rules = Rules { limits: options.limits.clone(), on_forbid_error: options.on_forbid_error };
-    let copies = Copies::of(store.name(), &question, base);
+    let copies = Copies::of(store.name(), &question, base, console.0.token.is_some());
     // It may take longer than a call should wait for.
     let decided = tokio::task::spawn_blocking(move || decide(&in_force, &question, &rules)).await;
     match decided {

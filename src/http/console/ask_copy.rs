@@ -10,6 +10,10 @@ use crate::{
     },
 };
 
+/// The environment variable that holds the token where the listener asks for one.
+const TOKEN: &str = "AUTHZEN_TOKEN";
+const CONTENT_TYPE: &str = "Content-Type: application/json";
+
 /// A question as a command and in two languages.
 #[derive(Debug)]
 pub(super) struct Copies {
@@ -25,33 +29,39 @@ pub(super) struct Copies {
 }
 
 impl Copies {
-    /// Writes a question to a store of the server at `base`, e.g. `http://127.0.0.1:8182`.
-    pub fn of(store: &StoreName, input: &RequestInput, base: &str) -> Self {
+    /// Writes a question to a store of the server at `base`, e.g. `http://127.0.0.1:8182`. A token is
+    /// taken from the environment.
+    pub fn of(store: &StoreName, input: &RequestInput, base: &str, needs_token: bool) -> Self {
         let url = format!("{base}/stores/{store}/access/v1/evaluation");
         let question = authzen(input).to_string();
         let entities: Vec<_> = input.entities.iter().map(EntityJson::new).collect();
         let is_asked_for =
             |entity: &EntityInput| entity.uid == input.principal || entity.uid == input.resource;
-        let python = [
-            "import json, urllib.request".to_owned(),
+        let mut curl =
+            vec![format!("curl -s {}", quoted(&url)), format!("  -H {}", quoted(CONTENT_TYPE))];
+        let modules = if needs_token { "json, os" } else { "json" };
+        let mut python = vec![
+            format!("import {modules}, urllib.request"),
             format!("question = json.loads({})", quoted_for_python(&question)),
             format!(
                 "request = urllib.request.Request({}, json.dumps(question).encode(), \
                  {{\"Content-Type\": \"application/json\"}})",
                 quoted_for_python(&url)
             ),
-            "print(json.load(urllib.request.urlopen(request))[\"decision\"])".to_owned(),
         ];
+        if needs_token {
+            curl.push(format!("  -H \"Authorization: Bearer ${TOKEN}\""));
+            python.push(format!(
+                "request.add_header(\"Authorization\", \"Bearer \" + os.environ[\"{TOKEN}\"])"
+            ));
+        }
+        curl.push(format!("  -d {}", quoted(&question)));
+        python.push("print(json.load(urllib.request.urlopen(request))[\"decision\"])".to_owned());
         Self {
             check: check(store, input),
             entities: (!entities.is_empty())
                 .then(|| serde_json::to_string_pretty(&entities).unwrap_or_default()),
-            curl: [
-                format!("curl -s {}", quoted(&url)),
-                "  -H 'Content-Type: application/json'".to_owned(),
-                format!("  -d {}", quoted(&question)),
-            ]
-            .join(" \\\n"),
+            curl: curl.join(" \\\n"),
             python: python.join("\n"),
             says_less: input.entities.iter().any(|entity| {
                 !is_asked_for(entity) || !entity.parents.is_empty() || !entity.tags.is_empty()
@@ -176,7 +186,7 @@ mod tests {
             role_assignments: vec!["editor".parse().unwrap()],
             ..RequestInput::default()
         };
-        let copies = Copies::of(&"acme".parse().unwrap(), &input, "http://h:1");
+        let copies = Copies::of(&"acme".parse().unwrap(), &input, "http://h:1", false);
         let lines: Vec<_> = copies.check.lines().collect();
         assert_eq!(lines[1], r#"  --principal 'User::"a\'\''; rm -rf / #\"\n"' \"#);
         assert!(copies.check.contains(r"--role editor \"), "{}", copies.check);

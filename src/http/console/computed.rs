@@ -21,7 +21,7 @@ use crate::{model::StoreName, store::STACK_BYTES};
 const NICENESS: i32 = 5;
 
 /// Values that are kept of all stores.
-const KEPT: usize = 64;
+pub(super) const KEPT: usize = 64;
 
 /// Values of stores; the oldest give way.
 #[derive(Debug)]

@@ -3,14 +3,15 @@
 //! A cell is a word; what stands behind it is written once for all cells that share it, and opened by
 //! each of them.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use askama::Template;
 use axum::{extract::State, response::Response};
+use tokio::time::sleep;
 
 use super::{
     Console, Query,
-    computed::Lookup,
+    computed::{KEPT, Lookup},
     respond,
     shell::{self, Shell, View},
 };
@@ -22,6 +23,8 @@ use crate::{
 
 /// Time that a request waits for a matrix or a comparison.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+/// Time from a change to computing matrices before anybody asks: changes come in bursts.
+const DELAY: Duration = Duration::from_secs(1);
 /// Cells on a page.
 const CELLS: usize = 4_000;
 /// Characters of a policy's `@doc` that are shown.
@@ -97,9 +100,7 @@ pub(super) async fn show(State(console): State<Console>, query: Query) -> Respon
     let name = store.name().clone();
     let shell = Shell::new(&console, View::Matrix, name.as_str());
     let revision = store.revision().to_string();
-    let key = (name.clone(), store.digest().to_owned());
-    let (turns, matrices) = (&console.0.turns, &console.0.matrices);
-    match matrices.get(key, turns, PATIENCE, move || compute(&store)).await {
+    match of_store(&console, store, PATIENCE).await {
         Lookup::Working => shell::working(&console, View::Matrix, name.as_str()),
         Lookup::Failed => shell::failed(&console, View::Matrix),
         Lookup::Ready(matrix) => match matrix.as_ref() {
@@ -109,8 +110,35 @@ pub(super) async fn show(State(console): State<Console>, query: Query) -> Respon
     }
 }
 
-fn compute(store: &PolicyStore) -> Result<Matrix, String> {
-    Matrix::of(store).map_err(|error| describe(&error))
+/// Computes the matrices of what is in force before anybody asks, one after the other. Of changes that
+/// follow each other only the newest state counts.
+pub(super) async fn prepare(console: &Console) {
+    let mut changes = console.live().changes();
+    loop {
+        sleep(DELAY).await;
+        changes.mark_unchanged();
+        let stores = console.live().stores();
+        for store in stores.iter().take(KEPT) {
+            of_store(console, Arc::clone(store), Duration::MAX).await;
+            if !Arc::ptr_eq(&stores, &console.live().stores()) {
+                break;
+            }
+        }
+        if changes.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Returns the matrix of a store, computed where it is not there yet.
+async fn of_store(
+    console: &Console,
+    store: Arc<PolicyStore>,
+    patience: Duration,
+) -> Lookup<Result<Matrix, String>> {
+    let key = (store.name().clone(), store.digest().to_owned());
+    let compute = move || Matrix::of(&store).map_err(|error| describe(&error));
+    console.0.matrices.get(key, &console.0.turns, patience, compute).await
 }
 
 /// Returns why a matrix or a comparison of matrices cannot be computed.

@@ -86,6 +86,12 @@ impl Console {
         traffic::sample(&self.0.grpc, &self.0.traffic).await;
     }
 
+    /// Computes what readers will ask for first, until it is dropped.
+    pub async fn prepare(&self) {
+        matrix::prepare(self).await;
+        std::future::pending().await
+    }
+
     /// Returns the routes of the console.
     pub fn routes(&self) -> Router {
         Router::new()

@@ -84,6 +84,7 @@ impl WebServer {
         tokio::select! {
             () = serving => {}
             () = console.sample() => {}
+            () = console.prepare() => {}
         }
         Ok(())
     }
