@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
@@ -31,6 +31,7 @@ class Question:
     path: str
     file: Path
     answer: bytes
+    headers: list = field(default_factory=lambda: GRPC)
 
 
 def question(name, path=IS_AUTHORIZED):
@@ -117,12 +118,14 @@ class Server:
         time.sleep(0.001)
         return False
 
-    def ask(self, asked=None):
+    def ask(self, asked=None, address=None):
         """The bytes of the answer, if it is right."""
         asked = asked or self.asked
-        command = ["nghttp", "-d", asked.file, *GRPC, f"http://{self.address}{asked.path}"]
+        command = ["nghttp", "-d", asked.file, *asked.headers, f"http://{address or self.address}{asked.path}"]
         answer = subprocess.run(command, capture_output=True, timeout=60).stdout
-        return answer if asked.answer in answer[5:] else None
+        # gRPC frames it by five bytes.
+        message = answer[5:] if asked.headers is GRPC else answer
+        return answer if asked.answer in message else None
 
     def cpu(self):
         """Seconds of CPU time, in user mode and in the kernel."""
@@ -134,15 +137,17 @@ class Server:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(r"VmRSS:\s*(\d+)", status)[1]) / 1024
 
-    def load(self, shape, seconds, asked=None, rate=None, times=False, threads=1):
+    def load(self, shape, seconds, asked=None, rate=None, times=False, threads=1, address=None, http1=False):
         """What h2load sees with that many connections and calls in flight on each."""
-        asked = asked or self.asked
+        asked, address = asked or self.asked, address or self.address
         connections, in_flight = shape
-        answer = self.ask(asked)
+        answer = self.ask(asked, address)
         if answer is None:
             sys.exit(f"{self.name} gives no right answer to {asked.file.name}")
         command = ["h2load", "-D", str(seconds), "-c", str(connections), "-m", str(in_flight)]
-        command += ["-t", str(min(threads, connections)), "-d", asked.file, *GRPC]
+        command += ["-t", str(min(threads, connections)), "-d", asked.file, *asked.headers]
+        if http1:
+            command.append("--h1")
         if rate:
             command += ["--rps", str(max(1, round(rate / connections)))]
         log = WORK / "times.log"
@@ -151,7 +156,7 @@ class Server:
             command.append(f"--log-file={log}")
         before = self.cpu()
         said = subprocess.run(
-            [*command, f"http://{self.address}{asked.path}"],
+            [*command, f"http://{address}{asked.path}"],
             capture_output=True, text=True, check=True,
         ).stdout
         cpu = self.cpu() - before
@@ -190,11 +195,12 @@ def medians(figures):
     return Figures(*(median(getattr(f, field) for f in figures) for field in vars(figures[0])))
 
 
-def humbaba(binary, policies=ROOT / "policies", name="humbaba", log=None, http="off"):
+def humbaba(binary, policies=ROOT / "policies", name="humbaba", log=None, http="off", web="off", settings=()):
     """Starts Humbaba; `log` is the file of a decision log."""
     address = free_address()
     command = [binary, "serve", "--policies", policies, "--listen", address]
-    command += ["--http-listen", http, "--web-listen", "off", "--log-filter", "error"]
+    command += ["--http-listen", http, "--web-listen", web, "--log-filter", "error"]
+    command += [part for setting in settings for part in ("--set", setting)]
     if log:
         command += ["--decision-log", "--decision-log-file", log]
         # Old files would fill the disk.
