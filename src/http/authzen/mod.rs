@@ -95,6 +95,15 @@ impl Authzen {
     }
 }
 
+/// Returns the kind of call that a path asks for, if it asks a question.
+pub(super) fn rpc_of(path: &str) -> Option<Rpc> {
+    let is_asked = |endpoint: &Endpoint| match path.strip_suffix(endpoint.path()) {
+        Some(base) => base.is_empty() || base.starts_with("/stores/"),
+        None => false,
+    };
+    Endpoint::ALL.into_iter().find(is_asked).map(Endpoint::rpc)
+}
+
 /// Returns the routes of AuthZEN: those of the default store, and those of each store.
 pub(super) fn routes(authzen: Authzen) -> Router {
     let mut router = Router::new()

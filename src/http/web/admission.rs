@@ -10,8 +10,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
+use tonic::Code;
+
 use super::hosts::AllowedHosts;
-use crate::{http::console, net::BearerToken};
+use crate::{
+    grpc::GrpcServer,
+    http::{authzen, console},
+    net::BearerToken,
+};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -22,6 +28,8 @@ pub(super) struct Admission {
     pub token: Option<BearerToken>,
     /// `http` or `https`.
     pub scheme: &'static str,
+    /// Counts what is asked without the token.
+    pub grpc: GrpcServer,
 }
 
 /// The URL under which a caller has asked, up to the path.
@@ -70,6 +78,9 @@ impl Admission {
             && !token.is_sent(request.headers())
             && !console::admits(request.method(), request.uri(), request.headers(), token)
         {
+            if let Some(rpc) = authzen::rpc_of(request.uri().path()) {
+                self.grpc.metrics().failed(rpc.name(), Code::Unauthenticated);
+            }
             let is_page = console::is_page(request.method(), request.uri());
             return Err(if is_page { Refusal::NotSignedIn } else { Refusal::NoToken });
         }

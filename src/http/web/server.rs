@@ -60,6 +60,7 @@ impl WebServer {
         let admission = Admission {
             hosts: Arc::new(AllowedHosts::new(&listener, hosts)),
             token: options.token.clone(),
+            grpc: grpc.clone(),
             scheme: if matches!(listener, Listener::Tls(..)) { "https" } else { "http" },
         };
         let authzen = Authzen::new(grpc, BlockingPool::start()?, options.public_url.clone());

@@ -95,8 +95,16 @@ async fn a_token_is_asked_for_where_there_is_one() {
         assert_eq!(answer.status, status, "{sent:?}");
         assert_eq!(answer.headers.contains_key("www-authenticate"), status == 401);
     }
+    let of_store = web.request("/stores/acme/access/v1/search/action").body(body()).unwrap();
+    assert_eq!(web.send(of_store).await.status, 401);
     for path in ["/openapi.json", "/.well-known/authzen-configuration", "/nothing"] {
         assert_eq!(web.get(path).await.status, 401, "{path}");
+    }
+    let metrics = get(web.server.http, "/metrics").await.body;
+    for (rpc, count) in [("Evaluation", 3), ("Search", 1)] {
+        let refused = "humbaba_request_failures_total{code=\"Unauthenticated\",rpc=";
+        let refused = format!("{refused}\"{rpc}\"}} {count}\n");
+        assert!(metrics.contains(&refused), "{refused}{metrics}");
     }
 }
 
