@@ -145,7 +145,8 @@ impl Writer<'_> {
 
     fn policies(&self, group: &Group<'_>) -> String {
         let mut text =
-            "// The roles that may do the actions below, as the spreadsheet has it.\n//\n".to_owned();
+            "// The roles that may do the actions below, as the spreadsheet has it.\n//\n"
+                .to_owned();
         let longest = group.rows.iter().map(|row| shown(&row.action.name).chars().count()).max();
         let width = longest.unwrap_or_default().min(40);
         for row in &group.rows {
