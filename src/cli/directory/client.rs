@@ -32,6 +32,13 @@ pub(super) struct ServerFlags {
     /// The policy store [default: the default store, or the only one]
     #[arg(long, value_name = "NAME")]
     store: Option<String>,
+    #[command(flatten)]
+    connection: ConnectionFlags,
+}
+
+/// How a server is reached.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct ConnectionFlags {
     /// The file with the token of the server
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
@@ -63,11 +70,39 @@ impl From<CliError> for Failure {
 }
 
 impl ServerFlags {
+    /// Returns how the server is reached.
+    pub(super) fn connection(&self) -> &ConnectionFlags {
+        &self.connection
+    }
+
     /// Returns the name of the store; empty for the server's default.
     pub(super) fn store(&self) -> String {
         self.store.clone().unwrap_or_default()
     }
 
+    /// Returns a request with the token.
+    pub(super) fn request<T>(&self, message: T) -> Result<Request<T>, CliError> {
+        self.connection.request(message)
+    }
+
+    /// Holds a conversation that takes as long as the flag says at most.
+    pub(super) fn ask<T>(
+        &self,
+        talk: impl AsyncFnOnce(Client) -> Result<T, Failure>,
+    ) -> Result<T, CliError> {
+        self.connection.ask(&self.server, talk)
+    }
+
+    /// Holds a conversation that takes as long as it takes.
+    pub(super) fn follow<T>(
+        &self,
+        talk: impl AsyncFnOnce(Client) -> Result<T, Failure>,
+    ) -> Result<T, CliError> {
+        server_address::run(Duration::MAX, self.connection.talk(&self.server, talk))
+    }
+}
+
+impl ConnectionFlags {
     /// Returns a request with the token.
     pub(super) fn request<T>(&self, message: T) -> Result<Request<T>, CliError> {
         let mut request = Request::new(message);
@@ -84,24 +119,18 @@ impl ServerFlags {
     /// Holds a conversation that takes as long as the flag says at most.
     pub(super) fn ask<T>(
         &self,
+        server: &ServerAddress,
         talk: impl AsyncFnOnce(Client) -> Result<T, Failure>,
     ) -> Result<T, CliError> {
-        server_address::run(self.timeout, self.talk(talk))
-    }
-
-    /// Holds a conversation that takes as long as it takes.
-    pub(super) fn follow<T>(
-        &self,
-        talk: impl AsyncFnOnce(Client) -> Result<T, Failure>,
-    ) -> Result<T, CliError> {
-        server_address::run(Duration::MAX, self.talk(talk))
+        server_address::run(self.timeout, self.talk(server, talk))
     }
 
     async fn talk<T>(
         &self,
+        server: &ServerAddress,
         talk: impl AsyncFnOnce(Client) -> Result<T, Failure>,
     ) -> Result<T, CliError> {
-        let connected = self.server.connect(&self.tls, self.timeout).await?;
+        let connected = server.connect(&self.tls, self.timeout).await?;
         let client = DirectoryServiceClient::new(connected.channel());
         talk(client).await.map_err(|failure| match failure {
             Failure::Status(status) => refusal(&status),
