@@ -1,6 +1,6 @@
-//! Lets a sidecar run under load for a while, with a reload each second, new certificates each
-//! minute and hostile peers, and says whether a good call failed, memory grew or anything was left
-//! over.
+//! Lets a sidecar run under load for a while, with a reload each second, directories that change, new
+//! certificates each minute and hostile peers, and says whether a good call failed, memory grew or
+//! anything was left over.
 //!
 //! `cargo bench --profile dist --bench soak`
 //!
@@ -10,6 +10,7 @@
 
 mod attack;
 mod certificates;
+mod directories;
 mod good;
 mod minutes;
 mod report;
@@ -41,7 +42,7 @@ use tokio::{
 
 use self::{certificates::Certificates, good::Callers, sidecar::Sidecar};
 
-/// Lets a sidecar run under load, reloads, new certificates and hostile peers.
+/// Lets a sidecar run under load, reloads, changed directories, new certificates and hostile peers.
 #[derive(Debug, Parser)]
 struct Arguments {
     /// The binary to run; unset: the one that was built with this program
@@ -70,6 +71,10 @@ struct Counts {
     took: Mutex<Histogram<u64>>,
     hostile: AtomicU64,
     reloads: AtomicU64,
+    /// Time until changes of directory files were in force, in microseconds.
+    file_changes: Mutex<Histogram<u64>>,
+    /// Writes of the directory that the sidecar keeps.
+    writes: AtomicU64,
     rotations: AtomicU64,
     /// Clients that must not be served, and were not.
     refused: AtomicU64,
@@ -88,6 +93,8 @@ impl Default for Counts {
             took: Mutex::new(Histogram::new(3).unwrap()),
             hostile: AtomicU64::default(),
             reloads: AtomicU64::default(),
+            file_changes: Mutex::new(Histogram::new(3).unwrap()),
+            writes: AtomicU64::default(),
             rotations: AtomicU64::default(),
             refused: AtomicU64::default(),
             breaches: AtomicU64::default(),
@@ -121,6 +128,7 @@ async fn main() -> ExitCode {
     let span = Duration::from_secs(arguments.seconds);
     let home = TempDir::new().unwrap();
     let certificates = Certificates::new(home.path().join("tls"));
+    directories::prepare(home.path());
     let sidecar = Arc::new(Sidecar::start(&arguments.humbaba, home.path()).await);
     let before = sidecar.sample().await;
     let (new_client, client) = watch::channel(certificates.client());
@@ -144,6 +152,11 @@ async fn main() -> ExitCode {
     let (counts, over) = (Arc::new(Counts::default()), Arc::new(AtomicBool::new(false)));
     let mut around = JoinSet::new();
     around.spawn(reload(Arc::clone(&sidecar), Arc::clone(&counts), Arc::clone(&over)));
+    let of_directories = || (Arc::clone(&sidecar), Arc::clone(&counts), Arc::clone(&over));
+    let (of_sidecar, of_counts, is_over) = of_directories();
+    around.spawn(directories::change_files(of_sidecar, of_counts, is_over));
+    let (of_sidecar, of_counts, is_over) = of_directories();
+    around.spawn(directories::write_kept(of_sidecar, of_counts, is_over));
     let period = Duration::from_secs(arguments.rotate);
     around.spawn(certificates.rotate(
         Arc::clone(&sidecar),

@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::Value as Json;
 
-use crate::{Counts, minutes::Minute, sidecar::Sample};
+use crate::{Counts, directories, minutes::Minute, sidecar::Sample};
 
 /// The memory of the last minute may be this much more than that of the second.
 const GROWTH: f64 = 1.05;
@@ -65,6 +65,26 @@ pub fn report(
         // Two changes that follow closely are one.
         applied >= get(&counts.reloads) as f64 * 0.9,
     );
+    let file_changes = counts.file_changes.lock().unwrap();
+    let millis = |share| file_changes.value_at_quantile(share) as f64 / 1_000.0;
+    println!(
+        "changes of directory files in force after p50 {:.0} ms, p99 {:.0} ms, slowest {:.0} ms",
+        millis(0.5),
+        millis(0.99),
+        millis(1.0)
+    );
+    check(
+        format!(
+            "{} changes of directory files, {} writes of the directory that is kept",
+            file_changes.len(),
+            get(&counts.writes)
+        ),
+        !file_changes.is_empty() && get(&counts.writes) > 0,
+    );
+    for store in [directories::FILES, directories::KEPT] {
+        let ignored = format!("humbaba_directory_ignored_rows{{store=\"{store}\"}}");
+        check(format!("{ignored} is 0"), after.metric(&ignored) == 0.0);
+    }
     let (second, last) = match minutes {
         [_, second, .., last] => (second.memory, last.memory),
         _ => (f64::NAN, f64::NAN),

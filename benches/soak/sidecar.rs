@@ -16,6 +16,8 @@ use tokio::{
     time::sleep,
 };
 
+use crate::directories;
+
 /// The sidecar's limit on slow peers.
 pub const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -78,10 +80,13 @@ impl Sidecar {
     /// Starts it with the certificates that are in `home` already.
     #[allow(clippy::zombie_processes)] // It ends with the value that is returned.
     pub async fn start(binary: &Path, home: &Path) -> Self {
-        let store = home.join("policies/soak");
-        fs::create_dir_all(&store).unwrap();
-        fs::write(store.join("schema.cedarschema"), SCHEMA).unwrap();
-        write_policies(home, 0);
+        for name in ["soak", directories::FILES, directories::KEPT] {
+            let store = home.join("policies").join(name);
+            fs::create_dir_all(&store).unwrap();
+            fs::write(store.join("schema.cedarschema"), SCHEMA).unwrap();
+            fs::write(store.join("policies.cedar"), policies(0)).unwrap();
+        }
+        let in_home = |source: &str, path: &str| format!("{source}{}", home.join(path).display());
         let file = home.join("addresses.json");
         let tls = |name: &str| home.join("tls").join(name);
         let patience = format!("limits.patience_ms={}", PATIENCE.as_millis());
@@ -89,6 +94,12 @@ impl Sidecar {
             .args(["serve", "--listen", "127.0.0.1:0", "--listen", "tls:127.0.0.1:0"])
             .args(["--http-listen", "plain:127.0.0.1:0", "--web-listen", "off"])
             .args(["--log-filter", "error,humbaba=error", "--set", &patience])
+            .args(["--default-store", "soak", "--set", "directory.kept_changes=100"])
+            .arg("--directory")
+            .arg(in_home(&format!("{}=files:", directories::FILES), "directory"))
+            .args(["--directory", &format!("{}=embedded", directories::KEPT)])
+            .args(["--data", &in_home("", "data")])
+            .args(["--directory-listen", &in_home("unix:", "directory.sock")])
             .args(["--tls-client-id", super::certificates::CLIENT])
             .arg("--tls-cert")
             .arg(tls("tls.crt"))

@@ -2,6 +2,7 @@
 
 mod client;
 mod list;
+mod rows;
 mod schema;
 
 use std::{
@@ -23,10 +24,13 @@ use crate::{
 };
 use client::ServerFlags;
 
+pub(super) use client::ConnectionFlags;
+pub(super) use rows::read_assignments;
+
 /// Write and read the directory of a running Humbaba
 ///
 /// Asks the listener that its setting `directory.listen` names. Only directories that the sidecar keeps
-/// itself (`STORE=embedded`) can be written and watched.
+/// itself (`STORE=embedded`) can be written.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -6,8 +6,11 @@ use std::{
 use clap::ValueEnum;
 
 use super::{
-    CliError, Exit, matrix, output,
+    CliError, Exit,
+    directory::{ConnectionFlags, read_assignments},
+    matrix, output,
     progress::QuietFlag,
+    server_address::ServerAddress,
     setting_flags::{SettingFlags, flag},
     source,
 };
@@ -16,7 +19,8 @@ use crate::{
         FindingKind, Review, review_as_csv, review_as_html, review_as_json, review_as_table,
     },
     model::{StoreName, Timestamp},
-    sources,
+    settings::Settings,
+    sources::{self, FolderRows},
     store::PolicyStore,
 };
 
@@ -24,8 +28,8 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Show who holds which role where: since when, until when, by whom and why
 ///
-/// Reads a folder of `*.assignments.csv`, `*.assignments.jsonl` and `*.cedarentities.json`, and lists
-/// its assignments with what a reviewer should look at: scopes on which all or none hold the
+/// Reads a folder of `*.assignments.csv`, `*.assignments.jsonl` and `*.cedarentities.json`, or asks a
+/// running Humbaba, and lists the assignments with what a reviewer should look at: scopes on which all or none hold the
 /// strongest role, who holds roles on most scopes, roles that no policy uses, assignments that have
 /// expired or soon will, rows that cannot be read. The strongest role is the one that makes most
 /// actions possible, whatever its name.
@@ -40,6 +44,7 @@ JSON:
 
 Examples:
   humbaba review hitkeep --directory ./directory
+  humbaba review hitkeep --server unix:/run/humbaba-directory.sock
   humbaba review hitkeep --directory ./directory --problems-only --strict
   humbaba review hitkeep --directory ./directory --format html > review.html")]
 pub(super) struct ReviewArgs {
@@ -47,8 +52,14 @@ pub(super) struct ReviewArgs {
     #[arg(value_name = "STORE")]
     store: StoreName,
     /// The folder with the files of its directory
-    #[arg(long, value_name = "DIR")]
-    directory: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "server")]
+    directory: Option<PathBuf>,
+    /// The address of `directory.listen` of a running Humbaba, whatever the source of the directory:
+    /// `unix:/path`, `http://host:port` or `https://host:port`
+    #[arg(long, value_name = "ADDR", conflicts_with = "directory")]
+    server: Option<ServerAddress>,
+    #[command(flatten)]
+    connection: ConnectionFlags,
     /// The policies folder [default: ./policies if it is there, else the embedded stores]
     #[arg(long, value_name = "DIR")]
     policies: Option<String>,
@@ -91,10 +102,10 @@ pub(super) fn run(args: &ReviewArgs) -> Result<Exit, CliError> {
     let settings = args.settings.settle(own)?.settings;
     let as_of = as_of(args.as_of)?;
     let store = source::load_one(&settings, Some(args.store.as_str()))?;
-    let (limits, bounds) = (&settings.limits.request, &settings.directory.bounds);
-    let progress = args.quiet.progress(format!("reading {}", args.directory.display()));
-    let read = sources::read_folder(&args.directory, &store, limits, bounds);
-    let read = read.map_err(|error| CliError::Usage(error.to_string()))?;
+    let folder = args.directory.as_ref().map(|folder| folder.display().to_string());
+    let from = folder.unwrap_or_else(|| "the running Humbaba".to_owned());
+    let progress = args.quiet.progress(format!("reading {from}"));
+    let read = rows(args, &store, &settings)?;
     let soon = DAY.saturating_mul(args.soon);
     let mut review = Review::of(&store, &read.directory, as_of, soon, &read.problems)
         .map_err(|error| matrix::cannot(&store, error))?;
@@ -109,6 +120,22 @@ pub(super) fn run(args: &ReviewArgs) -> Result<Exit, CliError> {
     }
     let has_findings = !review.findings.is_empty();
     Ok(if args.strict && has_findings { Exit::Refused } else { Exit::Ok })
+}
+
+/// Reads the rows of the directory.
+fn rows(
+    args: &ReviewArgs,
+    store: &PolicyStore,
+    settings: &Settings,
+) -> Result<FolderRows, CliError> {
+    let (limits, bounds) = (&settings.limits.request, &settings.directory.bounds);
+    match (&args.server, &args.directory) {
+        (Some(server), _) => read_assignments(server, &args.connection, store, limits),
+        (None, Some(folder)) => {
+            sources::read_folder(folder, store, limits, bounds).map_err(CliError::Usage)
+        }
+        (None, None) => Err(CliError::Usage("name `--directory` or `--server`".to_owned())),
+    }
 }
 
 /// Returns the time at which ends are judged. No source keeps what was, so it cannot be in the past.

@@ -1,12 +1,13 @@
 //! Changes of a directory: here every change is read, in order; then the lists that they touch are made
 //! anew, each of them once (`finish.rs`).
 
-use std::sync::Arc;
+use std::{borrow::Borrow, sync::Arc};
 
 use smol_str::SmolStr;
 
 use super::{
     Assignment, AssignmentKey, Change, Directory, EntityRow, Fault,
+    change::can_be_named,
     records::{EntityRecord, HeldEntity, Kind, Role, Text, TypeRecord},
     row_check::Wrong,
     sorted::keep_last,
@@ -30,14 +31,16 @@ impl Directory {
     /// The first thousand faults are described; how many more there are says one last fault, at the
     /// index of the last of them and without a field.
     #[must_use]
-    pub fn apply(&self, changes: impl IntoIterator<Item = Change>) -> (Self, Vec<Fault>) {
-        let mut applying = Applying::new(self);
+    pub fn apply<C: Borrow<Change>>(
+        &self,
+        changes: impl IntoIterator<Item = C>,
+    ) -> (Self, Vec<Fault>) {
+        let mut applying = self.begin();
         let (mut faults, mut more, mut last) = (Vec::new(), 0_usize, 0);
         for (index, change) in changes.into_iter().enumerate() {
-            applying.describes_faults = faults.len() < FAULTS;
-            match applying.read(change) {
+            match applying.make(change.borrow()) {
                 Ok(()) => {}
-                Err((field, description)) if faults.len() < FAULTS => {
+                Err(ChangeFault { field, description }) if faults.len() < FAULTS => {
                     faults.push(Fault { index, field, description });
                 }
                 Err(_) => {
@@ -52,14 +55,30 @@ impl Directory {
         }
         (applying.finish(), faults)
     }
+
+    /// Begins to make changes, which come one after the other.
+    #[must_use]
+    pub fn begin(&self) -> Applying {
+        Applying { described: FAULTS, ..Applying::new(self) }
+    }
 }
 
-/// Changes that are being made. Everything that is numbered has a use for each change, and each row
-/// of the directory, that names it.
-pub(super) struct Applying {
+/// The fault of a change that does not fit the schema.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ChangeFault {
+    /// The wrong part, e.g. `scope`; empty beyond the first thousand faults.
+    pub field: String,
+    /// The fault in words; empty beyond the first thousand faults.
+    pub description: String,
+}
+
+/// Changes of a directory that are being made. They come in force together with
+/// [`Applying::finish`], and until then take some fifty bytes each.
+// Everything that is numbered has a use for each change, and each row of the directory, that names it.
+pub struct Applying {
     pub(super) next: Directory,
-    /// False where nobody will read what is wrong with a row.
-    pub(super) describes_faults: bool,
+    /// How many further faults are described. Describing takes longer than the change itself.
+    described: usize,
     /// The numbers of types by the names that the changes write, with a use of each.
     pub(super) type_names: HashMap<String, u32>,
     pub(super) roles: Vec<RoleChange>,
@@ -100,7 +119,7 @@ impl Applying {
     pub(super) fn new(directory: &Directory) -> Self {
         Self {
             next: directory.clone(),
-            describes_faults: false,
+            described: 0,
             type_names: HashMap::default(),
             roles: Vec::new(),
             rows: Vec::new(),
@@ -109,31 +128,37 @@ impl Applying {
         }
     }
 
-    /// Reads a change.
+    /// Makes a change, as [`Directory::apply`] does.
     ///
     /// # Errors
-    /// Its faults.
-    pub(super) fn read(&mut self, change: Change) -> Result<(), Wrong> {
-        match change {
-            Change::Put(row) => return self.put(&row),
-            Change::Delete(key) => self.delete(&key),
-            Change::PutEntity(row) => return self.put_entity(row),
+    /// It does not fit the schema, and grants nothing.
+    pub fn make(&mut self, change: &Change) -> Result<(), ChangeFault> {
+        let made = match change {
+            Change::Put(row) => self.put(row),
+            Change::Delete(key) => {
+                self.delete(key);
+                Ok(())
+            }
+            Change::PutEntity(row) => self.put_entity(row),
             Change::DeleteEntity(uid) => {
-                if let Some(place) = self.find(&uid) {
+                if let Some(place) = self.find(uid) {
                     self.rows.push(RowChange { place, row: None });
                 }
+                Ok(())
             }
-        }
-        Ok(())
+        };
+        made.map_err(|(field, description)| {
+            if self.described == 0 {
+                return ChangeFault::default();
+            }
+            self.described -= 1;
+            ChangeFault { field, description }
+        })
     }
 
     fn put(&mut self, row: &Assignment) -> Result<(), Wrong> {
         let (key, check) = (&row.key, Arc::clone(&self.next.check));
-        let texts = [&key.role, &row.grant.granted_by, &row.grant.reason];
-        let can_be_kept = check.can_be_named(&key.principal)
-            && check.can_be_named(&key.scope)
-            && texts.into_iter().all(|text| check.is_short(text));
-        if !can_be_kept {
+        if !row.can_be_kept(check.text_bytes()) {
             self.delete(key);
             return Err(self.described(row));
         }
@@ -143,8 +168,8 @@ impl Applying {
         let role = Role {
             scope,
             kind,
-            expires_at: row.expires_at,
-            granted_at: row.grant.granted_at,
+            expires_at: row.expires_at.into(),
+            granted_at: row.grant.granted_at.into(),
             granted_by: self.text(&row.grant.granted_by),
             reason: self.text(&row.grant.reason),
         };
@@ -154,7 +179,7 @@ impl Applying {
 
     /// Describes what is wrong with a row that does not fit.
     fn described(&self, row: &Assignment) -> Wrong {
-        let wrong = self.describes_faults.then(|| self.next.check.wrong_in_assignment(row));
+        let wrong = (self.described > 0).then(|| self.next.check.wrong_in_assignment(row));
         wrong.flatten().unwrap_or_default()
     }
 
@@ -171,14 +196,16 @@ impl Applying {
         }
     }
 
-    fn put_entity(&mut self, mut row: EntityRow) -> Result<(), Wrong> {
+    fn put_entity(&mut self, row: &EntityRow) -> Result<(), Wrong> {
         let check = Arc::clone(&self.next.check);
-        row.uid.type_name = check.schema.full_type_name(&row.uid.type_name).into();
+        let type_name = check.schema.full_type_name(&row.uid.type_name);
+        let row =
+            EntityRow { uid: Uid::new(type_name, row.uid.id.as_str()), json: row.json.clone() };
         let (facts, wrong) = match check.facts_of(&row) {
             Ok(facts) => (Some(facts), Ok(())),
             Err(wrong) => (None, Err(wrong)),
         };
-        if check.can_be_named(&row.uid) {
+        if can_be_named(&row.uid, check.text_bytes()) {
             let place = self.entity(&row.uid).0;
             let parents = facts.iter().flat_map(|facts| &facts.parents);
             let mut parents: Vec<_> =
@@ -237,7 +264,7 @@ impl Applying {
             next.kinds.retain(kind);
             return kind;
         }
-        let mut kind = Kind { principal_type, scope_type, slot: Slot::new(slot), fits: false };
+        let mut kind = Kind::new(principal_type, Slot::new(slot), scope_type);
         kind.fits = next.kind_fits(&kind);
         next.kinds.insert(kind)
     }
@@ -246,12 +273,12 @@ impl Applying {
     fn text(&mut self, text: &str) -> u32 {
         let texts = &mut self.next.texts;
         let hash = Text::hash_of(texts.state(), text);
-        match texts.find(hash, |other| other.0 == text) {
+        match texts.find(hash, |other| other.text == text) {
             Some(number) => {
                 texts.retain(number);
                 number
             }
-            None => texts.insert(Text(text.into())),
+            None => texts.insert(Text::new(text)),
         }
     }
 }
@@ -260,7 +287,7 @@ impl Directory {
     /// Adds a type that is not there yet, with one use.
     fn add_type(&mut self, name: SmolStr) -> u32 {
         let entity_type = self.check.schema.entity_type(&name).cloned();
-        let number = self.types.insert(TypeRecord { name, entity_type: entity_type.clone() });
+        let number = self.types.insert(TypeRecord::new(name, entity_type.clone()));
         if let Some(entity_type) = entity_type {
             Arc::make_mut(&mut self.type_numbers).insert(entity_type, number);
         }

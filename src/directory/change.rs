@@ -34,6 +34,17 @@ impl Change {
             Self::PutEntity(EntityRow { uid, .. }) | Self::DeleteEntity(uid) => qualify(uid),
         }
     }
+
+    /// Returns whether a directory keeps the row, be it that the schema fits or not: types and ids are
+    /// not empty, and no text is longer than the limit.
+    #[must_use]
+    pub fn can_be_kept(&self, text_bytes: usize) -> bool {
+        match self {
+            Self::Put(row) => row.can_be_kept(text_bytes),
+            Self::PutEntity(EntityRow { uid, .. }) => can_be_named(uid, text_bytes),
+            Self::Delete(_) | Self::DeleteEntity(_) => true,
+        }
+    }
 }
 
 /// The principal, role and scope of an assignment: there is one of each.
@@ -56,6 +67,20 @@ pub struct Assignment {
     pub expires_at: Option<Timestamp>,
     /// The person who granted it, when and why.
     pub grant: Grant,
+}
+
+impl Assignment {
+    pub(super) fn can_be_kept(&self, text_bytes: usize) -> bool {
+        let texts = [&self.key.role, &self.grant.granted_by, &self.grant.reason];
+        can_be_named(&self.key.principal, text_bytes)
+            && can_be_named(&self.key.scope, text_bytes)
+            && texts.into_iter().all(|text| text.len() <= text_bytes)
+    }
+}
+
+/// Returns whether a row can be kept under that name.
+pub(super) fn can_be_named(uid: &Uid, text_bytes: usize) -> bool {
+    [&uid.type_name, &uid.id].into_iter().all(|text| (1..=text_bytes).contains(&text.len()))
 }
 
 /// An entity as a directory holds it.

@@ -11,14 +11,15 @@ use super::{
 use crate::request::Place;
 
 impl Applying {
-    /// Makes the lists that the changes touch.
-    pub(super) fn finish(mut self) -> Directory {
+    /// Makes the directory with the changes.
+    #[must_use]
+    pub fn finish(mut self) -> Directory {
         let mut touched = self.change_roles();
         touched.extend(self.change_rows());
         touched.sort_unstable();
         touched.dedup();
         for place in touched {
-            self.next.count_visible(place);
+            self.next.update_visible(place);
         }
         self.forget();
         self.next
@@ -76,7 +77,9 @@ impl Applying {
             let holder = |role: &Role| Holder { principal, kind, expires_at: role.expires_at };
             ((principal, kind), change.role.as_ref().map(holder))
         });
-        record.holders = changed(&record.holders, changes, Holder::key, |_| {});
+        record.change_related(|related| {
+            related.holders = changed(&related.holders, changes, Holder::key, |_| {});
+        });
     }
 
     /// Puts and deletes rows of entities, makes the lists of members, and returns the places of both.
@@ -92,7 +95,8 @@ impl Applying {
         for RowChange { place, row } in changes {
             touched.push(place);
             let Some(record) = self.next.entities.get_mut(place.0) else { continue };
-            let old = std::mem::replace(&mut record.row, row.clone());
+            let old =
+                record.change_related(|related| std::mem::replace(&mut related.row, row.clone()));
             let counts = &mut self.next.counts;
             if let Some(old) = old {
                 counts.entities -= 1;
@@ -113,7 +117,9 @@ impl Applying {
             touched.push(*parent);
             if let Some(record) = self.next.entities.get_mut(parent.0) {
                 let changes = of_parent.iter().map(|(_, member, new)| (*member, *new));
-                record.members = changed(&record.members, changes, |member| *member, |_| {});
+                record.change_related(|related| {
+                    related.members = changed(&related.members, changes, |member| *member, |_| {});
+                });
             }
         }
         touched
@@ -164,19 +170,16 @@ impl Directory {
         }
     }
 
-    /// Counts what is held of an entity that fits the schema.
-    pub(super) fn count_visible(&mut self, place: Place) {
+    /// Finds out whether anything is held of an entity that fits the schema.
+    pub(super) fn update_visible(&mut self, place: Place) {
         let Some(record) = self.entity_record(place) else { return };
-        let count = record.roles.iter().filter(|role| self.fits(role.kind)).count();
-        let count = u32::try_from(count).unwrap_or(u32::MAX);
-        let is_visible = count > 0
+        let is_visible = record.roles.iter().any(|role| self.fits(role.kind))
             || record.facts().is_some()
-            || !record.members.is_empty()
-            || record.holders.iter().any(|holder| self.fits(holder.kind));
-        if (record.role_count, record.is_visible) != (count, is_visible)
+            || !record.members().is_empty()
+            || record.holders().iter().any(|holder| self.fits(holder.kind));
+        if record.is_visible != is_visible
             && let Some(record) = self.entities.get_mut(place.0)
         {
-            record.role_count = count;
             record.is_visible = is_visible;
         }
     }

@@ -38,7 +38,7 @@ impl Directory {
 
     fn held_by(&self, holder: &Holder, scope: Place) -> Option<HeldRole<'_>> {
         let slot = &self.kinds.get(holder.kind).filter(|kind| kind.fits)?.slot;
-        let (principal, expires_at) = (holder.principal, holder.expires_at);
+        let (principal, expires_at) = (holder.principal, holder.expires_at.get());
         Some(HeldRole { principal, slot, scope, expires_at })
     }
 }
@@ -61,7 +61,7 @@ impl HeldFacts for Directory {
     }
 
     fn members(&self, place: Place) -> Vec<Place> {
-        self.entity_record(place).map(|record| record.members.to_vec()).unwrap_or_default()
+        self.entity_record(place).map(|record| record.members().to_vec()).unwrap_or_default()
     }
 
     fn holds(&self, principal: Place, scope: Place, slot: &str, now: Timestamp) -> bool {
@@ -75,7 +75,7 @@ impl HeldFacts for Directory {
     }
 
     fn role_count(&self, principal: Place) -> usize {
-        self.entity_record(principal).map_or(0, |record| record.role_count as usize)
+        self.entity_record(principal).map_or(0, |record| record.roles.len())
     }
 
     fn roles_of(&self, principal: Place, now: Timestamp) -> Vec<HeldRole<'_>> {
@@ -84,7 +84,7 @@ impl HeldFacts for Directory {
     }
 
     fn roles_on(&self, scope: Place, now: Timestamp) -> Vec<HeldRole<'_>> {
-        let holders = self.entity_record(scope).map_or(&[][..], |record| &record.holders);
+        let holders = self.entity_record(scope).map_or(&[][..], |record| record.holders());
         let in_force = holders.iter().filter(|holder| holder.is_in_force(now));
         in_force.filter_map(|holder| self.held_by(holder, scope)).collect()
     }

@@ -24,6 +24,7 @@ mod tests;
 mod version;
 mod with_schema;
 
+pub use apply::{Applying, ChangeFault};
 pub use change::{Assignment, AssignmentFilter, AssignmentKey, Change, EntityRow, Fault};
 pub use snapshot::{Snapshot, SnapshotError};
 pub use version::{DirectoryVersion, Position, VersionError};
@@ -112,22 +113,22 @@ impl Directory {
     /// their names.
     pub fn entities(&self) -> impl Iterator<Item = EntityRow> {
         self.order.iter().filter_map(|place| {
-            let row = self.entity_record(place)?.row.as_ref()?;
+            let row = self.entity_record(place)?.row()?;
             Some(EntityRow { uid: self.written(place)?, json: row.json.to_string() })
         })
     }
 
     fn assignment(&self, principal: Place, role: &Role) -> Option<Assignment> {
-        let text = |number| self.texts.get(number).map(|text| text.0.to_string());
+        let text = |number| self.texts.get(number).map(|text| text.text.to_string());
         Some(Assignment {
             key: AssignmentKey {
                 principal: self.written(principal)?,
                 role: self.kinds.get(role.kind)?.slot.to_string(),
                 scope: self.written(role.scope)?,
             },
-            expires_at: role.expires_at,
+            expires_at: role.expires_at.get(),
             grant: Grant {
-                granted_at: role.granted_at,
+                granted_at: role.granted_at.get(),
                 granted_by: text(role.granted_by)?,
                 reason: text(role.reason)?,
             },

@@ -93,7 +93,7 @@ impl Directory {
     fn first_on<'a>(&'a self, sought: &Sought<'_>, scope: Option<Place>) -> Vec<Found<'a>> {
         let record = scope.and_then(|scope| Some((scope, self.entity_record(scope)?)));
         let holders = record.into_iter().flat_map(|(scope, record)| {
-            record.holders.iter().map(move |holder| (holder.clone(), scope))
+            record.holders().iter().map(move |holder| (holder.clone(), scope))
         });
         self.first(sought, holders, sought.limit)
     }

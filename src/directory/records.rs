@@ -21,20 +21,34 @@ pub(super) struct TypeRecord {
     pub name: SmolStr,
     /// The type, if the schema has it.
     pub entity_type: Option<EntityType>,
+    uses: u32,
 }
 
 /// An entity of which anything is held.
+///
+/// It fills one line of the processor's cache: a decision waits for one of its principal and one of
+/// its resource among a million. What most decisions do not need lies apart, in [`Related`].
 #[derive(Clone)]
+#[repr(align(64))]
 pub(super) struct EntityRecord {
     /// The number of its type.
     pub type_number: u32,
+    uses: u32,
     pub id: SmolStr,
     /// True where anything is held of it that fits the schema.
     pub is_visible: bool,
-    /// How many roles it holds that fit the schema.
-    pub role_count: u32,
+    /// True where its row fits the schema.
+    has_facts: bool,
     /// The roles that it holds, sorted by [`Role::key`].
     pub roles: Arc<[Role]>,
+    related: Option<Arc<Related>>,
+}
+
+const _: () = assert!(size_of::<EntityRecord>() == 64);
+
+/// The facts that are held of an entity beside its own roles.
+#[derive(Clone, Default)]
+pub(super) struct Related {
     /// The holders of roles on it, sorted by [`Holder::key`].
     pub holders: Arc<[Holder]>,
     /// The entities of which it is a direct parent, sorted.
@@ -54,11 +68,19 @@ pub(super) struct Kind {
     pub scope_type: u32,
     pub slot: Slot,
     pub fits: bool,
+    pub uses: u32,
 }
 
 /// A text that several assignments share.
 #[derive(Clone)]
-pub(super) struct Text(pub SmolStr);
+pub(super) struct Text {
+    pub text: SmolStr,
+    uses: u32,
+}
+
+/// A moment or none, in half the room of an `Option`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct MaybeMoment(i64);
 
 /// A role assignment, kept with its principal.
 #[derive(Debug, Clone)]
@@ -66,8 +88,8 @@ pub(super) struct Role {
     pub scope: Place,
     /// The number of its kind.
     pub kind: u32,
-    pub expires_at: Option<Timestamp>,
-    pub granted_at: Option<Timestamp>,
+    pub expires_at: MaybeMoment,
+    pub granted_at: MaybeMoment,
     /// The number of the text.
     pub granted_by: u32,
     /// The number of the text.
@@ -80,7 +102,7 @@ pub(super) struct Holder {
     pub principal: Place,
     /// The number of its kind.
     pub kind: u32,
-    pub expires_at: Option<Timestamp>,
+    pub expires_at: MaybeMoment,
 }
 
 /// The row of an entity.
@@ -92,13 +114,33 @@ pub(super) struct HeldEntity {
     pub parents: Box<[Place]>,
 }
 
+impl MaybeMoment {
+    const NONE: i64 = i64::MIN;
+
+    pub(super) fn get(self) -> Option<Timestamp> {
+        (self.0 != Self::NONE).then(|| Timestamp::from_millis(self.0))
+    }
+
+    /// Returns whether an assignment that ends then is in force at a moment.
+    fn is_after(self, now: Timestamp) -> bool {
+        self.get().is_none_or(|expires_at| now < expires_at)
+    }
+}
+
+impl From<Option<Timestamp>> for MaybeMoment {
+    fn from(moment: Option<Timestamp>) -> Self {
+        // The very first moment is taken for the next, and not for none: that would never expire.
+        Self(moment.map_or(Self::NONE, |moment| moment.as_millis().max(Self::NONE + 1)))
+    }
+}
+
 impl Role {
     pub(super) fn key(&self) -> (Place, u32) {
         (self.scope, self.kind)
     }
 
     pub(super) fn is_in_force(&self, now: Timestamp) -> bool {
-        is_in_force(self.expires_at, now)
+        self.expires_at.is_after(now)
     }
 }
 
@@ -108,12 +150,8 @@ impl Holder {
     }
 
     pub(super) fn is_in_force(&self, now: Timestamp) -> bool {
-        is_in_force(self.expires_at, now)
+        self.expires_at.is_after(now)
     }
-}
-
-fn is_in_force(expires_at: Option<Timestamp>, now: Timestamp) -> bool {
-    expires_at.is_none_or(|expires_at| now < expires_at)
 }
 
 impl EntityRecord {
@@ -121,19 +159,47 @@ impl EntityRecord {
     pub(super) fn new(type_number: u32, id: SmolStr) -> Self {
         Self {
             type_number,
+            uses: 1,
             id,
             is_visible: false,
-            role_count: 0,
+            has_facts: false,
             roles: Arc::default(),
-            holders: Arc::default(),
-            members: Arc::default(),
-            row: None,
+            related: None,
         }
     }
 
     /// Returns what its row says, where that fits the schema.
     pub(super) fn facts(&self) -> Option<&EntityFacts> {
-        self.row.as_ref()?.facts.as_ref()
+        if !self.has_facts {
+            return None;
+        }
+        self.row()?.facts.as_ref()
+    }
+
+    /// Returns its own row.
+    pub(super) fn row(&self) -> Option<&Arc<HeldEntity>> {
+        self.related.as_ref()?.row.as_ref()
+    }
+
+    /// Returns the holders of roles on it.
+    pub(super) fn holders(&self) -> &[Holder] {
+        self.related.as_ref().map_or(&[], |related| &related.holders)
+    }
+
+    /// Returns the entities of which it is a direct parent.
+    pub(super) fn members(&self) -> &[Place] {
+        self.related.as_ref().map_or(&[], |related| &related.members)
+    }
+
+    /// Changes what is held of it beside its own roles.
+    pub(super) fn change_related<T>(&mut self, change: impl FnOnce(&mut Related) -> T) -> T {
+        let related = Arc::make_mut(self.related.get_or_insert_default());
+        let result = change(related);
+        self.has_facts = related.row.as_ref().is_some_and(|row| row.facts.is_some());
+        if related.holders.is_empty() && related.members.is_empty() && related.row.is_none() {
+            self.related = None;
+        }
+        result
     }
 
     /// Returns the roles that it holds on a scope.
@@ -146,6 +212,10 @@ impl EntityRecord {
 }
 
 impl TypeRecord {
+    pub(super) fn new(name: SmolStr, entity_type: Option<EntityType>) -> Self {
+        Self { name, entity_type, uses: 1 }
+    }
+
     pub(super) fn hash_of(state: &RandomState, name: &str) -> u64 {
         state.hash_one(name)
     }
@@ -154,6 +224,10 @@ impl TypeRecord {
 impl Record for TypeRecord {
     fn hash(&self, state: &RandomState) -> u64 {
         Self::hash_of(state, &self.name)
+    }
+
+    fn uses(&mut self) -> &mut u32 {
+        &mut self.uses
     }
 }
 
@@ -167,9 +241,18 @@ impl Record for EntityRecord {
     fn hash(&self, state: &RandomState) -> u64 {
         Self::hash_of(state, self.type_number, &self.id)
     }
+
+    fn uses(&mut self) -> &mut u32 {
+        &mut self.uses
+    }
 }
 
 impl Kind {
+    /// Makes a kind that does not fit yet.
+    pub(super) fn new(principal_type: u32, slot: Slot, scope_type: u32) -> Self {
+        Self { principal_type, scope_type, slot, fits: false, uses: 1 }
+    }
+
     pub(super) fn hash_of(
         state: &RandomState,
         principal_type: u32,
@@ -184,9 +267,17 @@ impl Record for Kind {
     fn hash(&self, state: &RandomState) -> u64 {
         Self::hash_of(state, self.principal_type, self.slot.as_str(), self.scope_type)
     }
+
+    fn uses(&mut self) -> &mut u32 {
+        &mut self.uses
+    }
 }
 
 impl Text {
+    pub(super) fn new(text: &str) -> Self {
+        Self { text: text.into(), uses: 1 }
+    }
+
     pub(super) fn hash_of(state: &RandomState, text: &str) -> u64 {
         state.hash_one(text)
     }
@@ -194,6 +285,10 @@ impl Text {
 
 impl Record for Text {
     fn hash(&self, state: &RandomState) -> u64 {
-        Self::hash_of(state, &self.0)
+        Self::hash_of(state, &self.text)
+    }
+
+    fn uses(&mut self) -> &mut u32 {
+        &mut self.uses
     }
 }

@@ -38,14 +38,9 @@ impl RowCheck {
         Self { schema, stored, limits }
     }
 
-    /// Returns whether a row can be kept under that name.
-    pub(super) fn can_be_named(&self, uid: &Uid) -> bool {
-        let is_text = |text: &str| !text.is_empty() && self.is_short(text);
-        is_text(&uid.type_name) && is_text(&uid.id)
-    }
-
-    pub(super) fn is_short(&self, text: &str) -> bool {
-        text.len() <= self.limits.text_bytes
+    /// Returns how long a text may be, in bytes.
+    pub(super) fn text_bytes(&self) -> usize {
+        self.limits.text_bytes
     }
 
     /// Returns whether principals of a type can hold a role on scopes of a type.
@@ -84,8 +79,9 @@ impl RowCheck {
     }
 
     fn too_long<const N: usize>(&self, texts: [(&str, &String); N]) -> Option<Wrong> {
-        let (field, text) = texts.into_iter().find(|(_, text)| !self.is_short(text))?;
-        let (length, limit) = (text.len(), self.limits.text_bytes);
+        let limit = self.limits.text_bytes;
+        let (field, text) = texts.into_iter().find(|(_, text)| text.len() > limit)?;
+        let length = text.len();
         Some((field.to_owned(), format!("{length} bytes, more than the limit of {limit}")))
     }
 

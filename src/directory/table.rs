@@ -6,8 +6,9 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
-/// Records of one chunk: a change copies the chunks that it touches.
-const CHUNK: usize = 128;
+/// Records of one chunk: a change copies the chunks that it touches. A chunk of records of 64 bytes
+/// takes 8 KiB with the count of its owners, which is a size that allocators keep.
+const CHUNK: usize = 127;
 /// Parts of the index: a change copies the parts that it touches.
 const SHARDS: usize = 256;
 
@@ -15,22 +16,27 @@ const SHARDS: usize = 256;
 pub(super) trait Record: Clone {
     /// Returns the hash of what the record is found by.
     fn hash(&self, state: &RandomState) -> u64;
+
+    /// The number of its uses; one at first.
+    fn uses(&mut self) -> &mut u32;
 }
 
 /// Numbered records. A number stays that of its record until the last use of it has ended, and is
 /// then given to another.
 #[derive(Clone)]
 pub(super) struct Table<T> {
-    chunks: Arc<Vec<Arc<[Cell<T>]>>>,
+    chunks: Arc<Vec<Arc<Chunk<T>>>>,
     /// The first of the free cells, each of which names the next.
     free: Option<u32>,
     shards: Arc<[Arc<HashTable<u32>>]>,
     state: RandomState,
 }
 
+type Chunk<T> = [Cell<T>; CHUNK];
+
 #[derive(Clone)]
 enum Cell<T> {
-    Used { record: T, uses: u32 },
+    Used(T),
     Free { next: Option<u32> },
 }
 
@@ -51,14 +57,14 @@ impl<T: Record> Table<T> {
 
     pub(super) fn get(&self, number: u32) -> Option<&T> {
         match cell(&self.chunks, number)? {
-            Cell::Used { record, .. } => Some(record),
+            Cell::Used(record) => Some(record),
             Cell::Free { .. } => None,
         }
     }
 
     pub(super) fn get_mut(&mut self, number: u32) -> Option<&mut T> {
         match self.cell_mut(number)? {
-            Cell::Used { record, .. } => Some(record),
+            Cell::Used(record) => Some(record),
             Cell::Free { .. } => None,
         }
     }
@@ -73,24 +79,16 @@ impl<T: Record> Table<T> {
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
         let cells = self.chunks.iter().flat_map(|chunk| chunk.iter());
         (0..).zip(cells).filter_map(|(number, cell)| match cell {
-            Cell::Used { record, .. } => Some((number, record)),
+            Cell::Used(record) => Some((number, record)),
             Cell::Free { .. } => None,
         })
-    }
-
-    /// Returns how often a record is used.
-    pub(super) fn uses(&self, number: u32) -> u32 {
-        match cell(&self.chunks, number) {
-            Some(Cell::Used { uses, .. }) => *uses,
-            _ => 0,
-        }
     }
 
     /// Adds a record that is not there yet, with one use.
     pub(super) fn insert(&mut self, record: T) -> u32 {
         let hash = record.hash(&self.state);
         let number = self.free.unwrap_or_else(|| self.add_chunk());
-        let used = Cell::Used { record, uses: 1 };
+        let used = Cell::Used(record);
         if let Some(cell) = self.cell_mut(number)
             && let Cell::Free { next } = std::mem::replace(cell, used)
         {
@@ -98,7 +96,7 @@ impl<T: Record> Table<T> {
         }
         let (chunks, state) = (&self.chunks, &self.state);
         let hash_of = |number: &u32| match cell(chunks, *number) {
-            Some(Cell::Used { record, .. }) => record.hash(state),
+            Some(Cell::Used(record)) => record.hash(state),
             _ => 0,
         };
         if let Some(shard) = Arc::make_mut(&mut self.shards).get_mut(shard_of(hash)) {
@@ -114,14 +112,15 @@ impl<T: Record> Table<T> {
 
     /// Counts one use more of a record.
     pub(super) fn retain(&mut self, number: u32) {
-        if let Some(Cell::Used { uses, .. }) = self.cell_mut(number) {
-            *uses = uses.saturating_add(1);
+        if let Some(record) = self.get_mut(number) {
+            *record.uses() = record.uses().saturating_add(1);
         }
     }
 
     /// Counts one use less of a record, and returns whether that was the last.
     pub(super) fn unuse(&mut self, number: u32) -> bool {
-        let Some(Cell::Used { uses, .. }) = self.cell_mut(number) else { return false };
+        let Some(record) = self.get_mut(number) else { return false };
+        let uses = record.uses();
         *uses = uses.saturating_sub(1);
         *uses == 0
     }
@@ -145,7 +144,7 @@ impl<T: Record> Table<T> {
         let cell = std::mem::replace(self.cell_mut(number)?, Cell::Free { next });
         self.free = Some(number);
         match cell {
-            Cell::Used { record, .. } => Some(record),
+            Cell::Used(record) => Some(record),
             Cell::Free { .. } => None,
         }
     }
@@ -160,13 +159,13 @@ impl<T: Record> Table<T> {
         let first = self.chunks.len() * CHUNK;
         let numbered = |place: usize| u32::try_from(first + place).unwrap_or(u32::MAX);
         let next = |place| (place + 1 < CHUNK).then(|| numbered(place + 1));
-        let cells = (0..CHUNK).map(|place| Cell::Free { next: next(place) });
-        Arc::make_mut(&mut self.chunks).push(cells.collect());
+        let chunk = std::array::from_fn(|place| Cell::Free { next: next(place) });
+        Arc::make_mut(&mut self.chunks).push(Arc::new(chunk));
         numbered(0)
     }
 }
 
-fn cell<T>(chunks: &[Arc<[Cell<T>]>], number: u32) -> Option<&Cell<T>> {
+fn cell<T>(chunks: &[Arc<Chunk<T>>], number: u32) -> Option<&Cell<T>> {
     chunks.get(chunk_of(number))?.get(place_in_chunk(number))
 }
 

@@ -68,6 +68,17 @@ enum Place {
 const IN_PROGRESS: usize = 65_536;
 
 impl DirectoryVersion {
+    /// Reads the text of a state's version; nothing for any other text, such as the token of a
+    /// transaction.
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
+        let (generation, place) = text.rsplit_once('.')?;
+        match Place::read(place)? {
+            Place::State(position) => Some(Self { generation: generation.to_owned(), position }),
+            Place::Written { .. } => None,
+        }
+    }
+
     /// Returns whether this state holds all that the version of the text does.
     ///
     /// # Errors

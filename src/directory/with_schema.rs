@@ -25,7 +25,7 @@ impl Directory {
         let mut next = next.check_rows();
         if has_changed {
             let places: Vec<Place> = next.order.iter().collect();
-            places.into_iter().for_each(|place| next.count_visible(place));
+            places.into_iter().for_each(|place| next.update_visible(place));
         }
         next
     }
@@ -66,8 +66,8 @@ impl Directory {
         let changed = kinds.filter(|(_, kind)| self.kind_fits(kind) != kind.fits);
         let changed: Vec<_> = changed.map(|(number, _)| number).collect();
         for number in &changed {
-            let count = self.kinds.uses(*number) as usize;
             let Some(kind) = self.kinds.get_mut(*number) else { continue };
+            let count = kind.uses as usize;
             kind.fits = !kind.fits;
             let ignored = &mut self.counts.ignored;
             *ignored = if kind.fits { *ignored - count } else { *ignored + count };
@@ -80,7 +80,7 @@ impl Directory {
         let mut applying = Applying::new(self);
         for row in self.entities() {
             // Its faults were told when it came.
-            let _ = applying.read(Change::PutEntity(row));
+            let _ = applying.make(&Change::PutEntity(row));
         }
         applying.finish()
     }

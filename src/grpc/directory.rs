@@ -23,15 +23,16 @@ use crate::{
     model::{StoreName, Timestamp},
     net::BlockingPool,
     proto::{self, directory_service_server::DirectoryService},
-    reload::{DirectoryState, InForce, Live},
+    reload::{DirectoryFollower, DirectoryState, FollowError, InForce, Live},
     request::{FieldPath, Violation},
-    sources::{EmbeddedDirectory, FollowError, Follower, WriteError},
+    sources::{EmbeddedDirectory, WriteError},
+    store::PolicyStore,
 };
 
 /// The directories that the sidecar keeps itself; unset until they are opened.
 pub(super) type EmbeddedDirectories = Arc<OnceLock<BTreeMap<StoreName, EmbeddedDirectory>>>;
 
-/// Answers who writes and follows directories.
+/// Answers who writes, lists and follows directories.
 #[derive(Clone)]
 pub(super) struct Directories {
     pub live: Arc<Live>,
@@ -50,7 +51,7 @@ impl DirectoryService for Directories {
         request: Request<proto::WriteRequest>,
     ) -> Result<Response<proto::WriteResponse>, Status> {
         let sent = request.into_inner();
-        let (_, directory) = self.embedded(&sent.policy_store)?;
+        let directory = self.embedded(&sent.policy_store)?;
         let changes = self.changes(sent.changes).map_err(|violations| {
             self.metrics.refused(&violations);
             status::bad_request(violations)
@@ -83,15 +84,16 @@ impl DirectoryService for Directories {
         request: Request<proto::WatchRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
         let question = request.into_inner();
-        let (now, directory) = self.embedded(&question.policy_store)?;
-        let follower = directory.follow(&now, &question.after_version).map_err(not_followed)?;
+        let (in_force, _) = self.state(&question.policy_store)?;
+        let followed = self.live.follow_directory(in_force.store.name(), &question.after_version);
+        let (now, follower) = followed.map_err(not_followed)?;
         let begin = question.after_version.is_empty().then_some(now);
-        // One message waits for a slow reader; what follows stays in the database.
+        // One message waits for a slow reader; what follows stays among the changes that are kept.
         let (sender, receiver) = mpsc::channel(1);
         let health = self.health.clone();
         tokio::spawn(async move {
             tokio::select! {
-                () = tell(&sender, follower, begin) => {}
+                () = tell(&sender, follower, begin, &in_force.store) => {}
                 () = sender.closed() => {}
                 () = health.stopped() => {
                     // The reader may be slow, and the server does not wait for it.
@@ -113,16 +115,16 @@ impl Directories {
         }
     }
 
-    /// Returns the directory of a store, where the sidecar keeps it itself, and its version.
-    fn embedded(&self, name: &str) -> Result<(DirectoryVersion, EmbeddedDirectory), Status> {
-        let (in_force, state) = self.state(name)?;
+    /// Returns the directory of a store, where the sidecar keeps it itself.
+    fn embedded(&self, name: &str) -> Result<EmbeddedDirectory, Status> {
+        let (in_force, _) = self.state(name)?;
         let store = in_force.store.name();
         let not_opened = || Status::unavailable("the directories are not opened yet");
         match self.embedded.get().ok_or_else(not_opened)?.get(store) {
-            Some(directory) => Ok((state.version.clone(), directory.clone())),
+            Some(directory) => Ok(directory.clone()),
             None => Err(Status::failed_precondition(format!(
-                "the directory of the policy store `{store}` is kept elsewhere, and is written and \
-                 followed there: {}",
+                "the directory of the policy store `{store}` is kept elsewhere, and is written \
+                 there: {}",
                 self.source(store)
             ))),
         }
@@ -148,8 +150,9 @@ impl Directories {
 /// Tells changes as they come in force, until that fails or nobody listens.
 async fn tell(
     sender: &mpsc::Sender<Result<proto::WatchResponse, Status>>,
-    mut follower: Follower,
+    mut follower: DirectoryFollower,
     begin: Option<DirectoryVersion>,
+    store: &PolicyStore,
 ) {
     if let Some(version) = begin {
         let directory_version = version.to_string();
@@ -162,7 +165,11 @@ async fn tell(
         let next = follower.next().await.map_err(not_followed);
         let is_last = next.is_err();
         let next = next.map(|next| proto::WatchResponse {
-            changes: next.changes.into_iter().map(sent_change).collect(),
+            changes: next
+                .changes
+                .iter()
+                .map(|change| sent_change(change.clone(), store.schema()))
+                .collect(),
             directory_version: next.version.to_string(),
         });
         if sender.send(next).await.is_err() || is_last {
@@ -216,7 +223,6 @@ fn not_followed(error: FollowError) -> Status {
         FollowError::Version(error) => status::no_such_version("after_version", error),
         FollowError::NotReached(_) => Status::failed_precondition(error.to_string()),
         FollowError::Trimmed => Status::out_of_range(error.to_string()),
-        FollowError::Unreadable(_) => Status::internal(error.to_string()),
         FollowError::Unavailable => Status::unavailable(error.to_string()),
     }
 }

@@ -160,11 +160,11 @@ impl<'a> DirectoryStatus<'a> {
             version: live.state.as_ref().map(|state| state.version.to_string()),
             assignments: counts.assignments,
             entities: counts.entities,
-            ignored: counts.ignored,
+            ignored: counts.ignored + live.rows.left_out,
             age_seconds: live.age().as_secs(),
             unavailable: live.deciding().err().map(|error| error.to_string()),
             problem: live.problem.as_deref(),
-            row_problems: &live.row_problems,
+            row_problems: &live.rows.problems,
         }
     }
 }

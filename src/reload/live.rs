@@ -1,21 +1,22 @@
-//! The stores in force, and the state of loading them.
+//! The stores in force, and their directories.
 
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use arc_swap::{ArcSwap, Guard};
 use tokio::sync::watch;
 
 use super::{
-    Gate, History,
-    live_directory::{DirectoryState, DirectoryUnavailable, LiveDirectory},
+    History, LoadStatus,
+    change_log::{DirectoryFollower, FollowError, KeptChanges},
+    live_directory::{DirectoryState, DirectoryUnavailable, LiveDirectory, RowReport},
 };
 use crate::{
     directory::{Change, Directory, DirectoryVersion, Fault},
-    model::{Problem, Revision, StoreName},
+    model::StoreName,
     request::{Held, RequestLimits},
     store::{PolicyStore, StoreLookupError, Stores},
 };
@@ -74,56 +75,6 @@ pub enum NotInForce {
     /// Its directory cannot decide.
     #[error(transparent)]
     Directory(#[from] DirectoryUnavailable),
-}
-
-/// The source of stores that the binary carries, as [`LoadStatus::source`] names it. They are loaded
-/// once and never looked at again.
-pub const EMBEDDED: &str = "embedded";
-
-/// The state of loading.
-#[derive(Debug, Clone, Default)]
-pub struct LoadStatus {
-    /// The source of policies: a folder, or [`EMBEDDED`].
-    pub source: String,
-    /// When loading was last tried, whether or not anything had changed.
-    pub last_attempt: Option<SystemTime>,
-    /// When what decides last changed.
-    pub last_change: Option<SystemTime>,
-    /// Attempts that put something new in force.
-    pub reloads: u64,
-    /// Attempts in which a store or the folder was refused. What is refused and does not change
-    /// counts once.
-    pub failures: u64,
-    /// How often each gate refused a valid store.
-    pub gate_refusals: BTreeMap<Gate, u64>,
-    /// The fault of the folder as a whole, if there is one. Where no store can be read the last good
-    /// state of all stays.
-    pub folder_problem: Option<String>,
-    /// Files beside the stores' folders that look as if they belonged to a store, and are not read.
-    pub unread: Vec<String>,
-    /// The fault of watching the folder, if there is one: changes are found by the periodic re-hash.
-    pub watch_problem: Option<String>,
-    /// Every store that is loaded or was refused, in the order of their names.
-    pub stores: Vec<StoreStatus>,
-}
-
-/// The state of one store.
-#[derive(Debug, Clone)]
-pub struct StoreStatus {
-    /// The store.
-    pub name: StoreName,
-    /// The revision that decides; none where the store was never valid.
-    pub revision: Option<Revision>,
-    /// When that revision came into force.
-    pub loaded_at: Option<SystemTime>,
-    /// Policies that decide, links included.
-    pub policies: usize,
-    /// The warnings of the revision that decides.
-    pub warnings: Vec<Problem>,
-    /// True while a solver judges the files as they are now; until then the revision stays in force.
-    pub proving: bool,
-    /// The problems of the files as they are now, if they were refused; the revision stays in force.
-    pub problems: Vec<Problem>,
 }
 
 impl Default for Live {
@@ -215,9 +166,16 @@ impl Live {
         self.status.store(Arc::new(status));
     }
 
-    /// Announces that a store has a directory. Until its first state the store decides nothing.
-    pub fn add_directory(&self, name: &StoreName, source: &str, max_age: Duration) {
-        let directory = LiveDirectory::new(source, max_age);
+    /// Announces that a store has a directory, which keeps a number of changes for those who follow
+    /// it. Until its first state the store decides nothing.
+    pub fn add_directory(
+        &self,
+        name: &StoreName,
+        source: &str,
+        max_age: Duration,
+        kept_changes: usize,
+    ) {
+        let directory = LiveDirectory::new(source, max_age, kept_changes);
         self.change(|state| state.directories.insert(name.clone(), directory));
     }
 
@@ -230,13 +188,27 @@ impl Live {
         Some(Directory::new(Arc::clone(schema), Arc::clone(stored), limits.clone()))
     }
 
-    /// Puts a state of a store's directory in force, and records what is wrong with single rows.
+    /// Puts a state of a store's directory in force, and records what is wrong with single rows. Who
+    /// followed it cannot go on.
     pub fn replace_directory(
         &self,
         name: &StoreName,
         directory: Directory,
         version: DirectoryVersion,
-        row_problems: Vec<String>,
+        rows: RowReport,
+    ) {
+        let kept = KeptChanges { after: version.clone(), versions: Vec::new() };
+        self.restore_directory(name, directory, version, rows, kept);
+    }
+
+    /// Does the same with a state whose last changes are known.
+    pub fn restore_directory(
+        &self,
+        name: &StoreName,
+        directory: Directory,
+        version: DirectoryVersion,
+        rows: RowReport,
+        kept: KeptChanges,
     ) {
         self.change(|state| {
             let Ok(store) = state.stores.get(name.as_str()) else { return };
@@ -250,7 +222,8 @@ impl Live {
                 let facts = store.request_facts();
                 live.state = Some(DirectoryState::new(directory, version, facts));
                 live.problem = None;
-                live.row_problems = row_problems.into();
+                live.rows = rows;
+                live.log.restart(kept);
                 live.confirm();
             }
         });
@@ -261,14 +234,18 @@ impl Live {
     pub fn change_directory(
         &self,
         name: &StoreName,
-        changes: Vec<Change>,
+        mut changes: Vec<Change>,
         version: DirectoryVersion,
     ) -> Vec<Fault> {
         self.change(|state| {
             let Some(live) = state.directories.get_mut(name) else { return Vec::new() };
             let Some(of) = &live.state else { return Vec::new() };
-            let (directory, faults) = of.directory.apply(changes);
+            let (directory, faults) = of.directory.apply(&changes);
             let facts = of.held.request_facts;
+            if let Ok(store) = state.stores.get(name.as_str()) {
+                changes.iter_mut().for_each(|change| change.qualify(store.schema()));
+            }
+            live.log.add(changes, &version);
             live.state = Some(DirectoryState::new(directory, version, facts));
             live.problem = None;
             live.confirm();
@@ -277,17 +254,42 @@ impl Live {
     }
 
     /// Records what is wrong with single rows of a store's directory, instead of what was.
-    pub fn report_directory_rows(&self, name: &StoreName, row_problems: Vec<String>) {
+    pub fn report_directory_rows(&self, name: &StoreName, rows: RowReport) {
         let state = self.state.load();
-        let last = state.directories.get(name).map(|live| Arc::clone(&live.row_problems));
-        if last.is_some_and(|last| *last == *row_problems) {
+        if state.directories.get(name).is_some_and(|live| live.rows == rows) {
             return;
         }
         self.change(|state| {
             if let Some(live) = state.directories.get_mut(name) {
-                live.row_problems = row_problems.into();
+                live.rows = rows;
             }
         });
+    }
+
+    /// Follows the changes of a store's directory after a version, or from now on where that is
+    /// empty. Also returns the version of now.
+    ///
+    /// # Errors
+    /// The version is none of this directory, or changes after it are not kept.
+    pub fn follow_directory(
+        &self,
+        name: &StoreName,
+        after: &str,
+    ) -> Result<(DirectoryVersion, DirectoryFollower), FollowError> {
+        // Nothing comes in force between looking at the state and at the changes.
+        let changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state.load();
+        let live = state.directories.get(name).ok_or(FollowError::Unavailable)?;
+        let now = &live.state.as_ref().ok_or(FollowError::Unavailable)?.version;
+        let after = (!after.is_empty()).then_some(after);
+        if let Some(after) = after
+            && !now.has_reached(after)?
+        {
+            return Err(FollowError::NotReached(after.chars().take(80).collect()));
+        }
+        let follower = live.log.follow(after, self.changed.subscribe())?;
+        drop(changing);
+        Ok((now.clone(), follower))
     }
 
     /// Records that a store's directory is as its source has it.
@@ -348,13 +350,5 @@ impl Live {
         drop(changing);
         self.changed.send_replace(());
         result
-    }
-}
-
-impl LoadStatus {
-    /// Returns whether everything that was found is in force.
-    #[must_use]
-    pub fn is_clean(&self) -> bool {
-        self.folder_problem.is_none() && self.stores.iter().all(|store| store.problems.is_empty())
     }
 }

@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::change_log::ChangeLog;
 use crate::{
     directory::{Directory, DirectoryVersion},
     request::{Held, RequestFacts},
@@ -22,12 +23,23 @@ pub struct LiveDirectory {
     pub state: Option<Arc<DirectoryState>>,
     /// What is wrong with its source as it is now; the state stays in force.
     pub problem: Option<Arc<str>>,
-    /// What is wrong with single rows, of which none grants anything.
-    pub row_problems: Arc<[String]>,
+    /// The problems of single rows.
+    pub rows: RowReport,
     /// True where it has no state and will not have one before the process is started again.
     pub is_refused: bool,
+    pub(super) log: Arc<ChangeLog>,
     confirmed: Arc<Confirmed>,
     max_age: Duration,
+}
+
+/// The problems of rows of a directory, of which none grants anything.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RowReport {
+    /// Rows that the directory does not hold, since they cannot be read or contradict others. Those
+    /// that it holds and that do not fit the schema are counted by itself.
+    pub left_out: usize,
+    /// The first problems, those of rows that do not fit included, and how many there are beside.
+    pub problems: Arc<[String]>,
 }
 
 /// A state of a directory.
@@ -70,14 +82,15 @@ struct Confirmed {
 }
 
 impl LiveDirectory {
-    pub(super) fn new(source: &str, max_age: Duration) -> Self {
+    pub(super) fn new(source: &str, max_age: Duration, kept_changes: usize) -> Self {
         let confirmed = Confirmed { clock: Instant::now(), at: AtomicU64::new(0) };
         Self {
             source: source.into(),
             state: None,
             problem: None,
-            row_problems: Arc::default(),
+            rows: RowReport::default(),
             is_refused: false,
+            log: Arc::new(ChangeLog::new(kept_changes)),
             confirmed: Arc::new(confirmed),
             max_age,
         }

@@ -9,6 +9,7 @@
 //! something has. A missed or misunderstood one costs time and never a wrong state.
 
 mod announce;
+mod change_log;
 mod files;
 mod folder;
 mod folder_error;
@@ -19,6 +20,7 @@ mod listing;
 mod live;
 mod live_directory;
 mod load;
+mod load_status;
 mod loader;
 mod paths;
 mod proving;
@@ -30,14 +32,16 @@ mod watch_folder;
 mod watcher;
 mod worker;
 
+pub use change_log::{DirectoryFollower, FollowError, KeptChanges, VersionChanges};
 pub use files::WatchFiles;
 pub use folder::{FolderStores, StoresPlace, read_folder, read_folder_within, read_stores};
 pub use folder_error::FolderError;
 pub use follow_folder::{FollowFolder, ReadError, SeenFile, SeenFiles};
 pub use gate::{Gate, GateError, GateRefusal, SlowGates, only_narrows};
 pub use history::{History, PastRevision};
-pub use live::{EMBEDDED, InForce, Live, LiveState, LoadStatus, NotInForce, StoreStatus};
-pub use live_directory::{DirectoryState, DirectoryUnavailable, LiveDirectory};
+pub use live::{InForce, Live, LiveState, NotInForce};
+pub use live_directory::{DirectoryState, DirectoryUnavailable, LiveDirectory, RowReport};
+pub use load_status::{EMBEDDED, LoadStatus, StoreStatus};
 pub use watch_folder::WatchFolder;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, thread, time::Duration};

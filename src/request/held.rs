@@ -37,7 +37,8 @@ pub trait HeldFacts: fmt::Debug + Send + Sync {
     /// Returns the roles that a principal itself holds on one scope at that moment.
     fn roles_between(&self, principal: Place, scope: Place, now: Timestamp) -> Vec<HeldRole<'_>>;
 
-    /// Returns how many roles a principal itself holds, expired ones included.
+    /// Returns how many roles a principal itself holds at most: expired ones and those that do not
+    /// fit the schema are included.
     fn role_count(&self, principal: Place) -> usize;
 
     /// Returns the roles that a principal itself holds at that moment, in the order of scopes.

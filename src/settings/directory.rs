@@ -17,7 +17,7 @@ pub struct DirectorySettings {
     pub max_age: Duration,
     /// Bounds on directories of files.
     pub bounds: FileBounds,
-    /// Changes that an embedded directory keeps for `Watch`.
+    /// Changes that a directory keeps for `Watch`.
     pub kept_changes: NonZeroUsize,
     /// The address at which `DirectoryService` is served.
     pub listen: HttpListen,

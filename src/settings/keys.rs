@@ -38,7 +38,7 @@ pub(super) const KEYS: &[Key] = keys! {
     "data" Text data: "the folder in which the process keeps what outlives it: embedded directories, and for no-gains what is in force; empty: none";
     "directory.sources" Sources directory.sources: "stores with a directory and where its rows come from: STORE=embedded, STORE=files:/folder or STORE=postgres";
     "directory.max_age_s" PositiveSeconds directory.max_age: "how long a directory decides that its source does not confirm";
-    "directory.kept_changes" Positive directory.kept_changes: "changes that an embedded directory keeps for Watch; older ones are forgotten";
+    "directory.kept_changes" Positive directory.kept_changes: "changes that a directory keeps for Watch; older ones are forgotten";
     "directory.listen" Text directory.listen: "where DirectoryService is served: host:port, tls:host:port, unix:/path or off";
     "directory.token_file" Text directory.token_file: "the file with the token that callers of DirectoryService send; needed on TCP without client certificates";
     "directory.postgres_url_file" Text directory.postgres_url_file: "the file with the connection string of PostgreSQL";

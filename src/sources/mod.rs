@@ -9,14 +9,17 @@ mod postgres;
 
 pub use postgres::{read_postgres, schema as postgres_schema};
 
-pub use embedded::{
-    EmbeddedDirectory, FollowError, Follower, NextChanges, RestoreError, WriteError, restore,
-};
+pub use embedded::{EmbeddedDirectory, RestoreError, WriteError, restore};
 pub use files::{FolderRows, read_folder};
 
 use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc, time::Duration};
 
-use crate::{model::StoreName, reload::Live, request::RequestLimits};
+use crate::{
+    model::StoreName,
+    reload::Live,
+    request::RequestLimits,
+    store::{FileKind, PolicyStore},
+};
 
 /// A store that has a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,8 +70,10 @@ pub struct SourceOptions {
     pub use_events: bool,
     /// The folder of embedded directories.
     pub data: Option<PathBuf>,
-    /// Changes that an embedded directory keeps for those who follow it.
+    /// Changes that an embedded directory keeps in its database.
     pub kept_changes: usize,
+    /// Changes that every directory keeps in memory for those who follow it.
+    pub followed_changes: usize,
     /// The file with the connection string of PostgreSQL.
     pub postgres_url_file: Option<PathBuf>,
     /// Interval at which PostgreSQL is asked for changes.
@@ -125,7 +130,8 @@ impl Sources {
 /// Announces the directories, so that their stores decide nothing until each has a first state.
 pub fn announce(sources: &[SourceOf], options: &SourceOptions, live: &Live) {
     for SourceOf { store, source } in sources {
-        live.add_directory(store, &source.to_string(), options.max_age);
+        let kept_changes = options.followed_changes;
+        live.add_directory(store, &source.to_string(), options.max_age, kept_changes);
     }
 }
 
@@ -154,4 +160,12 @@ pub fn start(
         }
     }
     Ok(running)
+}
+
+/// Returns whether rows mean the same in both states of a store.
+fn reads_the_same(one: &Arc<PolicyStore>, other: &Arc<PolicyStore>) -> bool {
+    Arc::ptr_eq(one, other)
+        || [FileKind::Schema, FileKind::SchemaJson, FileKind::Entities]
+            .iter()
+            .all(|kind| one.files().same(*kind, other.files()))
 }

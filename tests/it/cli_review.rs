@@ -5,7 +5,10 @@ use std::fs;
 use serde_json::Value as Json;
 use tempfile::TempDir;
 
-use crate::cli::{Ended, policies, run};
+use crate::{
+    cli::{Ended, policies, run},
+    support::directory_client::{address, directory, put, sidecar, write},
+};
 
 const HEADER: &str = "principal_type,principal_id,role,scope_type,scope_id,expires_at,granted_at,granted_by,reason\n";
 
@@ -166,4 +169,27 @@ fn the_page_needs_nothing_else_and_trusts_no_text() {
     for outside in ["http://", "https://", "<script", "src=", "@import", "<b>"] {
         assert!(!html.contains(outside), "the page has {outside}");
     }
+}
+
+#[tokio::test]
+async fn the_directory_of_a_running_sidecar_is_reviewed() {
+    let (policies, data) = (policies(&["guard"]), TempDir::new().unwrap());
+    let running = sidecar(policies.path(), data.path(), &["--set", "limits.page_items=1"]);
+    let changes = [put("User::alice", "owner", "Site::1"), put("User::bob", "viewer", "Site::1")];
+    write(&mut directory(&running), changes).await;
+    let (server, folder) = (address(&running), policies.path().to_str().unwrap());
+    let args = ["review", "guard", "--policies", folder, "--server", &server, "--format", "json"];
+    let ended = run(&args);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let of_server: Json = serde_json::from_str(&ended.out).unwrap();
+    let of_files = json("User,alice,owner,Site,1,,,,\nUser,bob,viewer,Site,1,,,,\n", &[]);
+    for part in ["revision", "rows", "findings"] {
+        assert_eq!(of_server[part], of_files[part], "{part}");
+    }
+
+    let both = run(&[&args[..], &["--directory", folder]].concat());
+    assert_eq!(both.code, 64, "{both:?}");
+    assert_eq!(run(&["review", "guard"]).code, 64);
+    drop(running);
+    assert_eq!(run(&args).code, 1);
 }

@@ -89,6 +89,7 @@ impl Shop {
             use_events: true,
             data: None,
             kept_changes: 1,
+            followed_changes: 100,
             postgres_url_file: None,
             poll: Duration::from_millis(100),
         };
@@ -120,7 +121,7 @@ impl Shop {
     }
 
     fn row_problems(&self) -> Vec<String> {
-        self.server.live.state().directories["shop"].row_problems.to_vec()
+        self.server.live.state().directories["shop"].rows.problems.to_vec()
     }
 
     async fn until_problem(&self, said: &str) {
@@ -345,6 +346,7 @@ async fn a_swap_of_the_kubelet_is_one_change() {
         use_events: true,
         data: None,
         kept_changes: 1,
+        followed_changes: 100,
         postgres_url_file: None,
         poll: Duration::from_millis(100),
     };

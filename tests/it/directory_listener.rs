@@ -10,6 +10,7 @@ use humbaba::{
         WriteRequest, authorization_service_client::AuthorizationServiceClient,
         directory_service_client::DirectoryServiceClient,
     },
+    reload::RowReport,
     request::RequestLimits,
 };
 use tempfile::TempDir;
@@ -191,11 +192,11 @@ async fn a_directory_that_is_kept_elsewhere_is_not_written_here() {
     assert_eq!(status.code(), Code::FailedPrecondition);
     assert!(status.message().contains("has no directory"), "{status}");
 
-    server.live.add_directory(&name, "files:/etc/who", std::time::Duration::from_secs(60));
+    server.live.add_directory(&name, "files:/etc/who", std::time::Duration::from_secs(60), 100);
     assert_eq!(client.write(alice()).await.unwrap_err().code(), Code::Unavailable);
     let empty = server.live.empty_directory(&name, &RequestLimits::default()).unwrap();
     let version = DirectoryVersion { generation: "g".into(), position: Position::Count(0) };
-    server.live.replace_directory(&name, empty, version, Vec::new());
+    server.live.replace_directory(&name, empty, version, RowReport::default());
     assert_eq!(client.write(alice()).await.unwrap_err().code(), Code::Unavailable, "not opened");
     server.server.set_embedded(Default::default());
     let status = client.write(alice()).await.unwrap_err();

@@ -261,10 +261,15 @@ async fn a_row_that_cannot_be_read_grants_nothing_and_is_reported() {
     let rows = lab.followed.at(&now).await;
     assert!(!rows.iter().any(|row| row.starts_with("User 1 ")), "{rows:?}");
 
-    // After all has been read, the problems are told.
-    lab.postgres.client("postgres").await.batch_execute("SELECT humbaba.reload()").await.unwrap();
+    // The problems are told at once, and after all has been read anew.
     until("the problems of rows", async || lab.followed.row_problems().len() == 2).await;
+    let told = lab.followed.row_problems();
+    assert!(told.iter().any(|problem| problem.contains("pope")), "{told:?}");
+    lab.postgres.client("postgres").await.batch_execute("SELECT humbaba.reload()").await.unwrap();
+    let now = value(&lab.app, "SELECT humbaba.version()").await;
+    lab.followed.at(&now).await;
     let problems = lab.followed.row_problems();
+    assert_eq!(problems, told);
     assert!(
         problems.iter().any(|problem| problem.contains("User 1 viewer Site 3")),
         "{problems:?}"
@@ -279,6 +284,8 @@ async fn a_row_that_cannot_be_read_grants_nothing_and_is_reported() {
     let rows = lab.followed.at(&now).await;
     let ends = set(&["User 3 viewer Site 3 until 0001-01-01T00:00:00Z", "User 4 viewer Site 3"]);
     assert_eq!(rows, ends);
+    // The rows with problems are gone, and so are these.
+    until("no problems", async || lab.followed.row_problems().is_empty()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

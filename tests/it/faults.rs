@@ -13,6 +13,7 @@ use std::{
 use humbaba::{
     engine::decide,
     model::{OnForbidError, Timestamp, Uid},
+    proto::authorization_service_client::AuthorizationServiceClient,
     reload::LoadStatus,
     request::{RequestInput, RequestLimits, RoleAssignmentInput},
 };
@@ -20,7 +21,7 @@ use tempfile::TempDir;
 
 use crate::{
     cli::{POLICIES, policies, run, write_store},
-    cli_sidecar::{Sidecar, until},
+    cli_sidecar::{DEADLINE, Sidecar, until},
     reload::lab::{Lab, permit, write_store as write_lab_store},
     support::{
         TestServer,
@@ -84,6 +85,38 @@ fn no_room_for_the_file_of_addresses() {
     assert!(unmounted.unwrap().success());
     assert_eq!(ended.code, 1, "{ended:?}");
     assert!(ended.err.contains("cannot write"), "{ended:?}");
+}
+
+/// Calls on connections that are there learn of a changed directory even then.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_changes_while_there_are_no_file_handles() {
+    let (folder, rows) = (policies(&["guard"]), TempDir::new().unwrap());
+    let write = |user: &str| {
+        let header = "principal_type,principal_id,role,scope_type,scope_id";
+        let next = rows.path().join("next");
+        fs::write(&next, format!("{header}\nUser,{user},viewer,Site,42\n")).unwrap();
+        fs::rename(next, rows.path().join("a.assignments.csv")).unwrap();
+    };
+    write("alice");
+    let source = format!("guard=files:{}", rows.path().display());
+    let sidecar =
+        Sidecar::start_as(under("ulimit -n 160"), folder.path(), &["--directory", &source]);
+    let mut client = AuthorizationServiceClient::connect(sidecar.tcp()).await.unwrap();
+    let mut views = async |user: &str| {
+        let question = ask::ask(user, "view", "Site::42");
+        ask::is_allow(&client.is_authorized(question).await.unwrap().into_inner())
+    };
+    assert!(views("User::alice").await);
+    let address = sidecar.addresses["grpc"][0].as_str().unwrap().to_owned();
+    let idle: Vec<_> = (0..800).map(|_| TcpStream::connect(&address).unwrap()).collect();
+    write("bob");
+    let begun = std::time::Instant::now();
+    while views("User::alice").await {
+        assert!(begun.elapsed() < DEADLINE, "{}", sidecar.log());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(views("User::bob").await);
+    drop(idle);
 }
 
 /// 5 times as many connections as there are file handles: whoever is in stays in, policies are

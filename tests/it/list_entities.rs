@@ -11,6 +11,7 @@ use humbaba::{
         EntityUid, ListPrincipalsRequest, ListPrincipalsResponse, ListResourcesRequest,
         ListResourcesResponse,
     },
+    reload::RowReport,
     request::{Grant, RequestLimits},
     store::PolicyStore,
 };
@@ -53,14 +54,14 @@ fn member(user: &str, group: &str) -> Change {
 fn put(server: &TestServer, store: &str, number: u64, rows: Vec<Change>) {
     let name: StoreName = store.parse().unwrap();
     if number == 1 {
-        server.live.add_directory(&name, "test", Duration::from_secs(600));
+        server.live.add_directory(&name, "test", Duration::from_secs(600), 100);
     }
     let empty = server.live.empty_directory(&name, &RequestLimits::default()).unwrap();
     let (directory, faults) = empty.apply(rows);
     assert_eq!(faults, []);
     let version =
         DirectoryVersion { generation: "test".to_owned(), position: Position::Count(number) };
-    server.live.replace_directory(&name, directory, version, Vec::new());
+    server.live.replace_directory(&name, directory, version, RowReport::default());
 }
 
 async fn serving(options: GrpcOptions, rows: Vec<Change>) -> TestServer {

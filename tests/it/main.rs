@@ -44,6 +44,7 @@ mod directory_postgres;
 mod directory_postgres_members;
 mod directory_postgres_torture;
 mod directory_service;
+mod directory_watch;
 mod docs;
 mod docs_metrics;
 mod docs_run;

@@ -30,6 +30,13 @@ pub(super) struct ServerFlags {
     #[arg(long, value_name = "NAME")]
     store: Option<String>,
     #[command(flatten)]
+    connection: ConnectionFlags,
+}
+
+/// The flags with which a server is reached.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct ConnectionFlags {
+    #[command(flatten)]
     token: TokenFlag,
     /// Seconds that the answer may take
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
@@ -59,11 +66,39 @@ impl From<CliError> for Failure {
 }
 
 impl ServerFlags {
+    /// Returns how the server is reached.
+    pub(super) fn connection(&self) -> &ConnectionFlags {
+        &self.connection
+    }
+
     /// Returns the name of the store; empty for the server's default.
     pub(super) fn store(&self) -> String {
         self.store.clone().unwrap_or_default()
     }
 
+    /// Returns a request with the token.
+    pub(super) fn request<T>(&self, message: T) -> Result<Request<T>, CliError> {
+        self.connection.request(message)
+    }
+
+    /// Holds a conversation that takes as long as the flag says at most.
+    pub(super) fn ask<T>(
+        &self,
+        talk: impl AsyncFnOnce(Client) -> Result<T, Failure>,
+    ) -> Result<T, CliError> {
+        self.connection.ask(&self.server, talk)
+    }
+
+    /// Holds a conversation that takes as long as it takes.
+    pub(super) fn follow<T>(
+        &self,
+        talk: impl AsyncFnOnce(Client) -> Result<T, Failure>,
+    ) -> Result<T, CliError> {
+        server_address::run(Duration::MAX, self.connection.talk(&self.server, talk))
+    }
+}
+
+impl ConnectionFlags {
     /// Returns a request with the token.
     pub(super) fn request<T>(&self, message: T) -> Result<Request<T>, CliError> {
         let mut request = Request::new(message);
@@ -79,24 +114,18 @@ impl ServerFlags {
     /// Holds a conversation that takes as long as the flag says at most.
     pub(super) fn ask<T>(
         &self,
+        server: &ServerAddress,
         talk: impl AsyncFnOnce(Client) -> Result<T, Failure>,
     ) -> Result<T, CliError> {
-        server_address::run(self.timeout, self.talk(talk))
-    }
-
-    /// Holds a conversation that takes as long as it takes.
-    pub(super) fn follow<T>(
-        &self,
-        talk: impl AsyncFnOnce(Client) -> Result<T, Failure>,
-    ) -> Result<T, CliError> {
-        server_address::run(Duration::MAX, self.talk(talk))
+        server_address::run(self.timeout, self.talk(server, talk))
     }
 
     async fn talk<T>(
         &self,
+        server: &ServerAddress,
         talk: impl AsyncFnOnce(Client) -> Result<T, Failure>,
     ) -> Result<T, CliError> {
-        let connected = self.server.connect(&self.tls, None, self.timeout).await?;
+        let connected = server.connect(&self.tls, None, self.timeout).await?;
         let client = DirectoryServiceClient::new(connected.channel());
         talk(client).await.map_err(|failure| match failure {
             Failure::Status(status) => refusal(&status),

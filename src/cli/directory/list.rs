@@ -4,7 +4,7 @@ use super::client::ServerFlags;
 use crate::{
     cli::{CliError, Exit, output},
     directory::rows::COLUMNS,
-    model::{Timestamp, Uid},
+    model::Uid,
     proto,
 };
 
@@ -57,26 +57,18 @@ struct Row {
 }
 
 pub(super) fn run(args: &ListArgs) -> Result<Exit, CliError> {
-    let rows = args.server.ask(async |mut client| {
-        let mut question = proto::ListAssignmentsRequest {
-            policy_store: args.server.store(),
-            principal: args.principal.clone().map(Into::into),
-            scope: args.scope.clone().map(Into::into),
-            role: args.role.clone(),
-            include_ineffective: args.all,
-            ..proto::ListAssignmentsRequest::default()
-        };
-        let mut rows = Vec::new();
-        loop {
-            let request = args.server.request(question.clone())?;
-            let page = client.list_assignments(request).await?.into_inner();
-            rows.extend(page.assignments);
-            if page.next_page_token.is_empty() {
-                return Ok(rows);
-            }
-            question.page_token = page.next_page_token;
-        }
-    })?;
+    let question = proto::ListAssignmentsRequest {
+        policy_store: args.server.store(),
+        principal: args.principal.clone().map(Into::into),
+        scope: args.scope.clone().map(Into::into),
+        role: args.role.clone(),
+        include_ineffective: args.all,
+        ..proto::ListAssignmentsRequest::default()
+    };
+    let connection = args.server.connection();
+    let (rows, _) = args
+        .server
+        .ask(async |mut client| super::rows::list(&mut client, connection, question).await)?;
     match args.format {
         ListFormat::Human => {
             let lines: Vec<_> = rows.iter().map(|row| format!("{}\n", line(row))).collect();
@@ -152,6 +144,5 @@ pub(super) fn name(uid: &Option<proto::EntityUid>) -> String {
 
 /// Returns a moment in RFC 3339.
 pub(super) fn written(moment: &prost_types::Timestamp) -> String {
-    let millis = moment.seconds.saturating_mul(1_000);
-    Timestamp::from_millis(millis.saturating_add(i64::from(moment.nanos / 1_000_000))).to_string()
+    super::rows::moment(moment).to_string()
 }

@@ -96,6 +96,9 @@ pub(super) fn web_options(
 
 /// Returns the options of the sources of directories.
 pub(in crate::cli) fn source_options(settings: &Settings) -> SourceOptions {
+    let kept_changes = settings.directory.kept_changes.get();
+    // Nobody can follow where the directory service is not served.
+    let is_followed = settings.directory.listen.address().is_some();
     SourceOptions {
         max_age: settings.directory.max_age,
         limits: settings.limits.request.clone(),
@@ -103,7 +106,8 @@ pub(in crate::cli) fn source_options(settings: &Settings) -> SourceOptions {
         rehash_interval: settings.reload.rehash_interval,
         use_events: settings.reload.use_events,
         data: settings.data.clone(),
-        kept_changes: settings.directory.kept_changes.get(),
+        kept_changes,
+        followed_changes: if is_followed { kept_changes } else { 0 },
         postgres_url_file: settings.directory.postgres_url_file.clone(),
         poll: settings.directory.poll,
     }

@@ -204,7 +204,7 @@ fn assert_roles_are_same(held: &Directory, model: &Model, places: &BTreeMap<Uid,
             assert!(on.is_sorted_by_key(|role| role.principal));
             assert_eq!(sorted(held, &on), expected(&|key| key.scope == *uid));
             let all = roles.iter().filter(|row| row.key.principal == *uid).count();
-            assert_eq!(held.role_count(*place), all);
+            assert!(held.role_count(*place) >= all);
             for (scope, on) in places {
                 let between = held.roles_between(*place, *on, now);
                 let is_it = |key: &AssignmentKey| key.principal == *uid && key.scope == *scope;

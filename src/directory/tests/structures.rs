@@ -44,9 +44,9 @@ proptest! {
 #[test]
 fn numbers_are_given_again_and_old_states_keep_their_records() {
     let mut table = Table::new();
-    let name = |n: u32| Text(n.to_string().into());
+    let name = |n: u32| Text::new(&n.to_string());
     let find = |table: &Table<Text>, n: u32| {
-        table.find(name(n).hash(table.state()), |text| text.0 == n.to_string())
+        table.find(name(n).hash(table.state()), |text| text.text == n.to_string())
     };
     let numbers: Vec<_> = (0..1_000).map(|n| table.insert(name(n))).collect();
     let before = table.clone();
@@ -68,7 +68,7 @@ fn numbers_are_given_again_and_old_states_keep_their_records() {
 #[test]
 fn a_record_goes_with_its_last_use() {
     let mut table = Table::new();
-    let number = table.insert(Text("root".into()));
+    let number = table.insert(Text::new("root"));
     table.retain(number);
     table.release(number);
     assert!(table.get(number).is_some());

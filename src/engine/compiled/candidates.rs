@@ -111,9 +111,9 @@ impl Candidates {
     }
 
     /// Calls `visit` with the place of every policy that may apply. Some may come twice.
-    pub(super) fn visit(
-        &self,
-        facts: &Facts<'_>,
+    pub(super) fn visit<'a>(
+        &'a self,
+        facts: &Facts<'a>,
         mut visit: impl FnMut(Index) -> Result<(), NeedsCedar>,
     ) -> Result<(), NeedsCedar> {
         let request = facts.request();
@@ -199,9 +199,9 @@ impl Named {
         }
     }
 
-    fn visit(
-        &self,
-        facts: &Facts<'_>,
+    fn visit<'a>(
+        &'a self,
+        facts: &Facts<'a>,
         random: &Random,
         visit: &mut impl FnMut(Index) -> Result<(), NeedsCedar>,
     ) -> Result<(), NeedsCedar> {
@@ -219,17 +219,17 @@ impl Named {
             if side.is_empty() {
                 continue;
             }
-            for hash in roles.hashes(random, &*facts.closure(uid)?) {
+            for hash in roles.hashes(random, facts, &*facts.closure(uid)?) {
                 side.get(&hash).into_iter().flatten().try_for_each(|index| visit(*index))?;
             }
         }
         if !self.by_both.is_empty() {
             let principals = facts.closure(principal)?;
             let named = |hash: &u64| self.principals_of_both.contains(hash);
-            let of_principals = self.principal_roles.hashes(random, &principals);
+            let of_principals = self.principal_roles.hashes(random, facts, &principals);
             for of_principal in of_principals.filter(named) {
                 let resources = facts.closure(resource)?;
-                for of_resource in self.resource_roles.hashes(random, &resources) {
+                for of_resource in self.resource_roles.hashes(random, facts, &resources) {
                     let found = self.by_both.get(&(of_principal, of_resource));
                     found.into_iter().flatten().try_for_each(|index| visit(*index))?;
                 }
@@ -250,11 +250,12 @@ impl NamedRoles {
     }
 
     /// Returns the hashes of what an entity is in, as far as a scope may name it.
-    fn hashes<'c>(
-        &'c self,
+    fn hashes<'c, 'a>(
+        &'a self,
         random: &'c Random,
-        closure: &'c Closure<'_>,
-    ) -> impl Iterator<Item = u64> + 'c {
+        facts: &'c Facts<'a>,
+        closure: &'c Closure<'a>,
+    ) -> impl Iterator<Item = u64> + use<'c, 'a> {
         let all_roles = || {
             let mut hashes = Vec::new();
             closure.each_role(|role| hashes.push(random.hash_one(role)));
@@ -264,7 +265,7 @@ impl NamedRoles {
         // The few that are named are looked for among many that an entity may have, or the other
         // way round.
         let named = (self.0.len() <= SEARCHED).then(|| {
-            let held = self.0.iter().filter(|role| closure.has_role(role.borrowed()));
+            let held = self.0.iter().filter(|role| facts.has_role(closure, role.borrowed()));
             held.map(|role| random.hash_one(role.borrowed()))
         });
         let all = named.is_none().then(all_roles);

@@ -200,7 +200,9 @@ impl<'f, 'a> Evaluation<'f, 'a> {
 
     pub(super) fn is_in_one(&self, entity: &Val<'a>, of: &Val<'a>) -> Result<bool, NeedsCedar> {
         match (entity, of) {
-            (Val::Entity(uid), Val::Role(role)) => Ok(self.facts.closure(uid)?.has_role(*role)),
+            (Val::Entity(uid), Val::Role(role)) => {
+                Ok(self.facts.has_role(&*self.facts.closure(uid)?, *role))
+            }
             (Val::Entity(uid), Val::Entity(of)) => {
                 Ok(uid == of || self.facts.closure(uid)?.has_entity(of))
             }

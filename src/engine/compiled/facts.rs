@@ -11,6 +11,7 @@ use cedar_policy_core::ast::{EntityUID, PartialValue};
 use super::{
     NeedsCedar,
     expr::{Field, RoleRef},
+    held_entities::HeldEntities,
     value::Val,
 };
 use crate::{
@@ -29,7 +30,7 @@ pub(in crate::engine) struct Facts<'a> {
     schema: &'a Schema,
     stored: &'a StoredEntities,
     request: &'a Request,
-    held: Option<&'a dyn HeldFacts>,
+    held: Option<HeldEntities<'a>>,
     closures: RefCell<Vec<(&'a EntityUID, Rc<Closure<'a>>)>>,
 }
 
@@ -45,8 +46,8 @@ pub(in crate::engine) struct Closure<'a> {
     /// The roles that it has, collected when first needed: a principal of a batch may have a
     /// thousand, of which an item is about one.
     roles: OnceCell<HashSet<RoleRef<'a>, Hash>>,
-    /// The places of the entities of which the directory holds anything.
-    places: OnceCell<Vec<Place>>,
+    /// The places of those entities of which the directory holds anything.
+    places: Vec<Place>,
 }
 
 impl<'a> Facts<'a> {
@@ -55,7 +56,7 @@ impl<'a> Facts<'a> {
         stored: &'a StoredEntities,
         request: &'a Request,
     ) -> Result<Self, NeedsCedar> {
-        let held = request.facts.held.as_deref();
+        let held = request.facts.held.as_deref().map(HeldEntities::new);
         let closures = RefCell::new(Vec::with_capacity(4));
         let facts = Self { schema, stored, request, held, closures };
         let asked = [&request.principal, &request.action, &request.resource];
@@ -79,11 +80,9 @@ impl<'a> Facts<'a> {
     }
 
     /// Returns what was sent of an entity, else what the directory holds of it.
-    fn described(&self, uid: &EntityUID) -> Option<&'a EntityFacts> {
-        self.request.facts.entities.get(uid).or_else(|| {
-            let held = self.held?;
-            held.entity(held.place(uid)?)
-        })
+    fn described(&self, uid: &'a EntityUID) -> Option<&'a EntityFacts> {
+        let sent = self.request.facts.entities.get(uid);
+        sent.or_else(|| self.held.as_ref()?.entity(uid))
     }
 
     /// Returns an attribute of an entity.
@@ -92,30 +91,28 @@ impl<'a> Facts<'a> {
         uid: &'a EntityUID,
         field: &'a Field,
     ) -> Result<Option<Val<'a>>, NeedsCedar> {
+        // Whoever describes the entity, a slot has the slot's own Role.
+        if is_slot(uid, field) {
+            return Ok(Some(Val::Role(RoleRef { scope: uid, slot: &field.name })));
+        }
         let is_role = |uid: &EntityUID| self.is_role(uid);
         if let Some(described) = self.described(uid) {
             let given = described.attributes.iter().rev().find(|(name, _)| *name == field.name);
-            if let Some((_, value)) = given {
-                return Val::of(&value.value, is_role).map(Some);
-            }
-        } else if let Some(entity) = self.stored.get(uid) {
-            match entity.get(&field.name) {
-                Some(PartialValue::Value(value)) => {
-                    // The value of a slot in the store is the slot's own Role.
-                    return match self.slot(uid, field) {
-                        Some(role) => Ok(Some(role)),
-                        None => Val::of(&value.value, is_role).map(Some),
-                    };
-                }
-                Some(PartialValue::Residual(_)) => return Err(NeedsCedar),
-                None => {}
-            }
+            return given.map(|(_, value)| Val::of(&value.value, is_role)).transpose();
         }
-        Ok(self.slot(uid, field))
+        match self.stored.get(uid).and_then(|entity| entity.get(&field.name)) {
+            Some(PartialValue::Value(value)) => Val::of(&value.value, is_role).map(Some),
+            Some(PartialValue::Residual(_)) => Err(NeedsCedar),
+            None => Ok(None),
+        }
     }
 
     /// Returns whether an entity has an attribute, whatever its value.
-    pub(super) fn has_attribute(&self, uid: &EntityUID, field: &Field) -> Result<bool, NeedsCedar> {
+    pub(super) fn has_attribute(
+        &self,
+        uid: &'a EntityUID,
+        field: &Field,
+    ) -> Result<bool, NeedsCedar> {
         if is_slot(uid, field) {
             return Ok(true);
         }
@@ -123,10 +120,6 @@ impl<'a> Facts<'a> {
             return Ok(described.attributes.iter().any(|(name, _)| *name == field.name));
         }
         Ok(self.stored.get(uid).is_some_and(|entity| entity.get(&field.name).is_some()))
-    }
-
-    fn slot(&self, uid: &'a EntityUID, field: &'a Field) -> Option<Val<'a>> {
-        is_slot(uid, field).then(|| Val::Role(RoleRef { scope: uid, slot: &field.name }))
     }
 
     /// Returns an entity with everything that it is in.
@@ -145,20 +138,36 @@ impl<'a> Facts<'a> {
         Ok(closure)
     }
 
+    /// Returns whether an entity has a role, by itself or by what it is in.
+    pub(super) fn has_role(&self, closure: &Closure<'a>, role: RoleRef<'a>) -> bool {
+        closure.was_sent(role) || self.holds(closure, role)
+    }
+
+    /// Returns whether the directory holds that an entity has a role.
+    fn holds(&self, closure: &Closure<'a>, role: RoleRef<'a>) -> bool {
+        let Some(held) = self.held.as_ref().filter(|_| !closure.places.is_empty()) else {
+            return false;
+        };
+        let Some(scope) = held.place(role.scope) else { return false };
+        let holds = |place: &Place| held.facts().holds(*place, scope, role.slot, self.request.now);
+        closure.places.iter().any(holds)
+    }
+
     fn close(&self, uid: &'a EntityUID) -> Result<Closure<'a>, NeedsCedar> {
         let mut closure = Closure {
             assignments: &self.request.facts.role_assignments,
-            held: self.held,
+            held: self.held.as_ref().map(HeldEntities::facts),
             now: self.request.now,
             entities: Vec::new(),
             indexed: None,
             roles: OnceCell::new(),
-            places: OnceCell::new(),
+            places: Vec::new(),
         };
         closure.add_entity(uid);
         let mut next = 0;
         while let Some(uid) = closure.entities.get(next).copied() {
             next += 1;
+            closure.places.extend(self.held.as_ref().and_then(|held| held.place(uid)));
             if let Some(described) = self.described(uid) {
                 for parent in &described.parents {
                     self.add_parent(&mut closure, parent)?;
@@ -199,21 +208,12 @@ impl<'a> Closure<'a> {
     pub(in crate::engine) fn each_role(&self, mut each: impl FnMut(RoleRef<'_>)) {
         self.sent_roles().iter().copied().for_each(&mut each);
         let Some(held) = self.held else { return };
-        let roles = self.places().iter().flat_map(|place| held.roles_of(*place, self.now));
+        let roles = self.places.iter().flat_map(|place| held.roles_of(*place, self.now));
         for role in roles {
             if let Some(scope) = held.uid(role.scope) {
                 each(RoleRef { scope: &scope, slot: role.slot.as_str() });
             }
         }
-    }
-
-    /// Returns the places of the entity and of those that it is in.
-    fn places(&self) -> &[Place] {
-        self.places.get_or_init(|| {
-            let places =
-                self.held.map(|held| self.entities.iter().filter_map(|uid| held.place(uid)));
-            places.into_iter().flatten().collect()
-        })
     }
 
     fn sent_roles(&self) -> &HashSet<RoleRef<'a>, Hash> {
@@ -233,7 +233,8 @@ impl<'a> Closure<'a> {
         }
     }
 
-    pub(super) fn has_role(&self, role: RoleRef<'_>) -> bool {
+    /// Returns whether the caller says that it has the role.
+    fn was_sent(&self, role: RoleRef<'_>) -> bool {
         let mut on_scope = self.assignments.on(role.scope);
         for held in on_scope.by_ref().take(SEARCHED) {
             if held.slot.as_str() == role.slot
@@ -244,14 +245,7 @@ impl<'a> Closure<'a> {
             }
         }
         // Where many hold a role on the scope.
-        (on_scope.next().is_some() && self.sent_roles().contains(&role)) || self.holds(role)
-    }
-
-    /// Returns whether the directory holds that it has the role.
-    fn holds(&self, role: RoleRef<'_>) -> bool {
-        let Some(held) = self.held else { return false };
-        let Some(scope) = held.place(role.scope) else { return false };
-        self.places().iter().any(|place| held.holds(*place, scope, role.slot, self.now))
+        on_scope.next().is_some() && self.sent_roles().contains(&role)
     }
 
     fn add_entity(&mut self, uid: &'a EntityUID) {

@@ -14,6 +14,7 @@ mod compile;
 mod eval;
 mod expr;
 mod facts;
+mod held_entities;
 mod narrow;
 mod value;
 
@@ -179,7 +180,7 @@ impl ScopeTest {
         }
     }
 
-    fn holds<'a>(&self, facts: &Facts<'a>, uid: &'a EntityUID) -> Result<bool, NeedsCedar> {
+    fn holds<'a>(&'a self, facts: &Facts<'a>, uid: &'a EntityUID) -> Result<bool, NeedsCedar> {
         if self.entity_type.as_deref().is_some_and(|ty| ty != uid.entity_type()) {
             return Ok(false);
         }
@@ -187,7 +188,7 @@ impl ScopeTest {
             None => Ok(true),
             // The principal and the resource are no Roles, or Cedar decides.
             Some(Target::Role(_) | Target::UnknownRole) if self.exact => Ok(false),
-            Some(Target::Role(role)) => Ok(facts.closure(uid)?.has_role(role.borrowed())),
+            Some(Target::Role(role)) => Ok(facts.has_role(&*facts.closure(uid)?, role.borrowed())),
             Some(Target::Entity(entity)) if self.exact => Ok(**entity == *uid),
             Some(Target::Entity(entity)) => Ok(facts.closure(uid)?.has_entity(entity)),
             Some(Target::UnknownRole) => facts.closure(uid).map(|_| false),

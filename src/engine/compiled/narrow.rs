@@ -47,6 +47,15 @@ pub(in crate::engine) enum Source<'a> {
         /// The role.
         slot: &'a str,
     },
+    /// The entities that name such a scope in an attribute.
+    Naming {
+        /// The attribute.
+        attribute: &'a str,
+        /// The holder of the role.
+        holder: &'a EntityUID,
+        /// The role.
+        slot: &'a str,
+    },
 }
 
 impl<'a> Narrowing<'a> {
@@ -85,6 +94,7 @@ impl<'a> Narrowing<'a> {
             Source::Entity(_) => 1,
             Source::Scopes { .. } | Source::Holders(_) => 10,
             Source::Under(_) => 100,
+            Source::Naming { .. } => 1_000,
         };
         match self {
             Self::All => usize::MAX,
@@ -288,8 +298,16 @@ impl<'a> ListNarrowing<'_, 'a> {
             return Narrowing::of(Source::Scopes { holder: known, slot });
         }
         // The role of another entity, which the open side names in an attribute.
-        let is_held = known != self.known() || self.holds_on_some(slot, scope_type);
-        Narrowing::unless_false(Ok(is_held))
+        if known == self.known() && !self.holds_on_some(slot, scope_type) {
+            return Narrowing::NONE;
+        }
+        match &attribute.base {
+            Expr::Attribute(named) if self.is_open(&named.base) => {
+                let attribute = named.field.name.as_str();
+                Narrowing::of(Source::Naming { attribute, holder: known, slot })
+            }
+            _ => Narrowing::All,
+        }
     }
 
     /// Returns whether the known side holds a role on any scope of a type.

@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 
-use cedar_policy_core::ast::{Eid, EntityType, EntityUID};
+use cedar_policy_core::ast::{Eid, EntityType, EntityUID, Literal, ValueKind};
 use smol_str::SmolStr;
 
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
         compiled::{Facts, Narrowing, RoleRef, Source},
     },
     model::hash::{HashMap, HashSet},
-    request::{HeldFacts, ListRequest, Request},
+    request::{Held, HeldFacts, ListRequest, Place, Request, RequestFacts},
 };
 
 /// The entities of a type that the store or the directory holds, that the question describes, or that
@@ -21,16 +21,23 @@ pub(super) struct EntitiesOfType<'a> {
     request: &'a Request,
     entity_type: &'a EntityType,
     held: Option<&'a dyn HeldFacts>,
+    /// True where callers can add to what is held of an entity.
+    may_be_added: bool,
     /// For each entity those that were sent with it as a parent.
     sent_members: OnceCell<HashMap<&'a EntityUID, Vec<&'a EntityUID>>>,
 }
 
 impl<'a> EntitiesOfType<'a> {
-    pub(super) fn new(engine: &'a Engine, list: &'a ListRequest) -> Self {
+    pub(super) fn new(engine: &'a Engine, list: &'a ListRequest, held: Option<&Held>) -> Self {
         let request = list.shared();
-        let held = request.facts.held.as_deref();
-        let sent_members = OnceCell::new();
-        Self { engine, request, entity_type: list.entity_type(), held, sent_members }
+        Self {
+            engine,
+            request,
+            entity_type: list.entity_type(),
+            held: request.facts.held.as_deref(),
+            may_be_added: held.is_some_and(|held| held.request_facts == RequestFacts::Add),
+            sent_members: OnceCell::new(),
+        }
     }
 
     /// Returns the entities for which a permit can apply, each once and in no order.
@@ -49,6 +56,11 @@ impl<'a> EntitiesOfType<'a> {
 
     /// Returns every entity of the type.
     fn all(&self) -> Vec<EntityUID> {
+        self.all_of_which(|_, _| true)
+    }
+
+    /// Returns the entities of the type, of those that the directory holds only some.
+    fn all_of_which(&self, counts: impl Fn(&dyn HeldFacts, Place) -> bool) -> Vec<EntityUID> {
         let mut few: HashSet<EntityUID> = HashSet::default();
         let stored = self.engine.stored().uids();
         let sent = self.request.facts.entities.iter().map(|entity| &entity.uid);
@@ -62,7 +74,9 @@ impl<'a> EntitiesOfType<'a> {
         let places = self.held.map(|held| (held, held.of_type(self.entity_type)));
         let held = places
             .into_iter()
-            .flat_map(|(held, places)| places.into_iter().filter_map(move |place| held.uid(place)));
+            .flat_map(|(held, places)| places.into_iter().map(move |place| (held, place)))
+            .filter(|(held, place)| counts(*held, *place))
+            .filter_map(|(held, place)| held.uid(place));
         let mut all: Vec<_> = held.filter(|uid| !few.contains(uid)).collect();
         all.extend(few);
         all
@@ -95,17 +109,38 @@ impl<'a> EntitiesOfType<'a> {
                 Source::Under(uid) => starts.push((*uid).clone()),
                 Source::Holders(role) => starts.extend(self.holders(*role)),
                 Source::Scopes { holder, slot } => {
-                    facts.closure(holder).ok()?.each_role(|role| {
-                        if role.slot == *slot && role.scope.entity_type() == self.entity_type {
-                            found.insert(role.scope.clone());
-                        }
-                    });
+                    let scopes = scopes(facts, holder, slot)?.into_iter();
+                    found.extend(scopes.filter(|scope| scope.entity_type() == self.entity_type));
+                }
+                Source::Naming { attribute, holder, slot } => {
+                    let scopes = scopes(facts, holder, slot)?;
+                    found.extend(self.all_of_which(|held, place| {
+                        self.may_name(held, place, attribute, &scopes)
+                    }));
                 }
             }
         }
         found.extend(self.under(starts));
         found.retain(|uid| self.contains(uid));
         Some(found.into_iter().collect())
+    }
+
+    /// Returns whether an attribute of an entity that is held names one of those entities, or could
+    /// if a caller sent it.
+    fn may_name(
+        &self,
+        held: &dyn HeldFacts,
+        place: Place,
+        attribute: &str,
+        entities: &HashSet<EntityUID>,
+    ) -> bool {
+        let Some(facts) = held.entity(place) else { return true };
+        let value = facts.attributes.iter().rev().find(|(name, _)| name == attribute);
+        match value.map(|(_, value)| &value.value) {
+            Some(ValueKind::Lit(Literal::EntityUID(uid))) => entities.contains(&**uid),
+            Some(_) => true,
+            None => self.may_be_added,
+        }
     }
 
     /// Returns the entities that themselves hold a role.
@@ -158,4 +193,16 @@ impl<'a> EntitiesOfType<'a> {
             members
         })
     }
+}
+
+/// Returns the scopes on which an entity has a role, by itself or by what it is in; nothing where Cedar
+/// has to tell.
+fn scopes<'s>(facts: &Facts<'s>, holder: &'s EntityUID, slot: &str) -> Option<HashSet<EntityUID>> {
+    let mut scopes = HashSet::default();
+    facts.closure(holder).ok()?.each_role(|role| {
+        if role.slot == slot {
+            scopes.insert(role.scope.clone());
+        }
+    });
+    Some(scopes)
 }

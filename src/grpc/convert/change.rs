@@ -13,6 +13,7 @@ use crate::{
         FieldPath, Grant, RequestLimits, Violation,
         json::{EntityJson, FactReader},
     },
+    schema::Schema,
 };
 
 /// Reads the changes of a write. Whether they fit the schema of a store is not looked at.
@@ -131,12 +132,12 @@ impl ChangeReader<'_> {
     }
 }
 
-/// Returns a change as it is told to those who follow a directory.
-pub(in crate::grpc) fn sent_change(change: Change) -> proto::DirectoryChange {
+/// Returns a change as it is told to those who follow a directory of a store with that schema.
+pub(in crate::grpc) fn sent_change(change: Change, schema: &Schema) -> proto::DirectoryChange {
     let change = match change {
         Change::Put(row) => Sent::PutAssignment(held_assignment(row)),
         Change::Delete(key) => Sent::DeleteAssignment(assignment_of(key)),
-        Change::PutEntity(row) => Sent::PutEntity(entity(row)),
+        Change::PutEntity(row) => Sent::PutEntity(entity(row, schema)),
         Change::DeleteEntity(uid) => Sent::DeleteEntity(uid.into()),
     };
     proto::DirectoryChange { change: Some(change) }
@@ -160,10 +161,16 @@ fn assignment_of(key: AssignmentKey) -> proto::RoleAssignment {
     }
 }
 
-/// Returns an entity that was written through [`read_changes`], so that it can be read.
-fn entity(row: EntityRow) -> proto::Entity {
-    let json = json::parse(&row.json).unwrap_or_default();
-    let entity = FactReader::default().entities(&serde_json::Value::Array(vec![json]), None).pop();
+/// Returns an entity as a directory holds it: its name alone where the row cannot be read, and grants
+/// nothing.
+fn entity(row: EntityRow, schema: &Schema) -> proto::Entity {
+    let mut json = json::parse(&row.json).unwrap_or_default();
+    if let serde_json::Value::Object(fields) = &mut json {
+        let uid = serde_json::json!({"type": row.uid.type_name, "id": row.uid.id});
+        fields.entry("uid").or_insert(uid);
+    }
+    let json = serde_json::Value::Array(vec![json]);
+    let entity = FactReader::default().entities(&json, Some(schema)).pop();
     let sent = entity.map(proto::Entity::from).unwrap_or_default();
     proto::Entity { uid: Some(row.uid.into()), ..sent }
 }

@@ -195,7 +195,7 @@ pub(super) fn directories(meter: &Meter, live: &Arc<Live>) {
             "Rows of each store's directory that cannot be read or do not fit the schema, and grant nothing",
             |live| {
                 let ignored = live.state.as_ref()?.directory.counts().ignored;
-                Some((ignored + live.row_problems.len()) as u64)
+                Some((ignored + live.rows.left_out) as u64)
             },
         ),
         (

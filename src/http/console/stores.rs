@@ -173,11 +173,11 @@ impl DirectoryCard {
             version: live.state.as_ref().map(|state| state.version.to_string()),
             assignments: counts.assignments,
             entities: counts.entities,
-            ignored: counts.ignored,
+            ignored: counts.ignored + live.rows.left_out,
             age: span(live.age()),
             unavailable: live.deciding().err().map(|error| error.to_string()),
             problem: live.problem.as_deref().map(str::to_owned),
-            row_problems: live.row_problems.iter().take(PROBLEMS).cloned().collect(),
+            row_problems: live.rows.problems.iter().take(PROBLEMS).cloned().collect(),
         }
     }
 }

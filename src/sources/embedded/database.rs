@@ -23,7 +23,10 @@ use super::{
     meta::Meta,
     rows,
 };
-use crate::directory::{Change, DirectoryVersion, Position};
+use crate::{
+    directory::{Change, DirectoryVersion, Position},
+    reload::{KeptChanges, VersionChanges},
+};
 
 /// The format of the database, in `user_version`.
 const FORMAT: i64 = 1;
@@ -100,11 +103,6 @@ impl Database {
         self.meta.counter
     }
 
-    /// Returns the last version whose changes are not kept any more.
-    pub fn trimmed(&self) -> u64 {
-        self.meta.trimmed
-    }
-
     /// Reads all rows.
     ///
     /// # Errors
@@ -155,12 +153,15 @@ impl Database {
         Ok(is_written)
     }
 
-    /// Returns the changes of the first version after that one.
+    /// Reads the changes that are kept.
     ///
     /// # Errors
-    /// The database cannot be read.
-    pub fn first_after(&self, version: u64) -> Result<Option<(u64, Vec<Change>)>, DatabaseError> {
-        history::first_after(&self.connection, version)
+    /// They cannot be read.
+    pub fn history(&self) -> Result<KeptChanges, DatabaseError> {
+        let versions = history::read(&self.connection)?.into_iter().map(|(counter, changes)| {
+            VersionChanges { changes: changes.into(), version: self.version_of(counter) }
+        });
+        Ok(KeptChanges { after: self.version_of(self.meta.trimmed), versions: versions.collect() })
     }
 
     /// Brings everything from the write-ahead log into the database.

@@ -58,25 +58,23 @@ pub(super) fn trim(
     Ok(trimmed)
 }
 
-/// Returns the changes of the first version after that one.
-pub(super) fn first_after(
-    connection: &Connection,
-    version: u64,
-) -> Result<Option<(u64, Vec<Change>)>, DatabaseError> {
-    let next = "SELECT min(version) FROM changes WHERE version > ?1";
-    let next: Option<i64> =
-        connection.prepare_cached(next)?.query_row([number(version)?], |row| row.get(0))?;
-    let Some(next) = next else { return Ok(None) };
-    let changes = "SELECT change FROM changes WHERE version = ?1 ORDER BY place";
-    let mut statement = connection.prepare_cached(changes)?;
-    let mut rows = statement.query([next])?;
-    let mut changes = Vec::new();
+/// Reads the changes of each version, in order.
+pub(super) fn read(connection: &Connection) -> Result<Vec<(u64, Vec<Change>)>, DatabaseError> {
+    let changes = "SELECT version, change FROM changes ORDER BY version, place";
+    let mut statement = connection.prepare(changes)?;
+    let mut rows = statement.query([])?;
+    let mut versions: Vec<(u64, Vec<Change>)> = Vec::new();
     while let Some(row) = rows.next()? {
-        let stored = serde_json::from_str::<StoredChange>(&row.get::<_, String>(0)?);
+        let version = u64::try_from(row.get::<_, i64>(0)?).unwrap_or_default();
+        let stored = serde_json::from_str::<StoredChange>(&row.get::<_, String>(1)?);
         let stored = stored.map_err(|error| DatabaseError::Damaged(error.to_string()))?;
-        changes.push(stored.into_change()?);
+        let change = stored.into_change()?;
+        match versions.last_mut() {
+            Some((last, changes)) if *last == version => changes.push(change),
+            _ => versions.push((version, vec![change])),
+        }
     }
-    Ok(Some((u64::try_from(next).unwrap_or_default(), changes)))
+    Ok(versions)
 }
 
 /// Returns the digest of the history.

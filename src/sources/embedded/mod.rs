@@ -18,7 +18,7 @@ use std::{
     thread,
 };
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
 use super::{SourceOptions, SourceStartError};
 use crate::{
@@ -29,24 +29,13 @@ use crate::{
 };
 use writer::Writer;
 
-/// Writes and questions that may wait for the thread of a directory; who asks beyond that waits too.
+/// Writes that may wait for the thread of a directory; who writes beyond that waits too.
 const WAITING: usize = 64;
 
-/// The directory of a store, to be written and followed. Clones are the same; its thread ends with the
-/// last of them.
+/// The directory of a store, to be written. Clones are the same; its thread ends with the last of
+/// them.
 #[derive(Debug, Clone)]
-pub struct EmbeddedDirectory {
-    requests: mpsc::Sender<Request>,
-    /// The number of writes in force.
-    counter: watch::Receiver<u64>,
-}
-
-/// What the thread of a directory is asked for.
-#[derive(Debug)]
-enum Request {
-    Write(Write),
-    FirstAfter { version: u64, reply: oneshot::Sender<Result<Option<NextChanges>, FollowError>> },
-}
+pub struct EmbeddedDirectory(mpsc::Sender<Write>);
 
 /// Changes to be made, all or none.
 #[derive(Debug)]
@@ -55,16 +44,6 @@ struct Write {
     /// The version that the directory must have; empty: any.
     if_version: String,
     reply: oneshot::Sender<Result<DirectoryVersion, WriteError>>,
-}
-
-/// The changes of one version.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NextChanges {
-    /// The changes, in order.
-    pub changes: Vec<Change>,
-    /// The version with them.
-    pub version: DirectoryVersion,
-    counter: u64,
 }
 
 /// Changes were not made: nothing of them is there.
@@ -93,38 +72,6 @@ pub enum WriteError {
     Unavailable,
 }
 
-/// A directory cannot be followed, or not any further.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum FollowError {
-    /// The version to begin with cannot be compared with that of the directory.
-    #[error(transparent)]
-    Version(#[from] VersionError),
-    /// The directory has not come to the version to begin with: it was restored from a backup.
-    #[error(
-        "the directory has not reached the version `{0}`: list it, then follow it from then on"
-    )]
-    NotReached(String),
-    /// Changes after the version are not kept any more.
-    #[error(
-        "changes after the version are not kept any more (setting `directory.kept_changes`): list \
-         the directory, then follow it from then on"
-    )]
-    Trimmed,
-    /// The database cannot be read.
-    #[error("the changes cannot be read: {0}")]
-    Unreadable(String),
-    /// The directory is not loaded, or the process is stopping.
-    #[error("the directory is not loaded")]
-    Unavailable,
-}
-
-/// Changes as they come in force, in order and each once.
-#[derive(Debug)]
-pub struct Follower {
-    directory: EmbeddedDirectory,
-    after: u64,
-}
-
 /// Begins to keep the directory of a store.
 ///
 /// # Errors
@@ -141,13 +88,12 @@ pub(super) fn start(
         ))
     })?;
     let path = database_of(data, store);
-    let (requests, received) = mpsc::channel(WAITING);
-    let (counting, counter) = watch::channel(0);
-    let writer = Writer::new(store.clone(), path, options, Arc::clone(live), counting);
+    let (writes, received) = mpsc::channel(WAITING);
+    let writer = Writer::new(store.clone(), path, options, Arc::clone(live));
     // Every directory applies changes here, and checks rows against a schema.
     let thread = thread::Builder::new().name("directory".to_owned()).stack_size(STACK_BYTES);
     thread.spawn(move || writer.run(received)).map_err(SourceStartError::Thread)?;
-    Ok(EmbeddedDirectory { requests, counter })
+    Ok(EmbeddedDirectory(writes))
 }
 
 /// Returns the place of the database of a store.
@@ -189,47 +135,8 @@ impl EmbeddedDirectory {
         if_version: String,
     ) -> Result<DirectoryVersion, WriteError> {
         let (reply, answer) = oneshot::channel();
-        let write = Request::Write(Write { changes, if_version, reply });
-        self.requests.send(write).await.map_err(|_| WriteError::Unavailable)?;
+        let write = Write { changes, if_version, reply };
+        self.0.send(write).await.map_err(|_| WriteError::Unavailable)?;
         answer.await.map_err(|_| WriteError::Unavailable)?
-    }
-
-    /// Follows the directory from a version on that it had, or from the one that it has; `now` is
-    /// that.
-    ///
-    /// # Errors
-    /// The version is none of this directory.
-    pub fn follow(&self, now: &DirectoryVersion, after: &str) -> Result<Follower, FollowError> {
-        let text = if after.is_empty() { now.to_string() } else { after.to_owned() };
-        if !now.has_reached(&text)? {
-            return Err(FollowError::NotReached(text));
-        }
-        let (_, counter) = text.rsplit_once('.').unwrap_or_default();
-        let after = counter.parse().map_err(|_| VersionError::Unreadable(text.clone()))?;
-        Ok(Follower { directory: self.clone(), after })
-    }
-}
-
-impl Follower {
-    /// Waits for the next version, and returns its changes. If it is dropped while it waits, nothing is
-    /// lost.
-    ///
-    /// # Errors
-    /// The changes are not kept any more, or cannot be read.
-    pub async fn next(&mut self) -> Result<NextChanges, FollowError> {
-        let after = self.after;
-        loop {
-            let counter = &mut self.directory.counter;
-            let reached = counter.wait_for(|counter| *counter > after).await;
-            drop(reached.map_err(|_| FollowError::Unavailable)?);
-            let (reply, answer) = oneshot::channel();
-            let question = Request::FirstAfter { version: after, reply };
-            let sent = self.directory.requests.send(question).await;
-            sent.map_err(|_| FollowError::Unavailable)?;
-            if let Some(next) = answer.await.map_err(|_| FollowError::Unavailable)?? {
-                self.after = next.counter;
-                return Ok(next);
-            }
-        }
     }
 }

@@ -4,18 +4,15 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{
     runtime,
-    sync::{mpsc, watch},
+    sync::mpsc,
     time::{MissedTickBehavior, interval},
 };
 
-use super::{
-    FollowError, NextChanges, Request, WAITING, Write, WriteError, database::Database,
-    error::DatabaseError,
-};
+use super::{WAITING, Write, WriteError, database::Database, error::DatabaseError};
 use crate::{
     directory::{Assignment, Change, Directory, DirectoryVersion, EntityRow, Fault},
     model::StoreName,
-    reload::Live,
+    reload::{KeptChanges, Live, RowReport},
     request::RequestLimits,
     sources::SourceOptions,
 };
@@ -35,7 +32,6 @@ pub(super) struct Writer {
     kept_changes: u64,
     confirm: Duration,
     live: Arc<Live>,
-    counter: watch::Sender<u64>,
 }
 
 /// A write that fits the schema.
@@ -45,13 +41,7 @@ struct Accepted {
 }
 
 impl Writer {
-    pub fn new(
-        store: StoreName,
-        path: PathBuf,
-        options: &SourceOptions,
-        live: Arc<Live>,
-        counter: watch::Sender<u64>,
-    ) -> Self {
+    pub fn new(store: StoreName, path: PathBuf, options: &SourceOptions, live: Arc<Live>) -> Self {
         Self {
             store,
             path,
@@ -59,19 +49,18 @@ impl Writer {
             kept_changes: u64::try_from(options.kept_changes).unwrap_or(u64::MAX),
             confirm: (options.max_age / 4).clamp(Duration::from_millis(1), CONFIRM),
             live,
-            counter,
         }
     }
 
-    /// Answers requests until nobody can make any more.
-    pub fn run(self, requests: mpsc::Receiver<Request>) {
+    /// Makes writes until nobody can send any more.
+    pub fn run(self, writes: mpsc::Receiver<Write>) {
         match runtime::Builder::new_current_thread().enable_time().build() {
-            Ok(runtime) => runtime.block_on(self.serve(requests)),
+            Ok(runtime) => runtime.block_on(self.serve(writes)),
             Err(error) => self.refuse(&format!("its thread cannot wait: {error}")),
         }
     }
 
-    async fn serve(self, mut requests: mpsc::Receiver<Request>) {
+    async fn serve(self, mut writes: mpsc::Receiver<Write>) {
         let (mut database, rows) = match Database::open(&self.path, self.kept_changes) {
             Ok(opened) => opened,
             Err(error) => {
@@ -85,18 +74,19 @@ impl Writer {
             }
         };
         self.put_in_force(&database, rows).await;
-        self.counter.send_replace(database.counter());
         let mut confirm = interval(self.confirm);
         confirm.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut waiting = Vec::with_capacity(WAITING);
+        let mut waiting = Vec::new();
         loop {
             tokio::select! {
-                // Requests of the same moment are made durable together.
-                received = requests.recv_many(&mut waiting, WAITING) => {
+                // Writes of the same moment are made durable together.
+                received = writes.recv_many(&mut waiting, WAITING) => {
                     if received == 0 {
                         return;
                     }
-                    self.answer(&mut database, waiting.drain(..));
+                    // Nobody would learn of the version.
+                    waiting.retain(|write| !write.reply.is_closed());
+                    self.write(&mut database, std::mem::take(&mut waiting));
                 }
                 // What is in force is no longer confirmed where nobody knows what the file holds.
                 _ = confirm.tick(), if database.is_known() => {
@@ -119,8 +109,9 @@ impl Writer {
             changes.mark_unchanged();
             if let Some(empty) = self.live.empty_directory(&self.store, &self.limits) {
                 let rows = rows.take().map_or_else(|| database.rows(), Ok);
-                match rows {
-                    Ok(rows) => self.replace(database, &empty, rows),
+                let read = rows.and_then(|rows| Ok((rows, database.history()?)));
+                match read {
+                    Ok((rows, history)) => self.replace(database, &empty, rows, history),
                     Err(error) => return self.refuse(&error.to_string()),
                 }
                 if self.state().is_some() {
@@ -133,7 +124,13 @@ impl Writer {
         }
     }
 
-    fn replace(&self, database: &Database, empty: &Directory, rows: Vec<Change>) {
+    fn replace(
+        &self,
+        database: &Database,
+        empty: &Directory,
+        rows: Vec<Change>,
+        history: KeptChanges,
+    ) {
         let (directory, faults) = empty.apply(rows);
         self.log_ignored(database, &faults);
         let counts = directory.counts();
@@ -145,7 +142,8 @@ impl Writer {
             ignored = counts.ignored,
             "the directory is loaded"
         );
-        self.live.replace_directory(&self.store, directory, database.version(), Vec::new());
+        let (version, rows) = (database.version(), RowReport::default());
+        self.live.restore_directory(&self.store, directory, version, rows, history);
     }
 
     /// Names rows that do not fit the schema, in the log. The status and the metrics count them.
@@ -175,24 +173,6 @@ impl Writer {
         Some(Arc::clone(&directory.directory))
     }
 
-    fn answer(&self, database: &mut Database, requests: impl Iterator<Item = Request>) {
-        let mut writes = Vec::new();
-        let mut questions = Vec::new();
-        for request in requests {
-            match request {
-                // Nobody would learn of the version.
-                Request::Write(write) if write.reply.is_closed() => {}
-                Request::Write(write) => writes.push(write),
-                Request::FirstAfter { version, reply } => questions.push((version, reply)),
-            }
-        }
-        self.write(database, writes);
-        for (version, reply) in questions {
-            // Who asked may be gone.
-            let _ = reply.send(first_after(database, version));
-        }
-    }
-
     /// Makes writes durable together, and puts one after the other in force.
     fn write(&self, database: &mut Database, writes: Vec<Write>) {
         let accepted = self.accepted(database, writes);
@@ -219,7 +199,6 @@ impl Writer {
             self.live.change_directory(&self.store, changes, version.clone());
             let _ = reply.send(Ok(version));
         }
-        self.counter.send_replace(database.counter());
     }
 
     /// Returns the writes that can be made one after the other; the others are answered.
@@ -259,7 +238,7 @@ impl Writer {
         for change in &mut write.changes {
             change.qualify(store.schema());
         }
-        let (next, faults) = state.apply(write.changes.clone());
+        let (next, faults) = state.apply(&write.changes);
         if !faults.is_empty() {
             return Err(WriteError::Invalid(faults));
         }
@@ -269,17 +248,4 @@ impl Writer {
         }
         Ok(next)
     }
-}
-
-fn first_after(database: &Database, version: u64) -> Result<Option<NextChanges>, FollowError> {
-    if version < database.trimmed() {
-        return Err(FollowError::Trimmed);
-    }
-    let next = database.first_after(version);
-    let next = next.map_err(|error| FollowError::Unreadable(error.to_string()))?;
-    Ok(next.map(|(counter, changes)| NextChanges {
-        changes,
-        version: database.version_of(counter),
-        counter,
-    }))
 }

@@ -17,8 +17,9 @@ use crate::{
         rows::{MergedFile, MergedRows, RowHasher, RowReader, merge},
     },
     model::{StoreName, Uid},
-    reload::{FollowFolder, Live, SeenFiles},
-    store::{FileKind, PolicyStore},
+    reload::{FollowFolder, Live, RowReport, SeenFiles},
+    sources::reads_the_same,
+    store::PolicyStore,
 };
 
 /// Pause before a folder that changed while it was read is read again.
@@ -217,9 +218,9 @@ impl Follower {
         let (directory, faults) = empty.apply(changes);
         rows.report(&faults, 0, &mut merged.files);
         self.remember(seen, &files, merged.files, &rows);
-        let problems = self.row_problems();
+        let rows = self.row_report();
         let version = self.next_version();
-        self.live.replace_directory(&self.store, directory, version, problems);
+        self.live.replace_directory(&self.store, directory, version, rows);
         Ok(())
     }
 
@@ -248,7 +249,7 @@ impl Follower {
         };
         rows.report(&faults, deletions, &mut merged.files);
         self.remember(seen, &files, merged.files, &rows);
-        self.live.report_directory_rows(&self.store, self.row_problems());
+        self.live.report_directory_rows(&self.store, self.row_report());
     }
 
     /// Returns the deletions of rows of those keys. Only the directory knows the assignments in full.
@@ -283,11 +284,11 @@ impl Follower {
         files: Vec<MergedFile>,
         rows: &NewRows,
     ) {
-        for file in files {
+        for (place, file) in files.into_iter().enumerate() {
             let name = file.name.to_string();
             let is_whole = read.get(&name).is_some_and(|file| file.is_whole);
             let seen = seen.files.get(&name).filter(|_| is_whole).cloned();
-            self.files.insert(name, KnownFile::new(seen, file, rows));
+            self.files.insert(name, KnownFile::new(seen, file, rows, rows.unfit(place)));
         }
     }
 
@@ -299,8 +300,12 @@ impl Follower {
         }
     }
 
-    fn row_problems(&self) -> Vec<String> {
-        problems::first(self.files.iter().map(|(name, file)| (name.as_str(), &file.problems)))
+    fn row_report(&self) -> RowReport {
+        let files = self.files.iter().map(|(name, file)| (name.as_str(), &file.problems));
+        RowReport {
+            left_out: self.files.values().map(|file| file.left_out).sum(),
+            problems: problems::first(files).into(),
+        }
     }
 
     fn confirmed(&mut self) {
@@ -347,12 +352,4 @@ impl Follower {
         let files = files.map(|(name, file)| (name.as_str(), &file.problems));
         problems::log(self.store.as_str(), files);
     }
-}
-
-/// Returns whether rows mean the same in both states of a store.
-fn reads_the_same(one: &Arc<PolicyStore>, other: &Arc<PolicyStore>) -> bool {
-    Arc::ptr_eq(one, other)
-        || [FileKind::Schema, FileKind::SchemaJson, FileKind::Entities]
-            .iter()
-            .all(|kind| one.files().same(*kind, other.files()))
 }

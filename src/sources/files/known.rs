@@ -23,13 +23,16 @@ pub(super) struct KnownFile {
     rows: Box<[(u64, u64)]>,
     /// The entities among the rows, by the fingerprints of their uids.
     pub entities: HashMap<u64, Uid>,
-    /// What is wrong with rows.
+    /// The problems of rows.
     pub problems: RowProblems,
+    /// How many of its rows the directory does not hold.
+    pub left_out: usize,
 }
 
 impl KnownFile {
-    /// Remembers a file of which those rows count.
-    pub fn new(seen: Option<SeenFile>, file: MergedFile, rows: &NewRows) -> Self {
+    /// Remembers a file of which those rows count. Of its problems `unfit` are of rows that do not fit
+    /// the schema.
+    pub fn new(seen: Option<SeenFile>, file: MergedFile, rows: &NewRows, unfit: usize) -> Self {
         let keys = file.keys.iter();
         let entities =
             keys.filter_map(|key| Some((*key, rows.entities.get(key)?.clone()))).collect();
@@ -37,7 +40,9 @@ impl KnownFile {
         let mut rows: Vec<_> = file.keys.into_iter().map(row).collect();
         rows.sort_unstable();
         rows.dedup();
-        Self { seen, rows: rows.into_boxed_slice(), entities, problems: file.problems }
+        let left_out = file.problems.count.saturating_sub(unfit);
+        let rows = rows.into_boxed_slice();
+        Self { seen, rows, entities, problems: file.problems, left_out }
     }
 
     /// Returns how many rows it has.
@@ -68,6 +73,8 @@ pub(super) struct NewRows {
     entities: HashMap<u64, Uid>,
     /// The file, line and key of each change.
     origins: Vec<(usize, usize, u64)>,
+    /// How many rows of each file do not fit the schema.
+    unfit: HashMap<usize, usize>,
 }
 
 impl NewRows {
@@ -94,6 +101,11 @@ impl NewRows {
         (changes, rows)
     }
 
+    /// Returns how many rows of a file do not fit the schema.
+    pub fn unfit(&self, file: usize) -> usize {
+        self.unfit.get(&file).copied().unwrap_or_default()
+    }
+
     /// Reports faults of the changes, before which `deletions` others were made.
     pub fn report(&mut self, faults: &[Fault], deletions: usize, files: &mut [MergedFile]) {
         for fault in faults {
@@ -101,6 +113,7 @@ impl NewRows {
             let origin = place.and_then(|place| self.origins.get(place));
             let Some((file, line, key)) = origin else { continue };
             self.in_force.insert(*key, UNKNOWN);
+            *self.unfit.entry(*file).or_default() += 1;
             if let Some(file) = files.get_mut(*file) {
                 file.problems.add(*line, problems::of_fault(fault));
             }

@@ -3,6 +3,7 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{
+    sync::mpsc,
     task,
     time::{Instant, sleep, sleep_until},
 };
@@ -10,14 +11,26 @@ use tokio::{
 use super::{
     connect::{self, Connection},
     poll::{Poll, poll},
-    read::{Everything, Faults, Head, Statements},
+    read::{Head, Part, Statements},
+    row_problems::{RowProblem, RowProblems},
+    rows::Row,
 };
 use crate::{
-    directory::{AssignmentKey, Change, Fault},
+    directory::{Assignment, Change, ChangeFault, EntityRow},
     model::StoreName,
     reload::Live,
     request::RequestLimits,
+    sources::reads_the_same,
+    store::PolicyStore,
 };
+
+/// Parts of a snapshot that wait to be put into the tables; the server waits beyond that.
+const WAITING: usize = 4;
+
+/// Problems of rows that are logged at once.
+const LOGGED: usize = 10;
+
+const NOT_LOADED: &str = "the store is not loaded";
 
 /// The first and the longest pause before connecting again.
 const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(5)];
@@ -30,6 +43,15 @@ pub(super) struct Follower {
     pub limits: RequestLimits,
     pub poll: Duration,
     pub live: Arc<Live>,
+}
+
+/// A state that was read, from which on changes are asked for.
+pub(super) struct Cursor {
+    head: Head,
+    /// The problems of rows.
+    problems: RowProblems,
+    /// The state of the store that the rows were read for.
+    read_for: Arc<PolicyStore>,
 }
 
 impl Follower {
@@ -69,7 +91,7 @@ impl Follower {
     }
 
     /// Follows on one connection until it fails, and returns why. What is in force stays.
-    async fn session(self: Arc<Self>, cursor: &mut Option<Head>) -> String {
+    async fn session(self: Arc<Self>, cursor: &mut Option<Cursor>) -> String {
         let connection = match connect::connect(&self.url_file).await {
             Ok(connection) => connection,
             Err(problem) => return problem,
@@ -86,94 +108,202 @@ impl Follower {
     async fn step(
         self: &Arc<Self>,
         connection: &Connection,
-        cursor: &mut Option<Head>,
+        cursor: &mut Option<Cursor>,
     ) -> Result<(), String> {
         let client = &connection.client;
         if !self.is_in_force() {
             *cursor = None;
         }
-        let Some(at) = cursor else {
-            *cursor = Some(self.replace(self.statements.read_all(client).await?).await?);
+        let Some(mut at) = cursor.take() else {
+            *cursor = Some(self.read_all(connection).await?);
             return Ok(());
         };
-        match poll(client, &self.statements, at).await? {
-            Poll::Same(head) => {
-                if head.snapshot == at.snapshot {
+        if self.fits_otherwise(&mut at) {
+            tracing::info!(store = %self.store, "rows are read anew: the schema of the store changed");
+            *cursor = Some(self.read_all(connection).await?);
+            return Ok(());
+        }
+        let polled = poll(client, &self.statements, &at.head).await;
+        *cursor = match polled {
+            Ok(Poll::Same(head)) => {
+                if head.snapshot == at.head.snapshot {
                     self.live.confirm_directory(&self.store);
                 } else {
                     self.live.confirm_directory_at(&self.store, head.version());
                 }
-                *cursor = Some(head);
+                Some(Cursor { head, ..at })
             }
-            Poll::Changed(head, changes, faults) => {
-                self.change(&head, changes, faults).await?;
-                *cursor = Some(head);
-            }
-            Poll::Anew(reason) => {
+            Ok(Poll::Changed(head, rows)) => Some(self.change(Cursor { head, ..at }, rows).await?),
+            Ok(Poll::Anew(reason)) => {
                 tracing::info!(store = %self.store, reason, "the directory is read anew");
-                *cursor = None;
-                *cursor = Some(self.replace(self.statements.read_all(client).await?).await?);
+                Some(self.read_all(connection).await?)
             }
-        }
+            Err(problem) => {
+                *cursor = Some(at);
+                return Err(problem);
+            }
+        };
         Ok(())
     }
 
-    /// Puts all rows in force.
-    async fn replace(self: &Arc<Self>, all: Everything) -> Result<Head, String> {
-        let Everything { head, changes, mut faults } = all;
-        let (follower, version) = (Arc::clone(self), head.version());
-        let replacing = task::spawn_blocking(move || {
-            let Follower { live, store, limits, .. } = &*follower;
-            let empty = live.empty_directory(store, limits).ok_or("the store is not loaded")?;
-            let (directory, unfit) = empty.apply(changes);
-            unfit.into_iter().for_each(|fault| faults.add(words(fault, None)));
-            let counts = directory.counts();
-            tracing::info!(
-                %store,
-                assignments = counts.assignments,
-                entities = counts.entities,
-                ignored = faults.count,
-                "the directory was read"
-            );
-            live.replace_directory(store, directory, version, faults.shown);
-            Ok::<_, &str>(())
-        });
-        replacing.await.map_err(|error| error.to_string())??;
-        Ok(head)
+    /// Returns whether other rows fit the store than when they were read. Which they are is only said
+    /// when they are read.
+    fn fits_otherwise(&self, at: &mut Cursor) -> bool {
+        let state = self.live.state();
+        let Ok(store) = state.stores.get(self.store.as_str()) else { return false };
+        if reads_the_same(&at.read_for, store) {
+            at.read_for = Arc::clone(store);
+            return false;
+        }
+        let directory = state.directories.get(&self.store).and_then(|live| live.state.as_ref());
+        let ignored = directory.map_or(0, |state| state.directory.counts().ignored);
+        ignored > 0 || at.problems.count() > 0
     }
 
-    /// Puts changes in force, as a whole.
+    /// Reads all rows into a directory of their own, and puts it in force.
+    async fn read_all(self: &Arc<Self>, connection: &Connection) -> Result<Cursor, String> {
+        let (parts, received) = mpsc::channel(WAITING);
+        let follower = Arc::clone(self);
+        let loading = task::spawn_blocking(move || follower.load(received));
+        let read = self.statements.read_all(&connection.client, parts).await;
+        let loaded = loading.await.map_err(|error| error.to_string())?;
+        match (read, loaded) {
+            (_, Ok(Some(cursor))) => Ok(cursor),
+            (_, Err(problem)) | (Err(problem), Ok(None)) => Err(problem),
+            (Ok(()), Ok(None)) => Err("the rows are not complete".to_owned()),
+        }
+    }
+
+    /// Makes a directory of the parts of a snapshot, and puts it in force; nothing where the end does
+    /// not come.
+    fn load(&self, mut parts: mpsc::Receiver<Part>) -> Result<Option<Cursor>, String> {
+        let Self { live, store, limits, .. } = self;
+        let stores = live.stores();
+        let read_for = Arc::clone(stores.get(store.as_str()).map_err(|_| NOT_LOADED)?);
+        let empty = live.empty_directory(store, limits).ok_or(NOT_LOADED)?;
+        let (mut applying, mut problems) = (empty.begin(), RowProblems::default());
+        while let Some(part) = parts.blocking_recv() {
+            let rows = match part {
+                Part::Rows(rows) => rows,
+                Part::End(head) => {
+                    let directory = applying.finish();
+                    let (counts, version) = (directory.counts(), head.version());
+                    tracing::info!(
+                        %store,
+                        assignments = counts.assignments,
+                        entities = counts.entities,
+                        ignored = problems.count(),
+                        "the directory was read"
+                    );
+                    live.replace_directory(store, directory, version, problems.report());
+                    return Ok(Some(Cursor { head, problems, read_for }));
+                }
+            };
+            for row in rows {
+                match row {
+                    Row::Change(mut change) => {
+                        change.qualify(read_for.schema());
+                        if let Err(fault) = applying.make(&change) {
+                            problems.add(Some(&change), self.unfit(&change, fault));
+                        }
+                    }
+                    // No row is there before it that it could take away.
+                    Row::Bad { mut gone, message } => {
+                        gone.iter_mut().for_each(|change| change.qualify(read_for.schema()));
+                        problems.add(gone.as_ref(), RowProblem { message, is_left_out: true });
+                    }
+                    Row::Reload | Row::Nothing => {}
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Puts changed rows in force, as a whole.
     async fn change(
         self: &Arc<Self>,
-        head: &Head,
-        changes: Vec<Change>,
-        mut faults: Faults,
-    ) -> Result<(), String> {
-        let (follower, version) = (Arc::clone(self), head.version());
+        mut cursor: Cursor,
+        rows: Vec<Row>,
+    ) -> Result<Cursor, String> {
+        let follower = Arc::clone(self);
         let changing = task::spawn_blocking(move || {
-            let Follower { live, store, .. } = &*follower;
-            let unfit = live.change_directory(store, changes.clone(), version);
-            for fault in unfit {
-                let change = changes.get(fault.index);
-                faults.add(words(fault, change));
-            }
-            for fault in &faults.shown {
-                tracing::warn!(%store, "a row of the directory grants nothing: {fault}");
-            }
+            follower.change_rows(&cursor.head, &mut cursor.problems, rows, &cursor.read_for);
+            cursor
         });
         changing.await.map_err(|error| error.to_string())
     }
+
+    fn change_rows(
+        &self,
+        head: &Head,
+        problems: &mut RowProblems,
+        rows: Vec<Row>,
+        store: &PolicyStore,
+    ) {
+        // The changes of keys, each with the problem of its row, if that cannot be read.
+        let (mut changes, mut messages) = (Vec::new(), Vec::new());
+        for row in rows {
+            let (change, message) = match row {
+                Row::Change(change) => (Some(change), None),
+                Row::Bad { gone, message } => (gone, Some(message)),
+                Row::Reload | Row::Nothing => (None, None),
+            };
+            match (change, message) {
+                (Some(mut change), message) => {
+                    change.qualify(store.schema());
+                    changes.push(change);
+                    messages.push(message);
+                }
+                (None, Some(message)) => {
+                    problems.add(None, RowProblem { message, is_left_out: true });
+                }
+                (None, None) => {}
+            }
+        }
+        let faults = self.live.change_directory(&self.store, changes.clone(), head.version());
+        let mut faults = faults.into_iter().peekable();
+        let mut logged = 0;
+        for (index, (change, message)) in changes.iter().zip(messages).enumerate() {
+            let fault = faults.next_if(|fault| fault.index == index);
+            let problem = match (message, fault) {
+                (Some(message), _) => Some(RowProblem { message, is_left_out: true }),
+                (None, Some(fault)) => {
+                    let (field, description) = (fault.field, fault.description);
+                    Some(self.unfit(change, ChangeFault { field, description }))
+                }
+                (None, None) => None,
+            };
+            problems.remove(change);
+            let Some(problem) = problem else { continue };
+            if logged < LOGGED {
+                tracing::warn!(
+                    store = %self.store,
+                    "a row of the directory grants nothing: {}",
+                    problem.message
+                );
+            }
+            logged += 1;
+            problems.add(Some(change), problem);
+        }
+        self.live.report_directory_rows(&self.store, problems.report());
+    }
+
+    fn unfit(&self, change: &Change, fault: ChangeFault) -> RowProblem {
+        let is_left_out = !change.can_be_kept(self.limits.text_bytes);
+        RowProblem { message: words(change, fault), is_left_out }
+    }
 }
 
-/// Words for a row that does not fit the schema of the store.
-fn words(fault: Fault, change: Option<&Change>) -> String {
-    let Fault { field, description, .. } = fault;
-    match change {
-        Some(Change::Put(row)) => {
-            let AssignmentKey { principal, role, scope } = &row.key;
-            format!("{principal}, {role} of {scope}: `{field}`: {description}")
+/// Returns words for a row that does not fit the schema of the store.
+fn words(change: &Change, ChangeFault { field, description }: ChangeFault) -> String {
+    let row = match change {
+        Change::Put(Assignment { key, .. }) | Change::Delete(key) => {
+            format!("{}, {} of {}", key.principal, key.role, key.scope)
         }
-        Some(Change::PutEntity(row)) => format!("{}: `{field}`: {description}", row.uid),
-        _ => format!("`{field}`: {description}"),
+        Change::PutEntity(EntityRow { uid, .. }) | Change::DeleteEntity(uid) => uid.to_string(),
+    };
+    if field.is_empty() {
+        return format!("{row}: it does not fit the schema of the policy store");
     }
+    format!("{row}: `{field}`: {description}")
 }

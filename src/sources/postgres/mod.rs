@@ -6,17 +6,18 @@ mod connection_string;
 mod follow;
 mod poll;
 mod read;
+mod row_problems;
 mod rows;
 pub mod schema;
 
 use std::{path::Path, sync::Arc};
 
-use tokio::{runtime::Handle, task::AbortHandle};
+use tokio::{runtime::Handle, sync::mpsc, task::AbortHandle};
 
 use super::{SourceOptions, SourceStartError};
 use crate::{model::StoreName, reload::Live};
 use follow::Follower;
-use read::Statements;
+use read::{Part, Statements};
 
 /// A directory that is followed. Dropping it ends that.
 #[derive(Debug)]
@@ -69,6 +70,16 @@ pub async fn read_postgres(schema: Option<&str>, options: &SourceOptions) -> Res
     let schema = schema.unwrap_or(schema::DEFAULT_SCHEMA);
     let statements = Statements::new(schema, options.limits.text_bytes);
     let connection = connect::connect(url_file).await?;
-    let everything = statements.read_all(&connection.client).await?;
-    Ok(everything.changes.len() + everything.faults.count)
+    let (parts, mut received) = mpsc::channel(1);
+    let counting = async {
+        let mut count = 0;
+        while let Some(part) = received.recv().await {
+            if let Part::Rows(rows) = part {
+                count += rows.len();
+            }
+        }
+        count
+    };
+    let (read, count) = tokio::join!(statements.read_all(&connection.client, parts), counting);
+    read.map(|()| count)
 }

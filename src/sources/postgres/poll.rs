@@ -11,10 +11,10 @@ use std::time::Duration;
 use tokio_postgres::Client;
 
 use super::{
-    read::{Faults, Head, NO_HEAD, Statements, rows_of, within},
+    read::{Head, NO_HEAD, Statements, rows_of, within},
     rows::{self, Row},
 };
-use crate::directory::{Change, Snapshot};
+use crate::directory::Snapshot;
 
 /// Time that the server may take to say what changed.
 const POLL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -28,7 +28,7 @@ pub(super) enum Poll {
     /// Nothing changed, but maybe the versions that this state holds.
     Same(Head),
     /// What changed, in order.
-    Changed(Head, Vec<Change>, Faults),
+    Changed(Head, Vec<Row>),
     /// The changes do not lead from the cursor to the state of the server.
     Anew(&'static str),
 }
@@ -48,25 +48,18 @@ pub(super) async fn poll(
     if let Some(reason) = broken(cursor, &head) {
         return Ok(Poll::Anew(reason));
     }
-    let (mut changes, mut faults) = (Vec::new(), Faults::default());
+    let mut rows = Vec::new();
     let first = Head::COLUMNS + 1;
     let changed = rows_of(&answer).filter(|row| row.try_get(first).ok().flatten().is_some());
     for (index, row) in changed.enumerate() {
         match rows::read(row, first) {
             _ if index == MOST_CHANGES => return Ok(Poll::Anew("too many changes at once")),
-            Row::Change(change) => changes.push(change),
             Row::Reload => return Ok(Poll::Anew("a table was emptied or made anew")),
             Row::Nothing => {}
-            Row::Bad { gone, fault } => {
-                changes.extend(gone);
-                faults.add(fault);
-            }
+            row => rows.push(row),
         }
     }
-    if changes.is_empty() && faults.count == 0 {
-        return Ok(Poll::Same(head));
-    }
-    Ok(Poll::Changed(head, changes, faults))
+    Ok(if rows.is_empty() { Poll::Same(head) } else { Poll::Changed(head, rows) })
 }
 
 /// Returns why changes do not lead from the cursor to the head, if they do not.

@@ -2,7 +2,7 @@
 
 use std::{pin::pin, time::Duration};
 
-use tokio::time::timeout;
+use tokio::{sync::mpsc, time::timeout};
 use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
 use tokio_stream::StreamExt as _;
 
@@ -11,13 +11,13 @@ use super::{
     rows::{self, COLUMNS, Row},
     schema::quoted,
 };
-use crate::directory::{Change, DirectoryVersion, Position, Snapshot};
+use crate::directory::{DirectoryVersion, Position, Snapshot};
 
 /// Time that the next rows may take. Some servers answer only once all rows are found.
 const ROWS_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Problems of rows that are kept to be shown.
-const SHOWN: usize = 100;
+/// Rows that are handed on together.
+const ROWS: usize = 1_000;
 
 /// The statements that a directory is read with. Answers are text and statements are not prepared, so
 /// that poolers of connections may stand between.
@@ -41,29 +41,11 @@ pub(super) struct Head {
     pub trimmed: (Snapshot, u64),
 }
 
-/// All rows of one snapshot.
+/// A part of one snapshot. Rows come first, a number at a time, and the head at the end.
 #[derive(Debug)]
-pub(super) struct Everything {
-    pub head: Head,
-    pub changes: Vec<Change>,
-    pub faults: Faults,
-}
-
-/// What is wrong with rows, of which none grants anything.
-#[derive(Debug, Default)]
-pub(super) struct Faults {
-    pub count: usize,
-    /// The first of them.
-    pub shown: Vec<String>,
-}
-
-impl Faults {
-    pub(super) fn add(&mut self, fault: String) {
-        self.count += 1;
-        if self.shown.len() < SHOWN {
-            self.shown.push(fault);
-        }
-    }
+pub(super) enum Part {
+    Rows(Vec<Row>),
+    End(Head),
 }
 
 impl Head {
@@ -129,7 +111,12 @@ impl Statements {
     }
 
     /// One statement, so that its rows and its snapshot are of one moment: what changed since a state
-    /// was read. Each row begins with the columns of the head and the number of the change.
+    /// was read. Each row begins with the columns of the head and the number of the change. `most`
+    /// rows say that there may be more.
+    ///
+    /// Each condition has an index, an order and a limit of its own: in one `WHERE` with `OR` a server
+    /// without statistics reads the whole table, which takes a second where a million rows were just
+    /// written.
     pub(super) fn changes_since(&self, snapshot: &Snapshot, seq: u64, most: usize) -> String {
         let columns = COLUMNS.map(|name| match name {
             "kind" => name.to_owned(),
@@ -138,16 +125,20 @@ impl Statements {
             _ => self.text(name),
         });
         let in_progress: Vec<_> = snapshot.in_progress().iter().map(u64::to_string).collect();
+        let conditions = [
+            format!("seq > {seq} ORDER BY seq"),
+            format!("xid >= '{}'::xid8 ORDER BY xid", snapshot.xmax()),
+            format!("xid = ANY ('{{{}}}'::xid8[])", in_progress.join(",")),
+        ];
+        let (schema, columns) = (&self.schema, columns.join(", "));
+        let changes = conditions.map(|condition| {
+            format!("(SELECT seq, {columns} FROM {schema}.changes WHERE {condition} LIMIT {most})")
+        });
         format!(
-            "SELECT {head}, c.* FROM {schema}.history AS h LEFT JOIN LATERAL (\
-             SELECT seq, {columns} FROM {schema}.changes \
-             WHERE seq > {seq} OR xid >= '{xmax}'::xid8 OR xid = ANY ('{{{in_progress}}}'::xid8[]) \
-             ORDER BY seq LIMIT {most}) AS c ON true ORDER BY c.seq",
+            "SELECT * FROM (SELECT {head} FROM {schema}.history AS h LIMIT 1) AS h \
+             LEFT JOIN ({changes}) AS c ON true ORDER BY c.seq LIMIT {most}",
             head = self.head(),
-            schema = self.schema,
-            columns = columns.join(", "),
-            xmax = snapshot.xmax(),
-            in_progress = in_progress.join(","),
+            changes = changes.join(" UNION "),
         )
     }
 
@@ -159,11 +150,15 @@ impl Statements {
         format!("left(entity::text, {})", self.entity_chars)
     }
 
-    /// Reads all rows in one transaction.
+    /// Reads all rows in one transaction, and hands them on as they come.
     ///
     /// # Errors
     /// The server fails or does not answer.
-    pub(super) async fn read_all(&self, client: &Client) -> Result<Everything, String> {
+    pub(super) async fn read_all(
+        &self,
+        client: &Client,
+        parts: mpsc::Sender<Part>,
+    ) -> Result<(), String> {
         let adopt = format!("SELECT {}.adopt()", self.schema);
         within(ROWS_TIMEOUT, client.batch_execute(&adopt)).await?;
         let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL timezone = 'UTC'";
@@ -171,26 +166,27 @@ impl Statements {
         let head = format!("SELECT {} FROM {}.history AS h", self.head(), self.schema);
         let head = within(ROWS_TIMEOUT, client.simple_query(&head)).await?;
         let head = rows_of(&head).next().and_then(Head::read).ok_or(NO_HEAD)?;
-        let (mut changes, mut faults) = (Vec::new(), Faults::default());
         for statement in [self.assignments(), self.entities()] {
-            let rows = within(ROWS_TIMEOUT, client.simple_query_raw(&statement)).await?;
-            let mut rows = pin!(rows);
-            while let Some(message) = within(ROWS_TIMEOUT, rows.try_next()).await? {
+            let answer = within(ROWS_TIMEOUT, client.simple_query_raw(&statement)).await?;
+            let mut answer = pin!(answer);
+            let mut rows = Vec::with_capacity(ROWS);
+            while let Some(message) = within(ROWS_TIMEOUT, answer.try_next()).await? {
                 let SimpleQueryMessage::Row(row) = message else { continue };
-                match rows::read(&row, 0) {
-                    Row::Change(change) => changes.push(change),
-                    Row::Reload | Row::Nothing => {}
-                    Row::Bad { gone, fault } => {
-                        changes.extend(gone);
-                        faults.add(fault);
-                    }
+                rows.push(rows::read(&row, 0));
+                if rows.len() == ROWS {
+                    let part = Part::Rows(std::mem::replace(&mut rows, Vec::with_capacity(ROWS)));
+                    parts.send(part).await.map_err(|_| NOT_TAKEN)?;
                 }
             }
+            parts.send(Part::Rows(rows)).await.map_err(|_| NOT_TAKEN)?;
         }
         within(ROWS_TIMEOUT, client.batch_execute("COMMIT")).await?;
-        Ok(Everything { head, changes, faults })
+        parts.send(Part::End(head)).await.map_err(|_| NOT_TAKEN.to_owned())
     }
 }
+
+/// Rows are not taken any more, by whoever then says why.
+const NOT_TAKEN: &str = "the rows are not taken";
 
 /// What is wrong when a statement answers without its head.
 pub(super) const NO_HEAD: &str =

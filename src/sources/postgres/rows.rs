@@ -34,7 +34,7 @@ pub(super) enum Row {
     /// It cannot be read, and grants nothing. What its key held before is gone all the same.
     Bad {
         gone: Option<Change>,
-        fault: String,
+        message: String,
     },
 }
 
@@ -101,7 +101,7 @@ fn bad(gone: Option<Change>, fields: &[Option<&str>], fault: &str) -> Row {
         let field = field.unwrap_or("NULL");
         field.chars().take(80).collect::<String>()
     });
-    Row::Bad { gone, fault: format!("{}: {fault}", shown.collect::<Vec<_>>().join(" ")) }
+    Row::Bad { gone, message: format!("{}: {fault}", shown.collect::<Vec<_>>().join(" ")) }
 }
 
 #[cfg(test)]
@@ -151,12 +151,12 @@ mod tests {
     #[test]
     fn a_row_that_cannot_be_read_takes_away_what_its_key_held() {
         for (column, value) in [("expires_at", "253402300800000"), ("granted_at", "soon")] {
-            let Row::Bad { gone: Some(Change::Delete(key)), fault } = with(column, Some(value))
+            let Row::Bad { gone: Some(Change::Delete(key)), message } = with(column, Some(value))
             else {
                 unreachable!("{column} was read");
             };
             assert_eq!(key.principal.id, "alice");
-            assert!(fault.starts_with("User alice owner Site 1: "), "{fault}");
+            assert!(message.starts_with("User alice owner Site 1: "), "{message}");
         }
         for (column, value) in
             [("id", None), ("scope_type", None), ("kind", Some("grant")), ("kind", None)]

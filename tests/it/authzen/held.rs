@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use humbaba::{
     directory::{Assignment, AssignmentKey, Change, DirectoryVersion, EntityRow, Position},
     model::Uid,
+    reload::RowReport,
     request::{Grant, RequestLimits},
     store::{Bounds, PolicyStore, StoreFiles},
 };
@@ -206,7 +207,7 @@ async fn roles_are_an_attribute_where_the_type_declares_them() {
 /// Gives the store a directory in which bob is held, and edits site 2.
 fn directory(web: &Web) {
     let (live, name) = (&web.server.live, "guard".parse().unwrap());
-    live.add_directory(&name, "test", Duration::from_secs(3_600));
+    live.add_directory(&name, "test", Duration::from_secs(3_600), 100);
     let directory = live.empty_directory(&name, &RequestLimits::default()).unwrap();
     let key = AssignmentKey {
         principal: Uid::new("User", "bob"),
@@ -220,7 +221,7 @@ fn directory(web: &Web) {
     ]);
     assert_eq!(faults, []);
     let version = DirectoryVersion { generation: "g".to_owned(), position: Position::Count(1) };
-    live.replace_directory(&name, directory, version, Vec::new());
+    live.replace_directory(&name, directory, version, RowReport::default());
 }
 
 #[tokio::test]

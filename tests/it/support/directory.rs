@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use humbaba::{
     directory::{Assignment, AssignmentKey, Change, DirectoryVersion, EntityRow, Position},
     model::{StoreName, Timestamp, Uid},
-    reload::Live,
+    reload::{Live, RowReport},
     request::{Grant, RequestLimits},
     store::PolicyStore,
 };
@@ -52,7 +52,7 @@ pub fn version(count: u64) -> DirectoryVersion {
 
 /// Announces the directory of a store, which is not loaded yet.
 pub fn announce(live: &Live, store: &PolicyStore, max_age: Duration) {
-    live.add_directory(store.name(), "test", max_age);
+    live.add_directory(store.name(), "test", max_age, 100);
 }
 
 /// Gives a store a directory.
@@ -66,5 +66,5 @@ pub fn fill(live: &Live, name: &StoreName, changes: Vec<Change>) {
     let empty = live.empty_directory(name, &RequestLimits::default()).unwrap();
     let (directory, faults) = empty.apply(changes);
     assert_eq!(faults, []);
-    live.replace_directory(name, directory, version(1), Vec::new());
+    live.replace_directory(name, directory, version(1), RowReport::default());
 }

@@ -33,6 +33,7 @@ impl Followed {
             postgres_url_file: Some(url_file),
             poll: Duration::from_millis(20),
             kept_changes: 0,
+            followed_changes: 100,
         };
         let source = Source::Postgres { schema: None };
         let sources = [SourceOf { store: store.name().clone(), source }];
@@ -68,9 +69,9 @@ impl Followed {
         problem.unwrap_or_default().to_owned()
     }
 
-    /// What is wrong with rows.
+    /// The problems of rows.
     pub fn row_problems(&self) -> Vec<String> {
-        self.live.state().directories[self.store.name()].row_problems.to_vec()
+        self.live.state().directories[self.store.name()].rows.problems.to_vec()
     }
 }
 

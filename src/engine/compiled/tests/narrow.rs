@@ -73,6 +73,9 @@ fn narrowed(policies: &str, input: &ListInput) -> String {
         Source::Scopes { holder, slot } => {
             format!("where {} is {slot}", holder.eid().escaped())
         }
+        Source::Naming { attribute, holder, slot } => {
+            format!("with a {attribute} where {} is {slot}", holder.eid().escaped())
+        }
     });
     sources.collect::<Vec<_>>().join(", ")
 }
@@ -106,7 +109,10 @@ fn conditions_narrow_the_resources_of_a_principal() {
         ("resource has public && resource.public", "all"),
         ("resource has author && resource.author == principal", "all"),
         // The role of another entity: by a group alice owns some folder, and edits none.
-        ("resource has folder && principal in resource.folder.owner", "all"),
+        (
+            "resource has folder && principal in resource.folder.owner",
+            "with a folder where alice is owner",
+        ),
         ("resource has folder && principal in resource.folder.editor", ""),
         ("principal in [resource.viewer, resource.folder.editor]", "where alice is viewer"),
         ("resource == App::Doc::\"1\"", "1"),

@@ -98,9 +98,14 @@ fn rows_and_version_are_there_after_a_restart() {
     drop(database);
     let (database, again) = opened(&place.path);
     assert_eq!((database.version(), again), (version, rows));
-    assert_eq!(database.first_after(0).unwrap(), Some((1, vec![put(1), put(2)])));
-    assert_eq!(database.first_after(1).unwrap(), Some((2, vec![Change::Delete(key(1))])));
-    assert_eq!(database.first_after(2).unwrap(), None);
+    let history = database.history().unwrap();
+    assert_eq!(history.after, database.version_of(0));
+    let versions = [vec![put(1), put(2)], vec![Change::Delete(key(1))]];
+    let versions = (1..).zip(versions).map(|(counter, changes)| VersionChanges {
+        changes: changes.into(),
+        version: database.version_of(counter),
+    });
+    assert_eq!(history.versions, versions.collect::<Vec<_>>());
 }
 
 #[test]
@@ -125,14 +130,17 @@ fn the_history_is_trimmed_by_whole_versions() {
     for number in 0..4 {
         database.commit([&[put(number), put(number + 10)][..]]).unwrap();
     }
-    assert_eq!(database.trimmed(), 2);
-    assert_eq!(database.first_after(2).unwrap().unwrap().0, 3);
+    let trimmed = |database: &Database| database.history().unwrap().after;
+    assert_eq!(trimmed(&database), database.version_of(2));
+    let history = database.history().unwrap();
+    assert_eq!(history.versions[0].version, database.version_of(3));
     // One that is longer than the limit is kept alone.
     let long: Vec<_> = (0..9).map(put).collect();
     database.commit([long.as_slice()]).unwrap();
-    assert_eq!(database.trimmed(), 4);
+    let last = database.version_of(4);
+    assert_eq!(trimmed(&database), last);
     drop(database);
-    assert_eq!(Database::open(&place.path, 5).unwrap().0.trimmed(), 4);
+    assert_eq!(trimmed(&Database::open(&place.path, 5).unwrap().0), last);
 }
 
 #[test]
