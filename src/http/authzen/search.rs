@@ -180,7 +180,6 @@ impl Search {
         });
         let (ids, next) = page.cut(allowed);
         if is_late {
-            call.decider.metrics.limit_hit("request_timeout_ms");
             return Err(Fault::timeout(time));
         }
         let uid = |id: String| EntityUID::from_components(entity_type.clone(), Eid::new(id), None);
