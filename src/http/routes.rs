@@ -38,6 +38,9 @@ async fn readyz(State(server): State<AdminState>, RawQuery(query): RawQuery) -> 
         (StatusCode::SERVICE_UNAVAILABLE, "the process is stopping\n").into_response()
     } else if server.grpc().live().stores().is_empty() {
         (StatusCode::SERVICE_UNAVAILABLE, "no policy store is loaded\n").into_response()
+    } else if !server.grpc().is_serving() {
+        (StatusCode::SERVICE_UNAVAILABLE, "a directory is not loaded: see /status\n")
+            .into_response()
     } else if is_strict && !server.grpc().live().status().is_clean() {
         let message = "a policy store or the folder was refused: see /status\n";
         (StatusCode::SERVICE_UNAVAILABLE, message).into_response()

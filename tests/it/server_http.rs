@@ -31,6 +31,9 @@ async fn the_process_is_alive_before_it_is_ready() {
     let not_ready = get(server.http, "/readyz").await;
     assert_eq!((not_ready.status, not_ready.body.as_str()), (503, "no policy store is loaded\n"));
     server.publish([stores::acme()], None);
+    let not_ready = get(server.http, "/readyz").await;
+    assert_eq!((not_ready.status, not_ready.body.starts_with("a directory is not")), (503, true));
+    server.server.set_serving(true);
     assert_eq!(get(server.http, "/readyz").await.status, 200);
     assert_eq!(get(server.http, "/nothing").await.status, 404);
 }
