@@ -7,7 +7,7 @@ use std::{
     time::SystemTime,
 };
 
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task};
 use tokio_stream::{Stream, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status};
 
@@ -23,10 +23,9 @@ use crate::{
     model::{StoreName, Timestamp},
     net::BlockingPool,
     proto::{self, directory_service_server::DirectoryService},
-    reload::{DirectoryFollower, DirectoryState, FollowError, InForce, Live},
+    reload::{DirectoryFollower, DirectoryState, FollowError, InForce, Live, VersionChanges},
     request::{FieldPath, Violation},
     sources::{EmbeddedDirectory, WriteError},
-    store::PolicyStore,
 };
 
 /// The directories that the sidecar keeps itself; unset until they are opened.
@@ -83,17 +82,21 @@ impl DirectoryService for Directories {
         &self,
         request: Request<proto::WatchRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
-        let question = request.into_inner();
-        let (in_force, _) = self.state(&question.policy_store)?;
-        let followed = self.live.follow_directory(in_force.store.name(), &question.after_version);
+        let proto::WatchRequest { policy_store, after_version } = request.into_inner();
+        let store = self.state(&policy_store)?.0.store.name().clone();
+        let begins_now = after_version.is_empty();
+        let (live, name) = (Arc::clone(&self.live), store.clone());
+        // Not on this thread, which answers other calls: it waits while a change is made.
+        let following = task::spawn_blocking(move || live.follow_directory(&name, &after_version));
+        let followed = following.await.map_err(status::stopping)?;
         let (now, follower) = followed.map_err(not_followed)?;
-        let begin = question.after_version.is_empty().then_some(now);
+        let begin = begins_now.then_some(now);
         // One message waits for a slow reader; what follows stays among the changes that are kept.
         let (sender, receiver) = mpsc::channel(1);
-        let health = self.health.clone();
+        let (live, health) = (Arc::clone(&self.live), self.health.clone());
         tokio::spawn(async move {
             tokio::select! {
-                () = tell(&sender, follower, begin, &in_force.store) => {}
+                () = tell(&sender, follower, begin, (&live, &store)) => {}
                 () = sender.closed() => {}
                 () = health.stopped() => {
                     // The reader may be slow, and the server does not wait for it.
@@ -152,7 +155,7 @@ async fn tell(
     sender: &mpsc::Sender<Result<proto::WatchResponse, Status>>,
     mut follower: DirectoryFollower,
     begin: Option<DirectoryVersion>,
-    store: &PolicyStore,
+    (live, store): (&Live, &StoreName),
 ) {
     if let Some(version) = begin {
         let directory_version = version.to_string();
@@ -163,19 +166,27 @@ async fn tell(
     }
     loop {
         let next = follower.next().await.map_err(not_followed);
+        let next = next.and_then(|next| told(&next, live, store));
         let is_last = next.is_err();
-        let next = next.map(|next| proto::WatchResponse {
-            changes: next
-                .changes
-                .iter()
-                .map(|change| sent_change(change.clone(), store.schema()))
-                .collect(),
-            directory_version: next.version.to_string(),
-        });
         if sender.send(next).await.is_err() || is_last {
             return;
         }
     }
+}
+
+/// Returns the changes of a version, by the schema that is in force by now.
+fn told(
+    VersionChanges { changes, version }: &VersionChanges,
+    live: &Live,
+    store: &StoreName,
+) -> Result<proto::WatchResponse, Status> {
+    let stores = live.stores();
+    let store = stores.get(store.as_str()).map_err(|error| status::not_in_force(error.into()))?;
+    let sent = |change: &Change| sent_change(change.clone(), store.schema());
+    Ok(proto::WatchResponse {
+        changes: changes.iter().map(sent).collect(),
+        directory_version: version.to_string(),
+    })
 }
 
 fn now() -> Timestamp {

@@ -9,6 +9,10 @@ use tokio::sync::watch;
 
 use crate::directory::{Change, DirectoryVersion, VersionError};
 
+/// The most changes of one version that are told. More would make a message that clients do not take,
+/// so whoever follows reads the directory anew.
+const LONGEST: usize = 10_000;
+
 /// The changes of one version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VersionChanges {
@@ -86,10 +90,7 @@ impl ChangeLog {
     /// Begins anew with a state, and with the changes that led to it.
     pub(super) fn restart(&self, KeptChanges { after, versions }: KeptChanges) {
         let mut kept = self.kept();
-        kept.first += kept.versions.len() as u64 + 1;
-        kept.count = 0;
-        kept.after = Some(after);
-        kept.versions.clear();
+        kept.begin_after(after);
         for version in versions {
             kept.add(version, self.limit);
         }
@@ -133,9 +134,25 @@ impl ChangeLog {
 }
 
 impl Kept {
+    /// Forgets all versions, so that nobody who followed goes on over what led to this one.
+    fn begin_after(&mut self, version: DirectoryVersion) {
+        self.first += self.versions.len() as u64 + 1;
+        self.after = Some(version);
+        self.versions.clear();
+        self.count = 0;
+    }
+
     /// Adds a version, and forgets the oldest until at most `limit` changes are kept. The latest stays
-    /// whatever its length, unless none is kept.
+    /// unless it has more than [`LONGEST`], or none is kept.
     fn add(&mut self, version: VersionChanges, limit: usize) {
+        if version.changes.is_empty() {
+            // It would never be forgotten.
+            return;
+        }
+        if version.changes.len() > LONGEST {
+            self.begin_after(version.version);
+            return;
+        }
         self.count += version.changes.len();
         self.versions.push_back(version);
         while self.count > limit
@@ -255,6 +272,27 @@ mod tests {
         assert_eq!(log.get(follower.next), Err(FollowError::Trimmed));
         assert_eq!(told(&log, "g.3"), Err(FollowError::Trimmed));
         assert_eq!(told(&log, "g.9").unwrap(), ["g.10"]);
+    }
+
+    #[test]
+    fn a_version_of_very_many_changes_is_not_told() {
+        let log = log(10, count(0));
+        let follower = log.follow(None, watch::Sender::new(()).subscribe()).unwrap();
+        let many = |count| vec![Change::DeleteEntity(Uid::new("User", "a")); count];
+        log.add(many(LONGEST), &count(1));
+        assert!(log.get(follower.next).unwrap().is_some());
+        log.add(many(LONGEST + 1), &count(2));
+        assert_eq!(log.get(follower.next + 1), Err(FollowError::Trimmed));
+        assert_eq!(told(&log, "g.1"), Err(FollowError::Trimmed));
+        assert!(told(&log, "g.2").unwrap().is_empty());
+    }
+
+    #[test]
+    fn versions_without_changes_are_not_kept() {
+        let log = log(10, count(0));
+        log.add(Vec::new(), &count(1));
+        log.add(one("a"), &count(2));
+        assert_eq!(told(&log, "g.0").unwrap(), ["g.2"]);
     }
 
     #[test]

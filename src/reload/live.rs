@@ -210,21 +210,25 @@ impl Live {
         rows: RowReport,
         kept: KeptChanges,
     ) {
-        self.change(|state| {
-            let Ok(store) = state.stores.get(name.as_str()) else { return };
+        let put = |state: &mut LiveState| {
+            let store = state.stores.get(name.as_str()).ok()?;
             let (schema, stored) = (store.schema_arc(), store.stored_arc());
             let directory = if directory.is_of(schema, stored) {
                 directory
             } else {
                 directory.with_schema(Arc::clone(schema), Arc::clone(stored))
             };
-            if let Some(live) = state.directories.get_mut(name) {
-                let facts = store.request_facts();
-                live.state = Some(DirectoryState::new(directory, version, facts));
-                live.problem = None;
-                live.rows = rows;
-                live.log.restart(kept);
-                live.confirm();
+            let live = state.directories.get_mut(name)?;
+            let facts = store.request_facts();
+            live.state = Some(DirectoryState::new(directory, version, facts));
+            live.problem = None;
+            live.rows = rows;
+            live.confirm();
+            Some(Arc::clone(&live.log))
+        };
+        self.change_then(put, |log| {
+            if let Some(log) = log {
+                log.restart(kept);
             }
         });
     }
@@ -237,18 +241,22 @@ impl Live {
         mut changes: Vec<Change>,
         version: DirectoryVersion,
     ) -> Vec<Fault> {
-        self.change(|state| {
-            let Some(live) = state.directories.get_mut(name) else { return Vec::new() };
-            let Some(of) = &live.state else { return Vec::new() };
+        let apply = |state: &mut LiveState| {
+            let live = state.directories.get_mut(name)?;
+            let of = live.state.as_ref()?;
             let (directory, faults) = of.directory.apply(&changes);
             let facts = of.held.request_facts;
             if let Ok(store) = state.stores.get(name.as_str()) {
                 changes.iter_mut().for_each(|change| change.qualify(store.schema()));
             }
-            live.log.add(changes, &version);
-            live.state = Some(DirectoryState::new(directory, version, facts));
+            live.state = Some(DirectoryState::new(directory, version.clone(), facts));
             live.problem = None;
             live.confirm();
+            Some((faults, changes, Arc::clone(&live.log)))
+        };
+        self.change_then(apply, |applied| {
+            let Some((faults, changes, log)) = applied else { return Vec::new() };
+            log.add(changes, &version);
             faults
         })
     }
@@ -267,7 +275,7 @@ impl Live {
     }
 
     /// Follows the changes of a store's directory after a version, or from now on where that is
-    /// empty. Also returns the version of now.
+    /// empty. Also returns the version of now. Waits while a change is made.
     ///
     /// # Errors
     /// The version is none of this directory, or changes after it are not kept.
@@ -340,6 +348,16 @@ impl Live {
 
     /// Makes the next state of the one that is.
     fn change<T>(&self, change: impl FnOnce(&mut LiveState) -> T) -> T {
+        self.change_then(change, |result| result)
+    }
+
+    /// Makes the next state of the one that is, and does `then` once it is in force: before anybody is
+    /// told, and before another change.
+    fn change_then<T, U>(
+        &self,
+        change: impl FnOnce(&mut LiveState) -> T,
+        then: impl FnOnce(T) -> U,
+    ) -> U {
         let changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let state = self.state.load();
         let mut next =
@@ -347,6 +365,7 @@ impl Live {
         drop(state);
         let result = change(&mut next);
         self.state.store(Arc::new(next));
+        let result = then(result);
         drop(changing);
         self.changed.send_replace(());
         result
