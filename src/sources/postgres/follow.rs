@@ -19,7 +19,7 @@ use crate::{
     directory::{Assignment, Change, ChangeFault, EntityRow},
     model::StoreName,
     reload::Live,
-    request::RequestLimits,
+    request::{RequestLimits, shorten_to},
     sources::reads_the_same,
     store::PolicyStore,
 };
@@ -29,6 +29,9 @@ const WAITING: usize = 4;
 
 /// Problems of rows that are logged at once.
 const LOGGED: usize = 10;
+
+/// Characters of a problem that are kept: a row may hold long texts.
+const MESSAGE: usize = 1_000;
 
 const NOT_LOADED: &str = "the store is not loaded";
 
@@ -146,18 +149,21 @@ impl Follower {
         Ok(())
     }
 
-    /// Returns whether other rows fit the store than when they were read. Which they are is only said
-    /// when they are read.
+    /// Returns whether rows read for the store as it is now could fit otherwise than those that were
+    /// read. Which they are is only said when they are read.
     fn fits_otherwise(&self, at: &mut Cursor) -> bool {
         let state = self.live.state();
         let Ok(store) = state.stores.get(self.store.as_str()) else { return false };
-        if reads_the_same(&at.read_for, store) {
+        let directory = state.directories.get(&self.store).and_then(|live| live.state.as_ref());
+        let ignored = directory.map_or(0, |state| state.directory.counts().ignored);
+        // Names without a namespace were read as names of the one that the schema had then.
+        let has_same_names = at.read_for.schema().namespace() == store.schema().namespace();
+        let all_fit = has_same_names && ignored == 0 && at.problems.count() == 0;
+        if all_fit || reads_the_same(&at.read_for, store) {
             at.read_for = Arc::clone(store);
             return false;
         }
-        let directory = state.directories.get(&self.store).and_then(|live| live.state.as_ref());
-        let ignored = directory.map_or(0, |state| state.directory.counts().ignored);
-        ignored > 0 || at.problems.count() > 0
+        true
     }
 
     /// Reads all rows into a directory of their own, and puts it in force.
@@ -290,7 +296,7 @@ impl Follower {
 
     fn unfit(&self, change: &Change, fault: ChangeFault) -> RowProblem {
         let is_left_out = !change.can_be_kept(self.limits.text_bytes);
-        RowProblem { message: words(change, fault), is_left_out }
+        RowProblem { message: shorten_to(MESSAGE, &words(change, fault)), is_left_out }
     }
 }
 
