@@ -10,7 +10,7 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// What ends sooner shows nothing.
+/// Time from the beginning of the work until its progress is shown.
 const AFTER: Duration = Duration::from_secs(1);
 
 /// Time between two pictures where nothing is done meanwhile.
@@ -39,17 +39,7 @@ impl QuietFlag {
         // Without a length there is nothing to fill a bar with.
         bar.set_style(style("{msg} {spinner} {elapsed}"));
         let is_shown = !self.quiet && io::stderr().is_terminal();
-        let shower = is_shown.then(|| {
-            let (end, ended) = mpsc::channel();
-            let bar = bar.clone();
-            let shower = thread::spawn(move || {
-                if ended.recv_timeout(AFTER) == Err(RecvTimeoutError::Timeout) {
-                    bar.set_draw_target(ProgressDrawTarget::stderr());
-                    bar.enable_steady_tick(TICK);
-                }
-            });
-            (end, shower)
-        });
+        let shower = if is_shown { shower(bar.clone()) } else { None };
         Progress { bar, shower }
     }
 }
@@ -73,6 +63,19 @@ impl Drop for Progress {
         }
         self.bar.finish_and_clear();
     }
+}
+
+/// Starts the thread that shows a bar; where the system gives none, the work goes on without.
+fn shower(bar: ProgressBar) -> Option<(Sender<()>, JoinHandle<()>)> {
+    let (end, ended) = mpsc::channel();
+    let show = move || {
+        if ended.recv_timeout(AFTER) == Err(RecvTimeoutError::Timeout) {
+            bar.set_draw_target(ProgressDrawTarget::stderr());
+            bar.enable_steady_tick(TICK);
+        }
+    };
+    let shower = thread::Builder::new().spawn(show).ok()?;
+    Some((end, shower))
 }
 
 /// Without colours, so that `NO_COLOR` has nothing to forbid.

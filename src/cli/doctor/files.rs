@@ -1,7 +1,7 @@
 //! Certificates, tokens and other files that the settings name.
 
 use std::{
-    fs::{self, File},
+    fs,
     os::unix::fs::PermissionsExt as _,
     path::Path,
     sync::Arc,
@@ -138,7 +138,7 @@ fn decision_log(settings: &Settings, findings: &mut Findings) {
         return;
     }
     if let Some(key) = &log.hash_key_file
-        && let Err(error) = File::open(key)
+        && let Err(error) = access(key, Access::READ_OK)
     {
         let message = format!("cannot read `{}`: {error}", key.display());
         findings.problem(LOG, message, "`decision_log.hash_key_file` must name a file with a key");
