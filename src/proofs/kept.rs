@@ -67,9 +67,10 @@ impl KeptStores {
         }
     }
 
-    /// Keeps what is in force, now and after each change, until the task is dropped. What cannot be
-    /// written is logged: after a restart the store is compared with an older state, which refuses
-    /// more and not less.
+    /// Keeps what is in force, now and after each change, until the task is dropped. A state that
+    /// cannot be written is logged, and tried again with the next change. After a restart the store is
+    /// compared with the state that was written last, so that what was taken away since then counts as
+    /// no gain.
     pub async fn follow(self, live: Arc<Live>) {
         let mut changes = live.changes();
         let mut written = BTreeMap::<StoreName, Revision>::new();
