@@ -93,7 +93,7 @@ impl Recorded {
     /// Returns the question as it was sent.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// Everything that is wrong with it.
     pub(super) fn input(&self) -> Result<RequestInput, CliError> {
         let mut reader = FactReader { takes_overrides: true, ..FactReader::default() };
         let context = match &self.context {

@@ -34,7 +34,7 @@ pub struct Live {
     history: History,
 }
 
-/// What decides at one moment.
+/// The stores and directories that decide at one moment.
 #[derive(Debug, Default)]
 pub struct LiveState {
     /// The stores.
@@ -66,7 +66,7 @@ impl InForce {
     }
 }
 
-/// What was asked for cannot decide.
+/// The store that was asked for cannot decide.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotInForce {
     /// There is no such store.

@@ -21,7 +21,7 @@ pub struct LiveDirectory {
     pub source: Arc<str>,
     /// Its state; nothing before the first.
     pub state: Option<Arc<DirectoryState>>,
-    /// What is wrong with its source as it is now; the state stays in force.
+    /// The fault of its source as it is now; the state stays in force.
     pub problem: Option<Arc<str>>,
     /// The problems of single rows.
     pub rows: RowReport,
@@ -69,7 +69,7 @@ pub enum DirectoryUnavailable {
     TooOld {
         /// How long ago.
         age: Duration,
-        /// What is wrong with its source.
+        /// The fault of its source.
         problem: Arc<str>,
     },
 }

@@ -1,4 +1,4 @@
-//! What there is to say of each setting, for the reference in the documentation.
+//! Name, default and meaning of each setting, for the reference in the documentation.
 
 use super::{
     Settings,

@@ -55,7 +55,7 @@ impl fmt::Display for Source {
     }
 }
 
-/// What every source is told.
+/// The options of all sources.
 #[derive(Debug, Clone)]
 pub struct SourceOptions {
     /// Time after which a directory that its source does not confirm decides nothing.

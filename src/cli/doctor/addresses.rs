@@ -20,7 +20,7 @@ use crate::{
 
 const ADDRESSES: &str = "addresses";
 
-/// What is at an address that is taken.
+/// The occupant of an address that is taken.
 enum Occupant {
     /// A Humbaba, by its own word; the words tell its state.
     Humbaba(Result<String, String>),

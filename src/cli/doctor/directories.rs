@@ -42,7 +42,7 @@ pub(super) fn look(
         };
         match source {
             Source::Files(folder) => files(folder, loaded, settings, timeout, findings),
-            // What it needs is the folder of `data`, and the settings are refused without that.
+            // It needs the folder of `data`, and the settings are refused without that.
             Source::Embedded => {}
             Source::Postgres { schema } => {
                 postgres(store.as_str(), schema.clone(), settings, timeout, findings);

@@ -1,4 +1,4 @@
-//! What was found, and looking for it in bounded time.
+//! Findings, and looking for them in bounded time.
 
 use std::{fmt::Write as _, sync::mpsc, thread, time::Duration};
 
@@ -24,7 +24,7 @@ pub(super) struct Finding {
     /// The part of the settings or of the machine.
     pub about: &'static str,
     pub message: String,
-    /// What to do.
+    /// The next step for the operator.
     pub advice: Option<String>,
 }
 

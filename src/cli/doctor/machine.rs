@@ -1,4 +1,4 @@
-//! What the machine gives the process: file handles, memory, the time, a solver.
+//! File handles, memory, the time and a solver, as the machine gives them to the process.
 
 use std::{
     fs,

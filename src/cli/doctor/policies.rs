@@ -20,7 +20,7 @@ const POLICIES: &str = "policies";
 /// The stores that could be loaded.
 pub(super) type Loaded = BTreeMap<StoreName, Arc<PolicyStore>>;
 
-/// What was read of a folder: each store, or what is wrong with it.
+/// The result of reading a folder: each store, or what is wrong with it.
 struct Read {
     stores: Vec<(StoreName, Result<PolicyStore, Vec<Problem>>)>,
     errors: Vec<String>,

@@ -169,7 +169,7 @@ impl ServeFlags {
     pub(in crate::cli) fn of_settings() -> Vec<(String, String)> {
         let command = Self::augment_args(Command::new("serve"));
         let with_value = command.get_arguments().filter(|arg| arg.get_action().takes_values());
-        // What a flag is given does not matter here, but that of `--set` must be `key=value`.
+        // The value of a flag does not matter here, but that of `--set` must be `key=value`.
         let flags = with_value.filter_map(|arg| Some(format!("--{}=a=b", arg.get_long()?)));
         let given: Vec<_> = std::iter::once("serve".to_owned()).chain(flags).collect();
         let parsed = command.try_get_matches_from(given);

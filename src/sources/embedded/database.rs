@@ -1,7 +1,7 @@
 //! The database of one directory: a SQLite file that is read whole at the start and written with every
 //! change.
 //!
-//! What it holds is sealed: one row has digests of all rows and of the history, and a digest of
+//! Its content is sealed: one row has digests of all rows and of the history, and a digest of
 //! itself. A file of which any of them is wrong is refused, so that a damaged file never grants more or
 //! less than was written. The write-ahead log is emptied before a write is acknowledged, since SQLite
 //! takes a damaged log for the end of the log, and would forget what follows.
@@ -169,7 +169,7 @@ impl Database {
         let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
         let is_busy = self.connection.query_row(sql, [], |row| row.get::<_, bool>(0));
         if !matches!(is_busy, Ok(false)) {
-            // What was written is durable all the same, and the next write tries again.
+            // The write is durable all the same, and the next one tries again.
             let path = self.path.display();
             tracing::warn!(%path, result = ?is_busy, "the log of a directory is still in use");
         }

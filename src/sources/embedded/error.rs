@@ -46,7 +46,7 @@ pub(super) enum DatabaseError {
          the database anew"
     )]
     Unknown(String),
-    /// What the database holds is not what was written.
+    /// The content of the database is not what was written.
     #[error("{0}")]
     Damaged(String),
 }

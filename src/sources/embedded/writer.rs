@@ -88,7 +88,7 @@ impl Writer {
                     waiting.retain(|write| !write.reply.is_closed());
                     self.write(&mut database, std::mem::take(&mut waiting));
                 }
-                // What is in force is no longer confirmed where nobody knows what the file holds.
+                // The state in force is not confirmed where nobody knows what the file holds.
                 _ = confirm.tick(), if database.is_known() => {
                     self.live.confirm_directory(&self.store);
                 }

@@ -19,7 +19,7 @@ pub(super) const UNKNOWN: u64 = 0;
 pub(super) struct KnownFile {
     /// The state that was read; none where its last line did not count yet.
     pub seen: Option<SeenFile>,
-    /// Of each row the fingerprint of its key, in order, and that of the row that is in force.
+    /// The fingerprint of each row's key, in order, and that of the row that is in force.
     rows: Box<[(u64, u64)]>,
     /// The entities among the rows, by the fingerprints of their uids.
     pub entities: HashMap<u64, Uid>,
@@ -65,7 +65,7 @@ impl KnownFile {
     }
 }
 
-/// What is known of rows while they are put in force.
+/// The facts about rows that are needed while they are put in force.
 #[derive(Default)]
 pub(super) struct NewRows {
     /// The fingerprints of the rows that count by those of their keys.

@@ -46,7 +46,7 @@ impl Drop for Connection {
 /// Connects to the server that the file names. Nothing of the file's content is in an error.
 ///
 /// # Errors
-/// What is wrong with the file, the certificates or the server, in words for an operator.
+/// The fault of the file, the certificates or the server, in words for an operator.
 pub(super) async fn connect(url_file: &Path) -> Result<Connection, String> {
     let text =
         read(url_file).map_err(|error| format!("cannot read `{}`: {error}", url_file.display()))?;

@@ -1,4 +1,4 @@
-//! What changed since a state was read.
+//! The changes since a state was read.
 //!
 //! A cursor is the snapshot of the last statement and the highest number of a change so far. Of the
 //! changes that a later statement sees, those that were not there are exactly those with a higher
@@ -22,12 +22,12 @@ const POLL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Changes that are applied one by one; where there are more, everything is read anew.
 const MOST_CHANGES: usize = 10_000;
 
-/// What a statement said.
+/// The answer of a statement.
 #[derive(Debug)]
 pub(super) enum Poll {
     /// Nothing changed, but maybe the versions that this state holds.
     Same(Head),
-    /// What changed, in order.
+    /// The rows that changed, in order.
     Changed(Head, Vec<Row>),
     /// The changes do not lead from the cursor to the state of the server.
     Anew(&'static str),

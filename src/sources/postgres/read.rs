@@ -188,7 +188,7 @@ impl Statements {
 /// Rows are not taken any more, by whoever then says why.
 const NOT_TAKEN: &str = "the rows are not taken";
 
-/// What is wrong when a statement answers without its head.
+/// The fault when a statement answers without its head.
 pub(super) const NO_HEAD: &str =
     "the tables are not as `humbaba directory schema` makes them: run what it prints";
 

@@ -23,7 +23,7 @@ pub(super) const COLUMNS: [&str; 11] = [
     "entity",
 ];
 
-/// What a row says.
+/// The meaning of a row.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Row {
     Change(Change),

@@ -73,7 +73,7 @@ pub enum MappingError {
         file: String,
         /// The path of the value, e.g. `assignments[0].table`.
         field: String,
-        /// What is wrong with it.
+        /// Why it cannot be used.
         message: &'static str,
     },
 }

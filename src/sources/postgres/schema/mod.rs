@@ -12,7 +12,7 @@ pub const DEFAULT_SCHEMA: &str = "humbaba";
 const FRAME: &str = include_str!("frame.sql");
 const TRIGGER: &str = include_str!("trigger.sql");
 
-/// What the SQL is made for.
+/// The tables and roles that the SQL is made for.
 #[derive(Debug, Clone, Default)]
 pub struct SchemaOptions {
     /// The schema; unset: [`DEFAULT_SCHEMA`].
@@ -37,7 +37,7 @@ struct Recorded {
     condition: Option<String>,
 }
 
-/// What rows stand for.
+/// The meaning of rows.
 struct Kind {
     /// The name of the table or view.
     relation: &'static str,
