@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tonic::{Code, Request, Status, transport::Channel};
+use tonic::{Code, Request, Status, metadata::MetadataValue, transport::Channel};
 use tonic_types::StatusExt as _;
 
 use crate::{
@@ -103,9 +103,10 @@ impl ConnectionFlags {
     pub(super) fn request<T>(&self, message: T) -> Result<Request<T>, CliError> {
         let mut request = Request::new(message);
         if let Some(token) = self.token.read()? {
-            let header = format!("Bearer {token}").parse();
-            let header =
+            let header = MetadataValue::try_from(format!("Bearer {token}"));
+            let mut header =
                 header.map_err(|_| CliError::Usage("the token fits no header".to_owned()))?;
+            header.set_sensitive(true);
             request.metadata_mut().insert("authorization", header);
         }
         Ok(request)
