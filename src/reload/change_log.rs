@@ -44,8 +44,8 @@ pub enum FollowError {
     NotReached(String),
     /// Changes after the version are not kept.
     #[error(
-        "changes after the version are not kept (setting `directory.kept_changes`), or the \
-         directory was read anew since: list it, then follow it from then on"
+        "changes after the version are not kept (setting `directory.kept_changes`), too many rows \
+         changed at once, or the directory was read anew since: list it, then follow it from then on"
     )]
     Trimmed,
     /// The directory is not loaded, or the process is stopping.
