@@ -7,6 +7,7 @@ use std::{
     io::{self, Write as _},
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,9 @@ use crate::{
     reload::Live,
     store::{Bounds, PolicyStore, SETTINGS_FILE, StoreFiles},
 };
+
+/// Pause before a state that could not be written is written again.
+const RETRY: Duration = Duration::from_secs(5);
 
 /// A folder with one file for each store that is, or was last, in force.
 #[derive(Debug, Clone)]
@@ -68,7 +72,7 @@ impl KeptStores {
     }
 
     /// Keeps what is in force, now and after each change, until the task is dropped. A state that
-    /// cannot be written is logged, and tried again with the next change. After a restart the store is
+    /// cannot be written is logged, and tried again every few seconds. After a restart the store is
     /// compared with the state that was written last, so that what was taken away since then counts as
     /// no gain.
     pub async fn follow(self, live: Arc<Live>) {
@@ -76,6 +80,7 @@ impl KeptStores {
         let mut written = BTreeMap::<StoreName, Revision>::new();
         loop {
             changes.mark_unchanged();
+            let mut is_kept = true;
             for store in live.stores().iter() {
                 if written.get(store.name()) == Some(store.revision()) {
                     continue;
@@ -88,6 +93,7 @@ impl KeptStores {
                 match writing.await {
                     Ok((store, Ok(()))) => {
                         written.insert(store.name().clone(), *store.revision());
+                        continue;
                     }
                     Ok((store, Err(error))) => {
                         let (store, folder) = (store.name().as_str(), self.folder.display());
@@ -95,8 +101,13 @@ impl KeptStores {
                     }
                     Err(error) => tracing::error!(%error, "the state in force is not kept"),
                 }
+                is_kept = false;
             }
-            if changes.changed().await.is_err() {
+            let is_over = tokio::select! {
+                changed = changes.changed() => changed.is_err(),
+                () = tokio::time::sleep(RETRY), if !is_kept => false,
+            };
+            if is_over {
                 return;
             }
         }

@@ -168,6 +168,7 @@ impl Follower {
 
     /// Reads all rows into a directory of their own, and puts it in force.
     async fn read_all(self: &Arc<Self>, connection: &Connection) -> Result<Cursor, String> {
+        self.statements.adopt(&connection.client).await?;
         let (parts, received) = mpsc::channel(WAITING);
         let follower = Arc::clone(self);
         let loading = task::spawn_blocking(move || follower.load(received));

@@ -150,6 +150,16 @@ impl Statements {
         format!("left(entity::text, {})", self.entity_chars)
     }
 
+    /// Has the database forget changes that came with a dump: their transactions are those of another
+    /// server.
+    ///
+    /// # Errors
+    /// The server fails or does not answer.
+    pub(super) async fn adopt(&self, client: &Client) -> Result<(), String> {
+        let adopt = format!("SELECT {}.adopt()", self.schema);
+        within(ROWS_TIMEOUT, client.batch_execute(&adopt)).await
+    }
+
     /// Reads all rows in one transaction, and hands them on as they come.
     ///
     /// # Errors
@@ -159,8 +169,6 @@ impl Statements {
         client: &Client,
         parts: mpsc::Sender<Part>,
     ) -> Result<(), String> {
-        let adopt = format!("SELECT {}.adopt()", self.schema);
-        within(ROWS_TIMEOUT, client.batch_execute(&adopt)).await?;
         let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL timezone = 'UTC'";
         within(ROWS_TIMEOUT, client.batch_execute(begin)).await?;
         let head = format!("SELECT {} FROM {}.history AS h", self.head(), self.schema);
