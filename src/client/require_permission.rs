@@ -29,7 +29,7 @@ use super::{Client, Question};
 /// | denied, by the function or by the policies | 403 with the reason | PERMISSION_DENIED with the reason |
 /// | no decision could be had | 503 | UNAVAILABLE |
 ///
-/// Where the policies denied, the response has the [`Decision`](super::Decision) in its extensions, for a
+/// A response to what the policies denied has the [`Decision`](super::Decision) in its extensions, for a
 /// layer around this one that says it in another form.
 ///
 /// ```no_run

@@ -77,7 +77,7 @@ pub struct ChangeFault {
 // Everything that is numbered has a use for each change, and each row of the directory, that names it.
 pub struct Applying {
     pub(super) next: Directory,
-    /// How many further faults are described. Describing takes longer than the change itself.
+    /// The number of further faults that are described. Describing takes longer than the change itself.
     described: usize,
     /// The numbers of types by the names that the changes write, with a use of each.
     pub(super) type_names: HashMap<String, u32>,

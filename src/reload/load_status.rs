@@ -23,7 +23,7 @@ pub struct LoadStatus {
     /// Attempts in which a store or the folder was refused. What is refused and does not change
     /// counts once.
     pub failures: u64,
-    /// How often each gate refused a valid store.
+    /// The number of valid stores that each gate refused.
     pub gate_refusals: BTreeMap<Gate, u64>,
     /// The fault of the folder as a whole, if there is one. Where no store can be read the last good
     /// state of all stays.

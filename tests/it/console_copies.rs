@@ -1,4 +1,4 @@
-//! What the view Try gives to copy is run as it is written, and decides as the page says.
+//! Commands that the view Try gives to copy run as written, and decide as the page says.
 
 use std::{fs, path::Path, process::Command};
 

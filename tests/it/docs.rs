@@ -1,4 +1,4 @@
-//! What the documentation leads to is there, and its example store is right.
+//! Links of the documentation lead somewhere, and its example store is right.
 
 use std::{fs, path::Path};
 

@@ -25,7 +25,7 @@ pub(super) struct KnownFile {
     pub entities: HashMap<u64, Uid>,
     /// The problems of rows.
     pub problems: RowProblems,
-    /// How many of its rows the directory does not hold.
+    /// The number of its rows that the directory does not hold.
     pub left_out: usize,
 }
 
@@ -73,7 +73,7 @@ pub(super) struct NewRows {
     entities: HashMap<u64, Uid>,
     /// The file, line and key of each change.
     origins: Vec<(usize, usize, u64)>,
-    /// How many rows of each file do not fit the schema.
+    /// The number of rows of each file that do not fit the schema.
     unfit: HashMap<usize, usize>,
 }
 

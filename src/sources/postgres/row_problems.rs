@@ -22,7 +22,7 @@ pub(super) struct RowProblems {
     others: Vec<RowProblem>,
     /// Others that are counted only.
     more: usize,
-    /// How many rows the directory does not hold.
+    /// The number of rows that the directory does not hold.
     left_out: usize,
 }
 

@@ -177,7 +177,7 @@ async fn calls_beyond_the_limit_are_shed_and_slow_ones_end() {
     assert_eq!(web.post_bytes(PATHS[0], Bytes::from_static(b"{}")).await.status, 400);
 }
 
-/// Where properties are laid over each candidate, each is asked, for as long as a request may take.
+/// A search with properties asks each candidate, for as long as a request may take.
 #[tokio::test]
 async fn a_search_that_takes_too_long_ends_and_says_so() {
     let sites: Vec<_> = (0..3_000)
