@@ -1,6 +1,10 @@
-use std::sync::Arc;
+use std::{
+    collections::hash_map::Entry,
+    mem::{replace, take},
+    sync::Arc,
+};
 
-use super::{FileRows, RowHasher, RowProblems};
+use super::{FileRow, FileRows, RowHasher, RowProblems};
 use crate::{
     directory::{Assignment, Change},
     model::{
@@ -10,37 +14,34 @@ use crate::{
     },
 };
 
-/// The rows of several files together, of each key one.
+/// The rows of several files together. Of each key one counts, or none.
 #[derive(Debug, Default)]
 pub struct MergedRows {
     /// The files, in the order in which they were given.
     pub files: Vec<MergedFile>,
-    /// The rows that count.
-    pub rows: Vec<MergedRow>,
 }
 
-/// A file whose rows were merged.
+/// A file whose rows were merged with those of others.
 #[derive(Debug)]
 pub struct MergedFile {
     /// Its name.
     pub name: Arc<str>,
-    /// The keys of all its rows that could be read, those included that do not count.
+    /// The fingerprints of the keys of all its rows that could be read, those included that do not
+    /// count.
     pub keys: Vec<u64>,
     /// The problems of its rows.
     pub problems: RowProblems,
+    /// A row for each key, until they are taken.
+    rows: Vec<FileRow>,
+    /// The places of the rows that do not count.
+    left_out: HashSet<usize>,
 }
 
-/// A row with its origin.
-#[derive(Debug)]
-pub struct MergedRow {
-    /// The place of its file in [`MergedRows::files`].
-    pub file: usize,
-    /// Its line in the file, from 1.
-    pub line: usize,
-    /// The fingerprint of its key.
-    pub key: u64,
-    /// The assignment or entity.
-    pub change: Change,
+/// The place of a row: its file, and its number among the rows of that.
+#[derive(Debug, Clone, Copy)]
+struct RowPlace {
+    file: usize,
+    row: usize,
 }
 
 /// Merges the rows of files. A row that is there twice and alike counts once. Where two rows of an
@@ -48,51 +49,83 @@ pub struct MergedRow {
 /// entity differ none counts, for neither is the narrower.
 #[must_use]
 pub fn merge(files: Vec<(Arc<str>, FileRows)>, hasher: &RowHasher) -> MergedRows {
-    let count = files.iter().map(|(_, read)| read.rows.len()).sum();
-    let mut merged = MergedRows { files: Vec::new(), rows: Vec::with_capacity(count) };
-    let mut places: HashMap<u64, usize> = HashMap::default();
-    places.reserve(count);
-    let mut refused: HashSet<u64> = HashSet::default();
-    for (file, (name, read)) in files.into_iter().enumerate() {
-        let mut keys = Vec::with_capacity(read.rows.len());
-        let mut problems = read.problems;
-        for row in read.rows {
-            let key = hasher.key(&row.change);
-            keys.push(key);
-            let row = MergedRow { file, line: row.line, key, change: row.change };
-            let first = places.get(&key).and_then(|place| merged.rows.get_mut(*place));
-            let Some(first) = first else {
-                places.insert(key, merged.rows.len());
-                merged.rows.push(row);
-                continue;
-            };
-            if says_the_same(&first.change, &row.change) {
-                continue;
-            }
-            let of_first = merged.files.get(first.file).map_or(&name, |file| &file.name);
-            let place = format!("{of_first}:{}", first.line);
-            match (&first.change, &row.change) {
-                (Change::Put(one), Change::Put(other)) => {
-                    problems.add(row.line, differs(other, &place));
-                    if end(other) < end(one) {
-                        *first = row;
-                    }
-                }
-                _ => {
-                    let message = format!(
-                        "the entity is there twice and differs from {place}: neither counts; keep one"
-                    );
-                    problems.add(row.line, message);
-                    refused.insert(key);
-                }
-            }
+    let files = files.into_iter().map(|(name, read)| MergedFile::new(name, read, hasher));
+    let mut merged = MergedRows { files: files.collect() };
+    let count = merged.files.iter().map(|file| file.keys.len()).sum();
+    let mut counting: HashMap<u64, RowPlace> = HashMap::default();
+    counting.reserve(count);
+    for file in 0..merged.files.len() {
+        for row in 0..merged.files.get(file).map_or(0, |file| file.keys.len()) {
+            merged.add(RowPlace { file, row }, &mut counting);
         }
-        merged.files.push(MergedFile { name, keys, problems });
-    }
-    if !refused.is_empty() {
-        merged.rows.retain(|row| !refused.contains(&row.key));
     }
     merged
+}
+
+impl MergedRows {
+    /// Adds a row to those before it, of which `counting` has the place of one for each key.
+    fn add(&mut self, here: RowPlace, counting: &mut HashMap<u64, RowPlace>) {
+        let Some((_, key, row)) = self.at(here) else { return };
+        let before = match counting.entry(key) {
+            Entry::Vacant(entry) => {
+                entry.insert(here);
+                return;
+            }
+            Entry::Occupied(entry) => entry.into_mut(),
+        };
+        let Some((file, _, first)) = self.at(*before) else { return };
+        if says_the_same(&first.change, &row.change) {
+            self.leave_out(here);
+            return;
+        }
+        let (line, place) = (row.line, format!("{}:{}", file.name, first.line));
+        let message = match (&first.change, &row.change) {
+            (Change::Put(one), Change::Put(other)) => {
+                let message = differs(other, &place);
+                let later = if end(other) < end(one) { replace(before, here) } else { here };
+                self.leave_out(later);
+                message
+            }
+            _ => {
+                self.leave_out(*before);
+                self.leave_out(here);
+                format!(
+                    "the entity is there twice and differs from {place}: neither counts; keep one"
+                )
+            }
+        };
+        if let Some(file) = self.files.get_mut(here.file) {
+            file.problems.add(line, message);
+        }
+    }
+
+    fn at(&self, place: RowPlace) -> Option<(&MergedFile, u64, &FileRow)> {
+        let file = self.files.get(place.file)?;
+        Some((file, *file.keys.get(place.row)?, file.rows.get(place.row)?))
+    }
+
+    fn leave_out(&mut self, place: RowPlace) {
+        if let Some(file) = self.files.get_mut(place.file) {
+            file.left_out.insert(place.row);
+        }
+    }
+}
+
+impl MergedFile {
+    fn new(name: Arc<str>, read: FileRows, hasher: &RowHasher) -> Self {
+        let FileRows { rows, problems } = read;
+        let keys = rows.iter().map(|row| hasher.key(&row.change)).collect();
+        Self { name, keys, problems, rows, left_out: HashSet::default() }
+    }
+
+    /// Takes the rows that count, each with the fingerprint of its key.
+    pub fn take_rows(&mut self) -> impl Iterator<Item = (u64, FileRow)> {
+        let (rows, left_out) = (take(&mut self.rows), take(&mut self.left_out));
+        let keys = self.keys.iter().copied().enumerate();
+        let rows = keys.zip(rows);
+        rows.filter(move |((place, _), _)| !left_out.contains(place))
+            .map(|((_, key), row)| (key, row))
+    }
 }
 
 fn differs(row: &Assignment, place: &str) -> String {

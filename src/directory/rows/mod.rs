@@ -12,7 +12,7 @@ mod merge;
 
 pub use columns::{COLUMNS, RowReader};
 pub use hash::RowHasher;
-pub use merge::{MergedFile, MergedRow, MergedRows, merge};
+pub use merge::{MergedFile, MergedRows, merge};
 
 use super::Change;
 use crate::store::decode;

@@ -235,15 +235,9 @@ fn problems_are_counted_beyond_those_that_are_kept() {
 
 fn merged(files: &[(&str, &str)]) -> (Vec<String>, Vec<String>) {
     let files = files.iter().map(|(name, text)| (Arc::from(*name), read(name, text))).collect();
-    let merged = merge(files, &RowHasher::default());
-    let rows = FileRows {
-        rows: merged
-            .rows
-            .into_iter()
-            .map(|row| FileRow { line: row.line, change: row.change })
-            .collect(),
-        ..FileRows::default()
-    };
+    let mut merged = merge(files, &RowHasher::default());
+    let counting = merged.files.iter_mut().flat_map(MergedFile::take_rows).map(|(_, row)| row);
+    let rows = FileRows { rows: counting.collect(), ..FileRows::default() };
     let problems = merged.files.iter().flat_map(|file| {
         let problems = file.problems.first.iter();
         problems.map(|problem| format!("{}:{}: {}", file.name, problem.line, problem.message))

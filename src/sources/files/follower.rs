@@ -214,7 +214,9 @@ impl Follower {
         let empty = empty.ok_or_else(|| Unreadable::Problem(NOT_LOADED.to_owned()))?;
         self.files.clear();
         let Applied { files, mut merged } = read;
-        let (changes, mut rows) = NewRows::of(merged.rows, &self.hasher, |_, _| false);
+        let mut rows = NewRows::default();
+        // Each row goes once it is in the directory: a million of them take more memory than that.
+        let changes = rows.changes(&mut merged.files, &self.hasher, |_, _| false);
         let (directory, faults) = empty.apply(changes);
         rows.report(&faults, 0, &mut merged.files);
         self.remember(seen, &files, merged.files, &rows);
@@ -235,7 +237,8 @@ impl Follower {
             entities.extend(file.entities);
         }
         let is_as_before = |key: u64, row: u64| row != UNKNOWN && before.get(&key) == Some(&row);
-        let (puts, mut rows) = NewRows::of(merged.rows, &self.hasher, is_as_before);
+        let mut rows = NewRows::default();
+        let puts: Vec<_> = rows.changes(&mut merged.files, &self.hasher, is_as_before).collect();
         let removed = before.into_keys().filter(|key| !rows.in_force.contains_key(key));
         let mut changes = self.deletions(removed.collect(), &entities);
         let deletions = changes.len();

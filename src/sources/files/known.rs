@@ -4,7 +4,7 @@ use super::problems;
 use crate::{
     directory::{
         Change, EntityRow, Fault,
-        rows::{MergedFile, MergedRow, RowHasher, RowProblems},
+        rows::{FileRow, MergedFile, RowHasher, RowProblems},
     },
     model::Uid,
     reload::SeenFile,
@@ -78,27 +78,30 @@ pub(super) struct NewRows {
 }
 
 impl NewRows {
-    /// Makes changes of rows, without those of which the fingerprints of key and row say that they
-    /// are in force already.
-    pub fn of(
-        merged: Vec<MergedRow>,
-        hasher: &RowHasher,
-        is_in_force: impl Fn(u64, u64) -> bool,
-    ) -> (Vec<Change>, Self) {
-        let mut rows = Self::default();
-        let mut changes = Vec::new();
-        for row in merged {
-            let fingerprint = hasher.row(&row.change);
-            rows.in_force.insert(row.key, fingerprint);
-            if let Change::PutEntity(EntityRow { uid, .. }) = &row.change {
-                rows.entities.insert(row.key, uid.clone());
+    /// Makes changes of rows, one after the other, without those of which the fingerprints of key and
+    /// row say that they are in force already.
+    pub fn changes<'a>(
+        &'a mut self,
+        files: &'a mut [MergedFile],
+        hasher: &'a RowHasher,
+        is_in_force: impl Fn(u64, u64) -> bool + 'a,
+    ) -> impl Iterator<Item = Change> + 'a {
+        let rows = files
+            .iter_mut()
+            .enumerate()
+            .flat_map(|(place, file)| file.take_rows().map(move |(key, row)| (place, key, row)));
+        rows.filter_map(move |(file, key, FileRow { line, change })| {
+            let fingerprint = hasher.row(&change);
+            self.in_force.insert(key, fingerprint);
+            if let Change::PutEntity(EntityRow { uid, .. }) = &change {
+                self.entities.insert(key, uid.clone());
             }
-            if !is_in_force(row.key, fingerprint) {
-                rows.origins.push((row.file, row.line, row.key));
-                changes.push(row.change);
+            if is_in_force(key, fingerprint) {
+                return None;
             }
-        }
-        (changes, rows)
+            self.origins.push((file, line, key));
+            Some(change)
+        })
     }
 
     /// Returns how many rows of a file do not fit the schema.

@@ -7,11 +7,12 @@ use std::{
 
 use super::{
     super::{FileBounds, SourceOptions},
+    known::NewRows,
     problems::of_row,
 };
 use crate::{
     directory::{
-        Change, Directory,
+        Directory,
         rows::{FileRows, MergedRows, RowFileKind, RowHasher, RowReader, merge},
     },
     reload::{FollowFolder, ReadError, SeenFile, SeenFiles},
@@ -175,19 +176,11 @@ fn read_once(
 }
 
 fn of_merged(merged: MergedRows, store: &PolicyStore, limits: &RequestLimits) -> FolderRows {
-    let origins: Vec<_> = merged.rows.iter().map(|row| (row.file, row.line)).collect();
-    let changes: Vec<Change> = merged.rows.into_iter().map(|row| row.change).collect();
     let (schema, stored) = (Arc::clone(store.schema_arc()), Arc::clone(store.stored_arc()));
-    let (directory, faults) = Directory::new(schema, stored, limits.clone()).apply(changes);
-    let mut files = merged.files;
-    for fault in faults {
-        let origin = origins.get(fault.index);
-        if let Some((file, line)) = origin
-            && let Some(file) = files.get_mut(*file)
-        {
-            file.problems.add(*line, super::problems::of_fault(&fault));
-        }
-    }
+    let empty = Directory::new(schema, stored, limits.clone());
+    let (mut files, hasher, mut rows) = (merged.files, RowHasher::default(), NewRows::default());
+    let (directory, faults) = empty.apply(rows.changes(&mut files, &hasher, |_, _| false));
+    rows.report(&faults, 0, &mut files);
     let problem_count = files.iter().map(|file| file.problems.count).sum();
     let problems = files
         .iter()
