@@ -50,13 +50,13 @@ class Humbaba(Process):
         question = service.ListResourcesRequest(
             policy_store="hitkeep", principal=uid("User", user), action=uid("", "site.view"),
             resource_type="Site", page_size=1_000)
-        return lambda: len(self.stub.ListResources(question).items)
+        return lambda: len(self.stub.ListResources(question).resources)
 
     def viewers_of(self, site):
         question = service.ListPrincipalsRequest(
             policy_store="hitkeep", principal_type="User", action=uid("", "site.view"),
             resource=uid("Site", site), page_size=1_000)
-        return lambda: len(self.stub.ListPrincipals(question).items)
+        return lambda: len(self.stub.ListPrincipals(question).principals)
 
 
 def measure(args, binary, scratch, answers, changes):

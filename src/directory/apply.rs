@@ -3,6 +3,7 @@
 
 use std::{borrow::Borrow, sync::Arc};
 
+use cedar_policy_core::ast::EntityUID;
 use smol_str::SmolStr;
 
 use super::{
@@ -14,7 +15,7 @@ use super::{
 };
 use crate::{
     model::{Uid, hash::HashMap},
-    request::Place,
+    request::{EntityFacts, Place},
     schema::Slot,
 };
 
@@ -208,16 +209,23 @@ impl Applying {
         if can_be_named(&row.uid, check.text_bytes()) {
             let place = self.entity(&row.uid).0;
             let parents = facts.iter().flat_map(|facts| &facts.parents);
-            let mut parents: Vec<_> =
-                parents.map(|parent| self.entity(&Uid::from(parent)).0).collect();
-            parents.sort_unstable();
-            let itself = |parent: &Place| *parent;
-            keep_last(&mut parents, itself, |twice| self.next.entities.release(twice.0));
-            let (json, parents) = (row.json.into(), parents.into());
-            let row = Some(Arc::new(HeldEntity { json, facts, parents }));
+            let parents = self.places_of(parents);
+            let named = facts.iter().flat_map(EntityFacts::named);
+            let named = self.places_of(named);
+            let json = row.json.into();
+            let row = Some(Arc::new(HeldEntity { json, facts, parents, named }));
             self.rows.push(RowChange { place, row });
         }
         wrong
+    }
+
+    /// Returns the places of entities, each once and with a use more, sorted.
+    fn places_of<'u>(&mut self, uids: impl Iterator<Item = &'u EntityUID>) -> Box<[Place]> {
+        let mut places: Vec<_> = uids.map(|uid| self.entity(&Uid::from(uid)).0).collect();
+        places.sort_unstable();
+        let itself = |place: &Place| *place;
+        keep_last(&mut places, itself, |twice| self.next.entities.release(twice.0));
+        places.into()
     }
 
     fn find(&self, uid: &Uid) -> Option<Place> {

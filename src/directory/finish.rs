@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     Directory,
     apply::{Applying, RoleChange, RowChange},
-    records::{Holder, Role},
+    records::{Holder, Related, Role},
     sorted::{changed, keep_last},
 };
 use crate::request::Place;
@@ -82,7 +82,8 @@ impl Applying {
         });
     }
 
-    /// Puts and deletes rows of entities, makes the lists of members, and returns the places of both.
+    /// Puts and deletes rows of entities, makes the lists of members and of those that name an entity,
+    /// and returns the places of all.
     fn change_rows(&mut self) -> Vec<Place> {
         let mut changes = std::mem::take(&mut self.rows);
         changes.sort_by_key(|change| change.place);
@@ -90,7 +91,7 @@ impl Applying {
         keep_last(&mut changes, place_of, |earlier| {
             self.dropped.rows.extend(earlier.row.clone().map(|row| (earlier.place, row)));
         });
-        let mut members = Vec::new();
+        let (mut members, mut named_by) = (Vec::new(), Vec::new());
         let mut touched: Vec<Place> = Vec::new();
         for RowChange { place, row } in changes {
             touched.push(place);
@@ -102,23 +103,39 @@ impl Applying {
                 counts.entities -= 1;
                 counts.ignored -= usize::from(old.facts.is_none());
                 members.extend(old.parents.iter().map(|parent| (*parent, place, None)));
+                named_by.extend(old.named.iter().map(|named| (*named, place, None)));
                 self.dropped.rows.push((place, old));
             }
             if let Some(new) = row {
                 counts.entities += 1;
                 counts.ignored += usize::from(new.facts.is_none());
                 members.extend(new.parents.iter().map(|parent| (*parent, place, Some(place))));
+                named_by.extend(new.named.iter().map(|named| (*named, place, Some(place))));
             }
         }
-        // A parent that the new row has as well is removed before it is added.
-        members.sort_by_key(|(parent, member, _)| (*parent, *member));
-        for of_parent in members.chunk_by(|one, other| one.0 == other.0) {
-            let Some((parent, ..)) = of_parent.first() else { continue };
-            touched.push(*parent);
-            if let Some(record) = self.next.entities.get_mut(parent.0) {
-                let changes = of_parent.iter().map(|(_, member, new)| (*member, *new));
+        touched.extend(self.change_lists(members, |related| &mut related.members));
+        touched.extend(self.change_lists(named_by, |related| &mut related.named_by));
+        touched
+    }
+
+    /// Makes one list of each entity anew: the changes name the entity, what its list has, and the same
+    /// again where it is put and not removed. Returns the places of the entities.
+    fn change_lists(
+        &mut self,
+        mut changes: Vec<(Place, Place, Option<Place>)>,
+        list: impl Fn(&mut Related) -> &mut Arc<[Place]>,
+    ) -> Vec<Place> {
+        // A place that the new row names as well is removed before it is added.
+        changes.sort_by_key(|(entity, item, _)| (*entity, *item));
+        let mut touched = Vec::new();
+        for of_entity in changes.chunk_by(|one, other| one.0 == other.0) {
+            let Some((entity, ..)) = of_entity.first() else { continue };
+            touched.push(*entity);
+            if let Some(record) = self.next.entities.get_mut(entity.0) {
+                let changes = of_entity.iter().map(|(_, item, new)| (*item, *new));
                 record.change_related(|related| {
-                    related.members = changed(&related.members, changes, |member| *member, |_| {});
+                    let list = list(related);
+                    *list = changed(list, changes, |item| *item, |_| {});
                 });
             }
         }
@@ -139,7 +156,7 @@ impl Applying {
         }
         for (place, row) in &self.dropped.rows {
             unuse(*place);
-            row.parents.iter().copied().for_each(&mut unuse);
+            row.parents.iter().chain(&row.named).copied().for_each(&mut unuse);
         }
         let mut order = std::mem::take(&mut next.order);
         let by_name = |one: &Place, other: &Place| next.name_order(*one, *other);

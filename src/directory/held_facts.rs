@@ -12,6 +12,12 @@ use crate::{
 };
 
 impl Directory {
+    /// Returns the place of an entity, also where no row that fits the schema is about it.
+    fn any_place(&self, uid: &EntityUID) -> Option<Place> {
+        let type_number = self.type_numbers.get(uid.entity_type())?;
+        self.find_entity(*type_number, uid.eid().as_ref())
+    }
+
     fn is_visible(&self, place: &Place) -> bool {
         self.entity_record(*place).is_some_and(|record| record.is_visible)
     }
@@ -45,9 +51,7 @@ impl Directory {
 
 impl HeldFacts for Directory {
     fn place(&self, uid: &EntityUID) -> Option<Place> {
-        let type_number = self.type_numbers.get(uid.entity_type())?;
-        let place = self.find_entity(*type_number, uid.eid().as_ref())?;
-        self.is_visible(&place).then_some(place)
+        self.any_place(uid).filter(|place| self.is_visible(place))
     }
 
     fn uid(&self, place: Place) -> Option<EntityUID> {
@@ -62,6 +66,11 @@ impl HeldFacts for Directory {
 
     fn members(&self, place: Place) -> Vec<Place> {
         self.entity_record(place).map(|record| record.members().to_vec()).unwrap_or_default()
+    }
+
+    fn named_by(&self, uid: &EntityUID) -> Vec<Place> {
+        let record = self.any_place(uid).and_then(|place| self.entity_record(place));
+        record.map(|record| record.named_by().to_vec()).unwrap_or_default()
     }
 
     fn holds(&self, principal: Place, scope: Place, slot: &str, now: Timestamp) -> bool {

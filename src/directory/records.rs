@@ -53,6 +53,8 @@ pub(super) struct Related {
     pub holders: Arc<[Holder]>,
     /// The entities of which it is a direct parent, sorted.
     pub members: Arc<[Place]>,
+    /// The entities of which an attribute names it, sorted.
+    pub named_by: Arc<[Place]>,
     /// Its own row.
     pub row: Option<Arc<HeldEntity>>,
 }
@@ -112,6 +114,8 @@ pub(super) struct HeldEntity {
     pub facts: Option<EntityFacts>,
     /// The places of the parents, sorted.
     pub parents: Box<[Place]>,
+    /// The places of the entities that attributes name, sorted.
+    pub named: Box<[Place]>,
 }
 
 impl MaybeMoment {
@@ -131,6 +135,15 @@ impl From<Option<Timestamp>> for MaybeMoment {
     fn from(moment: Option<Timestamp>) -> Self {
         // The very first moment is taken for the next, and not for none: that would never expire.
         Self(moment.map_or(Self::NONE, |moment| moment.as_millis().max(Self::NONE + 1)))
+    }
+}
+
+impl Related {
+    fn is_empty(&self) -> bool {
+        self.holders.is_empty()
+            && self.members.is_empty()
+            && self.named_by.is_empty()
+            && self.row.is_none()
     }
 }
 
@@ -191,12 +204,17 @@ impl EntityRecord {
         self.related.as_ref().map_or(&[], |related| &related.members)
     }
 
+    /// Returns the entities of which an attribute names it.
+    pub(super) fn named_by(&self) -> &[Place] {
+        self.related.as_ref().map_or(&[], |related| &related.named_by)
+    }
+
     /// Changes what is held of it beside its own roles.
     pub(super) fn change_related<T>(&mut self, change: impl FnOnce(&mut Related) -> T) -> T {
         let related = Arc::make_mut(self.related.get_or_insert_default());
         let result = change(related);
         self.has_facts = related.row.as_ref().is_some_and(|row| row.facts.is_some());
-        if related.holders.is_empty() && related.members.is_empty() && related.row.is_none() {
+        if related.is_empty() {
             self.related = None;
         }
         result

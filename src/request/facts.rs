@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use cedar_policy_core::ast::{self, EntityUID};
+use cedar_policy_core::ast::{self, EntityUID, Literal, ValueKind};
 use smol_str::SmolStr;
 
 use crate::{
@@ -42,6 +42,25 @@ impl EntityFacts {
             && fields(&self.attributes) == fields(&other.attributes)
             && fields(&self.tags) == fields(&other.tags)
             && parents(self) == parents(other)
+    }
+
+    /// Returns the entities that attributes name, themselves or in sets and records.
+    pub fn named(&self) -> impl Iterator<Item = &EntityUID> {
+        let mut pending: Vec<_> = self.attributes.iter().map(|(_, value)| &value.value).collect();
+        std::iter::from_fn(move || {
+            loop {
+                match pending.pop()? {
+                    ValueKind::Lit(Literal::EntityUID(uid)) => return Some(&**uid),
+                    ValueKind::Set(set) => {
+                        pending.extend(set.authoritative.iter().map(|value| &value.value));
+                    }
+                    ValueKind::Record(fields) => {
+                        pending.extend(fields.values().map(|value| &value.value));
+                    }
+                    ValueKind::Lit(_) | ValueKind::ExtensionValue(_) => {}
+                }
+            }
+        })
     }
 }
 

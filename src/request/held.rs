@@ -31,6 +31,9 @@ pub trait HeldFacts: fmt::Debug + Send + Sync {
     /// Returns the entities of which these are the direct parents.
     fn members(&self, place: Place) -> Vec<Place>;
 
+    /// Returns the entities that name an entity in an attribute, by itself or in a set or record.
+    fn named_by(&self, uid: &EntityUID) -> Vec<Place>;
+
     /// Returns whether a principal itself holds a role on a scope at that moment.
     fn holds(&self, principal: Place, scope: Place, slot: &str, now: Timestamp) -> bool;
 
@@ -131,6 +134,10 @@ impl HeldFacts for WithoutRoles {
 
     fn members(&self, place: Place) -> Vec<Place> {
         self.0.members(place)
+    }
+
+    fn named_by(&self, uid: &EntityUID) -> Vec<Place> {
+        self.0.named_by(uid)
     }
 
     fn holds(&self, _: Place, _: Place, _: &str, _: Timestamp) -> bool {

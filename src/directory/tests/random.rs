@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use cedar_policy_core::ast::{Eid, EntityUID};
 use proptest::prelude::*;
 
 use super::{
-    model::Model,
+    model::{Model, named},
     support::{BARE, FULL, LESS, Store, at, directory, store, with},
 };
 use crate::{
@@ -75,6 +76,14 @@ fn entity() -> impl Strategy<Value = EntityRow> {
         4 => Just("{}"),
         1 => Just(r#"{"plan": "free"}"#),
         1 => Just(r#"{"editor": "x"}"#),
+        2 => Just(r#"{"manager": {"type": "User", "id": "u1"}}"#),
+        1 => Just(
+            r#"{
+                "manager": {"type": "User", "id": "u2"},
+                "teams": [{"type": "Group", "id": "u1"}, {"type": "Group", "id": "named"}],
+                "desk": {"neighbour": {"type": "User", "id": "u2"}}
+            }"#
+        ),
     ];
     let wrong = prop_oneof![
         10 => Just(None),
@@ -179,6 +188,18 @@ fn assert_entities_are_same(held: &Directory, model: &Model, places: &BTreeMap<U
             entities.values().filter(is_in).map(|facts| Uid::from(&facts.uid)).collect();
         assert_eq!(names(held, held.members(*place)), members);
     }
+    for uid in model.names() {
+        let naming = entities.values().filter(|facts| named(facts).contains(&uid));
+        let expected: BTreeSet<_> = naming.map(|facts| Uid::from(&facts.uid)).collect();
+        if let Some(entity) = entity_uid(&uid) {
+            assert_eq!(names(held, held.named_by(&entity)), expected, "{uid}");
+        }
+    }
+}
+
+fn entity_uid(uid: &Uid) -> Option<EntityUID> {
+    let entity_type = uid.type_name.parse().ok()?;
+    Some(EntityUID::from_components(entity_type, Eid::new(uid.id.as_str()), None))
 }
 
 fn assert_roles_are_same(held: &Directory, model: &Model, places: &BTreeMap<Uid, Place>) {

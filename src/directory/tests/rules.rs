@@ -149,3 +149,20 @@ fn a_request_may_have_no_roles_and_a_directory_has_them() {
     assert_eq!(faults, []);
     assert!(alice_edits(&held));
 }
+
+#[test]
+fn those_that_name_an_entity_are_found_and_do_not_bring_it_into_being() {
+    let (named, bob) = ("App::User::\"alice\"", "App::User::\"bob\"");
+    let named_by = |held: &Directory, uid: &str| {
+        let places = held.named_by(&uid.parse().unwrap()).into_iter();
+        places.map(|place| held.uid(place).unwrap().to_string()).collect::<Vec<_>>()
+    };
+    let row = r#"{"attrs": {"desk": {"neighbour": {"type": "User", "id": "alice"}}}}"#;
+    let empty = directory(&store(FULL), &RequestLimits::default());
+    let (held, faults) = empty.apply([put_entity("User::bob", row)]);
+    assert_eq!(faults, []);
+    assert_eq!(named_by(&held, named), [bob]);
+    assert_eq!(held.place(&named.parse().unwrap()), None);
+    let (held, _) = held.apply([put_entity("User::bob", "{}")]);
+    assert_eq!(named_by(&held, named), Vec::<String>::new());
+}

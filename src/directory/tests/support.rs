@@ -30,7 +30,12 @@ pub(super) const FULL: &str = r#"
     namespace App {
         entity Role;
         entity Group in [Group, Role];
-        entity User in [Group, Role] { plan?: String };
+        entity User in [Group, Role] {
+            plan?: String,
+            manager?: User,
+            teams?: Set<Group>,
+            desk?: { neighbour: User },
+        };
         entity Plan enum ["free", "paid"];
         entity Site in [Group] { editor: Role, viewer: Role };
         entity Team { viewer: Role };

@@ -11,7 +11,7 @@ use crate::{
         compiled::{Facts, Narrowing, RoleRef, Source},
     },
     model::hash::{HashMap, HashSet},
-    request::{Held, HeldFacts, ListRequest, Place, Request, RequestFacts},
+    request::{EntityFacts, HeldFacts, ListRequest, Place, Request},
 };
 
 /// The entities of a type that the store or the directory holds, that the question describes, or that
@@ -21,21 +21,18 @@ pub(super) struct EntitiesOfType<'a> {
     request: &'a Request,
     entity_type: &'a EntityType,
     held: Option<&'a dyn HeldFacts>,
-    /// True where callers can add to what is held of an entity.
-    may_be_added: bool,
     /// For each entity those that were sent with it as a parent.
     sent_members: OnceCell<HashMap<&'a EntityUID, Vec<&'a EntityUID>>>,
 }
 
 impl<'a> EntitiesOfType<'a> {
-    pub(super) fn new(engine: &'a Engine, list: &'a ListRequest, held: Option<&Held>) -> Self {
+    pub(super) fn new(engine: &'a Engine, list: &'a ListRequest) -> Self {
         let request = list.shared();
         Self {
             engine,
             request,
             entity_type: list.entity_type(),
             held: request.facts.held.as_deref(),
-            may_be_added: held.is_some_and(|held| held.request_facts == RequestFacts::Add),
             sent_members: OnceCell::new(),
         }
     }
@@ -61,6 +58,21 @@ impl<'a> EntitiesOfType<'a> {
 
     /// Returns the entities of the type, of those that the directory holds only some.
     fn all_of_which(&self, counts: impl Fn(&dyn HeldFacts, Place) -> bool) -> Vec<EntityUID> {
+        let few = self.not_held();
+        let places = self.held.map(|held| (held, held.of_type(self.entity_type)));
+        let held = places
+            .into_iter()
+            .flat_map(|(held, places)| places.into_iter().map(move |place| (held, place)))
+            .filter(|(held, place)| counts(*held, *place))
+            .filter_map(|(held, place)| held.uid(place));
+        let mut all: Vec<_> = held.filter(|uid| !few.contains(uid)).collect();
+        all.extend(few);
+        all
+    }
+
+    /// Returns the entities of the type that the store holds, that the question describes or names, and
+    /// those of an enumerated type.
+    fn not_held(&self) -> HashSet<EntityUID> {
         let mut few: HashSet<EntityUID> = HashSet::default();
         let stored = self.engine.stored().uids();
         let sent = self.request.facts.entities.iter().map(|entity| &entity.uid);
@@ -71,15 +83,7 @@ impl<'a> EntitiesOfType<'a> {
         few.extend(self.ids().into_iter().flatten().map(|id| {
             EntityUID::from_components(self.entity_type.clone(), Eid::new(id.as_str()), None)
         }));
-        let places = self.held.map(|held| (held, held.of_type(self.entity_type)));
-        let held = places
-            .into_iter()
-            .flat_map(|(held, places)| places.into_iter().map(move |place| (held, place)))
-            .filter(|(held, place)| counts(*held, *place))
-            .filter_map(|(held, place)| held.uid(place));
-        let mut all: Vec<_> = held.filter(|uid| !few.contains(uid)).collect();
-        all.extend(few);
-        all
+        few
     }
 
     /// Returns the only ids of the type, where it is enumerated.
@@ -114,9 +118,7 @@ impl<'a> EntitiesOfType<'a> {
                 }
                 Source::Naming { attribute, holder, slot } => {
                     let scopes = scopes(facts, holder, slot)?;
-                    found.extend(self.all_of_which(|held, place| {
-                        self.may_name(held, place, attribute, &scopes)
-                    }));
+                    found.extend(self.naming(attribute, &scopes));
                 }
             }
         }
@@ -125,22 +127,26 @@ impl<'a> EntitiesOfType<'a> {
         Some(found.into_iter().collect())
     }
 
-    /// Returns whether an attribute of an entity that is held names one of those entities, or could
-    /// if a caller sent it.
-    fn may_name(
-        &self,
-        held: &dyn HeldFacts,
-        place: Place,
-        attribute: &str,
-        entities: &HashSet<EntityUID>,
-    ) -> bool {
-        let Some(facts) = held.entity(place) else { return true };
-        let value = facts.attributes.iter().rev().find(|(name, _)| name == attribute);
-        match value.map(|(_, value)| &value.value) {
-            Some(ValueKind::Lit(Literal::EntityUID(uid))) => entities.contains(&**uid),
-            Some(_) => true,
-            None => self.may_be_added,
+    /// Returns the entities of which an attribute names one of those, or could if a caller sent it.
+    fn naming(&self, attribute: &str, named: &HashSet<EntityUID>) -> Vec<EntityUID> {
+        // Where a policy needs an attribute that is not there, the answer is not known. One that need
+        // not be there is not needed: a policy asks first whether it is.
+        if self.is_required(attribute) {
+            return self.all_of_which(|held, place| {
+                held.entity(place).is_none_or(|facts| may_name(facts, attribute, named))
+            });
         }
+        let held = self.held.into_iter().flat_map(|held| {
+            let naming = named.iter().flat_map(|uid| held.named_by(uid));
+            naming.filter_map(|place| held.uid(place))
+        });
+        held.chain(self.not_held()).collect()
+    }
+
+    fn is_required(&self, attribute: &str) -> bool {
+        let shape = self.engine.schema().entity(self.entity_type);
+        let field = shape.and_then(|shape| shape.attributes.fields.get(attribute));
+        field.is_none_or(|field| field.required)
     }
 
     /// Returns the entities that themselves hold a role.
@@ -205,4 +211,14 @@ fn scopes<'s>(facts: &Facts<'s>, holder: &'s EntityUID, slot: &str) -> Option<Ha
         }
     });
     Some(scopes)
+}
+
+/// Returns whether an attribute that is held of an entity names one of those, or could if a caller sent
+/// it.
+fn may_name(facts: &EntityFacts, attribute: &str, named: &HashSet<EntityUID>) -> bool {
+    let value = facts.attributes.iter().rev().find(|(name, _)| name == attribute);
+    match value.map(|(_, value)| &value.value) {
+        Some(ValueKind::Lit(Literal::EntityUID(uid))) => named.contains(&**uid),
+        Some(_) | None => true,
+    }
 }

@@ -87,7 +87,7 @@ pub fn list_entities(
         on_forbid_error: options.on_forbid_error,
     };
     let most = (FACTS / facts_in(list.shared())).clamp(1, DECISIONS);
-    let (candidates, mut is_last) = candidates(engine, &list, options.held, page.after, most);
+    let (candidates, mut is_last) = candidates(engine, &list, page.after, most);
     let mut listed = ListedEntities::default();
     let mut after = None;
     for candidate in candidates {
@@ -141,14 +141,13 @@ fn answer(
 fn candidates(
     engine: &Engine,
     list: &ListRequest,
-    held: Option<&Held>,
     after: Option<&str>,
     most: usize,
 ) -> (Vec<EntityUID>, bool) {
     fn id(uid: &EntityUID) -> &str {
         uid.eid().as_ref()
     }
-    let mut candidates = EntitiesOfType::new(engine, list, held).candidates(list);
+    let mut candidates = EntitiesOfType::new(engine, list).candidates(list);
     candidates.retain(|uid| after.is_none_or(|after| id(uid) > after));
     let are_all = candidates.len() <= most;
     if !are_all {
