@@ -26,7 +26,7 @@ use crate::{
     request::{FieldPath, RequestInput, RoleTextError, Violation, json::FactReader},
     schema::{RecordShape, Schema},
     settings::Settings,
-    store::PolicyStore,
+    store::{PolicyStore, decode},
 };
 
 /// Make one decision
@@ -311,6 +311,7 @@ fn uid(reader: &mut FactReader, field: &str, text: &str) -> Option<Uid> {
 /// Reads a file of JSON.
 pub(super) fn json(path: &Path) -> Result<Json, CliError> {
     let bad = |error: String| CliError::Usage(format!("cannot read `{}`: {error}", path.display()));
-    let text = fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
-    model::json::parse(&text).map_err(|error| bad(error.to_string()))
+    let bytes = fs::read(path).map_err(|error| bad(error.to_string()))?;
+    let text = decode(&bytes).map_err(|error| bad(error.to_string()))?;
+    model::json::parse(text).map_err(|error| bad(error.to_string()))
 }

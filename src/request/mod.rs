@@ -4,6 +4,7 @@
 mod batch;
 mod check;
 mod context;
+mod extension;
 mod facts;
 mod held;
 mod input;
@@ -18,6 +19,7 @@ pub use batch::{BatchChecker, BatchItemInput};
 pub(crate) use check::now_with_directory;
 pub use check::{ListInput, ListRequest, Side, check, check_facts, check_list, check_with_facts};
 pub use context::Context;
+pub(crate) use extension::extension_value;
 pub use facts::{EntityFacts, RoleAssignment, RoleAssignments, SentEntities};
 pub(crate) use held::WithoutRoles;
 pub use held::{Grant, Held, HeldFacts, HeldRole, Place, RequestFacts};

@@ -159,6 +159,24 @@ fn values_are_read_by_the_schema() {
     let ended = check(&folder, "edit", &args);
     assert_eq!(ended.code, 0, "{ended:?}");
     assert_eq!(check(&folder, "edit", &args[..2]).code, 2);
+
+    // Without the escapes, and as an editor on Windows saves it.
+    let short = json!({
+        "amount": { "fn": "decimal", "arg": "12.50" },
+        "since": { "fn": "datetime", "arg": "2024-10-15" },
+        "on": { "type": "Site", "id": "42" },
+        "force": true,
+        "reason": "7",
+    });
+    std::fs::write(&file, format!("\u{feff}{short}")).unwrap();
+    let ended = check(&folder, "edit", &["--context-file", &file]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let wrong = json!({ "since": { "fn": "datetime", "arg": "soon" }, "amount": { "fn": "half" } });
+    let file = write(&folder, "wrong.json", &wrong);
+    let ended = check(&folder, "edit", &["--context-file", &file]);
+    assert_eq!(ended.code, 64, "{ended:?}");
+    assert!(ended.err.contains("context.since: `soon` is no date"), "{ended:?}");
+    assert!(ended.err.contains("context.amount: a decimal is expected"), "{ended:?}");
 }
 
 #[test]

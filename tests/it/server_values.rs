@@ -41,6 +41,11 @@ async fn every_kind_of_context_value_is_read() {
         ("ip", value(Kind::Ip("10.1.0.0/16".into()))),
         ("datetime", datetime(1_769_850_000_123)),
         ("duration", span(-1, -500_000_000)),
+        // Cedar's short forms, which the schema tells from records.
+        ("site", record([("type", text("Site")), ("id", text("1"))])),
+        ("decimal", record([("fn", text("decimal")), ("arg", text("12.5"))])),
+        ("ip", record([("fn", text("ip")), ("arg", text("10.1.2.3"))])),
+        ("duration", record([("arg", text("-1500ms")), ("fn", text("duration"))])),
     ] {
         let answer = server.ask(send().fact(name, value.clone())).await.unwrap();
         assert_eq!(policies(&answer), [format!("form-{name}")], "{value:?}");

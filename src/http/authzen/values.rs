@@ -8,8 +8,8 @@ use serde_json::{Number, Value as Json};
 
 use super::form::{Object, kind};
 use crate::{
-    model::{Uid, Value, duration_millis},
-    request::{FieldPath, Violation, shorten},
+    model::{Uid, Value},
+    request::{FieldPath, Violation, extension_value},
     schema::{RecordShape, Shape},
 };
 
@@ -71,7 +71,7 @@ impl ValueReader {
                 let fields = self.fields(path, fields, shape);
                 return (self.violations.len() == before).then_some(Value::Record(fields));
             }
-            (Json::String(text), Shape::Extension(name)) => extension(name, text),
+            (Json::String(text), Shape::Extension(name)) => extension_value(name, text),
             (Json::Number(number), Shape::Extension(name)) if name == "decimal" => decimal(number),
             (json, shape) => Err(format!("a {shape} is expected here, not {}", kind(json))),
         };
@@ -93,18 +93,6 @@ pub(super) fn uid(fields: &Object) -> Result<Uid, String> {
     match (text("type"), text("id")) {
         (Some(type_name), Some(id)) => Ok(Uid::new(type_name, id)),
         _ => Err("name an entity by its id, or as `{\"type\": …, \"id\": …}`".to_owned()),
-    }
-}
-
-fn extension(name: &str, text: &str) -> Result<Value, String> {
-    match name {
-        "decimal" => Ok(Value::Decimal(text.to_owned())),
-        "ipaddr" => Ok(Value::Ip(text.to_owned())),
-        "datetime" => text.parse().map(Value::Datetime).map_err(|error| format!("{error}")),
-        "duration" => duration_millis(text)
-            .map(Value::Duration)
-            .ok_or_else(|| format!("`{}` is not a duration: write e.g. `1h30m`", shorten(text))),
-        other => Err(format!("a {other} cannot be sent")),
     }
 }
 

@@ -5,8 +5,8 @@ use smol_str::SmolStr;
 
 use super::Checker;
 use crate::{
-    model::{Value, extension},
-    request::{FieldPath, shorten},
+    model::{Uid, Value, extension},
+    request::{FieldPath, extension_value, shorten},
     schema::{RecordShape, Shape},
 };
 
@@ -67,6 +67,12 @@ impl Checker<'_> {
             self.over_limit(path, self.values_limit, description);
             return None;
         }
+        // Cedar's short forms, which only the schema tells from records.
+        if let (Value::Record(fields), Shape::Entity(_) | Shape::Extension(_)) = (sent, shape)
+            && let Some(meant) = self.short_form(path, fields, shape)
+        {
+            return self.value(path, &meant?, shape, depth + 1);
+        }
         let made = match (sent, shape) {
             (Value::Bool(value), Shape::Bool) => Ok((*value).into()),
             (Value::Long(value), Shape::Long) => Ok((*value).into()),
@@ -97,6 +103,26 @@ impl Checker<'_> {
             (sent, shape) => Err(format!("a {shape} is expected here, not a {}", kind(sent))),
         };
         made.map_err(|description| self.violation(path, description)).ok()
+    }
+
+    /// Reads `{"type", "id"}` as an entity and `{"fn", "arg"}` as a value of an extension type: nothing
+    /// where the record is neither, and no value within where a function is wrong.
+    fn short_form(
+        &mut self,
+        path: &FieldPath<'_>,
+        fields: &[(String, Value)],
+        shape: &Shape,
+    ) -> Option<Option<Value>> {
+        let text = |name: &str| match fields.iter().find(|(field, _)| field == name) {
+            Some((_, Value::String(text))) if fields.len() == 2 => Some(text.as_str()),
+            _ => None,
+        };
+        if let Shape::Entity(_) = shape {
+            let uid = Uid::new(text("type")?, text("id")?);
+            return Some(Some(Value::Entity(uid)));
+        }
+        let read = extension_value(text("fn")?, text("arg")?);
+        Some(read.map_err(|description| self.violation(path, description)).ok())
     }
 
     fn set(

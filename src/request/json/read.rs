@@ -7,8 +7,8 @@
 use serde_json::{Map, Value as Json};
 
 use crate::{
-    model::{Uid, Value, duration_millis, json},
-    request::{EntityInput, FieldPath, Violation, shorten},
+    model::{Uid, Value, json},
+    request::{EntityInput, FieldPath, Violation, extension_value},
     schema::{RecordShape, Schema, Shape},
 };
 
@@ -123,11 +123,7 @@ impl FactReader {
                 );
                 return None;
             };
-            return self.extension(
-                path,
-                if function == "ip" { "ipaddr" } else { function },
-                argument,
-            );
+            return self.extension(path, function, argument);
         }
         if let Some(Shape::Entity(_)) = shape {
             return self.uid(path, &Json::Object(fields.clone())).map(Value::Entity);
@@ -159,18 +155,7 @@ impl FactReader {
     }
 
     fn extension(&mut self, path: &FieldPath<'_>, name: &str, text: &str) -> Option<Value> {
-        let read = match name {
-            "decimal" => Ok(Value::Decimal(text.to_owned())),
-            "ipaddr" => Ok(Value::Ip(text.to_owned())),
-            "datetime" => text.parse().map(Value::Datetime).map_err(|error| format!("{error}")),
-            "duration" => duration_millis(text).map(Value::Duration).ok_or_else(|| {
-                format!("`{}` is not a duration: write e.g. `1h30m`", shorten(text))
-            }),
-            other => Err(format!(
-                "no extension is called `{}`: there are `datetime`, `decimal`, `duration`, `ip`",
-                shorten(other)
-            )),
-        };
+        let read = extension_value(name, text);
         read.map_err(|description| self.violation(path, description)).ok()
     }
 
