@@ -10,7 +10,7 @@ use std::{
 };
 
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use opentelemetry_sdk::trace::SdkTracer;
 use tonic::{
     Code, Status,
@@ -175,6 +175,11 @@ impl CallHandler {
         let mut service = self.pooled_service.clone();
         let call = codec::checking(check, async move {
             let response = answered(service.call(request).await);
+            // An error has no body. Made anew its end would be a frame of its own, which clients of
+            // gRPC's C core take for a broken stream.
+            if response.body().is_end_stream() {
+                return Ok::<_, Status>(response);
+            }
             // The message is encoded, and perhaps compressed, here and not on the connection's
             // thread.
             let (parts, body) = response.into_parts();

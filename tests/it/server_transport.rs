@@ -28,8 +28,10 @@ use tonic_health::pb::{
 use tonic_types::StatusExt as _;
 
 use crate::support::{
-    TestServer, ask, http,
-    raw::{call, call_path, call_with, frame, slow_body},
+    TestServer,
+    ask::{Asking as _, Knowing as _, ask, entity, text},
+    http,
+    raw::{call, call_path, call_with, frame, refusal, slow_body},
     server::status_of,
     stores, wait,
 };
@@ -61,6 +63,21 @@ async fn bytes_that_are_no_request_are_bad_input() {
         assert!([Code::InvalidArgument, Code::Unimplemented].contains(&code), "{name}: {code:?}");
     }
     assert!(call_with(server.channel(), frame(&good)).await.is_ok());
+}
+
+/// Clients of gRPC's C core take an error whose end is a frame of its own for a broken stream.
+#[tokio::test]
+async fn an_error_is_in_the_headers_alone_however_long_the_question() {
+    let server = TestServer::start([stores::acme()]).await;
+    let long = GrpcOptions::default().inline_bytes;
+    for attributes in [1, long] {
+        let text = text(&"x".repeat(attributes));
+        let question = ask("User::alice", "site.nothing", "Site::1")
+            .entity(entity("User::alice").attribute("name", text));
+        let (status, is_all) = refusal(server.channel(), frame(&question.encode_to_vec())).await;
+        assert_eq!(status.code(), Code::InvalidArgument);
+        assert!(is_all, "{attributes}");
+    }
 }
 
 #[tokio::test]

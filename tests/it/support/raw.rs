@@ -1,6 +1,6 @@
 //! Calls of which the bytes are the test's own.
 
-use axum::body::Body as AnyBody;
+use axum::body::{Body as AnyBody, HttpBody as _};
 use humbaba::proto::{IsAuthorizedResponse, authorization_service_server::SERVICE_NAME};
 use prost::Message;
 use tokio::sync::mpsc;
@@ -87,4 +87,19 @@ pub fn slow_body() -> (mpsc::Sender<Vec<u8>>, AnyBody) {
     let pieces = ReceiverStream::new(receiver)
         .map(|piece| Ok::<_, std::convert::Infallible>(Bytes::from(piece)));
     (sender, AnyBody::from_stream(pieces))
+}
+
+/// Returns the error of a call that is refused, and whether the headers of the answer are all of it.
+pub async fn refusal(mut channel: Channel, bytes: Vec<u8>) -> (Status, bool) {
+    std::future::poll_fn(|cx| channel.poll_ready(cx)).await.unwrap();
+    let request = http::Request::builder()
+        .method("POST")
+        .uri(format!("/{SERVICE_NAME}/IsAuthorized"))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .body(Body::new(AnyBody::from(bytes)))
+        .unwrap();
+    let response = channel.call(request).await.unwrap();
+    let status = Status::from_header_map(response.headers()).unwrap();
+    (status, response.body().is_end_stream())
 }
