@@ -35,6 +35,48 @@ impl Change {
         }
     }
 
+    /// Returns whether the entities that it is about have the full names of their types.
+    #[must_use]
+    pub fn is_qualified(&self, schema: &Schema) -> bool {
+        let is_full = |uid: &Uid| schema.full_type_name(&uid.type_name) == uid.type_name;
+        match self {
+            Self::Put(Assignment { key, .. }) | Self::Delete(key) => {
+                is_full(&key.principal) && is_full(&key.scope)
+            }
+            Self::PutEntity(EntityRow { uid, .. }) | Self::DeleteEntity(uid) => is_full(uid),
+        }
+    }
+
+    /// Returns deletions of the same row under the other names that its types have. A row that was
+    /// written while the schema had no namespace has them.
+    #[must_use]
+    pub fn deletions_of_other_names(&self, schema: &Schema) -> Vec<Self> {
+        let names = |uid: &Uid| {
+            let short = schema.short_type_name(&uid.type_name);
+            let short = short.map(|short| Uid::new(short, uid.id.as_str()));
+            [Some(uid.clone()), short].into_iter().flatten().collect::<Vec<_>>()
+        };
+        match self {
+            Self::Put(Assignment { key, .. }) | Self::Delete(key) => {
+                let (principals, scopes) = (names(&key.principal), names(&key.scope));
+                let pairs = principals
+                    .iter()
+                    .flat_map(|principal| scopes.iter().map(move |scope| (principal, scope)));
+                let others = pairs.map(|(principal, scope)| AssignmentKey {
+                    principal: principal.clone(),
+                    role: key.role.clone(),
+                    scope: scope.clone(),
+                });
+                others.filter(|other| other != key).map(Self::Delete).collect()
+            }
+            Self::PutEntity(EntityRow { uid, .. }) | Self::DeleteEntity(uid) => names(uid)
+                .into_iter()
+                .filter(|other| other != uid)
+                .map(Self::DeleteEntity)
+                .collect(),
+        }
+    }
+
     /// Returns whether a directory keeps the row, be it that the schema fits or not: types and ids are
     /// not empty, and no text is longer than the limit.
     #[must_use]

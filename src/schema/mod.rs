@@ -112,6 +112,13 @@ impl Schema {
         }
     }
 
+    /// Returns the name without the store's namespace that means the entity type of a full name.
+    #[must_use]
+    pub fn short_type_name<'n>(&self, full: &'n str) -> Option<&'n str> {
+        let short = full.strip_prefix(self.namespace()?)?.strip_prefix("::")?;
+        (self.full_type_name(short) == full).then_some(short)
+    }
+
     /// Returns the full names of the entity types that a name without a namespace may mean, in order.
     #[must_use]
     pub fn types_named(&self, written: &str) -> Vec<String> {

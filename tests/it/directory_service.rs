@@ -17,6 +17,7 @@ use crate::{
         directory_client::{
             change, changes, decisions, delete, directory, list, named, names, put, sidecar, write,
         },
+        wait,
     },
 };
 
@@ -46,6 +47,53 @@ async fn a_question_is_decided_with_what_was_written_before_it_and_after_a_resta
     assert_eq!(answer.directory_version, version);
     let version = write(&mut directory_client, [delete("User::alice", "editor", "Site::42")]).await;
     assert!(!is_allow(&client.is_authorized(edit(&version)).await.unwrap().into_inner()));
+}
+
+/// Rows that were written without a namespace are rows of the one that the schema gets later.
+#[tokio::test]
+async fn a_role_that_is_taken_after_the_schema_got_a_namespace_stays_taken() {
+    let (folder, data) = (policies(&["guard"]), TempDir::new().unwrap());
+    let store = folder.path().join("guard");
+    let files = ["schema.cedarschema", "policies.cedar"].map(|name| store.join(name));
+    let qualified = files.each_ref().map(|file| fs::read_to_string(file).unwrap());
+    let plain = qualified.each_ref().map(|text| {
+        let text = text.replace("Guard::", "").replace("namespace Guard {", "");
+        text.strip_suffix("}\n").unwrap_or(&text).to_owned()
+    });
+    let write_files = |texts: &[String; 2]| {
+        files.iter().zip(texts).for_each(|(file, text)| fs::write(file, text).unwrap());
+    };
+    write_files(&plain);
+    let running = sidecar(folder.path(), data.path(), &[]);
+    let (mut client, mut decider) = (directory(&running), decisions(&running));
+    let rows = [put("User::alice", "editor", "Site::42"), put("User::bob", "viewer", "Site::42")];
+    let version = write(&mut client, rows).await;
+    let before = decider.is_authorized(edit(&version)).await.unwrap().into_inner();
+    assert!(is_allow(&before));
+
+    write_files(&qualified);
+    wait::until("the schema has a namespace", async || {
+        let answer = decider.is_authorized(edit("")).await.unwrap().into_inner();
+        answer.revision != before.revision && is_allow(&answer)
+    })
+    .await;
+    let version = write(&mut client, [delete("User::alice", "editor", "Site::42")]).await;
+    assert!(!is_allow(&decider.is_authorized(edit(&version)).await.unwrap().into_inner()));
+    drop(running);
+
+    let running = sidecar(folder.path(), data.path(), &[]);
+    let (mut client, mut decider) = (directory(&running), decisions(&running));
+    assert!(!is_allow(&decider.is_authorized(edit(&version)).await.unwrap().into_inner()));
+    assert_eq!(names(&mut client).await, ["bob viewer 42"]);
+
+    write_files(&plain);
+    wait::until("the schema has none again", async || {
+        let bob = ask("User::bob", "view", "Site::42");
+        let answer = decider.is_authorized(bob).await.unwrap().into_inner();
+        answer.revision == before.revision && is_allow(&answer)
+    })
+    .await;
+    assert!(!is_allow(&decider.is_authorized(edit("")).await.unwrap().into_inner()));
 }
 
 #[tokio::test]

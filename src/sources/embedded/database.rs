@@ -11,6 +11,7 @@ mod tests;
 
 use std::{
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -26,6 +27,7 @@ use super::{
 use crate::{
     directory::{Change, DirectoryVersion, Position},
     reload::{KeptChanges, VersionChanges},
+    schema::Schema,
 };
 
 /// The format of the database, in `user_version`.
@@ -60,6 +62,8 @@ pub(super) struct Database {
     history_limit: u64,
     /// Why nobody knows what the file holds, if so.
     unknown: Option<String>,
+    /// The schema by which rows have other names than those of the changes to come, if any have.
+    names: Option<Arc<Schema>>,
     _lock: Lock,
 }
 
@@ -77,7 +81,8 @@ impl Database {
         let connection = connect(path)?;
         let (meta, rows) = verified(&connection)?;
         let path = path.to_owned();
-        let database = Self { path, connection, meta, history_limit, unknown: None, _lock: lock };
+        let database =
+            Self { path, connection, meta, history_limit, unknown: None, names: None, _lock: lock };
         database.empty_log();
         Ok((database, rows))
     }
@@ -91,6 +96,12 @@ impl Database {
     pub fn version_of(&self, counter: u64) -> DirectoryVersion {
         let generation = self.meta.uuid.clone();
         DirectoryVersion { generation, position: Position::Count(counter) }
+    }
+
+    /// Says by which schema types of rows have other names than those of the changes to come, if any
+    /// have. A change of a row then ends it under those names too.
+    pub fn set_names(&mut self, schema: Option<Arc<Schema>>) {
+        self.names = schema;
     }
 
     /// Returns whether the file is known to hold what is in force.
@@ -123,8 +134,8 @@ impl Database {
         if let Some(problem) = &self.unknown {
             return Err(DatabaseError::Unknown(problem.clone()));
         }
-        let limit = self.history_limit;
-        match commit(&mut self.connection, self.meta.clone(), limit, writes) {
+        let (limit, names) = (self.history_limit, self.names.as_deref());
+        match commit(&mut self.connection, self.meta.clone(), limit, names, writes) {
             Ok(meta) => {
                 self.meta = meta;
                 self.empty_log();
@@ -266,13 +277,17 @@ fn commit<'a>(
     connection: &mut Connection,
     mut meta: Meta,
     history_limit: u64,
+    names: Option<&Schema>,
     writes: impl IntoIterator<Item = &'a [Change]>,
 ) -> Result<Meta, DatabaseError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     for changes in writes {
         meta.counter += 1;
         for change in changes {
-            rows::change(&transaction, &mut meta.rows, change)?;
+            let others = names.map(|schema| change.deletions_of_other_names(schema));
+            for other in others.iter().flatten().chain([change]) {
+                rows::change(&transaction, &mut meta.rows, other)?;
+            }
         }
         history::add(&transaction, &mut meta.history, meta.counter, changes)?;
     }

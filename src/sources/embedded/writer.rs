@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{
     runtime,
-    sync::mpsc,
+    sync::{mpsc, watch},
     time::{MissedTickBehavior, interval},
 };
 
@@ -14,7 +14,8 @@ use crate::{
     model::StoreName,
     reload::{KeptChanges, Live, RowReport},
     request::RequestLimits,
-    sources::SourceOptions,
+    sources::{SourceOptions, reads_the_same},
+    store::PolicyStore,
 };
 
 /// Rows that do not fit the schema are named in the log up to that many.
@@ -73,7 +74,8 @@ impl Writer {
                 return;
             }
         };
-        self.put_in_force(&database, rows).await;
+        let mut changes = self.live.changes();
+        let mut read_for = self.put_in_force(&mut database, Some(rows), &mut changes).await;
         let mut confirm = interval(self.confirm);
         confirm.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut waiting = Vec::new();
@@ -88,6 +90,11 @@ impl Writer {
                     waiting.retain(|write| !write.reply.is_closed());
                     self.write(&mut database, std::mem::take(&mut waiting));
                 }
+                Ok(()) = changes.changed(), if database.is_known() => {
+                    if self.fits_otherwise(&mut read_for) {
+                        read_for = self.put_in_force(&mut database, None, &mut changes).await;
+                    }
+                }
                 // The state in force is not confirmed where nobody knows what the file holds.
                 _ = confirm.tick(), if database.is_known() => {
                     self.live.confirm_directory(&self.store);
@@ -101,38 +108,69 @@ impl Writer {
         self.live.refuse_directory(&self.store, problem);
     }
 
-    /// Puts the rows in force as soon as the store is loaded.
-    async fn put_in_force(&self, database: &Database, rows: Vec<Change>) {
-        let mut changes = self.live.changes();
-        let mut rows = Some(rows);
+    /// Returns whether rows may fit the store as it is now otherwise than the one that they were read
+    /// for. Which of them do not is only said when they are read.
+    fn fits_otherwise(&self, read_for: &mut Option<Arc<PolicyStore>>) -> bool {
+        let state = self.live.state();
+        let Ok(store) = state.stores.get(self.store.as_str()) else { return false };
+        let Some(last) = read_for else { return true };
+        let directory = state.directories.get(&self.store).and_then(|live| live.state.as_ref());
+        let ignored = directory.map_or(0, |state| state.directory.counts().ignored);
+        // Names without a namespace were read as names of the one that the schema had then.
+        let has_same_names = last.schema().namespace() == store.schema().namespace();
+        if (has_same_names && ignored == 0) || reads_the_same(last, store) {
+            *last = Arc::clone(store);
+            return false;
+        }
+        true
+    }
+
+    /// Puts the rows in force as soon as the store is loaded, and returns the store that they were read
+    /// for.
+    async fn put_in_force(
+        &self,
+        database: &mut Database,
+        mut rows: Option<Vec<Change>>,
+        changes: &mut watch::Receiver<()>,
+    ) -> Option<Arc<PolicyStore>> {
         loop {
             changes.mark_unchanged();
-            if let Some(empty) = self.live.empty_directory(&self.store, &self.limits) {
+            let store = self.live.stores().get(self.store.as_str()).ok().cloned();
+            if let Some(store) = store {
                 let rows = rows.take().map_or_else(|| database.rows(), Ok);
                 let read = rows.and_then(|rows| Ok((rows, database.history()?)));
                 match read {
-                    Ok((rows, history)) => self.replace(database, &empty, rows, history),
-                    Err(error) => return self.refuse(&error.to_string()),
+                    Ok((rows, history)) => self.replace(database, &store, rows, history),
+                    Err(error) => {
+                        self.refuse(&error.to_string());
+                        return None;
+                    }
                 }
                 if self.state().is_some() {
-                    return;
+                    return Some(store);
                 }
             }
             if changes.changed().await.is_err() {
-                return;
+                return None;
             }
         }
     }
 
     fn replace(
         &self,
-        database: &Database,
-        empty: &Directory,
-        rows: Vec<Change>,
+        database: &mut Database,
+        store: &PolicyStore,
+        mut rows: Vec<Change>,
         history: KeptChanges,
     ) {
-        let (directory, faults) = empty.apply(rows);
-        self.log_ignored(database, &faults);
+        let (schema, stored) = (store.schema_arc(), store.stored_arc());
+        let has_other_names = rows.iter().any(|row| !row.is_qualified(schema));
+        database.set_names(has_other_names.then(|| Arc::clone(schema)));
+        // Of two rows that turn out to be one, that with the full names counts.
+        rows.sort_by_key(|row| row.is_qualified(schema));
+        let empty = Directory::new(Arc::clone(schema), Arc::clone(stored), self.limits.clone());
+        let (directory, faults) = empty.apply(&rows);
+        self.log_ignored(&rows, &faults);
         let counts = directory.counts();
         tracing::info!(
             store = %self.store,
@@ -147,11 +185,7 @@ impl Writer {
     }
 
     /// Names rows that do not fit the schema, in the log. The status and the metrics count them.
-    fn log_ignored(&self, database: &Database, faults: &[Fault]) {
-        if faults.is_empty() {
-            return;
-        }
-        let rows = database.rows().unwrap_or_default();
+    fn log_ignored(&self, rows: &[Change], faults: &[Fault]) {
         for Fault { index, field, description } in faults.iter().take(NAMED_ROWS) {
             let row = match rows.get(*index) {
                 Some(Change::Put(Assignment { key, .. }) | Change::Delete(key)) => {

@@ -237,7 +237,7 @@ fn a_damaged_log_loses_no_more_than_what_nobody_was_told_of() {
     let (mut database, _) = opened(&place.path);
     let meta = database.meta.clone();
     let write = [put(100), put(101), Change::Delete(key(5))];
-    commit(&mut database.connection, meta, KEPT, [&write[..]]).unwrap();
+    commit(&mut database.connection, meta, KEPT, None, [&write[..]]).unwrap();
     let after = sorted(database.rows().unwrap());
     let (file, log) = (fs::read(&place.path).unwrap(), fs::read(place.log()).unwrap());
     drop(database);
