@@ -175,7 +175,7 @@ fn values_are_read_by_the_schema() {
     let file = write(&folder, "wrong.json", &wrong);
     let ended = check(&folder, "edit", &["--context-file", &file]);
     assert_eq!(ended.code, 64, "{ended:?}");
-    assert!(ended.err.contains("context.since: `soon` is no date"), "{ended:?}");
+    assert!(ended.err.contains("context.since: `soon` is not a date and time"), "{ended:?}");
     assert!(ended.err.contains("context.amount: a decimal is expected"), "{ended:?}");
 }
 
