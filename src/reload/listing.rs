@@ -12,7 +12,7 @@ use super::paths::{FolderId, Places};
 
 /// The link that the kubelet swaps when a ConfigMap or Secret changes. The files lie in a hidden
 /// folder beside it, and every name that is shown is a link that leads through it.
-const SWAPPED_LINK: &str = "..data";
+pub(super) const SWAPPED_LINK: &str = "..data";
 
 /// One entry of a folder.
 #[derive(Debug)]

@@ -29,6 +29,9 @@ const PATIENCE_WITH_CALLS: Duration = Duration::from_millis(100);
 pub(super) enum Found {
     /// Its files.
     Files(StoreFiles),
+    /// Its files, and those that may be on their way back. Where they make no valid store together the
+    /// state in force stays.
+    Meanwhile(StoreFiles),
     /// It cannot be read as a whole.
     Flawed(Vec<Flaw>),
     /// It is being written to. The state in force stays.
@@ -72,8 +75,21 @@ struct Known {
 #[derive(Debug, PartialEq, Eq)]
 enum Seen {
     Digest(String),
+    Meanwhile(String),
     Flaws(Vec<Flaw>),
     Unsettled,
+}
+
+impl Seen {
+    /// Returns whether files that are taken meanwhile are those in force.
+    fn is_in_force(&self, in_force: Option<&PolicyStore>) -> bool {
+        match self {
+            Self::Meanwhile(digest) => {
+                in_force.is_some_and(|store| store.files().digest() == *digest)
+            }
+            Self::Digest(_) | Self::Flaws(_) | Self::Unsettled => false,
+        }
+    }
 }
 
 /// The outcome of an attempt.
@@ -173,6 +189,12 @@ impl Loader {
         }
     }
 
+    /// Returns the names of the stores that are in force.
+    pub fn names_in_force(&self) -> impl Iterator<Item = StoreName> {
+        let in_force = self.stores.iter().filter(|(_, known)| known.in_force.is_some());
+        in_force.map(|(name, _)| name.clone())
+    }
+
     /// Returns the store of that name that is in force.
     pub fn in_force(&self, name: &StoreName) -> Option<&PolicyStore> {
         self.stores.get(name)?.in_force.as_deref()
@@ -191,18 +213,21 @@ impl Loader {
     fn job(&mut self, name: StoreName, found: Found) -> Option<(StoreName, (Seen, Job))> {
         let seen = match &found {
             Found::Files(files) => Seen::Digest(files.digest()),
+            Found::Meanwhile(files) => Seen::Meanwhile(files.digest()),
             Found::Flawed(flaws) => Seen::Flaws(flaws.clone()),
             Found::NeverSettles => Seen::Unsettled,
             Found::Unsettled => return None,
         };
         let known = self.stores.entry(name.clone()).or_default();
-        if known.seen.as_ref() == Some(&seen) {
+        if known.seen.as_ref() == Some(&seen) || seen.is_in_force(known.in_force.as_deref()) {
             return None;
         }
         // Nobody waits for what is not there any more.
         known.proving = None;
         let job = match found {
-            Found::Files(files) => Job::Load { files, last: known.in_force.clone() },
+            Found::Files(files) | Found::Meanwhile(files) => {
+                Job::Load { files, last: known.in_force.clone() }
+            }
             Found::Flawed(flaws) => Job::Refuse(flaws.iter().map(Flaw::problem).collect()),
             Found::NeverSettles | Found::Unsettled => Job::Refuse(vec![unsettled(&name)]),
         };
@@ -212,6 +237,7 @@ impl Loader {
     fn take_over(&mut self, name: StoreName, seen: Seen, loaded: Loaded, outcome: &mut Outcome) {
         match loaded.result {
             Ok(store) => self.judge(&name, store, loaded.took, outcome),
+            Err(_) if matches!(seen, Seen::Meanwhile(_)) => {}
             Err(Refused { gate, problems }) => {
                 if let Some(gate) = gate {
                     *self.gate_refusals.entry(gate).or_default() += 1;

@@ -9,6 +9,7 @@
 //! something has. A missed or misunderstood one costs time and never a wrong state.
 
 mod announce;
+mod arrival;
 mod change_log;
 mod files;
 mod folder;

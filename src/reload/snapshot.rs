@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     model::{StoreName, StoreNameError},
-    store::{Bounds, StoreFiles},
+    store::{Bounds, FileKind, StoreFiles},
 };
 
 /// The content of a policies folder, or why there is none.
@@ -33,6 +33,8 @@ pub(super) struct Snapshot {
 #[derive(Debug)]
 pub(super) struct FolderContent {
     pub layout: Layout,
+    /// The folder in which its entries really lie.
+    pub root: Option<FolderId>,
     pub stores: BTreeMap<StoreName, StoreContent>,
     pub misnamed: Vec<(PathBuf, StoreNameError)>,
     pub unread: Vec<String>,
@@ -48,6 +50,8 @@ pub(super) struct StoreContent {
     pub paths: Vec<PathBuf>,
     /// When a file last changed.
     pub changed: Option<SystemTime>,
+    /// When a link or a folder that leads to the files was put where it is.
+    pub arrived: Option<SystemTime>,
 }
 
 /// The result of reading a store.
@@ -62,6 +66,12 @@ pub(super) enum Read {
 }
 
 impl StoreContent {
+    /// Returns whether all files were as they are before they came to lie where they do: whoever put them
+    /// there published a whole state. Where both happened at the same moment nobody knows.
+    pub fn arrived_whole(&self) -> bool {
+        self.changed.zip(self.arrived).is_some_and(|(changed, arrived)| changed < arrived)
+    }
+
     /// Returns whether a file changed less than that long ago. A moment in the future, as a skewed clock
     /// of a file server gives, is not recent.
     pub fn changed_within(&self, span: Duration) -> bool {
@@ -111,16 +121,23 @@ fn unmoved(before: Tree, after: &Tree, mut contents: BTreeMap<StoreName, Read>) 
             let read = contents.remove(&name).filter(|_| is_same).unwrap_or(Read::Moved);
             let changed = tree.files.values().map(|file| file.stamp.changed()).max();
             let paths = tree.files.into_values().map(|file| file.path).collect();
-            (name, StoreContent { read, root: tree.root, paths, changed })
+            let (root, arrived) = (tree.root, tree.arrived);
+            (name, StoreContent { read, root, paths, changed, arrived })
         })
         .collect();
     for name in after.stores.keys() {
-        let (paths, root, changed) = (Vec::new(), None, None);
-        let moved = StoreContent { read: Read::Moved, root, paths, changed };
+        let moved = StoreContent {
+            read: Read::Moved,
+            root: None,
+            paths: Vec::new(),
+            changed: None,
+            arrived: None,
+        };
         stores.entry(name.clone()).or_insert(moved);
     }
     FolderContent {
         layout: before.layout,
+        root: before.root,
         stores,
         misnamed: before.misnamed,
         unread: before.unread,
@@ -135,12 +152,20 @@ fn read(name: &StoreName, tree: &StoreTree, bounds: &Bounds) -> Read {
         match read_file(file, bounds, &mut bytes) {
             Ok(true) => files = files.with_file(relative, bytes.as_slice()),
             Ok(false) => return Read::Moved,
-            Err(error) => flaws.push(Flaw {
-                file: format!("{name}/{relative}"),
-                message: format!("cannot be read: {error}"),
-                help: "make it readable, or remove it",
-            }),
+            Err(error) if FileKind::of(relative).is_some_and(FileKind::is_needed) => {
+                flaws.push(Flaw {
+                    file: format!("{name}/{relative}"),
+                    message: format!("cannot be read: {error}"),
+                    help: "make it readable, or remove it",
+                });
+            }
+            Err(error) => {
+                files = files.with_unreadable(relative, format!("cannot be read: {error}"));
+            }
         }
+    }
+    for (relative, reason) in &tree.unreadable {
+        files = files.with_unreadable(relative, reason);
     }
     if !files.is_empty() {
         // Their names are enough for a warning.

@@ -9,6 +9,7 @@ use std::{
 };
 
 use super::{
+    arrival::arrival,
     folder_error::FolderError,
     listing::{self, Listed, list},
     paths::{FolderId, Places},
@@ -38,6 +39,8 @@ pub(super) enum Layout {
 pub(super) struct Tree {
     /// The folder's real path.
     pub real: PathBuf,
+    /// The folder in which its entries really lie.
+    pub root: Option<FolderId>,
     pub layout: Layout,
     pub stores: BTreeMap<StoreName, StoreTree>,
     /// Folders that hold a schema but cannot be a store under their name.
@@ -51,12 +54,16 @@ pub(super) struct Tree {
 pub(super) struct StoreTree {
     /// The folder in which the files really lie, behind every link and the kubelet's `..data`.
     pub root: Option<FolderId>,
+    /// When a link or a folder that leads to the files was put where it is.
+    pub arrived: Option<SystemTime>,
     /// The files that are part of the store, by their path in it.
     pub files: BTreeMap<String, FileAt>,
     /// The files that look as if they were, by their path in it.
     pub unread: BTreeSet<String>,
     /// The reasons why it cannot be read as a whole.
     pub flaws: Vec<Flaw>,
+    /// Files and folders without a part in decisions that cannot be read, by their path in it.
+    pub unreadable: BTreeMap<String, String>,
 }
 
 /// A file and the state that it was seen in.
@@ -108,6 +115,14 @@ impl Stamp {
 }
 
 impl Flaw {
+    pub fn of_problem(problem: Problem) -> Self {
+        Self {
+            file: problem.file().to_owned(),
+            message: format!("{}, and files of the state in force lie there", problem.message()),
+            help: "make it readable, or remove it",
+        }
+    }
+
     pub fn problem(&self) -> Problem {
         Problem::of_file(&self.file, &self.message).with_help(self.help)
     }
@@ -127,8 +142,10 @@ pub(super) fn look(
     let entries = list(&real, bounds.files, places).map_err(io_error)?;
     let layout = layout(&entries, bounds, before)
         .map_err(|(file, store)| FolderError::Ambiguous { path: path.to_owned(), file, store })?;
+    let arrived = arrival(&absolute, &real);
     let mut tree = Tree {
         real: real.clone(),
+        root: listing::root(&real).ok(),
         layout,
         stores: BTreeMap::new(),
         misnamed: Vec::new(),
@@ -139,7 +156,7 @@ pub(super) fn look(
         match name.to_string_lossy().parse::<StoreName>() {
             Ok(name) => {
                 let store = StoreWalk::of(&name, &real, bounds, places);
-                tree.stores.insert(name, store);
+                tree.stores.insert(name, StoreTree { arrived, ..store });
             }
             Err(error) => tree.misnamed.push((absolute, error)),
         }
@@ -151,7 +168,8 @@ pub(super) fn look(
         match (entry.name.to_string_lossy().parse::<StoreName>(), real) {
             (Ok(name), Ok(real)) if is_folder => {
                 let store = StoreWalk::of(&name, &real, bounds, places);
-                tree.stores.insert(name, store);
+                let arrived = arrival(&entry.path, &real).max(arrived);
+                tree.stores.insert(name, StoreTree { arrived, ..store });
             }
             // A link to nowhere was a link to a store: it must not pass for a deleted one.
             (Ok(name), Err(error)) => {
@@ -183,8 +201,12 @@ fn layout(
     let name = |entry: &Listed| entry.name.to_string_lossy().into_owned();
     let schema = entries.iter().find(|entry| is_schema(entry));
     // The tests of a single store may have schemas of their own.
-    let store =
-        entries.iter().find(|entry| entry.name != "tests" && holds_schema(&entry.path, bounds));
+    let store = entries.iter().find(|entry| {
+        entry.name != "tests"
+            && (holds_schema(&entry.path, bounds)
+                // Stores stay stores while their schema is moved to the folder above.
+                || before == Some(Layout::ManyStores) && holds(&entry.path, bounds, is_deciding))
+    });
     let is_one_store = match (schema, store) {
         (Some(schema), Some(store)) => return Err((name(schema), name(store))),
         (Some(_), None) => true,
@@ -205,9 +227,17 @@ fn is_schema(entry: &Listed) -> bool {
     matches!(kind(entry), Some(FileKind::Schema | FileKind::SchemaJson))
 }
 
+fn is_deciding(entry: &Listed) -> bool {
+    kind(entry).is_some_and(FileKind::decides)
+}
+
 fn holds_schema(folder: &Path, bounds: &Bounds) -> bool {
+    holds(folder, bounds, is_schema)
+}
+
+fn holds(folder: &Path, bounds: &Bounds, is_wanted: impl Fn(&Listed) -> bool) -> bool {
     list(folder, bounds.files, &mut Places::default())
-        .is_ok_and(|entries| entries.iter().any(is_schema))
+        .is_ok_and(|entries| entries.iter().any(is_wanted))
 }
 
 fn unreadable(file: String, error: &io::Error) -> Flaw {
@@ -249,14 +279,12 @@ impl<'a> StoreWalk<'a> {
         let shown = shown.trim_end_matches('/');
         let id = match self.places.note_folder(folder) {
             Ok(id) => id,
-            Err(error) => return self.tree.flaws.push(unreadable(shown.to_owned(), &error)),
+            Err(error) => return self.unreadable_folder(relative, &error),
         };
         if self.above.contains(&id) {
-            return self.flaw(
-                shown,
-                "a symbolic link leads back to a folder that it lies in",
-                "remove the link",
-            );
+            let message = "a symbolic link leads back to a folder that it lies in";
+            self.ignore(relative, message);
+            return;
         }
         if self.above.len() >= MAX_DEPTH {
             return self.flaw(
@@ -279,8 +307,23 @@ impl<'a> StoreWalk<'a> {
                 format!("the store has more files than the bound of {}", self.bounds.files),
                 "move what is no part of the store out of its folder",
             ),
-            Err(error) => self.tree.flaws.push(unreadable(shown.to_owned(), &error)),
+            Err(error) => self.unreadable_folder(relative, &error),
         }
+    }
+
+    /// Records a folder that cannot be read: the store's own, or one of which nobody knows what is in it.
+    fn unreadable_folder(&mut self, relative: &str, error: &io::Error) {
+        if relative.is_empty() {
+            self.tree.flaws.push(unreadable(self.name.to_string(), error));
+        } else {
+            self.ignore(relative, format!("cannot be read: {error}; nothing in it counts"));
+        }
+    }
+
+    /// Records an entry without a part in decisions that cannot be read.
+    fn ignore(&mut self, relative: &str, message: impl Into<String>) {
+        let path = relative.trim_end_matches('/').to_owned();
+        self.tree.unreadable.insert(path, message.into());
     }
 
     fn entry(&mut self, entry: &Listed, folder: &str) {
@@ -291,6 +334,7 @@ impl<'a> StoreWalk<'a> {
         let relative = format!("{folder}{name}");
         let shown = format!("{}/{relative}", self.name);
         let kind = FileKind::of(&relative);
+        let is_needed = kind.is_some_and(FileKind::is_needed);
         if kind.is_none() && !entry.is_link && !entry.is_folder {
             if looks_like_policies(&relative).is_some() {
                 self.tree.unread.insert(relative);
@@ -304,10 +348,15 @@ impl<'a> StoreWalk<'a> {
                 Ok(found) => found,
                 // A dangling link to a document. One to a folder could have led to guards.
                 Err(_) if kind.is_none() && name.contains('.') => return,
+                Err(error) if kind.is_some() && !is_needed => {
+                    return self.ignore(&relative, format!("cannot be read: {error}"));
+                }
                 Err(error) => return self.tree.flaws.push(unreadable(shown, &error)),
             };
-        if entry.name.to_str().is_none() && (kind.is_some() || metadata.is_dir()) {
+        if entry.name.to_str().is_none() && is_needed {
             self.flaw(shown, "the name is not UTF-8 text", "give it another name");
+        } else if entry.name.to_str().is_none() && metadata.is_dir() {
+            self.ignore(&relative, "the name is not UTF-8 text; nothing in it counts");
         } else if metadata.is_dir() {
             self.folder(&real, &format!("{relative}/"));
         } else if kind.is_some() {
@@ -323,17 +372,21 @@ impl<'a> StoreWalk<'a> {
         metadata: &fs::Metadata,
         is_linked: bool,
     ) {
-        if !metadata.is_file() {
-            return self.flaw(shown, "is not a regular file", "replace it with one, or remove it");
-        }
+        let is_needed = FileKind::of(&relative).is_some_and(FileKind::is_needed);
         let bound = self.bounds.file_bytes;
-        if metadata.len() > bound as u64 {
+        let flaw = if !metadata.is_file() {
+            Some(("is not a regular file".to_owned(), "replace it with one, or remove it"))
+        } else if metadata.len() > bound as u64 {
             let size = metadata.len();
-            return self.flaw(
-                shown,
-                format!("the file has {size} bytes, more than the bound of {bound}"),
-                "split the file, or raise the bound",
-            );
+            let message = format!("the file has {size} bytes, more than the bound of {bound}");
+            Some((message, "split the file, or raise the bound"))
+        } else {
+            None
+        };
+        match flaw {
+            Some((message, help)) if is_needed => return self.flaw(shown, message, help),
+            Some((message, _)) => return self.ignore(&relative, message),
+            None => {}
         }
         // A linked file may be edited where it really is.
         if is_linked && let Some(folder) = path.parent() {

@@ -16,7 +16,7 @@ use super::{
     paths::FolderId,
     signal::{Signal, Wake},
     snapshot::{Read, StoreContent, take},
-    tree::Layout,
+    tree::{Flaw, Layout},
     watcher::FolderWatch,
 };
 use crate::{model::StoreName, reload::Live, store::StoreFiles};
@@ -49,6 +49,10 @@ pub(super) struct Worker {
     roots: BTreeMap<StoreName, FolderId>,
     /// Stores of which a file is gone, with the digest and the moment of their last change.
     removals: BTreeMap<StoreName, (String, Instant)>,
+    /// Stores in force of which the folder is gone, with the moment at which that was seen.
+    vanished: BTreeMap<StoreName, Instant>,
+    /// The folder in which the stores' folders lay.
+    root: Option<FolderId>,
     /// The moment from which the folder as a whole has been changing.
     moving: Option<Instant>,
 }
@@ -68,6 +72,8 @@ impl Worker {
             unsettled: BTreeMap::new(),
             roots: BTreeMap::new(),
             removals: BTreeMap::new(),
+            vanished: BTreeMap::new(),
+            root: None,
             moving: None,
             path,
             options,
@@ -165,10 +171,30 @@ impl Worker {
             let store = self.judge(&name, store, heard, snapshot.begun);
             found.insert(name, store);
         }
+        let is_swapped = self.root.is_some() && self.root != content.root;
+        self.root = content.root;
+        if !is_swapped {
+            self.keep_vanished(&mut found);
+        }
         self.unsettled.retain(|name, _| found.contains_key(name));
         self.removals.retain(|name, _| found.contains_key(name));
         self.loader.unread(content.unread);
         self.loader.apply(found, problem, &self.live);
+    }
+
+    /// Keeps stores whose folder is gone for no longer than `settle_removals`. It may be on its way back, and
+    /// until then a request that names no store must not be decided by another one.
+    fn keep_vanished(&mut self, found: &mut BTreeMap<StoreName, Found>) {
+        let is_gone = |name: &StoreName| !found.contains_key(name);
+        let gone: Vec<_> = self.loader.names_in_force().filter(|name| is_gone(name)).collect();
+        self.vanished.retain(|name, _| gone.contains(name));
+        for name in gone {
+            let since = *self.vanished.entry(name.clone()).or_insert_with(Instant::now);
+            if since.elapsed() < self.options.settle_removals {
+                self.unsettled.entry(name.clone()).or_insert(since);
+                found.insert(name, Found::Unsettled);
+            }
+        }
     }
 
     /// Judges whether the read state of a store may be relied on: a file that is being written to in place
@@ -191,10 +217,15 @@ impl Worker {
             let is_overdue = since.elapsed() >= NEVER_SETTLES;
             return if is_overdue { Found::NeverSettles } else { Found::Unsettled };
         }
-        if let Read::Files(files) = &store.read
-            && self.is_fresh_removal(name, files, store.root)
-        {
-            return Found::Unsettled;
+        if let Read::Files(files) = &store.read {
+            let hidden = self.hidden_guards(name, files);
+            if !hidden.is_empty() {
+                self.unsettled.remove(name);
+                return Found::Flawed(hidden);
+            }
+            if let Some(removed) = self.fresh_removal(name, files, &store) {
+                return with_removed(files, removed);
+            }
         }
         self.unsettled.remove(name);
         self.removals.remove(name);
@@ -208,25 +239,41 @@ impl Worker {
         }
     }
 
-    /// Returns whether a file that decides is gone from a store that has not been as it is for
-    /// `settle_removals`. It may be on its way back: an editor that deletes a guard and writes it
-    /// again must not let an allow through in between. A swap of the folder shows a whole state.
-    fn is_fresh_removal(
+    /// Returns what cannot be read of a store and lies where files of the state in force do: they may still
+    /// be there.
+    fn hidden_guards(&self, name: &StoreName, files: &StoreFiles) -> Vec<Flaw> {
+        let Some(in_force) = self.loader.in_force(name) else { return Vec::new() };
+        let lies_in = |file: &str, folder: &str| {
+            file.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
+        };
+        let hides =
+            |folder: &str| in_force.files().deciding().any(|(file, _)| lies_in(file, folder));
+        files.unreadable(hides).map(Flaw::of_problem).collect()
+    }
+
+    /// Returns the files that decide and are gone from a store that has not been as it is for
+    /// `settle_removals`. They may be on their way back: an editor that deletes or empties a guard and
+    /// writes it again must not let an allow through in between. Files that were whole when they came
+    /// to lie where they do show a whole state.
+    fn fresh_removal(
         &mut self,
         name: &StoreName,
         files: &StoreFiles,
-        root: Option<FolderId>,
-    ) -> bool {
-        let Some(in_force) = self.loader.in_force(name) else { return false };
-        let is_swapped =
-            root.zip(self.roots.get(name).copied()).is_some_and(|(now, before)| now != before);
+        store: &StoreContent,
+    ) -> Option<Vec<(String, Arc<[u8]>)>> {
+        let in_force = self.loader.in_force(name)?;
+        let before = self.roots.get(name).copied();
+        let is_swapped = store.root.zip(before).is_some_and(|(now, before)| now != before);
         let kept: HashSet<&[u8]> = files.iter().map(|(_, bytes)| bytes).collect();
         // A file that only has another name now is not gone.
-        let is_gone =
-            |(path, bytes): (&str, &[u8])| files.get(path).is_none() && !kept.contains(bytes);
-        let removes = in_force.files().deciding().any(is_gone);
-        if is_swapped || !removes {
-            return false;
+        let is_gone = |(path, bytes): &(&str, &[u8])| {
+            let is_missing = files.get(path).is_none_or(is_blank);
+            is_missing && !is_blank(bytes) && !kept.contains(bytes)
+        };
+        let gone = in_force.files().deciding().filter(is_gone);
+        let gone: Vec<_> = gone.map(|(path, bytes)| (path.to_owned(), Arc::from(bytes))).collect();
+        if gone.is_empty() || (is_swapped && store.arrived_whole()) {
+            return None;
         }
         let digest = files.digest();
         let (seen, since) =
@@ -234,7 +281,7 @@ impl Worker {
         if *seen != digest {
             (*seen, *since) = (digest, Instant::now());
         }
-        since.elapsed() < self.options.settle_removals
+        (since.elapsed() < self.options.settle_removals).then_some(gone)
     }
 
     /// Returns whether nobody wrote to a store a moment ago. Where changes do not end, and every writer is
@@ -250,6 +297,18 @@ impl Worker {
         }
         false
     }
+}
+
+fn is_blank(bytes: &[u8]) -> bool {
+    bytes.iter().all(u8::is_ascii_whitespace)
+}
+
+/// Returns the files of a store together with those that are gone from it for a moment only.
+fn with_removed(files: &StoreFiles, removed: Vec<(String, Arc<[u8]>)>) -> Found {
+    let files = removed
+        .into_iter()
+        .fold(files.clone(), |files, (path, bytes)| files.with_file(path, bytes));
+    Found::Meanwhile(files)
 }
 
 fn is_empty(store: &StoreContent) -> bool {

@@ -13,6 +13,8 @@ use crate::model::{Problem, Revision, StoreName, hex};
 pub struct StoreFiles {
     name: StoreName,
     files: BTreeMap<String, Content>,
+    /// The files and folders without a part in decisions that cannot be read, and why.
+    unreadable: BTreeMap<String, String>,
 }
 
 /// The file of a store that approves gains.
@@ -43,7 +45,7 @@ impl StoreFiles {
     /// A store of that name with those files.
     pub fn new(name: StoreName, files: impl IntoIterator<Item = (String, Arc<[u8]>)>) -> Self {
         let files = files.into_iter().map(|(path, bytes)| (path, Content::Read(bytes)));
-        Self { name, files: files.collect() }
+        Self { name, files: files.collect(), unreadable: BTreeMap::new() }
     }
 
     /// A store that the binary carries.
@@ -52,7 +54,7 @@ impl StoreFiles {
         files: impl IntoIterator<Item = (String, &'static [u8])>,
     ) -> Self {
         let files = files.into_iter().map(|(path, bytes)| (path, Content::Shipped(bytes)));
-        Self { name, files: files.collect() }
+        Self { name, files: files.collect(), unreadable: BTreeMap::new() }
     }
 
     /// The store's name.
@@ -96,6 +98,29 @@ impl StoreFiles {
         self
     }
 
+    /// Adds a file or folder without a part in decisions that cannot be read.
+    #[must_use]
+    pub(crate) fn with_unreadable(
+        mut self,
+        path: impl Into<String>,
+        reason: impl Into<String>,
+    ) -> Self {
+        self.unreadable.insert(path.into(), reason.into());
+        self
+    }
+
+    /// Reports what cannot be read and has no part in decisions, of those paths that are wanted.
+    pub(crate) fn unreadable(
+        &self,
+        wanted: impl Fn(&str) -> bool,
+    ) -> impl Iterator<Item = Problem> {
+        let unreadable = self.unreadable.iter().filter(move |(path, _)| wanted(path));
+        unreadable.map(|(path, reason)| {
+            Problem::of_file(self.path(path), reason.as_str())
+                .with_help("make it readable, or remove it")
+        })
+    }
+
     /// A digest of all files: equal digests mean that nothing changed.
     #[must_use]
     pub fn digest(&self) -> String {
@@ -105,6 +130,10 @@ impl StoreFiles {
             hash.update((path.len() as u64).to_le_bytes());
             hash.update(path);
             hash.update(Sha256::digest(content.bytes()));
+        }
+        for (path, reason) in &self.unreadable {
+            hash.update(Sha256::digest(path));
+            hash.update(Sha256::digest(reason));
         }
         hex(&hash.finalize())
     }
@@ -271,6 +300,12 @@ impl FileKind {
             _ if path.ends_with(".cedarentities.json") => Some(Self::Entities),
             _ => None,
         }
+    }
+
+    /// Returns whether a store is not loaded without a file of the kind that is there and cannot be read:
+    /// it has a part in decisions, or says whom to believe.
+    pub(crate) fn is_needed(self) -> bool {
+        self.decides() || self == Self::Settings
     }
 
     /// Returns whether the file has a part in decisions.

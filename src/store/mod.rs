@@ -102,7 +102,7 @@ impl PolicyStore {
         if !problems.is_empty() {
             return Err(problems);
         }
-        let mut warnings: Vec<_> = files.unread().collect();
+        let mut warnings: Vec<_> = files.unread().chain(files.unreadable(|_| true)).collect();
         let settings = settings::read(&files, &mut problems);
         let schema = schema::read(&files, bounds, &mut warnings, &mut problems);
         let (parsed, links) = policies::read(&files, &mut problems);

@@ -72,6 +72,7 @@ pub(super) fn read_invariants(
     if !problems.is_empty() {
         return Err(problems);
     }
+    problems.extend(files.unreadable(|path| path.starts_with("invariants")));
     let parsed = read_texts(files, FileKind::Invariants, &mut problems);
     let all = Unchanged::since(None, files, None);
     validate(files, schema, &parsed, all, None, bounds, &mut problems);

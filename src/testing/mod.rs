@@ -61,7 +61,9 @@ pub fn cases(store: &PolicyStore) -> Result<Vec<Case>, Vec<Problem>> {
 }
 
 fn read(store: &PolicyStore) -> Result<(Vec<Case>, Vec<Exempt>), Vec<Problem>> {
-    let mut problems = Vec::new();
+    let is_of_tests =
+        |path: &str| path == "tests" || path.starts_with("tests/") || path.starts_with("matrix.");
+    let mut problems: Vec<_> = store.files().unreadable(is_of_tests).collect();
     let mut cases = cases::read(store.files(), store.schema(), &mut problems);
     cases.extend(cedar_json::read(store, &mut problems));
     let (matrix, exempt) = matrix::read(store.files(), store.schema(), &mut problems);

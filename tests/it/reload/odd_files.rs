@@ -65,15 +65,6 @@ fn a_link_to_itself() {
 }
 
 #[test]
-fn a_link_to_the_folder_that_it_lies_in() {
-    let problems = refused_for(options(), |lab| {
-        fs::create_dir(lab.root.join("main/sub")).unwrap();
-        symlink("..", lab.root.join("main/sub/loop")).unwrap();
-    });
-    assert_eq!(problems, ["main/sub/loop: a symbolic link leads back to a folder that it lies in"]);
-}
-
-#[test]
 fn a_link_to_nowhere() {
     // It might have been a forbid.
     let problems = refused_for(options(), |lab| {
@@ -192,6 +183,58 @@ fn stray_entries_do_not_refuse_a_store() {
     lab.write("main/guard.cedar", &forbid("revoked"));
     lab.until_decides("main", "revoked");
     assert!(lab.status().is_clean());
+}
+
+#[test]
+fn entries_without_a_part_in_decisions_are_named_and_refuse_nothing() {
+    let bounds = Bounds { file_bytes: 1_000, ..Bounds::default() };
+    let lab = Lab::watched_with(Options { bounds, ..options() });
+    symlink("missing", lab.root.join("main/mutants.toml")).unwrap();
+    symlink(".", lab.root.join("main/loop")).unwrap();
+    fs::create_dir(lab.root.join("main/tests")).unwrap();
+    pipe(&lab.root.join("main/tests/one.toml"));
+    lab.write("main/matrix.csv", &"x".repeat(1_001));
+    lab.write("main/guard.cedar", &forbid("revoked"));
+    lab.until_decides("main", "revoked");
+    assert!(lab.status().is_clean());
+    let store = lab.store("main").unwrap();
+    let warnings: Vec<_> = store.warnings.iter().map(ToString::to_string).collect();
+    let of = |entry: &str| warnings.iter().any(|warning| warning.starts_with(entry));
+    for entry in
+        ["mutants.toml: cannot be read", "loop: a symbolic link", "matrix.csv: the file has"]
+    {
+        assert!(of(&format!("main/{entry}")), "{entry}: {warnings:?}");
+    }
+    assert!(of("main/tests/one.toml: is not a regular file"), "{warnings:?}");
+}
+
+#[test]
+fn a_folder_with_guards_that_cannot_be_read_any_more_keeps_them() {
+    let lab = Lab::watched();
+    lab.write_dir("main/guards/guard.cedar", &forbid("guard"));
+    lab.until_decides("main", "guard");
+    fs::rename(lab.root.join("main/guards"), lab.home.path().join("guards")).unwrap();
+    symlink(".", lab.root.join("main/guards")).unwrap();
+    lab.until("it is refused", |lab| !lab.problems("main").is_empty());
+    let problem = lab.problems("main").concat();
+    assert!(problem.starts_with("main/guards: a symbolic link leads back"), "{problem}");
+    assert!(problem.contains("files of the state in force lie there"), "{problem}");
+    assert_eq!(lab.deciding("main").unwrap(), ["guard"]);
+}
+
+#[test]
+fn stores_stay_stores_when_their_schema_is_moved_above_them() {
+    let lab = Lab::watched();
+    lab.add_store("other", "other");
+    lab.until_decides("other", "other");
+    lab.write("shared.cedarschema", super::lab::SCHEMA);
+    for store in ["main", "other"] {
+        fs::remove_file(lab.root.join(store).join("schema.cedarschema")).unwrap();
+    }
+    lab.until("it is refused", |lab| lab.status().folder_problem.is_some());
+    lab.until_read();
+    assert_eq!(lab.deciding("main").unwrap(), ["first"]);
+    assert_eq!(lab.deciding("other").unwrap(), ["other"]);
 }
 
 #[test]

@@ -31,6 +31,11 @@ fn policies(lab: &Lab) -> Vec<String> {
     ids
 }
 
+/// Lets the file system's clock go on: files are whole if they are older than the swap.
+fn pause() {
+    thread::sleep(Duration::from_millis(30));
+}
+
 const NEVER: Duration = Duration::from_secs(3_600);
 
 #[test]
@@ -74,6 +79,7 @@ fn a_swap_of_the_folder_or_of_a_link_to_it_does_not_wait() {
     let (main, old) = (lab.root.join("main"), lab.home.path().join("old"));
     let next = lab.home.path().join("next");
     write_store(&next, "second");
+    pause();
     fs::rename(&main, &old).unwrap();
     fs::rename(&next, &main).unwrap();
     lab.until("the folder is another one", |lab| policies(lab) == ["second"]);
@@ -86,7 +92,58 @@ fn a_swap_of_the_folder_or_of_a_link_to_it_does_not_wait() {
     lab.until("the link is followed", |lab| policies(lab) == ["guard", "third"]);
     let other = lab.home.path().join("other");
     write_store(&other, "fourth");
+    pause();
     symlink(&other, lab.home.path().join("draft")).unwrap();
     fs::rename(lab.home.path().join("draft"), &main).unwrap();
     lab.until("the link leads elsewhere", |lab| policies(lab) == ["fourth"]);
+}
+
+#[test]
+fn a_folder_that_is_filled_where_it_lies_is_no_swap() {
+    let lab = guarded(NEVER);
+    fs::rename(lab.root.join("main"), lab.root.join(".old")).unwrap();
+    write_store(&lab.root.join("main"), "first");
+    lab.until_read();
+    thread::sleep(Duration::from_millis(300));
+    assert_eq!(policies(&lab), ["first", "guard"]);
+    lab.write("main/guard.cedar", &forbid("guard"));
+    lab.write("main/more.cedar", &forbid("more"));
+    lab.until("it is whole", |lab| policies(lab) == ["first", "guard", "more"]);
+}
+
+#[test]
+fn a_guard_that_is_emptied_is_one_that_is_deleted() {
+    let lab = guarded(NEVER);
+    fs::write(lab.root.join("main/guard.cedar"), "\n").unwrap();
+    lab.write("main/more.cedar", &forbid("more"));
+    lab.until("the new guard is there", |lab| policies(lab) == ["first", "guard", "more"]);
+}
+
+#[test]
+fn a_new_guard_does_not_wait_for_a_deletion_beside_it() {
+    let lab = guarded(NEVER);
+    fs::remove_file(lab.root.join("main/guard.cedar")).unwrap();
+    lab.write("main/more.cedar", &forbid("more"));
+    lab.until("the new guard is there", |lab| policies(lab) == ["first", "guard", "more"]);
+    // Two of one id are no store, and what is in force stays.
+    lab.write("main/again.cedar", &forbid("guard"));
+    lab.until_read();
+    assert_eq!(policies(&lab), ["first", "guard", "more"]);
+    assert!(lab.status().is_clean());
+}
+
+#[test]
+fn a_store_that_is_gone_for_a_moment_still_counts() {
+    let mut lab = Lab::new();
+    lab.add_store("main", "first");
+    lab.add_store("other", "other");
+    lab.start(Options { settle_removals: NEVER, ..options() });
+    fs::rename(lab.root.join("other"), lab.root.join(".other")).unwrap();
+    lab.until_read();
+    thread::sleep(Duration::from_millis(300));
+    assert!(lab.live.stores().get("").is_err(), "a request that names no store is still bad input");
+    assert_eq!(lab.deciding("other").unwrap(), ["other"]);
+    fs::rename(lab.root.join(".other"), lab.root.join("other")).unwrap();
+    lab.write("other/policies.cedar", &permit("second"));
+    lab.until_decides("other", "second");
 }
