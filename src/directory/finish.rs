@@ -187,11 +187,11 @@ impl Directory {
         }
     }
 
-    /// Finds out whether anything is held of an entity that fits the schema.
+    /// Finds out whether anything is held of an entity that counts.
     pub(super) fn update_visible(&mut self, place: Place) {
         let Some(record) = self.entity_record(place) else { return };
         let is_visible = record.roles.iter().any(|role| self.fits(role.kind))
-            || record.facts().is_some()
+            || record.row().is_some()
             || !record.members().is_empty()
             || record.holders().iter().any(|holder| self.fits(holder.kind));
         if record.is_visible != is_visible

@@ -4,7 +4,7 @@ use cedar_policy_core::ast::{Eid, EntityType, EntityUID};
 
 use super::{
     Directory,
-    records::{Holder, Role},
+    records::{EntityRecord, Holder, Role},
 };
 use crate::{
     model::Timestamp,
@@ -62,6 +62,10 @@ impl HeldFacts for Directory {
 
     fn entity(&self, place: Place) -> Option<&EntityFacts> {
         self.entity_record(place)?.facts()
+    }
+
+    fn is_unreadable(&self, place: Place) -> bool {
+        self.entity_record(place).is_some_and(EntityRecord::is_unreadable)
     }
 
     fn members(&self, place: Place) -> Vec<Place> {

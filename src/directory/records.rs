@@ -35,16 +35,24 @@ pub(super) struct EntityRecord {
     pub type_number: u32,
     uses: u32,
     pub id: SmolStr,
-    /// True where anything is held of it that fits the schema.
+    /// True where anything is held of it that counts: what fits the schema, or a row that does not.
     pub is_visible: bool,
-    /// True where its row fits the schema.
-    has_facts: bool,
+    /// Whether it has a row, and the row fits the schema.
+    row: RowState,
     /// The roles that it holds, sorted by [`Role::key`].
     pub roles: Arc<[Role]>,
     related: Option<Arc<Related>>,
 }
 
 const _: () = assert!(size_of::<EntityRecord>() == 64);
+
+/// The row of an entity, in a byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum RowState {
+    None,
+    Fits,
+    Unreadable,
+}
 
 /// The facts that are held of an entity beside its own roles.
 #[derive(Clone, Default)]
@@ -175,7 +183,7 @@ impl EntityRecord {
             uses: 1,
             id,
             is_visible: false,
-            has_facts: false,
+            row: RowState::None,
             roles: Arc::default(),
             related: None,
         }
@@ -183,10 +191,15 @@ impl EntityRecord {
 
     /// Returns what its row says, where that fits the schema.
     pub(super) fn facts(&self) -> Option<&EntityFacts> {
-        if !self.has_facts {
+        if self.row != RowState::Fits {
             return None;
         }
         self.row()?.facts.as_ref()
+    }
+
+    /// Returns whether its row does not fit the schema.
+    pub(super) fn is_unreadable(&self) -> bool {
+        self.row == RowState::Unreadable
     }
 
     /// Returns its own row.
@@ -213,7 +226,11 @@ impl EntityRecord {
     pub(super) fn change_related<T>(&mut self, change: impl FnOnce(&mut Related) -> T) -> T {
         let related = Arc::make_mut(self.related.get_or_insert_default());
         let result = change(related);
-        self.has_facts = related.row.as_ref().is_some_and(|row| row.facts.is_some());
+        self.row = match &related.row {
+            None => RowState::None,
+            Some(row) if row.facts.is_some() => RowState::Fits,
+            Some(_) => RowState::Unreadable,
+        };
         if related.is_empty() {
             self.related = None;
         }

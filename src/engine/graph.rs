@@ -39,6 +39,8 @@ struct Graph<'a> {
     to_visit: Vec<EntityUID>,
     /// The places of those visited entities of which the directory holds anything.
     places: BTreeSet<Place>,
+    /// A visited entity whose row in the directory cannot be read.
+    unreadable: Option<EntityUID>,
 }
 
 /// Converts a request into Cedar's.
@@ -55,9 +57,17 @@ pub(crate) fn cedar_request(request: &Request) -> ast::Request {
 /// Gathers every entity that a policy can look at in this request.
 ///
 /// # Errors
-/// Cedar's words, if it does not take them. Uids are unique, so this is not expected to happen.
+/// One of them cannot be read; or Cedar's words, if it does not take them. Uids are unique, so that is
+/// not expected to happen.
 pub(crate) fn entities(engine: &Engine, request: &Request) -> Result<Entities, String> {
-    gathered(engine, request).0.close()
+    let graph = gathered(engine, request).0;
+    match &graph.unreadable {
+        Some(uid) => Err(format!(
+            "the row of `{uid}` in the directory does not fit the schema, and nobody knows what it \
+             restricts: mend the row"
+        )),
+        None => graph.close(),
+    }
 }
 
 /// Returns the request with the roles of the directory that a policy can look at in it spelled out,
@@ -114,6 +124,7 @@ fn gathered<'a>(engine: &'a Engine, request: &'a Request) -> (Graph<'a>, Vec<Rol
         nodes: HashMap::with_capacity(request.facts.entities.len() + 4),
         to_visit: vec![request.principal.clone(), request.resource.clone(), request.action.clone()],
         places: BTreeSet::new(),
+        unreadable: None,
     };
     graph.to_visit.extend(request.facts.entities.iter().map(|entity| entity.uid.clone()));
     graph.to_visit.extend(engine.literals().iter().cloned());
@@ -154,7 +165,13 @@ impl Graph<'_> {
             if self.nodes.contains_key(&uid) {
                 continue;
             }
-            self.places.extend(self.held.and_then(|held| held.place(&uid)));
+            if let Some((held, place)) = self.held.and_then(|held| Some((held, held.place(&uid)?)))
+            {
+                self.places.insert(place);
+                if held.is_unreadable(place) && self.sent.get(&uid).is_none() {
+                    self.unreadable.get_or_insert_with(|| uid.clone());
+                }
+            }
             let mut node = self.known(&uid);
             fill_slots(&uid, &mut node, self.engine.schema());
             for value in node.attributes.values().chain(node.tags.values()) {

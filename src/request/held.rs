@@ -15,8 +15,8 @@ pub struct Place(pub u32);
 /// Role assignments and entities that are held for one store, at one moment. It never changes: a
 /// change makes another.
 ///
-/// Everything that it tells fits the schema of the store that is decided with: what does not is left
-/// out, and grants nothing.
+/// Everything that it tells fits the schema of the store that is decided with: an assignment that does
+/// not is left out, and an entity is told to be unreadable.
 pub trait HeldFacts: fmt::Debug + Send + Sync {
     /// Returns the place of an entity of which anything is held: facts, a role that it has, one that
     /// is held on it, or an entity that is in it.
@@ -27,6 +27,11 @@ pub trait HeldFacts: fmt::Debug + Send + Sync {
 
     /// Returns the attributes, parents and tags of an entity; nothing where only roles are held.
     fn entity(&self, place: Place) -> Option<&EntityFacts>;
+
+    /// Returns whether attributes, parents and tags of an entity are held that do not fit the schema.
+    /// Nobody knows what they restrict: a decision that looks at the entity is a deny, and no caller may
+    /// describe it.
+    fn is_unreadable(&self, place: Place) -> bool;
 
     /// Returns the entities of which these are the direct parents.
     fn members(&self, place: Place) -> Vec<Place>;
@@ -130,6 +135,10 @@ impl HeldFacts for WithoutRoles {
 
     fn entity(&self, place: Place) -> Option<&EntityFacts> {
         self.0.entity(place)
+    }
+
+    fn is_unreadable(&self, place: Place) -> bool {
+        self.0.is_unreadable(place)
     }
 
     fn members(&self, place: Place) -> Vec<Place> {

@@ -35,6 +35,8 @@ pub struct MergedFile {
     rows: Vec<FileRow>,
     /// The places of the rows that do not count.
     left_out: HashSet<usize>,
+    /// The keys of entities of which two rows differ.
+    contradictory: HashSet<u64>,
 }
 
 /// The place of a row: its file, and its number among the rows of that.
@@ -46,7 +48,7 @@ struct RowPlace {
 
 /// Merges the rows of files. A row that is there twice and alike counts once. Where two rows of an
 /// assignment differ the second is reported, and the one counts that expires first; where two of an
-/// entity differ none counts, for neither is the narrower.
+/// entity differ the entity cannot be read, for neither is the narrower.
 #[must_use]
 pub fn merge(files: Vec<(Arc<str>, FileRows)>, hasher: &RowHasher) -> MergedRows {
     let files = files.into_iter().map(|(name, read)| MergedFile::new(name, read, hasher));
@@ -74,6 +76,10 @@ impl MergedRows {
             Entry::Occupied(entry) => entry.into_mut(),
         };
         let Some((file, _, first)) = self.at(*before) else { return };
+        if file.is_contradictory(key) {
+            self.leave_out(here);
+            return;
+        }
         if says_the_same(&first.change, &row.change) {
             self.leave_out(here);
             return;
@@ -87,11 +93,13 @@ impl MergedRows {
                 message
             }
             _ => {
-                self.leave_out(*before);
+                let message = format!(
+                    "the entity is there twice and differs from {place}: nothing that it may do is \
+                     allowed; keep one"
+                );
+                self.make_unreadable(*before);
                 self.leave_out(here);
-                format!(
-                    "the entity is there twice and differs from {place}: neither counts; keep one"
-                )
+                message
             }
         };
         if let Some(file) = self.files.get_mut(here.file) {
@@ -102,6 +110,15 @@ impl MergedRows {
     fn at(&self, place: RowPlace) -> Option<(&MergedFile, u64, &FileRow)> {
         let file = self.files.get(place.file)?;
         Some((file, *file.keys.get(place.row)?, file.rows.get(place.row)?))
+    }
+
+    /// Takes from the row of an entity what it says, so that the directory knows that there is one.
+    fn make_unreadable(&mut self, place: RowPlace) {
+        let Some(file) = self.files.get_mut(place.file) else { return };
+        file.contradictory.extend(file.keys.get(place.row));
+        if let Some(FileRow { change: Change::PutEntity(row), .. }) = file.rows.get_mut(place.row) {
+            row.json.clear();
+        }
     }
 
     fn leave_out(&mut self, place: RowPlace) {
@@ -115,7 +132,14 @@ impl MergedFile {
     fn new(name: Arc<str>, read: FileRows, hasher: &RowHasher) -> Self {
         let FileRows { rows, problems } = read;
         let keys = rows.iter().map(|row| hasher.key(&row.change)).collect();
-        Self { name, keys, problems, rows, left_out: HashSet::default() }
+        let (left_out, contradictory) = (HashSet::default(), HashSet::default());
+        Self { name, keys, problems, rows, left_out, contradictory }
+    }
+
+    /// Returns whether two rows of the entity of a key differ, which has been reported.
+    #[must_use]
+    pub fn is_contradictory(&self, key: u64) -> bool {
+        self.contradictory.contains(&key)
     }
 
     /// Takes the rows that count, each with the fingerprint of its key.

@@ -176,13 +176,13 @@ impl Model {
         of_roles.chain(self.rows.keys().cloned()).chain(parents).chain(named).collect()
     }
 
-    /// Returns everything that rows that fit name.
+    /// Returns everything that counts: what rows that fit name, and entities whose row does not.
     pub(super) fn visible(&self) -> BTreeSet<Uid> {
         let roles = self.roles();
         let of_roles = roles.into_iter().flat_map(|row| [row.key.principal, row.key.scope]);
         let facts = self.entities();
         let parents = facts.values().flat_map(|facts| facts.parents.iter().map(Uid::from));
-        of_roles.chain(facts.keys().cloned()).chain(parents).collect()
+        of_roles.chain(self.rows.keys().cloned()).chain(parents).collect()
     }
 
     pub(super) fn listed(&self, filter: &AssignmentFilter) -> Vec<Assignment> {

@@ -79,10 +79,15 @@ impl<'a> Facts<'a> {
         self.schema.is_role(uid)
     }
 
-    /// Returns what was sent of an entity, else what the directory holds of it.
-    fn described(&self, uid: &'a EntityUID) -> Option<&'a EntityFacts> {
+    /// Returns what was sent of an entity, else what the directory holds of it. Cedar has to tell what
+    /// becomes of a question about one that cannot be read.
+    fn described(&self, uid: &'a EntityUID) -> Result<Option<&'a EntityFacts>, NeedsCedar> {
         let sent = self.request.facts.entities.get(uid);
-        sent.or_else(|| self.held.as_ref()?.entity(uid))
+        match (sent, &self.held) {
+            (Some(sent), _) => Ok(Some(sent)),
+            (None, Some(held)) => held.entity(uid),
+            (None, None) => Ok(None),
+        }
     }
 
     /// Returns an attribute of an entity.
@@ -96,7 +101,7 @@ impl<'a> Facts<'a> {
             return Ok(Some(Val::Role(RoleRef { scope: uid, slot: &field.name })));
         }
         let is_role = |uid: &EntityUID| self.is_role(uid);
-        if let Some(described) = self.described(uid) {
+        if let Some(described) = self.described(uid)? {
             let given = described.attributes.iter().rev().find(|(name, _)| *name == field.name);
             return given.map(|(_, value)| Val::of(&value.value, is_role)).transpose();
         }
@@ -116,7 +121,7 @@ impl<'a> Facts<'a> {
         if is_slot(uid, field) {
             return Ok(true);
         }
-        if let Some(described) = self.described(uid) {
+        if let Some(described) = self.described(uid)? {
             return Ok(described.attributes.iter().any(|(name, _)| *name == field.name));
         }
         Ok(self.stored.get(uid).is_some_and(|entity| entity.get(&field.name).is_some()))
@@ -168,7 +173,7 @@ impl<'a> Facts<'a> {
         while let Some(uid) = closure.entities.get(next).copied() {
             next += 1;
             closure.places.extend(self.held.as_ref().and_then(|held| held.place(uid)));
-            if let Some(described) = self.described(uid) {
+            if let Some(described) = self.described(uid)? {
                 for parent in &described.parents {
                     self.add_parent(&mut closure, parent)?;
                 }

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 
 use cedar_policy_core::ast::EntityUID;
 
+use super::NeedsCedar;
 use crate::request::{EntityFacts, HeldFacts, Place};
 
 /// Entities that are remembered; they are searched one by one.
@@ -40,8 +41,12 @@ impl<'a> HeldEntities<'a> {
         place
     }
 
-    /// Returns the attributes, parents and tags that are held of an entity.
-    pub(super) fn entity(&self, uid: &'a EntityUID) -> Option<&'a EntityFacts> {
-        self.facts.entity(self.place(uid)?)
+    /// Returns the attributes, parents and tags that are held of an entity, unless they cannot be read.
+    pub(super) fn entity(&self, uid: &'a EntityUID) -> Result<Option<&'a EntityFacts>, NeedsCedar> {
+        let Some(place) = self.place(uid) else { return Ok(None) };
+        match self.facts.entity(place) {
+            None if self.facts.is_unreadable(place) => Err(NeedsCedar),
+            facts => Ok(facts),
+        }
     }
 }

@@ -214,9 +214,10 @@ impl<'a> Reader<'a> {
     fn is_held(&self, uid: &EntityUID) -> bool {
         let of_directory = || {
             let facts = &self.in_force.held()?.facts;
-            facts.entity(facts.place(uid)?)
+            let place = facts.place(uid)?;
+            Some(facts.entity(place).is_some() || facts.is_unreadable(place))
         };
-        self.store.stored().contains(uid) || of_directory().is_some()
+        self.store.stored().contains(uid) || of_directory() == Some(true)
     }
 
     /// Reads those facts of `action.properties` and `context` that an action declares.

@@ -78,6 +78,14 @@ impl<'a> Checker<'a> {
                 "a role slot is filled by role assignments alone: send one instead of the attribute",
             );
         }
+        if self.is_unreadable(&uid) {
+            let description = format!(
+                "the directory holds `{uid}`, in a row that does not fit the schema: do not send it, \
+                 and mend the row"
+            );
+            self.violation(&uid_path, description);
+            return None;
+        }
         let held = self.held(&uid);
         let stored = self.known.stored.get(&uid);
         let is_held = |name: &str| match (held, stored) {
@@ -121,6 +129,13 @@ impl<'a> Checker<'a> {
             self.violation(&uid_path, description);
         }
         None
+    }
+
+    /// Returns whether the directory holds something of an entity that cannot be read.
+    fn is_unreadable(&self, uid: &EntityUID) -> bool {
+        self.known.held.is_some_and(|held| {
+            held.facts.place(uid).is_some_and(|place| held.facts.is_unreadable(place))
+        })
     }
 
     /// Returns what the directory holds of an entity.

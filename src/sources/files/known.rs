@@ -117,7 +117,9 @@ impl NewRows {
             let Some((file, line, key)) = origin else { continue };
             self.in_force.insert(*key, UNKNOWN);
             *self.unfit.entry(*file).or_default() += 1;
-            if let Some(file) = files.get_mut(*file) {
+            if let Some(file) = files.get_mut(*file)
+                && !file.is_contradictory(*key)
+            {
                 file.problems.add(*line, problems::of_fault(fault));
             }
         }
