@@ -28,8 +28,7 @@ use super::{
     message_body::{FrameHead, MessageBody},
     message_parts::has_more_parts,
     metrics::Metrics,
-    service::Service,
-    services::Services,
+    services::{Services, UnaryService},
     state::ServerState,
     status, timeout,
 };
@@ -49,10 +48,14 @@ const PANICKED: &str = "the server failed to answer this request; the reason is 
 /// Answers the calls of the listeners that have the same service.
 pub(super) struct CallHandler {
     options: Arc<GrpcOptions>,
-    /// Answers on the thread of the connection, apart from long calls.
-    service: Service,
+    /// The full name of the service.
+    name: &'static str,
+    /// The methods of the service that take one message and answer with one.
+    unary_methods: Vec<&'static str>,
+    /// Answers them on the thread of the connection, apart from long calls.
+    service: UnaryService,
     /// The same service for calls that are given to the pool as a whole.
-    pooled_service: Service,
+    pooled_service: UnaryService,
     /// The token that calls of the service need.
     token: Option<BearerToken>,
     pool: BlockingPool,
@@ -91,6 +94,8 @@ impl CallHandler {
     ) -> Self {
         Self {
             options: Arc::clone(&server.options),
+            name: services.name,
+            unary_methods: services.unary_methods,
             service: services.service,
             pooled_service: services.pooled_service,
             token,
@@ -106,7 +111,7 @@ impl CallHandler {
 
     /// Answers a call.
     pub async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
-        let method = self.service.unary_method(request.uri().path());
+        let method = self.unary_method(request.uri().path());
         if !self.may_call(&request) {
             let refusal = status::no_token();
             if let Some(method) = method {
@@ -118,6 +123,11 @@ impl CallHandler {
             Some(method) => self.answer_unary(method, request).await,
             None => self.answer_auxiliary(request).await.unwrap_or_else(Status::into_http),
         }
+    }
+
+    fn unary_method(&self, path: &str) -> Option<&'static str> {
+        let method = path.strip_prefix('/')?.strip_prefix(self.name)?.strip_prefix('/')?;
+        self.unary_methods.iter().copied().find(|name| *name == method)
     }
 
     /// Returns whether a call has the token, where there is one. Health needs none, since a kubelet's
@@ -169,12 +179,11 @@ impl CallHandler {
         let request = Request::from_parts(parts, body);
         let check = self.message_check(method, permit);
         if !head.is_compressed && head.length <= self.options.inline_bytes {
-            let mut service = self.service.clone();
-            return Ok(answered(codec::checking(check, service.call(request)).await));
+            return Ok(answered(codec::checking(check, (self.service)(request)).await));
         }
-        let mut service = self.pooled_service.clone();
+        let service = Arc::clone(&self.pooled_service);
         let call = codec::checking(check, async move {
-            let response = answered(service.call(request).await);
+            let response = answered(service(request).await);
             // An error has no body. Made anew its end would be a frame of its own, which clients of
             // gRPC's C core take for a broken stream.
             if response.body().is_end_stream() {

@@ -22,7 +22,7 @@ use crate::{
     model::{Effect, Timestamp},
     proto,
     reload::InForce,
-    request::Violation,
+    request::{self, Request, Violation},
     shadow::{Answer, Asked, Given, Question, Shadow},
     store::PolicyStore,
 };
@@ -59,7 +59,7 @@ pub(crate) struct DecisionAnswer {
 
 impl DecisionAnswer {
     /// Returns the answer that is compared with that of the candidate policies.
-    pub fn given(&self, request: &crate::request::Request) -> Given {
+    pub fn given(&self, request: &Request) -> Given {
         let policies = self.decision.determining.iter().map(|policy| policy.id().to_owned());
         Given {
             action: AsRef::<str>::as_ref(request.action.eid()).to_owned(),
@@ -119,9 +119,9 @@ impl Decider {
         let limits = &self.options.limits;
         let explain = sent.explain;
         let read = ReadInput::request(sent, limits);
-        let (request, input) = read.check(limits, |input| {
-            in_force.store.check_with(in_force.held(), input, call.now, limits)
-        })?;
+        let known = in_force.store.known(in_force.held());
+        let (request, input) =
+            read.check(limits, |input| request::check(known, input, call.now, limits))?;
         let shadowed = self.shadow.wants(&in_force.store, 1).then(|| Box::new(input.clone()));
         let decided =
             self.respond(in_force, &request, explain, call, None, || RecordInput::Request(input));
@@ -185,10 +185,15 @@ impl Decider {
     pub fn judge(
         &self,
         store: &PolicyStore,
-        request: &crate::request::Request,
+        request: &Request,
         rpc: Rpc,
     ) -> Decision {
-        verification::decide(store, request, rpc, &self.options, &self.metrics)
+        let options = &self.options;
+        let decision = engine::decide(store.engine(), request, options.on_forbid_error);
+        if options.verify_sample.takes() {
+            return verification::verify(store, request, rpc, options, &self.metrics, decision);
+        }
+        decision
     }
 
     /// Has the candidate policies decide what was answered, later.
@@ -203,7 +208,7 @@ impl Decider {
     pub(super) fn respond(
         &self,
         in_force: &InForce,
-        request: &crate::request::Request,
+        request: &Request,
         explain: bool,
         call: &CallContext,
         item: Option<usize>,
@@ -225,7 +230,7 @@ impl Decider {
     pub(crate) fn decide(
         &self,
         in_force: &InForce,
-        request: &crate::request::Request,
+        request: &Request,
         explain: bool,
         call: &CallContext,
         item: Option<usize>,
@@ -257,7 +262,7 @@ impl Decider {
 
 /// Returns the answer that is compared with that of the candidate policies.
 pub(super) fn given(
-    request: &crate::request::Request,
+    request: &Request,
     response: &proto::IsAuthorizedResponse,
 ) -> Given {
     let decision = match response.decision() {

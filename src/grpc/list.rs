@@ -5,7 +5,6 @@ use super::{
     decider::{CallContext, Decided, Decider},
     page_token::PageTokens,
     recording::DecidedQuestion,
-    verification,
 };
 use crate::{
     audit::{RecordDirectory, RecordInput},
@@ -126,8 +125,7 @@ impl Decider {
         let most = options.page_items;
         let asked = usize::try_from(page.size).unwrap_or(most);
         let size = if asked == 0 { most } else { asked.min(most) };
-        let decide =
-            |request: &_| verification::decide(store, request, call.rpc, options, &self.metrics);
+        let decide = |request: &_| self.judge(store, request, call.rpc);
         let of_list = ListOptions {
             held: in_force.held(),
             now: call.now,

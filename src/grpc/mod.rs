@@ -27,7 +27,6 @@ mod recording;
 #[doc(hidden)]
 pub mod replay;
 mod server;
-mod service;
 mod services;
 mod state;
 mod status;
