@@ -164,7 +164,7 @@ impl Authorization {
         };
         match permit {
             Some(permit) => {
-                permit.aside(&self.waiting, wait).await.map_err(status::limit_reached)?
+                permit.release_while(&self.waiting, wait).await.map_err(status::limit_reached)?
             }
             None => wait.await,
         }

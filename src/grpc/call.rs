@@ -1,5 +1,5 @@
 //! Every call from its headers to its answer: limits, the deadline, the thread on which it is
-//! answered, and the fence around panics.
+//! answered, and turning panics into INTERNAL.
 
 use std::{
     future::poll_fn,
@@ -33,6 +33,7 @@ use super::{
     status, timeout,
 };
 use crate::{
+    model::panic_message,
     net::{BearerToken, BlockingPool, CallPermit, ConcurrencyLimit, LimitReachedError},
     proto::codec::{self, MessageCheck},
 };
@@ -78,8 +79,11 @@ pub(super) struct AuxiliaryLimits {
 
 impl AuxiliaryLimits {
     pub fn new(options: &GrpcOptions) -> Self {
-        let limit = |calls| Arc::new(ConcurrencyLimit::new(calls, 0));
-        Self { health_checks: limit(options.concurrent_requests), watches: limit(options.watches) }
+        let limit = |setting, calls| Arc::new(ConcurrencyLimit::new(setting, calls, 0));
+        Self {
+            health_checks: limit("concurrent_requests", options.concurrent_requests),
+            watches: limit("watches", options.watches),
+        }
     }
 }
 
@@ -311,9 +315,7 @@ async fn catch_panic<T>(work: impl Future<Output = Result<T, Status>>) -> Result
     let mut work = pin!(work);
     poll_fn(|cx| {
         catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))).unwrap_or_else(|panic| {
-            let text = panic.downcast_ref::<&'static str>().copied();
-            let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-            tracing::error!(panic = text, "a call panicked");
+            tracing::error!(panic = panic_message(&*panic), "a call panicked");
             Poll::Ready(Err(Status::internal(PANICKED)))
         })
     })

@@ -4,10 +4,8 @@ use super::{
     convert::{self, ReadInput},
     decider::{CallContext, Decided, Decider},
     page_token::PageTokens,
-    recording::DecidedQuestion,
 };
 use crate::{
-    audit::{RecordDirectory, RecordInput},
     engine::{ListOptions, ListedEntities, Page, list_entities},
     proto,
     reload::InForce,
@@ -87,17 +85,8 @@ impl Decider {
         let (listed, input) = read.check(&options.limits, list)?;
         let (allowed, denied) = (listed.allowed.len(), listed.denied);
         self.metrics.listed(store.name(), call.rpc, allowed, denied);
-        let record = call.recording.listed_entities(store, &input, &listed, || DecidedQuestion {
-            input: RecordInput::Request(input.question.clone()),
-            now: call.now,
-            on_forbid_error: options.on_forbid_error,
-            started: call.started,
-            id: call.decision_id(),
-            item: None,
-            directory: in_force.directory.as_ref().map(|directory| RecordDirectory {
-                version: directory.version_text.clone(),
-                question: None,
-            }),
+        let record = call.recording.listed_entities(store, &input, &listed, || {
+            self.question_of_list(in_force, input.question.clone(), call)
         });
         let next_page_token = listed.next.as_ref().map(|after| tokens.after(after));
         Ok(FoundPage {

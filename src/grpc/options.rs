@@ -102,6 +102,11 @@ impl Default for GrpcOptions {
     }
 }
 
+impl Http2Limits {
+    /// Bytes of one frame, of which a connection buffers one.
+    pub(crate) const FRAME_BYTES: u32 = 16 * 1024;
+}
+
 impl Default for Http2Limits {
     fn default() -> Self {
         Self {

@@ -127,7 +127,9 @@ impl Recording {
 }
 
 fn not_recorded(error: NotRecorded) -> Status {
-    Status::unavailable(format!("{error}, and none may leave without: try again later"))
+    Status::unavailable(format!(
+        "{error}, and no answer is sent without its record: try again later"
+    ))
 }
 
 fn record(

@@ -16,8 +16,8 @@ use tonic_health::pb::health_server::HealthServer;
 use tonic_reflection::server as reflection;
 
 use super::{
-    ServeError, authorization::Authorization, decider::Decider, directory::Directories,
-    message_body::MessageBody, metrics::Rpc, state::ServerState,
+    ServeError, authorization::Authorization, directory::Directories, message_body::MessageBody,
+    metrics::Rpc, state::ServerState,
 };
 use crate::{
     net::{BlockingPool, ConcurrencyLimit},
@@ -32,7 +32,8 @@ use crate::{
 const AUXILIARY_BYTES: usize = 16 * 1024;
 
 /// A service as tonic generates it.
-pub(super) type UnaryService = Arc<dyn Fn(Request<MessageBody<Incoming>>) -> Answered + Send + Sync>;
+pub(super) type UnaryService =
+    Arc<dyn Fn(Request<MessageBody<Incoming>>) -> Answered + Send + Sync>;
 
 type Answered = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
@@ -59,11 +60,7 @@ impl Services {
     /// The contract cannot be described for reflection.
     pub fn decisions(server: &ServerState, pool: &BlockingPool) -> Result<Self, ServeError> {
         let options = &server.options;
-        let decider = Arc::new(Decider {
-            options: Arc::clone(options),
-            metrics: Arc::clone(&server.metrics),
-            shadow: server.shadow.clone(),
-        });
+        let decider = Arc::new(server.decider());
         let service = |pool| -> UnaryService {
             let decision_log = server.decision_log.clone();
             let (live, decider) = (Arc::clone(&server.live), Arc::clone(&decider));
@@ -111,7 +108,8 @@ impl Services {
             Arc::new(move |request| service.clone().call(request))
         };
         let streams = service(None).max_decoding_message_size(AUXILIARY_BYTES);
-        let calls = ConcurrencyLimit::new(options.concurrent_requests, options.held_bytes);
+        let (calls, bytes) = (options.concurrent_requests, options.held_bytes);
+        let calls = ConcurrencyLimit::new("concurrent_requests", calls, bytes);
         let name = directory_service_server::SERVICE_NAME;
         Ok(Self {
             name,

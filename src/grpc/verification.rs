@@ -102,7 +102,7 @@ mod tests {
     }
 
     fn metrics() -> Metrics {
-        let limit = Arc::new(ConcurrencyLimit::new(1, 1));
+        let limit = Arc::new(ConcurrencyLimit::new("concurrent_requests", 1, 1));
         let live = Arc::new(Live::default());
         Metrics::new(&MetricsProvider::default(), &live, [&limit, &limit], &DecisionLog::off())
     }

@@ -2,9 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, OpenOptions},
-    io::{self, Read as _},
-    os::unix::fs::OpenOptionsExt as _,
+    fs, io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::Arc,
@@ -100,15 +98,8 @@ impl SeenFile {
         if size > bound {
             return Err(ReadError::TooLarge { size, bound });
         }
-        // Opening a pipe would wait for a writer, should one have taken the file's place.
-        let mut file =
-            OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&self.path)?;
-        if Stamp::of(&file.metadata()?) != self.stamp {
-            return Err(ReadError::Moved);
-        }
         let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
-        file.by_ref().take(size.saturating_add(1)).read_to_end(&mut bytes)?;
-        let is_same = bytes.len() as u64 == size && Stamp::of(&file.metadata()?) == self.stamp;
+        let is_same = self.stamp.read(&self.path, size, &mut bytes)?;
         if is_same { Ok(bytes) } else { Err(ReadError::Moved) }
     }
 
@@ -199,7 +190,7 @@ impl FollowFolder {
             } else {
                 written_since = None;
                 catch_unwind(AssertUnwindSafe(|| look(seen))).unwrap_or_else(|_| {
-                    tracing::error!("looking at a changed folder failed within");
+                    tracing::error!("looking at a changed folder panicked");
                     None
                 })
             };

@@ -9,12 +9,14 @@ use std::{
 
 use super::paths::Places;
 
+/// Multiples of the quiet time that a reader waits at most while events go on.
+pub(super) const MOST_SETTLES: u32 = 5;
 /// A writer that has not written for so long has forgotten to close the file.
 const WRITER_PATIENCE: Duration = Duration::from_secs(5);
 /// Files that are remembered as written to.
 const MAX_WRITTEN: usize = 10_000;
 
-/// The mailbox of the reloading thread. It holds at most one hint, however many events come.
+/// Wakes the reloading thread. Keeps at most one hint, however many events come.
 #[derive(Debug, Default)]
 pub(super) struct Signal {
     state: Mutex<State>,
@@ -27,7 +29,7 @@ struct State {
     burst: Option<Burst>,
     places: Places,
     written: HashMap<PathBuf, Written>,
-    /// Which watcher is listened to: a replaced one has no say any more.
+    /// The watcher that counts; events of older watchers are ignored.
     watcher: u64,
     watcher_error: Option<String>,
 }
@@ -111,7 +113,8 @@ impl Signal {
         }
     }
 
-    /// From now on another watcher is listened to. What the old one told of writers is void.
+    /// Returns the number of a new watcher. Events of older ones are ignored from now on, and what they
+    /// said of writers is forgotten.
     pub fn next_watcher(&self) -> u64 {
         let mut state = self.lock();
         state.watcher += 1;

@@ -2,8 +2,9 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs, io,
-    os::unix::fs::MetadataExt as _,
+    fs::{self, OpenOptions},
+    io::{self, Read as _},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
@@ -94,6 +95,19 @@ impl Stamp {
             modified: (metadata.mtime(), metadata.mtime_nsec()),
             changed: (metadata.ctime(), metadata.ctime_nsec()),
         }
+    }
+
+    /// Reads the file of this stamp, up to `most` bytes. Returns false where another file is there, or it
+    /// has changed.
+    pub fn read(&self, path: &Path, most: u64, bytes: &mut Vec<u8>) -> io::Result<bool> {
+        // Opening a pipe would wait for a writer, should one have taken the file's place.
+        let mut file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+        if Self::of(&file.metadata()?) != *self {
+            return Ok(false);
+        }
+        bytes.clear();
+        file.by_ref().take(most.saturating_add(1)).read_to_end(bytes)?;
+        Ok(bytes.len() as u64 == self.size && Self::of(&file.metadata()?) == *self)
     }
 
     /// When anything about the file last changed. No program can set it.

@@ -11,18 +11,19 @@ use std::{
 
 use super::{
     Options,
-    load::panic_message,
     loader::{Found, Loader},
     paths::FolderId,
-    signal::{Signal, Wake},
+    signal::{MOST_SETTLES, Signal, Wake},
     snapshot::{Read, StoreContent, take},
     tree::Layout,
     watcher::FolderWatch,
 };
-use crate::{model::StoreName, reload::Live, store::StoreFiles};
+use crate::{
+    model::{StoreName, panic_message},
+    reload::Live,
+    store::StoreFiles,
+};
 
-/// Multiples of `settle` that a reload waits at most while events go on.
-const MOST_SETTLES: u32 = 5;
 /// Pause before a store that is being written to is read again.
 const RETRY: Duration = Duration::from_millis(50);
 /// Time after which a store that is never at rest is reported.
@@ -83,7 +84,7 @@ impl Worker {
                 Ok(()) => return,
                 Err(panic) => panic,
             };
-            let message = format!("loading failed within: {}", panic_message(&*panic));
+            let message = format!("loading panicked: {}", panic_message(&*panic));
             // Should the status itself be what panics, the log still has the message.
             let told = AssertUnwindSafe(|| self.loader.keep(message.clone(), &self.live));
             if catch_unwind(told).is_err() {

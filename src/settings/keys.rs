@@ -53,7 +53,7 @@ pub(super) const KEYS: &[Key] = keys! {
     "tls.http_client_certificates" Switch tls.http_client_certificates: "whether HTTP clients need a certificate too, where tls.client_ca is set";
     "tls.min_version" Text tls.min_version: "the lowest version of TLS: 1.2 or 1.3";
     "reload.settle_ms" Millis reload.settle: "how long the folder must be quiet before it is read";
-    "reload.settle_removals_ms" Millis reload.settle_removals: "how long a store of which a file is gone must have been as it is before that is put in force";
+    "reload.settle_removals_ms" Millis reload.settle_removals: "how long a store must be unchanged before a deleted file counts";
     "reload.rehash_interval_s" PositiveSeconds reload.rehash_interval: "how often the folder is read in any case";
     "reload.use_events" Switch reload.use_events: "listen to the file system's events";
     "reload.deny_warnings" Switch reload.deny_warnings: "refuse a store that has warnings";
@@ -82,8 +82,8 @@ pub(super) const KEYS: &[Key] = keys! {
     "limits.waiting_resets" Positive limits.waiting_resets: "streams that a gRPC peer may reset before they were looked at; with one more, its connection is closed";
     "limits.forced_resets" Positive limits.forced_resets: "streams that a gRPC peer may make the server reset; with one more, its connection is closed";
     "limits.patience_ms" PositiveMillis limits.patience: "how long a peer may take to begin, and over HTTP to end what it has begun";
-    "limits.keepalive_interval_s" PositiveSeconds limits.keepalive_interval: "how long a gRPC connection may be silent until it is asked whether it is still there";
-    "limits.keepalive_timeout_s" PositiveSeconds limits.keepalive_timeout: "how long it may take to say so";
+    "limits.keepalive_interval_s" PositiveSeconds limits.keepalive_interval: "silence after which a gRPC connection is pinged";
+    "limits.keepalive_timeout_s" PositiveSeconds limits.keepalive_timeout: "how long the answer to that ping may take";
     "limits.request_timeout_ms" PositiveMillis limits.request_timeout: "how long one call may take, the arrival of its message included";
     "limits.handshake_timeout_ms" PositiveMillis limits.handshake_timeout: "how long a TLS handshake may take";
     "limits.handshakes" Positive limits.handshakes: "TLS handshakes under way on one listener; with one more, the oldest gives way";
@@ -102,7 +102,7 @@ pub(super) const KEYS: &[Key] = keys! {
     "bounds.policy_tokens" Count bounds.policy_tokens: "tokens of one policy: names, numbers, strings, operators and brackets";
     "bounds.tokens" Count bounds.tokens: "tokens of all policies of a store";
     "bounds.schema_tokens" Count bounds.schema_tokens: "tokens of all schema files of a store";
-    "bounds.type_parts" Count bounds.type_parts: "parts of all types of a schema, once common types are written out";
+    "bounds.type_parts" Count bounds.type_parts: "parts of all types of a schema, after expanding common types";
     "bounds.schema_ancestors" Count bounds.schema_ancestors: "pairs of an entity type or action and one of its ancestors";
     "bounds.validation_steps" Count bounds.validation_steps: "steps to validate all policies: the parts of each condition, times the kinds of requests that it applies to";
     "bounds.entities" Count bounds.entities: "fixed entities in a store";

@@ -20,13 +20,19 @@ pub(super) struct LimitsHit(Mutex<BTreeMap<&'static str, u64>>);
 
 impl LimitsHit {
     /// Creates the metric, with the limits on requests and on calls.
-    pub fn new(meter: &Meter, calls: &Arc<ConcurrencyLimit>) -> Arc<Self> {
+    pub fn new(
+        meter: &Meter,
+        calls: &Arc<ConcurrencyLimit>,
+        waiting: &Arc<ConcurrencyLimit>,
+    ) -> Arc<Self> {
         let requests = Arc::new(Self::default());
-        let (counted, calls) = (Arc::clone(&requests), Arc::clone(calls));
+        let counted = Arc::clone(&requests);
+        let (calls, waiting) = (Arc::clone(calls), Arc::clone(waiting));
         observe(meter, move |hit| {
             let requests = counted.0.lock().unwrap_or_else(PoisonError::into_inner);
             requests.iter().for_each(|(limit, count)| hit(limit, *count));
             hit("concurrent_requests", calls.calls_shed());
+            hit("waiting", waiting.calls_shed());
             hit("held_bytes", calls.bytes_shed());
         });
         requests

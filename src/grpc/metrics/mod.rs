@@ -112,7 +112,7 @@ impl Metrics {
                 .u64_counter("humbaba_request_failures_total")
                 .with_description("Calls that were answered with an error, by rpc and gRPC code")
                 .build(),
-            limits_hit: LimitsHit::new(&meter, limit),
+            limits_hit: LimitsHit::new(&meter, limit, waiting),
             meter,
         }
     }
