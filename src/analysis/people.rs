@@ -39,9 +39,8 @@ pub struct Staffed<'a> {
     pub held: &'a Held,
 }
 
-/// Finds who of those that a directory holds may do what they could not do before, and the reverse, on
-/// what it holds. Each is asked about with no further facts: what depends on facts of the request is
-/// not told here.
+/// Lists principals in the directory who gain or lose an action on a resource in it. Each is asked
+/// about without facts of the request, so changes that depend on those are not listed.
 #[must_use]
 pub fn people(
     old: Staffed<'_>,

@@ -212,7 +212,7 @@ impl Writer {
                 }
             }
             Err(error) => {
-                // Tells every caller who waits for one of them.
+                // Dropping the permits fails the waiting callers.
                 drop(permits);
                 self.counts.failed(records);
                 self.counts.report_problem(&self.destination(), &error);

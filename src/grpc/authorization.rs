@@ -170,7 +170,7 @@ impl Authorization {
         }
     }
 
-    /// Does the same for what only a directory can answer.
+    /// Returns the store in force; refuses one without a directory.
     async fn with_directory(
         &self,
         name: &str,

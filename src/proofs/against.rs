@@ -293,7 +293,7 @@ impl Comparer<'_> {
         found
     }
 
-    /// Searches such a request, which is often found sooner than the solver tells of it.
+    /// Searches for a witness without the solver, which is often sooner.
     fn found(&self, way: Way, group: &Group<'_, '_>) -> Option<Witness> {
         let (old, new) = (self.old.engine(), self.new.engine());
         let (allows, denies) = if way == Way::Gain { (new, old) } else { (old, new) };
@@ -302,7 +302,7 @@ impl Comparer<'_> {
         self.shows(way, &witness).then_some(witness)
     }
 
-    /// Asks for a request that one state allows and the other does not.
+    /// Asks the solver for a request allowed by one state only.
     fn differ(
         &self,
         session: &mut Session<'_>,

@@ -45,8 +45,8 @@ impl From<Vec<Problem>> for Refused {
     }
 }
 
-/// Does the work on this thread and on as many more as there are processors. What is said of a
-/// job, `T`, stays with it.
+/// Does the jobs on this thread and on as many more as there are processors. Returns each job's `T`
+/// with its result.
 pub(super) fn load_each<T: Send>(
     jobs: Vec<(StoreName, (T, Job))>,
     options: &Options,

@@ -68,9 +68,8 @@ impl StoreContent {
     }
 }
 
-/// Reads a policies folder and checks that nothing changed meanwhile. `between` is called after
-/// reading and before checking with the places that matter: what it begins to watch is thereby
-/// watched from the moment that the snapshot shows.
+/// Reads a policies folder and checks that nothing changed meanwhile. `between` runs after reading and
+/// before the check, with the places that matter, so watches armed in it miss no change.
 pub(super) fn take(
     path: &Path,
     bounds: &Bounds,

@@ -110,7 +110,7 @@ impl Stamp {
         Ok(bytes.len() as u64 == self.size && Self::of(&file.metadata()?) == *self)
     }
 
-    /// When anything about the file last changed. No program can set it.
+    /// Returns when anything about the file last changed (ctime, which no program can set).
     pub fn changed(&self) -> SystemTime {
         let (seconds, nanos) = self.changed;
         let since_epoch = u64::try_from(seconds)
@@ -187,8 +187,7 @@ pub(super) fn look(
     Ok(tree)
 }
 
-/// Tells the layout of a folder with those entries, or a schema file and the store folder beside
-/// which it makes no sense.
+/// Returns the layout, or the schema file and store folder that conflict.
 fn layout(
     entries: &[Listed],
     bounds: &Bounds,

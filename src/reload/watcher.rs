@@ -166,7 +166,7 @@ fn new_watcher(signal: &Arc<Signal>) -> notify::Result<RecommendedWatcher> {
     RecommendedWatcher::new(handler, Config::default().with_follow_symlinks(false))
 }
 
-/// Tells when the watcher's thread ends, for which the library has no word.
+/// Reports the end of the watcher's thread; notify has no event for it.
 struct WhenEnded {
     signal: Arc<Signal>,
     id: u64,

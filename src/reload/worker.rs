@@ -238,8 +238,8 @@ impl Worker {
         since.elapsed() < self.options.settle_removals
     }
 
-    /// Returns whether nobody wrote to a store a moment ago. Where changes do not end, and every writer is
-    /// heard of, it is enough that none was at it while it was read.
+    /// Returns whether nobody wrote to a store a moment ago. Under constant changes, accepts a store that
+    /// nobody wrote during the read, if every writer is heard of.
     fn is_quiet(&self, store: &StoreContent, since: Instant) -> bool {
         if !store.changed_within(self.options.settle / 2) {
             return true;

@@ -62,9 +62,9 @@ pub struct UndecidedEntity {
     pub reason: String,
 }
 
-/// Lists the entities for which a question is allowed, a page at a time: exactly those for which it is
-/// when it is asked by itself, among the entities of the type that the store or the directory holds or
-/// that the question names. `decide` decides each.
+/// Lists the entities for which a question is allowed, a page at a time, among the entities of the type
+/// that the store or the directory holds or that the question names. Returns exactly the entities that a
+/// single question would allow. `decide` decides each.
 ///
 /// A page may end before it is full, where finding the rest takes too many decisions.
 ///
