@@ -85,7 +85,7 @@ fn touched(old: &PolicyStore, new: &PolicyStore, diff: &Diff) -> BTreeSet<Entity
     let decide = |change: &&PolicyChange| change.kind != PolicyChangeKind::Annotations;
     let changed: BTreeSet<_> =
         diff.policies.iter().filter(decide).map(|change| change.id.as_str()).collect();
-    // Where no policy changed, entities of the store or the schema did.
+    // If no policy changed, then entities of the store or the schema did.
     let all_may_be = changed.is_empty() || !new.has_schema_of(old);
     let is_touched = |store: &PolicyStore, action: &EntityUID| {
         let slices = store.engine().slices();

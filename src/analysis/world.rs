@@ -42,7 +42,7 @@ pub(super) struct World<'a> {
     choices: Vec<(Fact, Choice)>,
     /// The choices that were looked at, by their places, since [`Self::forget_consulted`].
     consulted: Cell<u128>,
-    /// How many policies were evaluated in it.
+    /// The number of policies that were evaluated in it.
     evaluated: Cell<usize>,
 }
 

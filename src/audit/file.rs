@@ -91,7 +91,7 @@ impl LogFile {
         if !is_there {
             self.open = None;
         }
-        // Where records are not required, lines in a deleted file are lost as the file is.
+        // Unless records are required, lines in a deleted file are lost with the file.
         Ok(is_there || !synced)
     }
 

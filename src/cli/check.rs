@@ -1,3 +1,5 @@
+//! `humbaba check`: one decision.
+
 use std::{
     fs,
     path::{Path, PathBuf},

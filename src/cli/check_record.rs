@@ -19,7 +19,7 @@ use crate::{
     store::PolicyStore,
 };
 
-/// Which record, and how to tell what came of it.
+/// The record that is decided again, and the form of the report.
 pub(super) struct Again<'a> {
     pub file: &'a Path,
     pub decision_id: Option<&'a str>,

@@ -1,3 +1,5 @@
+//! `humbaba shadow-report`: what candidate policies would change.
+
 use std::{fmt::Write as _, fs, io, path::PathBuf, time::Duration};
 
 use serde::Deserialize;

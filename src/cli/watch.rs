@@ -1,3 +1,5 @@
+//! `humbaba watch`: validates and tests policy stores after each change.
+
 use std::{
     collections::BTreeMap,
     fmt::Write as _,

@@ -49,7 +49,7 @@ pub struct ListResources {
     pub(super) request: proto::ListResourcesRequest,
 }
 
-/// Which principals of a type may do an action on a resource?
+/// The question which principals of a type may do an action on a resource.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ListPrincipals {
     pub(super) request: proto::ListPrincipalsRequest,

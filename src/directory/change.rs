@@ -146,7 +146,7 @@ pub struct Fault {
     pub description: String,
 }
 
-/// Which assignments are listed.
+/// Selects the assignments of a list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AssignmentFilter {
     /// Those of this principal alone.

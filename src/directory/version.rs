@@ -20,7 +20,7 @@ use super::Snapshot;
 /// The version of a directory's state. Its text is opaque to callers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DirectoryVersion {
-    /// Which history it belongs to: versions of different ones cannot be compared.
+    /// The history that it belongs to: versions of different histories cannot be compared.
     pub generation: String,
     /// The place in that history.
     pub position: Position,

@@ -50,7 +50,7 @@ pub(crate) struct CallContext {
 /// The answer to one question.
 pub(crate) struct DecisionAnswer {
     pub decision: Decision,
-    /// Where it was asked for.
+    /// Set if it was asked for.
     pub explanation: Option<Explanation>,
     pub id: DecisionId,
     /// For the decision log.

@@ -12,7 +12,7 @@ use crate::{
     request::{ListInput, Violation},
 };
 
-/// Which page of a list a caller asks for.
+/// The page of a list that a caller asks for.
 struct AskedPage {
     size: u32,
     token: String,

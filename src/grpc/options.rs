@@ -1,3 +1,5 @@
+//! The options of the gRPC face.
+
 use std::{num::NonZeroUsize, thread::available_parallelism, time::Duration};
 
 use crate::{

@@ -24,7 +24,7 @@ impl Prover<'_> {
     pub fn invariant(&self, session: &mut Session<'_>, invariant: &Invariant) -> Outcome {
         let schema = self.store.schema();
         let describes = StaticPolicy::new(invariant.policy.clone());
-        // Where its own evaluation fails it describes nothing, which nobody has meant.
+        // If its own evaluation fails it describes nothing, which nobody has meant.
         match self.never_fails(session, &describes) {
             Outcome::Proved => {}
             Outcome::Refuted { message, .. } => return Outcome::Unknown(message),

@@ -169,7 +169,7 @@ pub(super) struct Group<'a, 'p> {
     pub env: Environment<'a>,
     /// The policies that may apply: one list for each set of policies that was asked for.
     pub policies: Vec<Vec<&'p StaticPolicy>>,
-    /// How many they are.
+    /// Their number.
     pub count: usize,
 }
 

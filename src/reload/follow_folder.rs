@@ -33,7 +33,7 @@ const WRITER_PATIENCE: Duration = Duration::from_secs(2);
 pub struct FollowFolder {
     /// The folder.
     pub path: PathBuf,
-    /// Which files matter, by their names.
+    /// Returns whether a file of that name matters.
     pub wanted: fn(&str) -> bool,
     /// Entries that the folder may have.
     pub most: usize,
@@ -196,7 +196,7 @@ impl FollowFolder {
             };
             let next = again.unwrap_or(self.interval).min(self.interval);
             let next = begun.elapsed().checked_add(next).and_then(|next| begun.checked_add(next));
-            // Where reading takes long a stream of changes must not keep it reading all the time.
+            // If reading takes long, a stream of changes must not keep it reading all the time.
             let pause = begun.elapsed().clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
             match signal.wait([next, watch.retry_at()].into_iter().flatten().min()) {
                 Wake::Stop => return,

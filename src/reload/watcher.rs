@@ -199,7 +199,7 @@ fn explain(error: &notify::Error) -> String {
             "cannot watch{at}: the limit of inotify watches is reached; raise the sysctl \
              `fs.inotify.max_user_watches`"
         ),
-        // Where inotify is full, the system says that too many files are open.
+        // If inotify is full, the system says that too many files are open.
         ErrorKind::Io(error) if error.raw_os_error() == Some(libc::EMFILE) => format!(
             "cannot watch{at}: {error}; raise the sysctl `fs.inotify.max_user_instances` or the \
              limit of open files"

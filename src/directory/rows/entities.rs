@@ -1,3 +1,5 @@
+//! Entities in Cedar's JSON form.
+
 use std::ops::Range;
 
 use serde_json::{Value as Json, value::RawValue};

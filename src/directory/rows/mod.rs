@@ -70,7 +70,7 @@ pub struct RowProblem {
 pub struct RowProblems {
     /// The first problems.
     pub first: Vec<RowProblem>,
-    /// How many rows have a problem.
+    /// The number of rows with a problem.
     pub count: usize,
 }
 

@@ -31,7 +31,7 @@ pub(in crate::engine) enum Narrowing<'a> {
     Among(Vec<Source<'a>>),
 }
 
-/// Where entities come from.
+/// The source of entities.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::engine) enum Source<'a> {
     /// One entity.

@@ -1,6 +1,5 @@
-//! Which limits were hit, as one metric. Limits on requests count here; limits on calls, connections
-//! and handshakes count for themselves and are read when metrics are. A limit that was never hit is not
-//! there.
+//! The metric of limits that were hit. Limits on requests count here; limits on calls, connections and
+//! handshakes count for themselves and are read when metrics are. A limit that was never hit is absent.
 
 use std::{
     collections::BTreeMap,

@@ -122,7 +122,7 @@ async fn compute_in_turn<V: Send + Sync + 'static>(
     }
     let run = move || {
         let _permit = permit;
-        // Where the system refuses it the thread is as quick as others.
+        // If the system refuses it, the thread has the same priority as others.
         let _ = rustix::process::nice(NICENESS);
         sender.send_replace(Some(Arc::new(compute())));
     };

@@ -1,3 +1,5 @@
+//! The state of files that were read, so that only changed ones are read again.
+
 use std::collections::HashMap;
 
 use super::problems;
