@@ -45,7 +45,7 @@ pub(super) struct Candidate {
 }
 
 /// The knowledge of a field.
-pub(super) enum Known {
+pub(super) enum FieldKnowledge {
     Absent,
     Record,
     Value(Value),

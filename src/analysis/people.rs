@@ -32,7 +32,7 @@ pub struct PersonChange {
 
 /// A state of a store with what a directory holds for it.
 #[derive(Debug, Clone, Copy)]
-pub struct Staffed<'a> {
+pub struct StoreWithDirectory<'a> {
     /// The store.
     pub store: &'a PolicyStore,
     /// The directory, as it fits the store's schema.
@@ -43,8 +43,8 @@ pub struct Staffed<'a> {
 /// about without facts of the request, so changes that depend on those are not listed.
 #[must_use]
 pub fn people(
-    old: Staffed<'_>,
-    new: Staffed<'_>,
+    old: StoreWithDirectory<'_>,
+    new: StoreWithDirectory<'_>,
     diff: &Diff,
     now: Timestamp,
     limits: &RequestLimits,
@@ -101,7 +101,7 @@ fn touched(old: &PolicyStore, new: &PolicyStore, diff: &Diff) -> BTreeSet<Entity
 /// Returns the resources of a type on which a principal may do an action; none where the state does
 /// not know the question.
 fn allowed(
-    state: Staffed<'_>,
+    state: StoreWithDirectory<'_>,
     principal: &EntityUID,
     action: &EntityUID,
     resource_type: &EntityType,

@@ -184,7 +184,7 @@ fn end_last_line(path: &Path, file: &mut File) -> io::Result<()> {
         return Ok(());
     };
     let mut byte = [b'\n'];
-    // A file that may be written but not read is taken as it is.
+    // A file that may be written but not read is appended to unchecked.
     if let Ok(readable) = File::open(path) {
         readable.read_exact_at(&mut byte, last)?;
     }

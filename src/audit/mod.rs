@@ -26,7 +26,7 @@ pub use counts::LogCounts;
 pub use fields::{RecordField, RecordFieldError};
 pub use options::{LogMode, LogOptions, OpenError};
 pub use recent::{DecisionReader, NewDecisions, RecentDecision, RecentDecisions};
-pub use record::{Call, Caller, Outcome, Record, RecordDirectory, RecordInput};
+pub use record::{Caller, Record, RecordDirectory, RecordInput, RecordedCall, RecordedOutcome};
 
 use std::{
     sync::{Arc, mpsc},

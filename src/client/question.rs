@@ -182,7 +182,7 @@ macro_rules! with_facts {
                 self
             }
 
-            /// Tells what is known of an entity that policies read.
+            /// Adds facts of an entity that policies read.
             #[must_use]
             pub fn entity(mut self, entity: EntityInput) -> Self {
                 self.request.entities.push(entity.into());

@@ -151,7 +151,7 @@ impl CallHandler {
     ) -> Response<Body> {
         let span = self.tracer.as_ref().map(|tracer| OpenSpan::begin(tracer, &mut request));
         let deadline = timeout::of_caller(request.headers());
-        let answered = self.fenced(deadline, self.call(method, request)).await;
+        let answered = self.with_deadline(deadline, self.call(method, request)).await;
         let response = answered.unwrap_or_else(Status::into_http);
         let code = call_span::code(&response);
         if code != Code::Ok {
@@ -252,7 +252,7 @@ impl CallHandler {
         let check: MessageCheck = Box::new(|_| Ok(()));
         let answer = codec::checking(check, auxiliary.call(request));
         let answer = async { Ok(answered(answer.await)) };
-        let response = self.fenced(deadline, answer).await?;
+        let response = self.with_deadline(deadline, answer).await?;
         // A stream keeps its permit until it ends.
         Ok(response.map(|body| {
             Body::new(body.map_frame(move |frame| {
@@ -264,7 +264,7 @@ impl CallHandler {
 
     /// Gives an answer the shorter of the caller's time and the setting's, and ends it with INTERNAL
     /// where it panics.
-    async fn fenced<T>(
+    async fn with_deadline<T>(
         &self,
         deadline: Option<std::time::Duration>,
         answer: impl Future<Output = Result<T, Status>>,

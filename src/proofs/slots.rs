@@ -135,7 +135,7 @@ impl<'a> Seen<'a> {
         slots.filter(|(slot, _)| self.attributes.contains(slot.as_str())).collect()
     }
 
-    /// Says that two scopes share no slot, unless they are the same scope.
+    /// Returns the fact that two scopes share no slot, unless they are the same scope.
     fn apart(&self, one: &Scope<'_>, other: &Scope<'_>) -> Vec<String> {
         let presence = [&one.presence[..], &other.presence[..]].concat();
         let mut facts = Vec::new();

@@ -25,7 +25,7 @@ use crate::store::STACK_BYTES;
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// The least, so that a writer of many small pieces does not keep it listing the folder.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(2);
-/// Time that a file may be open for writing until it is read as it is.
+/// Time that a file may be open for writing until it is read all the same.
 const WRITER_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A folder whose files are followed. Folders in it are not looked into.

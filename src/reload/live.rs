@@ -128,7 +128,7 @@ impl Live {
         Ok(InForce { store: Arc::clone(store), directory })
     }
 
-    /// Returns a receiver that is told after every change of stores or directories.
+    /// Returns a receiver that is notified after every change of stores or directories.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()

@@ -51,7 +51,7 @@ pub struct DirectoryState {
     pub held: Held,
     /// The version of this state.
     pub version: DirectoryVersion,
-    /// The same as answers carry it.
+    /// The version as answers carry it.
     pub version_text: String,
 }
 

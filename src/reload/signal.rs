@@ -60,7 +60,7 @@ pub(super) enum Wake {
 
 /// A change of one path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Change {
+pub(super) enum FileChange {
     /// The content is being written in place.
     Written,
     /// A writer closed the file.
@@ -89,7 +89,7 @@ impl Signal {
     }
 
     /// Something happened to those paths, according to that watcher.
-    pub fn event(&self, watcher: u64, change: Change, paths: &[PathBuf]) {
+    pub fn event(&self, watcher: u64, change: FileChange, paths: &[PathBuf]) {
         let mut state = self.lock();
         let matters = paths.is_empty() || paths.iter().any(|path| state.places.concern(path));
         if watcher != state.watcher || !matters {
@@ -209,24 +209,24 @@ impl State {
         self.burst = Some(Burst { first, last: now });
     }
 
-    fn note(&mut self, change: Change, path: &Path) {
+    fn note(&mut self, change: FileChange, path: &Path) {
         let last = Instant::now();
         match change {
-            Change::Written if cfg!(any(target_os = "linux", target_os = "android")) => {
+            FileChange::Written if cfg!(any(target_os = "linux", target_os = "android")) => {
                 if self.written.len() < MAX_WRITTEN {
                     self.written.insert(path.to_owned(), Written { last, open: true });
                 }
             }
-            Change::Closed => {
+            FileChange::Closed => {
                 if let Some(written) = self.written.get_mut(path) {
                     *written = Written { last, open: false };
                 }
             }
-            Change::Replaced => {
+            FileChange::Replaced => {
                 self.written.remove(path);
             }
             // Other systems do not tell when a writer closes a file.
-            Change::Written | Change::Other => {}
+            FileChange::Written | FileChange::Other => {}
         }
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use super::{
     folder_error::FolderError,
     paths::{FolderId, Places},
-    tree::{Flaw, Layout, StoreTree, Tree, look},
+    tree::{Flaw, Layout, StoreTree, Tree, list_tree},
 };
 use crate::{
     model::{StoreName, StoreNameError},
@@ -78,12 +78,12 @@ pub(super) fn take(
 ) -> Snapshot {
     let begun = Instant::now();
     let mut places = Places::default();
-    let before = look(path, bounds, layout, &mut places);
+    let before = list_tree(path, bounds, layout, &mut places);
     let contents: Option<BTreeMap<_, _>> = before.as_ref().ok().map(|tree| {
         tree.stores.iter().map(|(name, store)| (name.clone(), read(name, store, bounds))).collect()
     });
     between(&places);
-    let after = look(path, bounds, layout, &mut Places::default());
+    let after = list_tree(path, bounds, layout, &mut Places::default());
     match (before, after) {
         (Ok(before), Ok(after)) => {
             let moved = before.real != after.real || before.layout != after.layout;

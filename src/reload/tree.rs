@@ -127,9 +127,8 @@ impl Flaw {
     }
 }
 
-/// Looks through a policies folder, or the folder of a single store. `before` is the layout that
-/// it had.
-pub(super) fn look(
+/// Lists a policies folder, or the folder of a single store. `before` is the layout that it had.
+pub(super) fn list_tree(
     path: &Path,
     bounds: &Bounds,
     before: Option<Layout>,
@@ -167,7 +166,7 @@ pub(super) fn look(
                 let store = StoreWalk::of(&name, &real, bounds, places);
                 tree.stores.insert(name, store);
             }
-            // A link to nowhere was a link to a store: it must not pass for a deleted one.
+            // A link to nowhere was a link to a store, and must not look like a deleted store.
             (Ok(name), Err(error)) => {
                 let flaws = vec![unreadable(name.to_string(), &error)];
                 tree.stores.insert(name, StoreTree { flaws, ..StoreTree::default() });

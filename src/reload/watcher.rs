@@ -16,7 +16,7 @@ use notify::{
 
 use super::{
     paths::{FolderId, Places},
-    signal::{Change, Signal},
+    signal::{FileChange, Signal},
 };
 
 const FIRST_RETRY: Duration = Duration::from_secs(1);
@@ -179,16 +179,16 @@ impl Drop for WhenEnded {
 }
 
 /// Converts an event; nothing where it tells of reading, which the reload does itself.
-fn change(event: &Event) -> Option<Change> {
+fn change(event: &Event) -> Option<FileChange> {
     match event.kind {
-        EventKind::Access(AccessKind::Close(AccessMode::Write)) => Some(Change::Closed),
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) => Some(FileChange::Closed),
         EventKind::Access(_) => None,
-        EventKind::Modify(ModifyKind::Data(_)) => Some(Change::Written),
+        EventKind::Modify(ModifyKind::Data(_)) => Some(FileChange::Written),
         EventKind::Remove(_)
         | EventKind::Modify(ModifyKind::Name(RenameMode::From | RenameMode::To)) => {
-            Some(Change::Replaced)
+            Some(FileChange::Replaced)
         }
-        _ => Some(Change::Other),
+        _ => Some(FileChange::Other),
     }
 }
 

@@ -163,7 +163,7 @@ impl Worker {
                 // A folder of something else.
                 continue;
             }
-            let store = self.judge(&name, store, heard, snapshot.begun);
+            let store = self.classify(&name, store, heard, snapshot.begun);
             found.insert(name, store);
         }
         self.unsettled.retain(|name, _| found.contains_key(name));
@@ -172,9 +172,9 @@ impl Worker {
         self.loader.apply(found, problem, &self.live);
     }
 
-    /// Judges whether the read state of a store may be relied on: a file that is being written to in place
-    /// could be half of what it is going to be, and still valid.
-    fn judge(
+    /// Returns what was found of a store. A state that may be half written is not relied on: a file that
+    /// is being written to in place could be valid all the same.
+    fn classify(
         &mut self,
         name: &StoreName,
         store: StoreContent,

@@ -3,7 +3,7 @@
 use super::{Settings, place::Place};
 
 /// One setting.
-pub(super) struct Key {
+pub(super) struct SettingKey {
     /// Its name in the configuration file, with the table in front: `limits.entities`.
     pub name: &'static str,
     /// Its meaning.
@@ -14,7 +14,7 @@ pub(super) struct Key {
 
 macro_rules! keys {
     ($($name:literal $kind:ident $($field:ident).+ : $about:literal;)*) => {
-        &[$(Key {
+        &[$(SettingKey {
             name: $name,
             about: $about,
             place: |settings| Place::$kind(&mut settings.$($field).+),
@@ -24,7 +24,7 @@ macro_rules! keys {
 
 /// All settings, those of one table together.
 #[rustfmt::skip]
-pub(super) const KEYS: &[Key] = keys! {
+pub(super) const KEYS: &[SettingKey] = keys! {
     "policies" Text policies: "the policies folder; empty: ./policies if it is there, else the embedded stores";
     "listen" Addresses listen: "where decisions are served over gRPC: host:port, tls:host:port or unix:/path";
     "http_listen" Text http_listen: "where HTTP is served: host:port, tls:host:port, unix:/path or off";
@@ -130,7 +130,7 @@ pub(super) const KEYS: &[Key] = keys! {
 };
 
 /// Returns the setting of a name.
-pub(super) fn find(name: &str) -> Option<&'static Key> {
+pub(super) fn find(name: &str) -> Option<&'static SettingKey> {
     KEYS.iter().find(|key| key.name == name)
 }
 
@@ -150,7 +150,7 @@ pub(super) fn suggestion(name: &str) -> Option<&'static str> {
     // The right name in the wrong table is nearer than any misspelling.
     let misplaced = KEYS.iter().find(|key| last(key.name) == written_last);
     let misspelt = || {
-        let distance = |key: &&Key| strsim::damerau_levenshtein(key.name, name);
+        let distance = |key: &&SettingKey| strsim::damerau_levenshtein(key.name, name);
         let nearest = KEYS.iter().min_by_key(distance)?;
         (distance(&nearest) <= nearest.name.len().div_ceil(3)).then_some(nearest)
     };

@@ -121,7 +121,7 @@ impl Sources {
         &self.embedded
     }
 
-    /// Says that rows may have changed, as SIGHUP does.
+    /// Has the rows read again, as SIGHUP does.
     pub fn hint(&self) {
         self.files.iter().for_each(files::FilesSource::hint);
     }

@@ -98,7 +98,7 @@ fn decide(
     }
 }
 
-/// Returns what is told of a decision where that is asked for.
+/// Returns the `context` of a decision, where an explanation was asked for.
 fn context(call: &AuthzenCall<'_>, answer: &DecisionAnswer, ignored: &[String]) -> Json {
     let policies: Vec<_> = answer.decision.determining.iter().map(PolicyNote::id).collect();
     let advice =
