@@ -175,7 +175,7 @@ fn open(path: &Path, synced: bool) -> io::Result<File> {
     Ok(file)
 }
 
-/// Ends the last line, of which a process that was killed may have left a part.
+/// Ends the last line, which a killed process may have left unfinished.
 fn end_last_line(path: &Path, file: &mut File) -> io::Result<()> {
     use std::os::unix::fs::FileExt as _;
 

@@ -15,7 +15,7 @@ use crate::request::Request;
 /// Permits in one explanation.
 const PERMITS: usize = 3;
 
-/// A permit that did not apply, but of which more clauses held than of others.
+/// A permit that did not apply, with more true clauses than others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NearPermit {
     /// The policy's id.

@@ -43,7 +43,7 @@ const HEALTH_CHECK: &str = "/grpc.health.v1.Health/Check";
 const OPEN_TO_ALL: [&str; 2] = ["/grpc.health.v1.", "/grpc.reflection."];
 const ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 
-/// The answer to a call of which a panic ended the work.
+/// The message of INTERNAL after a panic.
 const PANICKED: &str = "the server failed to answer this request; the reason is in its log";
 
 /// Answers the calls of the listeners that have the same service.

@@ -142,6 +142,6 @@ impl InvariantQuestion {
 enum OfGroup {
     Holds,
     Refuted(Box<Witness>),
-    /// There is a counterexample, of which no request could be made.
+    /// There is a counterexample, but no request could be made of it.
     NotReplayed,
 }

@@ -74,7 +74,7 @@ pub(super) fn environments(schema: &Schema) -> Vec<Environment<'_>> {
     all
 }
 
-/// Policies of which none is a link: each link stands as a policy of its own.
+/// Policies without links: each link stands as a policy of its own.
 #[derive(Debug)]
 pub(super) struct StaticPolicies {
     policies: Vec<StaticPolicy>,

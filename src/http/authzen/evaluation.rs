@@ -24,7 +24,7 @@ pub(super) fn answer(call: &AuthzenCall<'_>, mut form: Object) -> Result<Answere
     answer_one(call, form, explains(&options)?)
 }
 
-/// Answers a request of which the options are read.
+/// Answers a request whose options have been read.
 ///
 /// # Errors
 /// It does not have the form of one.
