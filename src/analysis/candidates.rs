@@ -119,8 +119,7 @@ impl Constants {
         self.entities.iter().filter(move |uid| uid.entity_type() == ty)
     }
 
-    /// Returns the scope of a type of which policies name a role or that they name themselves, as they
-    /// do for a singleton.
+    /// Returns a scope of the type that policies name, directly or by one of its roles.
     pub(super) fn scopes_of(&self, schema: &Schema, ty: &EntityType) -> Option<EntityUID> {
         let roles = self.entities.iter().filter_map(|uid| schema.scope_of(uid));
         let of_roles = roles.map(|(scope, _)| scope).find(|scope| scope.entity_type() == ty);

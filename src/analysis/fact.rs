@@ -1,4 +1,4 @@
-//! Facts of a request that may be open, and what they may be.
+//! Open facts and their possible values.
 
 use cedar_policy_core::ast::{EntityUID, Value};
 use smol_str::SmolStr;
@@ -45,7 +45,7 @@ pub(super) struct Candidate {
 }
 
 /// The knowledge of a field.
-pub(super) enum Known {
+pub(super) enum FieldKnowledge {
     Absent,
     Record,
     Value(Value),

@@ -8,7 +8,7 @@ use smol_str::SmolStr;
 use super::{
     abstract_value::{Abstract, Evaluated, Fails, Open, entity},
     evaluate::Evaluation,
-    fact::{Base, Fact, Known, Place},
+    fact::{Base, Fact, FieldKnowledge, Place},
     truth::Truth,
 };
 use crate::schema::Shape;
@@ -53,10 +53,10 @@ impl Evaluation<'_> {
 
     fn field(self, place: Place) -> Evaluated {
         match self.world.field(self.engine, &place) {
-            Known::Absent => Err(Fails),
-            Known::Record => Ok(Abstract::Record(place)),
-            Known::Value(value) => Ok(Abstract::Value(value)),
-            Known::Open => {
+            FieldKnowledge::Absent => Err(Fails),
+            FieldKnowledge::Record => Ok(Abstract::Record(place)),
+            FieldKnowledge::Value(value) => Ok(Abstract::Value(value)),
+            FieldKnowledge::Open => {
                 let shape = self.world.shape(&place).map(|(shape, _)| shape.clone());
                 Ok(Open { because_of: Some(Arc::new(Fact::Field(place))), shape, role: None }
                     .into())
@@ -92,12 +92,14 @@ impl Evaluation<'_> {
             }
         };
         Ok(match self.world.field(self.engine, &place) {
-            Known::Absent => Truth::False,
-            Known::Record | Known::Value(_) => Truth::True,
-            Known::Open if self.world.shape(&place).is_some_and(|(_, required)| required) => {
+            FieldKnowledge::Absent => Truth::False,
+            FieldKnowledge::Record | FieldKnowledge::Value(_) => Truth::True,
+            FieldKnowledge::Open
+                if self.world.shape(&place).is_some_and(|(_, required)| required) =>
+            {
                 Truth::True
             }
-            Known::Open => Truth::Open(Some(Arc::new(Fact::Field(place)))),
+            FieldKnowledge::Open => Truth::Open(Some(Arc::new(Fact::Field(place)))),
         })
     }
 
@@ -113,17 +115,17 @@ impl Evaluation<'_> {
         let known = self.world.tag(self.engine, uid, name);
         if op == BinaryOp::HasTag {
             return Ok(match known {
-                Known::Absent => Truth::False.into(),
-                Known::Record | Known::Value(_) => Truth::True.into(),
-                Known::Open => {
+                FieldKnowledge::Absent => Truth::False.into(),
+                FieldKnowledge::Record | FieldKnowledge::Value(_) => Truth::True.into(),
+                FieldKnowledge::Open => {
                     Truth::Open(Some(Arc::new(Fact::Tag(uid.clone(), name.clone())))).into()
                 }
             });
         }
         match known {
-            Known::Absent | Known::Record => Err(Fails),
-            Known::Value(value) => Ok(Abstract::Value(value)),
-            Known::Open => {
+            FieldKnowledge::Absent | FieldKnowledge::Record => Err(Fails),
+            FieldKnowledge::Value(value) => Ok(Abstract::Value(value)),
+            FieldKnowledge::Open => {
                 let declared = self.world.schema.entity(uid.entity_type());
                 Ok(Open {
                     because_of: Some(Arc::new(Fact::Tag(uid.clone(), name.clone()))),

@@ -61,11 +61,11 @@ pub fn read_invariants(
     let parsed = store.read_invariants(bounds)?;
     let (mut invariants, mut problems) = (Vec::new(), Vec::new());
     for template in parsed.set.templates() {
-        let place = Place::of(store, &parsed, template.id(), template.as_ref().loc());
+        let place = PolicyPlace::of(store, &parsed, template.id(), template.as_ref().loc());
         problems.push(place.problem("an invariant has no slots", "name the entity or its type"));
     }
     for policy in parsed.set.policies() {
-        let place = Place::of(store, &parsed, policy.id(), policy.as_ref().loc());
+        let place = PolicyPlace::of(store, &parsed, policy.id(), policy.as_ref().loc());
         match invariant(policy, &place) {
             Ok(invariant) => invariants.push(invariant),
             Err(found) => problems.extend(found),
@@ -79,7 +79,7 @@ pub fn read_invariants(
     Ok(invariants)
 }
 
-fn invariant(policy: &Policy, place: &Place<'_>) -> Result<Invariant, Vec<Problem>> {
+fn invariant(policy: &Policy, place: &PolicyPlace<'_>) -> Result<Invariant, Vec<Problem>> {
     let mut problems = Vec::new();
     if policy.effect() == Effect::Forbid {
         let help = "write `permit`: it describes the requests, and `@never` says that none of \
@@ -120,7 +120,7 @@ fn invariant(policy: &Policy, place: &Place<'_>) -> Result<Invariant, Vec<Proble
 }
 
 /// The place at which a policy is written.
-struct Place<'a> {
+struct PolicyPlace<'a> {
     store: &'a PolicyStore,
     file: &'a str,
     text: &'a str,
@@ -128,7 +128,7 @@ struct Place<'a> {
     end: usize,
 }
 
-impl<'a> Place<'a> {
+impl<'a> PolicyPlace<'a> {
     fn of(
         store: &'a PolicyStore,
         parsed: &'a ParsedPolicies,

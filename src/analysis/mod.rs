@@ -33,7 +33,7 @@ pub use diff::{CellChange, Diff, Direction, OtherChange, PolicyChange, PolicyCha
 pub use find::{Finder, Kind};
 pub use invariants::{Claim, Invariant, read_invariants};
 pub use matrix::{Cell, CellPolicy, Clause, Matrix, MatrixError, Row};
-pub use people::{PersonChange, Staffed, people};
+pub use people::{PersonChange, StoreWithDirectory, people};
 pub use reach::{Reach, Reaches};
 pub use review::{Finding, FindingKind, Review, ReviewRow, RowState};
 pub use show::{

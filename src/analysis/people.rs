@@ -32,20 +32,19 @@ pub struct PersonChange {
 
 /// A state of a store with what a directory holds for it.
 #[derive(Debug, Clone, Copy)]
-pub struct Staffed<'a> {
+pub struct StoreWithDirectory<'a> {
     /// The store.
     pub store: &'a PolicyStore,
     /// The directory, as it fits the store's schema.
     pub held: &'a Held,
 }
 
-/// Finds who of those that a directory holds may do what they could not do before, and the reverse, on
-/// what it holds. Each is asked about with no further facts: what depends on facts of the request is
-/// not told here.
+/// Lists principals in the directory who gain or lose an action on a resource in it. Each is asked
+/// about without facts of the request, so changes that depend on those are not listed.
 #[must_use]
 pub fn people(
-    old: Staffed<'_>,
-    new: Staffed<'_>,
+    old: StoreWithDirectory<'_>,
+    new: StoreWithDirectory<'_>,
     diff: &Diff,
     now: Timestamp,
     limits: &RequestLimits,
@@ -86,7 +85,7 @@ fn touched(old: &PolicyStore, new: &PolicyStore, diff: &Diff) -> BTreeSet<Entity
     let decide = |change: &&PolicyChange| change.kind != PolicyChangeKind::Annotations;
     let changed: BTreeSet<_> =
         diff.policies.iter().filter(decide).map(|change| change.id.as_str()).collect();
-    // Where no policy changed, entities of the store or the schema did.
+    // If no policy changed, then entities of the store or the schema did.
     let all_may_be = changed.is_empty() || !new.has_schema_of(old);
     let is_touched = |store: &PolicyStore, action: &EntityUID| {
         let slices = store.engine().slices();
@@ -102,7 +101,7 @@ fn touched(old: &PolicyStore, new: &PolicyStore, diff: &Diff) -> BTreeSet<Entity
 /// Returns the resources of a type on which a principal may do an action; none where the state does
 /// not know the question.
 fn allowed(
-    state: Staffed<'_>,
+    state: StoreWithDirectory<'_>,
     principal: &EntityUID,
     action: &EntityUID,
     resource_type: &EntityType,

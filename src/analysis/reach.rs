@@ -36,7 +36,7 @@ struct Role {
     scope: EntityUID,
 }
 
-/// Tells what roles of a store are good for. Each kind of role is looked at once.
+/// Finds the actions that roles of a store make possible. Each kind of role is computed once.
 #[derive(Debug)]
 pub struct Reaches<'a> {
     store: &'a PolicyStore,

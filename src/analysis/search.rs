@@ -94,7 +94,8 @@ impl Search<'_> {
     }
 }
 
-/// Evaluates the parts of a goal. What was consulted is what the first false part looked at.
+/// Evaluates the parts of a goal. Afterwards `world` has consulted the facts that the first false part
+/// read.
 fn evaluate(world: &World<'_>, goal: &[&dyn Fn(&World<'_>) -> Truth]) -> Truth {
     let mut open = Truth::True;
     for part in goal {

@@ -7,7 +7,7 @@ use smol_str::SmolStr;
 
 use super::{
     complete::completed,
-    fact::{Base, Choice, Fact, Known, Place},
+    fact::{Base, Choice, Fact, FieldKnowledge, Place},
 };
 use crate::{
     engine::Engine,
@@ -42,7 +42,7 @@ pub(super) struct World<'a> {
     choices: Vec<(Fact, Choice)>,
     /// The choices that were looked at, by their places, since [`Self::forget_consulted`].
     consulted: Cell<u128>,
-    /// How many policies were evaluated in it.
+    /// The number of policies that were evaluated in it.
     evaluated: Cell<usize>,
 }
 
@@ -110,19 +110,19 @@ impl<'a> World<'a> {
     }
 
     /// Returns what is known of a field. `engine` holds the stored entities.
-    pub(super) fn field(&self, engine: &Engine, place: &Place) -> Known {
+    pub(super) fn field(&self, engine: &Engine, place: &Place) -> FieldKnowledge {
         if let Some(choice) = self.chosen(|fact| matches!(fact, Fact::Field(at) if at == place)) {
             return match choice {
-                Choice::Absent | Choice::Member(_) => Known::Absent,
-                Choice::Record => Known::Record,
-                Choice::Value(candidate) => Known::Value(candidate.known.clone()),
+                Choice::Absent | Choice::Member(_) => FieldKnowledge::Absent,
+                Choice::Record => FieldKnowledge::Record,
+                Choice::Value(candidate) => FieldKnowledge::Value(candidate.known.clone()),
             };
         }
         if let (Base::Entity(uid), [name]) = (&place.base, &*place.path) {
             if let Some(stored) = engine.stored().get(uid) {
                 return match stored.get(name) {
-                    Some(PartialValue::Value(value)) => Known::Value(value.clone()),
-                    _ => Known::Absent,
+                    Some(PartialValue::Value(value)) => FieldKnowledge::Value(value.clone()),
+                    _ => FieldKnowledge::Absent,
                 };
             }
             let shape = self.schema.entity(uid.entity_type());
@@ -132,21 +132,23 @@ impl<'a> World<'a> {
                 return self
                     .schema
                     .role(uid, slot)
-                    .map_or(Known::Absent, |role| Known::Value(role.into()));
+                    .map_or(FieldKnowledge::Absent, |role| FieldKnowledge::Value(role.into()));
             }
         }
         if !self.opened.contains(place)
             && let Some(value) = self.given(place)
         {
-            return Known::Value(value.clone());
+            return FieldKnowledge::Value(value.clone());
         }
         let field = self.record_of(place).zip(place.path.last());
         match field.and_then(|(record, name)| record.fields.get(name)) {
-            None => Known::Absent,
-            Some(field) if field.required || self.optional == Optional::Open => Known::Open,
+            None => FieldKnowledge::Absent,
+            Some(field) if field.required || self.optional == Optional::Open => {
+                FieldKnowledge::Open
+            }
             // The sidecar adds the time where it is declared.
-            Some(_) if self.is_now(place) => Known::Open,
-            Some(_) => Known::Absent,
+            Some(_) if self.is_now(place) => FieldKnowledge::Open,
+            Some(_) => FieldKnowledge::Absent,
         }
     }
 
@@ -169,30 +171,30 @@ impl<'a> World<'a> {
     }
 
     /// Returns what is known of a tag.
-    pub(super) fn tag(&self, engine: &Engine, uid: &EntityUID, name: &SmolStr) -> Known {
+    pub(super) fn tag(&self, engine: &Engine, uid: &EntityUID, name: &SmolStr) -> FieldKnowledge {
         let is_it = |fact: &Fact| matches!(fact, Fact::Tag(of, tag) if of == uid && tag == name);
         if let Some(choice) = self.chosen(is_it) {
             return match choice {
-                Choice::Value(candidate) => Known::Value(candidate.known.clone()),
-                Choice::Absent | Choice::Record | Choice::Member(_) => Known::Absent,
+                Choice::Value(candidate) => FieldKnowledge::Value(candidate.known.clone()),
+                Choice::Absent | Choice::Record | Choice::Member(_) => FieldKnowledge::Absent,
             };
         }
         if let Some(stored) = engine.stored().get(uid) {
             return match stored.get_tag(name) {
-                Some(PartialValue::Value(value)) => Known::Value(value.clone()),
-                _ => Known::Absent,
+                Some(PartialValue::Value(value)) => FieldKnowledge::Value(value.clone()),
+                _ => FieldKnowledge::Absent,
             };
         }
         let entity = self.request.facts.entities.get(uid);
         if let Some((_, value)) =
             entity.and_then(|entity| entity.tags.iter().find(|(given, _)| given == name))
         {
-            return Known::Value(value.clone());
+            return FieldKnowledge::Value(value.clone());
         }
         let declared = self.schema.entity(uid.entity_type()).and_then(|shape| shape.tags.as_ref());
         match self.optional {
-            Optional::Open if declared.is_some() => Known::Open,
-            _ => Known::Absent,
+            Optional::Open if declared.is_some() => FieldKnowledge::Open,
+            _ => FieldKnowledge::Absent,
         }
     }
 

@@ -91,7 +91,7 @@ impl LogFile {
         if !is_there {
             self.open = None;
         }
-        // Where records are not required, lines in a deleted file are lost as the file is.
+        // Unless records are required, lines in a deleted file are lost with the file.
         Ok(is_there || !synced)
     }
 
@@ -175,7 +175,7 @@ fn open(path: &Path, synced: bool) -> io::Result<File> {
     Ok(file)
 }
 
-/// Ends the last line, of which a process that was killed may have left a part.
+/// Ends the last line, which a killed process may have left unfinished.
 fn end_last_line(path: &Path, file: &mut File) -> io::Result<()> {
     use std::os::unix::fs::FileExt as _;
 
@@ -184,7 +184,7 @@ fn end_last_line(path: &Path, file: &mut File) -> io::Result<()> {
         return Ok(());
     };
     let mut byte = [b'\n'];
-    // A file that may be written but not read is taken as it is.
+    // A file that may be written but not read is appended to unchecked.
     if let Ok(readable) = File::open(path) {
         readable.read_exact_at(&mut byte, last)?;
     }

@@ -208,7 +208,7 @@ impl Uid {
         Some(Self { type_name: text("type")?, id: Some(text("id")?), whole: false })
     }
 
-    /// Says if both name one entity. A type may be written with its namespace or without.
+    /// Returns whether both name one entity. A type may be written with its namespace or without.
     fn is_same_entity(&self, other: &Self) -> bool {
         let last = |name: &str| name.rsplit("::").next().map(str::to_owned);
         (other.id.is_none() || self.id == other.id)

@@ -4,7 +4,7 @@ use std::{borrow::Cow, time::UNIX_EPOCH};
 
 use serde::{Serialize, Serializer};
 
-use super::{Outcome, Record};
+use super::{Record, RecordedOutcome};
 use crate::{
     engine::{
         ActionsJson, CallerJson, CedarUid, DecisionRecord, ErrorJson, ListedJson, PolicyJson,
@@ -35,15 +35,22 @@ impl Serialize for Record {
         let (mut decision, mut determining_policies, mut errors) = (None, None, None);
         let (mut actions, mut listed) = (None, None);
         match &self.outcome {
-            Outcome::Decision { effect, determining, errors: failed } => {
+            RecordedOutcome::Decision { effect, determining, errors: failed } => {
                 decision = Some(*effect);
                 determining_policies = Some(determining.iter().map(PolicyJson::new).collect());
                 errors = Some(failed.iter().map(ErrorJson::new).collect());
             }
-            Outcome::Actions { allowed, denied, undecided } => {
+            RecordedOutcome::Actions { allowed, denied, undecided } => {
                 actions = Some(ActionsJson::new(allowed, *denied, undecided));
             }
-            Outcome::Entities { side, entity_type, allowed, denied, conditional, is_last } => {
+            RecordedOutcome::Entities {
+                side,
+                entity_type,
+                allowed,
+                denied,
+                conditional,
+                is_last,
+            } => {
                 listed = Some(ListedJson {
                     side: side.name(),
                     entity_type,

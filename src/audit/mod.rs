@@ -26,7 +26,7 @@ pub use counts::LogCounts;
 pub use fields::{RecordField, RecordFieldError};
 pub use options::{LogMode, LogOptions, OpenError};
 pub use recent::{DecisionReader, NewDecisions, RecentDecision, RecentDecisions};
-pub use record::{Call, Caller, Outcome, Record, RecordDirectory, RecordInput};
+pub use record::{Caller, Record, RecordDirectory, RecordInput, RecordedCall, RecordedOutcome};
 
 use std::{
     sync::{Arc, mpsc},
@@ -134,14 +134,14 @@ impl DecisionLog {
         Ok(Self { inner: Some(Arc::new(inner)) })
     }
 
-    /// Says if decisions are recorded at all.
+    /// Returns whether decisions are recorded at all.
     #[must_use]
     pub fn is_on(&self) -> bool {
         self.inner.is_some()
     }
 
-    /// Says if a decision is to be recorded: every deny, every decision with an error or an obligation,
-    /// and a sample of the other allows. Counts those that are left out.
+    /// Returns whether a decision is to be recorded: every deny, every decision with an error or an
+    /// obligation, and a sample of the other allows. Counts those that are left out.
     #[must_use]
     pub fn wants(&self, decision: &Decision) -> bool {
         let Some(inner) = &self.inner else { return false };
@@ -156,7 +156,7 @@ impl DecisionLog {
         inner.allows == Sampler::ALL || !plain() || inner.sample()
     }
 
-    /// Says if a list of actions is to be recorded. It is sampled as an allow is.
+    /// Returns whether a list of actions is to be recorded. It is sampled as an allow is.
     #[must_use]
     pub fn wants_list(&self) -> bool {
         self.inner.as_ref().is_some_and(|inner| inner.sample())
@@ -200,7 +200,7 @@ impl DecisionLog {
         self.inner.as_ref()?.recent.as_ref()
     }
 
-    /// Counts of records so far; `None` where the log is off.
+    /// Returns the counts of records so far; `None` where the log is off.
     #[must_use]
     pub fn counts(&self) -> Option<LogCounts> {
         let inner = self.inner.as_ref()?;

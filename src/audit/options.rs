@@ -1,3 +1,5 @@
+//! The options of the decision log, and the errors of opening it.
+
 use std::{io, path::PathBuf};
 
 use super::RecordField;

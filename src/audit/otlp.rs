@@ -14,7 +14,7 @@ use tokio::{
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-use super::{Outcome, Record, counts::Counts};
+use super::{Record, RecordedOutcome, counts::Counts};
 use crate::{
     model::Effect,
     telemetry::{LogSender, Variables},
@@ -45,7 +45,7 @@ impl Exporter {
     /// Creates an exporter to the collector that the variables name. Needs a tokio runtime around it.
     ///
     /// # Errors
-    /// Says what is wrong with the variables.
+    /// The variables are wrong.
     pub fn new(
         variables: &Variables,
         counts: Arc<Counts>,
@@ -137,7 +137,7 @@ pub(super) fn log_record(record: &Record, line: String) -> LogRecord {
         attribute("humbaba.revision", record.revision.as_str()),
         attribute("rpc.method", &format!("{SERVICE}/{}", record.call.rpc)),
     ];
-    if let Outcome::Decision { effect, .. } = &record.outcome {
+    if let RecordedOutcome::Decision { effect, .. } = &record.outcome {
         let decision = if *effect == Effect::Allow { "allow" } else { "deny" };
         attributes.push(attribute("humbaba.decision", decision));
     }

@@ -1,7 +1,7 @@
 //! The last decisions in memory, for people who look at them.
 //!
 //! Each is made of the record as the log writes it, after fields were hidden. A reader looks at
-//! intervals and is never waited for: what it was too slow for it misses, and is told so.
+//! intervals. A slow reader misses decisions; `missed` counts them.
 
 use std::{
     collections::VecDeque,

@@ -23,7 +23,7 @@ pub struct Record {
     /// The time of the decision.
     pub time: SystemTime,
     /// The call that asked for it.
-    pub call: Arc<Call>,
+    pub call: Arc<RecordedCall>,
     /// The id of the decision, as in the answer.
     pub decision_id: String,
     /// The number of the item in its batch, from 0.
@@ -41,7 +41,7 @@ pub struct Record {
     /// The effect of a forbid whose evaluation fails.
     pub on_forbid_error: OnForbidError,
     /// The answer.
-    pub outcome: Outcome,
+    pub outcome: RecordedOutcome,
     /// The time from the question that was read to the answer.
     pub latency: Duration,
 }
@@ -92,7 +92,7 @@ impl RecordInput {
 
 /// An answer.
 #[derive(Debug)]
-pub enum Outcome {
+pub enum RecordedOutcome {
     /// The answer to one question.
     Decision {
         /// Allow or deny.
@@ -130,7 +130,7 @@ pub enum Outcome {
 
 /// A call, which may have asked for many decisions.
 #[derive(Debug, Default)]
-pub struct Call {
+pub struct RecordedCall {
     /// The method, e.g. `IsAuthorized`.
     pub rpc: &'static str,
     /// The caller's id of the request, from `x-request-id`.

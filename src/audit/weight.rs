@@ -2,7 +2,7 @@
 
 use cedar_policy_core::ast::EntityUID;
 
-use super::{Outcome, Record, RecordInput};
+use super::{Record, RecordInput, RecordedOutcome};
 
 /// Bytes of a record apart from what was sent.
 const BASE: usize = 1_024;
@@ -10,14 +10,14 @@ const BASE: usize = 1_024;
 /// Returns about how many bytes a record takes.
 pub(super) fn bytes(record: &Record) -> usize {
     let outcome = match &record.outcome {
-        Outcome::Decision { errors, .. } => {
+        RecordedOutcome::Decision { errors, .. } => {
             errors.iter().map(|error| 64 + error.policy_id.len() + error.message.len()).sum()
         }
-        Outcome::Actions { allowed, undecided, .. } => {
+        RecordedOutcome::Actions { allowed, undecided, .. } => {
             let reasons = undecided.iter().map(|undecided| undecided.reason.len() + 128);
             allowed.len() * 128 + reasons.sum::<usize>()
         }
-        Outcome::Entities { allowed, conditional, entity_type, .. } => {
+        RecordedOutcome::Entities { allowed, conditional, entity_type, .. } => {
             let id = |uid: &EntityUID| AsRef::<str>::as_ref(uid.eid()).len() + 128;
             let undecided = conditional.iter().map(|one| id(&one.entity) + one.reason.len());
             let allowed = allowed.iter().map(id);

@@ -25,7 +25,7 @@ const BATCH_BYTES: usize = 1024 * 1024;
 /// The time for which records are gathered where no answer waits for them: waking the writer costs the
 /// thread that decides.
 const GATHER: Duration = Duration::from_millis(2);
-/// The same where each batch is a call to a collector.
+/// As above, where each batch is a call to a collector.
 const EXPORT_GATHER: Duration = Duration::from_millis(50);
 /// The interval at which dropped records are logged.
 const DROPS_LOG_INTERVAL: Duration = Duration::from_secs(10);
@@ -212,7 +212,7 @@ impl Writer {
                 }
             }
             Err(error) => {
-                // Tells every caller who waits for one of them.
+                // Dropping the permits fails the waiting callers.
                 drop(permits);
                 self.counts.failed(records);
                 self.counts.report_problem(&self.destination(), &error);

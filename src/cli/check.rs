@@ -1,3 +1,5 @@
+//! `humbaba check`: one decision.
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -128,7 +130,7 @@ pub(super) struct CheckArgs {
 }
 
 /// The result of a question: a decision, or all violations.
-type Answer = Result<Verdict, Vec<Violation>>;
+type CheckAnswer = Result<Verdict, Vec<Violation>>;
 
 pub(super) fn run(args: &CheckArgs) -> Result<Exit, CliError> {
     let settings = || {
@@ -136,7 +138,7 @@ pub(super) fn run(args: &CheckArgs) -> Result<Exit, CliError> {
         args.settings.settle(own.into_iter().collect()).map(|settled| settled.settings)
     };
     if let Some(file) = &args.record {
-        let again = check_record::Again {
+        let again = check_record::RecordedQuestion {
             file,
             decision_id: args.decision_id.as_deref(),
             item: args.item,
@@ -196,7 +198,7 @@ fn decide_here(
     args: &CheckArgs,
     settings: &Settings,
     store: &PolicyStore,
-) -> Result<Answer, CliError> {
+) -> Result<CheckAnswer, CliError> {
     let input = match args.read(Some(store.schema()))? {
         Ok(input) => input,
         Err(violations) => return Ok(Err(violations)),
@@ -212,7 +214,7 @@ fn decide_here(
     Ok(Ok(Verdict::new(decision, explanation, store.revision())))
 }
 
-fn ask(args: &CheckArgs, server: &ServerAddress) -> Result<Answer, CliError> {
+fn ask(args: &CheckArgs, server: &ServerAddress) -> Result<CheckAnswer, CliError> {
     let mut input = match args.read(None)? {
         Ok(input) => input,
         Err(violations) => return Ok(Err(violations)),

@@ -19,8 +19,8 @@ use crate::{
     store::PolicyStore,
 };
 
-/// Which record, and how to tell what came of it.
-pub(super) struct Again<'a> {
+/// The record that is decided again, and the form of the report.
+pub(super) struct RecordedQuestion<'a> {
     pub file: &'a Path,
     pub decision_id: Option<&'a str>,
     pub item: Option<usize>,
@@ -30,10 +30,10 @@ pub(super) struct Again<'a> {
 
 /// The result of asking again.
 #[derive(Serialize)]
-struct Comparison<'a> {
+struct RecordComparison<'a> {
     same_answer: bool,
     same_revision: bool,
-    recorded: Known<'a>,
+    recorded: RecordedAnswer<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     now: Option<&'a Verdict>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -41,7 +41,7 @@ struct Comparison<'a> {
 }
 
 #[derive(Serialize)]
-struct Known<'a> {
+struct RecordedAnswer<'a> {
     time: &'a str,
     decision_id: &'a str,
     store: &'a str,
@@ -54,7 +54,7 @@ struct Known<'a> {
 }
 
 /// Makes the decision again. Exits with 0 where the answer is the one that was recorded, else with 2.
-pub(super) fn run(again: &Again<'_>, settings: &Settings) -> Result<Exit, CliError> {
+pub(super) fn run(again: &RecordedQuestion<'_>, settings: &Settings) -> Result<Exit, CliError> {
     let recorded = find(again)?;
     if recorded.listed.is_some() {
         return Err(CliError::Usage(format!(
@@ -95,10 +95,10 @@ pub(super) fn run(again: &Again<'_>, settings: &Settings) -> Result<Exit, CliErr
         verdict = Some(Verdict::new(decision, explanation, store.revision()));
     }
     let effect = verdict.as_ref().map(|verdict| verdict.decision);
-    let comparison = Comparison {
+    let comparison = RecordComparison {
         same_answer: effect == recorded.decision && allowed_now == allowed,
         same_revision: store.revision().as_str() == recorded.revision,
-        recorded: Known {
+        recorded: RecordedAnswer {
             time: &recorded.time,
             decision_id: &recorded.decision_id,
             store: &recorded.store,
@@ -117,7 +117,7 @@ pub(super) fn run(again: &Again<'_>, settings: &Settings) -> Result<Exit, CliErr
     Ok(if comparison.same_answer { Exit::Ok } else { Exit::Refused })
 }
 
-impl Comparison<'_> {
+impl RecordComparison<'_> {
     fn human(&self, store: &PolicyStore) -> String {
         let mut text = self.now.map(Verdict::human).unwrap_or_default();
         if let (Some(now), Some(then)) = (self.allowed_now, self.recorded.allowed) {
@@ -143,7 +143,7 @@ impl Comparison<'_> {
     }
 }
 
-fn find(again: &Again<'_>) -> Result<Recorded, CliError> {
+fn find(again: &RecordedQuestion<'_>) -> Result<Recorded, CliError> {
     let name = again.file.display();
     let wanted = |record: &Json| {
         let id = record.get("decision_id").and_then(Json::as_str);

@@ -20,7 +20,7 @@ use super::{
     stores,
 };
 use crate::{
-    analysis::{Diff, PersonChange, Staffed, diff, people},
+    analysis::{Diff, PersonChange, StoreWithDirectory, diff, people},
     engine::decide,
     model::{Effect, StoreName, Timestamp},
     request::Held,
@@ -187,8 +187,8 @@ fn people_of(
         Ok::<_, CliError>(Held { facts, request_facts: store.request_facts() })
     };
     let (held_before, held_now) = (held(old)?, held(new)?);
-    let before = Staffed { store: old, held: &held_before };
-    let now = Staffed { store: new, held: &held_now };
+    let before = StoreWithDirectory { store: old, held: &held_before };
+    let now = StoreWithDirectory { store: new, held: &held_now };
     let moment = Timestamp::after_1970(SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default());
     Ok(people(before, now, diff, moment, limits))
 }

@@ -1,3 +1,5 @@
+//! Exit codes, and the errors of commands.
+
 use std::{error::Error, fmt::Write as _, io, process::ExitCode};
 
 use crate::{reload::FolderError, settings::SettingsErrors};

@@ -1,3 +1,5 @@
+//! `humbaba fmt`: formats policy files.
+
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write as _},

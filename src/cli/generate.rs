@@ -1,3 +1,5 @@
+//! `humbaba generate`: a store's words as constants of a programming language.
+
 use clap::ValueEnum;
 
 use super::{

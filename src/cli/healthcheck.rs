@@ -1,3 +1,5 @@
+//! `humbaba healthcheck`: asks a running server whether it serves.
+
 use std::time::Duration;
 
 use tonic_health::pb::{

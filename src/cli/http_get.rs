@@ -45,7 +45,7 @@ pub(super) async fn get(address: &ServerAddress, path: &str) -> Result<Page, Cli
     }
 }
 
-/// The same, whatever the status.
+/// Gets a page, whatever its status.
 ///
 /// # Errors
 /// It cannot be reached, or does not answer.

@@ -1,3 +1,5 @@
+//! `humbaba import`: a policy store made of a table.
+
 use std::{
     fmt::Write as _,
     fs::File,

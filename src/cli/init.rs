@@ -1,3 +1,5 @@
+//! `humbaba init`: a new policy store.
+
 use std::path::PathBuf;
 
 use include_dir::{Dir, include_dir};

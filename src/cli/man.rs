@@ -1,3 +1,5 @@
+//! `humbaba man`: man pages.
+
 use std::{fs, path::PathBuf};
 
 use super::{CliError, Exit, output};

@@ -1,3 +1,5 @@
+//! `humbaba settings`: the reference of all settings.
+
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use super::{CliError, Exit, output, serve::flags::ServeFlags};

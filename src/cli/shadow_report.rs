@@ -1,3 +1,5 @@
+//! `humbaba shadow-report`: what candidate policies would change.
+
 use std::{fmt::Write as _, fs, io, path::PathBuf, time::Duration};
 
 use serde::Deserialize;
@@ -61,7 +63,7 @@ struct Report {
     stores: Vec<Candidate>,
     left_out: u64,
     failed: u64,
-    comparisons: Vec<Comparison>,
+    comparisons: Vec<ReportedComparison>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -77,7 +79,7 @@ struct Problem {
 }
 
 #[derive(Debug, Deserialize)]
-struct Comparison {
+struct ReportedComparison {
     store: String,
     live_revision: String,
     candidate_revision: String,
@@ -85,23 +87,23 @@ struct Comparison {
     gains: u64,
     losses: u64,
     refused: u64,
-    differences: Vec<Difference>,
+    differences: Vec<ReportedDifference>,
     unlisted: u64,
 }
 
 #[derive(Debug, Deserialize)]
-struct Difference {
+struct ReportedDifference {
     action: String,
     direction: String,
     count: u64,
     decision_id: String,
-    live: Answer,
-    candidate: Option<Answer>,
+    live: ReportedAnswer,
+    candidate: Option<ReportedAnswer>,
     refused_field: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Answer {
+struct ReportedAnswer {
     decision: String,
     policies: Vec<String>,
 }
@@ -192,7 +194,7 @@ impl Report {
     }
 }
 
-impl Comparison {
+impl ReportedComparison {
     fn write(&self, text: &mut String) {
         let Self { store, live_revision, candidate_revision, compared, .. } = self;
         let Self { gains, losses, refused, .. } = self;
@@ -202,7 +204,7 @@ impl Comparison {
             "  {compared} answers compared: {gains} gained, {losses} lost, {refused} refused"
         );
         for difference in &self.differences {
-            let Difference { action, direction, count, decision_id, live, .. } = difference;
+            let ReportedDifference { action, direction, count, decision_id, live, .. } = difference;
             let candidate = match (&difference.candidate, &difference.refused_field) {
                 (Some(answer), _) => answer.text(),
                 (None, field) => {
@@ -219,7 +221,7 @@ impl Comparison {
     }
 }
 
-impl Answer {
+impl ReportedAnswer {
     fn text(&self) -> String {
         let Self { decision, policies } = self;
         match policies.as_slice() {

@@ -1,3 +1,5 @@
+//! `humbaba test`: the tests of policy stores.
+
 use std::{
     fs,
     path::{Path, PathBuf},

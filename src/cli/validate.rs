@@ -1,3 +1,5 @@
+//! `humbaba validate`: every problem of policy stores.
+
 use std::{fmt::Write as _, path::PathBuf, sync::Arc};
 
 use clap::ValueEnum;

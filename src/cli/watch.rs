@@ -1,3 +1,5 @@
+//! `humbaba watch`: validates and tests policy stores after each change.
+
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
@@ -18,7 +20,7 @@ use crate::{
     testing::{self, TestReport},
 };
 
-/// Time after which the folder is read even if no event told of a change.
+/// Time after which the folder is read even without an event.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// Failed cases that are shown: a changed policy may fail hundreds.
 const FAILURES: usize = 5;
@@ -55,7 +57,7 @@ pub(super) fn run(args: &WatchArgs) -> Result<Exit, CliError> {
     let watching = watch.start(move |read| {
         let Some(text) = watched.look(read) else { return };
         let begin = if is_terminal { CLEAR } else { "" };
-        // Nobody is left to be told of an error.
+        // Nobody is left to read an error.
         let _ = output::print(&format!("{begin}{text}\n"));
     });
     let watching = watching.map_err(CliError::io("cannot watch the folder"))?;
@@ -92,7 +94,7 @@ impl Watched {
         Self { bounds, first: BTreeMap::new(), last: None }
     }
 
-    /// Returns what is to be told of a folder; nothing where it is as it was.
+    /// Returns the report on a folder; `None` if nothing has changed.
     fn look(&mut self, read: Result<FolderStores, FolderError>) -> Option<String> {
         let (stores, errors) = match read {
             Ok(read) => (read.stores, read.errors),
@@ -176,7 +178,7 @@ fn invalid(name: &StoreName, problems: &[Problem]) -> String {
     text
 }
 
-/// Tells who gains and who loses what between two states of a store.
+/// Writes who gains and who loses what between two states of a store.
 fn changed_cells(first: &PolicyStore, store: &PolicyStore) -> String {
     let found = match analysis::diff(first, store) {
         Ok(found) => found,

@@ -1,4 +1,4 @@
-//! How a server is reached.
+//! The address of a server and the credentials for it.
 
 use std::{fmt, time::Duration};
 

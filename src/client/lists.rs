@@ -22,7 +22,7 @@ pub struct Page {
     pub allowed: Vec<Uid>,
     /// Those that could not be decided, because a fact is missing. They are not allowed.
     pub undecided: Vec<Undecided>,
-    /// Where the next page begins; `None`: this is the last.
+    /// The token of the next page; `None`: this is the last.
     pub next_page_token: Option<String>,
     /// The name of the policies and stored entities that decided.
     pub revision: String,

@@ -49,7 +49,7 @@ pub struct ListResources {
     pub(super) request: proto::ListResourcesRequest,
 }
 
-/// Which principals of a type may do an action on a resource?
+/// The question which principals of a type may do an action on a resource.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ListPrincipals {
     pub(super) request: proto::ListPrincipalsRequest,
@@ -182,7 +182,7 @@ macro_rules! with_facts {
                 self
             }
 
-            /// Tells what is known of an entity that policies read.
+            /// Adds facts of an entity that policies read.
             #[must_use]
             pub fn entity(mut self, entity: EntityInput) -> Self {
                 self.request.entities.push(entity.into());

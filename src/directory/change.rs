@@ -135,7 +135,7 @@ pub struct EntityRow {
     pub json: String,
 }
 
-/// A change that could not be put in force as it is. What it would have granted is not granted.
+/// A change that could not be put in force. What it would have granted is not granted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
     /// The place of the change among those that were given.
@@ -146,7 +146,7 @@ pub struct Fault {
     pub description: String,
 }
 
-/// Which assignments are listed.
+/// Selects the assignments of a list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AssignmentFilter {
     /// Those of this principal alone.

@@ -60,7 +60,7 @@ pub struct Directory {
     counts: Counts,
 }
 
-/// How many rows a directory holds.
+/// The numbers of rows that a directory holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Role assignments, those included that do not fit the schema.

@@ -19,8 +19,7 @@ impl NameOrder {
         self.runs.iter().flat_map(|run| run.iter().copied())
     }
 
-    /// Returns the places of which `is_before` does not hold. It holds of none after the first of
-    /// which it does not.
+    /// Skips the leading places for which `is_before` is true.
     pub(super) fn skip(&self, is_before: impl Fn(Place) -> bool) -> impl Iterator<Item = Place> {
         let starts_before = |run: &Arc<[Place]>| run.first().is_some_and(|place| is_before(*place));
         let run = self.runs.partition_point(starts_before).saturating_sub(1);

@@ -29,7 +29,7 @@ impl RowCheck {
         stored: Arc<StoredEntities>,
         limits: RequestLimits,
     ) -> Self {
-        // How many a request may have says nothing of a directory: rows are checked one by one.
+        // A request may have none of these, but a row is checked as a request with one.
         let limits = RequestLimits {
             entities: limits.entities.max(1),
             role_assignments: limits.role_assignments.max(1),

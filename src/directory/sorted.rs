@@ -31,8 +31,7 @@ pub(super) fn changed<T: Clone, K: Ord>(
     if made.is_empty() { Arc::default() } else { made.into() }
 }
 
-/// Keeps the last of those that follow each other with the same key, and calls `each_other` with the
-/// rest.
+/// Keeps the last of equal neighbouring keys; passes the others to `each_other`.
 pub(super) fn keep_last<T, K: PartialEq>(
     sorted: &mut Vec<T>,
     key_of: impl Fn(&T) -> K,

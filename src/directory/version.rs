@@ -20,7 +20,7 @@ use super::Snapshot;
 /// The version of a directory's state. Its text is opaque to callers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DirectoryVersion {
-    /// Which history it belongs to: versions of different ones cannot be compared.
+    /// The history that it belongs to: versions of different histories cannot be compared.
     pub generation: String,
     /// The place in that history.
     pub position: Position,
@@ -55,7 +55,7 @@ pub enum VersionError {
 }
 
 /// The place that a caller asks for.
-enum Place {
+enum AskedPosition {
     State(Position),
     /// The writes of one transaction of PostgreSQL.
     Written {
@@ -73,9 +73,11 @@ impl DirectoryVersion {
     #[must_use]
     pub fn read(text: &str) -> Option<Self> {
         let (generation, place) = text.rsplit_once('.')?;
-        match Place::read(place)? {
-            Place::State(position) => Some(Self { generation: generation.to_owned(), position }),
-            Place::Written { .. } => None,
+        match AskedPosition::read(place)? {
+            AskedPosition::State(position) => {
+                Some(Self { generation: generation.to_owned(), position })
+            }
+            AskedPosition::Written { .. } => None,
         }
     }
 
@@ -87,7 +89,7 @@ impl DirectoryVersion {
         let shown = || at_least.chars().take(80).collect();
         let unreadable = || VersionError::Unreadable(shown());
         let (generation, place) = at_least.rsplit_once('.').ok_or_else(unreadable)?;
-        let place = Place::read(place).ok_or_else(unreadable)?;
+        let place = AskedPosition::read(place).ok_or_else(unreadable)?;
         if generation != self.generation {
             return Err(VersionError::OtherGeneration(shown()));
         }
@@ -95,7 +97,7 @@ impl DirectoryVersion {
     }
 }
 
-impl Place {
+impl AskedPosition {
     fn read(text: &str) -> Option<Self> {
         if let Ok(count) = text.parse() {
             return Some(Self::State(Position::Count(count)));
@@ -125,15 +127,15 @@ impl Place {
 impl Position {
     /// Returns whether a state at this position holds all of the place; nothing for a place of
     /// another kind.
-    fn has_reached(&self, place: &Place) -> Option<bool> {
+    fn has_reached(&self, place: &AskedPosition) -> Option<bool> {
         match (self, place) {
-            (Self::Count(count), Place::State(Self::Count(least))) => Some(count >= least),
-            (Self::Postgres { snapshot, seq }, Place::Written { xid, seq: least }) => {
+            (Self::Count(count), AskedPosition::State(Self::Count(least))) => Some(count >= least),
+            (Self::Postgres { snapshot, seq }, AskedPosition::Written { xid, seq: least }) => {
                 Some(snapshot.sees(*xid) && seq >= least)
             }
             (
                 Self::Postgres { snapshot, seq },
-                Place::State(Self::Postgres { snapshot: asked, seq: least }),
+                AskedPosition::State(Self::Postgres { snapshot: asked, seq: least }),
             ) => Some(snapshot.covers(asked) && seq >= least),
             _ => None,
         }

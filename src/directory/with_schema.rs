@@ -1,4 +1,4 @@
-//! The same rows for another schema.
+//! The rows of a directory for another schema.
 
 use std::sync::Arc;
 

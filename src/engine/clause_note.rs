@@ -50,7 +50,7 @@ pub struct ClauseValue {
     pub expression: String,
     /// The value, as Cedar writes it; none where it is absent.
     pub value: Option<String>,
-    /// Where the clause asks what the value is in: entities and roles that it is in. A role is
+    /// Entities and roles that the value is in, if the clause asks for that. A role is
     /// written as the slot of its scope.
     pub is_in: Vec<String>,
     /// Entities and roles that it is in beside these.

@@ -1,4 +1,4 @@
-//! How the conditions of policies come out for a request, for those who measure tests.
+//! The outcomes of the conditions of policies for a request, by which tests are measured.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ pub(crate) fn conditions_of(policy: &PreparedPolicy) -> Vec<Clause<'_>> {
     clauses
 }
 
-/// How the conditions of a policy come out for a request.
+/// The outcomes of the conditions of a policy for a request.
 #[derive(Debug)]
 pub(crate) struct ClauseOutcomes<'a> {
     /// The policy.

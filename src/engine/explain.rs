@@ -19,7 +19,7 @@ use crate::{
     schema::Slot,
 };
 
-/// Forbids in one explanation of which the clauses are told.
+/// The most forbids in one explanation whose clauses are listed.
 const FORBIDS_WITH_CLAUSES: usize = 3;
 /// Clauses of one forbid that are told.
 const CLAUSES: usize = 16;

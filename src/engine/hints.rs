@@ -39,8 +39,8 @@ pub(super) fn hints(
     let mut ranked: Vec<_> = helpful
         .map(|hint| (variations.actions_allowed(&changed(variations, &hint)), hint))
         .collect();
-    // Where the budget does not reach for all, the order of the candidates stays: it begins with
-    // the resource itself.
+    // If the budget does not suffice for all, the candidates keep their order, which begins with the
+    // resource itself.
     if ranked.iter().all(|(actions, _)| actions.is_some()) {
         ranked.sort_by_key(|(actions, hint)| (*actions, hint.instead_of.len()));
     }

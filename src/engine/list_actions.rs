@@ -50,10 +50,10 @@ pub fn list_actions(
     })
 }
 
-/// Does the same as [`list_actions`], with each action decided by `decide`.
+/// Lists actions as [`list_actions`] does, with each action decided by `decide`.
 ///
 /// # Errors
-/// The same.
+/// As [`list_actions`].
 pub fn list_actions_by(
     engine: &Engine,
     held: Option<&Held>,

@@ -15,7 +15,7 @@ use crate::request::Request;
 /// Permits in one explanation.
 const PERMITS: usize = 3;
 
-/// A permit that did not apply, but of which more clauses held than of others.
+/// A permit that did not apply, with more true clauses than others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NearPermit {
     /// The policy's id.
@@ -28,10 +28,9 @@ pub struct NearPermit {
     pub clause: ClauseNote,
 }
 
-/// Finds the permits on the action of which most clauses held before the first that did not. Of
-/// these with as many those come first whose false clause asks for no role, for of roles there is
-/// more in the explanation; then the order is that of the ids. `budget` is the number of clauses
-/// that may be evaluated.
+/// Finds the permits on the action with the most clauses true before the first false one. Ties: first
+/// those whose false clause asks for no role, since the explanation has more about roles; then by id.
+/// At most `budget` clauses are evaluated.
 pub(super) fn nearest(
     engine: &Engine,
     request: &Request,

@@ -38,7 +38,7 @@ pub(crate) struct Scope {
 }
 
 /// The uids under which a policy is found: those of its scope on principal and on resource.
-type Key<'a> = (Option<&'a EntityUID>, Option<&'a EntityUID>);
+type ScopeKey<'a> = (Option<&'a EntityUID>, Option<&'a EntityUID>);
 
 /// The policies that can apply to one action.
 #[derive(Debug, Default)]
@@ -47,7 +47,7 @@ struct ActionSlice {
     by_key: Vec<(u64, Arc<PreparedPolicy>)>,
     /// True where a key names a principal; else ancestors of the principal need no lookup.
     by_principal: bool,
-    /// The same for resources.
+    /// As above, for resources.
     by_resource: bool,
 }
 
@@ -165,7 +165,7 @@ impl Slices {
     /// Returns the policies that can apply to an action and name neither principal nor resource.
     pub(super) fn unnamed(&self, action: &EntityUID) -> impl Iterator<Item = &Arc<PreparedPolicy>> {
         let slices = self.by_action.get(action).into_iter().chain([&self.of_any]);
-        let hash = self.random.hash_one((None, None) as Key<'_>);
+        let hash = self.random.hash_one((None, None) as ScopeKey<'_>);
         slices.flat_map(move |slice| slice.under(hash, (None, None)))
     }
 }
@@ -200,7 +200,7 @@ impl ActionSlice {
     fn under<'a, 'k>(
         &'a self,
         hash: u64,
-        key: Key<'k>,
+        key: ScopeKey<'k>,
     ) -> impl Iterator<Item = &'a Arc<PreparedPolicy>> + use<'a, 'k> {
         let start = self.by_key.partition_point(|(other, _)| *other < hash);
         let from_here = self.by_key.get(start..).unwrap_or_default().iter();
@@ -248,7 +248,7 @@ impl PreparedPolicy {
         }
     }
 
-    fn key(&self) -> Key<'_> {
+    fn key(&self) -> ScopeKey<'_> {
         (self.principal.entity.as_deref(), self.resource.entity.as_deref())
     }
 

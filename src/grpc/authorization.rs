@@ -164,13 +164,13 @@ impl Authorization {
         };
         match permit {
             Some(permit) => {
-                permit.aside(&self.waiting, wait).await.map_err(status::limit_reached)?
+                permit.release_while(&self.waiting, wait).await.map_err(status::limit_reached)?
             }
             None => wait.await,
         }
     }
 
-    /// Does the same for what only a directory can answer.
+    /// Returns the store in force; refuses one without a directory.
     async fn with_directory(
         &self,
         name: &str,

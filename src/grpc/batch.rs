@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use super::{
     convert::{self, ReadInput},
-    decider::{CallContext, Decided, Decider, given},
+    decider::{CallContext, Decided, Decider},
     status,
 };
 use crate::{
     audit::RecordInput,
+    model::Effect,
     proto::{self, batch_is_authorized_result::Result as ItemResult},
     reload::InForce,
     request::{BatchChecker, FieldPath, Violation},
@@ -45,15 +46,16 @@ impl Decider {
                 Ok((request, item)) => {
                     let copy = shadowed.is_some().then(|| item.clone());
                     let input = || RecordInput::item(&shared, item, count);
-                    let (response, record) =
-                        self.respond(in_force, &request, explain, call, Some(number), input);
+                    let answer =
+                        self.decide(in_force, &request, explain, call, Some(number), input);
                     if let (Some(shadowed), Some(item)) = (&mut shadowed, copy) {
-                        shadowed.push((item, given(&request, &response)));
+                        shadowed.push((item, answer.given(&request)));
                     }
-                    match response.decision() {
-                        proto::Decision::Allow => allowed += 1,
-                        _ => denied += 1,
+                    match answer.decision.effect {
+                        Effect::Allow => allowed += 1,
+                        Effect::Deny => denied += 1,
                     }
+                    let (response, record) = answer.into_proto(in_force, &request);
                     records.extend(record);
                     ItemResult::Response(response)
                 }

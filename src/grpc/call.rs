@@ -1,5 +1,5 @@
 //! Every call from its headers to its answer: limits, the deadline, the thread on which it is
-//! answered, and the fence around panics.
+//! answered, and turning panics into INTERNAL.
 
 use std::{
     future::poll_fn,
@@ -28,12 +28,12 @@ use super::{
     message_body::{FrameHead, MessageBody},
     message_parts::has_more_parts,
     metrics::Metrics,
-    service::Service,
-    services::Services,
+    services::{Services, UnaryService},
     state::ServerState,
     status, timeout,
 };
 use crate::{
+    model::panic_message,
     net::{BearerToken, BlockingPool, CallPermit, ConcurrencyLimit, LimitReachedError},
     proto::codec::{self, MessageCheck},
 };
@@ -43,16 +43,20 @@ const HEALTH_CHECK: &str = "/grpc.health.v1.Health/Check";
 const OPEN_TO_ALL: [&str; 2] = ["/grpc.health.v1.", "/grpc.reflection."];
 const ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 
-/// The answer to a call of which a panic ended the work.
+/// The message of INTERNAL after a panic.
 const PANICKED: &str = "the server failed to answer this request; the reason is in its log";
 
 /// Answers the calls of the listeners that have the same service.
 pub(super) struct CallHandler {
     options: Arc<GrpcOptions>,
-    /// Answers on the thread of the connection, apart from long calls.
-    service: Service,
+    /// The full name of the service.
+    name: &'static str,
+    /// The methods of the service that take one message and answer with one.
+    unary_methods: Vec<&'static str>,
+    /// Answers them on the thread of the connection, apart from long calls.
+    service: UnaryService,
     /// The same service for calls that are given to the pool as a whole.
-    pooled_service: Service,
+    pooled_service: UnaryService,
     /// The token that calls of the service need.
     token: Option<BearerToken>,
     pool: BlockingPool,
@@ -75,8 +79,11 @@ pub(super) struct AuxiliaryLimits {
 
 impl AuxiliaryLimits {
     pub fn new(options: &GrpcOptions) -> Self {
-        let limit = |calls| Arc::new(ConcurrencyLimit::new(calls, 0));
-        Self { health_checks: limit(options.concurrent_requests), watches: limit(options.watches) }
+        let limit = |setting, calls| Arc::new(ConcurrencyLimit::new(setting, calls, 0));
+        Self {
+            health_checks: limit("concurrent_requests", options.concurrent_requests),
+            watches: limit("watches", options.watches),
+        }
     }
 }
 
@@ -91,6 +98,8 @@ impl CallHandler {
     ) -> Self {
         Self {
             options: Arc::clone(&server.options),
+            name: services.name,
+            unary_methods: services.unary_methods,
             service: services.service,
             pooled_service: services.pooled_service,
             token,
@@ -106,7 +115,7 @@ impl CallHandler {
 
     /// Answers a call.
     pub async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
-        let method = self.service.unary_method(request.uri().path());
+        let method = self.unary_method(request.uri().path());
         if !self.may_call(&request) {
             let refusal = status::no_token();
             if let Some(method) = method {
@@ -118,6 +127,11 @@ impl CallHandler {
             Some(method) => self.answer_unary(method, request).await,
             None => self.answer_auxiliary(request).await.unwrap_or_else(Status::into_http),
         }
+    }
+
+    fn unary_method(&self, path: &str) -> Option<&'static str> {
+        let method = path.strip_prefix('/')?.strip_prefix(self.name)?.strip_prefix('/')?;
+        self.unary_methods.iter().copied().find(|name| *name == method)
     }
 
     /// Returns whether a call has the token, where there is one. Health needs none, since a kubelet's
@@ -137,7 +151,7 @@ impl CallHandler {
     ) -> Response<Body> {
         let span = self.tracer.as_ref().map(|tracer| OpenSpan::begin(tracer, &mut request));
         let deadline = timeout::of_caller(request.headers());
-        let answered = self.fenced(deadline, self.call(method, request)).await;
+        let answered = self.with_deadline(deadline, self.call(method, request)).await;
         let response = answered.unwrap_or_else(Status::into_http);
         let code = call_span::code(&response);
         if code != Code::Ok {
@@ -169,12 +183,11 @@ impl CallHandler {
         let request = Request::from_parts(parts, body);
         let check = self.message_check(method, permit);
         if !head.is_compressed && head.length <= self.options.inline_bytes {
-            let mut service = self.service.clone();
-            return Ok(answered(codec::checking(check, service.call(request)).await));
+            return Ok(answered(codec::checking(check, (self.service)(request)).await));
         }
-        let mut service = self.pooled_service.clone();
+        let service = Arc::clone(&self.pooled_service);
         let call = codec::checking(check, async move {
-            let response = answered(service.call(request).await);
+            let response = answered(service(request).await);
             // An error has no body. Made anew its end would be a frame of its own, which clients of
             // gRPC's C core take for a broken stream.
             if response.body().is_end_stream() {
@@ -239,7 +252,7 @@ impl CallHandler {
         let check: MessageCheck = Box::new(|_| Ok(()));
         let answer = codec::checking(check, auxiliary.call(request));
         let answer = async { Ok(answered(answer.await)) };
-        let response = self.fenced(deadline, answer).await?;
+        let response = self.with_deadline(deadline, answer).await?;
         // A stream keeps its permit until it ends.
         Ok(response.map(|body| {
             Body::new(body.map_frame(move |frame| {
@@ -251,7 +264,7 @@ impl CallHandler {
 
     /// Gives an answer the shorter of the caller's time and the setting's, and ends it with INTERNAL
     /// where it panics.
-    async fn fenced<T>(
+    async fn with_deadline<T>(
         &self,
         deadline: Option<std::time::Duration>,
         answer: impl Future<Output = Result<T, Status>>,
@@ -302,9 +315,7 @@ async fn catch_panic<T>(work: impl Future<Output = Result<T, Status>>) -> Result
     let mut work = pin!(work);
     poll_fn(|cx| {
         catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))).unwrap_or_else(|panic| {
-            let text = panic.downcast_ref::<&'static str>().copied();
-            let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-            tracing::error!(panic = text, "a call panicked");
+            tracing::error!(panic = panic_message(&*panic), "a call panicked");
             Poll::Ready(Err(Status::internal(PANICKED)))
         })
     })

@@ -13,9 +13,6 @@ use tonic::{
 use super::{Http2Limits, call::CallHandler};
 use crate::net::{Connection, Peer};
 
-/// Bytes of one frame, of which a connection buffers one.
-const FRAME_BYTES: u32 = 16 * 1024;
-
 /// Serves one connection until its peer closes it or, after `shutdown`, until its calls are answered.
 pub(super) async fn serve(
     connection: Connection,
@@ -30,7 +27,7 @@ pub(super) async fn serve(
         // No gRPC client reads it.
         .auto_date_header(false)
         .max_concurrent_streams(limits.streams)
-        .max_frame_size(FRAME_BYTES)
+        .max_frame_size(Http2Limits::FRAME_BYTES)
         .max_header_list_size(limits.header_bytes)
         .max_pending_accept_reset_streams(limits.waiting_resets)
         .max_local_error_reset_streams(limits.forced_resets)

@@ -19,10 +19,10 @@ use super::{
 use crate::{
     audit::{DecisionLog, Record, RecordDirectory, RecordInput},
     engine::{self, Decision, Explanation},
-    model::{Effect, Timestamp},
+    model::Timestamp,
     proto,
     reload::InForce,
-    request::Violation,
+    request::{self, Request, RequestInput, Violation},
     shadow::{Answer, Asked, Given, Question, Shadow},
     store::PolicyStore,
 };
@@ -50,7 +50,7 @@ pub(crate) struct CallContext {
 /// The answer to one question.
 pub(crate) struct DecisionAnswer {
     pub decision: Decision,
-    /// Where it was asked for.
+    /// Set if it was asked for.
     pub explanation: Option<Explanation>,
     pub id: DecisionId,
     /// For the decision log.
@@ -59,13 +59,29 @@ pub(crate) struct DecisionAnswer {
 
 impl DecisionAnswer {
     /// Returns the answer that is compared with that of the candidate policies.
-    pub fn given(&self, request: &crate::request::Request) -> Given {
+    pub fn given(&self, request: &Request) -> Given {
         let policies = self.decision.determining.iter().map(|policy| policy.id().to_owned());
         Given {
             action: AsRef::<str>::as_ref(request.action.eid()).to_owned(),
             answer: Answer { decision: self.decision.effect, policies: policies.collect() },
             decision_id: self.id.clone().into(),
         }
+    }
+
+    /// Returns the answer in protobuf, and the record.
+    pub(super) fn into_proto(
+        self,
+        in_force: &InForce,
+        request: &Request,
+    ) -> (proto::IsAuthorizedResponse, Option<Record>) {
+        let response = convert::is_authorized_response(
+            self.decision,
+            self.explanation,
+            request.facts.held.as_deref(),
+            in_force.store.revision(),
+            self.id,
+        );
+        (response, self.record)
     }
 }
 
@@ -119,19 +135,19 @@ impl Decider {
         let limits = &self.options.limits;
         let explain = sent.explain;
         let read = ReadInput::request(sent, limits);
-        let (request, input) = read.check(limits, |input| {
-            in_force.store.check_with(in_force.held(), input, call.now, limits)
-        })?;
+        let known = in_force.store.known(in_force.held());
+        let (request, input) =
+            read.check(limits, |input| request::check(known, input, call.now, limits))?;
         let shadowed = self.shadow.wants(&in_force.store, 1).then(|| Box::new(input.clone()));
-        let decided =
-            self.respond(in_force, &request, explain, call, None, || RecordInput::Request(input));
-        let (mut response, record) = decided;
-        response.directory_version = in_force.directory_version();
+        let answer =
+            self.decide(in_force, &request, explain, call, None, || RecordInput::Request(input));
         if let Some(input) = shadowed {
-            let asked = Asked::One(input, given(&request, &response));
+            let asked = Asked::One(input, answer.given(&request));
             self.compare(in_force, asked, call);
         }
-        let allowed = usize::from(response.decision() == proto::Decision::Allow);
+        let allowed = usize::from(answer.decision.is_allow());
+        let (mut response, record) = answer.into_proto(in_force, &request);
+        response.directory_version = in_force.directory_version();
         let records = record.into_iter().collect();
         Ok(Decided { response, allowed, denied: 1 - allowed, records })
     }
@@ -156,18 +172,8 @@ impl Decider {
         };
         let (listed, input) = ReadInput::list(sent, limits).check(limits, list)?;
         metrics.listed(store.name(), call.rpc, listed.allowed.len(), listed.denied);
-        let record = call.recording.listed(store, &listed, || DecidedQuestion {
-            input: RecordInput::Request(input),
-            now: call.now,
-            on_forbid_error: options.on_forbid_error,
-            started: call.started,
-            id: call.decision_id(),
-            item: None,
-            directory: in_force.directory.as_ref().map(|directory| RecordDirectory {
-                version: directory.version_text.clone(),
-                question: None,
-            }),
-        });
+        let record =
+            call.recording.listed(store, &listed, || self.question_of_list(in_force, input, call));
         Ok(Decided {
             allowed: listed.allowed.len(),
             denied: listed.denied,
@@ -182,13 +188,13 @@ impl Decider {
     }
 
     /// Decides a checked request, and verifies the decision where it is one of the sample.
-    pub fn judge(
-        &self,
-        store: &PolicyStore,
-        request: &crate::request::Request,
-        rpc: Rpc,
-    ) -> Decision {
-        verification::decide(store, request, rpc, &self.options, &self.metrics)
+    pub fn judge(&self, store: &PolicyStore, request: &Request, rpc: Rpc) -> Decision {
+        let options = &self.options;
+        let decision = engine::decide(store.engine(), request, options.on_forbid_error);
+        if options.verify_sample.takes() {
+            return verification::verify(store, request, rpc, options, &self.metrics, decision);
+        }
+        decision
     }
 
     /// Has the candidate policies decide what was answered, later.
@@ -199,25 +205,25 @@ impl Decider {
         self.shadow.compare(Question { store, revision, now: call.now, held, asked });
     }
 
-    /// Does the same as [`Self::decide`], with the answer in protobuf.
-    pub(super) fn respond(
+    /// Returns what the decision log records of a list besides its results.
+    pub(crate) fn question_of_list(
         &self,
         in_force: &InForce,
-        request: &crate::request::Request,
-        explain: bool,
+        input: RequestInput,
         call: &CallContext,
-        item: Option<usize>,
-        input: impl FnOnce() -> RecordInput,
-    ) -> (proto::IsAuthorizedResponse, Option<Record>) {
-        let answer = self.decide(in_force, request, explain, call, item, input);
-        let response = convert::is_authorized_response(
-            answer.decision,
-            answer.explanation,
-            request.facts.held.as_deref(),
-            in_force.store.revision(),
-            answer.id,
-        );
-        (response, answer.record)
+    ) -> DecidedQuestion {
+        DecidedQuestion {
+            input: RecordInput::Request(input),
+            now: call.now,
+            on_forbid_error: self.options.on_forbid_error,
+            started: call.started,
+            id: call.decision_id(),
+            item: None,
+            directory: in_force.directory.as_ref().map(|directory| RecordDirectory {
+                version: directory.version_text.clone(),
+                question: None,
+            }),
+        }
     }
 
     /// Decides a checked request, explains the decision where `explain` is set, and makes its record
@@ -225,7 +231,7 @@ impl Decider {
     pub(crate) fn decide(
         &self,
         in_force: &InForce,
-        request: &crate::request::Request,
+        request: &Request,
         explain: bool,
         call: &CallContext,
         item: Option<usize>,
@@ -252,23 +258,6 @@ impl Decider {
             }),
         });
         DecisionAnswer { decision, explanation, id, record }
-    }
-}
-
-/// Returns the answer that is compared with that of the candidate policies.
-pub(super) fn given(
-    request: &crate::request::Request,
-    response: &proto::IsAuthorizedResponse,
-) -> Given {
-    let decision = match response.decision() {
-        proto::Decision::Allow => Effect::Allow,
-        proto::Decision::Deny | proto::Decision::Unspecified => Effect::Deny,
-    };
-    let policies = response.determining_policies.iter().map(|policy| policy.policy_id.clone());
-    Given {
-        action: AsRef::<str>::as_ref(request.action.eid()).to_owned(),
-        answer: Answer { decision, policies: policies.collect() },
-        decision_id: response.decision_id.clone(),
     }
 }
 

@@ -4,18 +4,15 @@ use super::{
     convert::{self, ReadInput},
     decider::{CallContext, Decided, Decider},
     page_token::PageTokens,
-    recording::DecidedQuestion,
-    verification,
 };
 use crate::{
-    audit::{RecordDirectory, RecordInput},
     engine::{ListOptions, ListedEntities, Page, list_entities},
     proto,
     reload::InForce,
     request::{ListInput, Violation},
 };
 
-/// Which page of a list a caller asks for.
+/// The page of a list that a caller asks for.
 struct AskedPage {
     size: u32,
     token: String,
@@ -88,17 +85,8 @@ impl Decider {
         let (listed, input) = read.check(&options.limits, list)?;
         let (allowed, denied) = (listed.allowed.len(), listed.denied);
         self.metrics.listed(store.name(), call.rpc, allowed, denied);
-        let record = call.recording.listed_entities(store, &input, &listed, || DecidedQuestion {
-            input: RecordInput::Request(input.question.clone()),
-            now: call.now,
-            on_forbid_error: options.on_forbid_error,
-            started: call.started,
-            id: call.decision_id(),
-            item: None,
-            directory: in_force.directory.as_ref().map(|directory| RecordDirectory {
-                version: directory.version_text.clone(),
-                question: None,
-            }),
+        let record = call.recording.listed_entities(store, &input, &listed, || {
+            self.question_of_list(in_force, input.question.clone(), call)
         });
         let next_page_token = listed.next.as_ref().map(|after| tokens.after(after));
         Ok(FoundPage {
@@ -126,8 +114,7 @@ impl Decider {
         let most = options.page_items;
         let asked = usize::try_from(page.size).unwrap_or(most);
         let size = if asked == 0 { most } else { asked.min(most) };
-        let decide =
-            |request: &_| verification::decide(store, request, call.rpc, options, &self.metrics);
+        let decide = |request: &_| self.judge(store, request, call.rpc);
         let of_list = ListOptions {
             held: in_force.held(),
             now: call.now,

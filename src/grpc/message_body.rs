@@ -32,7 +32,7 @@ pub(super) struct FrameHead {
     pub length: usize,
 }
 
-/// A body of which the frame's head has been read. It gives the head again, and an error where it
+/// A body whose frame's head has been read. It gives the head again, and an error where it
 /// holds anything but exactly one message.
 #[derive(Debug)]
 pub(super) struct MessageBody<B> {

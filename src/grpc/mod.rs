@@ -27,7 +27,6 @@ mod recording;
 #[doc(hidden)]
 pub mod replay;
 mod server;
-mod service;
 mod services;
 mod state;
 mod status;
@@ -37,7 +36,6 @@ mod verification;
 pub(crate) use call_span::{CallSpan, caller_context};
 pub(crate) use decider::{CallContext, Decider, DecisionAnswer};
 pub(crate) use metrics::Rpc;
-pub(crate) use recording::DecidedQuestion;
 
 pub use error::ServeError;
 pub use options::{GrpcOptions, Http2Limits};

@@ -1,3 +1,5 @@
+//! The options of the gRPC face.
+
 use std::{num::NonZeroUsize, thread::available_parallelism, time::Duration};
 
 use crate::{
@@ -100,6 +102,11 @@ impl Default for GrpcOptions {
             token: None,
         }
     }
+}
+
+impl Http2Limits {
+    /// Bytes of one frame, of which a connection buffers one.
+    pub(crate) const FRAME_BYTES: u32 = 16 * 1024;
 }
 
 impl Default for Http2Limits {

@@ -23,7 +23,7 @@ pub(super) struct PageTokens {
 /// The question that a token is bound to: everything that decides which entities are listed, apart from what may
 /// change between two pages.
 #[derive(Serialize)]
-struct Question<'a> {
+struct TokenQuestion<'a> {
     store: &'a str,
     open: &'a str,
     entity_type: &'a str,
@@ -39,7 +39,7 @@ impl PageTokens {
     /// Makes the tokens of a question.
     pub fn new(store: &StoreName, input: &ListInput) -> Self {
         let question = &input.question;
-        let question = Question {
+        let question = TokenQuestion {
             store: store.as_str(),
             open: input.open.name(),
             entity_type: &input.entity_type,

@@ -17,7 +17,8 @@ use super::{
 };
 use crate::{
     audit::{
-        Call, Caller, DecisionLog, NotRecorded, Outcome, Record, RecordDirectory, RecordInput,
+        Caller, DecisionLog, NotRecorded, Record, RecordDirectory, RecordInput, RecordedCall,
+        RecordedOutcome,
     },
     engine::{Decision, ListedActions, ListedEntities},
     model::{OnForbidError, Timestamp},
@@ -30,7 +31,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(crate) struct Recording {
     log: DecisionLog,
-    call: Option<Arc<Call>>,
+    call: Option<Arc<RecordedCall>>,
 }
 
 /// A question that was decided.
@@ -66,7 +67,7 @@ impl Recording {
         question: impl FnOnce() -> DecidedQuestion,
     ) -> Option<Record> {
         let call = self.call.as_ref().filter(|_| self.log.wants(decision))?;
-        let outcome = Outcome::Decision {
+        let outcome = RecordedOutcome::Decision {
             effect: decision.effect,
             determining: decision.determining.clone(),
             errors: decision.errors.clone(),
@@ -82,7 +83,7 @@ impl Recording {
         question: impl FnOnce() -> DecidedQuestion,
     ) -> Option<Record> {
         let call = self.call.as_ref().filter(|_| self.log.wants_list())?;
-        let outcome = Outcome::Actions {
+        let outcome = RecordedOutcome::Actions {
             allowed: listed.allowed.clone(),
             denied: listed.denied,
             undecided: listed.undecided.clone(),
@@ -99,7 +100,7 @@ impl Recording {
         question: impl FnOnce() -> DecidedQuestion,
     ) -> Option<Record> {
         let call = self.call.as_ref().filter(|_| self.log.wants_list())?;
-        let outcome = Outcome::Entities {
+        let outcome = RecordedOutcome::Entities {
             side: input.open,
             entity_type: input.entity_type.clone(),
             allowed: listed.allowed.clone(),
@@ -127,14 +128,16 @@ impl Recording {
 }
 
 fn not_recorded(error: NotRecorded) -> Status {
-    Status::unavailable(format!("{error}, and none may leave without: try again later"))
+    Status::unavailable(format!(
+        "{error}, and no answer is sent without its record: try again later"
+    ))
 }
 
 fn record(
-    call: &Arc<Call>,
+    call: &Arc<RecordedCall>,
     store: &PolicyStore,
     question: DecidedQuestion,
-    outcome: Outcome,
+    outcome: RecordedOutcome,
 ) -> Record {
     Record {
         time: SystemTime::now(),
@@ -152,9 +155,9 @@ fn record(
     }
 }
 
-fn call(rpc: Rpc, headers: &HeaderMap, extensions: &Extensions) -> Call {
+fn call(rpc: Rpc, headers: &HeaderMap, extensions: &Extensions) -> RecordedCall {
     let peer = extensions.get::<Arc<Peer>>();
-    Call {
+    RecordedCall {
         rpc: rpc.name(),
         request_id: DecisionId::sent(headers).map(String::from),
         // Our own span is nearer to the decision than the caller's.

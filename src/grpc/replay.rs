@@ -46,7 +46,7 @@ impl Replay {
     /// Answers with that store.
     #[must_use]
     pub fn new(store: PolicyStore) -> Self {
-        let limit = Arc::new(ConcurrencyLimit::new(1, 0));
+        let limit = Arc::new(ConcurrencyLimit::new("concurrent_requests", 1, 0));
         let (provider, live) = (MetricsProvider::default(), Arc::new(Live::default()));
         let metrics = Metrics::new(&provider, &live, [&limit, &limit], &DecisionLog::off());
         let options = Arc::new(GrpcOptions::default());

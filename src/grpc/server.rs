@@ -85,9 +85,13 @@ impl GrpcServer {
         decision_log: DecisionLog,
         shadow: Shadow,
     ) -> Self {
-        let limit = ConcurrencyLimit::new(options.concurrent_requests, options.held_bytes);
+        let limit = ConcurrencyLimit::new(
+            "concurrent_requests",
+            options.concurrent_requests,
+            options.held_bytes,
+        );
         let limit = Arc::new(limit);
-        let waiting = Arc::new(ConcurrencyLimit::new(options.waiting, 0));
+        let waiting = Arc::new(ConcurrencyLimit::new("waiting", options.waiting, 0));
         let metrics = Metrics::new(metrics, &live, [&limit, &waiting], &decision_log);
         let metrics = Arc::new(metrics);
         let inner = Inner {
@@ -242,12 +246,7 @@ impl GrpcServer {
 
     /// Returns what decides questions as the calls of this server are decided.
     pub(crate) fn decider(&self) -> Decider {
-        let state = &self.inner.state;
-        Decider {
-            options: Arc::clone(&state.options),
-            metrics: Arc::clone(&state.metrics),
-            shadow: state.shadow.clone(),
-        }
+        self.inner.state.decider()
     }
 
     pub(crate) fn options(&self) -> &Arc<GrpcOptions> {

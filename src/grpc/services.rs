@@ -1,32 +1,52 @@
 //! The services of a listener, put together.
 
-use std::sync::Arc;
+use std::{convert::Infallible, pin::Pin, sync::Arc};
 
-use tonic::{codec::CompressionEncoding, service::Routes};
+use hyper::body::Incoming;
+use tonic::{
+    body::Body,
+    codec::CompressionEncoding,
+    codegen::{
+        Service as _,
+        http::{Request, Response},
+    },
+    service::Routes,
+};
 use tonic_health::pb::health_server::HealthServer;
 use tonic_reflection::server as reflection;
 
 use super::{
-    ServeError, authorization::Authorization, decider::Decider, directory::Directories,
-    service::Service, state::ServerState,
+    ServeError, authorization::Authorization, directory::Directories, message_body::MessageBody,
+    metrics::Rpc, state::ServerState,
 };
 use crate::{
     net::{BlockingPool, ConcurrencyLimit},
     proto::{
-        self, authorization_service_server::AuthorizationServiceServer,
-        directory_service_server::DirectoryServiceServer,
+        self,
+        authorization_service_server::{self, AuthorizationServiceServer},
+        directory_service_server::{self, DirectoryServiceServer},
     },
 };
 
 /// Bytes of a question of the health or reflection service, or of one that is answered with a stream.
 const AUXILIARY_BYTES: usize = 16 * 1024;
 
+/// A service as tonic generates it.
+pub(super) type UnaryService =
+    Arc<dyn Fn(Request<MessageBody<Incoming>>) -> Answered + Send + Sync>;
+
+type Answered = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
 /// The services of a listener.
 pub(super) struct Services {
-    /// Answers on the thread of the connection, apart from long calls.
-    pub service: Service,
+    /// The full name of its service.
+    pub name: &'static str,
+    /// The methods of the service that take one message and answer with one.
+    pub unary_methods: Vec<&'static str>,
+    /// Answers them on the thread of the connection, apart from long calls.
+    pub service: UnaryService,
     /// The same service for calls that are given to the pool as a whole.
-    pub pooled_service: Service,
+    pub pooled_service: UnaryService,
     /// Health, reflection and what of the service answers with a stream.
     pub auxiliary: Routes,
     /// The limit on the calls of the service.
@@ -40,28 +60,25 @@ impl Services {
     /// The contract cannot be described for reflection.
     pub fn decisions(server: &ServerState, pool: &BlockingPool) -> Result<Self, ServeError> {
         let options = &server.options;
-        let decider = Arc::new(Decider {
-            options: Arc::clone(options),
-            metrics: Arc::clone(&server.metrics),
-            shadow: server.shadow.clone(),
-        });
-        let service = |pool| {
+        let decider = Arc::new(server.decider());
+        let service = |pool| -> UnaryService {
             let decision_log = server.decision_log.clone();
             let (live, decider) = (Arc::clone(&server.live), Arc::clone(&decider));
             let waiting = Arc::clone(&server.waiting);
             let service = Authorization { live, decider, decision_log, pool, waiting };
-            Service::Authorization(
-                AuthorizationServiceServer::new(service)
-                    .max_decoding_message_size(options.message_bytes)
-                    .accept_compressed(CompressionEncoding::Gzip)
-                    .send_compressed(CompressionEncoding::Gzip),
-            )
+            let service = AuthorizationServiceServer::new(service)
+                .max_decoding_message_size(options.message_bytes)
+                .accept_compressed(CompressionEncoding::Gzip)
+                .send_compressed(CompressionEncoding::Gzip);
+            Arc::new(move |request| service.clone().call(request))
         };
-        let (service, pooled_service) = (service(Some(pool.clone())), service(None));
+        let name = authorization_service_server::SERVICE_NAME;
         Ok(Self {
-            auxiliary: auxiliary(server, service.name())?.prepare(),
-            service,
-            pooled_service,
+            name,
+            unary_methods: Rpc::OF_GRPC.map(Rpc::name).to_vec(),
+            service: service(Some(pool.clone())),
+            pooled_service: service(None),
+            auxiliary: auxiliary(server, name)?.prepare(),
             calls: Arc::clone(&server.limit),
         })
     }
@@ -83,21 +100,23 @@ impl Services {
                 pool,
             })
         };
-        let unary = |pool| {
-            Service::Directory(
-                service(pool)
-                    .max_decoding_message_size(options.message_bytes)
-                    .accept_compressed(CompressionEncoding::Gzip)
-                    .send_compressed(CompressionEncoding::Gzip),
-            )
+        let unary = |pool| -> UnaryService {
+            let service = service(pool)
+                .max_decoding_message_size(options.message_bytes)
+                .accept_compressed(CompressionEncoding::Gzip)
+                .send_compressed(CompressionEncoding::Gzip);
+            Arc::new(move |request| service.clone().call(request))
         };
-        let (direct, pooled_service) = (unary(Some(pool.clone())), unary(None));
         let streams = service(None).max_decoding_message_size(AUXILIARY_BYTES);
-        let calls = ConcurrencyLimit::new(options.concurrent_requests, options.held_bytes);
+        let (calls, bytes) = (options.concurrent_requests, options.held_bytes);
+        let calls = ConcurrencyLimit::new("concurrent_requests", calls, bytes);
+        let name = directory_service_server::SERVICE_NAME;
         Ok(Self {
-            auxiliary: auxiliary(server, direct.name())?.add_service(streams).prepare(),
-            service: direct,
-            pooled_service,
+            name,
+            unary_methods: vec!["Write", "ListAssignments"],
+            service: unary(Some(pool.clone())),
+            pooled_service: unary(None),
+            auxiliary: auxiliary(server, name)?.add_service(streams).prepare(),
             calls: Arc::new(calls),
         })
     }

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use opentelemetry_sdk::trace::SdkTracer;
 
-use super::{GrpcOptions, directory::EmbeddedDirectories, health::HealthService, metrics::Metrics};
+use super::{
+    GrpcOptions, decider::Decider, directory::EmbeddedDirectories, health::HealthService,
+    metrics::Metrics,
+};
 use crate::{audit::DecisionLog, net::ConcurrencyLimit, reload::Live, shadow::Shadow};
 
 /// The parts of a server that its calls share.
@@ -22,4 +25,15 @@ pub(super) struct ServerState {
     pub waiting: Arc<ConcurrencyLimit>,
     pub metrics: Arc<Metrics>,
     pub embedded: EmbeddedDirectories,
+}
+
+impl ServerState {
+    /// Returns a decider for the calls of this server.
+    pub fn decider(&self) -> Decider {
+        Decider {
+            options: Arc::clone(&self.options),
+            metrics: Arc::clone(&self.metrics),
+            shadow: self.shadow.clone(),
+        }
+    }
 }

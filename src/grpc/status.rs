@@ -124,7 +124,7 @@ fn that_fit(violations: Vec<Violation>) -> Vec<Violation> {
     let mut fitting = Vec::new();
     let mut more = 0;
     for mut violation in violations {
-        // The first is told in any case.
+        // The first is sent in any case.
         if fitting.is_empty() {
             violation.field = shorten(violation.field, VIOLATIONS_BYTES / 4);
             violation.description = shorten(violation.description, VIOLATIONS_BYTES / 2);

@@ -11,25 +11,9 @@ use crate::{
     store::PolicyStore,
 };
 
-/// Decides a request, and verifies the decision if it is one of the sample.
-pub(super) fn decide(
-    store: &PolicyStore,
-    request: &Request,
-    rpc: Rpc,
-    options: &GrpcOptions,
-    metrics: &Metrics,
-) -> Decision {
-    let decision = engine::decide(store.engine(), request, options.on_forbid_error);
-    if options.verify_sample.takes() {
-        verify(store, request, rpc, options, metrics, decision)
-    } else {
-        decision
-    }
-}
-
 /// Returns Cedar's decision, whatever the other one is.
 #[cold]
-fn verify(
+pub(super) fn verify(
     store: &PolicyStore,
     request: &Request,
     rpc: Rpc,
@@ -90,7 +74,7 @@ mod tests {
         reload::Live,
         request::{RequestInput, RequestLimits},
         store::{Bounds, StoreFiles},
-        telemetry::{MetricsProvider, Sampler},
+        telemetry::MetricsProvider,
         testing::DEFAULT_NOW,
     };
 
@@ -118,7 +102,7 @@ mod tests {
     }
 
     fn metrics() -> Metrics {
-        let limit = Arc::new(ConcurrencyLimit::new(1, 1));
+        let limit = Arc::new(ConcurrencyLimit::new("concurrent_requests", 1, 1));
         let live = Arc::new(Live::default());
         Metrics::new(&MetricsProvider::default(), &live, [&limit, &limit], &DecisionLog::off())
     }
@@ -195,23 +179,14 @@ mod tests {
 
     #[test]
     fn a_right_decision_is_counted_only() {
-        let verify_sample = Sampler::ALL;
-        let options = GrpcOptions { verify_sample, ..GrpcOptions::default() };
+        let options = GrpcOptions::default();
         let (store, metrics) = (store(), metrics());
+        let request = request(&store, 1);
+        let right = engine::decide(store.engine(), &request, options.on_forbid_error);
         let (given, lines) =
-            logged(|| decide(&store, &request(&store, 1), Rpc::IsAuthorized, &options, &metrics));
+            logged(|| verify(&store, &request, Rpc::IsAuthorized, &options, &metrics, right));
         assert!(given.is_allow());
         assert_eq!(counted(&metrics), (Some(1), Some(0)));
         assert_eq!(lines, "");
-    }
-
-    #[test]
-    fn without_a_sample_nothing_is_verified() {
-        let options = GrpcOptions::default();
-        let (store, metrics) = (store(), metrics());
-        for n in 0..100 {
-            decide(&store, &request(&store, n % 3), Rpc::IsAuthorized, &options, &metrics);
-        }
-        assert_eq!(counted(&metrics), (None, None));
     }
 }

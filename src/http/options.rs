@@ -1,3 +1,5 @@
+//! The options of the HTTP face.
+
 use std::time::Duration;
 
 use crate::net::{ConnectionLimit, DRAIN_TIMEOUT};

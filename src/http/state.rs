@@ -31,7 +31,7 @@ struct Inner {
     started: Instant,
 }
 
-/// Tells that a request comes from this machine.
+/// Returns whether a request comes from this machine.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct IsLocal(pub bool);
 

@@ -5,7 +5,7 @@ use std::{
     fmt::Write as _,
 };
 
-use super::sheet::{Cell, Row, Sheet, one_line};
+use super::sheet::{Cell, Sheet, SheetRow, one_line};
 
 /// The types that the schema has beside the one that roles are held on.
 pub(super) const OTHER_TYPES: [&str; 2] = ["Role", "User"];
@@ -34,7 +34,7 @@ struct Group<'a> {
     /// The name of their policy file; empty where nobody may do them.
     name: String,
     cells: &'a [Cell],
-    rows: Vec<&'a Row>,
+    rows: Vec<&'a SheetRow>,
 }
 
 impl Group<'_> {
@@ -217,14 +217,14 @@ impl Writer<'_> {
     }
 
     /// The words of the conditions of a row.
-    fn words(&self, row: &Row) -> String {
+    fn words(&self, row: &SheetRow) -> String {
         let conditions = conditions(&row.cells).into_iter();
         let words = conditions.filter_map(|condition| self.sheet.conditions.get(condition));
         let words: Vec<_> = words.map(String::as_str).collect();
         if words.is_empty() { row.condition.clone() } else { words.join("; ") }
     }
 
-    fn scope_of(&self, row: &Row) -> String {
+    fn scope_of(&self, row: &SheetRow) -> String {
         if row.scope.is_empty() { self.scope.to_lowercase() } else { row.scope.clone() }
     }
 

@@ -52,7 +52,7 @@ pub(super) const PRIMITIVE_TYPES: [&str; 14] = [
 #[derive(Debug)]
 pub(super) struct Sheet {
     pub roles: Vec<Renamed>,
-    pub rows: Vec<Row>,
+    pub rows: Vec<SheetRow>,
     /// The words of each condition.
     pub conditions: Vec<String>,
 }
@@ -68,7 +68,7 @@ pub struct Renamed {
 
 /// An action and who may do it.
 #[derive(Debug)]
-pub(super) struct Row {
+pub(super) struct SheetRow {
     pub scope: String,
     pub action: Renamed,
     pub label: String,
@@ -229,7 +229,7 @@ impl SheetReader {
         columns
     }
 
-    fn row(&mut self, columns: &Columns, record: &StringRecord) -> Option<(Position, Row)> {
+    fn row(&mut self, columns: &Columns, record: &StringRecord) -> Option<(Position, SheetRow)> {
         let position = record.position().cloned();
         if record.iter().all(str::is_empty) {
             return None;
@@ -274,7 +274,7 @@ impl SheetReader {
         let action = Renamed { name: written.clone(), written };
         let [scope, label, condition, source] =
             [scope, label, condition, source].map(str::to_owned);
-        Some((position, Row { scope, action, label, condition, source, cells }))
+        Some((position, SheetRow { scope, action, label, condition, source, cells }))
     }
 
     fn cell(&mut self, text: &str, condition: &str) -> Cell {
@@ -305,7 +305,7 @@ impl SheetReader {
     }
 
     /// Gives each action an id of its own: an action of several scopes has the scope in front.
-    fn name_actions(&mut self, rows: &mut [(Position, Row)]) {
+    fn name_actions(&mut self, rows: &mut [(Position, SheetRow)]) {
         if rows.len() > ACTIONS {
             let message =
                 format!("the spreadsheet has {} actions, more than {ACTIONS}", rows.len());

@@ -18,7 +18,7 @@ pub fn parse(text: &str) -> Result<Value, serde_json::Error> {
 /// of lists included: two bytes of text may become hundreds in memory.
 ///
 /// # Errors
-/// The same, and more values than that.
+/// As for [`parse`], and more values than that.
 pub fn parse_within(text: &str, values: usize) -> Result<Value, serde_json::Error> {
     let mut reader = serde_json::Deserializer::from_str(text);
     let value = UniqueVisitor { left: &Cell::new(values) }.deserialize(&mut reader)?;

@@ -7,6 +7,8 @@ pub mod hash;
 mod hex;
 pub mod json;
 mod name;
+#[cfg(feature = "server")]
+mod panic;
 mod problem;
 mod timestamp;
 mod uid;
@@ -15,6 +17,8 @@ mod value;
 pub use effect::{Effect, OnForbidError};
 pub use hex::{hex, unhex};
 pub use name::{Revision, StoreName, StoreNameError};
+#[cfg(feature = "server")]
+pub(crate) use panic::panic_message;
 pub(crate) use problem::Text;
 pub use problem::{Location, Problem};
 pub use timestamp::{Timestamp, TimestampError, rfc3339_micros};

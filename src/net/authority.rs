@@ -58,7 +58,7 @@ pub struct AuthorityStream<Io> {
 }
 
 impl<Io> AuthorityStream<Io> {
-    /// Wraps a connection of which nothing was read.
+    /// Wraps a connection from which nothing was read.
     pub fn new(io: Io) -> Self {
         Self { io, rewriter: AuthorityRewriter::default() }
     }

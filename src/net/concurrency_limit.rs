@@ -8,6 +8,8 @@ use std::sync::{
 /// Counts the calls under way in the process and refuses those beyond a limit.
 #[derive(Debug)]
 pub(crate) struct ConcurrencyLimit {
+    /// The name of the setting of `max_calls` under `limits`.
+    setting: &'static str,
     max_calls: usize,
     max_bytes: usize,
     in_flight: AtomicUsize,
@@ -20,10 +22,15 @@ pub(crate) struct ConcurrencyLimit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LimitReachedError {
     /// As many calls are under way as may be.
-    #[error("more than {0} calls are under way: try again later")]
-    Calls(usize),
+    #[error("the limit `limits.{setting}` of {limit} is reached: try again later")]
+    Calls {
+        /// The name of the setting under `limits`.
+        setting: &'static str,
+        /// The most calls.
+        limit: usize,
+    },
     /// Messages hold as many bytes as they may.
-    #[error("large messages under way hold {0} bytes: try again later")]
+    #[error("the limit `limits.held_bytes` of {0} on large messages is reached: try again later")]
     Bytes(usize),
 }
 
@@ -39,9 +46,11 @@ pub(crate) struct CallPermit {
 }
 
 impl ConcurrencyLimit {
-    /// Allows `max_calls` calls, whose messages may hold `max_bytes` bytes together.
-    pub fn new(max_calls: usize, max_bytes: usize) -> Self {
+    /// Allows `max_calls` calls, whose messages may hold `max_bytes` bytes together. Refusals name the
+    /// setting under `limits` that bounds the calls.
+    pub fn new(setting: &'static str, max_calls: usize, max_bytes: usize) -> Self {
         Self {
+            setting,
             max_calls,
             max_bytes,
             in_flight: AtomicUsize::new(0),
@@ -60,8 +69,12 @@ impl ConcurrencyLimit {
             return Ok(CallPermit { limit: Arc::clone(self), held: AtomicUsize::new(0) });
         }
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        Err(self.shed())
+    }
+
+    fn shed(&self) -> LimitReachedError {
         self.calls_shed.fetch_add(1, Ordering::Relaxed);
-        Err(LimitReachedError::Calls(self.max_calls))
+        LimitReachedError::Calls { setting: self.setting, limit: self.max_calls }
     }
 
     /// Returns how many calls are under way.
@@ -106,34 +119,33 @@ impl CallPermit {
     ///
     /// # Errors
     /// As many calls wait as may, or are under way once the waiting is over.
-    pub async fn aside<T>(
+    pub async fn release_while<T>(
         &self,
         waiting: &Arc<ConcurrencyLimit>,
         wait: impl Future<Output = T>,
     ) -> Result<T, LimitReachedError> {
         let _waiting = waiting.acquire()?;
-        let aside = Aside::new(&self.limit);
+        let released = ReleasedPermit::new(&self.limit);
         let waited = wait.await;
-        drop(aside);
+        drop(released);
         if self.limit.in_flight() > self.limit.max_calls {
-            self.limit.calls_shed.fetch_add(1, Ordering::Relaxed);
-            return Err(LimitReachedError::Calls(self.limit.max_calls));
+            return Err(self.limit.shed());
         }
         Ok(waited)
     }
 }
 
 /// A call that is not under way for as long as this lives.
-struct Aside<'a>(&'a ConcurrencyLimit);
+struct ReleasedPermit<'a>(&'a ConcurrencyLimit);
 
-impl<'a> Aside<'a> {
+impl<'a> ReleasedPermit<'a> {
     fn new(limit: &'a ConcurrencyLimit) -> Self {
         limit.in_flight.fetch_sub(1, Ordering::Relaxed);
         Self(limit)
     }
 }
 
-impl Drop for Aside<'_> {
+impl Drop for ReleasedPermit<'_> {
     fn drop(&mut self) {
         self.0.in_flight.fetch_add(1, Ordering::Relaxed);
     }
@@ -157,10 +169,13 @@ mod tests {
 
     #[test]
     fn calls_beyond_the_limit_are_shed_until_one_ends() {
-        let limit = Arc::new(ConcurrencyLimit::new(2, 0));
+        let limit = Arc::new(ConcurrencyLimit::new("watches", 2, 0));
         let first = limit.acquire().unwrap();
         let _second = limit.acquire().unwrap();
-        assert_eq!(limit.acquire().map(|_| ()), Err(LimitReachedError::Calls(2)));
+        let refusal = limit.acquire().unwrap_err();
+        assert_eq!(refusal, LimitReachedError::Calls { setting: "watches", limit: 2 });
+        let text = "the limit `limits.watches` of 2 is reached: try again later";
+        assert_eq!(refusal.to_string(), text);
         assert_eq!((limit.in_flight(), limit.calls_shed()), (2, 1));
         drop(first);
         assert!(limit.acquire().is_ok());
@@ -169,7 +184,7 @@ mod tests {
 
     #[test]
     fn bytes_beyond_the_limit_are_refused_until_a_call_ends() {
-        let limit = Arc::new(ConcurrencyLimit::new(2, 100_000));
+        let limit = Arc::new(ConcurrencyLimit::new("watches", 2, 100_000));
         let (first, second) = (limit.acquire().unwrap(), limit.acquire().unwrap());
         first.hold(40_000).unwrap();
         first.hold(80_000).unwrap();

@@ -9,11 +9,11 @@ pub(crate) struct Peer {
     pub address: Option<SocketAddr>,
     /// Process id and user id of the other end of a Unix socket.
     pub process: Option<(Option<i32>, u32)>,
-    /// Tells that the connection is one of a Unix socket.
+    /// Returns whether the connection is one of a Unix socket.
     pub is_unix: bool,
     /// The name that the client's certificate proves.
     pub identity: Option<Arc<str>>,
-    /// Tells that the peer is on this machine. A peer of which nothing is known is not.
+    /// Returns whether the peer is on this machine; false if nothing is known of it.
     pub is_local: bool,
 }
 

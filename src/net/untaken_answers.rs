@@ -33,7 +33,7 @@ struct WaitingPiece {
     number: u64,
 }
 
-/// A body of which each piece counts as untaken until it is sent.
+/// A body whose pieces count as untaken until they are sent.
 #[derive(Debug)]
 pub(crate) struct TrackedBody<B> {
     body: B,

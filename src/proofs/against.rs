@@ -23,7 +23,7 @@ use crate::{
 const ENTITIES_DIFFER: &str = "the entities that the store holds differ: what that changes is \
                                searched, and not proved";
 
-/// How the decisions of a new state differ from those of an old one.
+/// The differences between the decisions of a new state and those of an old one.
 #[derive(Debug, Default)]
 pub struct Comparison {
     /// Kinds of requests of which the new state allows more.
@@ -39,7 +39,7 @@ pub struct Comparison {
 pub struct Difference {
     /// One of them.
     pub environment: String,
-    /// How many there are with the same policies.
+    /// The number of differences with the same policies.
     pub count: usize,
     /// A request that both states have decided, one way and the other.
     pub witness: Option<Box<Witness>>,
@@ -59,7 +59,7 @@ impl Comparison {
     }
 }
 
-/// Which way decisions differ.
+/// The direction in which decisions differ.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Way {
     Gain,
@@ -293,7 +293,7 @@ impl Comparer<'_> {
         found
     }
 
-    /// Searches such a request, which is often found sooner than the solver tells of it.
+    /// Searches for a witness without the solver, which is often sooner.
     fn found(&self, way: Way, group: &Group<'_, '_>) -> Option<Witness> {
         let (old, new) = (self.old.engine(), self.new.engine());
         let (allows, denies) = if way == Way::Gain { (new, old) } else { (old, new) };
@@ -302,7 +302,7 @@ impl Comparer<'_> {
         self.shows(way, &witness).then_some(witness)
     }
 
-    /// Asks for a request that one state allows and the other does not.
+    /// Asks the solver for a request allowed by one state only.
     fn differ(
         &self,
         session: &mut Session<'_>,

@@ -79,7 +79,7 @@ pub(super) fn witness(
 }
 
 /// Leaves out of a witness what the claim does not need. Nothing where the claim does not hold of the
-/// witness as it is.
+/// witness unchanged.
 pub(super) fn shrunk(witness: Witness, claim: impl Fn(&Witness) -> bool) -> Option<Witness> {
     if !claim(&witness) {
         return None;

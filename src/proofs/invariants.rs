@@ -24,7 +24,7 @@ impl Prover<'_> {
     pub fn invariant(&self, session: &mut Session<'_>, invariant: &Invariant) -> Outcome {
         let schema = self.store.schema();
         let describes = StaticPolicy::new(invariant.policy.clone());
-        // Where its own evaluation fails it describes nothing, which nobody has meant.
+        // If its own evaluation fails it describes nothing, which nobody has meant.
         match self.never_fails(session, &describes) {
             Outcome::Proved => {}
             Outcome::Refuted { message, .. } => return Outcome::Unknown(message),
@@ -36,7 +36,7 @@ impl Prover<'_> {
         }
         let alone = PolicySet::from_policies([invariant.policy.clone()]);
         let Ok(alone) = alone else { return Outcome::Unknown("it is no policy".to_owned()) };
-        let question = Question { claim: invariant.claim, describes, alone };
+        let question = InvariantQuestion { claim: invariant.claim, describes, alone };
         let may_apply = |env: &&Environment<'_>| question.describes.may_apply(schema, env);
         let applying = self.environments.iter().filter(may_apply).cloned();
         let each_action = question.describes.looks_at_action;
@@ -73,7 +73,7 @@ impl Prover<'_> {
     fn of_group(
         &self,
         session: &mut Session<'_>,
-        question: &Question,
+        question: &InvariantQuestion,
         group: &Group<'_, '_>,
     ) -> Result<OfGroup, String> {
         let schema = self.store.schema();
@@ -120,14 +120,14 @@ fn refuted(invariant: &Invariant, env: &Environment<'_>, witness: Box<Witness>) 
 }
 
 /// An invariant, made ready to be asked.
-struct Question {
+struct InvariantQuestion {
     claim: Claim,
     describes: StaticPolicy,
     /// The policy alone: what it allows is what it describes.
     alone: PolicySet,
 }
 
-impl Question {
+impl InvariantQuestion {
     /// Returns whether a request is one of those described and is not decided as is claimed.
     fn is_refuted_by(&self, witness: &Witness, store: &PolicyStore, described: &Engine) -> bool {
         let request = store.check(&witness.input, witness.now, &RequestLimits::default());
@@ -142,6 +142,6 @@ impl Question {
 enum OfGroup {
     Holds,
     Refuted(Box<Witness>),
-    /// There is a counterexample, of which no request could be made.
+    /// There is a counterexample, but no request could be made of it.
     NotReplayed,
 }

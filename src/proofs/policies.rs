@@ -74,7 +74,7 @@ pub(super) fn environments(schema: &Schema) -> Vec<Environment<'_>> {
     all
 }
 
-/// Policies of which none is a link: each link stands as a policy of its own.
+/// Policies without links: each link stands as a policy of its own.
 #[derive(Debug)]
 pub(super) struct StaticPolicies {
     policies: Vec<StaticPolicy>,
@@ -169,7 +169,7 @@ pub(super) struct Group<'a, 'p> {
     pub env: Environment<'a>,
     /// The policies that may apply: one list for each set of policies that was asked for.
     pub policies: Vec<Vec<&'p StaticPolicy>>,
-    /// How many they are.
+    /// Their number.
     pub count: usize,
 }
 

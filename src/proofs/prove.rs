@@ -18,7 +18,7 @@ enum Task<'a> {
 }
 
 /// Proves that no policy of a store can fail, that each has its use, and that invariants hold.
-/// `progress` is told how many of how many pieces are done.
+/// `progress` is called with the numbers of pieces that are done and of all.
 ///
 /// # Errors
 /// The solver cannot be started, or a link cannot be filled in.
@@ -56,7 +56,7 @@ pub fn hold(
     work_on(&prover, &tasks, solver, options, &|_, _| ())
 }
 
-/// Says which policy may fail, if there is one.
+/// Returns the policy that may fail, if there is one.
 fn may_fail(proofs: &[Proof]) -> Option<String> {
     proofs.iter().find_map(|proof| match (&proof.check, &proof.outcome) {
         (Check::NeverFails(_), Outcome::Proved) => None,

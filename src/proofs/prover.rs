@@ -174,7 +174,7 @@ impl<'a> Prover<'a> {
         })
     }
 
-    /// Asks for each kind of request whether nothing of it shows what is to be shown.
+    /// Proves that some kind of request shows the claim.
     fn shown_by_some(
         &self,
         policy: &StaticPolicy,
@@ -204,7 +204,7 @@ impl<'a> Prover<'a> {
     }
 }
 
-/// Tells of which requests the solver cannot tell, and why.
+/// Returns `Unknown` with the reason and the kind of request.
 pub(super) fn unknown(env: &Environment<'_>, reason: &str) -> Outcome {
     Outcome::Unknown(format!("{reason}, where {env}"))
 }

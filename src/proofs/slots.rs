@@ -13,7 +13,7 @@ use smol_str::SmolStr;
 use super::policies::{Environment, StaticPolicy, named_attributes, named_entities};
 use crate::schema::{RecordShape, Schema, Shape, Slot};
 
-/// Scopes of which the slots are told apart. Their number squared is the length of the condition.
+/// The most scopes whose slots are told apart. Their number squared is the length of the condition.
 const MAX_SCOPES: usize = 6;
 
 /// A scope as an expression, with what must be there for it to have a value.
@@ -135,7 +135,7 @@ impl<'a> Seen<'a> {
         slots.filter(|(slot, _)| self.attributes.contains(slot.as_str())).collect()
     }
 
-    /// Says that two scopes share no slot, unless they are the same scope.
+    /// Returns the fact that two scopes share no slot, unless they are the same scope.
     fn apart(&self, one: &Scope<'_>, other: &Scope<'_>) -> Vec<String> {
         let presence = [&one.presence[..], &other.presence[..]].concat();
         let mut facts = Vec::new();

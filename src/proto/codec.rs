@@ -25,7 +25,7 @@ tokio::task_local! {
     static MESSAGE_CHECK: MessageCheck;
 }
 
-/// Answers a call of which each message is checked before it is decoded.
+/// Answers a call, checking each message before it is decoded.
 #[cfg(feature = "server")]
 pub fn checking<F: Future>(check: MessageCheck, call: F) -> impl Future<Output = F::Output> {
     MESSAGE_CHECK.scope(check, call)

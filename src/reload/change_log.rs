@@ -78,7 +78,7 @@ struct Kept {
 pub struct DirectoryFollower {
     log: Arc<ChangeLog>,
     changed: watch::Receiver<()>,
-    /// The number of the version that is told next.
+    /// The number of the version that is sent next.
     next: u64,
 }
 

@@ -11,7 +11,7 @@ use std::{
 use super::{
     Reloader,
     paths::Places,
-    signal::{Signal, Wake},
+    signal::{MOST_SETTLES, Signal, Wake},
     watcher::FolderWatch,
 };
 
@@ -55,13 +55,15 @@ impl WatchFiles {
                 }
             }
             if catch_unwind(AssertUnwindSafe(&mut look)).is_err() {
-                tracing::error!("looking at changed files failed within");
+                tracing::error!("looking at changed files panicked");
             }
             let next = Instant::now().checked_add(self.interval.max(self.settle));
             let next = [next, watch.retry_at()].into_iter().flatten().min();
             match signal.wait(next) {
                 Wake::Stop => return,
-                Wake::Hint => drop(signal.settle(self.settle, self.settle.saturating_mul(5))),
+                Wake::Hint => {
+                    signal.settle(self.settle, self.settle.saturating_mul(MOST_SETTLES));
+                }
                 Wake::Time => {}
                 Wake::WatcherBroke(error) => watch.broke(&error),
             }

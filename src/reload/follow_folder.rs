@@ -2,9 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, OpenOptions},
-    io::{self, Read as _},
-    os::unix::fs::OpenOptionsExt as _,
+    fs, io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::Arc,
@@ -27,7 +25,7 @@ use crate::store::STACK_BYTES;
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// The least, so that a writer of many small pieces does not keep it listing the folder.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(2);
-/// Time that a file may be open for writing until it is read as it is.
+/// Time that a file may be open for writing until it is read all the same.
 const WRITER_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A folder whose files are followed. Folders in it are not looked into.
@@ -35,7 +33,7 @@ const WRITER_PATIENCE: Duration = Duration::from_secs(2);
 pub struct FollowFolder {
     /// The folder.
     pub path: PathBuf,
-    /// Which files matter, by their names.
+    /// Returns whether a file of that name matters.
     pub wanted: fn(&str) -> bool,
     /// Entries that the folder may have.
     pub most: usize,
@@ -100,15 +98,8 @@ impl SeenFile {
         if size > bound {
             return Err(ReadError::TooLarge { size, bound });
         }
-        // Opening a pipe would wait for a writer, should one have taken the file's place.
-        let mut file =
-            OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&self.path)?;
-        if Stamp::of(&file.metadata()?) != self.stamp {
-            return Err(ReadError::Moved);
-        }
         let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
-        file.by_ref().take(size.saturating_add(1)).read_to_end(&mut bytes)?;
-        let is_same = bytes.len() as u64 == size && Stamp::of(&file.metadata()?) == self.stamp;
+        let is_same = self.stamp.read(&self.path, size, &mut bytes)?;
         if is_same { Ok(bytes) } else { Err(ReadError::Moved) }
     }
 
@@ -199,13 +190,13 @@ impl FollowFolder {
             } else {
                 written_since = None;
                 catch_unwind(AssertUnwindSafe(|| look(seen))).unwrap_or_else(|_| {
-                    tracing::error!("looking at a changed folder failed within");
+                    tracing::error!("looking at a changed folder panicked");
                     None
                 })
             };
             let next = again.unwrap_or(self.interval).min(self.interval);
             let next = begun.elapsed().checked_add(next).and_then(|next| begun.checked_add(next));
-            // Where reading takes long a stream of changes must not keep it reading all the time.
+            // If reading takes long, a stream of changes must not keep it reading all the time.
             let pause = begun.elapsed().clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
             match signal.wait([next, watch.retry_at()].into_iter().flatten().min()) {
                 Wake::Stop => return,

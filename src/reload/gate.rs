@@ -79,7 +79,7 @@ pub trait SlowGates: fmt::Debug + Send + Sync {
 }
 
 /// Returns whether a new state can only take rights away: the schema and the entities are the same,
-/// each permit was there before, and each forbid still is. This is told without a proof, so that nobody
+/// each permit was there before, and each forbid still is. This is decided without a proof, so that nobody
 /// waits for one to revoke a right.
 #[must_use]
 pub fn only_narrows(new: &PolicyStore, old: &PolicyStore) -> bool {

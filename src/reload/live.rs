@@ -28,7 +28,7 @@ use crate::{
 pub struct Live {
     state: ArcSwap<LiveState>,
     status: ArcSwap<LoadStatus>,
-    /// Held by whoever makes the next state of the one that is.
+    /// Held while the state is replaced.
     changing: Mutex<()>,
     changed: watch::Sender<()>,
     history: History,
@@ -90,7 +90,7 @@ impl Default for Live {
 }
 
 impl Live {
-    /// Creates the same as the default, with a history of so many revisions of each store.
+    /// Creates an empty `Live` that keeps `revisions` revisions of each store.
     #[must_use]
     pub fn remembering(revisions: usize) -> Self {
         Self { history: History::new(revisions), ..Self::default() }
@@ -128,7 +128,7 @@ impl Live {
         Ok(InForce { store: Arc::clone(store), directory })
     }
 
-    /// Returns a receiver that is told after every change of stores or directories.
+    /// Returns a receiver that is notified after every change of stores or directories.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
@@ -201,7 +201,7 @@ impl Live {
         self.restore_directory(name, directory, version, rows, kept);
     }
 
-    /// Does the same with a state whose last changes are known.
+    /// Puts a state in force, with the changes that followers can still get.
     pub fn restore_directory(
         &self,
         name: &StoreName,
@@ -346,13 +346,12 @@ impl Live {
         });
     }
 
-    /// Makes the next state of the one that is.
+    /// Replaces the state, then notifies.
     fn change<T>(&self, change: impl FnOnce(&mut LiveState) -> T) -> T {
         self.change_then(change, |result| result)
     }
 
-    /// Makes the next state of the one that is, and does `then` once it is in force: before anybody is
-    /// told, and before another change.
+    /// Replaces the state, then runs `then` under the lock, then notifies.
     fn change_then<T, U>(
         &self,
         change: impl FnOnce(&mut LiveState) -> T,

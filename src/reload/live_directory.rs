@@ -49,9 +49,9 @@ pub struct DirectoryState {
     pub directory: Arc<Directory>,
     /// The rows as questions are checked against them.
     pub held: Held,
-    /// Which state it is.
+    /// The version of this state.
     pub version: DirectoryVersion,
-    /// The same as answers carry it.
+    /// The version as answers carry it.
     pub version_text: String,
 }
 
@@ -67,7 +67,7 @@ pub enum DirectoryUnavailable {
          `directory.max_age_s` allows: {problem}"
     )]
     TooOld {
-        /// How long ago.
+        /// The time since then.
         age: Duration,
         /// The fault of its source.
         problem: Arc<str>,

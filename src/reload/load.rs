@@ -11,7 +11,7 @@ use std::{
 
 use super::{Gate, Options};
 use crate::{
-    model::{Problem, StoreName},
+    model::{Problem, StoreName, panic_message},
     store::{PolicyStore, STACK_BYTES, StoreFiles},
 };
 
@@ -45,8 +45,8 @@ impl From<Vec<Problem>> for Refused {
     }
 }
 
-/// Does the work on this thread and on as many more as there are processors. What is said of a
-/// job, `T`, stays with it.
+/// Does the jobs on this thread and on as many more as there are processors. Returns each job's `T`
+/// with its result.
 pub(super) fn load_each<T: Send>(
     jobs: Vec<(StoreName, (T, Job))>,
     options: &Options,
@@ -131,19 +131,10 @@ fn load(
         }
     };
     catch_unwind(AssertUnwindSafe(load)).unwrap_or_else(|panic| {
-        let message = format!("loading the store failed within: {}", panic_message(&*panic));
+        let message = format!("loading the store panicked: {}", panic_message(&*panic));
         let problem = Problem::of_file(name.as_str(), message).with_help(
             "take back the last change of the store, and report this as a defect of Humbaba",
         );
         Err(vec![problem].into())
     })
-}
-
-/// Returns the message of a caught panic.
-pub(super) fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("a panic without a message")
 }

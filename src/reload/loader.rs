@@ -45,7 +45,7 @@ pub(super) enum Found {
 pub(super) struct Loader {
     options: Options,
     source: String,
-    stores: BTreeMap<StoreName, Known>,
+    stores: BTreeMap<StoreName, KnownStore>,
     folder_problem: Option<String>,
     unread: Vec<String>,
     watch_problem: Option<String>,
@@ -62,7 +62,7 @@ pub(super) struct Loader {
 
 /// One store, in force or refused.
 #[derive(Debug, Default)]
-struct Known {
+struct KnownStore {
     in_force: Option<Arc<PolicyStore>>,
     loaded_at: Option<SystemTime>,
     /// The state that was last found of it: while that stays the same there is nothing to do.
@@ -94,7 +94,7 @@ impl Seen {
 
 /// The outcome of an attempt.
 #[derive(Debug, Default)]
-struct Outcome {
+struct LoadOutcome {
     /// Something else decides.
     changed: bool,
     /// Something was refused that had not been before.
@@ -105,7 +105,7 @@ impl Loader {
     /// Goes on from the stores in force.
     pub fn resume(source: String, options: Options, live: &Live) -> Self {
         let status = live.status();
-        let mut stores: BTreeMap<_, Known> = BTreeMap::new();
+        let mut stores: BTreeMap<_, KnownStore> = BTreeMap::new();
         for store in &status.stores {
             let known = stores.entry(store.name.clone()).or_default();
             known.loaded_at = store.loaded_at;
@@ -149,7 +149,8 @@ impl Loader {
         folder_problem: Option<String>,
         live: &Live,
     ) {
-        let mut outcome = Outcome { refused: self.folder(folder_problem), ..Outcome::default() };
+        let mut outcome =
+            LoadOutcome { refused: self.folder(folder_problem), ..LoadOutcome::default() };
         self.stores.retain(|name, known| {
             let stays = found.contains_key(name);
             if !stays {
@@ -170,7 +171,7 @@ impl Loader {
     /// Keeps everything in force, for the folder as a whole cannot be used.
     pub fn keep(&mut self, folder_problem: String, live: &Live) {
         let refused = self.folder(Some(folder_problem));
-        self.finish(&Outcome { refused, ..Outcome::default() }, live);
+        self.finish(&LoadOutcome { refused, ..LoadOutcome::default() }, live);
     }
 
     /// Records the files beside the stores' folders that are not read.
@@ -234,7 +235,13 @@ impl Loader {
         Some((name, (seen, job)))
     }
 
-    fn take_over(&mut self, name: StoreName, seen: Seen, loaded: Loaded, outcome: &mut Outcome) {
+    fn take_over(
+        &mut self,
+        name: StoreName,
+        seen: Seen,
+        loaded: Loaded,
+        outcome: &mut LoadOutcome,
+    ) {
         match loaded.result {
             Ok(store) => self.judge(&name, store, loaded.took, outcome),
             Err(_) if matches!(seen, Seen::Meanwhile(_)) => {}
@@ -254,7 +261,7 @@ impl Loader {
         name: &StoreName,
         store: Arc<PolicyStore>,
         took: Duration,
-        outcome: &mut Outcome,
+        outcome: &mut LoadOutcome,
     ) {
         let in_force = self.stores.get(name).and_then(|known| known.in_force.clone());
         let is_taken_back = in_force.as_ref().is_some_and(|old| old.digest() == store.digest());
@@ -275,7 +282,7 @@ impl Loader {
     }
 
     /// Takes up the proofs that have ended.
-    fn proved(&mut self, outcome: &mut Outcome) {
+    fn proved(&mut self, outcome: &mut LoadOutcome) {
         let ended = self.stores.iter_mut().filter_map(|(name, known)| {
             let refusals = known.proving.as_ref()?.refusals()?;
             Some((name.clone(), known.proving.take()?, refusals))
@@ -304,7 +311,7 @@ impl Loader {
         name: &StoreName,
         store: Arc<PolicyStore>,
         took: Duration,
-        outcome: &mut Outcome,
+        outcome: &mut LoadOutcome,
     ) {
         let known = self.stores.entry(name.clone()).or_default();
         let old = known.in_force.replace(Arc::clone(&store));
@@ -321,7 +328,7 @@ impl Loader {
         self.retired.store(old.filter(|old| !Arc::ptr_eq(old, &store)));
     }
 
-    fn refuse(&mut self, name: &StoreName, problems: Vec<Problem>, outcome: &mut Outcome) {
+    fn refuse(&mut self, name: &StoreName, problems: Vec<Problem>, outcome: &mut LoadOutcome) {
         let known = self.stores.entry(name.clone()).or_default();
         // After a start the same problems are told again only if the files changed.
         if known.seen.is_some() || texts(&problems) != texts(&known.problems) {
@@ -331,7 +338,7 @@ impl Loader {
         known.problems = problems;
     }
 
-    fn finish(&mut self, outcome: &Outcome, live: &Live) {
+    fn finish(&mut self, outcome: &LoadOutcome, live: &Live) {
         let now = SystemTime::now();
         self.last_attempt = Some(now);
         self.failures += u64::from(outcome.refused);

@@ -227,7 +227,7 @@ fn yield_to_calls() {
 }
 
 impl Reloader {
-    /// Says that something may have changed, as SIGHUP does.
+    /// Has the folder read again, as SIGHUP does.
     pub fn hint(&self) {
         self.signal.hint();
     }

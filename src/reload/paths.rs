@@ -22,7 +22,7 @@ pub(super) struct Places {
     pub names: BTreeSet<PathBuf>,
 }
 
-/// Which folder a path led to.
+/// The identity of the folder that a path led to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct FolderId {
     device: u64,

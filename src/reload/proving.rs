@@ -9,9 +9,9 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Gate, GateRefusal, SlowGates, load::panic_message, signal::Signal};
+use super::{Gate, GateRefusal, SlowGates, signal::Signal};
 use crate::{
-    model::Problem,
+    model::{Problem, panic_message},
     store::{PolicyStore, STACK_BYTES},
 };
 
@@ -46,7 +46,7 @@ impl Proving {
         let work = move || {
             let judge = || gates.judge(&candidate, in_force.as_deref(), &cancelled);
             let judged = catch_unwind(AssertUnwindSafe(judge)).unwrap_or_else(|panic| {
-                let message = format!("the proof failed within: {}", panic_message(&*panic));
+                let message = format!("the proof panicked: {}", panic_message(&*panic));
                 refused(&candidate, &gates.gates(), &message)
             });
             // A state that calls still use is not dropped here.

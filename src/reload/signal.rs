@@ -9,12 +9,14 @@ use std::{
 
 use super::paths::Places;
 
+/// Multiples of the quiet time that a reader waits at most while events go on.
+pub(super) const MOST_SETTLES: u32 = 5;
 /// A writer that has not written for so long has forgotten to close the file.
 const WRITER_PATIENCE: Duration = Duration::from_secs(5);
 /// Files that are remembered as written to.
 const MAX_WRITTEN: usize = 10_000;
 
-/// The mailbox of the reloading thread. It holds at most one hint, however many events come.
+/// Wakes the reloading thread. Keeps at most one hint, however many events come.
 #[derive(Debug, Default)]
 pub(super) struct Signal {
     state: Mutex<State>,
@@ -27,7 +29,7 @@ struct State {
     burst: Option<Burst>,
     places: Places,
     written: HashMap<PathBuf, Written>,
-    /// Which watcher is listened to: a replaced one has no say any more.
+    /// The watcher that counts; events of older watchers are ignored.
     watcher: u64,
     watcher_error: Option<String>,
 }
@@ -58,7 +60,7 @@ pub(super) enum Wake {
 
 /// A change of one path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Change {
+pub(super) enum FileChange {
     /// The content is being written in place.
     Written,
     /// A writer closed the file.
@@ -87,7 +89,7 @@ impl Signal {
     }
 
     /// Something happened to those paths, according to that watcher.
-    pub fn event(&self, watcher: u64, change: Change, paths: &[PathBuf]) {
+    pub fn event(&self, watcher: u64, change: FileChange, paths: &[PathBuf]) {
         let mut state = self.lock();
         let matters = paths.is_empty() || paths.iter().any(|path| state.places.concern(path));
         if watcher != state.watcher || !matters {
@@ -111,7 +113,8 @@ impl Signal {
         }
     }
 
-    /// From now on another watcher is listened to. What the old one told of writers is void.
+    /// Returns the number of a new watcher. Events of older ones are ignored from now on, and what they
+    /// said of writers is forgotten.
     pub fn next_watcher(&self) -> u64 {
         let mut state = self.lock();
         state.watcher += 1;
@@ -206,24 +209,24 @@ impl State {
         self.burst = Some(Burst { first, last: now });
     }
 
-    fn note(&mut self, change: Change, path: &Path) {
+    fn note(&mut self, change: FileChange, path: &Path) {
         let last = Instant::now();
         match change {
-            Change::Written if cfg!(any(target_os = "linux", target_os = "android")) => {
+            FileChange::Written if cfg!(any(target_os = "linux", target_os = "android")) => {
                 if self.written.len() < MAX_WRITTEN {
                     self.written.insert(path.to_owned(), Written { last, open: true });
                 }
             }
-            Change::Closed => {
+            FileChange::Closed => {
                 if let Some(written) = self.written.get_mut(path) {
                     *written = Written { last, open: false };
                 }
             }
-            Change::Replaced => {
+            FileChange::Replaced => {
                 self.written.remove(path);
             }
             // Other systems do not tell when a writer closes a file.
-            Change::Written | Change::Other => {}
+            FileChange::Written | FileChange::Other => {}
         }
     }
 }

@@ -2,9 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, OpenOptions},
-    io::{self, Read as _},
-    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     time::{Duration, Instant, SystemTime},
 };
@@ -12,7 +9,7 @@ use std::{
 use super::{
     folder_error::FolderError,
     paths::{FolderId, Places},
-    tree::{FileAt, Flaw, Layout, Stamp, StoreTree, Tree, look},
+    tree::{Flaw, Layout, StoreTree, Tree, list_tree},
 };
 use crate::{
     model::{StoreName, StoreNameError},
@@ -81,9 +78,8 @@ impl StoreContent {
     }
 }
 
-/// Reads a policies folder and checks that nothing changed meanwhile. `between` is called after
-/// reading and before checking with the places that matter: what it begins to watch is thereby
-/// watched from the moment that the snapshot shows.
+/// Reads a policies folder and checks that nothing changed meanwhile. `between` runs after reading and
+/// before the check, with the places that matter, so watches armed in it miss no change.
 pub(super) fn take(
     path: &Path,
     bounds: &Bounds,
@@ -92,12 +88,12 @@ pub(super) fn take(
 ) -> Snapshot {
     let begun = Instant::now();
     let mut places = Places::default();
-    let before = look(path, bounds, layout, &mut places);
+    let before = list_tree(path, bounds, layout, &mut places);
     let contents: Option<BTreeMap<_, _>> = before.as_ref().ok().map(|tree| {
         tree.stores.iter().map(|(name, store)| (name.clone(), read(name, store, bounds))).collect()
     });
     between(&places);
-    let after = look(path, bounds, layout, &mut Places::default());
+    let after = list_tree(path, bounds, layout, &mut Places::default());
     match (before, after) {
         (Ok(before), Ok(after)) => {
             let moved = before.real != after.real || before.layout != after.layout;
@@ -149,7 +145,7 @@ fn read(name: &StoreName, tree: &StoreTree, bounds: &Bounds) -> Read {
     let mut files = StoreFiles::new(name.clone(), []);
     let mut bytes = Vec::new();
     for (relative, file) in &tree.files {
-        match read_file(file, bounds, &mut bytes) {
+        match file.stamp.read(&file.path, bounds.file_bytes as u64, &mut bytes) {
             Ok(true) => files = files.with_file(relative, bytes.as_slice()),
             Ok(false) => return Read::Moved,
             Err(error) if FileKind::of(relative).is_some_and(FileKind::is_needed) => {
@@ -176,27 +172,11 @@ fn read(name: &StoreName, tree: &StoreTree, bounds: &Bounds) -> Read {
     if flaws.is_empty() { Read::Files(files) } else { Read::Flawed(flaws) }
 }
 
-/// Reads the bytes of a file; false where it is not the file that was seen.
-fn read_file(file: &FileAt, bounds: &Bounds, bytes: &mut Vec<u8>) -> io::Result<bool> {
-    // Opening a pipe would wait for a writer, should one have taken the file's place.
-    let mut handle =
-        OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&file.path)?;
-    let is_same = |metadata: &fs::Metadata| Stamp::of(metadata) == file.stamp;
-    if !is_same(&handle.metadata()?) {
-        return Ok(false);
-    }
-    bytes.clear();
-    let most = (bounds.file_bytes as u64).saturating_add(1);
-    handle.by_ref().take(most).read_to_end(bytes)?;
-    let is_whole = bytes.len() as u64 == file.stamp.size;
-    Ok(is_whole && is_same(&handle.metadata()?))
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use std::os::unix::fs::symlink;
+    use std::{fs, os::unix::fs::symlink};
 
     use super::*;
 

@@ -2,8 +2,9 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs, io,
-    os::unix::fs::MetadataExt as _,
+    fs::{self, OpenOptions},
+    io::{self, Read as _},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
@@ -103,7 +104,20 @@ impl Stamp {
         }
     }
 
-    /// When anything about the file last changed. No program can set it.
+    /// Reads the file of this stamp, up to `most` bytes. Returns false where another file is there, or it
+    /// has changed.
+    pub fn read(&self, path: &Path, most: u64, bytes: &mut Vec<u8>) -> io::Result<bool> {
+        // Opening a pipe would wait for a writer, should one have taken the file's place.
+        let mut file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+        if Self::of(&file.metadata()?) != *self {
+            return Ok(false);
+        }
+        bytes.clear();
+        file.by_ref().take(most.saturating_add(1)).read_to_end(bytes)?;
+        Ok(bytes.len() as u64 == self.size && Self::of(&file.metadata()?) == *self)
+    }
+
+    /// Returns when anything about the file last changed (ctime, which no program can set).
     pub fn changed(&self) -> SystemTime {
         let (seconds, nanos) = self.changed;
         let since_epoch = u64::try_from(seconds)
@@ -128,9 +142,8 @@ impl Flaw {
     }
 }
 
-/// Looks through a policies folder, or the folder of a single store. `before` is the layout that
-/// it had.
-pub(super) fn look(
+/// Lists a policies folder, or the folder of a single store. `before` is the layout that it had.
+pub(super) fn list_tree(
     path: &Path,
     bounds: &Bounds,
     before: Option<Layout>,
@@ -171,7 +184,7 @@ pub(super) fn look(
                 let arrived = arrival(&entry.path, &real).max(arrived);
                 tree.stores.insert(name, StoreTree { arrived, ..store });
             }
-            // A link to nowhere was a link to a store: it must not pass for a deleted one.
+            // A link to nowhere was a link to a store, and must not look like a deleted store.
             (Ok(name), Err(error)) => {
                 let flaws = vec![unreadable(name.to_string(), &error)];
                 tree.stores.insert(name, StoreTree { flaws, ..StoreTree::default() });
@@ -191,8 +204,7 @@ pub(super) fn look(
     Ok(tree)
 }
 
-/// Tells the layout of a folder with those entries, or a schema file and the store folder beside
-/// which it makes no sense.
+/// Returns the layout, or the schema file and store folder that conflict.
 fn layout(
     entries: &[Listed],
     bounds: &Bounds,

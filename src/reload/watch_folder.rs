@@ -13,7 +13,7 @@ use super::{
     Reloader,
     folder::{FolderStores, stores_of, take_settled},
     folder_error::FolderError,
-    signal::{Signal, Wake},
+    signal::{MOST_SETTLES, Signal, Wake},
     watcher::FolderWatch,
 };
 use crate::store::{Bounds, STACK_BYTES};
@@ -56,13 +56,15 @@ impl WatchFolder {
             let snapshot = take_settled(&self.path, &self.bounds, |places| watch.arm(places));
             let stores = stores_of(&self.path, snapshot);
             if catch_unwind(AssertUnwindSafe(|| look(stores))).is_err() {
-                tracing::error!("looking at a changed folder failed within");
+                tracing::error!("looking at a changed folder panicked");
             }
             let next = Instant::now().checked_add(self.interval.max(self.settle));
             let next = [next, watch.retry_at()].into_iter().flatten().min();
             match signal.wait(next) {
                 Wake::Stop => return,
-                Wake::Hint => drop(signal.settle(self.settle, self.settle.saturating_mul(5))),
+                Wake::Hint => {
+                    signal.settle(self.settle, self.settle.saturating_mul(MOST_SETTLES));
+                }
                 Wake::Time => {}
                 Wake::WatcherBroke(error) => watch.broke(&error),
             }

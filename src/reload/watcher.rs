@@ -16,7 +16,7 @@ use notify::{
 
 use super::{
     paths::{FolderId, Places},
-    signal::{Change, Signal},
+    signal::{FileChange, Signal},
 };
 
 const FIRST_RETRY: Duration = Duration::from_secs(1);
@@ -166,7 +166,7 @@ fn new_watcher(signal: &Arc<Signal>) -> notify::Result<RecommendedWatcher> {
     RecommendedWatcher::new(handler, Config::default().with_follow_symlinks(false))
 }
 
-/// Tells when the watcher's thread ends, for which the library has no word.
+/// Reports the end of the watcher's thread; notify has no event for it.
 struct WhenEnded {
     signal: Arc<Signal>,
     id: u64,
@@ -179,16 +179,16 @@ impl Drop for WhenEnded {
 }
 
 /// Converts an event; nothing where it tells of reading, which the reload does itself.
-fn change(event: &Event) -> Option<Change> {
+fn change(event: &Event) -> Option<FileChange> {
     match event.kind {
-        EventKind::Access(AccessKind::Close(AccessMode::Write)) => Some(Change::Closed),
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) => Some(FileChange::Closed),
         EventKind::Access(_) => None,
-        EventKind::Modify(ModifyKind::Data(_)) => Some(Change::Written),
+        EventKind::Modify(ModifyKind::Data(_)) => Some(FileChange::Written),
         EventKind::Remove(_)
         | EventKind::Modify(ModifyKind::Name(RenameMode::From | RenameMode::To)) => {
-            Some(Change::Replaced)
+            Some(FileChange::Replaced)
         }
-        _ => Some(Change::Other),
+        _ => Some(FileChange::Other),
     }
 }
 
@@ -199,7 +199,7 @@ fn explain(error: &notify::Error) -> String {
             "cannot watch{at}: the limit of inotify watches is reached; raise the sysctl \
              `fs.inotify.max_user_watches`"
         ),
-        // Where inotify is full, the system says that too many files are open.
+        // If inotify is full, the system says that too many files are open.
         ErrorKind::Io(error) if error.raw_os_error() == Some(libc::EMFILE) => format!(
             "cannot watch{at}: {error}; raise the sysctl `fs.inotify.max_user_instances` or the \
              limit of open files"

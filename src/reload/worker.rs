@@ -11,18 +11,19 @@ use std::{
 
 use super::{
     Options,
-    load::panic_message,
     loader::{Found, Loader},
     paths::FolderId,
-    signal::{Signal, Wake},
+    signal::{MOST_SETTLES, Signal, Wake},
     snapshot::{Read, StoreContent, take},
     tree::{Flaw, Layout},
     watcher::FolderWatch,
 };
-use crate::{model::StoreName, reload::Live, store::StoreFiles};
+use crate::{
+    model::{StoreName, panic_message},
+    reload::Live,
+    store::StoreFiles,
+};
 
-/// Multiples of `settle` that a reload waits at most while events go on.
-const MOST_SETTLES: u32 = 5;
 /// Pause before a store that is being written to is read again.
 const RETRY: Duration = Duration::from_millis(50);
 /// Time after which a store that is never at rest is reported.
@@ -89,7 +90,7 @@ impl Worker {
                 Ok(()) => return,
                 Err(panic) => panic,
             };
-            let message = format!("loading failed within: {}", panic_message(&*panic));
+            let message = format!("loading panicked: {}", panic_message(&*panic));
             // Should the status itself be what panics, the log still has the message.
             let told = AssertUnwindSafe(|| self.loader.keep(message.clone(), &self.live));
             if catch_unwind(told).is_err() {
@@ -168,7 +169,7 @@ impl Worker {
                 // A folder of something else.
                 continue;
             }
-            let store = self.judge(&name, store, heard, snapshot.begun);
+            let store = self.classify(&name, store, heard, snapshot.begun);
             found.insert(name, store);
         }
         let is_swapped = self.root.is_some() && self.root != content.root;
@@ -197,9 +198,9 @@ impl Worker {
         }
     }
 
-    /// Judges whether the read state of a store may be relied on: a file that is being written to in place
-    /// could be half of what it is going to be, and still valid.
-    fn judge(
+    /// Returns what was found of a store. A state that may be half written is not relied on: a file that
+    /// is being written to in place could be valid all the same.
+    fn classify(
         &mut self,
         name: &StoreName,
         store: StoreContent,
@@ -284,8 +285,8 @@ impl Worker {
         (since.elapsed() < self.options.settle_removals).then_some(gone)
     }
 
-    /// Returns whether nobody wrote to a store a moment ago. Where changes do not end, and every writer is
-    /// heard of, it is enough that none was at it while it was read.
+    /// Returns whether nobody wrote to a store a moment ago. Under constant changes, accepts a store that
+    /// nobody wrote during the read, if every writer is heard of.
     fn is_quiet(&self, store: &StoreContent, since: Instant) -> bool {
         if !store.changed_within(self.options.settle / 2) {
             return true;

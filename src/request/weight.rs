@@ -10,9 +10,7 @@ impl RequestInput {
     pub fn weight(&self) -> usize {
         let uids = [&self.principal, &self.action, &self.resource];
         size_of_val(self)
-            + uids.into_iter().map(|uid| opt(uid.as_ref())).sum::<usize>()
-            + fields(&self.context)
-            + self.entities.iter().map(entity).sum::<usize>()
+            + parts(uids, &self.context, &self.entities)
             + roles(&self.role_assignments)
     }
 }
@@ -23,11 +21,15 @@ impl BatchItemInput {
     pub fn weight(&self) -> usize {
         let uids = [&self.principal, &self.action, &self.resource];
         size_of_val(self)
-            + uids.into_iter().map(|uid| opt(uid.as_ref())).sum::<usize>()
-            + fields(&self.context)
-            + self.entities.iter().map(entity).sum::<usize>()
+            + parts(uids, &self.context, &self.entities)
             + self.role_assignments.as_deref().map_or(0, roles)
     }
+}
+
+fn parts(uids: [&Option<Uid>; 3], context: &[(String, Value)], entities: &[EntityInput]) -> usize {
+    uids.into_iter().map(|uid| opt(uid.as_ref())).sum::<usize>()
+        + fields(context)
+        + entities.iter().map(entity).sum::<usize>()
 }
 
 fn roles(roles: &[RoleAssignmentInput]) -> usize {

@@ -1,3 +1,5 @@
+//! The spelling of the ids of Role entities.
+
 use std::{borrow::Cow, fmt, str::FromStr};
 
 /// The id of a Role entity: `<scope type>::<scope id>#<slot>`.

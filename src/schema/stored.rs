@@ -14,7 +14,7 @@ use crate::model::hash::HashMap;
 #[derive(Debug, Default)]
 pub struct StoredEntities {
     entities: HashMap<EntityUID, Arc<Entity>>,
-    /// The types of which there are any.
+    /// The types of the entities.
     types: Vec<EntityType>,
     /// For each entity those that are in it, collected when first asked.
     members: OnceLock<HashMap<EntityUID, Vec<EntityUID>>>,

@@ -41,7 +41,7 @@ impl Default for DecisionLogSettings {
             file: options.file,
             rotate_bytes: options.rotate_bytes,
             keep_files: options.keep_files,
-            queue_bytes: const { NonZeroUsize::new(16 * 1024 * 1024).unwrap() },
+            queue_bytes: NonZeroUsize::new(options.queue_bytes).unwrap_or(NonZeroUsize::MIN),
             sample_allows: options.sample_allows,
             mask: options.mask,
             hash: options.hash,

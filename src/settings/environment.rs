@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::{
     SettingError,
-    keys::{self, KEYS, Key},
+    keys::{self, KEYS, SettingKey},
 };
 
 const PREFIX: &str = "HUMBABA_";
@@ -16,7 +16,7 @@ pub(super) struct Environment {
     /// The configuration file.
     pub config: Option<PathBuf>,
     /// Settings with the name and value of the variable, in the order of the names.
-    pub settings: Vec<(&'static Key, String, String)>,
+    pub settings: Vec<(&'static SettingKey, String, String)>,
 }
 
 pub(super) fn read(
@@ -62,7 +62,7 @@ fn is_service_link(name: &str, value: &str) -> bool {
 fn suggestion(name: &str) -> Option<String> {
     let written = name.strip_prefix(PREFIX)?.to_ascii_lowercase();
     // `HUMBABA_LIMITS_ENTITIES` is the likeliest mistake: one underscore where the table ends.
-    let flat = |key: &&Key| key.name.replace('.', "_") == written;
+    let flat = |key: &&SettingKey| key.name.replace('.', "_") == written;
     let meant = KEYS.iter().find(flat).map(|key| key.name);
     let meant = meant.or_else(|| keys::suggestion(&written.replace("__", ".")));
     meant.map(keys::variable)

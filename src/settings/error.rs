@@ -1,3 +1,5 @@
+//! Errors of the settings.
+
 use std::{fmt, io, path::PathBuf};
 
 use super::{Origin, TcpAddress};

@@ -6,7 +6,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::{
     Layers, Origin, SettingError,
-    keys::{self, Key},
+    keys::{self, SettingKey},
     place::Written,
 };
 use crate::model::Problem;
@@ -57,7 +57,7 @@ impl Reader<'_> {
 
     fn setting(
         &mut self,
-        key: &'static Key,
+        key: &'static SettingKey,
         name: Range<usize>,
         value: Range<usize>,
         written: &DeValue<'_>,

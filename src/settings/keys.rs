@@ -3,7 +3,7 @@
 use super::{Settings, place::Place};
 
 /// One setting.
-pub(super) struct Key {
+pub(super) struct SettingKey {
     /// Its name in the configuration file, with the table in front: `limits.entities`.
     pub name: &'static str,
     /// Its meaning.
@@ -14,7 +14,7 @@ pub(super) struct Key {
 
 macro_rules! keys {
     ($($name:literal $kind:ident $($field:ident).+ : $about:literal;)*) => {
-        &[$(Key {
+        &[$(SettingKey {
             name: $name,
             about: $about,
             place: |settings| Place::$kind(&mut settings.$($field).+),
@@ -24,7 +24,7 @@ macro_rules! keys {
 
 /// All settings, those of one table together.
 #[rustfmt::skip]
-pub(super) const KEYS: &[Key] = keys! {
+pub(super) const KEYS: &[SettingKey] = keys! {
     "policies" Text policies: "the policies folder; empty: ./policies if it is there, else the embedded stores";
     "listen" Addresses listen: "where decisions are served over gRPC: host:port, tls:host:port or unix:/path";
     "http_listen" Text http_listen: "where HTTP is served: host:port, tls:host:port, unix:/path or off";
@@ -53,7 +53,7 @@ pub(super) const KEYS: &[Key] = keys! {
     "tls.http_client_certificates" Switch tls.http_client_certificates: "whether HTTP clients need a certificate too, where tls.client_ca is set";
     "tls.min_version" Text tls.min_version: "the lowest version of TLS: 1.2 or 1.3";
     "reload.settle_ms" Millis reload.settle: "how long the folder must be quiet before it is read";
-    "reload.settle_removals_ms" Millis reload.settle_removals: "how long a store of which a file is gone must have been as it is before that is put in force";
+    "reload.settle_removals_ms" Millis reload.settle_removals: "how long a store must be unchanged before a deleted file counts";
     "reload.rehash_interval_s" PositiveSeconds reload.rehash_interval: "how often the folder is read in any case";
     "reload.use_events" Switch reload.use_events: "listen to the file system's events";
     "reload.deny_warnings" Switch reload.deny_warnings: "refuse a store that has warnings";
@@ -82,8 +82,8 @@ pub(super) const KEYS: &[Key] = keys! {
     "limits.waiting_resets" Positive limits.waiting_resets: "streams that a gRPC peer may reset before they were looked at; with one more, its connection is closed";
     "limits.forced_resets" Positive limits.forced_resets: "streams that a gRPC peer may make the server reset; with one more, its connection is closed";
     "limits.patience_ms" PositiveMillis limits.patience: "how long a peer may take to begin, and over HTTP to end what it has begun";
-    "limits.keepalive_interval_s" PositiveSeconds limits.keepalive_interval: "how long a gRPC connection may be silent until it is asked whether it is still there";
-    "limits.keepalive_timeout_s" PositiveSeconds limits.keepalive_timeout: "how long it may take to say so";
+    "limits.keepalive_interval_s" PositiveSeconds limits.keepalive_interval: "silence after which a gRPC connection is pinged";
+    "limits.keepalive_timeout_s" PositiveSeconds limits.keepalive_timeout: "how long the answer to that ping may take";
     "limits.request_timeout_ms" PositiveMillis limits.request_timeout: "how long one call may take, the arrival of its message included";
     "limits.handshake_timeout_ms" PositiveMillis limits.handshake_timeout: "how long a TLS handshake may take";
     "limits.handshakes" Positive limits.handshakes: "TLS handshakes under way on one listener; with one more, the oldest gives way";
@@ -102,7 +102,7 @@ pub(super) const KEYS: &[Key] = keys! {
     "bounds.policy_tokens" Count bounds.policy_tokens: "tokens of one policy: names, numbers, strings, operators and brackets";
     "bounds.tokens" Count bounds.tokens: "tokens of all policies of a store";
     "bounds.schema_tokens" Count bounds.schema_tokens: "tokens of all schema files of a store";
-    "bounds.type_parts" Count bounds.type_parts: "parts of all types of a schema, once common types are written out";
+    "bounds.type_parts" Count bounds.type_parts: "parts of all types of a schema, after expanding common types";
     "bounds.schema_ancestors" Count bounds.schema_ancestors: "pairs of an entity type or action and one of its ancestors";
     "bounds.validation_steps" Count bounds.validation_steps: "steps to validate all policies: the parts of each condition, times the kinds of requests that it applies to";
     "bounds.entities" Count bounds.entities: "fixed entities in a store";
@@ -130,7 +130,7 @@ pub(super) const KEYS: &[Key] = keys! {
 };
 
 /// Returns the setting of a name.
-pub(super) fn find(name: &str) -> Option<&'static Key> {
+pub(super) fn find(name: &str) -> Option<&'static SettingKey> {
     KEYS.iter().find(|key| key.name == name)
 }
 
@@ -150,7 +150,7 @@ pub(super) fn suggestion(name: &str) -> Option<&'static str> {
     // The right name in the wrong table is nearer than any misspelling.
     let misplaced = KEYS.iter().find(|key| last(key.name) == written_last);
     let misspelt = || {
-        let distance = |key: &&Key| strsim::damerau_levenshtein(key.name, name);
+        let distance = |key: &&SettingKey| strsim::damerau_levenshtein(key.name, name);
         let nearest = KEYS.iter().min_by_key(distance)?;
         (distance(&nearest) <= nearest.name.len().div_ceil(3)).then_some(nearest)
     };

@@ -394,7 +394,7 @@ struct Layers {
 }
 
 impl Layers {
-    fn set(&mut self, key: &'static keys::Key, written: &Written, origin: Origin) {
+    fn set(&mut self, key: &'static keys::SettingKey, written: &Written, origin: Origin) {
         match (key.place)(&mut self.settings).read(written) {
             Ok(()) => drop(self.origins.insert(key.name, origin)),
             Err(message) => {

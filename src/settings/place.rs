@@ -244,14 +244,19 @@ fn share<T: TryFrom<f64, Error: fmt::Display>>(written: &Written) -> Result<T, S
 }
 
 fn number(written: &Written) -> Result<usize, String> {
-    let number = match written {
-        Written::Integer(number) => number.and_then(|number| usize::try_from(number).ok()),
-        Written::Texts(_) => one_text(written)?.parse().ok(),
+    let (number, not) = match written {
+        Written::Integer(number) => {
+            (number.and_then(|number| usize::try_from(number).ok()), String::new())
+        }
+        Written::Texts(_) => {
+            let text = one_text(written)?;
+            (text.parse().ok(), format!(", not `{text}`"))
+        }
         other => return Err(format!("a number is expected, not {}", other.describe())),
     };
     // TOML knows no greater number, and the settled settings must be a valid file again.
     let number = number.filter(|number| i64::try_from(*number).is_ok());
-    number.ok_or_else(|| "a whole number of 0 or more is expected".to_owned())
+    number.ok_or_else(|| format!("a whole number of 0 or more is expected{not}"))
 }
 
 fn positive(number: usize) -> Result<NonZeroUsize, String> {

@@ -31,7 +31,7 @@ pub enum FirstState {
     /// It is refused.
     #[default]
     Refuse,
-    /// It is taken as it is.
+    /// It is accepted.
     Trust,
 }
 

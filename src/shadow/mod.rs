@@ -8,14 +8,14 @@
 
 mod answer;
 mod comparisons;
+mod cpu_limit;
 mod metrics;
-mod pace;
 mod question;
 mod worker;
 
 pub use answer::{Answer, Direction};
 pub use comparisons::{Comparison, Difference};
-pub use pace::{CpuShare, CpuShareError};
+pub use cpu_limit::{CpuShare, CpuShareError};
 pub use question::{Asked, Given, Question};
 
 use std::{
@@ -162,7 +162,7 @@ impl Shadow {
         }
     }
 
-    /// Says that the candidate may have changed, as SIGHUP does.
+    /// Has the candidate read again, as SIGHUP does.
     pub fn hint(&self) {
         let reloader = self.0.as_ref().and_then(|queue| queue.state.reloader.get());
         reloader.into_iter().for_each(Reloader::hint);

@@ -15,7 +15,7 @@ use std::{
 use super::{
     ShadowOptions, State,
     answer::{Answer, Shadowed},
-    pace::Pace,
+    cpu_limit::CpuLimit,
     question::{Asked, Given, Question},
 };
 use crate::{
@@ -37,7 +37,7 @@ pub(super) struct Worker {
     options: ShadowOptions,
     state: Arc<State>,
     questions: Receiver<Question>,
-    pace: Pace,
+    cpu_limit: CpuLimit,
 }
 
 impl Worker {
@@ -47,8 +47,8 @@ impl Worker {
         state: Arc<State>,
         questions: Receiver<Question>,
     ) -> io::Result<()> {
-        let pace = Pace::new(options.max_share);
-        let worker = Self { options, state, questions, pace };
+        let cpu_limit = CpuLimit::new(options.max_share);
+        let worker = Self { options, state, questions, cpu_limit };
         let thread = thread::Builder::new().name("shadow".to_owned()).stack_size(STACK_BYTES);
         thread.spawn(move || worker.run()).map(drop)
     }
@@ -114,7 +114,7 @@ impl Worker {
                 let begun = Instant::now();
                 let mut checker =
                     BatchChecker::new(candidate.known(held), shared, question.now, &limits);
-                self.rest_after(begun.elapsed());
+                self.pause_after(begun.elapsed());
                 for (item, given) in items {
                     self.compare_one(&live, &candidate, given, |_| match &mut checker {
                         Ok(checker) => checker.check(item),
@@ -154,12 +154,12 @@ impl Worker {
             }
         };
         self.state.comparisons.add(live, candidate, given, shadowed);
-        self.rest_after(begun.elapsed());
+        self.pause_after(begun.elapsed());
     }
 
-    fn rest_after(&mut self, work: Duration) {
-        if let Some(rest) = self.pace.rest_after(work) {
-            thread::sleep(rest);
+    fn pause_after(&mut self, work: Duration) {
+        if let Some(pause) = self.cpu_limit.pause_after(work) {
+            thread::sleep(pause);
         }
     }
 }

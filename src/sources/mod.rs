@@ -1,4 +1,4 @@
-//! Where the rows of directories come from: files, the sidecar's own database, PostgreSQL.
+//! The sources of the rows of directories: files, the sidecar's own database, PostgreSQL.
 //!
 //! A source waits until its store is loaded, puts the first state of its directory in force, and then
 //! each change as a whole. What it cannot read leaves the last state in force.
@@ -26,11 +26,11 @@ use crate::{
 pub struct SourceOf {
     /// The store.
     pub store: StoreName,
-    /// Where the rows come from.
+    /// The source of the rows.
     pub source: Source,
 }
 
-/// Where the rows of a directory come from.
+/// The source of the rows of a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// A folder of files.
@@ -121,7 +121,7 @@ impl Sources {
         &self.embedded
     }
 
-    /// Says that rows may have changed, as SIGHUP does.
+    /// Has the rows read again, as SIGHUP does.
     pub fn hint(&self) {
         self.files.iter().for_each(files::FilesSource::hint);
     }

@@ -4,7 +4,7 @@ use std::{collections::HashMap, hash::Hash};
 
 use super::bounds::ANCESTORS_OF_ONE;
 
-/// Which bound a hierarchy exceeds.
+/// The bound that a hierarchy exceeds.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum TooLarge<'a, K> {
     /// One has more than [`ANCESTORS_OF_ONE`].

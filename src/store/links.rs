@@ -324,7 +324,7 @@ impl Uids {
     }
 }
 
-/// The type and the id of an entity whose id stands in the text as it is.
+/// The type and the id of an entity whose id has no escapes in the text.
 fn plain(text: &str) -> Option<(&str, &str)> {
     let (written, id) = text.strip_suffix('"')?.split_once("::\"")?;
     let is_plain =

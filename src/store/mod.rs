@@ -183,7 +183,7 @@ impl PolicyStore {
         self.files.name()
     }
 
-    /// Which policies and entities these are.
+    /// Returns the revision.
     #[must_use]
     pub fn revision(&self) -> &Revision {
         &self.revision
@@ -301,7 +301,7 @@ impl PolicyStore {
         self.engine.known(held)
     }
 
-    /// Checks a request against the store's schema.
+    /// Checks a request against the store's schema, without a directory.
     ///
     /// # Errors
     /// Every violation, if there is one, up to the limit on their number.
@@ -314,10 +314,10 @@ impl PolicyStore {
         self.check_with(None, input, now, limits)
     }
 
-    /// Does the same with what is held for the store.
+    /// Checks a request against schema and directory.
     ///
     /// # Errors
-    /// The same.
+    /// Every violation, up to the limit on their number.
     pub fn check_with(
         &self,
         held: Option<&Held>,

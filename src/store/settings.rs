@@ -38,7 +38,7 @@ pub enum RolesProperty {
     Ignore,
     /// Role assignments that name their scope.
     Assignments,
-    /// The same, and bare names of roles on the resource of the question.
+    /// Assignments, and bare names of roles on the resource of the question.
     AssignmentsAndBare,
 }
 

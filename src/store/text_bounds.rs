@@ -21,7 +21,7 @@ pub(super) fn check(files: &StoreFiles, bounds: &Bounds, problems: &mut Vec<Prob
     total.check(files, &policies, bounds.policy_tokens, problems);
 }
 
-/// Does the same for invariants, which are read only where somebody asks for them.
+/// Checks the bounds of invariants, which are read only where somebody asks for them.
 pub(super) fn check_invariants(files: &StoreFiles, bounds: &Bounds, problems: &mut Vec<Problem>) {
     let total = Total { name: "invariants", most: bounds.tokens, setting: "tokens" };
     total.check(files, &[FileKind::Invariants], bounds.policy_tokens, problems);

@@ -1,10 +1,10 @@
 //! Validating policies with Cedar's validator, which asks about each policy every kind of request
 //! that the schema knows.
 //!
-//! Policies that differ only in the ids of the entities in their scopes are validated once for all
-//! of them: of an entity that is neither an action nor one of an enumerated type the validator looks
-//! at the type alone. Only where that one policy gives rise to a word, every policy like it is
-//! validated by itself, so what is told is what Cedar tells of all.
+//! Policies that differ only in the ids of the entities in their scopes form a group, of which one is
+//! validated: of an entity that is neither an action nor one of an enumerated type the validator looks
+//! at the type alone. If that one has an error or warning, each policy of the group is validated, so
+//! every one is reported.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -106,7 +106,8 @@ impl Findings {
         }
     }
 
-    /// Adds what is said about other policies. Of templates it is the same again.
+    /// Adds findings of further policies; skips those of policies that were reported already, as
+    /// templates are.
     fn add(&mut self, others: Self) {
         let told = self.about();
         let is_new = |id: &PolicyId| !told.contains(id);
@@ -115,14 +116,14 @@ impl Findings {
         self.warnings.extend(warnings.filter(|warning| is_new(warning.policy_id())));
     }
 
-    /// The policies that something is said about.
+    /// Returns the policies with an error or a warning.
     fn about(&self) -> HashSet<PolicyId> {
         let errors = self.errors.iter().map(ValidationError::policy_id);
         errors.chain(self.warnings.iter().map(ValidationWarning::policy_id)).cloned().collect()
     }
 }
 
-/// Policies and links in groups of which each is valid if one of it is.
+/// Groups of policies that are valid or invalid together.
 struct Alike<'a> {
     templates: Vec<&'a PolicyId>,
     policies: Vec<Vec<&'a Policy>>,

@@ -26,7 +26,7 @@ impl Endpoint {
     /// Reads the endpoint from the variables. It is connected to when something is sent.
     ///
     /// # Errors
-    /// Says what is wrong with the variables or a file that they name.
+    /// The variables, or a file that they name, are wrong.
     pub fn new(variables: &Variables, signal: Signal) -> Result<Self, String> {
         let named = variables.of(signal, "ENDPOINT").unwrap_or(DEFAULT);
         let insecure = variables.of(signal, "INSECURE").is_some_and(|insecure| insecure == "true");

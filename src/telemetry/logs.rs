@@ -35,7 +35,7 @@ impl LogSender {
     /// Needs a tokio runtime around it.
     ///
     /// # Errors
-    /// Says what is wrong with the variables, or that they say not to send.
+    /// The variables are wrong, or say not to send.
     pub fn new(variables: &Variables) -> Result<Self, String> {
         if !variables.is_asked(Signal::Logs)? {
             return Err("`OTEL_SDK_DISABLED` or `OTEL_LOGS_EXPORTER` says not to".to_owned());

@@ -51,7 +51,7 @@ impl Variables {
         Self(ours.map(|(name, value)| (name, value.trim().to_owned())).collect())
     }
 
-    /// Says if a signal is asked for: by `OTEL_TRACES_EXPORTER=otlp`, or where that is not set, by
+    /// Returns whether a signal is asked for: by `OTEL_TRACES_EXPORTER=otlp`, or where that is not set, by
     /// an endpoint. Decision records are asked for by their own setting, unless a variable says no.
     ///
     /// # Errors
@@ -95,7 +95,7 @@ impl Variables {
         self.get("OTEL_METRIC_EXPORT_INTERVAL").and_then(millis).unwrap_or(INTERVAL)
     }
 
-    /// Says if the environment names the service.
+    /// Returns whether the environment names the service.
     pub(super) fn name_service(&self) -> bool {
         let attributes = self.get("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default();
         let mut attributes = attributes.split(',').filter_map(|one| one.split_once('='));

@@ -37,7 +37,7 @@ pub(super) fn read(files: &StoreFiles, schema: &Schema, problems: &mut Vec<Probl
             fixtures.take(&mut table, problems);
         }
         let mut reader =
-            Reader { fixtures, schema, problems, names: HashMap::new(), cases: Vec::new() };
+            CaseReader { fixtures, schema, problems, names: HashMap::new(), cases: Vec::new() };
         for node in table.array("case", reader.problems) {
             reader.case(node);
         }
@@ -48,7 +48,7 @@ pub(super) fn read(files: &StoreFiles, schema: &Schema, problems: &mut Vec<Probl
     cases
 }
 
-struct Reader<'a> {
+struct CaseReader<'a> {
     fixtures: Fixtures,
     schema: &'a Schema,
     problems: &'a mut Vec<Problem>,
@@ -57,7 +57,7 @@ struct Reader<'a> {
     cases: Vec<Case>,
 }
 
-impl Reader<'_> {
+impl CaseReader<'_> {
     fn case(&mut self, node: Node) {
         let Some(mut table) = Table::new(node, self.problems) else { return };
         let place = table.place().clone();

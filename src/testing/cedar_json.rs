@@ -27,7 +27,7 @@ use crate::{
 /// The cases of all JSON files, in the order of the files.
 pub(super) fn read(store: &PolicyStore, problems: &mut Vec<Problem>) -> Vec<Case> {
     let files = store.files();
-    let mut reader = Reader { store, policies: policy_names(store), problems };
+    let mut reader = CedarTestReader { store, policies: policy_names(store), problems };
     let mut tests = Vec::new();
     let mut entity_files = HashSet::new();
     for (path, bytes) in
@@ -81,14 +81,14 @@ fn first_line(text: &str) -> usize {
     text.lines().next().map_or(0, str::len)
 }
 
-struct Reader<'a> {
+struct CedarTestReader<'a> {
     store: &'a PolicyStore,
     /// The ids of policies by the names that Cedar's command line gives them.
     policies: HashMap<String, String>,
     problems: &'a mut Vec<Problem>,
 }
 
-impl Reader<'_> {
+impl CedarTestReader<'_> {
     fn case(&mut self, place: &Place, test: &serde_json::Value, index: usize) -> Option<Case> {
         let found = self.problems.len();
         let mut table = Table::new(of_json(place, test), self.problems)?;

@@ -13,14 +13,14 @@ use crate::{
     store::PolicyStore,
 };
 
-/// How the cases of a store cover its policies.
+/// The coverage of the policies of a store by its cases.
 #[derive(Debug)]
 pub struct CoverageReport {
     /// The policies, in the order of their ids.
     pub policies: Vec<PolicyCoverage>,
 }
 
-/// How the cases of a store cover a policy.
+/// The coverage of a policy by the cases of its store.
 #[derive(Debug)]
 pub struct PolicyCoverage {
     /// The policy's id.
@@ -35,7 +35,7 @@ pub struct PolicyCoverage {
     pub conditions: Vec<ConditionCoverage>,
 }
 
-/// How the cases of a store cover a condition: a conjunct of a `when`, or what stands in the braces
+/// The coverage of a condition by the cases of its store. A condition is a conjunct of a `when`, or all
 /// of an `unless`.
 #[derive(Debug)]
 pub struct ConditionCoverage {

@@ -8,7 +8,7 @@ use super::{
     case::{Case, DEFAULT_NOW, Expectation, ExpectedPolicies},
     facts::Facts,
     matrix_meaning::{Cond, Meaning, Side},
-    matrix_rows::{Expected, Row, rows},
+    matrix_rows::{Expected, ExpectedRow, rows},
     node::{Place, TestFile, parse_toml},
 };
 use crate::{
@@ -61,7 +61,7 @@ pub struct MatrixCell {
 
 /// The files `matrix.csv` and `matrix.toml`.
 struct Files {
-    rows: Vec<Row>,
+    rows: Vec<ExpectedRow>,
     meaning: Meaning,
 }
 
@@ -165,7 +165,7 @@ impl<'a> Cells<'a> {
     }
 
     /// The facts of a cell.
-    fn facts(&mut self, row: &Row, column: &str) -> Option<Facts> {
+    fn facts(&mut self, row: &ExpectedRow, column: &str) -> Option<Facts> {
         let Some(scope) = self.meaning.scopes.get(&row.scope) else {
             self.missing("scopes", &row.scope, &row.place);
             return None;
@@ -185,7 +185,7 @@ impl<'a> Cells<'a> {
     }
 
     /// The roles and attributes that the column and the row of a cell leave open.
-    fn open(&mut self, row: &Row, column: &str) -> (Vec<(EntityType, Slot)>, Vec<String>) {
+    fn open(&mut self, row: &ExpectedRow, column: &str) -> (Vec<(EntityType, Slot)>, Vec<String>) {
         let of_column = self.meaning.columns.get(column).map(|column| &column.open);
         let of_rows = self.meaning.rows.iter().filter(|(pattern, ..)| pattern.matches(&row.action));
         let (mut roles, mut attributes) = (Vec::new(), Vec::new());
@@ -204,7 +204,7 @@ impl<'a> Cells<'a> {
         (roles, attributes)
     }
 
-    fn row(&mut self, row: &Row) {
+    fn row(&mut self, row: &ExpectedRow) {
         let conds: Vec<_> = row
             .cells
             .iter()
@@ -228,7 +228,7 @@ impl<'a> Cells<'a> {
         }
     }
 
-    fn exempt_of(&mut self, row: &Row, column: &str) -> Option<Exempt> {
+    fn exempt_of(&mut self, row: &ExpectedRow, column: &str) -> Option<Exempt> {
         let exempt =
             self.meaning.exempt.iter().find(|exempt| exempt.cells.hold(column, &row.action))?;
         self.used.insert(std::ptr::from_ref(exempt).cast());
@@ -241,7 +241,7 @@ impl<'a> Cells<'a> {
     }
 
     /// The condition of a cond cell, if it is one and is not exempt.
-    fn cond_of(&mut self, row: &Row, column: &str, cell: Expected) -> Option<&'a Cond> {
+    fn cond_of(&mut self, row: &ExpectedRow, column: &str, cell: Expected) -> Option<&'a Cond> {
         let exempt =
             self.meaning.exempt.iter().any(|exempt| exempt.cells.hold(column, &row.action));
         if cell != Expected::Cond || exempt {
@@ -263,7 +263,14 @@ impl<'a> Cells<'a> {
         cond
     }
 
-    fn cell(&mut self, row: &Row, column: &str, cell: Expected, facts: &Facts, conds: &[&'a Cond]) {
+    fn cell(
+        &mut self,
+        row: &ExpectedRow,
+        column: &str,
+        cell: Expected,
+        facts: &Facts,
+        conds: &[&'a Cond],
+    ) {
         match cell {
             Expected::Allow => self.case(row, column, "", facts, None, Effect::Allow),
             Expected::Deny => {
@@ -298,7 +305,7 @@ impl<'a> Cells<'a> {
 
     fn case(
         &mut self,
-        row: &Row,
+        row: &ExpectedRow,
         column: &str,
         what: &str,
         facts: &Facts,
@@ -349,7 +356,12 @@ fn side_name(cond: &Cond, side: &Side, index: usize, count: usize) -> String {
 }
 
 /// Reports entries of `matrix.toml` that are about nothing in the matrix.
-fn unused(meaning: &Meaning, rows: &[Row], used: &HashSet<*const ()>, problems: &mut Vec<Problem>) {
+fn unused(
+    meaning: &Meaning,
+    rows: &[ExpectedRow],
+    used: &HashSet<*const ()>,
+    problems: &mut Vec<Problem>,
+) {
     for (name, scope) in &meaning.scopes {
         if !rows.iter().any(|row| row.scope == *name) {
             problems

@@ -73,7 +73,7 @@ pub(super) struct ExemptCells {
     pub reason: String,
 }
 
-/// Which cells are meant.
+/// Selects cells.
 #[derive(Debug)]
 pub(super) struct Cells {
     columns: Vec<Pattern>,

@@ -20,7 +20,7 @@ pub enum Expected {
 }
 
 /// A row of the matrix.
-pub(super) struct Row {
+pub(super) struct ExpectedRow {
     pub(super) place: Place,
     pub(super) scope: String,
     pub(super) action: String,
@@ -30,7 +30,7 @@ pub(super) struct Row {
 }
 
 /// Reads the rows of `matrix.csv`.
-pub(super) fn rows(file: &Arc<TestFile>, problems: &mut Vec<Problem>) -> Vec<Row> {
+pub(super) fn rows(file: &Arc<TestFile>, problems: &mut Vec<Problem>) -> Vec<ExpectedRow> {
     let mut reader = csv::ReaderBuilder::new().from_reader(file.text.as_bytes());
     let headers = match reader.headers() {
         Ok(headers) => headers.clone(),
@@ -58,7 +58,7 @@ pub(super) fn rows(file: &Arc<TestFile>, problems: &mut Vec<Problem>) -> Vec<Row
         };
         let place = row_place(file, record.position());
         let field = |index| record.get(index).unwrap_or_default().to_owned();
-        let mut row = Row {
+        let mut row = ExpectedRow {
             place,
             scope: field(scope),
             action: field(action),

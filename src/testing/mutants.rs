@@ -76,7 +76,7 @@ impl MutantReport {
 }
 
 /// Runs every mutant of a store. The tests of the store itself have to pass: a case that fails
-/// anyway is left out. `progress` is told how many of how many mutants are done.
+/// anyway is left out. `progress` is called with the numbers of mutants that are done and of all.
 ///
 /// # Errors
 /// Every problem of every test file, if there is one.

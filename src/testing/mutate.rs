@@ -27,7 +27,7 @@ pub struct Mutant {
 }
 
 /// A change of a policy.
-struct Change {
+struct PolicyMutation {
     /// The part of the mutant's id after the policy.
     name: String,
     words: String,
@@ -74,7 +74,7 @@ fn place(store: &PolicyStore, policy: &PolicyId, loc: Option<&Loc>) -> String {
     }
 }
 
-fn of_policy(policy: &Policy, place: &str, change: Change) -> Mutant {
+fn of_policy(policy: &Policy, place: &str, change: PolicyMutation) -> Mutant {
     let id = policy.id().to_string();
     let by = match change.json {
         None => Ok(PolicySet::new()),
@@ -94,7 +94,12 @@ fn of_policy(policy: &Policy, place: &str, change: Change) -> Mutant {
     }
 }
 
-fn of_template(template: &Template, place: &str, links: &[&Policy], change: Change) -> Mutant {
+fn of_template(
+    template: &Template,
+    place: &str,
+    links: &[&Policy],
+    change: PolicyMutation,
+) -> Mutant {
     let id = template.id().to_string();
     let by = match change.json {
         None => Ok(PolicySet::new()),
@@ -137,12 +142,12 @@ fn relink(id: &PolicyId, json: Value, links: &[&Policy]) -> Result<PolicySet, St
     Ok(set)
 }
 
-fn delete() -> Change {
-    Change { name: "delete".to_owned(), words: "deleted".to_owned(), json: None }
+fn delete() -> PolicyMutation {
+    PolicyMutation { name: "delete".to_owned(), words: "deleted".to_owned(), json: None }
 }
 
 /// Every change of a policy.
-fn changes(json: &Value) -> Vec<Change> {
+fn changes(json: &Value) -> Vec<PolicyMutation> {
     let mut changes = vec![delete()];
     changes.extend(flip(json));
     changes.extend(drop_actions(json));
@@ -154,31 +159,31 @@ fn changes(json: &Value) -> Vec<Change> {
     changes
 }
 
-fn flip(json: &Value) -> Option<Change> {
+fn flip(json: &Value) -> Option<PolicyMutation> {
     let (effect, flipped) = match json.get("effect")?.as_str()? {
         "permit" => ("permit", "forbid"),
         _ => ("forbid", "permit"),
     };
-    Some(Change {
+    Some(PolicyMutation {
         name: "flip".to_owned(),
         words: format!("`{flipped}` instead of `{effect}`"),
         json: Some(with(json, "effect", json!(flipped))),
     })
 }
 
-fn widen(json: &Value, scope: &str) -> Option<Change> {
+fn widen(json: &Value, scope: &str) -> Option<PolicyMutation> {
     let constraint = json.get(scope)?;
     if constraint.get("op")?.as_str()? == "All" {
         return None;
     }
-    Some(Change {
+    Some(PolicyMutation {
         name: format!("widen-{scope}"),
         words: format!("any {scope}"),
         json: Some(with(json, scope, json!({ "op": "All" }))),
     })
 }
 
-fn drop_actions(json: &Value) -> Vec<Change> {
+fn drop_actions(json: &Value) -> Vec<PolicyMutation> {
     let action = json.get("action");
     let listed = action.and_then(|action| action.get("entities")).and_then(Value::as_array);
     let Some(listed) = listed.filter(|listed| listed.len() > 1) else { return Vec::new() };
@@ -186,7 +191,7 @@ fn drop_actions(json: &Value) -> Vec<Change> {
         let rest = listed.iter().enumerate().filter(|(at, _)| *at != index);
         let rest: Vec<_> = rest.map(|(_, action)| action.clone()).collect();
         let id = dropped.get("id").and_then(Value::as_str).unwrap_or_default();
-        Change {
+        PolicyMutation {
             name: format!("drop-action:{id}"),
             words: format!("without the action `{id}`"),
             json: Some(with(json, "action", json!({ "op": "in", "entities": rest }))),
@@ -195,7 +200,7 @@ fn drop_actions(json: &Value) -> Vec<Change> {
     listed.iter().enumerate().map(|(index, action)| drop(index, action)).collect()
 }
 
-fn conditions(json: &Value) -> Vec<Change> {
+fn conditions(json: &Value) -> Vec<PolicyMutation> {
     let clauses = json.get("conditions").and_then(Value::as_array).cloned().unwrap_or_default();
     let (mut conjuncts, mut disjuncts) = (0, 0);
     let mut changes = Vec::new();
@@ -211,7 +216,7 @@ fn conditions(json: &Value) -> Vec<Change> {
         // A clause is a conjunct itself; a `when` that is a chain of them consists of conjuncts.
         if kind == "unless" || operands("&&", body).len() == 1 {
             conjuncts += 1;
-            changes.push(Change {
+            changes.push(PolicyMutation {
                 name: format!("drop-conjunct:{conjuncts}"),
                 words: format!("without `{kind} {{ {} }}`", text(body)),
                 json: Some(others(None)),
@@ -221,7 +226,7 @@ fn conditions(json: &Value) -> Vec<Change> {
             let clause = json!({ "kind": kind, "body": mutated.expression });
             let json = Some(others(Some(clause)));
             let (name, words) = describe(&mutated, &mut conjuncts, &mut disjuncts);
-            changes.push(Change { name, words, json });
+            changes.push(PolicyMutation { name, words, json });
         }
     }
     changes
@@ -262,7 +267,7 @@ fn with(json: &Value, key: &str, value: Value) -> Value {
 }
 
 /// Numbers changes that would have the same name: the second one is `…#2`.
-fn unique(changes: &mut [Change]) {
+fn unique(changes: &mut [PolicyMutation]) {
     let mut seen: HashMap<String, usize> = HashMap::new();
     for change in changes {
         let count = seen.entry(change.name.clone()).or_default();

@@ -120,7 +120,7 @@ impl Plain {
     }
 }
 
-/// Reads a TOML file. What cannot be read is told, all of it, and nothing of the file is used.
+/// Reads a TOML file. Reports everything that cannot be read, and then uses nothing of the file.
 pub(super) fn parse_toml(file: &Arc<TestFile>, problems: &mut Vec<Problem>) -> Option<Node> {
     let (table, errors) = DeTable::parse_recoverable(&file.text);
     if !errors.is_empty() {

@@ -25,7 +25,7 @@ fn there_is_a_man_page_of_each_command_that_man_can_show() {
     // Those that help lists, and no other.
     let help = end(&mut command(&["--help"])).out;
     let (_, commands) = help.split_once("Commands:\n").unwrap();
-    // What is said of a command goes on in lines that are further in.
+    // The description of a command goes on in lines that are further in.
     let names_one = |line: &&str| line.starts_with("  ") && !line.starts_with("   ");
     let commands = commands.lines().take_while(|line| !line.is_empty()).filter(names_one);
     let commands: Vec<_> = commands.filter_map(|line| line.split_whitespace().next()).collect();

@@ -142,7 +142,7 @@ fn the_server_announces_the_header_table_of_which_the_rewriter_keeps_track() {
     unix.set_read_timeout(Some(DEADLINE)).unwrap();
     let (kind, settings) = send_percent_in_authority(unix).remove(0);
     assert_eq!(kind, SETTINGS);
-    // Where it is not named it is 4,096.
+    // If it is not named it is 4,096.
     for setting in settings.chunks(6).filter(|setting| setting[..2] == HEADER_TABLE_SIZE) {
         assert!(u32::from_be_bytes(setting[2..].try_into().unwrap()) <= 4096, "{settings:?}");
     }

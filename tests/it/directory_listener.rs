@@ -1,4 +1,4 @@
-//! Who may reach `DirectoryService`, and what is served beside it.
+//! The listener of `DirectoryService`: its callers, and the services beside it.
 
 use std::fs;
 

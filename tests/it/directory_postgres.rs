@@ -199,7 +199,7 @@ async fn a_sidecar_that_was_away_reads_anew_only_if_what_it_missed_was_trimmed()
 
     execute(&app, GRANT).await;
     assert!(allows(&sidecar, alice("edit", &value(&app, "SELECT humbaba.version()").await)).await);
-    // What it has seen may go.
+    // The changes that it has seen may go.
     for _ in 0..2 {
         execute(&admin, "SELECT humbaba.trim('0')").await;
     }

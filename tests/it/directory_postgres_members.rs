@@ -81,7 +81,7 @@ impl Lab {
         self.now().await
     }
 
-    /// What is in force, which must be what the tables hold.
+    /// The rows in force, which must be those of the tables.
     async fn now(&self) -> BTreeSet<String> {
         let version = value(&self.app, "SELECT humbaba.version()").await;
         let in_force = self.followed.at(&version).await;
@@ -116,7 +116,7 @@ async fn every_kind_of_write_arrives() {
     let bob = "User 8 viewer Site 1 until 2999-01-01T00:00:00Z by bob";
     assert_eq!(rows, set(&["User 7 owner Site 1", bob]));
 
-    // What no column of the assignment depends on is no change.
+    // A change of a column that no assignment depends on is no change.
     let before = lab.changes().await;
     lab.after("UPDATE members SET last_seen = now()").await;
     assert_eq!(lab.changes().await, before);
@@ -200,7 +200,7 @@ async fn transactions_that_commit_in_another_order_than_they_began_arrive_as_the
     unblocked.unwrap();
     assert!(lab.now().await.contains("User 1 editor Site 3"));
 
-    // What goes back to a savepoint has not been.
+    // Changes that are rolled back to a savepoint have not been.
     let rows = lab
         .after(
             "BEGIN; DELETE FROM members WHERE site_id = 1; SAVEPOINT s; DELETE FROM members;

@@ -39,12 +39,12 @@ const WRITERS: usize = 8;
 const SHARED: usize = 3;
 const SITES: usize = 6;
 
-/// Who is an editor of which site.
+/// The editors of each site.
 type Held = BTreeSet<(String, usize)>;
 
-/// What the tasks share.
+/// The state that the tasks share.
 struct Torture {
-    /// Where each sidecar listens; it changes when one is started again.
+    /// The address of each sidecar; it changes when one is started again.
     addresses: Mutex<Vec<String>>,
     url: String,
     is_over: AtomicBool,

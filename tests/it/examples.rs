@@ -17,7 +17,7 @@ use crate::{
     support::skip::skip,
 };
 
-/// How a backend reaches Humbaba.
+/// The way in which a backend reaches Humbaba.
 type Listener = fn(&Sidecar) -> String;
 const TCP: Listener = Sidecar::tcp;
 const UNIX: Listener = Sidecar::unix;
@@ -181,7 +181,7 @@ impl Example {
         run(&mut self.shell("Install")).unwrap_err()
     }
 
-    /// What runs the example.
+    /// The program that runs the example.
     fn command(&self) -> Command {
         self.shell("Run")
     }
@@ -211,7 +211,7 @@ impl Example {
     }
 }
 
-/// What the commands of an example's page make in its folder, as its `.gitignore` lists it.
+/// The files that the commands of an example's page make in its folder, as its `.gitignore` lists them.
 fn made(folder: &Path) -> Vec<String> {
     let ignored = fs::read_to_string(folder.join(".gitignore")).unwrap_or_default();
     let names = ignored.lines().filter(|line| line.starts_with('/'));

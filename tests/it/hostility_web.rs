@@ -304,13 +304,13 @@ async fn heads_that_are_too_large_or_ambiguous() {
 async fn pipelined_requests() {
     const COUNT: usize = 2_000;
     let siege = WebSiege::begin(&["limits.patience_ms=2000"]).await;
-    // Who reads the answers gets each of them.
+    // A peer that reads the answers gets each of them.
     let pipeline = [posted(&question(), "keep-alive").repeat(COUNT - 1), good()].concat();
     let answer = exchange(siege.web, &pipeline).await;
     assert_eq!(answer.matches("HTTP/1.1 200").count(), COUNT);
     assert_eq!(answer.matches("{\"decision\":true}").count(), COUNT);
 
-    // Who does not is sent away, be the requests or the answers long.
+    // One that does not is sent away, be the requests or the answers long.
     let page = "GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned();
     let id = "x".repeat(8_000);
     let echo = format!("GET /nothing HTTP/1.1\r\nHost: localhost\r\nX-Request-ID: {id}\r\n\r\n");

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use humbaba::{
     directory::Assignment,
+    grpc::GrpcOptions,
     model::Timestamp,
     proto::{
         BatchIsAuthorizedItem, BatchIsAuthorizedRequest, IsAuthorizedRequest, ListActionsRequest,
@@ -289,6 +290,29 @@ async fn a_question_waits_for_the_version_that_it_asks_for() {
     let answer = waiting.await.unwrap().unwrap().into_inner();
     assert!(is_allow(&answer));
     assert_eq!(answer.directory_version, "history.2");
+}
+
+#[tokio::test]
+async fn questions_beyond_the_limit_do_not_wait_and_are_counted() {
+    let store = stores::acme();
+    let options = GrpcOptions { waiting: 1, ..GrpcOptions::default() };
+    let server = TestServer::with([Arc::clone(&store)], options).await;
+    give(&server.live, &store, vec![held("User::alice", "editor", "Site::1")]);
+    let later =
+        || IsAuthorizedRequest { at_least_version: "history.2".to_owned(), ..view("User::alice") };
+    let metrics = async || crate::support::http::get(server.http, "/metrics").await.body;
+    let mut client = server.client();
+    let first = tokio::spawn(async move { client.is_authorized(later()).await });
+    wait::until("the question waits", async || {
+        metrics().await.contains("humbaba_requests_waiting 1")
+    })
+    .await;
+    let status = server.ask(later()).await.unwrap_err();
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    assert_eq!(status.message(), "the limit `limits.waiting` of 1 is reached: try again later");
+    let page = metrics().await;
+    assert!(page.contains("humbaba_limits_hit_total{limit=\"waiting\"} 1\n"), "{page}");
+    first.abort();
 }
 
 #[tokio::test]

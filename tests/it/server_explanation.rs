@@ -1,4 +1,4 @@
-//! Why?
+//! Tests of explanations.
 
 use humbaba::proto::{Explanation, IsAuthorizedRequest, RoleAssignment, value::Kind};
 

@@ -1,4 +1,4 @@
-//! Which store decides.
+//! The store that decides.
 
 use humbaba::grpc::GrpcOptions;
 use tonic::Code;

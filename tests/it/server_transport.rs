@@ -135,6 +135,7 @@ async fn watches_have_a_limit_of_their_own() {
     let (first, _second) = (watch().await.unwrap(), watch().await.unwrap());
     let status = watch().await.unwrap_err();
     assert_eq!(status.code(), Code::ResourceExhausted);
+    assert_eq!(status.message(), "the limit `limits.watches` of 2 is reached: try again later");
     assert!(status.get_details_retry_info().is_some());
     // A reflection stream counts as one.
     use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;

@@ -277,6 +277,7 @@ fn bad_values_are_refused_with_their_origin() {
     let shown: Vec<_> = errors.iter().map(ToString::to_string).collect();
     assert!(shown[0].contains("environment variable HUMBABA_INSECURE"), "{shown:?}");
     assert!(shown[1].contains("environment variable HUMBABA_LIMITS__ENTITIES"), "{shown:?}");
+    assert!(shown[1].ends_with("is expected, not `many`"), "{shown:?}");
 }
 
 #[test]

@@ -1,3 +1,5 @@
+//! Reviews the role assignments of one store, row by row.
+
 use std::{
     collections::{BTreeMap, BTreeSet, btree_map::Entry},
     time::Duration,
@@ -33,7 +35,7 @@ struct Held {
     is_used: bool,
 }
 
-/// How many actions the roles on a scope make possible.
+/// The numbers of actions that the roles on a scope make possible.
 #[derive(Debug, Clone, Copy)]
 struct Strength {
     strongest: usize,

@@ -1,3 +1,5 @@
+//! A matrix as CSV.
+
 use super::notes::word;
 use crate::analysis::Matrix;
 

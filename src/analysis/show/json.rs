@@ -1,3 +1,5 @@
+//! A matrix as JSON.
+
 use serde_json::{Value as Json, json};
 
 use super::notes::word;

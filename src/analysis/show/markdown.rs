@@ -1,3 +1,5 @@
+//! A matrix as Markdown.
+
 use std::fmt::Write as _;
 
 use super::notes::{NOT_PROVED, Notes, clauses, word};

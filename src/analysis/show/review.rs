@@ -1,3 +1,5 @@
+//! A review as a table of text.
+
 use std::fmt::Write as _;
 
 use serde_json::{Value as Json, json};

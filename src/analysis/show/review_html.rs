@@ -1,3 +1,5 @@
+//! A review as HTML.
+
 use std::fmt::Write as _;
 
 use super::{

@@ -20,7 +20,7 @@ use crate::{
 /// A client of the service.
 pub(super) type Client = DirectoryServiceClient<Channel>;
 
-/// Which server is asked, and how.
+/// The flags that name the server.
 #[derive(Debug, clap::Args)]
 pub(super) struct ServerFlags {
     /// The address of `directory.listen`: `unix:/path`, `http://host:port` or `https://host:port`

@@ -1,3 +1,5 @@
+//! `humbaba directory list`: the role assignments of a directory.
+
 use serde::Serialize;
 
 use super::client::ServerFlags;

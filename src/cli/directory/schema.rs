@@ -1,3 +1,5 @@
+//! `humbaba directory schema`: the SQL of a directory in PostgreSQL.
+
 use std::{fs, path::PathBuf};
 
 use crate::{

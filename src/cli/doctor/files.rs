@@ -117,7 +117,7 @@ fn token_file(
 
 /// Warns of a file with a secret that every account of the machine may read.
 fn is_secret(about: &'static str, setting: &str, path: &Path, findings: &mut Findings) {
-    // One that cannot be read is told by who reads it.
+    // One that cannot be read is reported by its reader.
     let Ok(metadata) = fs::metadata(path) else { return };
     let mode = metadata.permissions().mode() & 0o777;
     if mode & 0o004 != 0 {

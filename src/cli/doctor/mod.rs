@@ -93,7 +93,7 @@ fn look(settled: &Settled, args: &DoctorArgs, findings: &mut Findings) {
     machine::look(&settings, running.as_ref(), timeout, findings);
 }
 
-/// Tells where the settings come from.
+/// Reports where the settings come from.
 fn origins(settled: &Settled) -> String {
     let mut given: Vec<_> =
         settled.origins().map(|(key, origin)| format!("`{key}` from {origin}")).collect();

@@ -60,7 +60,7 @@ impl StatusPage {
     }
 }
 
-/// Tells the state of a Humbaba that runs, and holds it against the files of now.
+/// Reports the state of a running server, and compares it with the files of now.
 pub(super) fn look(page: &StatusPage, stores: &Loaded, findings: &mut Findings) {
     let up = Duration::from_secs(page.uptime_seconds);
     let serving = if page.serving { "it serves" } else { "it does not serve" };

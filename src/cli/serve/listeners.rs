@@ -157,7 +157,7 @@ pub(in crate::cli) async fn try_listen(
         }
         ListenAddress::Unix(path) => {
             settings.socket_group.as_ref().map(SocketGroup::number).transpose()?;
-            look(path)?;
+            socket_place(path)?;
             let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
             let folder = folder.unwrap_or(Path::new("."));
             Ok(access(folder, Access::WRITE_OK | Access::EXEC_OK)?)
@@ -188,22 +188,22 @@ fn unix(path: &Path, mode: u32, group: Option<u32>) -> io::Result<UnixListener> 
 /// Removes the socket that a process left behind when it was killed, but nothing else: neither a
 /// file of another kind nor a socket on which somebody still listens.
 fn make_way(path: &Path) -> io::Result<()> {
-    match look(path)? {
-        Place::Free => Ok(()),
-        Place::LeftBehind => fs::remove_file(path),
+    match socket_place(path)? {
+        SocketPlace::Free => Ok(()),
+        SocketPlace::LeftBehind => fs::remove_file(path),
     }
 }
 
 /// The place of a socket at which nobody listens.
-enum Place {
+enum SocketPlace {
     Free,
     /// There is a socket of a process that is gone.
     LeftBehind,
 }
 
-fn look(path: &Path) -> io::Result<Place> {
+fn socket_place(path: &Path) -> io::Result<SocketPlace> {
     match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Place::Free),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(SocketPlace::Free),
         Err(error) => return Err(error),
         Ok(metadata) if !metadata.file_type().is_socket() => {
             return Err(io::Error::new(
@@ -214,7 +214,9 @@ fn look(path: &Path) -> io::Result<Place> {
         Ok(_) => {}
     }
     match UnixStream::connect(path) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(Place::LeftBehind),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            Ok(SocketPlace::LeftBehind)
+        }
         Err(error) => Err(error),
         Ok(_) => Err(io::Error::new(
             io::ErrorKind::AddrInUse,

@@ -1,3 +1,5 @@
+//! The columns of role assignments, and a row read from their values.
+
 use crate::{
     directory::{Assignment, AssignmentKey},
     model::{Timestamp, Uid, hash::HashMap},
@@ -18,7 +20,7 @@ pub const COLUMNS: [&str; 9] = [
     "reason",
 ];
 
-/// How many columns every file has.
+/// The number of leading columns that every file has.
 pub(super) const REQUIRED: usize = 5;
 
 /// Reads the files of a directory of a store with that schema.

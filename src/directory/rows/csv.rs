@@ -1,3 +1,5 @@
+//! Role assignments as CSV.
+
 use std::io::Cursor;
 
 use csv::{Position, Reader, ReaderBuilder, StringRecord};

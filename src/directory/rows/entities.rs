@@ -1,3 +1,5 @@
+//! Entities in Cedar's JSON form.
+
 use std::ops::Range;
 
 use serde_json::{Value as Json, value::RawValue};
@@ -8,8 +10,7 @@ use crate::{
     model::{Uid, json},
 };
 
-/// Reads `*.cedarentities.json`. Where the file as a whole is no JSON nothing of it can be told from
-/// what is missing.
+/// Reads `*.cedarentities.json`. If the file is not JSON, no row of it is read.
 pub(super) fn read(reader: &mut RowReader<'_>, text: &str) -> Result<FileRows, RowFileError> {
     if !text.trim_start().starts_with('[') {
         // Also of an empty file: it may be one that is being written.

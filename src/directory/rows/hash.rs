@@ -1,3 +1,5 @@
+//! Fingerprints of rows.
+
 use std::hash::{BuildHasher as _, RandomState};
 
 use crate::{

@@ -1,3 +1,5 @@
+//! Role assignments as JSON lines.
+
 use std::borrow::Cow;
 
 use serde::Deserialize;

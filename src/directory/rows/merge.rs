@@ -1,3 +1,5 @@
+//! The rows of several files together.
+
 use std::{
     collections::hash_map::Entry,
     mem::{replace, take},

@@ -1,7 +1,7 @@
 //! The files of a directory: role assignments as CSV or as JSON lines, entities as Cedar's JSON.
 //!
 //! A row that cannot be read is reported with its line and grants nothing; all other rows count. A
-//! file of which not even that can be said, since it has no header or is not text, is an error.
+//! file without a header, or that is not text, is an error.
 
 mod columns;
 mod csv;
@@ -70,7 +70,7 @@ pub struct RowProblem {
 pub struct RowProblems {
     /// The first problems.
     pub first: Vec<RowProblem>,
-    /// How many rows have a problem.
+    /// The number of rows with a problem.
     pub count: usize,
 }
 

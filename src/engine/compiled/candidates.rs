@@ -57,7 +57,7 @@ struct Named {
     by_principal: HashMap<u64, Vec<Index>, Random>,
     by_resource: HashMap<u64, Vec<Index>, Random>,
     by_both: HashMap<(u64, u64), Vec<Index>, Random>,
-    /// The first halves of those keys. Few requests have one, and the others are done with it.
+    /// Principal hashes in `by_both`; a request without one skips that index.
     principals_of_both: HashSet<u64, Random>,
     principal_roles: NamedRoles,
     resource_roles: NamedRoles,

@@ -41,7 +41,7 @@ pub(in crate::engine) struct Closure<'a> {
     held: Option<&'a dyn HeldFacts>,
     now: Timestamp,
     entities: Vec<&'a EntityUID>,
-    /// The same, where they are many.
+    /// As above, where they are many.
     indexed: Option<HashSet<&'a EntityUID, Hash>>,
     /// The roles that it has, collected when first needed: a principal of a batch may have a
     /// thousand, of which an item is about one.

@@ -31,7 +31,7 @@ pub(in crate::engine) enum Narrowing<'a> {
     Among(Vec<Source<'a>>),
 }
 
-/// Where entities come from.
+/// The source of entities.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::engine) enum Source<'a> {
     /// One entity.
@@ -344,8 +344,7 @@ impl<'a> ListNarrowing<'_, 'a> {
         }
     }
 
-    /// Returns whether an expression is the same for every entity of the list, and known: it says
-    /// nothing of the open side, nor of a context of which a fact is missing.
+    /// Returns true if the expression depends neither on the listed entity nor on missing context.
     fn is_closed(&self, expr: &Expr) -> bool {
         let has_gaps = !self.list.missing().is_empty();
         let is_unknown =

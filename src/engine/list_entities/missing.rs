@@ -1,4 +1,4 @@
-//! The facts for want of which a question of a list is not allowed.
+//! The missing facts without which a question of a list is not allowed.
 
 use cedar_policy_core::{
     ast::{EntityUID, Expr, ExprKind, Literal, SlotEnv, Value, ValueKind, Var},

@@ -62,9 +62,9 @@ pub struct UndecidedEntity {
     pub reason: String,
 }
 
-/// Lists the entities for which a question is allowed, a page at a time: exactly those for which it is
-/// when it is asked by itself, among the entities of the type that the store or the directory holds or
-/// that the question names. `decide` decides each.
+/// Lists the entities for which a question is allowed, a page at a time, among the entities of the type
+/// that the store or the directory holds or that the question names. Returns exactly the entities that a
+/// single question would allow. `decide` decides each.
 ///
 /// A page may end before it is full, where finding the rest takes too many decisions.
 ///
@@ -93,16 +93,16 @@ pub fn list_entities(
     for candidate in candidates {
         let request = list.of(candidate.clone());
         let answer = answer(&list, &request, &missing, &mut decide);
-        let is_listed = !matches!(answer, Answer::Deny);
+        let is_listed = !matches!(answer, EntityAnswer::Deny);
         if is_listed && listed.allowed.len() + listed.conditional.len() >= page.size.max(1) {
             is_last = false;
             break;
         }
         after = Some(AsRef::<str>::as_ref(candidate.eid()).to_owned());
         match answer {
-            Answer::Allow => listed.allowed.push(candidate),
-            Answer::Deny => listed.denied += 1,
-            Answer::Undecided(reason) => {
+            EntityAnswer::Allow => listed.allowed.push(candidate),
+            EntityAnswer::Deny => listed.denied += 1,
+            EntityAnswer::Undecided(reason) => {
                 listed.conditional.push(UndecidedEntity { entity: candidate, reason });
             }
         }
@@ -112,7 +112,7 @@ pub fn list_entities(
 }
 
 /// The answer for one entity.
-enum Answer {
+enum EntityAnswer {
     Allow,
     Deny,
     Undecided(String),
@@ -123,15 +123,15 @@ fn answer(
     request: &Request,
     missing: &MissingFacts<'_>,
     decide: &mut impl FnMut(&Request) -> Decision,
-) -> Answer {
-    let undecided = || missing.of(request).map_or(Answer::Deny, Answer::Undecided);
+) -> EntityAnswer {
+    let undecided = || missing.of(request).map_or(EntityAnswer::Deny, EntityAnswer::Undecided);
     if !list.missing().is_empty() {
         return undecided();
     }
     let decision = decide(request);
     match decision.is_allow() {
-        true => Answer::Allow,
-        false if decision.errors.is_empty() => Answer::Deny,
+        true => EntityAnswer::Allow,
+        false if decision.errors.is_empty() => EntityAnswer::Deny,
         false => undecided(),
     }
 }

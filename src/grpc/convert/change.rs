@@ -1,7 +1,7 @@
 //! Changes of a directory, from protobuf and back.
 
 use super::{
-    request::{Reader, uid},
+    request::{MessageReader, uid},
     response::grant,
     time,
 };
@@ -24,7 +24,7 @@ pub(in crate::grpc) fn read_changes(
     sent: Vec<proto::DirectoryChange>,
     limits: &RequestLimits,
 ) -> Result<Vec<Change>, Vec<Violation>> {
-    let mut reader = ChangeReader { reader: Reader::new(limits), limits };
+    let mut reader = ChangeReader { reader: MessageReader::new(limits), limits };
     let list = FieldPath::Field("changes");
     let changes: Vec<_> = sent
         .into_iter()
@@ -36,7 +36,7 @@ pub(in crate::grpc) fn read_changes(
 }
 
 struct ChangeReader<'a> {
-    reader: Reader,
+    reader: MessageReader,
     limits: &'a RequestLimits,
 }
 
@@ -132,7 +132,7 @@ impl ChangeReader<'_> {
     }
 }
 
-/// Returns a change as it is told to those who follow a directory of a store with that schema.
+/// Converts a change for those who follow a directory of a store with that schema.
 pub(in crate::grpc) fn sent_change(change: Change, schema: &Schema) -> proto::DirectoryChange {
     let change = match change {
         Change::Put(row) => Sent::PutAssignment(held_assignment(row)),

@@ -28,7 +28,7 @@ pub(in crate::grpc) struct ReadInput<T> {
 impl ReadInput<RequestInput> {
     /// Reads one question.
     pub fn request(sent: proto::IsAuthorizedRequest, limits: &RequestLimits) -> Self {
-        let mut reader = Reader::new(limits);
+        let mut reader = MessageReader::new(limits);
         let input = RequestInput {
             principal: sent.principal.map(uid),
             action: sent.action.map(uid),
@@ -104,7 +104,7 @@ impl ReadInput<ListInput> {
 impl ReadInput<BatchItemInput> {
     /// Reads one item of a batch.
     pub fn item(sent: proto::BatchIsAuthorizedItem, limits: &RequestLimits) -> Self {
-        let mut reader = Reader::new(limits);
+        let mut reader = MessageReader::new(limits);
         let roles = sent.role_assignments.map(|roles| reader.role_assignments(roles.items));
         let input = BatchItemInput {
             principal: sent.principal.map(uid),
@@ -157,12 +157,12 @@ pub(in crate::grpc) fn with_violations<C>(
 }
 
 /// Reads messages and gathers what is wrong with them.
-pub(super) struct Reader {
+pub(super) struct MessageReader {
     pub violations: Vec<Violation>,
     limit: usize,
 }
 
-impl Reader {
+impl MessageReader {
     pub fn new(limits: &RequestLimits) -> Self {
         // One more than is listed, so that it shows that there are more.
         Self { violations: Vec::new(), limit: limits.violations.max(1) + 1 }

@@ -12,7 +12,7 @@ pub(super) fn records(meter: &Meter, log: &DecisionLog) {
     let counted = log.clone();
     meter
         .u64_observable_counter("humbaba_decision_log_records_total")
-        .with_description("Decision records by what became of them")
+        .with_description("Decision records by outcome")
         .with_callback(move |observer| {
             let Some(counts) = counted.counts() else { return };
             for (result, count) in [

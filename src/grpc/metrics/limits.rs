@@ -1,6 +1,5 @@
-//! Which limits were hit, as one metric. Limits on requests count here; limits on calls, connections
-//! and handshakes count for themselves and are read when metrics are. A limit that was never hit is not
-//! there.
+//! The metric of limits that were hit. Limits on requests count here; limits on calls, connections and
+//! handshakes count for themselves and are read when metrics are. A limit that was never hit is absent.
 
 use std::{
     collections::BTreeMap,
@@ -20,13 +19,19 @@ pub(super) struct LimitsHit(Mutex<BTreeMap<&'static str, u64>>);
 
 impl LimitsHit {
     /// Creates the metric, with the limits on requests and on calls.
-    pub fn new(meter: &Meter, calls: &Arc<ConcurrencyLimit>) -> Arc<Self> {
+    pub fn new(
+        meter: &Meter,
+        calls: &Arc<ConcurrencyLimit>,
+        waiting: &Arc<ConcurrencyLimit>,
+    ) -> Arc<Self> {
         let requests = Arc::new(Self::default());
-        let (counted, calls) = (Arc::clone(&requests), Arc::clone(calls));
+        let counted = Arc::clone(&requests);
+        let (calls, waiting) = (Arc::clone(calls), Arc::clone(waiting));
         observe(meter, move |hit| {
             let requests = counted.0.lock().unwrap_or_else(PoisonError::into_inner);
             requests.iter().for_each(|(limit, count)| hit(limit, *count));
             hit("concurrent_requests", calls.calls_shed());
+            hit("waiting", waiting.calls_shed());
             hit("held_bytes", calls.bytes_shed());
         });
         requests

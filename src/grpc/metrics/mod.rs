@@ -25,7 +25,6 @@ use crate::{
     engine::Decision,
     model::StoreName,
     net::{ConcurrencyLimit, ConnectionLimit, Tls},
-    proto::authorization_service_server::SERVICE_NAME,
     reload::Live,
     request::Violation,
     telemetry::{MetricsError, MetricsProvider},
@@ -49,7 +48,7 @@ pub(crate) enum Rpc {
 
 impl Rpc {
     /// Those of the gRPC service.
-    const OF_GRPC: [Self; 5] = [
+    pub const OF_GRPC: [Self; 5] = [
         Self::IsAuthorized,
         Self::BatchIsAuthorized,
         Self::ListActions,
@@ -66,13 +65,6 @@ impl Rpc {
         Self::Evaluations,
         Self::Search,
     ];
-
-    /// The method that is called under that path.
-    pub fn of_path(path: &str) -> Option<Self> {
-        let method = path.strip_prefix('/')?.strip_prefix(SERVICE_NAME)?;
-        let name = method.strip_prefix('/')?;
-        Self::OF_GRPC.into_iter().find(|rpc| rpc.name() == name)
-    }
 
     /// The method's name.
     pub fn name(self) -> &'static str {
@@ -120,7 +112,7 @@ impl Metrics {
                 .u64_counter("humbaba_request_failures_total")
                 .with_description("Calls that were answered with an error, by rpc and gRPC code")
                 .build(),
-            limits_hit: LimitsHit::new(&meter, limit),
+            limits_hit: LimitsHit::new(&meter, limit, waiting),
             meter,
         }
     }

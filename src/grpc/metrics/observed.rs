@@ -38,7 +38,7 @@ pub(super) fn calls(meter: &Meter, limit: &Arc<ConcurrencyLimit>, waiting: &Arc<
     let version = KeyValue::new("version", env!("CARGO_PKG_VERSION"));
     meter
         .u64_observable_gauge("humbaba_build_info")
-        .with_description("Which Humbaba this is; always 1")
+        .with_description("Version, as a label; always 1")
         .with_callback(move |observer| observer.observe(1, std::slice::from_ref(&version)))
         .build();
 }

@@ -12,9 +12,7 @@ use super::{
     page::SearchPage,
 };
 use crate::{
-    audit::{RecordDirectory, RecordInput},
     engine::{ListedActions, UndecidedAction},
-    grpc::DecidedQuestion,
     request::RequestInput,
     schema::{ActionSchema, Schema},
 };
@@ -39,17 +37,8 @@ pub(super) fn answer(call: &AuthzenCall<'_>, mut form: Object) -> Result<Answere
         listed.allowed.len(),
         listed.denied,
     );
-    let record = call.context.recording.listed(store, &listed, || DecidedQuestion {
-        input: RecordInput::Request(input),
-        now: call.context.now,
-        on_forbid_error: call.decider.options.on_forbid_error,
-        started: call.context.started,
-        id: call.context.decision_id(),
-        item: None,
-        directory: call.in_force.directory.as_ref().map(|directory| RecordDirectory {
-            version: directory.version_text.clone(),
-            question: None,
-        }),
+    let record = call.context.recording.listed(store, &listed, || {
+        call.decider.question_of_list(call.in_force, input, call.context)
     });
     let names = listed.allowed.iter().map(|uid| AsRef::<str>::as_ref(uid.eid()).to_owned());
     let (results, next) = page.cut(names);

@@ -27,7 +27,7 @@ pub(super) struct Answered {
 }
 
 impl Answered {
-    /// Adds the answer to one question and returns what is told of it.
+    /// Adds the answer to one question and returns its JSON.
     pub fn add(&mut self, evaluated: Evaluated) -> Evaluation {
         if evaluated.is_decided {
             let is_allowed = evaluated.evaluation.decision;

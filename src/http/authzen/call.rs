@@ -1,5 +1,5 @@
 //! A request from its head to its answer: limits, the deadline, the thread on which it is answered, and
-//! the fence around panics.
+//! turning panics into 500.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -25,7 +25,13 @@ use super::{
     search,
     span::RequestSpan,
 };
-use crate::{audit::Record, grpc::CallContext, model::json, net::CallPermit, request::Side};
+use crate::{
+    audit::Record,
+    grpc::CallContext,
+    model::{json, panic_message},
+    net::CallPermit,
+    request::Side,
+};
 
 /// Answers a request to the store of that name, or to the default one.
 pub(super) async fn answer(
@@ -71,9 +77,7 @@ impl Authzen {
             let decided =
                 catch_unwind(AssertUnwindSafe(|| authzen.decide(endpoint, &store, &head, &body)));
             decided.unwrap_or_else(|panic| {
-                let text = panic.downcast_ref::<&'static str>().copied();
-                let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-                tracing::error!(panic = text, "a request panicked");
+                tracing::error!(panic = panic_message(&*panic), "a request panicked");
                 Err(Fault::panicked())
             })
         };

@@ -24,7 +24,7 @@ pub(super) fn answer(call: &AuthzenCall<'_>, mut form: Object) -> Result<Answere
     answer_one(call, form, explains(&options)?)
 }
 
-/// Answers a request of which the options are read.
+/// Answers a request whose options have been read.
 ///
 /// # Errors
 /// It does not have the form of one.
@@ -98,7 +98,7 @@ fn decide(
     }
 }
 
-/// Returns what is told of a decision where that is asked for.
+/// Returns the `context` of a decision, where an explanation was asked for.
 fn context(call: &AuthzenCall<'_>, answer: &DecisionAnswer, ignored: &[String]) -> Json {
     let policies: Vec<_> = answer.decision.determining.iter().map(PolicyNote::id).collect();
     let advice =

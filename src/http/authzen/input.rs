@@ -37,7 +37,7 @@ pub(super) struct CheckedQuestion {
 impl ReadQuestion {
     /// Reads a question by the schema of the store that will decide it.
     pub fn new(in_force: &InForce, question: &Question<'_>, limits: &RequestLimits) -> Self {
-        let mut reader = Reader::new(in_force, limits);
+        let mut reader = QuestionReader::new(in_force, limits);
         let mut input = RequestInput {
             principal: Some(question.subject.uid()),
             action: Some(Uid::action(&question.action.name)),
@@ -50,7 +50,7 @@ impl ReadQuestion {
             let properties = &question.action.properties;
             input.context = reader.context(properties, question.context, &action.context);
         }
-        let Reader { values, ignored, paths, .. } = reader;
+        let QuestionReader { values, ignored, paths, .. } = reader;
         Self { input, ignored, violations: values.violations, paths }
     }
 
@@ -110,7 +110,7 @@ impl ReadQuestion {
 }
 
 /// Reads the parts of a question and gathers what is wrong with them.
-pub(super) struct Reader<'a> {
+pub(super) struct QuestionReader<'a> {
     pub store: &'a PolicyStore,
     in_force: &'a InForce,
     pub values: ValueReader,
@@ -118,7 +118,7 @@ pub(super) struct Reader<'a> {
     pub paths: Paths,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> QuestionReader<'a> {
     fn new(in_force: &'a InForce, limits: &RequestLimits) -> Self {
         Self {
             store: &in_force.store,

@@ -2,7 +2,7 @@
 
 use crate::request::{FieldPath, Violation};
 
-/// Where the parts of a question of the core come from.
+/// The paths in the body from which the parts of a question were read.
 #[derive(Debug, Default)]
 pub(super) struct Paths {
     /// `subject` or `resource`, for each entity.

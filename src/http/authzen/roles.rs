@@ -4,7 +4,7 @@ use serde_json::Value as Json;
 
 use super::{
     form::{Entity, Object, kind},
-    input::{Reader, of_properties},
+    input::{QuestionReader, of_properties},
     values::uid,
 };
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     store::RolesProperty,
 };
 
-impl Reader<'_> {
+impl QuestionReader<'_> {
     /// Reads the roles of the subject, where its type declares no attribute of that name.
     pub fn roles(&mut self, subject: &Entity, resource: &Entity) -> Vec<RoleAssignmentInput> {
         let path = of_properties("subject", "roles");

@@ -18,13 +18,11 @@ use super::{
     page::SearchPage,
 };
 use crate::{
-    audit::{RecordDirectory, RecordInput},
     engine::{ListOptions, ListedEntities, Page, list_entities},
-    grpc::DecidedQuestion,
     request::{ListInput, Side},
 };
 
-/// The clock is looked at after so many candidates.
+/// Checks the clock every 64 candidates.
 const CANDIDATES_BETWEEN_CLOCKS: usize = 64;
 
 /// A search, which leaves one entity open.
@@ -64,19 +62,9 @@ pub(super) fn answer(
     let store = &call.in_force.store;
     let (allowed, denied) = (found.allowed.len(), found.denied);
     call.decider.metrics.listed(store.name(), call.context.rpc, allowed, denied);
-    let record =
-        call.context.recording.listed_entities(store, &input, &found, || DecidedQuestion {
-            input: RecordInput::Request(input.question.clone()),
-            now: call.context.now,
-            on_forbid_error: call.decider.options.on_forbid_error,
-            started: call.context.started,
-            id: call.context.decision_id(),
-            item: None,
-            directory: call.in_force.directory.as_ref().map(|directory| RecordDirectory {
-                version: directory.version_text.clone(),
-                question: None,
-            }),
-        });
+    let record = call.context.recording.listed_entities(store, &input, &found, || {
+        call.decider.question_of_list(call.in_force, input.question.clone(), call.context)
+    });
     let results = found.allowed.iter().map(|uid| json!({"type": search.type_name, "id": id(uid)}));
     let body = page.response(results.collect(), found.next.as_deref());
     Ok(Answered { body, allowed, denied, records: record.into_iter().collect() })

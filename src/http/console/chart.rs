@@ -37,7 +37,7 @@ pub(super) struct Line {
     pub path: String,
 }
 
-/// How values become heights.
+/// The scale by which values become heights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scale {
     Linear,

@@ -1,7 +1,7 @@
 //! Values that take long to compute, kept for those who ask again.
 //!
 //! Each is computed once, on a thread of its own that yields to calls, and of one store one at a time.
-//! A caller waits for a moment, and is told to come back where that does not suffice.
+//! A caller waits for a moment, and is asked to come back if that does not suffice.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -28,11 +28,11 @@ pub(super) const KEPT: usize = 64;
 pub(super) struct Computed<V> {
     /// Values that are kept of one store.
     of_store: usize,
-    values: Mutex<VecDeque<(Key, Value<V>)>>,
+    values: Mutex<VecDeque<(ComputedKey, Value<V>)>>,
 }
 
 /// A store, and what of it a value is made of.
-pub(super) type Key = (StoreName, String);
+pub(super) type ComputedKey = (StoreName, String);
 
 type Value<V> = watch::Receiver<Option<Arc<V>>>;
 
@@ -69,7 +69,7 @@ impl<V: Send + Sync + 'static> Computed<V> {
     /// waits so long for it at most.
     pub async fn get(
         &self,
-        key: Key,
+        key: ComputedKey,
         turns: &Turns,
         patience: Duration,
         compute: impl FnOnce() -> V + Send + 'static,
@@ -84,7 +84,7 @@ impl<V: Send + Sync + 'static> Computed<V> {
 
     fn value(
         &self,
-        key: Key,
+        key: ComputedKey,
         turns: &Turns,
         compute: impl FnOnce() -> V + Send + 'static,
     ) -> Value<V> {
@@ -96,7 +96,7 @@ impl<V: Send + Sync + 'static> Computed<V> {
         }
         let (sender, value) = watch::channel(None);
         tokio::spawn(compute_in_turn(turns.of(&key.0), sender, compute));
-        let is_of_store = |(known, _): &(Key, Value<V>)| known.0 == key.0;
+        let is_of_store = |(known, _): &(ComputedKey, Value<V>)| known.0 == key.0;
         if values.iter().filter(|value| is_of_store(value)).count() >= self.of_store
             && let Some(oldest) = values.iter().position(is_of_store)
         {
@@ -122,7 +122,7 @@ async fn compute_in_turn<V: Send + Sync + 'static>(
     }
     let run = move || {
         let _permit = permit;
-        // Where the system refuses it the thread is as quick as others.
+        // If the system refuses it, the thread has the same priority as others.
         let _ = rustix::process::nice(NICENESS);
         sender.send_replace(Some(Arc::new(compute())));
     };
@@ -142,7 +142,7 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(60);
 
-    fn key(store: &str, of: u32) -> Key {
+    fn key(store: &str, of: u32) -> ComputedKey {
         (store.parse().unwrap(), of.to_string())
     }
 

@@ -1,4 +1,4 @@
-//! How tests and invariants cover the policies of a store.
+//! The coverage of policies by tests and invariants.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::{
 /// Problems of test files or invariants that are shown.
 const PROBLEMS: usize = 5;
 
-/// How tests and invariants cover the policies of a store.
+/// The coverage of the policies of a store by its tests and invariants.
 #[derive(Debug)]
 pub(super) struct Coverage {
     /// By policy.

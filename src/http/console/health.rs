@@ -22,12 +22,12 @@ struct HealthPage {
     charts: Vec<Chart>,
     width: f64,
     height: f64,
-    rows: Vec<Row>,
+    rows: Vec<HealthRow>,
     refreshes: bool,
 }
 
 /// A minute as numbers.
-struct Row {
+struct HealthRow {
     minutes_ago: String,
     allowed: String,
     denied: String,
@@ -64,7 +64,7 @@ pub(super) async fn show(State(console): State<Console>, query: Query) -> Respon
         charts: charts(&spans),
         width: chart::WIDTH,
         height: chart::HEIGHT,
-        rows: spans.rchunks(ROW).map(Row::new).collect(),
+        rows: spans.rchunks(ROW).map(HealthRow::new).collect(),
         refreshes: !query.get("refresh").is_empty(),
     })
 }
@@ -119,7 +119,7 @@ fn charts(spans: &[Span]) -> Vec<Chart> {
     ]
 }
 
-impl Row {
+impl HealthRow {
     fn new(spans: &[Span]) -> Self {
         let sum = |value: fn(&Span) -> f64| spans.iter().map(value).sum::<f64>();
         let ago = spans.last().map_or(0.0, |span| span.ended / 60.0);

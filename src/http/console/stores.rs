@@ -53,7 +53,7 @@ struct StoreCard {
     directory: Option<DirectoryCard>,
 }
 
-/// How a store is.
+/// The standing of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Standing {
     InForce,

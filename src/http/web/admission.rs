@@ -64,7 +64,7 @@ enum Refusal {
     OtherHost(Authority),
     /// It does not carry the token.
     NoToken,
-    /// The same, for a page that a person wants to see.
+    /// It does not carry the token, and asks for a page that a person wants to see.
     NotSignedIn,
 }
 

@@ -17,9 +17,6 @@ use crate::{
     net::{Connection, ConnectionLimit, Peer, UntakenAnswers},
 };
 
-/// Bytes of one frame of HTTP/2, of which a connection buffers one.
-const FRAME_BYTES: u32 = 16 * 1024;
-
 /// Limits on one connection.
 #[derive(Debug, Clone)]
 pub(super) struct ConnectionLimits {
@@ -49,7 +46,7 @@ pub(super) async fn serve(
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.http2.streams)
-        .max_frame_size(FRAME_BYTES)
+        .max_frame_size(Http2Limits::FRAME_BYTES)
         .max_header_list_size(limits.http2.header_bytes)
         .max_pending_accept_reset_streams(limits.http2.waiting_resets)
         .max_local_error_reset_streams(limits.http2.forced_resets)

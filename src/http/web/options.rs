@@ -1,3 +1,5 @@
+//! The options of `web_listen`.
+
 use std::time::Duration;
 
 use super::PublicUrl;

@@ -17,8 +17,8 @@ pub(super) const STATIC_AUTHORITY: usize = 1;
 pub(super) struct HeaderBlocks {
     at: FieldPart,
     field: Field,
-    /// Which of the last 128 entries that were added have the name `:authority`, the newest in the
-    /// lowest bit. Those that were evicted are the oldest, and nobody refers to them.
+    /// A bit for each of the last 128 entries that were added, the newest in the lowest: set if its name
+    /// is `:authority`. Evicted entries are the oldest, and nobody refers to them.
     authorities: u128,
 }
 

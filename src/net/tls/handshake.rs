@@ -56,9 +56,8 @@ impl Handshakes {
         None
     }
 
-    /// Adds a handshake. Its receiver is told to give way when too many others have begun since:
-    /// one takes a few milliseconds of a client that means well, so where there are too many, the
-    /// oldest is of one that does not.
+    /// Adds a handshake. When there are too many, the oldest is dropped: an honest client needs
+    /// milliseconds. The receiver tells it so.
     fn begin(&self) -> oneshot::Receiver<()> {
         let max = self.tls.max_handshakes();
         let (give_way, told_to_give_way) = oneshot::channel();

@@ -26,7 +26,7 @@ pub(crate) enum Refusal {
     ByClient,
     /// The client showed no certificate.
     NoCertificate,
-    /// The client's certificate is over, or not yet valid.
+    /// The client's certificate has expired, or is not yet valid.
     Expired,
     /// The client's certificate is not of the certification authority, or is not good.
     Untrusted,

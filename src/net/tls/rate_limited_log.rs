@@ -1,33 +1,33 @@
-//! Logging what peers can bring about at will.
+//! Logging messages that peers can cause at will.
 
 use std::{
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-/// The pause after something was logged.
+/// The pause after a message.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// Limits how often something is logged that peers can bring about at will.
+/// Suppresses messages for a while after each one.
 #[derive(Debug, Default)]
 pub(super) struct RateLimitedLog(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
     last: Option<Instant>,
-    unlogged: u64,
+    suppressed: u64,
 }
 
 impl RateLimitedLog {
-    /// Returns nothing if it may not be logged now, else how many times it was not since the last time.
+    /// Returns the number of suppressed messages, or `None` while suppressed.
     pub fn allow(&self) -> Option<u64> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if state.last.is_some_and(|last| last.elapsed() < SILENCE) {
-            state.unlogged += 1;
+            state.suppressed += 1;
             return None;
         }
         state.last = Some(Instant::now());
-        Some(std::mem::take(&mut state.unlogged))
+        Some(std::mem::take(&mut state.suppressed))
     }
 }
 

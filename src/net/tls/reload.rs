@@ -119,7 +119,7 @@ impl Tls {
             }
             Err(error) => {
                 let problem = error.to_string();
-                // A file that stays unreadable is told once.
+                // A file that stays unreadable is logged once.
                 if digest.is_some() || old.problem.as_ref() != Some(&problem) {
                     tracing::error!(%error, "certificate refused, the previous one stays in use");
                     inner.status.store(Arc::new(TlsStatus {

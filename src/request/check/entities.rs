@@ -259,7 +259,7 @@ impl<'a> Checker<'a> {
     fn no_cycle(&mut self, entities: &SentEntities, places: &HashMap<EntityUID, usize>) {
         let mut free: HashSet<&EntityUID> = HashSet::with_capacity(places.len());
         let mut starts: Vec<_> = places.iter().collect();
-        // The same request is always told the same place.
+        // The same request always gets the same place.
         starts.sort_unstable_by_key(|(_, index)| **index);
         for start in starts.into_iter().filter_map(|(uid, _)| entities.get(uid)) {
             // Depth first; an entity is free of cycles once everything above it is.

@@ -90,7 +90,7 @@ pub(super) struct Question<'a> {
 }
 
 impl Question<'_> {
-    /// Returns the entities for which a role assignment stands that names none.
+    /// Returns the principal and scope of role assignments that name none.
     pub(super) fn defaults(&self) -> (Option<&EntityUID>, Option<&EntityUID>) {
         (self.principal.as_ref(), self.resource.as_ref())
     }

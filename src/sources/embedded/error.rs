@@ -1,3 +1,5 @@
+//! Errors of an embedded directory's database.
+
 use std::{io, path::PathBuf};
 
 /// The database of a directory cannot be used.

@@ -1,3 +1,5 @@
+//! Keeps the directory of one store as the files of a folder have it.
+
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     io,
@@ -35,7 +37,7 @@ pub(super) struct Follower {
     hasher: RowHasher,
     /// The generation of this process's versions.
     generation: String,
-    /// How many states it has put in force.
+    /// The number of states that it has put in force.
     count: u64,
     /// The state of the store for which the files were read.
     read_for: Option<Arc<PolicyStore>>,

@@ -1,3 +1,5 @@
+//! The state of files that were read, so that only changed ones are read again.
+
 use std::collections::HashMap;
 
 use super::problems;
@@ -30,8 +32,7 @@ pub(super) struct KnownFile {
 }
 
 impl KnownFile {
-    /// Remembers a file of which those rows count. Of its problems `unfit` are of rows that do not fit
-    /// the schema.
+    /// Creates the state of a read file. `unfit`: rows that do not fit the schema.
     pub fn new(seen: Option<SeenFile>, file: MergedFile, rows: &NewRows, unfit: usize) -> Self {
         let keys = file.keys.iter();
         let entities =

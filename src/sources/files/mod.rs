@@ -50,7 +50,7 @@ pub(super) fn start(
 }
 
 impl FilesSource {
-    /// Says that a file may have changed.
+    /// Has the files read again, as if one had changed.
     pub(super) fn hint(&self) {
         self.follower.hint();
     }

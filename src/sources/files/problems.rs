@@ -1,3 +1,5 @@
+//! Problems of files and rows, for the status and the log.
+
 use crate::directory::{
     Fault,
     rows::{RowProblem, RowProblems},

@@ -1,3 +1,5 @@
+//! Reads the files of a directory.
+
 use std::{
     collections::BTreeMap,
     path::Path,
@@ -116,7 +118,7 @@ pub struct FolderRows {
     /// Every row that could not be read or does not fit, with file and line; the first hundred of
     /// each file.
     pub problems: Vec<String>,
-    /// How many rows that are.
+    /// The number of rows with a problem.
     pub problem_count: usize,
 }
 

@@ -13,7 +13,7 @@ pub(super) struct ConnectionString {
     pub root_cert: Option<PathBuf>,
 }
 
-/// A connection string that cannot be used. Nothing of it is told, for it holds a password.
+/// A connection string that cannot be used. Messages quote nothing of it, since it holds a password.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum ConnectionStringError {
     #[error(

@@ -193,15 +193,15 @@ impl Statements {
     }
 }
 
-/// Rows are not taken any more, by whoever then says why.
+/// The receiver is gone; it reports the reason.
 const NOT_TAKEN: &str = "the rows are not taken";
 
 /// The fault when a statement answers without its head.
 pub(super) const NO_HEAD: &str =
     "the tables are not as `humbaba directory schema` makes them: run what it prints";
 
-/// Milliseconds since 1970. A moment before all others is the first of the year 1, and one after all
-/// others is none.
+/// Writes the SQL of a moment in milliseconds since 1970. `-infinity` is the first of the year 1, and
+/// `infinity` is NULL.
 fn millis(name: &str) -> String {
     format!(
         "CASE WHEN isfinite({name}) THEN round(date_part('epoch', {name}) * 1000000)::bigint / 1000 \

@@ -62,7 +62,7 @@ impl Followed {
         state.directory.assignments().map(|row| shown(&row)).collect()
     }
 
-    /// What is wrong with the source.
+    /// The fault of the source.
     pub fn problem(&self) -> String {
         let state = self.live.state();
         let problem = state.directories[self.store.name()].problem.as_deref();
@@ -75,7 +75,7 @@ impl Followed {
     }
 }
 
-/// Who holds what, by whom and until when.
+/// The assignments, with who granted them and until when.
 fn shown(row: &Assignment) -> String {
     let short = |name: &str| name.rsplit("::").next().unwrap().to_owned();
     let key = &row.key;

@@ -22,7 +22,7 @@ pub struct Step {
     pub output: Vec<String>,
 }
 
-/// What became of a step.
+/// The outcome of a step.
 pub struct Outcome {
     pub code: i32,
     pub output: String,

@@ -160,7 +160,7 @@ impl Postgres {
     fn command(&self, address: &str) -> Command {
         let folder = self.folder.path().to_str().unwrap();
         let listen = format!("listen_addresses={address}");
-        // What is killed is the server and not the machine, so nothing must reach the disk.
+        // The server is killed and not the machine, so nothing must reach the disk.
         let settings = [&*listen, "fsync=off", "max_connections=100", "shared_buffers=16MB"];
         let mut command = as_account(&self.bin.join("postgres"));
         command

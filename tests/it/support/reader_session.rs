@@ -18,7 +18,7 @@ use super::{
 /// Seconds that a page may take.
 const PAGE_SECONDS: u32 = 300;
 
-/// What a clone holds, as far as pages use it.
+/// The files of a clone that pages use.
 const CLONE: [&str; 5] = ["policies", "proto", "docs", "README.md", "Cargo.toml"];
 
 pub fn root() -> &'static Path {
@@ -205,7 +205,7 @@ case \"$*\" in
 esac
 ";
 
-/// What stands before the page begins: a clone has a commit.
+/// The state before the page begins: a clone has a commit.
 const COMMIT: &str = "\
 git init --quiet . && git add . && git -c user.name=reader -c user.email=reader@example.com \\
     commit --quiet --message clone

@@ -13,7 +13,7 @@ use crate::{
 
 const KEPT: u64 = 1_000;
 
-/// Of so many bits one is flipped.
+/// One bit of so many is flipped.
 const STEP: usize = 377;
 
 fn key(number: usize) -> AssignmentKey {
@@ -229,7 +229,7 @@ fn a_cut_file_is_refused_or_changes_nothing() {
     expect(&place, &[&rows], "longer");
 }
 
-/// What is only in the log was not acknowledged: it is there as a whole or not at all.
+/// Changes that are only in the log were not acknowledged: they are there as a whole or not at all.
 #[test]
 fn a_damaged_log_loses_no_more_than_what_nobody_was_told_of() {
     let place = place();

@@ -1,4 +1,4 @@
-//! Which tables of the product the rows of a directory are read from.
+//! The mapping from the product's tables to the rows of a directory.
 
 use serde::Deserialize;
 
@@ -37,7 +37,7 @@ pub struct AssignmentsOf {
     pub granted_by: String,
     #[serde(default = "null")]
     pub reason: String,
-    /// Which rows count; unset: all.
+    /// The condition on rows that count; unset: all count.
     #[serde(rename = "where")]
     pub condition: Option<String>,
 }
@@ -55,7 +55,7 @@ pub struct EntitiesOf {
     pub id: String,
     /// The entity in Cedar's JSON, as `jsonb`.
     pub entity: String,
-    /// Which rows count; unset: all.
+    /// The condition on rows that count; unset: all count.
     #[serde(rename = "where")]
     pub condition: Option<String>,
 }

@@ -45,7 +45,7 @@ struct Kind {
     delete: &'static str,
     /// The columns: their name in the table, their name in `changes`, and their type.
     columns: &'static [(&'static str, &'static str, &'static str)],
-    /// How many of the columns are the key.
+    /// The number of leading columns that are the key.
     key: usize,
 }
 

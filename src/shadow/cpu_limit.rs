@@ -1,11 +1,11 @@
-//! Working for a share of the time.
+//! The limit on the processor time of a thread.
 
 use std::time::Duration;
 
-/// The shortest rest: the system wakes a thread some tens of microseconds late.
-const LEAST_REST: Duration = Duration::from_millis(1);
-/// The longest rest, whatever is owed.
-const LONGEST_REST: Duration = Duration::from_secs(10);
+/// The shortest pause: the system wakes a thread some tens of microseconds late.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
+/// The longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// A share of the time of one processor.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -36,22 +36,23 @@ impl Default for CpuShare {
     }
 }
 
-/// The rests of a thread that works for a share of the time.
+/// Limits a thread to a share of the time of one processor, by pauses.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct CpuLimit {
     share: CpuShare,
-    owed: Duration,
+    /// The pause that is still due.
+    due: Duration,
 }
 
-impl Pace {
+impl CpuLimit {
     pub(super) fn new(share: CpuShare) -> Self {
-        Self { share, owed: Duration::ZERO }
+        Self { share, due: Duration::ZERO }
     }
 
-    /// Returns how long to rest after so much work; short rests are put together.
-    pub(super) fn rest_after(&mut self, work: Duration) -> Option<Duration> {
-        self.owed = (self.owed + work.mul_f64(1.0 / self.share.0 - 1.0)).min(LONGEST_REST);
-        (self.owed >= LEAST_REST).then(|| std::mem::take(&mut self.owed))
+    /// Returns the pause after so much work; short pauses are added up until they are worth it.
+    pub(super) fn pause_after(&mut self, work: Duration) -> Option<Duration> {
+        self.due = (self.due + work.mul_f64(1.0 / self.share.0 - 1.0)).min(LONGEST_PAUSE);
+        (self.due >= SHORTEST_PAUSE).then(|| std::mem::take(&mut self.due))
     }
 }
 
@@ -63,15 +64,15 @@ mod tests {
 
     #[test]
     fn work_is_a_share_of_the_time() {
-        let mut pace = Pace::new(CpuShare::try_from(0.1).unwrap());
-        let (work, mut rests) = (Duration::from_micros(20), Duration::ZERO);
+        let mut limit = CpuLimit::new(CpuShare::try_from(0.1).unwrap());
+        let (work, mut pauses) = (Duration::from_micros(20), Duration::ZERO);
         for _ in 0..1_000 {
-            rests += pace.rest_after(work).unwrap_or_default();
+            pauses += limit.pause_after(work).unwrap_or_default();
         }
-        assert!((Duration::from_millis(178)..=Duration::from_millis(180)).contains(&rests));
-        assert_eq!(Pace::new(CpuShare(1.0)).rest_after(work), None);
+        assert!((Duration::from_millis(178)..=Duration::from_millis(180)).contains(&pauses));
+        assert_eq!(CpuLimit::new(CpuShare(1.0)).pause_after(work), None);
         let hour = Duration::from_secs(3_600);
-        assert_eq!(Pace::new(CpuShare(0.001)).rest_after(hour), Some(LONGEST_REST));
+        assert_eq!(CpuLimit::new(CpuShare(0.001)).pause_after(hour), Some(LONGEST_PAUSE));
     }
 
     #[test]
