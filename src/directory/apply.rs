@@ -213,7 +213,8 @@ impl Applying {
             let named = facts.iter().flat_map(EntityFacts::named);
             let named = self.places_of(named);
             let json = row.json.into();
-            let row = Some(Arc::new(HeldEntity { json, facts, parents, named }));
+            let is_stored = check.is_stored(&row.uid);
+            let row = Some(Arc::new(HeldEntity { json, facts, is_stored, parents, named }));
             self.rows.push(RowChange { place, row });
         }
         wrong

@@ -191,7 +191,8 @@ impl Directory {
     pub(super) fn update_visible(&mut self, place: Place) {
         let Some(record) = self.entity_record(place) else { return };
         let is_visible = record.roles.iter().any(|role| self.fits(role.kind))
-            || record.row().is_some()
+            || record.facts().is_some()
+            || record.is_unreadable()
             || !record.members().is_empty()
             || record.holders().iter().any(|holder| self.fits(holder.kind));
         if record.is_visible != is_visible

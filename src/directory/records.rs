@@ -37,7 +37,6 @@ pub(super) struct EntityRecord {
     pub id: SmolStr,
     /// True where anything is held of it that counts: what fits the schema, or a row that does not.
     pub is_visible: bool,
-    /// Whether it has a row, and the row fits the schema.
     row: RowState,
     /// The roles that it holds, sorted by [`Role::key`].
     pub roles: Arc<[Role]>,
@@ -48,9 +47,12 @@ const _: () = assert!(size_of::<EntityRecord>() == 64);
 
 /// The row of an entity, in a byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum RowState {
+pub(super) enum RowState {
+    /// There is none, or the policy store holds the entity itself.
     None,
+    /// The row fits the schema.
     Fits,
+    /// The row does not, and nobody knows what it restricts.
     Unreadable,
 }
 
@@ -120,6 +122,8 @@ pub(super) struct HeldEntity {
     pub json: Box<str>,
     /// The facts of the row, where it fits the schema.
     pub facts: Option<EntityFacts>,
+    /// True where the policy store holds the entity itself.
+    pub is_stored: bool,
     /// The places of the parents, sorted.
     pub parents: Box<[Place]>,
     /// The places of the entities that attributes name, sorted.
@@ -152,6 +156,16 @@ impl Related {
             && self.members.is_empty()
             && self.named_by.is_empty()
             && self.row.is_none()
+    }
+}
+
+impl HeldEntity {
+    fn state(&self) -> RowState {
+        match &self.facts {
+            Some(_) => RowState::Fits,
+            None if self.is_stored => RowState::None,
+            None => RowState::Unreadable,
+        }
     }
 }
 
@@ -226,11 +240,7 @@ impl EntityRecord {
     pub(super) fn change_related<T>(&mut self, change: impl FnOnce(&mut Related) -> T) -> T {
         let related = Arc::make_mut(self.related.get_or_insert_default());
         let result = change(related);
-        self.row = match &related.row {
-            None => RowState::None,
-            Some(row) if row.facts.is_some() => RowState::Fits,
-            Some(_) => RowState::Unreadable,
-        };
+        self.row = related.row.as_ref().map_or(RowState::None, |row| row.state());
         if related.is_empty() {
             self.related = None;
         }

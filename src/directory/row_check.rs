@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use cedar_policy_core::ast::{Eid, EntityUID};
+
 use super::change::{Assignment, EntityRow};
 use crate::{
     model::{Uid, json},
@@ -89,6 +91,15 @@ impl RowCheck {
         let input = RequestInput { role_assignments: vec![assignment], ..RequestInput::default() };
         let facts = self.check(&input);
         facts.map(drop).map_err(|violations| first(violations, "role_assignments[0]."))
+    }
+
+    /// Returns whether the policy store holds an entity itself.
+    pub(super) fn is_stored(&self, uid: &Uid) -> bool {
+        let entity_type = self.schema.entity_type(&uid.type_name).cloned();
+        entity_type.is_some_and(|entity_type| {
+            let uid = EntityUID::from_components(entity_type, Eid::new(uid.id.as_str()), None);
+            self.stored.contains(&uid)
+        })
     }
 
     /// Reads the row of an entity.

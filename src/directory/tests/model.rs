@@ -182,7 +182,15 @@ impl Model {
         let of_roles = roles.into_iter().flat_map(|row| [row.key.principal, row.key.scope]);
         let facts = self.entities();
         let parents = facts.values().flat_map(|facts| facts.parents.iter().map(Uid::from));
-        of_roles.chain(self.rows.keys().cloned()).chain(parents).collect()
+        let stored = |uid: &Uid| {
+            let stored = self.store.stored.uids().map(Uid::from);
+            stored.into_iter().any(|stored| stored == *uid)
+        };
+        let unreadable = self
+            .rows
+            .keys()
+            .filter(|uid| self.store.schema.entity_type(&uid.type_name).is_some() && !stored(uid));
+        of_roles.chain(unreadable.cloned()).chain(parents).collect()
     }
 
     pub(super) fn listed(&self, filter: &AssignmentFilter) -> Vec<Assignment> {
