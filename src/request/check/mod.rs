@@ -3,13 +3,14 @@
 mod context;
 mod entities;
 mod list;
+mod moment;
 mod names;
 mod roles;
 mod values;
 
-pub(super) use context::Moment;
 pub(crate) use context::now_with_directory;
 pub use list::{ListInput, ListRequest, Side, check_list};
+pub(super) use moment::Moment;
 
 use std::sync::Arc;
 
