@@ -110,7 +110,9 @@ impl PolicyStore {
         let Some(schema) = schema else { return Err(problems) };
         settings::check(&settings, &files, &schema, &mut problems);
         let stored = entities::read(&files, &schema, bounds, &mut problems);
-        let unchanged = Unchanged::since(last, &files, settings.level);
+        let unchanged = Unchanged::since(
+            last.and_then(|last| last.policies_valid_with(&files, settings.level)),
+        );
         warnings.extend(policies::decide_nothing(&files, &parsed));
         let of_policies = policies::validate(
             &files,
@@ -143,6 +145,18 @@ impl PolicyStore {
             has_policy_warnings,
             files,
         })
+    }
+
+    /// Returns the policies, if each of them that stays as it is needs no second validation with these
+    /// files: under another schema or level it does.
+    fn policies_valid_with(&self, files: &StoreFiles, level: Option<u32>) -> Option<&PolicySet> {
+        // Warnings have places that may have moved, so a store with warnings of policies is
+        // validated as a whole.
+        let is_comparable = self.level == level
+            && self.files.same(FileKind::Schema, files)
+            && self.files.same(FileKind::SchemaJson, files)
+            && !self.has_policy_warnings;
+        is_comparable.then_some(&self.policies)
     }
 
     /// Returns the store with other policies, validated like the store's own. It keeps the revision,
