@@ -16,7 +16,7 @@ use super::{
     paths::Places,
     reloader::yield_to_calls,
     signal::{Signal, Wake},
-    tree::Stamp,
+    stamp::Stamp,
     watcher::FolderWatch,
 };
 use crate::store::STACK_BYTES;

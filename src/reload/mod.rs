@@ -32,6 +32,7 @@ mod retired;
 mod signal;
 mod snapshot;
 mod source;
+mod stamp;
 mod tree;
 mod watch_folder;
 mod watcher;
