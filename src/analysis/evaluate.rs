@@ -4,12 +4,10 @@
 //! `x && false` is false though `x` is open. Cedar would fail where `x` does, so what is found here
 //! holds for stores in which no policy can fail, which `prove` checks.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use cedar_policy_core::{
-    ast::{
-        self, BinaryOp, EntityUID, Expr, ExprKind, Literal, SlotEnv, UnaryOp, Value, ValueKind, Var,
-    },
+    ast::{self, BinaryOp, EntityUID, Expr, ExprKind, Literal, UnaryOp, Value, ValueKind, Var},
     entities::Entities,
     evaluator::Evaluator,
     extensions::Extensions,
@@ -17,30 +15,16 @@ use cedar_policy_core::{
 
 use super::{
     abstract_value::{Abstract, Evaluated, Fails, Open, entity, equal, known, values},
+    evaluation::Evaluation,
     fact::{Base, Fact, Place},
     truth::Truth,
-    world::World,
 };
 use crate::{
-    engine::{Engine, PreparedPolicy, Scope},
+    engine::{PreparedPolicy, Scope},
     schema::Shape,
 };
 
-/// Evaluates a store's policies in a world.
-#[derive(Clone, Copy)]
-pub(super) struct Evaluation<'a> {
-    pub engine: &'a Engine,
-    pub world: &'a World<'a>,
-    variables: &'a SlotEnv,
-}
-
-static NO_VARIABLES: LazyLock<SlotEnv> = LazyLock::new(SlotEnv::new);
-
 impl<'a> Evaluation<'a> {
-    pub(super) fn new(engine: &'a Engine, world: &'a World<'a>) -> Self {
-        Self { engine, world, variables: &NO_VARIABLES }
-    }
-
     /// Returns whether a policy applies. One that fails does not permit, and forbids.
     pub(super) fn applies(self, policy: &'a PreparedPolicy) -> Truth {
         self.world.count_evaluated();
@@ -64,10 +48,6 @@ impl<'a> Evaluation<'a> {
         self.of(policy).condition(condition, policy.is_forbid())
     }
 
-    fn of(self, policy: &'a PreparedPolicy) -> Self {
-        Self { variables: policy.variables(), ..self }
-    }
-
     fn condition(self, condition: &Expr, if_it_fails: bool) -> Truth {
         self.truth(condition).unwrap_or_else(|Fails| if_it_fails.into())
     }
@@ -81,13 +61,6 @@ impl<'a> Evaluation<'a> {
             None => Truth::True,
             Some(entity) if scope.exact => (entity == uid).into(),
             Some(entity) => self.is_in(uid, entity),
-        }
-    }
-
-    pub(super) fn is_in(self, uid: &EntityUID, of: &EntityUID) -> Truth {
-        match self.world.is_in(self.engine, uid, of) {
-            Some(is_in) => is_in.into(),
-            None => Truth::Open(Some(Arc::new(Fact::Member(uid.clone(), of.clone())))),
         }
     }
 

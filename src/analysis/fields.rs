@@ -7,7 +7,7 @@ use smol_str::SmolStr;
 
 use super::{
     abstract_value::{Abstract, Evaluated, Fails, Open, entity},
-    evaluate::Evaluation,
+    evaluation::Evaluation,
     fact::{Base, Fact, FieldKnowledge, Place},
     truth::Truth,
 };

@@ -6,7 +6,7 @@ use cedar_policy_core::ast::{EntityType, EntityUID};
 use super::{
     Claim, Invariant, Witness, build,
     candidates::{Constants, named_by},
-    evaluate::Evaluation,
+    evaluation::Evaluation,
     names::name_of,
     policies::Policies,
     search::{Found, Search},

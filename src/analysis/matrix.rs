@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use super::{
     Witness, build,
     candidates::Constants,
-    evaluate::Evaluation,
+    evaluation::Evaluation,
     fact::{Base, Place},
     policies::Policies,
     search::{Found, Search},

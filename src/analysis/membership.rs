@@ -4,7 +4,7 @@ use cedar_policy_core::ast::{EntityUID, ValueKind};
 
 use super::{
     abstract_value::{Abstract, Fails, Open, entity},
-    evaluate::Evaluation,
+    evaluation::Evaluation,
     truth::Truth,
 };
 use crate::schema::Shape;

@@ -11,6 +11,7 @@ mod candidates;
 mod complete;
 mod diff;
 mod evaluate;
+mod evaluation;
 mod fact;
 mod fields;
 mod find;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cedar_policy_core::ast::{EntityType, EntityUID};
 
-use super::{evaluate::Evaluation, truth::Truth, world::World};
+use super::{evaluation::Evaluation, truth::Truth, world::World};
 use crate::engine::{Engine, PreparedPolicy};
 
 /// The policies of a store that apply to an action and to types of principal and resource, in the

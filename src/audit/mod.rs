@@ -15,6 +15,7 @@ mod fields;
 mod file;
 mod hide;
 mod json;
+mod message;
 mod options;
 mod otlp;
 mod recent;
@@ -34,11 +35,15 @@ use std::{
 };
 
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch},
+    sync::{Semaphore, oneshot, watch},
     time::Instant,
 };
 
-use self::{counts::Counts, writer::Writer};
+use self::{
+    counts::Counts,
+    message::{Message, QueuePermit},
+    writer::Writer,
+};
 use crate::{engine::Decision, telemetry::Sampler};
 
 /// The decision log. Clones are the same log.
@@ -61,22 +66,6 @@ struct Inner {
     recent: Option<Arc<RecentDecisions>>,
     /// The moment until which the exporter may try, once the log is closed.
     deadline: watch::Sender<Option<Instant>>,
-}
-
-/// A message to the writer.
-#[derive(Debug)]
-enum Message {
-    Record(Box<Record>, QueuePermit),
-    /// Ends the writer once everything before it is written.
-    Close(oneshot::Sender<()>),
-}
-
-/// The room that a record takes in the queue, and whoever waits for it. Dropping it gives the room back
-/// and, if the record was not written, tells so.
-#[derive(Debug)]
-struct QueuePermit {
-    _room: OwnedSemaphorePermit,
-    written: Option<oneshot::Sender<()>>,
 }
 
 /// A record that has been handed over.

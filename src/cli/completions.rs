@@ -12,10 +12,10 @@ pub(super) struct CompletionsArgs {
     shell: Shell,
 }
 
-pub(super) fn run(args: &CompletionsArgs) -> Result<Exit, CliError> {
+pub(super) fn run(args: &CompletionsArgs, mut command: clap::Command) -> Result<Exit, CliError> {
     // Into memory first: the generator panics where its writer fails, e.g. on a closed pipe.
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut super::command(), "humbaba", &mut script);
+    clap_complete::generate(args.shell, &mut command, "humbaba", &mut script);
     output::print(&String::from_utf8_lossy(&script))?;
     Ok(Exit::Ok)
 }

@@ -17,11 +17,11 @@ pub(super) struct ManArgs {
     folder: PathBuf,
 }
 
-pub(super) fn run(args: &ManArgs) -> Result<Exit, CliError> {
+pub(super) fn run(args: &ManArgs, command: clap::Command) -> Result<Exit, CliError> {
     let folder = &args.folder;
     let cannot = || CliError::io(format!("cannot write to `{}`", folder.display()));
     fs::create_dir_all(folder).map_err(cannot())?;
-    clap_mangen::generate_to(super::command(), folder).map_err(cannot())?;
+    clap_mangen::generate_to(command, folder).map_err(cannot())?;
     let count = fs::read_dir(folder).map_err(cannot())?.count();
     output::print(&format!(
         "{} in {}\n",

@@ -129,9 +129,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, started: Instant) -> E
         Some(Command::Doctor(args)) => doctor::run(&args),
         Some(Command::Healthcheck(args)) => healthcheck::run(&args),
         Some(Command::ShadowReport(args)) => shadow_report::run(&args),
-        Some(Command::Completions(args)) => completions::run(&args),
+        Some(Command::Completions(args)) => completions::run(&args, command()),
         Some(Command::Settings(args)) => settings_page::run(&args),
-        Some(Command::Man(args)) => man::run(&args),
+        Some(Command::Man(args)) => man::run(&args, command()),
     };
     let exit = result.unwrap_or_else(|error| {
         // There is nobody left to tell if this fails.

@@ -6,36 +6,15 @@
 
 mod comment;
 mod identifiers;
+mod language;
 mod python;
 mod rust;
 mod typescript;
 mod vocabulary;
 
 pub use identifiers::NameClash;
+pub use language::Language;
 pub use vocabulary::Vocabulary;
-
-/// A language to write in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Language {
-    /// Python 3.8 or later.
-    Python,
-    /// TypeScript 4 or later.
-    TypeScript,
-    /// Rust with `humbaba::client`.
-    Rust,
-}
-
-impl Language {
-    /// Its name, as it is given to `humbaba generate --lang`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Python => "python",
-            Self::TypeScript => "typescript",
-            Self::Rust => "rust",
-        }
-    }
-}
 
 /// Writes a module for the words of a store.
 ///
@@ -47,9 +26,4 @@ pub fn generate(vocabulary: &Vocabulary, language: Language) -> Result<String, N
         Language::TypeScript => typescript::write(vocabulary),
         Language::Rust => rust::write(vocabulary),
     }
-}
-
-/// The command that writes a file again, for its head.
-fn command(vocabulary: &Vocabulary, language: Language) -> String {
-    format!("humbaba generate --lang {} {}", language.name(), vocabulary.store)
 }

@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use super::{
-    Language, NameClash, Vocabulary, command, comment,
+    Language, NameClash, Vocabulary, comment,
     identifiers::{self, Case},
+    language::command,
     vocabulary::Word,
 };
 

@@ -2,9 +2,11 @@
 //! at `web_listen`.
 
 mod authzen;
+mod caller_base;
 mod console;
 mod log_level;
 mod options;
+mod public_url;
 mod routes;
 mod server;
 mod serving;
@@ -13,6 +15,7 @@ mod status_page;
 mod web;
 
 pub use options::HttpOptions;
+pub use public_url::{PublicUrl, PublicUrlError};
 pub use server::HttpServer;
 pub use state::LogControl;
-pub use web::{PublicUrl, PublicUrlError, WebOptions, WebServer};
+pub use web::{WebOptions, WebServer};

@@ -38,6 +38,7 @@
 
 mod frames;
 mod header_blocks;
+mod split;
 mod value;
 
 pub use frames::AuthorityRewriter;
@@ -95,15 +96,6 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for AuthorityStream<Io> {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_shutdown(cx)
     }
-}
-
-/// The bytes cannot be followed any further.
-#[derive(Debug)]
-struct CannotFollow;
-
-/// Divides bytes into so many, or as many as there are, and the rest.
-fn split(bytes: &mut [u8], count: usize) -> (&mut [u8], &mut [u8]) {
-    bytes.split_at_mut(count.min(bytes.len()))
 }
 
 #[cfg(test)]

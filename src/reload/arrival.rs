@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{listing::SWAPPED_LINK, tree::Stamp};
+use super::{listing::SWAPPED_LINK, stamp::Stamp};
 
 /// The time that may lie between what one call of the system does to a folder and to the one above it.
 const ONE_CALL: Duration = Duration::from_millis(10);

@@ -14,10 +14,10 @@ use super::{
     Reloader,
     listing::list,
     paths::Places,
+    reloader::yield_to_calls,
     signal::{Signal, Wake},
-    tree::Stamp,
+    stamp::Stamp,
     watcher::FolderWatch,
-    yield_to_calls,
 };
 use crate::store::STACK_BYTES;
 

@@ -12,6 +12,7 @@ mod announce;
 mod arrival;
 mod change_log;
 mod files;
+mod first_load;
 mod folder;
 mod folder_error;
 mod follow_folder;
@@ -23,11 +24,15 @@ mod live_directory;
 mod load;
 mod load_status;
 mod loader;
+mod options;
 mod paths;
 mod proving;
+mod reloader;
 mod retired;
 mod signal;
 mod snapshot;
+mod source;
+mod stamp;
 mod tree;
 mod watch_folder;
 mod watcher;
@@ -35,6 +40,7 @@ mod worker;
 
 pub use change_log::{DirectoryFollower, FollowError, KeptChanges, VersionChanges};
 pub use files::WatchFiles;
+pub use first_load::{FirstLoadError, load};
 pub use folder::{FolderStores, StoresPlace, read_folder, read_folder_within, read_stores};
 pub use folder_error::FolderError;
 pub use follow_folder::{FollowFolder, ReadError, SeenFile, SeenFiles};
@@ -43,207 +49,7 @@ pub use history::{History, PastRevision};
 pub use live::{InForce, Live, LiveState, NotInForce};
 pub use live_directory::{DirectoryState, DirectoryUnavailable, LiveDirectory, RowReport};
 pub use load_status::{EMBEDDED, LoadStatus, StoreStatus};
+pub use options::Options;
+pub use reloader::{Reloader, watch};
+pub use source::Source;
 pub use watch_folder::WatchFolder;
-
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, thread, time::Duration};
-
-use crate::{
-    model::{Problem, StoreName},
-    store::{Bounds, PolicyStore, STACK_BYTES, embedded_stores},
-    testing,
-};
-use loader::{Found, Loader};
-use signal::Signal;
-use snapshot::Read;
-use worker::Worker;
-
-/// The niceness of the reloading thread: it gets a third of the time of a busy thread that answers
-/// calls. With less, a reload would hardly get on beside many busy threads, and a revoked right
-/// would last.
-const NICENESS: i32 = 5;
-
-/// The source of policy stores.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
-    /// A folder with one folder for each store.
-    Folder(PathBuf),
-    /// The stores that the binary carries.
-    Embedded,
-}
-
-/// Options of loading.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// The store that decides requests which name none.
-    pub default_store: Option<StoreName>,
-    /// Bounds on the size of a store.
-    pub bounds: Bounds,
-    /// Refuse a store of which a test fails.
-    pub require_tests: bool,
-    /// Gates that take longer than loading.
-    pub slow_gates: Option<Arc<dyn SlowGates>>,
-    /// Runs the tests of a store and returns those that fail.
-    pub run_tests: fn(&PolicyStore) -> Vec<Problem>,
-    /// Refuse a store that has warnings.
-    pub deny_warnings: bool,
-    /// Time that the folder must be quiet before it is read. While changes go on it is read after
-    /// five times as long.
-    pub settle: Duration,
-    /// Time that a store of which a file is gone must be unchanged before that is put in force.
-    /// A swap of `..data`, of a link or of the store's folder is put in force at once.
-    pub settle_removals: Duration,
-    /// Interval at which the folder is read even without an event.
-    pub rehash_interval: Duration,
-    /// Listen to the file system's events. Without them changes are found by hints and by the
-    /// periodic reading only, as on network file systems, which send none.
-    pub use_events: bool,
-    /// The span in which the log tells of loading.
-    pub span: tracing::Span,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            default_store: None,
-            bounds: Bounds::default(),
-            require_tests: false,
-            slow_gates: None,
-            run_tests: testing::failures,
-            deny_warnings: false,
-            settle: Duration::from_millis(50),
-            settle_removals: Duration::from_secs(1),
-            rehash_interval: Duration::from_secs(30),
-            use_events: true,
-            span: tracing::Span::none(),
-        }
-    }
-}
-
-/// There is nothing to decide with.
-#[derive(Debug, thiserror::Error)]
-pub enum FirstLoadError {
-    /// The folder could not be read or holds no store.
-    #[error(transparent)]
-    Folder(#[from] FolderError),
-    /// No store is valid; the problems are in the status.
-    #[error("no policy store is valid")]
-    NoValidStore,
-}
-
-/// A running reload. Dropping it ends it.
-#[derive(Debug)]
-pub struct Reloader {
-    signal: Arc<Signal>,
-}
-
-/// Loads once and publishes the result.
-///
-/// # Errors
-/// There is nothing to decide with.
-pub fn load(source: &Source, options: &Options, live: &Live) -> Result<(), FirstLoadError> {
-    let _in_span = options.span.enter();
-    let mut loader = Loader::resume(source.to_string(), options.clone(), live);
-    match source {
-        Source::Embedded => {
-            let stores = embedded_stores().into_iter();
-            let found = stores.map(|files| (files.name().clone(), Found::Files(files))).collect();
-            loader.apply(found, None, live);
-        }
-        Source::Folder(path) => load_folder(path, options, &mut loader, live)?,
-    }
-    if live.stores().is_empty() { Err(FirstLoadError::NoValidStore) } else { Ok(()) }
-}
-
-fn load_folder(
-    path: &std::path::Path,
-    options: &Options,
-    loader: &mut Loader,
-    live: &Live,
-) -> Result<(), FolderError> {
-    let snapshot = folder::take_settled(path, &options.bounds, |_| ());
-    let refuse = |error: FolderError, loader: &mut Loader| {
-        loader.keep(error.to_string(), live);
-        Err(error)
-    };
-    let content = match snapshot.folder {
-        Ok(content) if !snapshot.moved => content,
-        Ok(_) => return refuse(FolderError::Unsettled(path.to_owned()), loader),
-        Err(error) => return refuse(error, loader),
-    };
-    let problem = content.problem(path);
-    if !content.holds_store() {
-        return match content.errors(path).into_iter().next() {
-            Some(error) => refuse(error, loader),
-            None => Ok(()),
-        };
-    }
-    let mut found = BTreeMap::new();
-    for (name, store) in content.stores {
-        let store = match store.read {
-            Read::Files(files) if files.is_empty() => continue,
-            Read::Files(files) => Found::Files(files),
-            Read::Flawed(flaws) => Found::Flawed(flaws),
-            Read::Moved => Found::NeverSettles,
-        };
-        found.insert(name, store);
-    }
-    loader.unread(content.unread);
-    loader.apply(found, problem, live);
-    Ok(())
-}
-
-/// Watches the source, after a first [`load`], until the reloader is dropped. For embedded stores
-/// there is nothing to watch.
-pub fn watch(source: Source, options: Options, live: Arc<Live>) -> Reloader {
-    let signal = Arc::new(Signal::default());
-    let name = source.to_string();
-    if let Source::Folder(path) = source {
-        let span = options.span.clone();
-        let worker =
-            Worker::new(path, name.clone(), options, Arc::clone(&live), Arc::clone(&signal));
-        let thread = thread::Builder::new().name("reload".to_owned()).stack_size(STACK_BYTES);
-        let run = move || {
-            let _in_span = span.enter();
-            yield_to_calls();
-            worker.run();
-        };
-        if let Err(error) = thread.spawn(run) {
-            let problem = format!("nothing is reloaded, for no thread can be started: {error}");
-            announce::watching(&name, Some(&problem));
-            let mut status = live.status().as_ref().clone();
-            status.watch_problem = Some(problem);
-            live.publish_status(status);
-        }
-    }
-    Reloader { signal }
-}
-
-/// Lets the threads that answer calls go first where there are too few processors for all. The
-/// threads that this one starts are as patient.
-fn yield_to_calls() {
-    if let Err(error) = rustix::process::nice(NICENESS) {
-        tracing::debug!(%error, "reloading has the same priority as calls");
-    }
-}
-
-impl Reloader {
-    /// Has the folder read again, as SIGHUP does.
-    pub fn hint(&self) {
-        self.signal.hint();
-    }
-}
-
-impl Drop for Reloader {
-    fn drop(&mut self) {
-        self.signal.stop();
-    }
-}
-
-impl std::fmt::Display for Source {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Folder(path) => path.display().fmt(f),
-            Self::Embedded => f.write_str(EMBEDDED),
-        }
-    }
-}

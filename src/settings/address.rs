@@ -7,8 +7,6 @@ use std::{
     str::FromStr,
 };
 
-use super::Settings;
-
 /// An address at which decisions are served.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ListenAddress {
@@ -77,24 +75,6 @@ impl HttpListen {
             Self::Off => None,
             Self::On(address) => Some(address),
         }
-    }
-}
-
-impl Settings {
-    /// Returns every address to listen on, with the setting that names it.
-    pub fn addresses(&self) -> impl Iterator<Item = (&'static str, &ListenAddress)> {
-        let others = [
-            ("http_listen", &self.http_listen),
-            ("web_listen", &self.web_listen),
-            ("directory.listen", &self.directory.listen),
-        ];
-        let others = others.into_iter().filter_map(|(key, listen)| Some((key, listen.address()?)));
-        self.listen.iter().map(|address| ("listen", address)).chain(others)
-    }
-
-    /// Every TCP address, with the setting that names it.
-    pub(super) fn tcp_addresses(&self) -> impl Iterator<Item = (&'static str, TcpAddress)> {
-        self.addresses().filter_map(|(key, address)| Some((key, address.tcp()?.clone())))
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::{fmt, str::FromStr};
 
-use super::{HttpListen, Layers, SettingError, Settings, TcpAddress};
 use crate::http::PublicUrl;
 
 /// The settings of AuthZEN.
@@ -48,33 +47,6 @@ impl FromStr for HttpHost {
 impl fmt::Display for HttpHost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-impl Settings {
-    /// Returns whether callers of `web_listen` show who they are, where it is at that address.
-    #[must_use]
-    pub fn knows_web_callers(&self, address: &TcpAddress) -> bool {
-        self.token_file.is_some() || (self.tls.client_ca.is_some() && self.speaks_tls(address))
-    }
-}
-
-impl Layers {
-    /// Finds a `web_listen` that anybody on the network could ask.
-    pub(super) fn check_web_listen(&mut self) {
-        let settings = &self.settings;
-        let HttpListen::On(address) = &settings.web_listen else { return };
-        let Some(address) = address.tcp().filter(|address| !address.is_loopback()) else { return };
-        if !settings.knows_web_callers(address) {
-            let origin = self.origins.get("web_listen").cloned().unwrap_or_default();
-            self.errors.push(SettingError::Conflict {
-                key: "web_listen",
-                origin,
-                message: "other machines can reach it, and nothing says who may call: set \
-                          `tls.client_ca` or `auth.token_file`, listen on 127.0.0.1 or a Unix \
-                          socket, or write `off`",
-            });
-        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{fmt, num::NonZeroUsize, path::PathBuf, str::FromStr, time::Duration};
 
-use super::{HttpListen, Layers};
+use super::HttpListen;
 use crate::{
     model::StoreName,
     sources::{FileBounds, Source, SourceOf},
@@ -40,35 +40,6 @@ impl Default for DirectorySettings {
             token_file: None,
             postgres_url_file: None,
             poll: Duration::from_millis(100),
-        }
-    }
-}
-
-impl Layers {
-    /// Finds settings of directories that do not go together.
-    pub(super) fn check_directories(&mut self) {
-        let settings = &self.settings;
-        let open = settings.directory.listen.address().and_then(|address| address.tcp()).filter(
-            |address| {
-                let has_clients = settings.tls.client_ca.is_some() && settings.speaks_tls(address);
-                settings.directory.token_file.is_none() && !has_clients
-            },
-        );
-        let open = open.map(|address| {
-            format!(
-                "everybody who reaches `{address}` could give roles: name a file with a token in \
-                 `directory.token_file`, or an authority of client certificates in `tls.client_ca` \
-                 and an address `tls:…`, or serve on a Unix socket"
-            )
-        });
-        let mut kept = settings.directory.sources.iter();
-        let homeless = kept
-            .find(|source| source.source == Source::Embedded && settings.data.is_none())
-            .map(|source| format!("`{source}` needs a folder to be kept in: name one with `data`"));
-        for (key, message) in [("directory.listen", open), ("directory.sources", homeless)] {
-            if let Some(message) = message {
-                self.value_error(key, message);
-            }
         }
     }
 }

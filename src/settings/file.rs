@@ -5,8 +5,9 @@ use std::{ops::Range, path::Path};
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    Layers, Origin, SettingError,
+    Origin, SettingError,
     keys::{self, SettingKey},
+    layers::Layers,
     place::Written,
 };
 use crate::model::Problem;

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::{Layers, SettingError, Settings, TcpAddress, place::Text};
-use crate::net::tls::{ClientId, TlsOptions, TlsVersion};
+use super::place::Text;
+use crate::net::tls::{ClientId, TlsVersion};
 
 /// The settings of TLS.
 #[derive(Debug, Clone)]
@@ -32,68 +32,6 @@ impl Default for TlsSettings {
             http_client_certificates: true,
             min_version: TlsVersion::default(),
         }
-    }
-}
-
-impl Settings {
-    /// Returns whether TLS is spoken at an address: where it says so, or where other machines can reach
-    /// it and there is a certificate.
-    #[must_use]
-    pub fn speaks_tls(&self, address: &TcpAddress) -> bool {
-        address.tls.unwrap_or_else(|| self.tls.cert.is_some() && !address.is_loopback())
-    }
-
-    /// Returns the options of TLS, if there is a certificate.
-    #[must_use]
-    pub fn tls_options(&self) -> Option<TlsOptions> {
-        Some(TlsOptions {
-            certificate: self.tls.cert.clone()?,
-            key: self.tls.key.clone()?,
-            client_ca: self.tls.client_ca.clone(),
-            client_ids: self.tls.client_ids.clone(),
-            http_client_certificates: self.tls.http_client_certificates,
-            min_version: self.tls.min_version,
-            handshake_timeout: self.limits.handshake_timeout,
-            handshakes_under_way: self.limits.handshakes,
-        })
-    }
-}
-
-impl Layers {
-    /// Finds settings of TLS and addresses that do not go together.
-    pub(super) fn check_tls(&mut self) {
-        let tls = &self.settings.tls;
-        let (cert, key, client_ca) =
-            (tls.cert.is_some(), tls.key.is_some(), tls.client_ca.is_some());
-        let lone = [
-            (cert && !key, "tls.cert", "name the private key with `tls.key` too"),
-            (key && !cert, "tls.key", "name the certificate with `tls.cert` too"),
-            (client_ca && !cert, "tls.client_ca", "name a certificate with `tls.cert` too"),
-            (
-                !client_ca && !tls.client_ids.is_empty(),
-                "tls.client_ids",
-                "name the certification authority of clients with `tls.client_ca` too",
-            ),
-        ];
-        for (_, key, message) in lone.into_iter().filter(|(is_lone, ..)| *is_lone) {
-            self.value_error(key, message.to_owned());
-        }
-        let addresses: Vec<_> = self.settings.tcp_addresses().collect();
-        for (key, address) in addresses {
-            let is_encrypted = self.settings.speaks_tls(&address);
-            if is_encrypted && !cert {
-                let message = format!("`{address}` needs `tls.cert` and `tls.key`");
-                self.value_error(key, message);
-            } else if !is_encrypted && !address.is_loopback() && !self.settings.insecure {
-                let origin = self.origins.get(key).cloned().unwrap_or_default();
-                self.errors.push(SettingError::Insecure { key, address, origin });
-            }
-        }
-    }
-
-    pub(super) fn value_error(&mut self, key: &'static str, message: String) {
-        let origin = self.origins.get(key).cloned().unwrap_or_default();
-        self.errors.push(SettingError::Value { key, origin, message });
     }
 }
 

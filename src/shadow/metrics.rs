@@ -1,14 +1,12 @@
 //! The metrics of shadow decisions. Actions are those of the schema that decided the answer, so no
 //! label comes from a request.
 
-use std::sync::{Arc, atomic::Ordering};
-
 use opentelemetry::{
     KeyValue,
     metrics::{Counter, Meter},
 };
 
-use super::{State, answer::Direction};
+use super::answer::Direction;
 use crate::model::StoreName;
 
 /// Counts shadow decisions.
@@ -45,18 +43,4 @@ impl ShadowMetrics {
         }
         self.decisions.add(1, &[store]);
     }
-}
-
-/// Adds the number of answers that were not compared.
-pub(super) fn observe_left_out(meter: &Meter, state: &Arc<State>) {
-    let state = Arc::downgrade(state);
-    meter
-        .u64_observable_counter("humbaba_shadow_left_out_total")
-        .with_description("Answers that were not compared, for want of room in the queue or time")
-        .with_callback(move |observer| {
-            if let Some(state) = state.upgrade() {
-                observer.observe(state.left_out.load(Ordering::Relaxed), &[]);
-            }
-        })
-        .build();
 }

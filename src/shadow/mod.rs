@@ -10,17 +10,19 @@ mod answer;
 mod comparisons;
 mod cpu_limit;
 mod metrics;
+mod options;
 mod question;
+mod state;
 mod worker;
 
 pub use answer::{Answer, Direction};
 pub use comparisons::{Comparison, Difference};
 pub use cpu_limit::{CpuShare, CpuShareError};
+pub use options::ShadowOptions;
 pub use question::{Asked, Given, Question};
 
 use std::{
     io,
-    path::PathBuf,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -30,31 +32,17 @@ use std::{
 
 use serde::Serialize;
 
-use self::{comparisons::Comparisons, metrics::ShadowMetrics, worker::Worker};
+use self::{
+    comparisons::Comparisons,
+    metrics::ShadowMetrics,
+    state::{State, observe_left_out},
+    worker::Worker,
+};
 use crate::{
-    model::{OnForbidError, Revision, StoreName},
-    reload::{self, Live, LoadStatus, Reloader},
-    request::RequestLimits,
+    reload::{Live, LoadStatus, Reloader},
     store::PolicyStore,
     telemetry::MetricsProvider,
 };
-
-/// Options of shadow decisions.
-#[derive(Debug, Clone)]
-pub struct ShadowOptions {
-    /// The folder of the candidate policies.
-    pub folder: PathBuf,
-    /// The share of one processor's time that shadow decisions may take.
-    pub max_share: CpuShare,
-    /// Bytes of questions that may wait, about; further ones are left out.
-    pub queue_bytes: usize,
-    /// Loading the candidate.
-    pub reload: reload::Options,
-    /// Limits on what one question may carry.
-    pub limits: RequestLimits,
-    /// The effect of a forbid whose evaluation fails.
-    pub on_forbid_error: OnForbidError,
-}
 
 /// Decides questions once more with candidate policies. Clones are the same.
 #[derive(Debug, Clone, Default)]
@@ -65,18 +53,6 @@ struct Queue {
     questions: mpsc::Sender<Question>,
     most_bytes: usize,
     state: Arc<State>,
-}
-
-/// The state that the queue and the thread that empties it share.
-#[derive(Debug)]
-struct State {
-    live: Arc<Live>,
-    candidate: Arc<Live>,
-    reloader: OnceLock<Reloader>,
-    waiting_bytes: AtomicUsize,
-    left_out: AtomicU64,
-    failed: AtomicU64,
-    comparisons: Comparisons,
 }
 
 /// The state of shadow decisions.
@@ -129,7 +105,7 @@ impl Shadow {
             failed: AtomicU64::new(0),
             comparisons: Comparisons::new(ShadowMetrics::new(&metrics.meter())),
         });
-        metrics::observe_left_out(&metrics.meter(), &state);
+        observe_left_out(&metrics.meter(), &state);
         let most_bytes = options.queue_bytes;
         Worker::start(options, Arc::clone(&state), waiting)?;
         Ok(Self(Some(Arc::new(Queue { questions, most_bytes, state }))))
@@ -181,27 +157,4 @@ impl Shadow {
         comparisons.retain(|comparison| state.is_current(comparison));
         Some(ShadowStatus { candidate: state.candidate.status(), counts, comparisons })
     }
-}
-
-impl State {
-    /// Returns whether the candidate has other policies for a store. One that it does not have is
-    /// not compared: who tries a change of one store need not copy the others.
-    fn compares(&self, store: &PolicyStore) -> bool {
-        revision(&self.candidate, store.name())
-            .is_some_and(|candidate| candidate != *store.revision())
-    }
-
-    /// Returns whether these revisions are those that would be compared now.
-    fn is_current(&self, comparison: &Comparison) -> bool {
-        revision(&self.live, &comparison.store) == Some(comparison.live_revision)
-            && revision(&self.candidate, &comparison.store) == Some(comparison.candidate_revision)
-    }
-
-    fn leave_out(&self, questions: usize) {
-        self.left_out.fetch_add(questions as u64, Ordering::Relaxed);
-    }
-}
-
-fn revision(live: &Live, store: &StoreName) -> Option<Revision> {
-    live.stores().get(store.as_str()).ok().map(|store| *store.revision())
 }

@@ -13,10 +13,11 @@ use std::{
 };
 
 use super::{
-    ShadowOptions, State,
+    ShadowOptions,
     answer::{Answer, Shadowed},
     cpu_limit::CpuLimit,
     question::{Asked, Given, Question},
+    state::State,
 };
 use crate::{
     engine::{self, PolicyNote},

@@ -4,22 +4,23 @@
 //! each change as a whole. What it cannot read leaves the last state in force.
 
 mod embedded;
+mod error;
 mod files;
+mod options;
 mod postgres;
+mod reads_the_same;
 
+pub use error::SourceStartError;
+pub use options::{FileBounds, SourceOptions};
 pub use postgres::{read_postgres, schema as postgres_schema};
 
 pub use embedded::{EmbeddedDirectory, RestoreError, WriteError, restore};
 pub use files::{FolderRows, read_folder};
 
-use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc};
 
-use crate::{
-    model::StoreName,
-    reload::Live,
-    request::RequestLimits,
-    store::{FileKind, PolicyStore},
-};
+use self::reads_the_same::reads_the_same;
+use crate::{model::StoreName, reload::Live};
 
 /// A store that has a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,57 +54,6 @@ impl fmt::Display for Source {
             Self::Postgres { schema: Some(schema) } => write!(f, "postgres:{schema}"),
         }
     }
-}
-
-/// The options of all sources.
-#[derive(Debug, Clone)]
-pub struct SourceOptions {
-    /// Time after which a directory that its source does not confirm decides nothing.
-    pub max_age: Duration,
-    /// Limits on ids, values and parents, those of requests.
-    pub limits: RequestLimits,
-    /// Bounds on folders of files.
-    pub bounds: FileBounds,
-    /// Interval at which a folder is looked at even without an event.
-    pub rehash_interval: Duration,
-    /// Listen to the file system's events.
-    pub use_events: bool,
-    /// The folder of embedded directories.
-    pub data: Option<PathBuf>,
-    /// Changes that an embedded directory keeps in its database.
-    pub kept_changes: usize,
-    /// Changes that every directory keeps in memory for those who follow it.
-    pub followed_changes: usize,
-    /// The file with the connection string of PostgreSQL.
-    pub postgres_url_file: Option<PathBuf>,
-    /// Interval at which PostgreSQL is asked for changes.
-    pub poll: Duration,
-}
-
-/// Bounds on a directory that is read from files. Beyond them the last state stays in force.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FileBounds {
-    /// Rows of all files together.
-    pub rows: usize,
-    /// Bytes of one file.
-    pub file_bytes: usize,
-}
-
-impl Default for FileBounds {
-    fn default() -> Self {
-        Self { rows: 5_000_000, file_bytes: 1024 * 1024 * 1024 }
-    }
-}
-
-/// A source cannot start, whatever its rows.
-#[derive(Debug, thiserror::Error)]
-pub enum SourceStartError {
-    /// A setting is missing or wrong.
-    #[error("{0}")]
-    Setting(String),
-    /// A thread cannot be started.
-    #[error("cannot start the thread of a directory")]
-    Thread(#[source] std::io::Error),
 }
 
 /// The running sources. Dropping them ends them.
@@ -160,12 +110,4 @@ pub fn start(
         }
     }
     Ok(running)
-}
-
-/// Returns whether rows mean the same in both states of a store.
-fn reads_the_same(one: &Arc<PolicyStore>, other: &Arc<PolicyStore>) -> bool {
-    Arc::ptr_eq(one, other)
-        || [FileKind::Schema, FileKind::SchemaJson, FileKind::Entities]
-            .iter()
-            .all(|kind| one.files().same(*kind, other.files()))
 }

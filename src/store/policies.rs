@@ -74,7 +74,7 @@ pub(super) fn read_invariants(
     }
     problems.extend(files.unreadable(|path| path.starts_with("invariants")));
     let parsed = read_texts(files, FileKind::Invariants, &mut problems);
-    let all = Unchanged::since(None, files, None);
+    let all = Unchanged::default();
     validate(files, schema, &parsed, all, None, bounds, &mut problems);
     if problems.is_empty() { Ok(parsed) } else { Err(problems) }
 }

@@ -1,9 +1,13 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::{sync::mpsc, thread, time::Duration};
+use std::{
+    sync::{Arc, mpsc},
+    thread,
+    time::Duration,
+};
 
 use super::*;
-use crate::model::Location;
+use crate::model::{Location, Problem};
 
 const SCHEMA: &str = "entity Group in [Group];
 entity User in [Group] { name: String, next?: User };

@@ -11,7 +11,10 @@ use opentelemetry_sdk::{
 };
 use prometheus::{Registry, TextEncoder};
 
-use super::{Variables, process, resource, scope};
+use super::{
+    Variables, process,
+    resource::{resource, scope},
+};
 
 /// Makes instruments, and writes what they have counted. Clones share their instruments.
 ///

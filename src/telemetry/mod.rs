@@ -8,6 +8,7 @@ mod endpoint;
 mod logs;
 mod metrics;
 mod process;
+mod resource;
 mod sampler;
 mod variables;
 
@@ -18,17 +19,19 @@ pub use variables::{Signal, Variables};
 
 use std::time::Duration;
 
-use opentelemetry::{InstrumentationScope, KeyValue, trace::TracerProvider as _};
+use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::{
     ExporterBuildError, MetricExporter, SpanExporter, WithExportConfig as _, WithTonicConfig as _,
 };
 use opentelemetry_sdk::{
-    Resource,
     error::OTelSdkResult,
     trace::{SdkTracer, SdkTracerProvider},
 };
 
-use self::endpoint::Endpoint;
+use self::{
+    endpoint::Endpoint,
+    resource::{resource, scope},
+};
 
 /// Limits how long the last spans and metrics are sent when the process ends.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -113,19 +116,4 @@ fn exporter<E>(
         Err(error) => Err(error),
     };
     built.inspect_err(|error| tracing::error!("no {signal} are sent: {error}")).ok()
-}
-
-/// The scope of everything that is sent.
-fn scope() -> InstrumentationScope {
-    InstrumentationScope::builder("humbaba").with_version(env!("CARGO_PKG_VERSION")).build()
-}
-
-/// The sender of everything that is sent: `service.name` is `humbaba` unless the environment names
-/// it.
-fn resource(variables: &Variables) -> Resource {
-    let mut resource = Resource::builder();
-    if !variables.name_service() {
-        resource = resource.with_service_name("humbaba");
-    }
-    resource.with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION"))).build()
 }

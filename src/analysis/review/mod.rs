@@ -1,6 +1,11 @@
 //! A review of who holds what, and what a reviewer should look at.
 
+mod finding;
 mod reviewer;
+mod row;
+
+pub use finding::{Finding, FindingKind};
+pub use row::{ReviewRow, RowState};
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,11 +14,7 @@ use std::{
 
 use self::reviewer::Reviewer;
 use super::MatrixError;
-use crate::{
-    directory::{Assignment, Directory},
-    model::Timestamp,
-    store::PolicyStore,
-};
+use crate::{directory::Directory, model::Timestamp, store::PolicyStore};
 
 /// Everybody who holds a role, and what a reviewer should look at.
 #[derive(Debug)]
@@ -24,86 +25,6 @@ pub struct Review {
     pub rows: Vec<ReviewRow>,
     /// The findings that a reviewer should look at.
     pub findings: Vec<Finding>,
-}
-
-/// An assignment under review. Types have no namespace where it may be left out.
-#[derive(Debug)]
-pub struct ReviewRow {
-    /// The assignment.
-    pub assignment: Assignment,
-    /// The state in which it is: whether it grants anything.
-    pub state: RowState,
-}
-
-/// The state of an assignment: whether it grants anything.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RowState {
-    /// It is in force.
-    InForce,
-    /// It has expired.
-    Expired,
-    /// It does not fit the schema of the store, and grants nothing.
-    Unfit,
-}
-
-impl RowState {
-    /// Returns the word for it.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::InForce => "in force",
-            Self::Expired => "expired",
-            Self::Unfit => "does not fit",
-        }
-    }
-}
-
-/// Something that a reviewer should look at.
-#[derive(Debug)]
-pub struct Finding {
-    /// Its kind.
-    pub kind: FindingKind,
-    /// Whom or what it is about; empty: the whole directory.
-    pub about: String,
-    /// The finding in words.
-    pub message: String,
-    /// The places of its rows in [`Review::rows`].
-    pub rows: Vec<usize>,
-}
-
-/// The kinds of findings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum FindingKind {
-    /// Several hold roles on a scope, and all of them its strongest.
-    AllStrongest,
-    /// One principal holds roles on more than half of all scopes.
-    HoldsMost,
-    /// A scope on which nobody holds the strongest role.
-    NoStrongest,
-    /// A role that makes no difference for any action.
-    Unused,
-    /// Assignments that have expired.
-    Expired,
-    /// Assignments that expire soon.
-    ExpiresSoon,
-    /// A row that cannot be read or does not fit.
-    BadRow,
-}
-
-impl FindingKind {
-    /// Returns the word for it, as programs read it.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::AllStrongest => "all-strongest",
-            Self::HoldsMost => "holds-most",
-            Self::NoStrongest => "no-strongest",
-            Self::Unused => "unused",
-            Self::Expired => "expired",
-            Self::ExpiresSoon => "expires-soon",
-            Self::BadRow => "bad-row",
-        }
-    }
 }
 
 impl Review {

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use cedar_policy::Schema as CedarSchema;
 
-use super::*;
+use super::{file_rows::PROBLEMS, *};
 use crate::{
-    directory::{Assignment, EntityRow},
+    directory::{Assignment, Change, EntityRow},
     schema::Schema,
 };
 

@@ -16,36 +16,30 @@ mod expr;
 mod facts;
 mod held_entities;
 mod narrow;
+mod needs_cedar;
+mod policy;
 mod value;
 
 use std::sync::Arc;
-
-use cedar_policy_core::ast::{EntityType, EntityUID};
 
 use self::{
     candidates::Candidates,
     compile::Compiler,
     eval::Evaluation,
-    expr::{Expr, Target},
+    needs_cedar::NeedsCedar,
+    policy::{CompiledPolicy, Condition, ScopeTest},
 };
 pub(super) use self::{
     expr::RoleRef,
     facts::Facts,
     narrow::{Narrowing, Source},
 };
-use super::{
-    Outcome,
-    slices::{PreparedPolicy, Scope, Slices},
-};
+use super::{Outcome, slices::Slices};
 use crate::{
     model::Effect,
     request::Request,
     schema::{Schema, StoredEntities},
 };
-
-/// Cedar has to decide the request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct NeedsCedar;
 
 /// The compiled policies of a store.
 #[derive(Debug)]
@@ -53,34 +47,6 @@ pub(super) struct CompiledPolicies {
     /// In the order of their ids.
     policies: Vec<CompiledPolicy>,
     candidates: Candidates,
-}
-
-#[derive(Debug)]
-struct CompiledPolicy {
-    prepared: Arc<PreparedPolicy>,
-    is_forbid: bool,
-    principal: ScopeTest,
-    resource: ScopeTest,
-    condition: Condition,
-}
-
-/// A scope clause on principal or resource.
-#[derive(Debug)]
-struct ScopeTest {
-    entity_type: Option<Box<EntityType>>,
-    /// The entity that the clause names.
-    target: Option<Target>,
-    /// True where it must be met exactly, and not only be an ancestor.
-    exact: bool,
-}
-
-#[derive(Debug)]
-enum Condition {
-    /// There is none.
-    Always,
-    Compiled(Expr),
-    /// It uses a part of the language that only Cedar evaluates here.
-    CedarOnly,
 }
 
 impl CompiledPolicies {
@@ -151,48 +117,6 @@ impl CompiledPolicies {
             .map(|policy| Arc::clone(&policy.prepared))
             .collect();
         Ok(Outcome { effect, permitted, determining, errors: Vec::new() })
-    }
-}
-
-impl CompiledPolicy {
-    fn applies<'a>(
-        &'a self,
-        facts: &Facts<'a>,
-        evaluation: &Evaluation<'_, 'a>,
-    ) -> Result<bool, NeedsCedar> {
-        let request = facts.request();
-        Ok(self.principal.holds(facts, &request.principal)?
-            && self.resource.holds(facts, &request.resource)?
-            && match &self.condition {
-                Condition::Always => true,
-                Condition::Compiled(condition) => evaluation.test(condition)?,
-                Condition::CedarOnly => return Err(NeedsCedar),
-            })
-    }
-}
-
-impl ScopeTest {
-    fn new(scope: &Scope, compiler: &Compiler<'_>) -> Self {
-        Self {
-            entity_type: scope.entity_type.as_deref().map(|ty| Box::new(compiler.own_type(ty))),
-            target: scope.entity.as_deref().map(|uid| compiler.target(uid)),
-            exact: scope.exact,
-        }
-    }
-
-    fn holds<'a>(&'a self, facts: &Facts<'a>, uid: &'a EntityUID) -> Result<bool, NeedsCedar> {
-        if self.entity_type.as_deref().is_some_and(|ty| ty != uid.entity_type()) {
-            return Ok(false);
-        }
-        match &self.target {
-            None => Ok(true),
-            // The principal and the resource are no Roles, or Cedar decides.
-            Some(Target::Role(_) | Target::UnknownRole) if self.exact => Ok(false),
-            Some(Target::Role(role)) => Ok(facts.has_role(&*facts.closure(uid)?, role.borrowed())),
-            Some(Target::Entity(entity)) if self.exact => Ok(**entity == *uid),
-            Some(Target::Entity(entity)) => Ok(facts.closure(uid)?.has_entity(entity)),
-            Some(Target::UnknownRole) => facts.closure(uid).map(|_| false),
-        }
     }
 }
 

@@ -6,6 +6,7 @@ mod decision_log;
 mod decisions;
 mod limits;
 mod observed;
+mod rpc;
 mod traffic;
 
 use std::{sync::Arc, time::Duration};
@@ -17,7 +18,7 @@ use opentelemetry::{
 use tokio::runtime::Handle;
 use tonic::Code;
 
-pub(crate) use self::traffic::Traffic;
+pub(crate) use self::{rpc::Rpc, traffic::Traffic};
 
 use self::{decisions::DecisionMetrics, limits::LimitsHit};
 use crate::{
@@ -29,57 +30,6 @@ use crate::{
     request::Violation,
     telemetry::{MetricsError, MetricsProvider},
 };
-
-/// A kind of call: a method of the gRPC service, or of AuthZEN's interface over HTTP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Rpc {
-    IsAuthorized,
-    BatchIsAuthorized,
-    ListActions,
-    ListResources,
-    ListPrincipals,
-    /// AuthZEN's evaluation.
-    Evaluation,
-    /// AuthZEN's evaluations.
-    Evaluations,
-    /// AuthZEN's searches.
-    Search,
-}
-
-impl Rpc {
-    /// Those of the gRPC service.
-    pub const OF_GRPC: [Self; 5] = [
-        Self::IsAuthorized,
-        Self::BatchIsAuthorized,
-        Self::ListActions,
-        Self::ListResources,
-        Self::ListPrincipals,
-    ];
-    const ALL: [Self; 8] = [
-        Self::IsAuthorized,
-        Self::BatchIsAuthorized,
-        Self::ListActions,
-        Self::ListResources,
-        Self::ListPrincipals,
-        Self::Evaluation,
-        Self::Evaluations,
-        Self::Search,
-    ];
-
-    /// The method's name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::IsAuthorized => "IsAuthorized",
-            Self::BatchIsAuthorized => "BatchIsAuthorized",
-            Self::ListActions => "ListActions",
-            Self::ListResources => "ListResources",
-            Self::ListPrincipals => "ListPrincipals",
-            Self::Evaluation => "Evaluation",
-            Self::Evaluations => "Evaluations",
-            Self::Search => "Search",
-        }
-    }
-}
 
 /// Counts what the server does.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use axum::{
 use serde_json::{Map, Value, json};
 
 use super::{Authzen, Endpoint, fault::Fault};
-use crate::http::web::CallerBase;
+use crate::http::caller_base::CallerBase;
 
 /// The path of the metadata of the default store.
 pub(super) const PATH: &str = "/.well-known/authzen-configuration";

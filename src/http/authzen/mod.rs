@@ -8,6 +8,7 @@ mod action_search;
 mod answer;
 mod call;
 mod discovery;
+mod endpoint;
 mod evaluation;
 mod evaluations;
 mod fault;
@@ -19,9 +20,8 @@ mod paths;
 mod roles;
 mod search;
 mod span;
+mod state;
 mod values;
-
-use std::sync::Arc;
 
 use axum::{
     Router,
@@ -29,80 +29,8 @@ use axum::{
     routing::{get, post},
 };
 
-use super::web::PublicUrl;
-use crate::{
-    grpc::{Decider, GrpcServer, Rpc},
-    net::BlockingPool,
-};
-
-/// Answers questions in the form of AuthZEN. Clones are the same.
-#[derive(Clone)]
-pub(super) struct Authzen(Arc<Inner>);
-
-struct Inner {
-    grpc: GrpcServer,
-    decider: Decider,
-    /// Decides what would hold up other requests.
-    pool: BlockingPool,
-    public_url: Option<PublicUrl>,
-}
-
-/// The question that a path asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Endpoint {
-    Evaluation,
-    Evaluations,
-    SearchSubject,
-    SearchResource,
-    SearchAction,
-}
-
-impl Endpoint {
-    const ALL: [Self; 5] = [
-        Self::Evaluation,
-        Self::Evaluations,
-        Self::SearchSubject,
-        Self::SearchResource,
-        Self::SearchAction,
-    ];
-
-    /// Returns the path below the base of a store.
-    fn path(self) -> &'static str {
-        match self {
-            Self::Evaluation => "/access/v1/evaluation",
-            Self::Evaluations => "/access/v1/evaluations",
-            Self::SearchSubject => "/access/v1/search/subject",
-            Self::SearchResource => "/access/v1/search/resource",
-            Self::SearchAction => "/access/v1/search/action",
-        }
-    }
-
-    /// Returns the kind of call in metrics and in the decision log.
-    fn rpc(self) -> Rpc {
-        match self {
-            Self::Evaluation => Rpc::Evaluation,
-            Self::Evaluations => Rpc::Evaluations,
-            Self::SearchSubject | Self::SearchResource | Self::SearchAction => Rpc::Search,
-        }
-    }
-}
-
-impl Authzen {
-    /// Answers with what is live in a gRPC server, within its limits.
-    pub fn new(grpc: &GrpcServer, pool: BlockingPool, public_url: Option<PublicUrl>) -> Self {
-        let (grpc, decider) = (grpc.clone(), grpc.decider());
-        Self(Arc::new(Inner { grpc, decider, pool, public_url }))
-    }
-}
-
-/// Returns the kind of call that a path asks for, if it asks a question.
-pub(super) fn rpc_of(path: &str) -> Option<Rpc> {
-    let is_asked = |endpoint: &Endpoint| match path.strip_suffix(endpoint.path()) {
-        Some(base) => base.is_empty() || base.starts_with("/stores/"),
-        None => false,
-    };
-    Endpoint::ALL.into_iter().find(is_asked).map(Endpoint::rpc)
-}
+use self::endpoint::Endpoint;
+pub(super) use self::{endpoint::rpc_of, state::Authzen};
 
 /// Returns the routes of AuthZEN: those of the default store, and those of each store.
 pub(super) fn routes(authzen: Authzen) -> Router {

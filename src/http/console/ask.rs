@@ -7,7 +7,7 @@ use std::{
 
 use askama::Template;
 use axum::{Extension, extract::State, http::StatusCode, response::Response};
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::time::timeout;
 
 use super::{
     Console, Query,
@@ -18,15 +18,13 @@ use super::{
 };
 use crate::{
     engine::{self, ClauseKind, ClauseNote, Decision, Explanation},
-    http::web::CallerBase,
+    http::caller_base::CallerBase,
     model::{OnForbidError, Timestamp, Uid},
     reload::InForce,
     request::{Request, RequestFacts, RequestInput, RequestLimits, RoleAssignment},
     store::PolicyStore,
 };
 
-/// Questions that are decided at once.
-pub(super) const AT_ONCE: usize = 2;
 /// Time that a question waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -130,11 +128,6 @@ pub(super) async fn show(
     };
     page.answer = Some(answer(&console, &store, question, &base).await);
     respond::page(&page)
-}
-
-/// Returns the semaphore of those who try questions.
-pub(super) fn asking() -> Semaphore {
-    Semaphore::new(AT_ONCE)
 }
 
 async fn answer(

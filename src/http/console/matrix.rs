@@ -14,9 +14,10 @@ use super::{
     computed::{KEPT, Lookup},
     respond,
     shell::{self, Shell, View},
+    words::{describe, word},
 };
 use crate::{
-    analysis::{Cell, CellPolicy, Matrix, MatrixError, Row},
+    analysis::{Cell, CellPolicy, Matrix, Row},
     store::PolicyStore,
     testing::Expected,
 };
@@ -141,20 +142,6 @@ async fn of_store(
     console.0.matrices.get(key, &console.0.turns, patience, compute).await
 }
 
-/// Returns why a matrix or a comparison of matrices cannot be computed.
-pub(super) fn describe(error: &MatrixError) -> String {
-    match error {
-        MatrixError::Problems(problems) => {
-            let problems: Vec<_> = problems.iter().take(POLICIES).map(|one| one.render()).collect();
-            problems.join("\n")
-        }
-        MatrixError::Violations { cell, violations } => {
-            let violations: Vec<_> = violations.iter().map(ToString::to_string).collect();
-            format!("the cell {cell} is no request: {}", violations.join("; "))
-        }
-    }
-}
-
 impl<'a> MatrixPage<'a> {
     fn new(shell: Shell, revision: String, matrix: &'a Matrix, query: &Query) -> Self {
         let filter = Filter::new(query);
@@ -277,15 +264,6 @@ impl Counts {
 
 fn is_unexpected(cell: &Cell) -> bool {
     cell.exempt.is_none() && cell.expected.is_some_and(|expected| expected != cell.value)
-}
-
-/// Returns the word of an answer, as `matrix.csv` has it.
-pub(super) fn word(value: Expected) -> &'static str {
-    match value {
-        Expected::Allow => "allow",
-        Expected::Cond => "cond",
-        Expected::Deny => "deny",
-    }
 }
 
 /// Returns the number of the note of a cell, which is added where no cell has had it.

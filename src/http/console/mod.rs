@@ -7,6 +7,7 @@
 mod ask;
 mod ask_copy;
 mod ask_form;
+mod changed;
 mod changes;
 mod chart;
 mod computed;
@@ -21,66 +22,21 @@ mod query;
 mod respond;
 mod shell;
 mod sign_in;
+mod state;
 mod stores;
 mod time;
 mod traffic;
-
-use std::sync::Arc;
+mod words;
 
 use axum::{Router, middleware::map_response, routing::get};
-use tokio::sync::Semaphore;
 
-pub(super) use self::sign_in::{admits, is_page, to_sign_in};
-use self::{
-    changes::Changed,
-    computed::{Computed, Turns},
-    coverage::Coverage,
-    query::Query,
-    traffic::TrafficHistory,
+use self::query::Query;
+pub(super) use self::{
+    sign_in::{admits, is_page, to_sign_in},
+    state::Console,
 };
 
-use crate::{analysis::Matrix, grpc::GrpcServer, net::BearerToken, reload::Live, store::Bounds};
-
-/// Comparisons of two revisions that are kept of each store.
-const COMPARISONS: usize = 8;
-
-/// The console of a server. Clones are the same.
-#[derive(Debug, Clone)]
-pub struct Console(Arc<Inner>);
-
-#[derive(Debug)]
-struct Inner {
-    grpc: GrpcServer,
-    bounds: Bounds,
-    turns: Turns,
-    matrices: Computed<Result<Matrix, String>>,
-    coverage: Computed<Result<Coverage, String>>,
-    comparisons: Computed<Result<Changed, String>>,
-    traffic: TrafficHistory,
-    /// The turns of those who try questions.
-    asking: Semaphore,
-    /// The token that readers must know; unset: none.
-    token: Option<BearerToken>,
-}
-
 impl Console {
-    /// Makes the console of a server. `bounds` are those on stores, with which former revisions are
-    /// loaded again; `token` is what a reader must know.
-    #[must_use]
-    pub fn new(grpc: &GrpcServer, bounds: Bounds, token: Option<BearerToken>) -> Self {
-        Self(Arc::new(Inner {
-            grpc: grpc.clone(),
-            bounds,
-            turns: Turns::default(),
-            matrices: Computed::new(1),
-            coverage: Computed::new(1),
-            comparisons: Computed::new(COMPARISONS),
-            traffic: TrafficHistory::default(),
-            asking: ask::asking(),
-            token,
-        }))
-    }
-
     /// Reads the metrics at intervals, for the charts, until it is dropped.
     pub async fn sample(&self) {
         traffic::sample(&self.0.grpc, &self.0.traffic).await;
@@ -108,9 +64,5 @@ impl Console {
             .route("/console.js", get(respond::script))
             .route_layer(map_response(respond::secure))
             .with_state(self.clone())
-    }
-
-    fn live(&self) -> &Live {
-        self.0.grpc.live()
     }
 }

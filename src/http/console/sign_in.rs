@@ -13,7 +13,7 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode
 use tokio::time::timeout;
 
 use super::{Console, respond};
-use crate::{http::web::CallerBase, net::BearerToken};
+use crate::{http::caller_base::CallerBase, net::BearerToken};
 
 /// The path of the form.
 pub(super) const PATH: &str = "/sign-in";

@@ -15,7 +15,7 @@ use tonic::Code;
 use super::hosts::AllowedHosts;
 use crate::{
     grpc::GrpcServer,
-    http::{authzen, console},
+    http::{authzen, caller_base::CallerBase, console},
     net::BearerToken,
 };
 
@@ -31,10 +31,6 @@ pub(super) struct Admission {
     /// Counts what is asked without the token.
     pub grpc: GrpcServer,
 }
-
-/// The URL under which a caller has asked, up to the path.
-#[derive(Debug, Clone)]
-pub(in crate::http) struct CallerBase(pub String);
 
 /// Answers a request with what follows, or refuses it.
 pub(super) async fn admit(

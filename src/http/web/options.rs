@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use super::PublicUrl;
 use crate::{
-    http::HttpOptions,
+    http::{HttpOptions, PublicUrl},
     net::{BearerToken, ConnectionLimit, DRAIN_TIMEOUT},
     store::Bounds,
 };

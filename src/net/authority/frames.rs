@@ -1,6 +1,9 @@
 //! The frames of a connection, of which those with header blocks are followed (RFC 9113).
 
-use super::{CannotFollow, header_blocks::HeaderBlocks, split};
+use super::{
+    header_blocks::HeaderBlocks,
+    split::{CannotFollow, split},
+};
 
 /// The bytes with which every client of HTTP/2 begins.
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

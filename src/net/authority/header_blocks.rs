@@ -1,7 +1,7 @@
 //! The fields of header blocks, and the table that they share (RFC 7541).
 
 use super::{
-    CannotFollow, split,
+    split::{CannotFollow, split},
     value::{Code, Rewrite},
 };
 

@@ -2,19 +2,12 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::Checker;
+use super::{Checker, Moment};
 use crate::{
     model::{Timestamp, Value},
     request::{Context, FieldPath, RequestInput, Violation},
     schema::ActionSchema,
 };
-
-/// The context of a request and the time of its decision.
-#[derive(Clone)]
-pub struct Moment {
-    pub context: Arc<Context>,
-    pub now: Timestamp,
-}
 
 impl Checker<'_> {
     /// Checks the context of a request for an action.

@@ -8,7 +8,7 @@ use std::{
 use cedar_policy_core::ast::{Entity, EntityUID, PartialValue, Value};
 use smol_str::SmolStr;
 
-use super::{Checker, listed};
+use super::checker::{Checker, listed};
 use crate::{
     request::{EntityFacts, EntityInput, FieldPath, SentEntities},
     schema::EntityShape,

@@ -4,41 +4,12 @@ use std::sync::Arc;
 
 use cedar_policy_core::ast::{EntityType, EntityUID};
 
-use super::Checker;
+use super::{Checker, Side};
 use crate::{
     model::Timestamp,
     request::{Facts, FieldPath, Known, Request, RequestInput, RequestLimits, Violation},
     schema::ActionSchema,
 };
-
-/// A side of a question.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
-    /// The principal.
-    Principal,
-    /// The resource.
-    Resource,
-}
-
-impl Side {
-    /// Returns the name of its field in a question.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Principal => "principal",
-            Self::Resource => "resource",
-        }
-    }
-
-    /// Returns the name of the field that has the type of the entities that are listed.
-    #[must_use]
-    pub fn type_field(self) -> &'static str {
-        match self {
-            Self::Principal => "principal_type",
-            Self::Resource => "resource_type",
-        }
-    }
-}
 
 /// The question of a list as it was sent.
 #[derive(Debug, Clone, PartialEq)]

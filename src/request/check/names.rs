@@ -2,7 +2,10 @@
 
 use cedar_policy_core::ast::{Eid, EntityType, EntityUID};
 
-use super::{Checker, Side, listed};
+use super::{
+    Side,
+    checker::{Checker, listed},
+};
 use crate::{
     model::Uid,
     request::{FieldPath, shorten},

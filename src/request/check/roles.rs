@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cedar_policy_core::ast::{EntityType, EntityUID};
 
-use super::{Checker, listed};
+use super::checker::{Checker, listed};
 use crate::{
     model::Uid,
     request::{

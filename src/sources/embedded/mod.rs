@@ -10,7 +10,10 @@ mod history;
 mod meta;
 mod rows;
 mod set_hash;
+mod write;
 mod writer;
+
+pub use write::WriteError;
 
 use std::{
     path::{Path, PathBuf},
@@ -22,55 +25,18 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{SourceOptions, SourceStartError};
 use crate::{
-    directory::{Change, DirectoryVersion, Fault, VersionError},
+    directory::{Change, DirectoryVersion},
     model::StoreName,
     reload::Live,
     store::STACK_BYTES,
 };
+use write::{WAITING, Write};
 use writer::Writer;
-
-/// Writes that may wait for the thread of a directory; who writes beyond that waits too.
-const WAITING: usize = 64;
 
 /// The directory of a store, to be written. Clones are the same; its thread ends with the last of
 /// them.
 #[derive(Debug, Clone)]
 pub struct EmbeddedDirectory(mpsc::Sender<Write>);
-
-/// Changes to be made, all or none.
-#[derive(Debug)]
-struct Write {
-    changes: Vec<Change>,
-    /// The version that the directory must have; empty: any.
-    if_version: String,
-    reply: oneshot::Sender<Result<DirectoryVersion, WriteError>>,
-}
-
-/// Changes were not made: nothing of them is there.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum WriteError {
-    /// Some do not fit the schema of the store.
-    #[error("changes do not fit the schema of the policy store")]
-    Invalid(Vec<Fault>),
-    /// The version that the directory must have cannot be compared with its own.
-    #[error(transparent)]
-    Version(#[from] VersionError),
-    /// The directory has another version.
-    #[error("the version of the directory is `{now}` and not `if_version`: read it again")]
-    OtherVersion {
-        /// Its version.
-        now: DirectoryVersion,
-    },
-    /// They could not be brought to disk.
-    #[error("the changes were not made, because they could not be brought to disk: {0}")]
-    NotDurable(String),
-    /// Nobody knows whether they are on disk: unlike with the others they may be.
-    #[error("{0}")]
-    Unknown(String),
-    /// The directory is not loaded, or the process is stopping.
-    #[error("the directory is not loaded")]
-    Unavailable,
-}
 
 /// Begins to keep the directory of a store.
 ///

@@ -1,10 +1,18 @@
 //! The SQL of a directory in PostgreSQL: tables or views, and triggers that record each change.
 
 mod mapping;
+mod quote;
+mod recorded;
 
 pub use mapping::{AssignmentsOf, EntitiesOf, Mapping, MappingError};
 
 use std::fmt::Write as _;
+
+pub(super) use self::quote::quoted;
+use self::{
+    quote::text,
+    recorded::{ASSIGNMENTS, ENTITIES, Kind, Recorded},
+};
 
 /// The schema of PostgreSQL in which a directory is, unless its source names another.
 pub const DEFAULT_SCHEMA: &str = "humbaba";
@@ -24,56 +32,6 @@ pub struct SchemaOptions {
     /// The role of the application, which gets to write and to ask for versions.
     pub writer: Option<String>,
 }
-
-/// A table of which the changes are recorded.
-struct Recorded {
-    /// The name of its functions and triggers.
-    name: String,
-    /// Quoted.
-    table: String,
-    kind: &'static Kind,
-    /// The expressions, in the order of the columns.
-    values: Vec<String>,
-    condition: Option<String>,
-}
-
-/// The meaning of rows.
-struct Kind {
-    /// The name of the table or view.
-    relation: &'static str,
-    put: &'static str,
-    delete: &'static str,
-    /// The columns: their name in the table, their name in `changes`, and their type.
-    columns: &'static [(&'static str, &'static str, &'static str)],
-    /// The number of leading columns that are the key.
-    key: usize,
-}
-
-const ASSIGNMENTS: Kind = Kind {
-    relation: "assignments",
-    put: "put",
-    delete: "delete",
-    columns: &[
-        ("principal_type", "type", "text"),
-        ("principal_id", "id", "text"),
-        ("role", "role", "text"),
-        ("scope_type", "scope_type", "text"),
-        ("scope_id", "scope_id", "text"),
-        ("expires_at", "expires_at", "timestamptz"),
-        ("granted_at", "granted_at", "timestamptz"),
-        ("granted_by", "granted_by", "text"),
-        ("reason", "reason", "text"),
-    ],
-    key: 5,
-};
-
-const ENTITIES: Kind = Kind {
-    relation: "entities",
-    put: "put_entity",
-    delete: "delete_entity",
-    columns: &[("type", "type", "text"), ("id", "id", "text"), ("entity", "entity", "jsonb")],
-    key: 2,
-};
 
 /// Returns the SQL that makes a directory, or brings it up to date.
 #[must_use]
@@ -163,29 +121,6 @@ fn trigger(schema: &str, from: &Recorded) -> String {
         .replace("@where@", &from.condition())
 }
 
-impl Recorded {
-    /// The list of expressions, each cast to the type of its column. A line break ends what may be a
-    /// comment.
-    fn select(
-        &self,
-        name: impl Fn(&(&'static str, &'static str, &'static str)) -> &'static str,
-    ) -> String {
-        let columns = self.kind.columns.iter().zip(&self.values);
-        let columns = columns.map(|(column, value)| {
-            let break_after = if value.contains("--") { "\n" } else { "" };
-            format!("({value}{break_after})::{} AS {}", column.2, name(column))
-        });
-        format!("SELECT {}", columns.collect::<Vec<_>>().join(", "))
-    }
-
-    fn condition(&self) -> String {
-        self.condition.as_ref().map_or_else(String::new, |condition| {
-            let break_after = if condition.contains("--") { "\n" } else { "" };
-            format!(" WHERE ({condition}{break_after})")
-        })
-    }
-}
-
 fn grants(schema: &str, options: &SchemaOptions) -> String {
     let mut sql = String::new();
     if let Some(reader) = options.reader.as_deref().map(quoted) {
@@ -216,14 +151,4 @@ fn grants(schema: &str, options: &SchemaOptions) -> String {
         }
     }
     sql
-}
-
-/// Returns a name as SQL writes it.
-pub(super) fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-/// Returns text as SQL writes it.
-fn text(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
 }

@@ -1,0 +1,37 @@
+//! The store and the world in which its policies are evaluated.
+
+use std::sync::{Arc, LazyLock};
+
+use cedar_policy_core::ast::{EntityUID, SlotEnv};
+
+use super::{fact::Fact, truth::Truth, world::World};
+use crate::engine::{Engine, PreparedPolicy};
+
+/// Evaluates a store's policies in a world.
+#[derive(Clone, Copy)]
+pub(super) struct Evaluation<'a> {
+    pub engine: &'a Engine,
+    pub world: &'a World<'a>,
+    pub variables: &'a SlotEnv,
+}
+
+static NO_VARIABLES: LazyLock<SlotEnv> = LazyLock::new(SlotEnv::new);
+
+impl<'a> Evaluation<'a> {
+    pub(super) fn new(engine: &'a Engine, world: &'a World<'a>) -> Self {
+        Self { engine, world, variables: &NO_VARIABLES }
+    }
+
+    /// Takes the slots of a policy.
+    pub(super) fn of(self, policy: &'a PreparedPolicy) -> Self {
+        Self { variables: policy.variables(), ..self }
+    }
+
+    /// Returns whether an entity is in another.
+    pub(super) fn is_in(self, uid: &EntityUID, of: &EntityUID) -> Truth {
+        match self.world.is_in(self.engine, uid, of) {
+            Some(is_in) => is_in.into(),
+            None => Truth::Open(Some(Arc::new(Fact::Member(uid.clone(), of.clone())))),
+        }
+    }
+}
