@@ -31,7 +31,7 @@ pub(crate) use face::Face;
 pub use listener::Listener;
 pub(crate) use peer::Peer;
 pub use tls::Tls;
-pub(crate) use untaken_answers::UntakenAnswers;
+pub(crate) use untaken_answers::{TrackedBody, UntakenAnswers};
 pub(crate) use worker_threads::WorkerThreads;
 
 use std::time::Duration;

@@ -212,7 +212,8 @@ pub struct Limits {
     pub waiting_resets: NonZeroUsize,
     /// Streams of one connection that the server may have to reset until it is closed.
     pub forced_resets: NonZeroUsize,
-    /// Time that a peer may take to begin, and over HTTP to end what it has begun.
+    /// Time that a peer may take to begin, to take an answer over HTTP/2, and over HTTP/1.1 to end what it
+    /// has begun.
     pub patience: Duration,
     /// Silence after which a gRPC connection is asked whether it is still there.
     pub keepalive_interval: Duration,

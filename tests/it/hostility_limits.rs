@@ -5,7 +5,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use humbaba::{grpc::GrpcOptions, proto::authorization_service_client::AuthorizationServiceClient};
+use humbaba::{
+    grpc::GrpcOptions,
+    proto::{
+        BatchIsAuthorizedItem, BatchIsAuthorizedRequest,
+        authorization_service_client::AuthorizationServiceClient,
+    },
+};
+use prost::Message as _;
 use rustls::version::TLS13;
 use tokio::{
     io::AsyncWriteExt as _,
@@ -13,18 +20,19 @@ use tokio::{
     time::timeout,
 };
 use tonic::{Code, Request};
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use crate::{
     hostility::{MIB, Siege, good, hits},
     support::{
         ask::is_allow,
         hostile::{
-            CONTINUATION, END_HEADERS, HEADERS, RST_STREAM, SETTINGS, beginning, connect, frame,
-            headers, is_closed, read_frame,
+            CONTINUATION, END_HEADERS, HEADERS, RST_STREAM, SETTINGS, beginning, call_of, connect,
+            frame, headers, is_closed, read_frame, take_no_answers,
         },
         http,
         tls::{self, TlsServer},
-        wait::DEADLINE,
+        wait::{self, DEADLINE},
     },
 };
 
@@ -109,6 +117,58 @@ async fn headers_beyond_the_limit() {
         endless.clone_from(&more);
     }
     assert!(is_closed(&mut connection, DEADLINE).await);
+    siege.end(16 * MIB).await;
+}
+
+/// A peer that gives its streams no window, or a byte, answers pings and takes no answer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_that_are_not_taken() {
+    let siege =
+        Siege::begin(&["limits.patience_ms=1000", "limits.concurrent_requests=10000"]).await;
+    // Each item lacks everything, which the answer says of each.
+    let items = vec![BatchIsAuthorizedItem::default(); 300];
+    let batch = BatchIsAuthorizedRequest { items, ..BatchIsAuthorizedRequest::default() };
+    let batch = batch.encode_to_vec();
+    let path = "/humbaba.v1.AuthorizationService/BatchIsAuthorized";
+    let requests = (1..200).step_by(2).flat_map(|stream| call_of(path, stream, &batch));
+    let requests = requests.collect::<Vec<_>>().concat();
+    for _ in 0..4 {
+        let attacks = [0, 1].repeat(2).into_iter().map(|window| {
+            let (grpc, requests) = (siege.grpc, requests.clone());
+            tokio::spawn(async move { take_no_answers(grpc, window, &requests).await })
+        });
+        for attack in attacks.collect::<Vec<_>>() {
+            let lasted = timeout(DEADLINE, attack).await.expect("it is let be").unwrap().unwrap();
+            assert!(lasted < Duration::from_secs(15), "it was let be for {lasted:?}");
+        }
+    }
+    assert_eq!(hits(siege.http, "patience_ms").await, 16);
+    // Those of one round; each further one would add half as much again.
+    siege.end(96 * MIB).await;
+}
+
+/// They give back the places of health checks, which probes need.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn health_checks_whose_answers_are_not_taken() {
+    let siege = Siege::begin(&["limits.patience_ms=2000", "limits.concurrent_requests=10"]).await;
+    let mut health = HealthClient::new(siege.channel());
+    health.check(HealthCheckRequest::default()).await.unwrap();
+    let path = "/grpc.health.v1.Health/Check";
+    let requests = (1..40).step_by(2).flat_map(|stream| call_of(path, stream, &[]));
+    let requests = requests.collect::<Vec<_>>().concat();
+    let grpc = siege.grpc;
+    let attack = tokio::spawn(async move { take_no_answers(grpc, 0, &requests).await });
+    wait::until("no place is left", async || {
+        let answer = health.check(HealthCheckRequest::default()).await;
+        answer.is_err_and(|status| status.code() == Code::ResourceExhausted)
+    })
+    .await;
+    wait::until("health checks are answered again", async || {
+        health.check(HealthCheckRequest::default()).await.is_ok()
+    })
+    .await;
+    timeout(DEADLINE, attack).await.expect("it is let be").unwrap().unwrap();
+    assert_eq!(hits(siege.http, "patience_ms").await, 1);
     siege.end(16 * MIB).await;
 }
 
