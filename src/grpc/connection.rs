@@ -1,6 +1,6 @@
 //! HTTP/2 connections and the calls on them.
 
-use std::{convert::Infallible, pin::Pin, pin::pin, sync::Arc};
+use std::{convert::Infallible, pin::Pin, sync::Arc};
 
 use hyper::{body::Incoming, server::conn::http2, service::Service};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -11,7 +11,7 @@ use tonic::{
 };
 
 use super::{Http2Limits, call::CallHandler};
-use crate::net::{Connection, Peer, TrackedBody, UntakenAnswers};
+use crate::net::{self, Connection, Peer, TrackedBody, UntakenAnswers};
 
 /// Serves one connection until its peer closes it or, after `shutdown`, until its calls are answered.
 pub(super) async fn serve(
@@ -35,17 +35,10 @@ pub(super) async fn serve(
         .keep_alive_timeout(limits.keepalive_timeout);
     let (limit, untaken) = (connection.limit(), UntakenAnswers::default());
     let calls = ConnectionCalls { calls, peer: Arc::new(peer), answers: untaken.clone() };
-    let mut connection = pin!(protocol.serve_connection(TokioIo::new(connection), calls));
+    let connection = protocol.serve_connection(TokioIo::new(connection), calls);
     let served = tokio::select! {
-        served = connection.as_mut() => served,
-        () = shutdown.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-        () = untaken.exceed(limit.patience()) => {
-            limit.count_timeout();
-            return;
-        }
+        served = net::serve_until_shutdown(connection, shutdown) => served,
+        () = untaken.exceed(limit.patience()) => return limit.count_timeout(),
     };
     if let Err(error) = served {
         tracing::debug!(%error, "a connection ended early");

@@ -4,6 +4,7 @@
 use std::{
     fs,
     net::SocketAddr,
+    ops::RangeBounds,
     path::Path,
     sync::{
         Arc,
@@ -19,7 +20,7 @@ use humbaba::proto::{
 use prost::Message as _;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tempfile::TempDir;
-use tokio::{io::AsyncWriteExt as _, task::JoinHandle};
+use tokio::{io::AsyncWriteExt as _, task::JoinHandle, time::timeout};
 use tonic::{Code, transport::Channel};
 
 use crate::{
@@ -29,7 +30,7 @@ use crate::{
         ask::{self, Asking as _, Knowing as _, action, assignment, entity, is_allow, text, uid},
         hostile::{
             self, DATA, END_HEADERS, HEADERS, Random, beginning, call, connect, dribble, frame,
-            headers, is_closed, message, reset_rapidly, send_nonsense,
+            headers, is_closed, message, reset_rapidly, send_nonsense, take_no_answers,
         },
         http, raw,
         skip::skip_even_in_ci,
@@ -140,6 +141,60 @@ pub async fn hits(http: SocketAddr, limit: &str) -> u64 {
     count.map_or(0, |count| count.parse().unwrap())
 }
 
+/// Waits until so many connections are open, as the metrics tell it.
+pub async fn wait_for_open(http: SocketAddr, face: &str, count: impl RangeBounds<usize>) {
+    let series = format!("humbaba_connections{{face=\"{face}\"}} ");
+    wait::until("the connections are open", async || {
+        let metrics = http::get(http, "/metrics").await.body;
+        let open = metrics.lines().find_map(|line| line.strip_prefix(&series)?.parse().ok());
+        open.is_some_and(|open: usize| count.contains(&open))
+    })
+    .await;
+}
+
+/// Lets this process have as many file handles as the system allows; none where it sets no limit.
+pub fn raise_file_handles() -> Option<u64> {
+    let mut handles = getrlimit(Resource::Nofile);
+    handles.current = handles.maximum;
+    setrlimit(Resource::Nofile, handles).unwrap();
+    handles.maximum
+}
+
+/// Peers send bytes at once and others one by one, twenty of each kind, and each is closed in time.
+pub async fn slow_peers_are_closed(cases: &[(SocketAddr, &[u8], &[u8])]) {
+    let (pause, at_most) = (Duration::from_millis(300), Duration::from_secs(15));
+    let mut attacks = Vec::new();
+    for &(address, at_once, bytes) in cases {
+        for _ in 0..20 {
+            let (at_once, bytes) = (at_once.to_vec(), bytes.to_vec());
+            attacks.push(tokio::spawn(async move {
+                dribble(address, &at_once, &bytes, pause, at_most).await.unwrap()
+            }));
+        }
+    }
+    for attack in attacks {
+        let lasted = attack.await.unwrap();
+        assert!(lasted < at_most, "a slow peer was let be for {lasted:?}");
+    }
+}
+
+/// Peers whose streams have those windows ask and take no answer, and each is closed in time.
+pub async fn who_takes_no_answers_is_closed(
+    address: SocketAddr,
+    windows: Vec<u32>,
+    requests: &[u8],
+) {
+    let attacks = windows.into_iter().map(|window| {
+        let requests = requests.to_vec();
+        tokio::spawn(async move { take_no_answers(address, window, &requests).await })
+    });
+    for attack in attacks.collect::<Vec<_>>() {
+        let lasted = timeout(wait::DEADLINE, attack).await.expect("it is let be");
+        let lasted = lasted.unwrap().unwrap();
+        assert!(lasted < Duration::from_secs(15), "it was let be for {lasted:?}");
+    }
+}
+
 /// The most memory that the sidecar has ever had.
 fn memory(sidecar: &Sidecar) -> usize {
     let status = Path::new("/proc").join(sidecar.child.id().to_string()).join("status");
@@ -151,11 +206,9 @@ fn memory(sidecar: &Sidecar) -> usize {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn idle_connections() {
     const COUNT: usize = 5_000;
-    let mut handles = getrlimit(Resource::Nofile);
-    handles.current = handles.maximum;
-    setrlimit(Resource::Nofile, handles).unwrap();
-    if handles.maximum.is_some_and(|maximum| maximum < COUNT as u64 + 500) {
-        skip_even_in_ci(&format!("the system allows {:?} file handles only", handles.maximum));
+    let handles = raise_file_handles();
+    if handles.is_some_and(|maximum| maximum < COUNT as u64 + 500) {
+        skip_even_in_ci(&format!("the system allows {handles:?} file handles only"));
         return;
     }
     let siege = Siege::begin(&[]).await;
@@ -165,14 +218,7 @@ async fn idle_connections() {
         connection.write_all(&beginning()).await.unwrap();
         idle.push(connection);
     }
-    wait::until("all are open", async || {
-        let metrics = http::get(siege.http, "/metrics").await.body;
-        let open = metrics.lines().find_map(|line| {
-            line.strip_prefix("humbaba_connections{face=\"grpc\"} ")?.parse::<usize>().ok()
-        });
-        open.is_some_and(|open| open >= COUNT)
-    })
-    .await;
+    wait_for_open(siege.http, "grpc", COUNT..).await;
     siege.answers_on().await;
     for connection in idle.iter_mut().step_by(500) {
         assert!(!is_closed(connection, Duration::from_millis(5)).await);
@@ -225,20 +271,7 @@ async fn slow_loris() {
         (siege.http, b"", &[b'x'; 1_000]),
         (siege.http, b"GET /status HTTP/1.1\r\n", &b"x: y\r\n".repeat(100)),
     ];
-    let (pause, at_most) = (Duration::from_millis(300), Duration::from_secs(15));
-    let mut attacks = Vec::new();
-    for (address, at_once, bytes) in cases {
-        for _ in 0..20 {
-            let (at_once, bytes) = (at_once.to_vec(), bytes.to_vec());
-            attacks.push(tokio::spawn(async move {
-                dribble(address, &at_once, &bytes, pause, at_most).await.unwrap()
-            }));
-        }
-    }
-    for attack in attacks {
-        let lasted = attack.await.unwrap();
-        assert!(lasted < at_most, "a slow peer was let be for {lasted:?}");
-    }
+    slow_peers_are_closed(&cases).await;
     let metrics = http::get(siege.http, "/metrics").await.body;
     for face in ["grpc", "http"] {
         let counted = format!("connections_closed_total{{face=\"{face}\",reason=\"slow\"}} ");
@@ -456,8 +489,7 @@ async fn an_expensive_policy() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_callers_deadline_is_kept() {
     let siege = Siege::begin(&[]).await;
-    let text = |text: &str| [&[text.len() as u8], text.as_bytes()].concat();
-    let deadline = [vec![0], text("grpc-timeout"), text("100m")].concat();
+    let deadline = [vec![0], hostile::text("grpc-timeout"), hostile::text("100m")].concat();
     let headers = frame(HEADERS, END_HEADERS, 1, &[headers(), deadline].concat());
     let mut connection = connect(siege.grpc).await.unwrap();
     connection.write_all(&[beginning(), headers].concat()).await.unwrap();

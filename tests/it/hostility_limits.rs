@@ -1,9 +1,6 @@
 //! Limits on what one connection may do, and on connections of every kind of listener.
 
-use std::{
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
 use humbaba::{
     grpc::GrpcOptions,
@@ -23,12 +20,12 @@ use tonic::{Code, Request};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use crate::{
-    hostility::{MIB, Siege, good, hits},
+    hostility::{MIB, Siege, good, hits, wait_for_open, who_takes_no_answers_is_closed},
     support::{
         ask::is_allow,
         hostile::{
-            CONTINUATION, END_HEADERS, HEADERS, RST_STREAM, SETTINGS, beginning, call_of, connect,
-            frame, headers, is_closed, read_frame, take_no_answers,
+            END_HEADERS, HEADERS, RST_STREAM, SETTINGS, beginning, call_of, connect, frame,
+            headers, is_closed, read_frame, send_endless_headers, take_no_answers,
         },
         http,
         tls::{self, TlsServer},
@@ -104,19 +101,8 @@ async fn headers_beyond_the_limit() {
         }
     }
 
-    // Headers without end.
-    let mut connection = connect(siege.grpc).await.unwrap();
-    connection.write_all(&beginning()).await.unwrap();
-    let mut endless = frame(HEADERS, 0, 1, &headers());
-    let field = [&[0, 1, b'x', 100][..], &[b'x'; 100]].concat();
-    let more = frame(CONTINUATION, 0, 1, &field.repeat(100));
-    let (begun, mut sent) = (Instant::now(), 0);
-    while connection.write_all(&endless).await.is_ok() && begun.elapsed() < DEADLINE {
-        sent += endless.len();
-        assert!(sent < 64 * MIB, "it is let be");
-        endless.clone_from(&more);
-    }
-    assert!(is_closed(&mut connection, DEADLINE).await);
+    let is_closed = send_endless_headers(siege.grpc, DEADLINE, 64 * MIB).await.unwrap();
+    assert!(is_closed, "it is let be");
     siege.end(16 * MIB).await;
 }
 
@@ -133,14 +119,7 @@ async fn answers_that_are_not_taken() {
     let requests = (1..200).step_by(2).flat_map(|stream| call_of(path, stream, &batch));
     let requests = requests.collect::<Vec<_>>().concat();
     for _ in 0..4 {
-        let attacks = [0, 1].repeat(2).into_iter().map(|window| {
-            let (grpc, requests) = (siege.grpc, requests.clone());
-            tokio::spawn(async move { take_no_answers(grpc, window, &requests).await })
-        });
-        for attack in attacks.collect::<Vec<_>>() {
-            let lasted = timeout(DEADLINE, attack).await.expect("it is let be").unwrap().unwrap();
-            assert!(lasted < Duration::from_secs(15), "it was let be for {lasted:?}");
-        }
+        who_takes_no_answers_is_closed(siege.grpc, [0, 1].repeat(2), &requests).await;
     }
     assert_eq!(hits(siege.http, "patience_ms").await, 16);
     // Those of one round; each further one would add half as much again.
@@ -184,7 +163,7 @@ async fn connections_on_a_unix_socket() {
         over_unix.push(UnixStream::connect(&socket).await.unwrap());
     }
     // One is the caller's.
-    wait_for_open(siege.http, 19).await;
+    wait_for_open(siege.http, "grpc", 19..=19).await;
     for _ in 0..10 {
         let mut last = UnixStream::connect(&socket).await.unwrap();
         over_unix.extend((!is_closed(&mut last, soon).await).then_some(last));
@@ -199,7 +178,7 @@ async fn connections_on_a_unix_socket() {
         assert!(is_closed(connection, DEADLINE).await);
     }
     assert_eq!(hits(siege.http, "patience_ms").await, 19);
-    wait_for_open(siege.http, 1).await;
+    wait_for_open(siege.http, "grpc", 1..=1).await;
     siege.end(16 * MIB).await;
 }
 
@@ -213,7 +192,7 @@ async fn connections_over_tls() {
     for _ in 0..3 {
         silent.push(tls::connect(server.grpc, config.clone()).await.unwrap());
     }
-    wait_for_open(server.http, 3).await;
+    wait_for_open(server.http, "grpc", 3..=3).await;
     if let Ok(mut further) = tls::connect(server.grpc, config.clone()).await {
         assert!(is_closed(&mut further, Duration::from_secs(1)).await);
     }
@@ -221,7 +200,7 @@ async fn connections_over_tls() {
     for connection in &mut silent {
         assert!(is_closed(connection, DEADLINE).await);
     }
-    wait_for_open(server.http, 0).await;
+    wait_for_open(server.http, "grpc", 0..=0).await;
     assert_eq!(hits(server.http, "patience_ms").await, 3);
     server.ask(None).await.unwrap();
 }
@@ -234,17 +213,11 @@ async fn handshakes_count_as_connections() {
     for _ in 0..3 {
         silent.push(TcpStream::connect(server.grpc).await.unwrap());
     }
-    wait_for_open(server.http, 3).await;
+    wait_for_open(server.http, "grpc", 3..=3).await;
     let mut further = TcpStream::connect(server.grpc).await.unwrap();
     assert!(is_closed(&mut further, DEADLINE).await);
     assert_eq!(hits(server.http, "connections").await, 1);
     drop(silent);
-    wait_for_open(server.http, 0).await;
+    wait_for_open(server.http, "grpc", 0..=0).await;
     server.ask(None).await.unwrap();
-}
-
-async fn wait_for_open(address: SocketAddr, count: usize) {
-    let line = format!("humbaba_connections{{face=\"grpc\"}} {count}\n");
-    let is_so = async || http::get(address, "/metrics").await.body.contains(&line);
-    crate::support::wait::until(&line, is_so).await;
 }

@@ -8,13 +8,13 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{io::AsyncWriteExt as _, net::TcpStream, time::timeout};
 
 use crate::{
-    hostility::{MIB, hits},
+    hostility::{MIB, hits, who_takes_no_answers_is_closed},
     hostility_web::{EVALUATION, WebSiege},
     support::{
         hostile::{
-            CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, INITIAL_WINDOW_SIZE, PING,
-            RST_STREAM, Random, SETTINGS, beginning, connect, frame, headers, is_closed,
-            read_frame, reset_rapidly, send_nonsense, setting, take_no_answers,
+            DATA, END_HEADERS, END_STREAM, HEADERS, INITIAL_WINDOW_SIZE, PING, RST_STREAM, Random,
+            SETTINGS, beginning, connect, frame, post, read_frame, reset_rapidly,
+            send_endless_headers, send_nonsense, setting, text,
         },
         wait::DEADLINE,
     },
@@ -22,23 +22,8 @@ use crate::{
 
 /// A GET request, in HPACK without compression.
 fn get(path: &str) -> Vec<u8> {
-    let text = |text: &str| [&[text.len() as u8], text.as_bytes()].concat();
     // GET, http, a path, an authority.
     [vec![0x82, 0x86, 0x04], text(path), vec![0x01], text("localhost")].concat()
-}
-
-/// The headers of a request with a body of JSON.
-fn post(path: &str) -> Vec<u8> {
-    let text = |text: &str| [&[text.len() as u8], text.as_bytes()].concat();
-    [
-        vec![0x83, 0x86, 0x04],
-        text(path),
-        vec![0x01],
-        text("localhost"),
-        vec![0x0f, 0x10],
-        text("application/json"),
-    ]
-    .concat()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -58,25 +43,14 @@ async fn rapid_resets_and_nonsense() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn headers_and_streams_beyond_the_limits() {
     let siege = WebSiege::begin(&["limits.header_bytes=4096", "limits.streams=4"]).await;
-    // Headers without end.
-    let mut connection = connect(siege.web).await.unwrap();
-    connection.write_all(&beginning()).await.unwrap();
-    let mut endless = frame(HEADERS, 0, 1, &headers());
-    let field = [&[0, 1, b'x', 100][..], &[b'x'; 100]].concat();
-    let more = frame(CONTINUATION, 0, 1, &field.repeat(100));
-    let (begun, mut sent) = (Instant::now(), 0);
-    while connection.write_all(&endless).await.is_ok() && begun.elapsed() < DEADLINE {
-        sent += endless.len();
-        assert!(sent < 64 * MIB, "it is let be");
-        endless.clone_from(&more);
-    }
-    assert!(is_closed(&mut connection, DEADLINE).await);
+    let is_closed = send_endless_headers(siege.web, DEADLINE, 64 * MIB).await.unwrap();
+    assert!(is_closed, "it is let be");
 
     // Streams beyond the limit, whose requests never end.
     let mut connection = connect(siege.web).await.unwrap();
     connection.write_all(&beginning()).await.unwrap();
     for stream in (1..20).step_by(2) {
-        let opened = frame(HEADERS, END_HEADERS, stream, &post(EVALUATION));
+        let opened = frame(HEADERS, END_HEADERS, stream, &post(EVALUATION, "application/json"));
         connection.write_all(&opened).await.unwrap();
     }
     let mut refused = 0;
@@ -115,19 +89,11 @@ async fn floods_of_frames_that_ask_for_an_answer() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_that_are_not_taken() {
     let siege = WebSiege::begin(&["limits.patience_ms=1000"]).await;
-    let mut attacks = Vec::new();
     let requests: Vec<_> = (1..1_000)
         .step_by(2)
         .flat_map(|stream| frame(HEADERS, END_HEADERS | END_STREAM, stream, &get("/openapi.json")))
         .collect();
-    for window in [0, 1].repeat(5) {
-        let (web, requests) = (siege.web, requests.clone());
-        attacks.push(tokio::spawn(async move { take_no_answers(web, window, &requests).await }));
-    }
-    for attack in attacks {
-        let lasted = timeout(DEADLINE, attack).await.expect("it is let be").unwrap().unwrap();
-        assert!(lasted < Duration::from_secs(15), "it was let be for {lasted:?}");
-    }
+    who_takes_no_answers_is_closed(siege.web, [0, 1].repeat(5), &requests).await;
     assert!(hits(siege.http, "patience_ms").await >= 10);
     siege.end(64 * MIB).await;
 }
@@ -139,7 +105,7 @@ async fn bodies_that_never_come() {
     let mut connection = connect(siege.web).await.unwrap();
     connection.write_all(&beginning()).await.unwrap();
     for (stream, path) in [(1, EVALUATION), (3, "/sign-in")] {
-        let opened = frame(HEADERS, END_HEADERS, stream, &post(path));
+        let opened = frame(HEADERS, END_HEADERS, stream, &post(path, "application/json"));
         connection.write_all(&opened).await.unwrap();
     }
     let mut answered = std::collections::BTreeSet::new();

@@ -1,6 +1,6 @@
 //! Connections of `web_listen`, over HTTP/1.1 or HTTP/2.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use axum::Router;
 use hyper::{Request, Version, body::Incoming, service::service_fn};
@@ -14,7 +14,7 @@ use tonic::codegen::Service as _;
 use crate::{
     grpc::Http2Limits,
     http::server::HEAD_BYTES,
-    net::{Connection, Peer, TrackedBody, UntakenAnswers},
+    net::{self, Connection, Peer, TrackedBody, UntakenAnswers},
 };
 
 /// Limits on one connection.
@@ -63,17 +63,10 @@ pub(super) async fn serve(
             }))
         }
     });
-    let mut connection = pin!(protocol.serve_connection(TokioIo::new(connection), service));
+    let connection = protocol.serve_connection(TokioIo::new(connection), service);
     let served = tokio::select! {
-        served = connection.as_mut() => served,
-        () = shutdown.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-        () = untaken.exceed(limit.patience()) => {
-            limit.count_timeout();
-            return;
-        }
+        served = net::serve_until_shutdown(connection, shutdown) => served,
+        () = untaken.exceed(limit.patience()) => return limit.count_timeout(),
     };
     // A client that goes away or sends nonsense is its own business.
     if let Err(error) = served {

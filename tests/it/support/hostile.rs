@@ -18,7 +18,7 @@ pub const RST_STREAM: u8 = 3;
 pub const SETTINGS: u8 = 4;
 pub const PING: u8 = 6;
 const WINDOW_UPDATE: u8 = 8;
-pub const CONTINUATION: u8 = 9;
+const CONTINUATION: u8 = 9;
 pub const END_STREAM: u8 = 1;
 pub const END_HEADERS: u8 = 4;
 const ACK: u8 = 1;
@@ -63,6 +63,11 @@ pub fn setting(id: u16, value: u32) -> Vec<u8> {
     [&id.to_be_bytes()[..], &value.to_be_bytes()].concat()
 }
 
+/// A string of HPACK, without compression.
+pub fn text(text: &str) -> Vec<u8> {
+    [&[text.len() as u8], text.as_bytes()].concat()
+}
+
 /// The headers of a call, in HPACK without compression.
 pub fn headers() -> Vec<u8> {
     headers_of(IS_AUTHORIZED)
@@ -70,17 +75,19 @@ pub fn headers() -> Vec<u8> {
 
 /// The headers of a call of that method.
 pub fn headers_of(path: &str) -> Vec<u8> {
-    let text = |text: &str| [&[text.len() as u8], text.as_bytes()].concat();
+    let te = [vec![0x00], text("te"), text("trailers")].concat();
+    [post(path, "application/grpc"), te].concat()
+}
+
+/// The headers of a request with a body of that type, in HPACK without compression.
+pub fn post(path: &str, content_type: &str) -> Vec<u8> {
     [
         vec![0x83, 0x86, 0x04],
         text(path),
         vec![0x01],
         text("localhost"),
         vec![0x0f, 0x10],
-        text("application/grpc"),
-        vec![0x00],
-        text("te"),
-        text("trailers"),
+        text(content_type),
     ]
     .concat()
 }
@@ -148,6 +155,29 @@ pub async fn reset_rapidly(address: SocketAddr, times: u32) -> io::Result<bool> 
         }
     }
     Ok(is_closed(&mut connection, Duration::from_secs(5)).await)
+}
+
+/// Sends headers without end. Whether the server closed the connection within that time and before it
+/// had taken that many bytes.
+pub async fn send_endless_headers(
+    address: SocketAddr,
+    within: Duration,
+    at_most: usize,
+) -> io::Result<bool> {
+    let mut connection = connect(address).await?;
+    connection.write_all(&beginning()).await?;
+    let mut endless = frame(HEADERS, 0, 1, &headers());
+    let field = [&[0, 1, b'x', 100][..], &[b'x'; 100]].concat();
+    let more = frame(CONTINUATION, 0, 1, &field.repeat(100));
+    let (begun, mut sent) = (Instant::now(), 0);
+    while connection.write_all(&endless).await.is_ok() && begun.elapsed() < within {
+        sent += endless.len();
+        if sent >= at_most {
+            return Ok(false);
+        }
+        endless.clone_from(&more);
+    }
+    Ok(is_closed(&mut connection, within).await)
 }
 
 /// Sends those frames on a connection that gives each stream a window of that many bytes, and takes no
