@@ -14,7 +14,7 @@ use crate::{
     store::PolicyStore,
 };
 
-/// Which way decisions differ.
+/// The direction in which decisions differ.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Way {
     Gain,
@@ -26,13 +26,13 @@ pub(super) enum Way {
 pub struct Difference {
     /// One of them.
     pub environment: String,
-    /// How many there are with the same policies.
+    /// The number of differences with the same policies.
     pub count: usize,
     /// A request that both states have decided, one way and the other.
     pub witness: Option<Box<Witness>>,
 }
 
-/// What was found of one group of requests.
+/// The result for one group of requests.
 #[derive(Default)]
 pub(super) struct Found {
     pub gain: Option<Difference>,
@@ -98,7 +98,7 @@ impl Comparer<'_> {
         found
     }
 
-    /// Searches such a request, which is often found sooner than the solver tells of it.
+    /// Searches for a witness without the solver, which is often sooner.
     fn found(&self, way: Way, group: &Group<'_, '_>) -> Option<Witness> {
         let (old, new) = (self.old.engine(), self.new.engine());
         let (allows, denies) = if way == Way::Gain { (new, old) } else { (old, new) };
@@ -107,7 +107,7 @@ impl Comparer<'_> {
         self.shows(way, &witness).then_some(witness)
     }
 
-    /// Asks for a request that one state allows and the other does not.
+    /// Asks the solver for a request allowed by one state only.
     fn differ(
         &self,
         session: &mut Session<'_>,

@@ -117,7 +117,7 @@ pub struct ShutdownSettings {
 /// The settings of the log.
 #[derive(Debug, Clone)]
 pub struct LogSettings {
-    /// Which events are logged.
+    /// The events that are logged.
     pub filter: LogFilter,
     /// The form of events.
     pub format: LogFormat,

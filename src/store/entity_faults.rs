@@ -1,4 +1,4 @@
-//! What is wrong with an entity of a file, and where in its JSON form.
+//! Faults of an entity of a file, with their places in its JSON form.
 
 use std::ops::Range;
 

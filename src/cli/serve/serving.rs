@@ -54,7 +54,7 @@ impl Serving {
         async move { drop(stop.wait_for(|stop| *stop).await) }
     }
 
-    /// Why a server ended that nobody told to.
+    /// Waits until a server ends that was not told to, and returns the reason.
     pub async fn failure(&mut self) -> CliError {
         let reason = match self.servers.join_next().await {
             None | Some(Ok(Ok(()))) => "it ended by itself".to_owned(),
