@@ -64,9 +64,13 @@ async fn streams_beyond_the_limit() {
     }
     assert_eq!(told, Some(vec![0, 0, 0, 4]), "the peer is told");
     assert_eq!(refused, [9, 11, 13, 15, 17, 19]);
-    let metrics = http::get(siege.http, "/metrics").await.body;
-    let under_way = ["4", "5"].map(|count| format!("humbaba_requests_in_flight {count}\n"));
-    assert!(under_way.iter().any(|line| metrics.contains(line)), "{metrics}");
+    // The refusals are sent before the calls that were taken begin.
+    wait::until("as many calls as may be are under way", async || {
+        let metrics = http::get(siege.http, "/metrics").await.body;
+        let counts = ["4", "5"].map(|count| format!("humbaba_requests_in_flight {count}\n"));
+        counts.iter().any(|line| metrics.contains(line))
+    })
+    .await;
     drop(connection);
 
     // A client that keeps to the limit, of which the first answer tells, waits and is answered.
