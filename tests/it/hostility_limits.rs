@@ -19,18 +19,16 @@ use tokio::{
 use tonic::{Code, Request};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
-use crate::{
-    hostility::{MIB, Siege, good, hits, wait_for_open, who_takes_no_answers_is_closed},
-    support::{
-        ask::is_allow,
-        hostile::{
-            END_HEADERS, HEADERS, RST_STREAM, SETTINGS, beginning, call_of, connect, frame,
-            headers, is_closed, read_frame, send_endless_headers, take_no_answers,
-        },
-        http,
-        tls::{self, TlsServer},
-        wait::{self, DEADLINE},
+use crate::support::{
+    ask::is_allow,
+    hostile::{
+        END_HEADERS, HEADERS, RST_STREAM, SETTINGS, beginning, call_of, connect, frame, headers,
+        is_closed, read_frame, send_endless_headers, take_no_answers,
     },
+    http,
+    siege::{MIB, Siege, good, hits, wait_for_open, who_takes_no_answers_is_closed},
+    tls::{self, TlsServer},
+    wait::{self, DEADLINE},
 };
 
 /// Names of HTTP/2: a setting of the connection, and a reason for a reset.

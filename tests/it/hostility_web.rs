@@ -22,9 +22,9 @@ use tokio::{
 
 use crate::{
     cli::policies,
-    hostility::{MIB, Siege, hits, slow_peers_are_closed},
     support::{
         hostile::{connect, is_closed},
+        siege::{MIB, Siege, hits, slow_peers_are_closed},
         wait::{self, DEADLINE},
     },
 };

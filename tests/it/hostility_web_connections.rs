@@ -8,10 +8,10 @@ use tokio::{
 };
 
 use crate::{
-    hostility::{MIB, hits, raise_file_handles, wait_for_open},
     hostility_web::{WebSiege, posted, question},
     support::{
         hostile::{connect, is_closed},
+        siege::{MIB, hits, raise_file_handles, wait_for_open},
         skip::skip_even_in_ci,
         wait,
     },

@@ -8,7 +8,6 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{io::AsyncWriteExt as _, net::TcpStream, time::timeout};
 
 use crate::{
-    hostility::{MIB, hits, who_takes_no_answers_is_closed},
     hostility_web::{EVALUATION, WebSiege},
     support::{
         hostile::{
@@ -16,6 +15,7 @@ use crate::{
             SETTINGS, beginning, connect, frame, post, read_frame, reset_rapidly,
             send_endless_headers, send_nonsense, setting, text,
         },
+        siege::{MIB, hits, who_takes_no_answers_is_closed},
         wait::DEADLINE,
     },
 };
