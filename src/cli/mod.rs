@@ -23,6 +23,8 @@ mod output;
 mod progress;
 #[cfg(feature = "prove")]
 mod prove;
+#[cfg(feature = "prove")]
+mod prove_report;
 mod recorded;
 mod remote;
 mod review;

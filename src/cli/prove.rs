@@ -1,22 +1,21 @@
 //! `humbaba prove`: proofs about policies, with the solver cvc5.
 
-use std::{collections::BTreeMap, fmt::Write as _, fs, path::PathBuf, sync::Arc, time::Duration};
+use std::{fmt::Write as _, fs, path::PathBuf, sync::Arc, time::Duration};
 
-use serde_json::{Value as Json, json};
+use serde_json::json;
 
 use super::{
     CliError, Exit, folder_at,
     output::{self, Format},
     progress::QuietFlag,
+    prove_report::{Report, human, human_id, human_witness, json_of, verdict},
     setting_flags::SettingFlags,
     stores,
 };
 use crate::{
-    analysis::{self, Witness},
+    analysis,
     model::{Problem, StoreName},
-    proofs::{
-        self, Check, Comparison, Difference, Outcome, Proof, ProofOptions, Solver, StoreProofs,
-    },
+    proofs::{self, Difference, Outcome, ProofOptions, Solver},
     settings::Settings,
     store::{PolicyStore, StoreFiles},
 };
@@ -106,39 +105,6 @@ fn usual_folder(args: &ProveArgs, settings: &Settings) -> PathBuf {
     named.unwrap_or_else(|| PathBuf::from("policies"))
 }
 
-/// The message at the end.
-struct Report {
-    stores: Vec<Json>,
-    /// The lines of the file of witnesses.
-    records: Vec<String>,
-    exit: Exit,
-}
-
-impl Default for Report {
-    fn default() -> Self {
-        Self { stores: Vec::new(), records: Vec::new(), exit: Exit::Ok }
-    }
-}
-
-impl Report {
-    fn fails(&mut self, exit: Exit) {
-        if self.exit != Exit::InvalidPolicies {
-            self.exit = exit;
-        }
-    }
-
-    /// Keeps a witness for the file and returns its id and record.
-    fn witness(&mut self, store: &PolicyStore, kind: &str, witness: &Witness) -> (String, Json) {
-        let prefix = format!("{}-{kind}-", store.name());
-        let count = self.records.iter().filter(|record| record.contains(&prefix)).count();
-        let id = format!("{prefix}{}", count + 1);
-        let record = witness.record(store, &id).unwrap_or_default();
-        let json = serde_json::from_str(&record).unwrap_or_default();
-        self.records.push(format!("{record}\n"));
-        (id, json)
-    }
-}
-
 struct Run<'a> {
     args: &'a ProveArgs,
     settings: &'a Settings,
@@ -180,7 +146,12 @@ impl Run<'_> {
             });
         }
         if self.is_human() {
-            output::print(&self.human(&proofs, &store, &witnesses))?;
+            let ids: Vec<_> = witnesses
+                .iter()
+                .map(|found| found.as_ref().map(|(id, _)| id.as_str()))
+                .map(|id| id.filter(|_| self.args.witness.is_some()))
+                .collect();
+            output::print(&human(&proofs, &store, self.solver, &ids))?;
         }
         report.stores.push(json_of(&proofs, witnesses));
         Ok(())
@@ -198,37 +169,6 @@ impl Run<'_> {
             problems.iter().try_for_each(|problem| output::print(&problem.render()))?;
         }
         Ok(())
-    }
-
-    fn human(
-        &self,
-        proofs: &StoreProofs,
-        store: &PolicyStore,
-        witnesses: &[Option<(String, Json)>],
-    ) -> String {
-        let mut text = format!(
-            "{}: {} policies, {} kinds of requests, cvc5 {}\n",
-            proofs.store,
-            proofs.policies,
-            proofs.environments,
-            self.solver.version()
-        );
-        // Proofs of the same kind about all policies are told in one line.
-        let mut of_all: BTreeMap<usize, (&str, bool)> = BTreeMap::new();
-        for proof in &proofs.proofs {
-            if let Some((place, words)) = of_all_policies(&proof.check) {
-                let (_, proved) = of_all.entry(place).or_insert((words, true));
-                *proved &= matches!(proof.outcome, Outcome::Proved);
-            }
-        }
-        for (words, _) in of_all.into_values().filter(|(_, proved)| *proved) {
-            let _ = writeln!(text, "  proved   {words}");
-        }
-        for (proof, witness) in proofs.proofs.iter().zip(witnesses) {
-            let id = witness.as_ref().map(|(id, _)| id.as_str());
-            human_proof(&mut text, proof, store, id.filter(|_| self.args.witness.is_some()));
-        }
-        text
     }
 
     fn compare(
@@ -346,108 +286,4 @@ fn empty(new: &StoreFiles) -> StoreFiles {
     let schema = new.iter().filter(|(path, _)| is_schema(path));
     let schema = schema.map(|(path, bytes)| (path.to_owned(), Arc::from(bytes)));
     StoreFiles::new(new.name().clone(), schema.collect::<Vec<_>>())
-}
-
-fn verdict(comparison: &Comparison) -> &'static str {
-    match (comparison.gains.is_empty(), comparison.losses.is_empty()) {
-        _ if !comparison.unknown.is_empty() => "UNKNOWN: not everything can be compared",
-        (true, true) => "equivalent: every request is decided as before",
-        (true, false) => "less permissive: nobody gains",
-        (false, true) => "MORE PERMISSIVE: somebody gains, and nobody loses",
-        (false, false) => "MORE AND LESS PERMISSIVE: somebody gains, and somebody loses",
-    }
-}
-
-/// The words for a check that is told of all policies together, and its place among them.
-fn of_all_policies(check: &Check) -> Option<(usize, &'static str)> {
-    match check {
-        Check::NeverFails(_) => Some((0, "no policy can fail")),
-        Check::Applies(_) => Some((1, "every policy applies to some request")),
-        Check::ConditionMatters(_) => Some((2, "no condition always holds")),
-        Check::Decides(_) => Some((3, "without any one policy, some decision changes")),
-        Check::Holds(_) => None,
-    }
-}
-
-fn words(check: &Check) -> String {
-    match check {
-        Check::NeverFails(policy) => format!("`{policy}` never fails"),
-        Check::Applies(policy) => format!("`{policy}` applies to some request"),
-        Check::ConditionMatters(policy) => format!("the condition of `{policy}` matters"),
-        Check::Decides(policy) => format!("without `{policy}` some decision changes"),
-        Check::Holds(invariant) => {
-            format!("{} {}: {}", invariant.claim.as_str(), invariant.id, invariant.text)
-        }
-    }
-}
-
-fn human_proof(text: &mut String, proof: &Proof, store: &PolicyStore, id: Option<&str>) {
-    let is_invariant = matches!(proof.check, Check::Holds(_));
-    let _ = match &proof.outcome {
-        // The others are told together.
-        Outcome::Proved if !is_invariant => Ok(()),
-        Outcome::Proved => writeln!(text, "  proved   {}", words(&proof.check)),
-        Outcome::Unknown(reason) => {
-            writeln!(text, "  UNKNOWN  {}\n    {reason}", words(&proof.check))
-        }
-        Outcome::Refuted { message, .. } if proof.fails() => {
-            writeln!(text, "  REFUTED  {}\n    {message}", words(&proof.check))
-        }
-        // The message says it in a sentence of its own.
-        Outcome::Refuted { message, .. } => writeln!(text, "  note     {message}"),
-    };
-    if let Outcome::Refuted { witness: Some(witness), .. } = &proof.outcome {
-        human_witness(text, witness);
-        if let Ok(decision) = witness.decide(store) {
-            for policy in &decision.determining {
-                let _ = writeln!(text, "    by {}", policy.id());
-            }
-        }
-        human_id(text, id);
-    }
-}
-
-fn human_witness(text: &mut String, witness: &Witness) {
-    for line in witness.to_string().lines() {
-        let _ = writeln!(text, "    {line}");
-    }
-}
-
-/// Says how the request is found in the file of witnesses.
-fn human_id(text: &mut String, id: Option<&str>) {
-    if let Some(id) = id {
-        let _ = writeln!(text, "    --decision-id {id}");
-    }
-}
-
-fn json_of(proofs: &StoreProofs, witnesses: Vec<Option<(String, Json)>>) -> Json {
-    let each = proofs.proofs.iter().zip(witnesses).map(|(proof, witness)| {
-        let (check, subject) = match &proof.check {
-            Check::NeverFails(policy) => ("never_fails", policy),
-            Check::Applies(policy) => ("applies", policy),
-            Check::ConditionMatters(policy) => ("condition_matters", policy),
-            Check::Decides(policy) => ("decides", policy),
-            Check::Holds(invariant) => (invariant.claim.as_str(), &invariant.id),
-        };
-        let (outcome, message) = match &proof.outcome {
-            Outcome::Proved => ("proved", None),
-            Outcome::Refuted { message, .. } => ("refuted", Some(message)),
-            Outcome::Unknown(reason) => ("unknown", Some(reason)),
-        };
-        let text = match &proof.check {
-            Check::Holds(invariant) => Some(&invariant.text),
-            _ => None,
-        };
-        let witness = witness.map(|(_, record)| record);
-        json!({ "check": check, "id": subject, "text": text, "outcome": outcome,
-                "message": message, "witness": witness })
-    });
-    json!({
-        "store": proofs.store,
-        "revision": proofs.revision.as_str(),
-        "policies": proofs.policies,
-        "environments": proofs.environments,
-        "all_proved": proofs.all_proved(),
-        "proofs": each.collect::<Vec<_>>(),
-    })
 }

@@ -1,6 +1,6 @@
 //! HTTP/2 connections and the calls on them.
 
-use std::{convert::Infallible, pin::Pin, pin::pin, sync::Arc};
+use std::{convert::Infallible, pin::Pin, sync::Arc};
 
 use hyper::{body::Incoming, server::conn::http2, service::Service};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -11,7 +11,7 @@ use tonic::{
 };
 
 use super::{Http2Limits, call::CallHandler};
-use crate::net::{Connection, Peer};
+use crate::net::{self, Connection, Peer, TrackedBody, UntakenAnswers};
 
 /// Serves one connection until its peer closes it or, after `shutdown`, until its calls are answered.
 pub(super) async fn serve(
@@ -33,14 +33,12 @@ pub(super) async fn serve(
         .max_local_error_reset_streams(limits.forced_resets)
         .keep_alive_interval(limits.keepalive_interval)
         .keep_alive_timeout(limits.keepalive_timeout);
-    let calls = ConnectionCalls { calls, peer: Arc::new(peer) };
-    let mut connection = pin!(protocol.serve_connection(TokioIo::new(connection), calls));
+    let (limit, untaken) = (connection.limit(), UntakenAnswers::default());
+    let calls = ConnectionCalls { calls, peer: Arc::new(peer), answers: untaken.clone() };
+    let connection = protocol.serve_connection(TokioIo::new(connection), calls);
     let served = tokio::select! {
-        served = connection.as_mut() => served,
-        () = shutdown.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
+        served = net::serve_until_shutdown(connection, shutdown) => served,
+        () = untaken.exceed(limit.patience()) => return limit.count_timeout(),
     };
     if let Err(error) = served {
         tracing::debug!(%error, "a connection ended early");
@@ -51,16 +49,17 @@ pub(super) async fn serve(
 struct ConnectionCalls {
     calls: Arc<CallHandler>,
     peer: Arc<Peer>,
+    answers: UntakenAnswers,
 }
 
 impl Service<Request<Incoming>> for ConnectionCalls {
-    type Response = Response<Body>;
+    type Response = Response<TrackedBody<Body>>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         request.extensions_mut().insert(Arc::clone(&self.peer));
-        let calls = Arc::clone(&self.calls);
-        Box::pin(async move { Ok(calls.answer(request).await) })
+        let (calls, answers) = (Arc::clone(&self.calls), self.answers.clone());
+        Box::pin(async move { Ok(calls.answer(request).await.map(|body| answers.track(body))) })
     }
 }

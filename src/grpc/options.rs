@@ -48,7 +48,7 @@ pub struct GrpcOptions {
     pub drain_timeout: Duration,
     /// Connections that may be open on all listeners together; further ones are closed.
     pub connections: usize,
-    /// The time that a peer has to begin to speak HTTP/2.
+    /// The time that a peer has to begin to speak HTTP/2, and to take each piece of an answer.
     pub patience: Duration,
     /// Limits on what each connection may do.
     pub http2: Http2Limits,

@@ -1,6 +1,6 @@
 //! Serving the HTTP face.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use axum::Router;
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     grpc::GrpcServer,
-    net::{Connection, ConnectionLimit, Face, Listener, Peer},
+    net::{self, Connection, ConnectionLimit, Face, Listener, Peer},
 };
 
 /// Bytes of a request's head.
@@ -86,14 +86,8 @@ async fn serve_connection(
         request.extensions_mut().insert(is_local);
         routes.clone().call(request)
     });
-    let mut connection = pin!(protocol.serve_connection(TokioIo::new(connection), service));
-    let served = tokio::select! {
-        served = connection.as_mut() => served,
-        () = shutdown.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
+    let connection = protocol.serve_connection(TokioIo::new(connection), service);
+    let served = net::serve_until_shutdown(connection, shutdown).await;
     // A client that goes away or sends nonsense is its own business.
     if let Err(error) = served {
         tracing::debug!(%error, "an HTTP connection broke off");

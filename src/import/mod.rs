@@ -5,6 +5,7 @@
 //! and a fact of the request stands for it until somebody writes it as a policy.
 
 mod files;
+mod groups;
 mod sheet;
 
 pub use sheet::Renamed;

@@ -47,10 +47,11 @@ pub(crate) async fn serve<F>(
         let (handshakes, serve_connection) = (handshakes.clone(), serve_connection.clone());
         let connection = async move {
             let Some((socket, peer)) = open(socket, handshakes).await else { return };
+            let patience = permit.limit().patience();
             let deadline = match face {
-                Face::Grpc => ReadDeadline::http2_preface(permit.patience()),
-                Face::Http => ReadDeadline::http1_exchanges(permit.patience()),
-                Face::Web => ReadDeadline::http1_or_http2(permit.patience()),
+                Face::Grpc => ReadDeadline::http2_preface(patience),
+                Face::Http => ReadDeadline::http1_exchanges(patience),
+                Face::Web => ReadDeadline::http1_or_http2(patience),
             };
             serve_connection(Connection::new(socket, permit, deadline), peer).await;
         };

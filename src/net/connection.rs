@@ -3,6 +3,7 @@
 use std::{
     io,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -13,7 +14,9 @@ use tokio::{
 use tokio_rustls::server::TlsStream;
 
 use super::{
-    authority::AuthorityStream, connection_limit::ConnectionPermit, read_deadline::ReadDeadline,
+    authority::AuthorityStream,
+    connection_limit::{ConnectionLimit, ConnectionPermit},
+    read_deadline::ReadDeadline,
 };
 
 /// A connection with its permit. It ends with an error of kind `TimedOut` when its peer keeps the
@@ -40,10 +43,15 @@ impl<S> Connection<S> {
         Self { socket, permit, deadline, is_late: false }
     }
 
+    /// Returns the limit that the connection counts against.
+    pub fn limit(&self) -> Arc<ConnectionLimit> {
+        Arc::clone(self.permit.limit())
+    }
+
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         if !self.is_late {
             ready!(self.deadline.poll_exceeded(cx));
-            self.permit.count_timeout();
+            self.permit.limit().count_timeout();
             self.is_late = true;
         }
         let late = "the peer kept the server waiting";

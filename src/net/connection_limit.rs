@@ -51,6 +51,11 @@ impl ConnectionLimit {
         Some(ConnectionPermit(Arc::clone(self)))
     }
 
+    /// Returns how long a peer may keep the server waiting.
+    pub(crate) fn patience(&self) -> Duration {
+        self.patience
+    }
+
     /// Returns how many connections are open, those in a TLS handshake included.
     pub(crate) fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
@@ -73,14 +78,9 @@ impl ConnectionLimit {
 }
 
 impl ConnectionPermit {
-    /// Returns how long the peer may keep the server waiting.
-    pub fn patience(&self) -> Duration {
-        self.0.patience
-    }
-
-    /// Counts the connection as one whose peer kept the server waiting.
-    pub fn count_timeout(&self) {
-        self.0.count_timeout();
+    /// Returns the limit that the connection counts against.
+    pub fn limit(&self) -> &Arc<ConnectionLimit> {
+        &self.0
     }
 }
 

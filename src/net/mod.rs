@@ -16,6 +16,7 @@ mod face;
 mod listener;
 mod peer;
 mod read_deadline;
+mod shutdown;
 pub mod tls;
 mod untaken_answers;
 mod worker_threads;
@@ -30,8 +31,9 @@ pub use connection_limit::ConnectionLimit;
 pub(crate) use face::Face;
 pub use listener::Listener;
 pub(crate) use peer::Peer;
+pub(crate) use shutdown::serve_until_shutdown;
 pub use tls::Tls;
-pub(crate) use untaken_answers::UntakenAnswers;
+pub(crate) use untaken_answers::{TrackedBody, UntakenAnswers};
 pub(crate) use worker_threads::WorkerThreads;
 
 use std::time::Duration;

@@ -2,8 +2,7 @@
 //!
 //! HTTP/2 has a limit of its own on nearly everything once it has begun, and pings a silent peer. It
 //! does not notice a peer that never begins; HTTP/1 does not notice one that never ends. Both are
-//! noticed here. At `web_listen` an answer that a peer of HTTP/2 does not take is noticed by
-//! `UntakenAnswers`.
+//! noticed here. An answer that a peer of HTTP/2 does not take is noticed by `UntakenAnswers`.
 
 use std::{
     pin::Pin,

@@ -2,20 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use cedar_policy_symcc::{Env, always_denies_asserts, implies_asserts};
-
 use super::{
-    Outcome, ProofOptions, Solver, claims, counterexample,
-    policies::{
-        Environment, Group, StaticPolicies, StaticPolicy, grouped, named_attributes, named_entities,
-    },
+    Outcome, ProofOptions, Solver,
+    comparer::{Comparer, Difference, Found, Way},
+    policies::{Environment, Group, StaticPolicies, StaticPolicy, grouped},
     prover::Prover,
-    slots,
-    solver::{Answer, Session, work},
+    solver::work,
 };
 use crate::{
-    analysis::{self, Finder, Witness},
-    schema::{RecordShape, Schema, Shape},
+    analysis,
     store::{FileKind, PolicyStore},
 };
 
@@ -34,17 +29,6 @@ pub struct Comparison {
     pub unknown: Vec<String>,
 }
 
-/// Kinds of requests that are decided otherwise.
-#[derive(Debug)]
-pub struct Difference {
-    /// One of them.
-    pub environment: String,
-    /// The number of differences with the same policies.
-    pub count: usize,
-    /// A request that both states have decided, one way and the other.
-    pub witness: Option<Box<Witness>>,
-}
-
 impl Comparison {
     /// Returns whether no decision can differ.
     #[must_use]
@@ -59,26 +43,12 @@ impl Comparison {
     }
 }
 
-/// The direction in which decisions differ.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Way {
-    Gain,
-    Loss,
-}
-
 enum Task<'a, 'p> {
     NeverFails(&'p Prover<'a>, &'p StaticPolicy),
     /// Requests that only one of the states knows.
     OnlyIn(Way, Group<'a, 'p>),
     /// Requests that both know; the policies are the old ones and the new ones.
     Both(Group<'a, 'p>),
-}
-
-#[derive(Default)]
-struct Found {
-    gain: Option<Difference>,
-    loss: Option<Difference>,
-    unknown: Option<String>,
 }
 
 /// Compares two states of a store. Kinds of requests are the same where action and types are; those that
@@ -224,184 +194,4 @@ fn differs(group: &Group<'_, '_>) -> bool {
 
 fn is_in(policies: &StaticPolicies, policy: &StaticPolicy) -> bool {
     policies.iter().any(|other| other.policy == policy.policy)
-}
-
-/// Returns whether a record, or one within it, has a field of that name.
-fn declares(record: &RecordShape, name: &str) -> bool {
-    fn within(shape: &Shape, name: &str) -> bool {
-        match shape {
-            Shape::Record(record) => declares(record, name),
-            Shape::Set(element) => within(element, name),
-            _ => false,
-        }
-    }
-    record.fields.contains_key(name) || record.fields.values().any(|one| within(&one.shape, name))
-}
-
-struct Comparer<'a> {
-    ways: &'a [Way],
-    old: &'a PolicyStore,
-    new: &'a PolicyStore,
-}
-
-impl Comparer<'_> {
-    fn allows(store: &PolicyStore, witness: &Witness) -> bool {
-        witness.decide(store).is_ok_and(|decision| decision.is_allow())
-    }
-
-    /// Returns whether a request is decided otherwise in that way. What a schema does not know is not
-    /// allowed.
-    fn shows(&self, way: Way, witness: &Witness) -> bool {
-        let (allows, denies) = match way {
-            Way::Gain => (self.new, self.old),
-            Way::Loss => (self.old, self.new),
-        };
-        Self::allows(allows, witness) && !Self::allows(denies, witness)
-    }
-
-    fn only_in(&self, session: &mut Session<'_>, way: Way, group: &Group<'_, '_>) -> Found {
-        let store = if way == Way::Gain { self.new } else { self.old };
-        let policies = group.policies.concat();
-        let facts = slots::facts(store.schema(), &group.env, &policies);
-        let set = policies.iter().map(|policy| &policy.policy);
-        let asked = claims::set(set, &facts, store.schema(), &group.env)
-            .and_then(|set| session.counterexample(&always_denies_asserts(&set)));
-        let mut found = Found::default();
-        match asked {
-            Ok(None) => {}
-            Ok(Some(counterexample)) => {
-                let witness = self.witness(way, group, store, &counterexample);
-                found.add(way, Difference::of(group, witness));
-            }
-            Err(reason) => found.unknown = Some(format!("{reason}, where {}", group.env)),
-        }
-        found
-    }
-
-    fn both(&self, session: &mut Session<'_>, group: &Group<'_, '_>) -> Found {
-        let mut found = Found::default();
-        for &way in self.ways {
-            match self.differ(session, group, way) {
-                Ok(None) => {}
-                Ok(Some(difference)) => found.add(way, difference),
-                Err(reason) => {
-                    found.unknown = Some(format!("{reason}, where {}", group.env));
-                    break;
-                }
-            }
-        }
-        found
-    }
-
-    /// Searches for a witness without the solver, which is often sooner.
-    fn found(&self, way: Way, group: &Group<'_, '_>) -> Option<Witness> {
-        let (old, new) = (self.old.engine(), self.new.engine());
-        let (allows, denies) = if way == Way::Gain { (new, old) } else { (old, new) };
-        let finder = Finder::new(self.new, [old, new]);
-        let witness = finder.allowed_by_one_alone(group.env.kind(), allows, denies)?;
-        self.shows(way, &witness).then_some(witness)
-    }
-
-    /// Asks the solver for a request allowed by one state only.
-    fn differ(
-        &self,
-        session: &mut Session<'_>,
-        group: &Group<'_, '_>,
-        way: Way,
-    ) -> Result<Option<Difference>, String> {
-        let schema = self.new.schema();
-        let [old, new] = group.policies.as_slice() else { return Ok(None) };
-        if let Some(unknown) = self.not_declared(old) {
-            return Err(unknown);
-        }
-        if let Some(reason) = session.is_over() {
-            return Err(reason);
-        }
-        if let Some(witness) = self.found(way, group) {
-            return Ok(Some(Difference::of(group, Some(Box::new(witness)))));
-        }
-        // The old schema may have other action groups; whether an action is in them is decided.
-        let old: Vec<_> = old
-            .iter()
-            .map(|policy| claims::of_any_action(&policy.policy))
-            .collect::<Result<_, _>>()?;
-        let compiled = |facts: &[String]| {
-            let before = claims::set(&old, facts, schema, &group.env)
-                .map_err(|error| format!("not comparable under the new schema: {error}"))?;
-            let new = new.iter().map(|policy| &policy.policy);
-            let after = claims::set(new, facts, schema, &group.env)?;
-            Ok::<_, String>(match way {
-                Way::Gain => (after, before),
-                Way::Loss => (before, after),
-            })
-        };
-        let (allows, denies) = compiled(&[])?;
-        match session.holds(&implies_asserts(&allows, &denies)) {
-            Answer::Holds => return Ok(None),
-            Answer::Fails => {}
-            Answer::Unknown(reason) => return Err(reason),
-        }
-        let mut witness = |facts: &[String]| {
-            let (allows, denies) = compiled(facts)?;
-            let counterexample = session.counterexample(&implies_asserts(&allows, &denies))?;
-            Ok::<_, String>(
-                counterexample.map(|example| self.witness(way, group, self.new, &example)),
-            )
-        };
-        // As for an invariant: first the solver's own example, then one with what is true of slots.
-        if let Ok(Some(Some(found))) = witness(&[]) {
-            return Ok(Some(Difference::of(group, Some(found))));
-        }
-        let facts = slots::facts(schema, &group.env, &group.policies.concat());
-        Ok(witness(&facts)?.map(|found| Difference::of(group, found)))
-    }
-
-    /// Finds an attribute that an old policy looks at and the new schema knows nowhere. Under that schema
-    /// the policy would only seem to mean less.
-    fn not_declared(&self, old: &[&StaticPolicy]) -> Option<String> {
-        let declared = |schema: &Schema, name: &str| {
-            let entities = schema.entities().map(|shape| &shape.attributes);
-            let contexts = schema.actions().map(|action| &*action.context);
-            entities.chain(contexts).any(|record| declares(record, name))
-        };
-        old.iter().find_map(|policy| {
-            let names = named_attributes(&[policy]);
-            let gone = names.iter().find(|name| {
-                declared(self.old.schema(), name) && !declared(self.new.schema(), name)
-            })?;
-            Some(format!(
-                "not comparable: the old policy `{}` looks at `{gone}`, which the new schema does \
-                 not declare",
-                policy.policy.id()
-            ))
-        })
-    }
-
-    /// Makes a request of a counterexample, if one shows what the counterexample does.
-    fn witness(
-        &self,
-        way: Way,
-        group: &Group<'_, '_>,
-        store: &PolicyStore,
-        counterexample: &Env,
-    ) -> Option<Box<Witness>> {
-        let named = named_entities(&group.policies.concat());
-        let witness = counterexample::witness(store.schema(), counterexample, &named)?;
-        counterexample::shrunk(witness, |one| self.shows(way, one)).map(Box::new)
-    }
-}
-
-impl Difference {
-    fn of(group: &Group<'_, '_>, witness: Option<Box<Witness>>) -> Self {
-        Self { environment: group.env.to_string(), count: group.count, witness }
-    }
-}
-
-impl Found {
-    fn add(&mut self, way: Way, difference: Difference) {
-        match way {
-            Way::Gain => self.gain = Some(difference),
-            Way::Loss => self.loss = Some(difference),
-        }
-    }
 }

@@ -11,6 +11,7 @@
 
 mod against;
 mod claims;
+mod comparer;
 mod counterexample;
 mod gates;
 mod invariants;
@@ -22,7 +23,8 @@ mod prover;
 mod slots;
 mod solver;
 
-pub use against::{Comparison, Difference, compare, compare_gains};
+pub use against::{Comparison, compare, compare_gains};
+pub use comparer::Difference;
 pub use gates::SolverGates;
 pub use kept::KeptStores;
 pub use proof::{Check, Outcome, Proof, StoreProofs};

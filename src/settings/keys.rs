@@ -81,7 +81,7 @@ pub(super) const KEYS: &[SettingKey] = keys! {
     "limits.header_bytes" Small limits.header_bytes: "bytes of the headers of one call";
     "limits.waiting_resets" Positive limits.waiting_resets: "streams that a gRPC peer may reset before they were looked at; with one more, its connection is closed";
     "limits.forced_resets" Positive limits.forced_resets: "streams that a gRPC peer may make the server reset; with one more, its connection is closed";
-    "limits.patience_ms" PositiveMillis limits.patience: "how long a peer may take to begin, and over HTTP to end what it has begun";
+    "limits.patience_ms" PositiveMillis limits.patience: "how long a peer may take to begin, to take an answer over HTTP/2, and over HTTP/1.1 to end what it has begun";
     "limits.keepalive_interval_s" PositiveSeconds limits.keepalive_interval: "silence after which a gRPC connection is pinged";
     "limits.keepalive_timeout_s" PositiveSeconds limits.keepalive_timeout: "how long the answer to that ping may take";
     "limits.request_timeout_ms" PositiveMillis limits.request_timeout: "how long one call may take, the arrival of its message included";

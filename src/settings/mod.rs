@@ -13,12 +13,15 @@ mod file;
 mod group;
 mod keys;
 mod layers;
+mod limits;
 mod listeners;
 mod origin;
 mod place;
 mod print;
 mod reference;
+mod reload;
 mod settle;
+mod shadow;
 mod tls;
 mod values;
 
@@ -29,27 +32,21 @@ pub use decision_log::DecisionLogSettings;
 pub use directory::{DirectorySettings, SourceError};
 pub use error::{SettingError, SettingsErrors};
 pub use group::SocketGroup;
+pub use limits::Limits;
 pub use origin::Origin;
 pub use print::{print, to_json};
 pub use reference::{SettingReference, reference};
+pub use reload::ReloadSettings;
 pub use settle::{FlagSetting, Settled, settle};
+pub use shadow::ShadowSettings;
 pub use tls::TlsSettings;
 pub use values::{FirstState, LogFilter, LogFormat, SocketMode};
 
-use std::{
-    num::{NonZeroU32, NonZeroUsize},
-    path::PathBuf,
-    time::Duration,
-};
+use std::{path::PathBuf, time::Duration};
 
 use crate::{
     grpc::GrpcOptions,
-    http::HttpOptions,
     model::{OnForbidError, StoreName},
-    net::tls::TlsOptions,
-    reload::{self, Gate},
-    request::RequestLimits,
-    shadow::CpuShare,
     store::Bounds,
     telemetry::Sampler,
 };
@@ -107,129 +104,6 @@ pub struct Settings {
     pub log: LogSettings,
 }
 
-/// The settings of reloads.
-#[derive(Debug, Clone)]
-pub struct ReloadSettings {
-    /// Time that the folder must be quiet before it is read.
-    pub settle: Duration,
-    /// Time that a store of which a file is gone must be unchanged before that is put in force.
-    pub settle_removals: Duration,
-    /// Interval at which the folder is read even without an event.
-    pub rehash_interval: Duration,
-    /// Listen to the file system's events, which network file systems do not send.
-    pub use_events: bool,
-    /// Refuse a store that has warnings.
-    pub deny_warnings: bool,
-    /// The gates that a valid store must pass before it comes in force.
-    pub require: Vec<Gate>,
-    /// The folder with which `no-gains` compares a store that is not in force yet.
-    pub baseline: Option<PathBuf>,
-    /// The answer of `no-gains` to a store that is neither in force nor in the baseline.
-    pub first: FirstState,
-    /// Time that the gates that take a solver have for one store.
-    pub gate_timeout: Duration,
-}
-
-impl Default for ReloadSettings {
-    fn default() -> Self {
-        let reload::Options {
-            settle,
-            settle_removals,
-            rehash_interval,
-            use_events,
-            deny_warnings,
-            ..
-        } = reload::Options::default();
-        Self {
-            settle,
-            settle_removals,
-            rehash_interval,
-            use_events,
-            deny_warnings,
-            require: Vec::new(),
-            baseline: None,
-            first: FirstState::default(),
-            gate_timeout: Duration::from_secs(60),
-        }
-    }
-}
-
-/// The settings of shadow decisions.
-#[derive(Debug, Clone)]
-pub struct ShadowSettings {
-    /// The folder of the candidate policies; unset: no shadow decisions.
-    pub folder: Option<PathBuf>,
-    /// The share of one processor's time that they may take.
-    pub max_share: CpuShare,
-    /// Bytes of questions that may wait.
-    pub queue_bytes: NonZeroUsize,
-}
-
-impl Default for ShadowSettings {
-    fn default() -> Self {
-        Self {
-            folder: None,
-            max_share: CpuShare::default(),
-            queue_bytes: const { NonZeroUsize::new(8 * 1024 * 1024).unwrap() },
-        }
-    }
-}
-
-/// Limits on requests and connections.
-#[derive(Debug, Clone)]
-pub struct Limits {
-    /// Limits on one question.
-    pub request: RequestLimits,
-    /// Bytes of one gRPC message.
-    pub message_bytes: NonZeroUsize,
-    /// Fields of one message, those of the messages in it included.
-    pub message_parts: NonZeroUsize,
-    /// Bytes of a message up to which a call is answered on the thread of its connection.
-    pub inline_bytes: usize,
-    /// Questions in one batch.
-    pub batch_items: NonZeroUsize,
-    /// Calls that are served at once; more are refused.
-    pub concurrent_requests: NonZeroUsize,
-    /// Open health watches and reflection streams; more are refused.
-    pub watches: NonZeroUsize,
-    /// Calls that wait for a version of a directory; more are refused.
-    pub waiting: NonZeroUsize,
-    /// Entities or assignments of one page of a list; more are cut to it.
-    pub page_items: NonZeroUsize,
-    /// Changes in one write to a directory.
-    pub directory_changes: NonZeroUsize,
-    /// Bytes of messages that are held at once; calls that need more are refused.
-    pub held_bytes: NonZeroUsize,
-    /// Open gRPC connections; more are closed at once.
-    pub connections: NonZeroUsize,
-    /// Open HTTP connections; more are closed at once.
-    pub http_connections: NonZeroUsize,
-    /// Open connections to `web_listen`; more are closed at once.
-    pub web_connections: NonZeroUsize,
-    /// Calls under way on one gRPC connection; more wait at the client.
-    pub streams: NonZeroU32,
-    /// Bytes of the headers of one call.
-    pub header_bytes: NonZeroU32,
-    /// Streams of one connection that may be reset before they were looked at, until it is closed.
-    pub waiting_resets: NonZeroUsize,
-    /// Streams of one connection that the server may have to reset until it is closed.
-    pub forced_resets: NonZeroUsize,
-    /// Time that a peer may take to begin, and over HTTP to end what it has begun.
-    pub patience: Duration,
-    /// Silence after which a gRPC connection is asked whether it is still there.
-    pub keepalive_interval: Duration,
-    /// Time that it may take to say so.
-    pub keepalive_timeout: Duration,
-    /// Time that one call may take, the arrival of its message included.
-    pub request_timeout: Duration,
-    /// Time that a TLS handshake may take.
-    pub handshake_timeout: Duration,
-    /// TLS handshakes that may be under way on one listener; with one more, the oldest gives way.
-    pub handshakes: NonZeroUsize,
-    /// Time that the head of an HTTP request may take, and that a connection may be without one.
-    pub http_head_timeout: Duration,
-}
-
 /// The settings of stopping.
 #[derive(Debug, Clone)]
 pub struct ShutdownSettings {
@@ -243,7 +117,7 @@ pub struct ShutdownSettings {
 /// The settings of the log.
 #[derive(Debug, Clone)]
 pub struct LogSettings {
-    /// Which events are logged.
+    /// The events that are logged.
     pub filter: LogFilter,
     /// The form of events.
     pub format: LogFormat,
@@ -279,42 +153,6 @@ impl Default for Settings {
             decision_log: DecisionLogSettings::default(),
             console: ConsoleSettings::default(),
             log: LogSettings { filter: LogFilter::default(), format: LogFormat::default() },
-        }
-    }
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        let (grpc, http) = (GrpcOptions::default(), HttpOptions::default());
-        // No default is zero.
-        let positive = |default| NonZeroUsize::new(default).unwrap_or(NonZeroUsize::MIN);
-        let small = |default| NonZeroU32::new(default).unwrap_or(NonZeroU32::MIN);
-        Self {
-            request: grpc.limits,
-            message_bytes: positive(grpc.message_bytes),
-            message_parts: positive(grpc.message_parts),
-            inline_bytes: grpc.inline_bytes,
-            batch_items: positive(grpc.batch_items),
-            concurrent_requests: positive(grpc.concurrent_requests),
-            watches: positive(grpc.watches),
-            waiting: positive(grpc.waiting),
-            page_items: positive(grpc.page_items),
-            directory_changes: positive(grpc.directory_changes),
-            held_bytes: positive(grpc.held_bytes),
-            connections: positive(grpc.connections),
-            http_connections: positive(http.connections),
-            web_connections: positive(http.connections),
-            streams: small(grpc.http2.streams),
-            header_bytes: small(grpc.http2.header_bytes),
-            waiting_resets: positive(grpc.http2.waiting_resets),
-            forced_resets: positive(grpc.http2.forced_resets),
-            patience: grpc.patience,
-            keepalive_interval: grpc.http2.keepalive_interval,
-            keepalive_timeout: grpc.http2.keepalive_timeout,
-            request_timeout: grpc.request_timeout,
-            handshake_timeout: TlsOptions::HANDSHAKE_TIMEOUT,
-            handshakes: TlsOptions::HANDSHAKES,
-            http_head_timeout: http.head_timeout,
         }
     }
 }

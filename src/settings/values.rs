@@ -11,7 +11,7 @@ use crate::{
     model::{OnForbidError, StoreName},
 };
 
-/// Which events are logged, in the words of `tracing`'s filters: `info`, `humbaba=debug,warn`.
+/// The events that are logged, in the words of `tracing`'s filters: `info`, `humbaba=debug,warn`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogFilter(String);
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use sha2::{Digest, Sha256};
 
-use super::Bounds;
+use super::{Bounds, FileKind, looks_like_policies};
 use crate::model::{Problem, Revision, StoreName, hex};
 
 /// The files of one policy store, read as one consistent state. Paths are relative to the store's
@@ -16,12 +16,6 @@ pub struct StoreFiles {
     /// The files and folders without a part in decisions that cannot be read, and why.
     unreadable: BTreeMap<String, String>,
 }
-
-/// The file of a store that approves gains.
-pub(crate) const APPROVED_GAINS: &str = "approved-gains.toml";
-
-/// The file in which a store says something of itself.
-pub(crate) const SETTINGS_FILE: &str = "store.toml";
 
 /// The bytes of a file.
 #[derive(Debug, Clone)]
@@ -237,175 +231,11 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<&str, std::str::Utf8Error> {
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
-/// The kind of a file of a store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum FileKind {
-    /// `*.cedarschema`
-    Schema,
-    /// `*.cedarschema.json`: the same in Cedar's JSON form.
-    SchemaJson,
-    /// `*.cedar`
-    Policies,
-    /// `*.cedar.json`: the same in Cedar's JSON form.
-    PoliciesJson,
-    /// `*.links.toml`
-    Links,
-    /// `*.links.json`: links as Cedar's command line writes them.
-    LinksJson,
-    /// `*.cedarentities.json`
-    Entities,
-    /// `invariants/*.cedar`: what is proved of the policies.
-    Invariants,
-    /// `approved-gains.toml`: steps from one revision to another in which somebody may gain.
-    ApprovedGains,
-    /// `store.toml`
-    Settings,
-    /// `matrix.csv`
-    Matrix,
-    /// `matrix.toml`
-    MatrixMeaning,
-    /// `mutants.toml`
-    Mutants,
-    /// `tests/**/*.toml`
-    TestsToml,
-    /// `tests/**/*.json`
-    TestsJson,
-}
-
-impl FileKind {
-    /// The kind of the file at that path; none for documents and whatever else lies in a folder.
-    pub(crate) fn of(path: &str) -> Option<Self> {
-        if path.starts_with("tests/") {
-            return match path {
-                _ if path.ends_with(".toml") => Some(Self::TestsToml),
-                _ if path.ends_with(".json") => Some(Self::TestsJson),
-                _ => None,
-            };
-        }
-        if path.starts_with("invariants/") {
-            return path.ends_with(".cedar").then_some(Self::Invariants);
-        }
-        match path {
-            SETTINGS_FILE => Some(Self::Settings),
-            APPROVED_GAINS => Some(Self::ApprovedGains),
-            "matrix.csv" => Some(Self::Matrix),
-            "matrix.toml" => Some(Self::MatrixMeaning),
-            "mutants.toml" => Some(Self::Mutants),
-            _ if path.ends_with(".cedarschema") => Some(Self::Schema),
-            _ if path.ends_with(".cedarschema.json") => Some(Self::SchemaJson),
-            _ if path.ends_with(".cedar") => Some(Self::Policies),
-            _ if path.ends_with(".cedar.json") => Some(Self::PoliciesJson),
-            _ if path.ends_with(".links.toml") => Some(Self::Links),
-            _ if path.ends_with(".links.json") => Some(Self::LinksJson),
-            _ if path.ends_with(".cedarentities.json") => Some(Self::Entities),
-            _ => None,
-        }
-    }
-
-    /// Returns whether a store is not loaded without a file of the kind that is there and cannot be read:
-    /// it has a part in decisions, or says whom to believe.
-    pub(crate) fn is_needed(self) -> bool {
-        self.decides() || self == Self::Settings
-    }
-
-    /// Returns whether the file has a part in decisions.
-    pub(crate) fn decides(self) -> bool {
-        matches!(
-            self,
-            Self::Schema
-                | Self::SchemaJson
-                | Self::Policies
-                | Self::PoliciesJson
-                | Self::Links
-                | Self::LinksJson
-                | Self::Entities
-        )
-    }
-}
-
-/// Returns what to do about a file that is not read although its name looks as if it held policies,
-/// a schema, links or entities. `path` is relative to the store's folder.
-#[must_use]
-pub fn looks_like_policies(path: &str) -> Option<&'static str> {
-    if FileKind::of(path).is_some() {
-        return None;
-    }
-    let name = path.rsplit('/').next().unwrap_or(path).to_ascii_lowercase();
-    let (stem, extension) = name.split_once('.').unwrap_or((&name, ""));
-    if name.ends_with(".md") {
-        return None;
-    }
-    let is_of = |words: &[&str]| {
-        words.contains(&stem)
-            && matches!(extension, "" | "json" | "toml" | "yaml" | "yml" | "txt" | "csv")
-    };
-    if name.contains("cedarschema") || is_of(&["schema", "schemas"]) {
-        Some("name a schema `*.cedarschema`, or `*.cedarschema.json` in Cedar's JSON form")
-    } else if name.contains("cedarentities") || is_of(&["entity", "entities"]) {
-        Some("name entities `*.cedarentities.json`")
-    } else if name.contains(".links") || is_of(&["link", "links", "linked", "template-linked"]) {
-        Some("name links `*.links.toml`, or `*.links.json` as Cedar's command line writes them")
-    } else if path.starts_with("invariants/") && name.contains(".cedar") {
-        Some("name invariants `*.cedar`; policies under `invariants/` do not decide")
-    } else if path.starts_with("tests/") && name.ends_with(".cedar") {
-        Some("policies under `tests/` do not decide: move the file out of it, or delete it")
-    } else if name.contains(".cedar")
-        || is_of(&["policy", "policies", "template", "templates", "permit", "forbid"])
-    {
-        Some("name policies `*.cedar`, or `*.cedar.json` in Cedar's JSON form")
-    } else {
-        None
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-
-    #[test]
-    fn files_that_look_like_policies_and_are_not_read_are_named() {
-        for (path, advice) in [
-            ("guard.CEDAR", "name policies"),
-            ("x.cedar.txt", "name policies"),
-            ("old/x.cedar.bak", "name policies"),
-            ("policy.json", "name policies"),
-            ("policies.json", "name policies"),
-            ("tests/guard.cedar", "under `tests/`"),
-            ("invariants/guard.cedar.json", "name invariants"),
-            ("entities.json", "name entities"),
-            ("main.cedarentities", "name entities"),
-            ("links.toml", "name links"),
-            ("linked", "name links"),
-            ("main.links.yaml", "name links"),
-            ("schema.json", "name a schema"),
-            ("main.CedarSchema", "name a schema"),
-        ] {
-            let said = looks_like_policies(path).unwrap();
-            assert!(said.contains(advice), "{path}: {said}");
-        }
-        for path in [
-            "guard.cedar",
-            "guard.cedar.json",
-            "main.cedarschema",
-            "main.cedarschema.json",
-            "main.links.toml",
-            "main.links.json",
-            "main.cedarentities.json",
-            "store.toml",
-            "matrix.csv",
-            "README.md",
-            "README.cedar.md",
-            "notes.txt",
-            "lost+found",
-            "tests/a.toml",
-            "tests/entities.json",
-            "invariants/guard.cedar",
-        ] {
-            assert_eq!(looks_like_policies(path), None, "{path}");
-        }
-    }
 
     #[test]
     fn a_byte_order_mark_is_no_part_of_the_text() {

@@ -3,6 +3,8 @@
 mod bounds;
 mod embedded;
 mod entities;
+mod entity_faults;
+mod file_kind;
 mod files;
 mod format;
 mod hierarchy;
@@ -23,11 +25,13 @@ pub use bounds::{Bounds, STACK_BYTES};
 pub use embedded::embedded_stores;
 pub(crate) use entities::json_problem;
 #[cfg(feature = "server")]
-pub(crate) use files::APPROVED_GAINS;
+pub(crate) use file_kind::APPROVED_GAINS;
+pub(crate) use file_kind::FileKind;
 #[cfg(feature = "prove")]
-pub(crate) use files::SETTINGS_FILE;
-pub(crate) use files::{FileKind, decode};
-pub use files::{StoreFiles, looks_like_policies};
+pub(crate) use file_kind::SETTINGS_FILE;
+pub use file_kind::looks_like_policies;
+pub use files::StoreFiles;
+pub(crate) use files::decode;
 pub use format::{FormattedFile, FormattedFiles, format_policies};
 pub(crate) use parsed_policies::ParsedPolicies;
 pub use policy_store::PolicyStore;

@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 use super::{
     case::{Case, Expectation, ExpectedPolicies},
-    matrix::Exempt,
+    matrix_cells::Exempt,
     show,
 };
 use crate::model::{Effect, StoreName};

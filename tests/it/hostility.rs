@@ -4,158 +4,37 @@
 use std::{
     fs,
     net::SocketAddr,
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
     time::{Duration, Instant},
 };
 
 use humbaba::proto::{
-    IsAuthorizedRequest, ListActionsRequest,
-    authorization_service_client::AuthorizationServiceClient,
+    ListActionsRequest, authorization_service_client::AuthorizationServiceClient,
 };
 use prost::Message as _;
-use rustix::process::{Resource, getrlimit, setrlimit};
-use tempfile::TempDir;
-use tokio::{io::AsyncWriteExt as _, task::JoinHandle};
-use tonic::{Code, transport::Channel};
+use tokio::io::AsyncWriteExt as _;
+use tonic::Code;
 
 use crate::{
     cli::{policies, write_store},
-    cli_sidecar::Sidecar,
     support::{
         ask::{self, Asking as _, Knowing as _, action, assignment, entity, is_allow, text, uid},
         hostile::{
-            self, DATA, END_HEADERS, HEADERS, Random, beginning, call, connect, dribble, frame,
-            headers, is_closed, message, reset_rapidly, send_nonsense,
+            self, DATA, END_HEADERS, HEADERS, Random, beginning, call, connect, frame, headers,
+            is_closed, message, reset_rapidly, send_nonsense,
         },
         http, raw,
+        siege::{MIB, Siege, good, hits, raise_file_handles, slow_peers_are_closed, wait_for_open},
         skip::skip_even_in_ci,
         wait,
     },
 };
 
-pub const MIB: usize = 1024 * 1024;
-
-/// A sidecar under attack, and a well-behaved caller that asks it all the time.
-pub struct Siege {
-    pub sidecar: Sidecar,
-    pub grpc: SocketAddr,
-    pub http: SocketAddr,
-    pub web: SocketAddr,
-    caller: JoinHandle<()>,
-    answered: Arc<AtomicUsize>,
-    over: Arc<AtomicBool>,
-    memory_before: usize,
-    _policies: TempDir,
-}
-
-impl Siege {
-    pub async fn begin(settings: &[&str]) -> Self {
-        Self::begin_with(policies(&["guard"]), settings).await
-    }
-
-    pub async fn begin_with(policies: TempDir, settings: &[&str]) -> Self {
-        let settings: Vec<_> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
-        let sidecar = Sidecar::start(policies.path(), &settings);
-        let address = |value: &serde_json::Value| value.as_str().unwrap().parse().unwrap();
-        let grpc = address(&sidecar.addresses["grpc"][0]);
-        let http = address(&sidecar.addresses["http"]);
-        let web = address(&sidecar.addresses["web"]);
-        let (answered, over) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
-        let caller = {
-            let (answered, over, channel) = (answered.clone(), over.clone(), channel(grpc));
-            tokio::spawn(async move {
-                let mut client = AuthorizationServiceClient::new(channel);
-                while !over.load(Ordering::Relaxed) {
-                    let answer = client.is_authorized(good()).await;
-                    assert!(is_allow(&answer.expect("a good call is answered").into_inner()));
-                    answered.fetch_add(1, Ordering::Relaxed);
-                    tokio::time::sleep(Duration::from_millis(2)).await;
-                }
-            })
-        };
-        let siege = Self {
-            memory_before: memory(&sidecar),
-            sidecar,
-            grpc,
-            http,
-            web,
-            caller,
-            answered,
-            over,
-            _policies: policies,
-        };
-        siege.answers_on().await;
-        siege
-    }
-
-    pub fn channel(&self) -> Channel {
-        channel(self.grpc)
-    }
-
-    /// The well-behaved caller, and one that is new, are answered.
-    pub async fn answers_on(&self) {
-        let before = self.answered.load(Ordering::Relaxed);
-        wait::until("the caller is answered", async || {
-            assert!(!self.caller.is_finished(), "a good call failed");
-            self.answered.load(Ordering::Relaxed) > before + 2
-        })
-        .await;
-        let mut client = AuthorizationServiceClient::new(self.channel());
-        assert!(is_allow(&client.is_authorized(good()).await.unwrap().into_inner()));
-    }
-
-    /// Nothing has failed, nothing is left over, and memory has grown by no more than that.
-    pub async fn end(self, more_memory: usize) {
-        self.answers_on().await;
-        self.over.store(true, Ordering::Relaxed);
-        self.caller.await.expect("every good call was answered");
-        let grown = memory(&self.sidecar).saturating_sub(self.memory_before);
-        assert!(grown <= more_memory, "memory has grown by {} KiB", grown / 1024);
-        wait::until("no call is under way", async || {
-            let metrics = http::get(self.http, "/metrics").await.body;
-            metrics.contains("humbaba_requests_in_flight 0\n")
-        })
-        .await;
-        assert!(!self.sidecar.log().contains("panicked"), "{}", self.sidecar.log());
-    }
-}
-
-fn channel(address: SocketAddr) -> Channel {
-    Channel::from_shared(format!("http://{address}")).unwrap().connect_lazy()
-}
-
-pub fn good() -> IsAuthorizedRequest {
-    ask::ask("User::alice", "view", "Site::42").role("viewer", "Site::42")
-}
-
-/// The number of times that a limit was hit.
-pub async fn hits(http: SocketAddr, limit: &str) -> u64 {
-    let metrics = http::get(http, "/metrics").await.body;
-    let series = format!("humbaba_limits_hit_total{{limit=\"{limit}\"}} ");
-    let count = metrics.lines().find_map(|line| line.strip_prefix(&series));
-    count.map_or(0, |count| count.parse().unwrap())
-}
-
-/// The most memory that the sidecar has ever had.
-fn memory(sidecar: &Sidecar) -> usize {
-    let status = Path::new("/proc").join(sidecar.child.id().to_string()).join("status");
-    let status = fs::read_to_string(status).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn idle_connections() {
     const COUNT: usize = 5_000;
-    let mut handles = getrlimit(Resource::Nofile);
-    handles.current = handles.maximum;
-    setrlimit(Resource::Nofile, handles).unwrap();
-    if handles.maximum.is_some_and(|maximum| maximum < COUNT as u64 + 500) {
-        skip_even_in_ci(&format!("the system allows {:?} file handles only", handles.maximum));
+    let handles = raise_file_handles();
+    if handles.is_some_and(|maximum| maximum < COUNT as u64 + 500) {
+        skip_even_in_ci(&format!("the system allows {handles:?} file handles only"));
         return;
     }
     let siege = Siege::begin(&[]).await;
@@ -165,14 +44,7 @@ async fn idle_connections() {
         connection.write_all(&beginning()).await.unwrap();
         idle.push(connection);
     }
-    wait::until("all are open", async || {
-        let metrics = http::get(siege.http, "/metrics").await.body;
-        let open = metrics.lines().find_map(|line| {
-            line.strip_prefix("humbaba_connections{face=\"grpc\"} ")?.parse::<usize>().ok()
-        });
-        open.is_some_and(|open| open >= COUNT)
-    })
-    .await;
+    wait_for_open(siege.http, "grpc", COUNT..).await;
     siege.answers_on().await;
     for connection in idle.iter_mut().step_by(500) {
         assert!(!is_closed(connection, Duration::from_millis(5)).await);
@@ -225,20 +97,7 @@ async fn slow_loris() {
         (siege.http, b"", &[b'x'; 1_000]),
         (siege.http, b"GET /status HTTP/1.1\r\n", &b"x: y\r\n".repeat(100)),
     ];
-    let (pause, at_most) = (Duration::from_millis(300), Duration::from_secs(15));
-    let mut attacks = Vec::new();
-    for (address, at_once, bytes) in cases {
-        for _ in 0..20 {
-            let (at_once, bytes) = (at_once.to_vec(), bytes.to_vec());
-            attacks.push(tokio::spawn(async move {
-                dribble(address, &at_once, &bytes, pause, at_most).await.unwrap()
-            }));
-        }
-    }
-    for attack in attacks {
-        let lasted = attack.await.unwrap();
-        assert!(lasted < at_most, "a slow peer was let be for {lasted:?}");
-    }
+    slow_peers_are_closed(&cases).await;
     let metrics = http::get(siege.http, "/metrics").await.body;
     for face in ["grpc", "http"] {
         let counted = format!("connections_closed_total{{face=\"{face}\",reason=\"slow\"}} ");
@@ -283,7 +142,7 @@ async fn random_and_mutated_frames() {
     for task in tasks {
         sent += task.await.unwrap();
     }
-    let grown = memory(&siege.sidecar).saturating_sub(siege.memory_before) / 1024;
+    let grown = siege.grown() / 1024;
     println!("{sent} frames in {:.1?}, memory +{grown} KiB", started.elapsed());
     siege.end(64 * MIB).await;
 }
@@ -456,8 +315,7 @@ async fn an_expensive_policy() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_callers_deadline_is_kept() {
     let siege = Siege::begin(&[]).await;
-    let text = |text: &str| [&[text.len() as u8], text.as_bytes()].concat();
-    let deadline = [vec![0], text("grpc-timeout"), text("100m")].concat();
+    let deadline = [vec![0], hostile::text("grpc-timeout"), hostile::text("100m")].concat();
     let headers = frame(HEADERS, END_HEADERS, 1, &[headers(), deadline].concat());
     let mut connection = connect(siege.grpc).await.unwrap();
     connection.write_all(&[beginning(), headers].concat()).await.unwrap();

@@ -1,11 +1,15 @@
 //! Limits on what one connection may do, and on connections of every kind of listener.
 
-use std::{
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
-use humbaba::{grpc::GrpcOptions, proto::authorization_service_client::AuthorizationServiceClient};
+use humbaba::{
+    grpc::GrpcOptions,
+    proto::{
+        BatchIsAuthorizedItem, BatchIsAuthorizedRequest,
+        authorization_service_client::AuthorizationServiceClient,
+    },
+};
+use prost::Message as _;
 use rustls::version::TLS13;
 use tokio::{
     io::AsyncWriteExt as _,
@@ -13,19 +17,18 @@ use tokio::{
     time::timeout,
 };
 use tonic::{Code, Request};
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
-use crate::{
-    hostility::{MIB, Siege, good, hits},
-    support::{
-        ask::is_allow,
-        hostile::{
-            CONTINUATION, END_HEADERS, HEADERS, RST_STREAM, SETTINGS, beginning, connect, frame,
-            headers, is_closed, read_frame,
-        },
-        http,
-        tls::{self, TlsServer},
-        wait::DEADLINE,
+use crate::support::{
+    ask::is_allow,
+    hostile::{
+        END_HEADERS, HEADERS, RST_STREAM, SETTINGS, beginning, call_of, connect, frame, headers,
+        is_closed, read_frame, send_endless_headers, take_no_answers,
     },
+    http,
+    siege::{MIB, Siege, good, hits, wait_for_open, who_takes_no_answers_is_closed},
+    tls::{self, TlsServer},
+    wait::{self, DEADLINE},
 };
 
 /// Names of HTTP/2: a setting of the connection, and a reason for a reset.
@@ -59,9 +62,13 @@ async fn streams_beyond_the_limit() {
     }
     assert_eq!(told, Some(vec![0, 0, 0, 4]), "the peer is told");
     assert_eq!(refused, [9, 11, 13, 15, 17, 19]);
-    let metrics = http::get(siege.http, "/metrics").await.body;
-    let under_way = ["4", "5"].map(|count| format!("humbaba_requests_in_flight {count}\n"));
-    assert!(under_way.iter().any(|line| metrics.contains(line)), "{metrics}");
+    // The refusals are sent before the calls that were taken begin.
+    wait::until("as many calls as may be are under way", async || {
+        let metrics = http::get(siege.http, "/metrics").await.body;
+        let counts = ["4", "5"].map(|count| format!("humbaba_requests_in_flight {count}\n"));
+        counts.iter().any(|line| metrics.contains(line))
+    })
+    .await;
     drop(connection);
 
     // A client that keeps to the limit, of which the first answer tells, waits and is answered.
@@ -96,19 +103,53 @@ async fn headers_beyond_the_limit() {
         }
     }
 
-    // Headers without end.
-    let mut connection = connect(siege.grpc).await.unwrap();
-    connection.write_all(&beginning()).await.unwrap();
-    let mut endless = frame(HEADERS, 0, 1, &headers());
-    let field = [&[0, 1, b'x', 100][..], &[b'x'; 100]].concat();
-    let more = frame(CONTINUATION, 0, 1, &field.repeat(100));
-    let (begun, mut sent) = (Instant::now(), 0);
-    while connection.write_all(&endless).await.is_ok() && begun.elapsed() < DEADLINE {
-        sent += endless.len();
-        assert!(sent < 64 * MIB, "it is let be");
-        endless.clone_from(&more);
+    let is_closed = send_endless_headers(siege.grpc, DEADLINE, 64 * MIB).await.unwrap();
+    assert!(is_closed, "it is let be");
+    siege.end(16 * MIB).await;
+}
+
+/// A peer that gives its streams no window, or a byte, answers pings and takes no answer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_that_are_not_taken() {
+    let siege =
+        Siege::begin(&["limits.patience_ms=1000", "limits.concurrent_requests=10000"]).await;
+    // Each item lacks everything, which the answer says of each.
+    let items = vec![BatchIsAuthorizedItem::default(); 300];
+    let batch = BatchIsAuthorizedRequest { items, ..BatchIsAuthorizedRequest::default() };
+    let batch = batch.encode_to_vec();
+    let path = "/humbaba.v1.AuthorizationService/BatchIsAuthorized";
+    let requests = (1..200).step_by(2).flat_map(|stream| call_of(path, stream, &batch));
+    let requests = requests.collect::<Vec<_>>().concat();
+    for _ in 0..4 {
+        who_takes_no_answers_is_closed(siege.grpc, [0, 1].repeat(2), &requests).await;
     }
-    assert!(is_closed(&mut connection, DEADLINE).await);
+    assert_eq!(hits(siege.http, "patience_ms").await, 16);
+    // Those of one round; each further one would add half as much again.
+    siege.end(96 * MIB).await;
+}
+
+/// They give back the places of health checks, which probes need.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn health_checks_whose_answers_are_not_taken() {
+    let siege = Siege::begin(&["limits.patience_ms=2000", "limits.concurrent_requests=10"]).await;
+    let mut health = HealthClient::new(siege.channel());
+    health.check(HealthCheckRequest::default()).await.unwrap();
+    let path = "/grpc.health.v1.Health/Check";
+    let requests = (1..40).step_by(2).flat_map(|stream| call_of(path, stream, &[]));
+    let requests = requests.collect::<Vec<_>>().concat();
+    let grpc = siege.grpc;
+    let attack = tokio::spawn(async move { take_no_answers(grpc, 0, &requests).await });
+    wait::until("no place is left", async || {
+        let answer = health.check(HealthCheckRequest::default()).await;
+        answer.is_err_and(|status| status.code() == Code::ResourceExhausted)
+    })
+    .await;
+    wait::until("health checks are answered again", async || {
+        health.check(HealthCheckRequest::default()).await.is_ok()
+    })
+    .await;
+    timeout(DEADLINE, attack).await.expect("it is let be").unwrap().unwrap();
+    assert_eq!(hits(siege.http, "patience_ms").await, 1);
     siege.end(16 * MIB).await;
 }
 
@@ -124,7 +165,7 @@ async fn connections_on_a_unix_socket() {
         over_unix.push(UnixStream::connect(&socket).await.unwrap());
     }
     // One is the caller's.
-    wait_for_open(siege.http, 19).await;
+    wait_for_open(siege.http, "grpc", 19..=19).await;
     for _ in 0..10 {
         let mut last = UnixStream::connect(&socket).await.unwrap();
         over_unix.extend((!is_closed(&mut last, soon).await).then_some(last));
@@ -139,7 +180,7 @@ async fn connections_on_a_unix_socket() {
         assert!(is_closed(connection, DEADLINE).await);
     }
     assert_eq!(hits(siege.http, "patience_ms").await, 19);
-    wait_for_open(siege.http, 1).await;
+    wait_for_open(siege.http, "grpc", 1..=1).await;
     siege.end(16 * MIB).await;
 }
 
@@ -153,7 +194,7 @@ async fn connections_over_tls() {
     for _ in 0..3 {
         silent.push(tls::connect(server.grpc, config.clone()).await.unwrap());
     }
-    wait_for_open(server.http, 3).await;
+    wait_for_open(server.http, "grpc", 3..=3).await;
     if let Ok(mut further) = tls::connect(server.grpc, config.clone()).await {
         assert!(is_closed(&mut further, Duration::from_secs(1)).await);
     }
@@ -161,7 +202,7 @@ async fn connections_over_tls() {
     for connection in &mut silent {
         assert!(is_closed(connection, DEADLINE).await);
     }
-    wait_for_open(server.http, 0).await;
+    wait_for_open(server.http, "grpc", 0..=0).await;
     assert_eq!(hits(server.http, "patience_ms").await, 3);
     server.ask(None).await.unwrap();
 }
@@ -174,17 +215,11 @@ async fn handshakes_count_as_connections() {
     for _ in 0..3 {
         silent.push(TcpStream::connect(server.grpc).await.unwrap());
     }
-    wait_for_open(server.http, 3).await;
+    wait_for_open(server.http, "grpc", 3..=3).await;
     let mut further = TcpStream::connect(server.grpc).await.unwrap();
     assert!(is_closed(&mut further, DEADLINE).await);
     assert_eq!(hits(server.http, "connections").await, 1);
     drop(silent);
-    wait_for_open(server.http, 0).await;
+    wait_for_open(server.http, "grpc", 0..=0).await;
     server.ask(None).await.unwrap();
-}
-
-async fn wait_for_open(address: SocketAddr, count: usize) {
-    let line = format!("humbaba_connections{{face=\"grpc\"}} {count}\n");
-    let is_so = async || http::get(address, "/metrics").await.body.contains(&line);
-    crate::support::wait::until(&line, is_so).await;
 }

@@ -22,9 +22,9 @@ use tokio::{
 
 use crate::{
     cli::policies,
-    hostility::{MIB, Siege, hits},
     support::{
-        hostile::{connect, dribble, is_closed},
+        hostile::{connect, is_closed},
+        siege::{MIB, Siege, hits, slow_peers_are_closed},
         wait::{self, DEADLINE},
     },
 };
@@ -157,20 +157,8 @@ async fn slow_heads_and_slow_bodies() {
         // The preface of HTTP/2, and a frame without end.
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &[0; 8]),
     ];
-    let (pause, at_most) = (Duration::from_millis(300), Duration::from_secs(15));
-    let mut attacks = Vec::new();
-    for (at_once, bytes) in cases {
-        for _ in 0..20 {
-            let (web, at_once, bytes) = (siege.web, at_once.to_vec(), bytes.to_vec());
-            attacks.push(tokio::spawn(async move {
-                dribble(web, &at_once, &bytes, pause, at_most).await.unwrap()
-            }));
-        }
-    }
-    for attack in attacks {
-        let lasted = attack.await.unwrap();
-        assert!(lasted < at_most, "a slow peer was let be for {lasted:?}");
-    }
+    let cases = cases.map(|(at_once, bytes)| (siege.web, at_once, bytes));
+    slow_peers_are_closed(&cases).await;
     assert!(hits(siege.http, "patience_ms").await >= 20);
     siege.end(32 * MIB).await;
 }

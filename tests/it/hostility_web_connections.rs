@@ -2,18 +2,16 @@
 
 use std::time::Duration;
 
-use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     time::timeout,
 };
 
 use crate::{
-    hostility::{MIB, hits},
     hostility_web::{WebSiege, posted, question},
     support::{
         hostile::{connect, is_closed},
-        http,
+        siege::{MIB, hits, raise_file_handles, wait_for_open},
         skip::skip_even_in_ci,
         wait,
     },
@@ -22,12 +20,10 @@ use crate::{
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn idle_connections() {
     const COUNT: usize = 5_000;
-    let mut handles = getrlimit(Resource::Nofile);
-    handles.current = handles.maximum;
-    setrlimit(Resource::Nofile, handles).unwrap();
-    if handles.maximum.is_some_and(|maximum| maximum < 8 * (COUNT as u64 + 500)) {
+    let handles = raise_file_handles();
+    if handles.is_some_and(|maximum| maximum < 8 * (COUNT as u64 + 500)) {
         // An eighth of the handles is for this listener.
-        skip_even_in_ci(&format!("the system allows {:?} file handles only", handles.maximum));
+        skip_even_in_ci(&format!("the system allows {handles:?} file handles only"));
         return;
     }
     let idle_for = ["limits.patience_ms=60000", "limits.http_head_timeout_ms=60000"];
@@ -46,14 +42,7 @@ async fn idle_connections() {
         }
         idle.push(connection);
     }
-    wait::until("all are open", async || {
-        let metrics = http::get(siege.http, "/metrics").await.body;
-        let open = metrics.lines().find_map(|line| {
-            line.strip_prefix("humbaba_connections{face=\"web\"} ")?.parse::<usize>().ok()
-        });
-        open.is_some_and(|open| open >= COUNT)
-    })
-    .await;
+    wait_for_open(siege.http, "web", COUNT..).await;
     siege.both_answer_on().await;
     for connection in idle.iter_mut().step_by(501) {
         let mut rest = [0; 4_096];

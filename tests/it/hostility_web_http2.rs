@@ -8,46 +8,22 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{io::AsyncWriteExt as _, net::TcpStream, time::timeout};
 
 use crate::{
-    hostility::{MIB, hits},
     hostility_web::{EVALUATION, WebSiege},
     support::{
         hostile::{
-            CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, RST_STREAM, Random, SETTINGS,
-            beginning, connect, frame, headers, is_closed, read_frame, reset_rapidly,
-            send_nonsense,
+            DATA, END_HEADERS, END_STREAM, HEADERS, INITIAL_WINDOW_SIZE, PING, RST_STREAM, Random,
+            SETTINGS, beginning, connect, frame, post, read_frame, reset_rapidly,
+            send_endless_headers, send_nonsense, setting, text,
         },
+        siege::{MIB, hits, who_takes_no_answers_is_closed},
         wait::DEADLINE,
     },
 };
 
-const PING: u8 = 6;
-const ACK: u8 = 1;
-const WINDOW_UPDATE: u8 = 8;
-const INITIAL_WINDOW_SIZE: u16 = 4;
-
 /// A GET request, in HPACK without compression.
 fn get(path: &str) -> Vec<u8> {
-    let text = |text: &str| [&[text.len() as u8], text.as_bytes()].concat();
     // GET, http, a path, an authority.
     [vec![0x82, 0x86, 0x04], text(path), vec![0x01], text("localhost")].concat()
-}
-
-/// The headers of a request with a body of JSON.
-fn post(path: &str) -> Vec<u8> {
-    let text = |text: &str| [&[text.len() as u8], text.as_bytes()].concat();
-    [
-        vec![0x83, 0x86, 0x04],
-        text(path),
-        vec![0x01],
-        text("localhost"),
-        vec![0x0f, 0x10],
-        text("application/json"),
-    ]
-    .concat()
-}
-
-fn setting(id: u16, value: u32) -> Vec<u8> {
-    [&id.to_be_bytes()[..], &value.to_be_bytes()].concat()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -67,25 +43,14 @@ async fn rapid_resets_and_nonsense() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn headers_and_streams_beyond_the_limits() {
     let siege = WebSiege::begin(&["limits.header_bytes=4096", "limits.streams=4"]).await;
-    // Headers without end.
-    let mut connection = connect(siege.web).await.unwrap();
-    connection.write_all(&beginning()).await.unwrap();
-    let mut endless = frame(HEADERS, 0, 1, &headers());
-    let field = [&[0, 1, b'x', 100][..], &[b'x'; 100]].concat();
-    let more = frame(CONTINUATION, 0, 1, &field.repeat(100));
-    let (begun, mut sent) = (Instant::now(), 0);
-    while connection.write_all(&endless).await.is_ok() && begun.elapsed() < DEADLINE {
-        sent += endless.len();
-        assert!(sent < 64 * MIB, "it is let be");
-        endless.clone_from(&more);
-    }
-    assert!(is_closed(&mut connection, DEADLINE).await);
+    let is_closed = send_endless_headers(siege.web, DEADLINE, 64 * MIB).await.unwrap();
+    assert!(is_closed, "it is let be");
 
     // Streams beyond the limit, whose requests never end.
     let mut connection = connect(siege.web).await.unwrap();
     connection.write_all(&beginning()).await.unwrap();
     for stream in (1..20).step_by(2) {
-        let opened = frame(HEADERS, END_HEADERS, stream, &post(EVALUATION));
+        let opened = frame(HEADERS, END_HEADERS, stream, &post(EVALUATION, "application/json"));
         connection.write_all(&opened).await.unwrap();
     }
     let mut refused = 0;
@@ -124,36 +89,11 @@ async fn floods_of_frames_that_ask_for_an_answer() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_that_are_not_taken() {
     let siege = WebSiege::begin(&["limits.patience_ms=1000"]).await;
-    let mut attacks = Vec::new();
-    for (number, window) in (0..10).map(|number| (number, number % 2)) {
-        let mut connection = connect(siege.web).await.unwrap();
-        let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
-        let settings = frame(SETTINGS, 0, 0, &setting(INITIAL_WINDOW_SIZE, window));
-        let streams = (1..1_000).step_by(2);
-        let asked = streams.flat_map(|stream| {
-            frame(HEADERS, END_HEADERS | END_STREAM, stream, &get("/openapi.json"))
-        });
-        let bytes = [preface, settings, asked.collect()].concat();
-        attacks.push(tokio::spawn(async move {
-            connection.write_all(&bytes).await.unwrap();
-            let begun = Instant::now();
-            // It reads what it gets, and answers the server's pings.
-            while let Ok(frame) = read_frame(&mut connection).await {
-                let answer = match frame.kind {
-                    PING => crate::support::hostile::frame(PING, ACK, 0, &frame.payload),
-                    _ => crate::support::hostile::frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]),
-                };
-                if connection.write_all(&answer).await.is_err() {
-                    break;
-                }
-            }
-            (number, begun.elapsed())
-        }));
-    }
-    for attack in attacks {
-        let (number, lasted) = timeout(DEADLINE, attack).await.expect("it is let be").unwrap();
-        assert!(lasted < Duration::from_secs(15), "{number} was let be for {lasted:?}");
-    }
+    let requests: Vec<_> = (1..1_000)
+        .step_by(2)
+        .flat_map(|stream| frame(HEADERS, END_HEADERS | END_STREAM, stream, &get("/openapi.json")))
+        .collect();
+    who_takes_no_answers_is_closed(siege.web, [0, 1].repeat(5), &requests).await;
     assert!(hits(siege.http, "patience_ms").await >= 10);
     siege.end(64 * MIB).await;
 }
@@ -165,7 +105,7 @@ async fn bodies_that_never_come() {
     let mut connection = connect(siege.web).await.unwrap();
     connection.write_all(&beginning()).await.unwrap();
     for (stream, path) in [(1, EVALUATION), (3, "/sign-in")] {
-        let opened = frame(HEADERS, END_HEADERS, stream, &post(path));
+        let opened = frame(HEADERS, END_HEADERS, stream, &post(path, "application/json"));
         connection.write_all(&opened).await.unwrap();
     }
     let mut answered = std::collections::BTreeSet::new();

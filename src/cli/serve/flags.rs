@@ -86,7 +86,7 @@ pub(in crate::cli) struct ServeFlags {
     /// Write decision records to this file [default: stdout]
     #[arg(long, value_name = "FILE")]
     decision_log_file: Option<String>,
-    /// Which events to log, e.g. `info` or `humbaba=debug,warn` [default: info]
+    /// The events to log, e.g. `info` or `humbaba=debug,warn` [default: info]
     #[arg(long, value_name = "FILTER")]
     log_filter: Option<String>,
     /// The form of the log: `text` or `json` [default: text]

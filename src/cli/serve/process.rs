@@ -4,20 +4,16 @@ use std::{
     env,
     path::Path,
     sync::Arc,
-    thread,
     time::{Duration, Instant},
-};
-
-use tokio::{
-    sync::watch,
-    task::{self, JoinError, JoinSet},
 };
 
 use super::{
     addresses::{AddressFile, Addresses},
     certificate,
     listeners::{self, Listeners},
+    loading::Loading,
     options::{server_options, source_options, web_options},
+    serving::Serving,
     signals::{Signal, Signals},
     solver::{keep_in_force, slow_gates},
     token,
@@ -25,14 +21,12 @@ use super::{
 use crate::{
     audit::{DecisionLog, OpenError},
     cli::{CliError, Exit, exit::chain, source::source},
-    grpc::{DirectoryListener, GrpcServer, ServeError},
+    grpc::{DirectoryListener, GrpcServer},
     http::{HttpServer, LogControl, WebServer},
-    net::Listener,
-    reload::{self, EMBEDDED, Gate, Live, LiveDirectory, Options, Reloader, Source},
+    reload::{EMBEDDED, Gate, Live, LiveDirectory, Options, Reloader},
     settings::{Settings, to_json},
     shadow::{Shadow, ShadowOptions},
     sources,
-    store::STACK_BYTES,
     telemetry::{MetricsProvider, Telemetry, Variables},
 };
 
@@ -273,107 +267,4 @@ fn log_notices(settings: &Settings, live: &Live) {
     {
         tracing::error!("the default store decides nothing: {error}");
     }
-}
-
-/// The first load.
-struct Loading {
-    source: Source,
-    options: Options,
-    live: Arc<Live>,
-}
-
-impl Loading {
-    /// Loads and then watches; nothing where there is nothing to decide with, which is logged.
-    async fn run(&self) -> Result<Option<Reloader>, CliError> {
-        let (source, options) = (self.source.clone(), self.options.clone());
-        let live = Arc::clone(&self.live);
-        // Memory that the load needed goes with the thread that ends with it.
-        let thread = thread::Builder::new().name("load".to_owned()).stack_size(STACK_BYTES);
-        let thread = thread
-            .spawn(move || reload::load(&source, &options, &live))
-            .map_err(CliError::io("cannot start the thread that loads"))?;
-        let broke_off = |how| CliError::Failure(format!("loading broke off: {how}"));
-        let joined = task::spawn_blocking(move || thread.join()).await;
-        let loaded = joined.map_err(|error| broke_off(error.to_string()))?;
-        match loaded.map_err(|_| broke_off("it panicked".to_owned()))? {
-            Ok(()) => {
-                let (source, options) = (self.source.clone(), self.options.clone());
-                Ok(Some(reload::watch(source, options, Arc::clone(&self.live))))
-            }
-            // The loader has logged every problem of every store.
-            Err(error) => {
-                tracing::error!("nothing to decide with: {error}");
-                Ok(None)
-            }
-        }
-    }
-}
-
-/// The running servers.
-struct Serving {
-    servers: JoinSet<Result<(), ServeError>>,
-    stop: watch::Sender<bool>,
-}
-
-impl Serving {
-    fn start(
-        server: &GrpcServer,
-        listeners: Vec<Listener>,
-        directory: Option<DirectoryListener>,
-    ) -> Self {
-        let mut serving = Self { servers: JoinSet::new(), stop: watch::Sender::new(false) };
-        let (server, stopping) = (server.clone(), serving.stopping());
-        serving.servers.spawn(async move {
-            server.serve_with_directory(listeners, directory, stopping).await
-        });
-        serving
-    }
-
-    fn start_http(&mut self, server: &HttpServer, listener: Option<Listener>) {
-        let Some(listener) = listener else { return };
-        let (server, stopping) = (server.clone(), self.stopping());
-        self.servers.spawn(async move {
-            server.serve(listener, stopping).await;
-            Ok(())
-        });
-    }
-
-    fn start_web(&mut self, server: &WebServer, listener: Option<Listener>) {
-        let Some(listener) = listener else { return };
-        let (server, stopping) = (server.clone(), self.stopping());
-        self.servers.spawn(async move { Ok(server.serve(listener, stopping).await?) });
-    }
-
-    /// Completes once the servers are to stop.
-    fn stopping(&self) -> impl Future<Output = ()> + use<> {
-        let mut stop = self.stop.subscribe();
-        // It fails where nobody can say it any more, and that is a reason to stop too.
-        async move { drop(stop.wait_for(|stop| *stop).await) }
-    }
-
-    /// Why a server ended that nobody told to.
-    async fn failure(&mut self) -> CliError {
-        let reason = match self.servers.join_next().await {
-            None | Some(Ok(Ok(()))) => "it ended by itself".to_owned(),
-            Some(Ok(Err(error))) => chain(&error),
-            Some(Err(error)) => broken(&error),
-        };
-        CliError::Failure(format!("the server has failed: {reason}"))
-    }
-
-    /// Takes no more calls and waits for those that have begun.
-    async fn stop(&mut self) {
-        self.stop.send_replace(true);
-        while let Some(ended) = self.servers.join_next().await {
-            match ended {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::warn!("{}", chain(&error)),
-                Err(error) => tracing::warn!("{}", broken(&error)),
-            }
-        }
-    }
-}
-
-fn broken(error: &JoinError) -> String {
-    format!("it broke off: {error}")
 }

@@ -249,7 +249,7 @@ impl<'a> Closure<'a> {
                 return true;
             }
         }
-        // Where many hold a role on the scope.
+        // The set is made only where more roles are held on the scope than are searched.
         on_scope.next().is_some() && self.sent_roles().contains(&role)
     }
 

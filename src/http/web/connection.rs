@@ -1,8 +1,8 @@
 //! Connections of `web_listen`, over HTTP/1.1 or HTTP/2.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use axum::{Router, body::Body};
+use axum::Router;
 use hyper::{Request, Version, body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -14,17 +14,13 @@ use tonic::codegen::Service as _;
 use crate::{
     grpc::Http2Limits,
     http::server::HEAD_BYTES,
-    net::{Connection, ConnectionLimit, Peer, UntakenAnswers},
+    net::{self, Connection, Peer, TrackedBody, UntakenAnswers},
 };
 
 /// Limits on one connection.
 #[derive(Debug, Clone)]
 pub(super) struct ConnectionLimits {
     pub head_timeout: Duration,
-    /// The time in which each piece of an answer over HTTP/2 must be taken.
-    pub patience: Duration,
-    /// Counts those that exceed it.
-    pub connections: Arc<ConnectionLimit>,
     pub http2: Http2Limits,
 }
 
@@ -52,7 +48,7 @@ pub(super) async fn serve(
         .max_local_error_reset_streams(limits.http2.forced_resets)
         .keep_alive_interval(limits.http2.keepalive_interval)
         .keep_alive_timeout(limits.http2.keepalive_timeout);
-    let (peer, answers) = (Arc::new(peer), UntakenAnswers::default());
+    let (peer, limit, answers) = (Arc::new(peer), connection.limit(), UntakenAnswers::default());
     let untaken = answers.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
         // Over HTTP/1 the connection itself is looked at.
@@ -61,23 +57,16 @@ pub(super) async fn serve(
         let answer = routes.clone().call(request);
         async move {
             let response = answer.await?;
-            Ok::<_, std::convert::Infallible>(match answers {
-                Some(answers) => response.map(|body| Body::new(answers.track(body))),
-                None => response,
-            })
+            Ok::<_, std::convert::Infallible>(response.map(|body| match answers {
+                Some(answers) => answers.track(body),
+                None => TrackedBody::untracked(body),
+            }))
         }
     });
-    let mut connection = pin!(protocol.serve_connection(TokioIo::new(connection), service));
+    let connection = protocol.serve_connection(TokioIo::new(connection), service);
     let served = tokio::select! {
-        served = connection.as_mut() => served,
-        () = shutdown.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-        () = untaken.exceed(limits.patience) => {
-            limits.connections.count_timeout();
-            return;
-        }
+        served = net::serve_until_shutdown(connection, shutdown) => served,
+        () = untaken.exceed(limit.patience()) => return limit.count_timeout(),
     };
     // A client that goes away or sends nonsense is its own business.
     if let Err(error) = served {

@@ -13,7 +13,7 @@ use crate::{
 pub struct WebOptions {
     /// Connections that may be open; further ones are closed.
     pub connections: usize,
-    /// The time that a peer has to end what it has begun.
+    /// The time that a peer has to end what it has begun, and over HTTP/2 to take each piece of an answer.
     pub patience: Duration,
     /// The time that the head of a request may take, and that a connection may be without one.
     pub head_timeout: Duration,

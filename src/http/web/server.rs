@@ -70,8 +70,6 @@ impl WebServer {
             .layer(middleware::from_fn_with_state(admission, admit));
         let limits = ConnectionLimits {
             head_timeout: options.head_timeout,
-            patience: options.patience,
-            connections: Arc::clone(connections),
             http2: grpc.options().http2.clone(),
         };
         let face = HttpFace {

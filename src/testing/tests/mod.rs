@@ -86,7 +86,7 @@ pub(super) fn report(files: &[(&str, &str)]) -> TestReport {
     }
 }
 
-/// That all cases of the small store with those files pass, and how many they are.
+/// Asserts that all cases of the small store with those files pass, and returns their number.
 pub(super) fn passing(files: &[(&str, &str)]) -> usize {
     let report = report(files);
     assert_eq!(failures(&report), Vec::<String>::new());

@@ -16,9 +16,13 @@ pub const DATA: u8 = 0;
 pub const HEADERS: u8 = 1;
 pub const RST_STREAM: u8 = 3;
 pub const SETTINGS: u8 = 4;
-pub const CONTINUATION: u8 = 9;
+pub const PING: u8 = 6;
+const WINDOW_UPDATE: u8 = 8;
+const CONTINUATION: u8 = 9;
 pub const END_STREAM: u8 = 1;
 pub const END_HEADERS: u8 = 4;
+const ACK: u8 = 1;
+pub const INITIAL_WINDOW_SIZE: u16 = 4;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const IS_AUTHORIZED: &str = "/humbaba.v1.AuthorizationService/IsAuthorized";
@@ -54,19 +58,36 @@ pub fn beginning() -> Vec<u8> {
     [PREFACE, &frame(SETTINGS, 0, 0, &[])].concat()
 }
 
+/// The payload of a SETTINGS frame.
+pub fn setting(id: u16, value: u32) -> Vec<u8> {
+    [&id.to_be_bytes()[..], &value.to_be_bytes()].concat()
+}
+
+/// A string of HPACK, without compression.
+pub fn text(text: &str) -> Vec<u8> {
+    [&[text.len() as u8], text.as_bytes()].concat()
+}
+
 /// The headers of a call, in HPACK without compression.
 pub fn headers() -> Vec<u8> {
-    let text = |text: &str| [&[text.len() as u8], text.as_bytes()].concat();
+    headers_of(IS_AUTHORIZED)
+}
+
+/// The headers of a call of that method.
+pub fn headers_of(path: &str) -> Vec<u8> {
+    let te = [vec![0x00], text("te"), text("trailers")].concat();
+    [post(path, "application/grpc"), te].concat()
+}
+
+/// The headers of a request with a body of that type, in HPACK without compression.
+pub fn post(path: &str, content_type: &str) -> Vec<u8> {
     [
         vec![0x83, 0x86, 0x04],
-        text(IS_AUTHORIZED),
+        text(path),
         vec![0x01],
         text("localhost"),
         vec![0x0f, 0x10],
-        text("application/grpc"),
-        vec![0x00],
-        text("te"),
-        text("trailers"),
+        text(content_type),
     ]
     .concat()
 }
@@ -78,8 +99,16 @@ pub fn message(length: u32, message: &[u8]) -> Vec<u8> {
 
 /// A whole call.
 pub fn call(stream: u32, request: &[u8]) -> [Vec<u8>; 2] {
+    call_of(IS_AUTHORIZED, stream, request)
+}
+
+/// A whole call of that method.
+pub fn call_of(path: &str, stream: u32, request: &[u8]) -> [Vec<u8>; 2] {
     let message = message(request.len() as u32, request);
-    [frame(HEADERS, END_HEADERS, stream, &headers()), frame(DATA, END_STREAM, stream, &message)]
+    [
+        frame(HEADERS, END_HEADERS, stream, &headers_of(path)),
+        frame(DATA, END_STREAM, stream, &message),
+    ]
 }
 
 /// A connection that leaves no trace in the system when it is dropped.
@@ -126,6 +155,52 @@ pub async fn reset_rapidly(address: SocketAddr, times: u32) -> io::Result<bool> 
         }
     }
     Ok(is_closed(&mut connection, Duration::from_secs(5)).await)
+}
+
+/// Sends headers without end. Whether the server closed the connection within that time and before it
+/// had taken that many bytes.
+pub async fn send_endless_headers(
+    address: SocketAddr,
+    within: Duration,
+    at_most: usize,
+) -> io::Result<bool> {
+    let mut connection = connect(address).await?;
+    connection.write_all(&beginning()).await?;
+    let mut endless = frame(HEADERS, 0, 1, &headers());
+    let field = [&[0, 1, b'x', 100][..], &[b'x'; 100]].concat();
+    let more = frame(CONTINUATION, 0, 1, &field.repeat(100));
+    let (begun, mut sent) = (Instant::now(), 0);
+    while connection.write_all(&endless).await.is_ok() && begun.elapsed() < within {
+        sent += endless.len();
+        if sent >= at_most {
+            return Ok(false);
+        }
+        endless.clone_from(&more);
+    }
+    Ok(is_closed(&mut connection, within).await)
+}
+
+/// Sends those frames on a connection that gives each stream a window of that many bytes, and takes no
+/// answer, but answers pings and goes on talking. How long the server let it.
+pub async fn take_no_answers(
+    address: SocketAddr,
+    window: u32,
+    requests: &[u8],
+) -> io::Result<Duration> {
+    let mut connection = connect(address).await?;
+    let settings = frame(SETTINGS, 0, 0, &setting(INITIAL_WINDOW_SIZE, window));
+    connection.write_all(&[PREFACE, &settings, requests].concat()).await?;
+    let begun = Instant::now();
+    while let Ok(received) = read_frame(&mut connection).await {
+        let answer = match received.kind {
+            PING => frame(PING, ACK, 0, &received.payload),
+            _ => frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]),
+        };
+        if connection.write_all(&answer).await.is_err() {
+            break;
+        }
+    }
+    Ok(begun.elapsed())
 }
 
 /// Sends bytes one by one, with a pause after each, for as long as the server lets it. How long it

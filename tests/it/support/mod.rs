@@ -17,6 +17,7 @@ pub mod raw;
 pub mod reader_session;
 pub mod replay;
 pub mod server;
+pub mod siege;
 pub mod skip;
 pub mod slow_folder;
 pub mod stores;

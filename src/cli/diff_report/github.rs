@@ -1,0 +1,38 @@
+//! A comparison as annotations of a workflow on GitHub.
+
+use std::fmt::Write as _;
+
+use super::{Compared, What, summary};
+use crate::{analysis::Direction, cli::validate::escaped};
+
+pub(in crate::cli) fn github(compared: &[Compared]) -> String {
+    let mut text = String::new();
+    for store in compared {
+        let mut line = |kind: &str, message: &str| {
+            let _ = writeln!(text, "::{kind} title={}::{}", store.name, escaped(message));
+        };
+        let diff = match &store.what {
+            What::Added => {
+                line("warning", "a new store: all that it allows is gained");
+                continue;
+            }
+            What::Removed => {
+                line("warning", "the store is gone: all that it allowed is lost");
+                continue;
+            }
+            What::Differs(diff, ..) => diff,
+        };
+        for (direction, sentence, _) in store.sentences() {
+            let kind = if direction == Direction::Loss { "notice" } else { "warning" };
+            line(kind, &sentence);
+        }
+        for reason in &diff.not_comparable {
+            line("error", &format!("not comparable: {reason}"));
+        }
+        for place in &diff.unknown {
+            line("error", &format!("unknown: the search was given up for {place}"));
+        }
+        line("notice", &summary(diff));
+    }
+    text
+}

@@ -1,0 +1,139 @@
+//! The forms in which a comparison of two states is told.
+
+mod github;
+mod human;
+mod json;
+mod markdown;
+
+pub(super) use github::github;
+pub(super) use human::human;
+pub(super) use json::as_json;
+pub(super) use markdown::markdown;
+
+use crate::{
+    analysis::{CellChange, Diff, Direction, OtherChange, PersonChange, PolicyChangeKind, Witness},
+    model::StoreName,
+    store::PolicyStore,
+    testing::Expected,
+};
+
+/// A store in both states.
+pub(super) struct Compared {
+    pub name: StoreName,
+    pub stores: Option<(PolicyStore, PolicyStore)>,
+    pub what: What,
+}
+
+pub(super) enum What {
+    Added,
+    Removed,
+    Differs(Diff, Vec<Flip>, Vec<PersonChange>),
+}
+
+/// Recorded requests whose answer differs.
+pub(super) struct Flip {
+    pub principal: String,
+    pub action: String,
+    pub gains: bool,
+    pub count: usize,
+}
+
+/// People of one store that are shown to readers.
+const SHOWN: usize = 50;
+
+/// Returns the change of one principal in words.
+fn in_words(person: &PersonChange) -> String {
+    let PersonChange { is_loss, principal, action, count, example } = person;
+    let verb = if *is_loss { "loses" } else { "gains" };
+    match count {
+        1 => format!("{principal} {verb} {action} on {example}"),
+        _ => format!("{principal} {verb} {action} on {count}, e.g. {example}"),
+    }
+}
+
+impl Compared {
+    pub(super) fn has_gains(&self) -> bool {
+        match &self.what {
+            What::Added => true,
+            What::Removed => false,
+            What::Differs(diff, flips, people) => {
+                diff.has_gains()
+                    || flips.iter().any(|flip| flip.gains)
+                    || people.iter().any(|person| !person.is_loss)
+            }
+        }
+    }
+
+    pub(super) fn has_losses(&self) -> bool {
+        match &self.what {
+            What::Added => false,
+            What::Removed => true,
+            What::Differs(diff, flips, people) => {
+                diff.has_losses()
+                    || flips.iter().any(|flip| !flip.gains)
+                    || people.iter().any(|person| person.is_loss)
+            }
+        }
+    }
+
+    pub(super) fn sentences(&self) -> Vec<(Direction, String, Option<&Witness>)> {
+        match &self.what {
+            What::Differs(diff, ..) => sentences(diff),
+            What::Added | What::Removed => Vec::new(),
+        }
+    }
+}
+
+/// Returns every change as a sentence with the request that shows it, gains first.
+pub(super) fn sentences(diff: &Diff) -> Vec<(Direction, String, Option<&Witness>)> {
+    let mut sentences = Vec::new();
+    for cell in &diff.cells {
+        for (direction, witness) in [(Direction::Gain, &cell.gain), (Direction::Loss, &cell.loss)] {
+            if let Some(witness) = witness {
+                sentences.push((direction, of_cell(cell, direction), Some(witness)));
+            }
+        }
+    }
+    for other in &diff.others {
+        sentences.push((other.direction, of_other(other), Some(&other.witness)));
+    }
+    sentences.sort_by_key(|(direction, ..)| *direction);
+    sentences
+}
+
+fn of_cell(cell: &CellChange, direction: Direction) -> String {
+    let verb = if direction == Direction::Loss { "loses" } else { "gains" };
+    let how = match (direction, cell.before, cell.after) {
+        (Direction::Loss, _, Expected::Deny) | (Direction::Gain, _, Expected::Allow) => "",
+        _ => " under conditions",
+    };
+    format!("{} {verb} {}{how}", cell.column, cell.action)
+}
+
+fn of_other(other: &OtherChange) -> String {
+    let verb = if other.direction == Direction::Loss { "loses" } else { "gains" };
+    format!("a {} {verb} {} on a {}", other.principal, other.action, other.resource)
+}
+
+fn sign(kind: PolicyChangeKind) -> (char, &'static str) {
+    match kind {
+        PolicyChangeKind::Added => ('+', ""),
+        PolicyChangeKind::Removed => ('-', ""),
+        PolicyChangeKind::Changed => ('~', ""),
+        PolicyChangeKind::Annotations => ('~', " (annotations only)"),
+    }
+}
+
+/// Returns how many cells gain and how many lose.
+pub(super) fn summary(diff: &Diff) -> String {
+    let gains = diff.cells.iter().filter(|cell| cell.direction.is_gain()).count();
+    let losses = diff.cells.iter().filter(|cell| cell.direction != Direction::Gain).count();
+    let others = match diff.others.len() {
+        0 => String::new(),
+        count => format!(", {count} changes outside the matrix"),
+    };
+    if gains + losses + diff.others.len() == 0 {
+        return "nobody gains or loses anything".to_owned();
+    }
+    format!("cells that gain: {gains}, that lose: {losses}{others}")
+}
