@@ -140,9 +140,9 @@ pub struct EntityRow {
 pub struct Fault {
     /// The place of the change among those that were given.
     pub index: usize,
-    /// The wrong part, e.g. `scope` or `entity.attributes.plan`.
+    /// The wrong part, e.g. `scope` or `entity.attributes.plan`; empty beyond the first thousand faults.
     pub field: String,
-    /// The fault in words.
+    /// The fault in words; empty beyond the first thousand faults.
     pub description: String,
 }
 

@@ -209,7 +209,11 @@ fn not_written(error: WriteError, fields: &[&'static str]) -> Status {
     match error {
         WriteError::Invalid(faults) => {
             let list = FieldPath::Field("changes");
-            let violations = faults.into_iter().map(|fault| {
+            let (described, others): (Vec<_>, Vec<_>) =
+                faults.into_iter().partition(|fault| !fault.description.is_empty());
+            let more = format!("{} further changes do not fit the schema", others.len());
+            let more = (!others.is_empty()).then(|| list.violation(more));
+            let violations = described.into_iter().map(|fault| {
                 let change = FieldPath::Index(&list, fault.index);
                 let change = FieldPath::Of(&change, fields.get(fault.index).unwrap_or(&"change"));
                 let field = fault.field.strip_prefix("entity").unwrap_or(&fault.field);
@@ -219,7 +223,7 @@ fn not_written(error: WriteError, fields: &[&'static str]) -> Status {
                 };
                 Violation { field, description: fault.description, limit: None }
             });
-            status::bad_request(violations.collect())
+            status::bad_request(violations.chain(more).collect())
         }
         WriteError::Version(error) => status::no_such_version("if_version", error),
         WriteError::OtherVersion { .. } => Status::failed_precondition(error.to_string()),
