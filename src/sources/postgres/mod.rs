@@ -4,11 +4,13 @@
 mod connect;
 mod connection_string;
 mod follow;
+mod known_rows;
 mod poll;
 mod read;
 mod row_problems;
 mod rows;
 pub mod schema;
+mod shared_keys;
 
 use std::{path::Path, sync::Arc};
 

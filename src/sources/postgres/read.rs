@@ -85,7 +85,7 @@ impl Statements {
     fn assignments(&self) -> String {
         let text = |name: &str| self.text(name);
         let columns = [
-            "'put'".to_owned(),
+            "'add'".to_owned(),
             text("principal_type"),
             text("principal_id"),
             text("role"),
@@ -105,7 +105,7 @@ impl Statements {
         let (entity_type, id) = (self.text("type"), self.text("id"));
         let nulls = "NULL, ".repeat(COLUMNS.len() - 4);
         format!(
-            "SELECT 'put_entity', {entity_type}, {id}, {nulls}{entity} FROM {}.entities",
+            "SELECT 'add_entity', {entity_type}, {id}, {nulls}{entity} FROM {}.entities",
             self.schema
         )
     }

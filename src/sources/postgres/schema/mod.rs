@@ -41,8 +41,8 @@ struct Recorded {
 struct Kind {
     /// The name of the table or view.
     relation: &'static str,
-    put: &'static str,
-    delete: &'static str,
+    add: &'static str,
+    remove: &'static str,
     /// The columns: their name in the table, their name in `changes`, and their type.
     columns: &'static [(&'static str, &'static str, &'static str)],
     /// The number of leading columns that are the key.
@@ -51,8 +51,8 @@ struct Kind {
 
 const ASSIGNMENTS: Kind = Kind {
     relation: "assignments",
-    put: "put",
-    delete: "delete",
+    add: "add",
+    remove: "remove",
     columns: &[
         ("principal_type", "type", "text"),
         ("principal_id", "id", "text"),
@@ -69,8 +69,8 @@ const ASSIGNMENTS: Kind = Kind {
 
 const ENTITIES: Kind = Kind {
     relation: "entities",
-    put: "put_entity",
-    delete: "delete_entity",
+    add: "add_entity",
+    remove: "remove_entity",
     columns: &[("type", "type", "text"), ("id", "id", "text"), ("entity", "entity", "jsonb")],
     key: 2,
 };
@@ -132,7 +132,6 @@ fn relation(schema: &str, kind: &'static Kind, mapped: Vec<Recorded>) -> String 
 
 fn trigger(schema: &str, from: &Recorded) -> String {
     let columns: Vec<_> = from.kind.columns.iter().map(|(_, column, _)| *column).collect();
-    let keys: Vec<_> = columns.iter().take(from.kind.key).copied().collect();
     let function = format!("{schema}.record_{}", from.name);
     let triggers = [
         ("insert", "REFERENCING NEW TABLE AS new_rows "),
@@ -155,9 +154,8 @@ fn trigger(schema: &str, from: &Recorded) -> String {
         .replace("@triggers@", &triggers)
         .replace("@function@", &function)
         .replace("@columns@", &columns.join(", "))
-        .replace("@keys@", &keys.join(", "))
-        .replace("@put@", from.kind.put)
-        .replace("@delete@", from.kind.delete)
+        .replace("@add@", from.kind.add)
+        .replace("@remove@", from.kind.remove)
         .replace("@table_text@", &text(&from.table))
         .replace("@select@", &from.select(|(_, column, _)| column))
         .replace("@where@", &from.condition())
