@@ -146,6 +146,15 @@ pub struct Fault {
     pub description: String,
 }
 
+/// Selects the entities of a list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EntityFilter {
+    /// Those of this type alone.
+    pub entity_type: Option<String>,
+    /// Those alone that fit the schema.
+    pub fitting: bool,
+}
+
 /// Selects the assignments of a list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AssignmentFilter {

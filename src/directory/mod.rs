@@ -25,7 +25,9 @@ mod version;
 mod with_schema;
 
 pub use apply::{Applying, ChangeFault};
-pub use change::{Assignment, AssignmentFilter, AssignmentKey, Change, EntityRow, Fault};
+pub use change::{
+    Assignment, AssignmentFilter, AssignmentKey, Change, EntityFilter, EntityRow, Fault,
+};
 pub use snapshot::{Snapshot, SnapshotError};
 pub use version::{DirectoryVersion, Position, VersionError};
 

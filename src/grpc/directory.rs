@@ -14,6 +14,7 @@ use tonic::{Request, Response, Status};
 use super::{
     GrpcOptions, assignment_list,
     convert::{read_changes, sent_change},
+    entity_list::{self, PageLimits},
     health::HealthService,
     metrics::Metrics,
     status,
@@ -68,12 +69,20 @@ impl DirectoryService for Directories {
         let question = request.into_inner();
         let (_, state) = self.state(&question.policy_store)?;
         let limit = self.options.page_items;
-        let list = move || assignment_list::page(&state, question, limit, now());
-        let page = match &self.pool {
-            Some(pool) => pool.run(async move { list() }).await.map_err(status::stopping)?,
-            None => list(),
-        };
-        page.map(Response::new).map_err(status::bad_request)
+        self.listed(move || assignment_list::page(&state, question, limit, now())).await
+    }
+
+    async fn list_entities(
+        &self,
+        request: Request<proto::ListEntitiesRequest>,
+    ) -> Result<Response<proto::ListEntitiesResponse>, Status> {
+        let question = request.into_inner();
+        let (in_force, state) = self.state(&question.policy_store)?;
+        // Half of what a client takes by default: the rest is for the frames around entities.
+        let (entities, bytes) = (self.options.page_items, self.options.message_bytes / 2);
+        let limits = PageLimits { entities, bytes };
+        let list = move || entity_list::page(&state, in_force.store.schema(), question, limits);
+        self.listed(list).await
     }
 
     type WatchStream = Pin<Box<dyn Stream<Item = Result<proto::WatchResponse, Status>> + Send>>;
@@ -116,6 +125,18 @@ impl Directories {
             Some(state) => Ok((in_force, state)),
             None => Err(status::no_directory(&in_force.store)),
         }
+    }
+
+    /// Returns a page, which is made where it holds nobody up.
+    async fn listed<T: Send + 'static>(
+        &self,
+        list: impl FnOnce() -> Result<T, Vec<Violation>> + Send + 'static,
+    ) -> Result<Response<T>, Status> {
+        let page = match &self.pool {
+            Some(pool) => pool.run(async move { list() }).await.map_err(status::stopping)?,
+            None => list(),
+        };
+        page.map(Response::new).map_err(status::bad_request)
     }
 
     /// Returns the directory of a store, where the sidecar keeps it itself.
