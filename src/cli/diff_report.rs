@@ -4,9 +4,13 @@ use std::fmt::Write as _;
 
 use serde_json::{Value as Json, json};
 
-use super::validate::escaped;
+use super::{
+    diff_people::{People, in_words},
+    directory::ListedVersions,
+    validate::escaped,
+};
 use crate::{
-    analysis::{CellChange, Diff, Direction, OtherChange, PersonChange, PolicyChangeKind, Witness},
+    analysis::{CellChange, Diff, Direction, OtherChange, PolicyChangeKind, Witness},
     model::StoreName,
     store::PolicyStore,
     testing::Expected,
@@ -22,7 +26,7 @@ pub(super) struct Compared {
 pub(super) enum What {
     Added,
     Removed,
-    Differs(Diff, Vec<Flip>, Vec<PersonChange>),
+    Differs(Box<Diff>, Vec<Flip>, People),
 }
 
 /// Recorded requests whose answer differs.
@@ -36,16 +40,6 @@ pub(super) struct Flip {
 /// People of one store that are shown to readers.
 const SHOWN: usize = 50;
 
-/// Returns the change of one principal in words.
-fn in_words(person: &PersonChange) -> String {
-    let PersonChange { is_loss, principal, action, count, example } = person;
-    let verb = if *is_loss { "loses" } else { "gains" };
-    match count {
-        1 => format!("{principal} {verb} {action} on {example}"),
-        _ => format!("{principal} {verb} {action} on {count}, e.g. {example}"),
-    }
-}
-
 impl Compared {
     pub(super) fn has_gains(&self) -> bool {
         match &self.what {
@@ -54,7 +48,7 @@ impl Compared {
             What::Differs(diff, flips, people) => {
                 diff.has_gains()
                     || flips.iter().any(|flip| flip.gains)
-                    || people.iter().any(|person| !person.is_loss)
+                    || people.changes.iter().any(|person| !person.is_loss)
             }
         }
     }
@@ -66,7 +60,7 @@ impl Compared {
             What::Differs(diff, flips, people) => {
                 diff.has_losses()
                     || flips.iter().any(|flip| !flip.gains)
-                    || people.iter().any(|person| person.is_loss)
+                    || people.changes.iter().any(|person| person.is_loss)
             }
         }
     }
@@ -143,11 +137,14 @@ pub(super) fn human(compared: &[Compared]) -> String {
                 flip.count, flip.principal, flip.action
             );
         }
-        for person in people.iter().take(SHOWN) {
+        for person in people.changes.iter().take(SHOWN) {
             let _ = writeln!(text, "  {}", in_words(person));
         }
-        if let Some(more @ 1..) = people.len().checked_sub(SHOWN) {
+        if let Some(more @ 1..) = people.changes.len().checked_sub(SHOWN) {
             let _ = writeln!(text, "  and {more} more; `--format json` has them all");
+        }
+        if let Some(judged) = people.judged_with() {
+            let _ = writeln!(text, "  {judged}");
         }
         for reason in &diff.not_comparable {
             let _ = writeln!(text, "  not comparable: {reason}");
@@ -230,14 +227,18 @@ pub(super) fn markdown(compared: &[Compared]) -> String {
                 flip.count, flip.principal, flip.action
             );
         }
-        if !people.is_empty() {
+        let judged = people.judged_with();
+        if !people.changes.is_empty() || judged.is_some() {
             text.push_str("\n### People\n\n");
         }
-        for person in people.iter().take(SHOWN) {
+        for person in people.changes.iter().take(SHOWN) {
             let _ = writeln!(text, "- {}", in_words(person));
         }
-        if let Some(more @ 1..) = people.len().checked_sub(SHOWN) {
+        if let Some(more @ 1..) = people.changes.len().checked_sub(SHOWN) {
             let _ = writeln!(text, "- and {more} more");
+        }
+        if let Some(judged) = judged {
+            let _ = writeln!(text, "\n({judged})");
         }
         for reason in &diff.not_comparable {
             let _ = writeln!(text, "\nNot comparable: {reason}");
@@ -350,7 +351,8 @@ impl Compared {
                 "count": flip.count,
             })
         });
-        let people = people.iter().map(|person| {
+        let versions = people.versions.as_ref().map(ListedVersions::as_list);
+        let people = people.changes.iter().map(|person| {
             json!({
                 "principal": person.principal,
                 "action": person.action,
@@ -369,6 +371,7 @@ impl Compared {
             "others": others.collect::<Vec<_>>(),
             "recorded": flips.collect::<Vec<_>>(),
             "people": people.collect::<Vec<_>>(),
+            "directory_versions": versions,
             "unknown": diff.unknown,
             "not_comparable": diff.not_comparable,
         })
