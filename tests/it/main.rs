@@ -44,6 +44,7 @@ mod directory_listener;
 mod directory_postgres;
 mod directory_postgres_members;
 mod directory_postgres_shared_keys;
+mod directory_postgres_tls;
 mod directory_postgres_torture;
 mod directory_service;
 mod directory_watch;
