@@ -7,7 +7,7 @@ mod embedded;
 mod files;
 mod postgres;
 
-pub use postgres::{read_postgres, schema as postgres_schema};
+pub use postgres::{look_at_postgres, schema as postgres_schema};
 
 pub use embedded::{EmbeddedDirectory, RestoreError, WriteError, restore};
 pub use files::{FolderRows, read_folder};

@@ -160,6 +160,42 @@ impl Statements {
         within(ROWS_TIMEOUT, client.batch_execute(&adopt)).await
     }
 
+    /// Begins a transaction that only reads, and returns what it sees.
+    async fn begin(&self, client: &Client) -> Result<Head, String> {
+        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL timezone = 'UTC'";
+        within(ROWS_TIMEOUT, client.batch_execute(begin)).await?;
+        let head = format!("SELECT {} FROM {}.history AS h", self.head(), self.schema);
+        let head = within(ROWS_TIMEOUT, client.simple_query(&head)).await?;
+        Ok(rows_of(&head).next().and_then(Head::read).ok_or(NO_HEAD)?)
+    }
+
+    /// Asks for all that a sidecar asks for, but for one row of each table at most, and returns whether
+    /// there is one.
+    ///
+    /// # Errors
+    /// The server fails or does not answer, or does not let it.
+    pub(super) async fn look(&self, client: &Client) -> Result<bool, String> {
+        let Head { snapshot, seq, .. } = self.begin(client).await?;
+        let mut has_rows = false;
+        for rows in [self.assignments(), self.entities()] {
+            let one = format!("{rows} LIMIT 1");
+            let answer = within(ROWS_TIMEOUT, client.simple_query(&one)).await?;
+            has_rows |= rows_of(&answer).next().is_some();
+        }
+        let changes = self.changes_since(&snapshot, seq, 1);
+        within(ROWS_TIMEOUT, client.simple_query(&changes)).await?;
+        // Calling it could write.
+        let adopt = format!("{}.adopt()", self.schema);
+        let name = adopt.replace('\'', "''");
+        let may = format!("SELECT has_function_privilege('{name}', 'EXECUTE')");
+        let answer = within(ROWS_TIMEOUT, client.simple_query(&may)).await?;
+        if rows_of(&answer).next().and_then(|row| row.try_get(0).ok().flatten()) != Some("t") {
+            return Err(format!("PostgreSQL: permission denied for function {adopt}"));
+        }
+        within(ROWS_TIMEOUT, client.batch_execute("COMMIT")).await?;
+        Ok(has_rows)
+    }
+
     /// Reads all rows in one transaction, and hands them on as they come.
     ///
     /// # Errors
@@ -169,11 +205,7 @@ impl Statements {
         client: &Client,
         parts: mpsc::Sender<Part>,
     ) -> Result<(), String> {
-        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL timezone = 'UTC'";
-        within(ROWS_TIMEOUT, client.batch_execute(begin)).await?;
-        let head = format!("SELECT {} FROM {}.history AS h", self.head(), self.schema);
-        let head = within(ROWS_TIMEOUT, client.simple_query(&head)).await?;
-        let head = rows_of(&head).next().and_then(Head::read).ok_or(NO_HEAD)?;
+        let head = self.begin(client).await?;
         for statement in [self.assignments(), self.entities()] {
             let answer = within(ROWS_TIMEOUT, client.simple_query_raw(&statement)).await?;
             let mut answer = pin!(answer);
