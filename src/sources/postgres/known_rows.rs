@@ -129,7 +129,8 @@ impl KnownRows {
         for (index, change) in changes.iter().enumerate() {
             let key = RowKey::of(change);
             self.problems.remove(&key, ProblemKind::Unfit);
-            if let Some(fault) = faults.next_if(|fault| fault.index == index) {
+            let fault = faults.next_if(|fault| fault.index == index);
+            if let Some(fault) = fault.filter(|_| !self.shared.is_contradictory(&key)) {
                 let Fault { field, description, .. } = fault;
                 let problem = unfit(change, ChangeFault { field, description });
                 log.tell(self, &problem.message);
@@ -143,8 +144,9 @@ impl KnownRows {
         self.problems.remove(&key, ProblemKind::Contradiction);
         let RowKey::Entity(uid) = &key else { return };
         if self.shared.is_contradictory(&key) {
-            let message =
-                format!("{uid}: several rows are of this entity and differ: none counts; keep one");
+            let message = format!(
+                "{uid}: several rows are of this entity and differ: nothing that it may do is allowed; keep one"
+            );
             let problem = RowProblem { message, kind: ProblemKind::Contradiction };
             self.problems.add(Some(key), problem);
         }

@@ -2,12 +2,13 @@
 //! without.
 //!
 //! Each row grants for itself: an assignment is held until the last of its rows is gone, or has expired.
-//! Rows of an entity cannot be put together so: where they differ none counts, for none is the narrower.
+//! Rows of an entity cannot be put together so: where they differ it cannot be read, for none is the
+//! narrower.
 
 use std::collections::{BTreeMap, HashMap};
 
 use super::rows::RowKey;
-use crate::directory::{Assignment, Change, Directory};
+use crate::directory::{Assignment, Change, Directory, EntityRow};
 
 /// All rows of those keys that have more than one. The only row of a key is in the directory.
 #[derive(Debug, Default)]
@@ -57,7 +58,7 @@ impl KeyChanges<'_> {
     /// Returns what is to be changed in the directory: one change for each key.
     pub(super) fn finish(self) -> Vec<Change> {
         let changes = self.touched.into_iter().map(|(key, rows)| {
-            let change = together(&rows).cloned().unwrap_or_else(|| key.clone().deletion());
+            let change = together(&rows).unwrap_or_else(|| key.clone().deletion());
             if rows.len() > 1 {
                 self.shared.0.insert(key, rows);
             }
@@ -81,12 +82,16 @@ fn held(directory: &Directory, key: &RowKey) -> Option<Change> {
     }
 }
 
-/// Returns the row that stands for all rows of a key, if any does.
-fn together(rows: &[Change]) -> Option<&Change> {
+/// Returns the row that stands for all rows of a key, if there are any.
+fn together(rows: &[Change]) -> Option<Change> {
     let first = rows.first()?;
     match first {
-        Change::Put(_) => rows.iter().max_by(|one, other| rank(one).cmp(&rank(other))),
-        _ => are_same(rows).then_some(first),
+        Change::PutEntity(row) if !are_same(rows) => {
+            // The directory then knows that there is one which cannot be read.
+            Some(Change::PutEntity(EntityRow { uid: row.uid.clone(), json: String::new() }))
+        }
+        Change::PutEntity(_) => Some(first.clone()),
+        _ => rows.iter().max_by(|one, other| rank(one).cmp(&rank(other))).cloned(),
     }
 }
 
