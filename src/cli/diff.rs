@@ -4,7 +4,6 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::Arc,
-    time::SystemTime,
 };
 
 use clap::ValueEnum;
@@ -12,20 +11,21 @@ use serde_json::{Value as Json, json};
 
 use super::{
     CliError, Exit,
+    diff_people::JudgedBy,
     diff_report::{Compared, Flip, What, as_json, github, human, markdown},
+    directory::ConnectionFlags,
     folder_at, matrix, output,
     progress::QuietFlag,
     recorded,
+    server_address::ServerAddress,
     setting_flags::SettingFlags,
     stores,
 };
 use crate::{
-    analysis::{Diff, PersonChange, StoreWithDirectory, diff, people},
+    analysis::diff,
     engine::decide,
     model::{Effect, StoreName, Timestamp},
-    request::Held,
     settings::Settings,
-    sources::read_folder,
     store::{APPROVED_GAINS, PolicyStore, StoreFiles},
 };
 
@@ -60,6 +60,12 @@ pub(super) struct DiffArgs {
     /// `*.assignments.csv`, `*.assignments.jsonl` and `*.cedarentities.json`
     #[arg(long, value_name = "DIR")]
     directory: Option<PathBuf>,
+    /// The same of the directory of a running Humbaba: the address of its `directory.listen`,
+    /// `unix:/path`, `http://host:port` or `https://host:port`
+    #[arg(long, value_name = "ADDR", conflicts_with = "directory")]
+    server: Option<ServerAddress>,
+    #[command(flatten)]
+    connection: ConnectionFlags,
     /// Approve the gains: append this step to `approved-gains.toml` of each store in NEW in which
     /// somebody gains, so that the gate `no-gains` lets exactly this step in
     #[arg(long, requires_all = ["by", "reason"])]
@@ -165,32 +171,17 @@ fn both(
         Some(log) => flips(log, &old, &new, settings)?,
         None => Vec::new(),
     };
-    let people = match &args.directory {
-        Some(folder) => people_of(folder, &old, &new, &found, settings)?,
-        None => Vec::new(),
+    let directory = JudgedBy {
+        folder: args.directory.as_deref(),
+        server: args.server.as_ref(),
+        connection: &args.connection,
     };
-    Ok(Compared { name, what: What::Differs(found, flips, people), stores: Some((old, new)) })
-}
-
-/// Finds the people of a directory who gain and lose.
-fn people_of(
-    folder: &Path,
-    old: &PolicyStore,
-    new: &PolicyStore,
-    diff: &Diff,
-    settings: &Settings,
-) -> Result<Vec<PersonChange>, CliError> {
-    let (limits, bounds) = (&settings.limits.request, &settings.directory.bounds);
-    let held = |store: &PolicyStore| {
-        let rows = read_folder(folder, store, limits, bounds).map_err(CliError::Usage)?;
-        let facts = Arc::new(rows.directory);
-        Ok::<_, CliError>(Held { facts, request_facts: store.request_facts() })
-    };
-    let (held_before, held_now) = (held(old)?, held(new)?);
-    let before = StoreWithDirectory { store: old, held: &held_before };
-    let now = StoreWithDirectory { store: new, held: &held_now };
-    let moment = Timestamp::after_1970(SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default());
-    Ok(people(before, now, diff, moment, limits))
+    let people = directory.people(&name, (&old, &new), &found, settings)?;
+    Ok(Compared {
+        name,
+        what: What::Differs(Box::new(found), flips, people),
+        stores: Some((old, new)),
+    })
 }
 
 /// Decides the records of a log by both states.

@@ -25,7 +25,7 @@ use crate::{
 use client::ServerFlags;
 
 pub(super) use client::ConnectionFlags;
-pub(super) use rows::read_assignments;
+pub(super) use rows::{ListedVersions, RowsWanted, RunningDirectory};
 
 /// Write and read the directory of a running Humbaba
 ///

@@ -5,6 +5,7 @@ mod check;
 mod check_record;
 mod completions;
 mod diff;
+mod diff_people;
 mod diff_report;
 mod directory;
 mod doctor;

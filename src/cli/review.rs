@@ -7,7 +7,7 @@ use clap::ValueEnum;
 
 use super::{
     CliError, Exit,
-    directory::{ConnectionFlags, read_assignments},
+    directory::{ConnectionFlags, RowsWanted, RunningDirectory},
     matrix, output,
     progress::QuietFlag,
     server_address::ServerAddress,
@@ -130,7 +130,12 @@ fn rows(
 ) -> Result<FolderRows, CliError> {
     let (limits, bounds) = (&settings.limits.request, &settings.directory.bounds);
     match (&args.server, &args.directory) {
-        (Some(server), _) => read_assignments(server, &args.connection, store, limits),
+        (Some(server), _) => {
+            let (connection, wanted) = (&args.connection, RowsWanted::Assignments);
+            let running = RunningDirectory::read(server, connection, store.name(), wanted, limits)?;
+            running.versions.warn();
+            Ok(running.of_store(store, limits))
+        }
         (None, Some(folder)) => {
             sources::read_folder(folder, store, limits, bounds).map_err(CliError::Usage)
         }

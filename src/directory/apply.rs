@@ -29,32 +29,31 @@ impl Directory {
     /// kept is what has an empty type or id, or a text of more than `limits.text_bytes`; what was
     /// held by the same key is then gone too.
     ///
-    /// The first thousand faults are described; how many more there are says one last fault, at the
-    /// index of the last of them and without a field.
+    /// The first thousand faults are described; the others have their index alone.
     #[must_use]
     pub fn apply<C: Borrow<Change>>(
         &self,
         changes: impl IntoIterator<Item = C>,
     ) -> (Self, Vec<Fault>) {
         let mut applying = self.begin();
-        let (mut faults, mut more, mut last) = (Vec::new(), 0_usize, 0);
+        let mut faults = Vec::new();
         for (index, change) in changes.into_iter().enumerate() {
-            match applying.make(change.borrow()) {
-                Ok(()) => {}
-                Err(ChangeFault { field, description }) if faults.len() < FAULTS => {
-                    faults.push(Fault { index, field, description });
-                }
-                Err(_) => {
-                    more += 1;
-                    last = index;
-                }
+            if let Err(ChangeFault { field, description }) = applying.make(change.borrow()) {
+                faults.push(Fault { index, field, description });
             }
         }
-        if more > 0 {
-            let description = format!("the last of {more} further changes that do not fit");
-            faults.push(Fault { index: last, field: String::new(), description });
-        }
         (applying.finish(), faults)
+    }
+
+    /// Returns what is wrong with a row, if it does not fit the schema.
+    #[must_use]
+    pub fn fault_of(&self, row: &Change) -> Option<ChangeFault> {
+        let wrong = match row {
+            Change::Put(row) => self.check.wrong_in_assignment(row),
+            Change::PutEntity(row) => self.check.facts_of(row).err(),
+            Change::Delete(_) | Change::DeleteEntity(_) => None,
+        };
+        wrong.map(|(field, description)| ChangeFault { field, description })
     }
 
     /// Begins to make changes, which come one after the other.

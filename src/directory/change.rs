@@ -77,6 +77,21 @@ impl Change {
         }
     }
 
+    /// Returns how long its texts are together, in bytes.
+    #[must_use]
+    pub fn text_bytes(&self) -> usize {
+        let name = |uid: &Uid| uid.type_name.len() + uid.id.len();
+        let of_key = |key: &AssignmentKey| name(&key.principal) + key.role.len() + name(&key.scope);
+        match self {
+            Self::Put(Assignment { key, grant, .. }) => {
+                of_key(key) + grant.granted_by.len() + grant.reason.len()
+            }
+            Self::Delete(key) => of_key(key),
+            Self::PutEntity(EntityRow { uid, json }) => name(uid) + json.len(),
+            Self::DeleteEntity(uid) => name(uid),
+        }
+    }
+
     /// Returns whether a directory keeps the row, be it that the schema fits or not: types and ids are
     /// not empty, and no text is longer than the limit.
     #[must_use]
@@ -140,10 +155,19 @@ pub struct EntityRow {
 pub struct Fault {
     /// The place of the change among those that were given.
     pub index: usize,
-    /// The wrong part, e.g. `scope` or `entity.attributes.plan`.
+    /// The wrong part, e.g. `scope` or `entity.attributes.plan`; empty beyond the first thousand faults.
     pub field: String,
-    /// The fault in words.
+    /// The fault in words; empty beyond the first thousand faults.
     pub description: String,
+}
+
+/// Selects the entities of a list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EntityFilter {
+    /// Those of this type alone.
+    pub entity_type: Option<String>,
+    /// Those alone that fit the schema.
+    pub fitting: bool,
 }
 
 /// Selects the assignments of a list.

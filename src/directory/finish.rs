@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    Directory,
+    Change, Directory, EntityRow,
     apply::{Applying, RoleChange, RowChange},
     records::{Holder, Related, Role},
     sorted::{changed, keep_last},
@@ -14,6 +14,31 @@ impl Applying {
     /// Makes the directory with the changes.
     #[must_use]
     pub fn finish(mut self) -> Directory {
+        self.make_lists();
+        self.forget();
+        self.next
+    }
+
+    /// Does the same, and returns the rows that were held, or put, and are not held any more: where
+    /// nothing was held and nothing is deleted, those that share their key with a later one.
+    #[must_use]
+    pub fn finish_with_replaced(mut self) -> (Directory, Vec<Change>) {
+        self.make_lists();
+        let roles = self.dropped.roles.iter();
+        let assignments = roles
+            .filter_map(|(principal, role)| self.next.assignment(*principal, role))
+            .map(Change::Put);
+        let rows = self.dropped.rows.iter();
+        let entities = rows.filter_map(|(place, row)| {
+            let uid = self.next.written(*place)?;
+            Some(Change::PutEntity(EntityRow { uid, json: row.json.to_string() }))
+        });
+        let replaced = assignments.chain(entities).collect();
+        self.forget();
+        (self.next, replaced)
+    }
+
+    fn make_lists(&mut self) {
         let mut touched = self.change_roles();
         touched.extend(self.change_rows());
         touched.sort_unstable();
@@ -21,8 +46,6 @@ impl Applying {
         for place in touched {
             self.next.update_visible(place);
         }
-        self.forget();
-        self.next
     }
 
     /// Makes the lists of principals and scopes, and returns the places of both.

@@ -25,7 +25,9 @@ mod version;
 mod with_schema;
 
 pub use apply::{Applying, ChangeFault};
-pub use change::{Assignment, AssignmentFilter, AssignmentKey, Change, EntityRow, Fault};
+pub use change::{
+    Assignment, AssignmentFilter, AssignmentKey, Change, EntityFilter, EntityRow, Fault,
+};
 pub use snapshot::{Snapshot, SnapshotError};
 pub use version::{DirectoryVersion, Position, VersionError};
 
@@ -112,10 +114,30 @@ impl Directory {
     /// Returns the rows of all entities, those included that do not fit the schema, in the order of
     /// their names.
     pub fn entities(&self) -> impl Iterator<Item = EntityRow> {
-        self.order.iter().filter_map(|place| {
-            let row = self.entity_record(place)?.row()?;
-            Some(EntityRow { uid: self.written(place)?, json: row.json.to_string() })
-        })
+        self.order.iter().filter_map(|place| self.entity_row(place))
+    }
+
+    /// Returns the assignment of a key, be it that it fits the schema or not.
+    #[must_use]
+    pub fn find_assignment(&self, key: &AssignmentKey) -> Option<Assignment> {
+        let filter = AssignmentFilter {
+            principal: Some(key.principal.clone()),
+            role: Some(key.role.clone()),
+            scope: Some(key.scope.clone()),
+            in_force_at: None,
+        };
+        self.assignments_page(&filter, None, 1).pop()
+    }
+
+    /// Returns the row of an entity, be it that it fits the schema or not.
+    #[must_use]
+    pub fn find_entity_row(&self, uid: &Uid) -> Option<EntityRow> {
+        self.entity_row(self.find(uid)?)
+    }
+
+    fn entity_row(&self, place: Place) -> Option<EntityRow> {
+        let row = self.entity_record(place)?.row()?;
+        Some(EntityRow { uid: self.written(place)?, json: row.json.to_string() })
     }
 
     fn assignment(&self, principal: Place, role: &Role) -> Option<Assignment> {

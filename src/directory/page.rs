@@ -1,7 +1,7 @@
-//! Pages of assignments.
+//! Pages of assignments and of entities.
 
 use super::{
-    Assignment, AssignmentFilter, AssignmentKey, Directory,
+    Assignment, AssignmentFilter, AssignmentKey, Directory, EntityFilter, EntityRow,
     records::{Holder, Role},
 };
 use crate::{model::Uid, request::Place};
@@ -53,6 +53,41 @@ impl Directory {
             (None, None) => self.first_of(&sought, self.principals_from(sought.after)),
         };
         found.iter().filter_map(|found| self.found_assignment(found)).collect()
+    }
+
+    /// Returns the rows of entities after a name, in the order of their types and ids, each compared
+    /// byte by byte with full names of types. The name need not be held any more.
+    pub fn entities_after(
+        &self,
+        filter: &EntityFilter,
+        after: Option<&Uid>,
+    ) -> impl Iterator<Item = EntityRow> {
+        let full = |name: &str| self.check.schema.full_type_name(name);
+        let only = filter.entity_type.as_deref().map(full);
+        let after = after.map(|uid| (full(&uid.type_name), uid.id.as_str()));
+        let from = after.clone().or_else(|| Some((only.clone()?, "")));
+        let is_before = move |place| {
+            from.as_ref().zip(self.name(place)).is_some_and(|((type_name, id), name)| {
+                (name.0.as_str(), name.1.as_str()) < (type_name.as_str(), *id)
+            })
+        };
+        let is_after = move |(type_name, id): (&str, &str)| {
+            after.as_ref().is_none_or(|after| (type_name, id) > (after.0.as_str(), after.1))
+        };
+        let fitting = filter.fitting;
+        self.order
+            .skip(is_before)
+            .map_while(move |place| {
+                let (type_name, id) = self.name(place)?;
+                let is_of_type = only.as_ref().is_none_or(|only| only == type_name);
+                is_of_type.then(|| (place, is_after((type_name, id))))
+            })
+            .filter(|(_, is_after)| *is_after)
+            .filter(move |(place, _)| {
+                !fitting
+                    || self.entity_record(*place).is_some_and(|record| record.facts().is_some())
+            })
+            .filter_map(|(place, _)| self.entity_row(place))
     }
 
     /// Returns the entities in the order of their names, from the principal of a key on.

@@ -1,19 +1,18 @@
 //! Listing the role assignments of a directory, page by page.
 
 use prost::Message as _;
-use sha2::{Digest as _, Sha256};
 
-use super::convert::{held_assignment, uid_of};
+use super::{
+    convert::{held_assignment, uid_of},
+    directory_page::{self, last_key, token_after},
+};
 use crate::{
     directory::{AssignmentFilter, AssignmentKey},
-    model::{Timestamp, Uid, hex, unhex},
+    model::{Timestamp, Uid},
     proto,
     reload::DirectoryState,
-    request::{FieldPath, Violation},
+    request::Violation,
 };
-
-/// Bytes of the digest with which a page token begins.
-const DIGEST: usize = 16;
 
 /// Returns one page of the assignments that a question asks for.
 ///
@@ -25,14 +24,11 @@ pub(super) fn page(
     limit: usize,
     now: Timestamp,
 ) -> Result<proto::ListAssignmentsResponse, Vec<Violation>> {
-    let size = match usize::try_from(question.page_size).unwrap_or(usize::MAX) {
-        0 => limit,
-        size => size.min(limit),
-    };
+    let size = directory_page::size(question.page_size, limit);
     let token = std::mem::take(&mut question.page_token);
     question.page_size = 0;
     let asked = question.encode_to_vec();
-    let after = (!token.is_empty()).then(|| last_key(&token, &asked)).transpose()?;
+    let after = last_key(&token, &asked)?.map(assignment_key);
     let uid = |sent: Option<proto::EntityUid>| sent.map(uid_of);
     let filter = AssignmentFilter {
         principal: uid(question.principal),
@@ -45,7 +41,7 @@ pub(super) fn page(
     let is_last = page.len() <= size;
     page.truncate(size);
     let next_page_token = match page.last() {
-        Some(last) if !is_last => token_after(&last.key, &asked),
+        Some(last) if !is_last => token_after(&token_key(&last.key), &asked),
         _ => String::new(),
     };
     Ok(proto::ListAssignmentsResponse {
@@ -58,40 +54,15 @@ pub(super) fn page(
 /// The key of an assignment in a page token.
 type TokenKey = (String, String, String, String, String);
 
-/// Returns the token with which the page after a key is asked for.
-fn token_after(key: &AssignmentKey, asked: &[u8]) -> String {
+fn token_key(key: &AssignmentKey) -> TokenKey {
     let AssignmentKey { principal, role, scope } = key.clone();
-    let key: TokenKey = (principal.type_name, principal.id, role, scope.type_name, scope.id);
-    // Texts are always JSON.
-    let key = serde_json::to_vec(&key).unwrap_or_default();
-    hex([&digest(&key, asked)[..], &key].concat().as_slice())
+    (principal.type_name, principal.id, role, scope.type_name, scope.id)
 }
 
-/// Reads the key of a token, if it is one of that question.
-fn last_key(token: &str, asked: &[u8]) -> Result<AssignmentKey, Vec<Violation>> {
-    let read = || {
-        let bytes = unhex(token)?;
-        let (sealed, key) = bytes.split_at_checked(DIGEST)?;
-        if sealed != digest(key, asked) {
-            return None;
-        }
-        serde_json::from_slice::<TokenKey>(key).ok()
-    };
-    match read() {
-        Some((principal_type, principal_id, role, scope_type, scope_id)) => Ok(AssignmentKey {
-            principal: Uid::new(principal_type, principal_id),
-            role,
-            scope: Uid::new(scope_type, scope_id),
-        }),
-        None => Err(vec![FieldPath::Field("page_token").violation(
-            "it is no token of this question: send the `next_page_token` of the page before, with \
-             the same question, or none to begin again",
-        )]),
-    }
-}
-
-fn digest(key: &[u8], asked: &[u8]) -> Vec<u8> {
-    let digest = Sha256::new().chain_update((key.len() as u64).to_be_bytes());
-    let digest = digest.chain_update(key).chain_update(asked).finalize();
-    digest.into_iter().take(DIGEST).collect()
+fn assignment_key(
+    (principal_type, principal_id, role, scope_type, scope_id): TokenKey,
+) -> AssignmentKey {
+    let (principal, scope) =
+        (Uid::new(principal_type, principal_id), Uid::new(scope_type, scope_id));
+    AssignmentKey { principal, role, scope }
 }

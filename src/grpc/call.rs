@@ -39,6 +39,7 @@ use crate::{
 };
 
 const HEALTH_CHECK: &str = "/grpc.health.v1.Health/Check";
+const DIRECTORY_WATCH: &str = "/humbaba.v1.DirectoryService/Watch";
 /// Paths of the services that need no token.
 const OPEN_TO_ALL: [&str; 2] = ["/grpc.health.v1.", "/grpc.reflection."];
 const ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
@@ -63,18 +64,19 @@ pub(super) struct CallHandler {
     /// Health, reflection and what of the service answers with a stream.
     auxiliary: Routes,
     calls: Arc<ConcurrencyLimit>,
-    health_checks: Arc<ConcurrencyLimit>,
-    /// Streams, which stay open for as long as the caller likes.
-    watches: Arc<ConcurrencyLimit>,
+    auxiliary_limits: AuxiliaryLimits,
     metrics: Arc<Metrics>,
     tracer: Option<SdkTracer>,
 }
 
-/// The limits on streams and on health checks, which all listeners share.
+/// The limits on streams and on health checks, which all listeners share. Streams stay open for as long
+/// as the caller likes, and those that need no token must not take the places of those that do.
 #[derive(Clone)]
 pub(super) struct AuxiliaryLimits {
     health_checks: Arc<ConcurrencyLimit>,
+    /// Of health and reflection.
     watches: Arc<ConcurrencyLimit>,
+    directory_watches: Arc<ConcurrencyLimit>,
 }
 
 impl AuxiliaryLimits {
@@ -83,6 +85,16 @@ impl AuxiliaryLimits {
         Self {
             health_checks: limit("concurrent_requests", options.concurrent_requests),
             watches: limit("watches", options.watches),
+            directory_watches: limit("directory_watches", options.directory_watches),
+        }
+    }
+
+    /// Returns the limit on calls of a path, and the name of its setting.
+    fn of(&self, path: &str) -> (&Arc<ConcurrencyLimit>, &'static str) {
+        match path {
+            HEALTH_CHECK => (&self.health_checks, "concurrent_requests"),
+            DIRECTORY_WATCH => (&self.directory_watches, "directory_watches"),
+            _ => (&self.watches, "watches"),
         }
     }
 }
@@ -94,7 +106,7 @@ impl CallHandler {
         services: Services,
         token: Option<BearerToken>,
         pool: BlockingPool,
-        AuxiliaryLimits { health_checks, watches }: AuxiliaryLimits,
+        auxiliary_limits: AuxiliaryLimits,
     ) -> Self {
         Self {
             options: Arc::clone(&server.options),
@@ -106,8 +118,7 @@ impl CallHandler {
             pool,
             auxiliary: services.auxiliary,
             calls: services.calls,
-            health_checks,
-            watches,
+            auxiliary_limits,
             metrics: Arc::clone(&server.metrics),
             tracer: server.tracer.clone(),
         }
@@ -235,13 +246,9 @@ impl CallHandler {
     }
 
     /// Answers health, reflection and streams. They do not take the places of other calls, and those do
-    /// not take theirs; open watches do not take those of health checks.
+    /// not take theirs; nor do open watches take those of health checks.
     async fn answer_auxiliary(&self, request: Request<Incoming>) -> Result<Response<Body>, Status> {
-        let (limit, setting) = if request.uri().path() == HEALTH_CHECK {
-            (&self.health_checks, "concurrent_requests")
-        } else {
-            (&self.watches, "watches")
-        };
+        let (limit, setting) = self.auxiliary_limits.of(request.uri().path());
         let permit = limit.acquire().map_err(|error: LimitReachedError| {
             self.metrics.limit_hit(setting);
             status::limit_reached(error)

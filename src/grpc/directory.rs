@@ -14,6 +14,7 @@ use tonic::{Request, Response, Status};
 use super::{
     GrpcOptions, assignment_list,
     convert::{read_changes, sent_change},
+    entity_list::{self, PageLimits},
     health::HealthService,
     metrics::Metrics,
     status,
@@ -68,12 +69,20 @@ impl DirectoryService for Directories {
         let question = request.into_inner();
         let (_, state) = self.state(&question.policy_store)?;
         let limit = self.options.page_items;
-        let list = move || assignment_list::page(&state, question, limit, now());
-        let page = match &self.pool {
-            Some(pool) => pool.run(async move { list() }).await.map_err(status::stopping)?,
-            None => list(),
-        };
-        page.map(Response::new).map_err(status::bad_request)
+        self.listed(move || assignment_list::page(&state, question, limit, now())).await
+    }
+
+    async fn list_entities(
+        &self,
+        request: Request<proto::ListEntitiesRequest>,
+    ) -> Result<Response<proto::ListEntitiesResponse>, Status> {
+        let question = request.into_inner();
+        let (in_force, state) = self.state(&question.policy_store)?;
+        // Half of what a client takes by default: the rest is for the frames around entities.
+        let (entities, bytes) = (self.options.page_items, self.options.message_bytes / 2);
+        let limits = PageLimits { entities, bytes };
+        let list = move || entity_list::page(&state, in_force.store.schema(), question, limits);
+        self.listed(list).await
     }
 
     type WatchStream = Pin<Box<dyn Stream<Item = Result<proto::WatchResponse, Status>> + Send>>;
@@ -116,6 +125,18 @@ impl Directories {
             Some(state) => Ok((in_force, state)),
             None => Err(status::no_directory(&in_force.store)),
         }
+    }
+
+    /// Returns a page, which is made where it holds nobody up.
+    async fn listed<T: Send + 'static>(
+        &self,
+        list: impl FnOnce() -> Result<T, Vec<Violation>> + Send + 'static,
+    ) -> Result<Response<T>, Status> {
+        let page = match &self.pool {
+            Some(pool) => pool.run(async move { list() }).await.map_err(status::stopping)?,
+            None => list(),
+        };
+        page.map(Response::new).map_err(status::bad_request)
     }
 
     /// Returns the directory of a store, where the sidecar keeps it itself.
@@ -209,7 +230,11 @@ fn not_written(error: WriteError, fields: &[&'static str]) -> Status {
     match error {
         WriteError::Invalid(faults) => {
             let list = FieldPath::Field("changes");
-            let violations = faults.into_iter().map(|fault| {
+            let (described, others): (Vec<_>, Vec<_>) =
+                faults.into_iter().partition(|fault| !fault.description.is_empty());
+            let more = format!("{} further changes do not fit the schema", others.len());
+            let more = (!others.is_empty()).then(|| list.violation(more));
+            let violations = described.into_iter().map(|fault| {
                 let change = FieldPath::Index(&list, fault.index);
                 let change = FieldPath::Of(&change, fields.get(fault.index).unwrap_or(&"change"));
                 let field = fault.field.strip_prefix("entity").unwrap_or(&fault.field);
@@ -219,7 +244,7 @@ fn not_written(error: WriteError, fields: &[&'static str]) -> Status {
                 };
                 Violation { field, description: fault.description, limit: None }
             });
-            status::bad_request(violations.collect())
+            status::bad_request(violations.chain(more).collect())
         }
         WriteError::Version(error) => status::no_such_version("if_version", error),
         WriteError::OtherVersion { .. } => Status::failed_precondition(error.to_string()),

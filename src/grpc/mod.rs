@@ -15,6 +15,8 @@ mod convert;
 mod decider;
 mod decision_id;
 mod directory;
+mod directory_page;
+mod entity_list;
 mod error;
 pub(crate) mod health;
 mod list;
@@ -34,6 +36,7 @@ mod timeout;
 mod verification;
 
 pub(crate) use call_span::{CallSpan, caller_context};
+pub(crate) use convert::read_changes;
 pub(crate) use decider::{CallContext, Decider, DecisionAnswer};
 pub(crate) use metrics::Rpc;
 

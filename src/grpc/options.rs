@@ -32,6 +32,9 @@ pub struct GrpcOptions {
     /// Health watches and reflection streams that may be open at the same time, apart from
     /// `concurrent_requests`; further ones are shed.
     pub watches: usize,
+    /// Streams of the changes of directories that may be open at the same time, apart from all others;
+    /// further ones are shed.
+    pub directory_watches: usize,
     /// Calls that may wait for a version of a directory, apart from `concurrent_requests`. More are
     /// refused.
     pub waiting: usize,
@@ -89,6 +92,7 @@ impl Default for GrpcOptions {
             verify_sample: Sampler::default(),
             concurrent_requests: 1_024,
             watches: 1_024,
+            directory_watches: 1_024,
             waiting: 1_024,
             page_items: 1_000,
             directory_changes: 10_000,

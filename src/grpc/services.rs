@@ -113,7 +113,7 @@ impl Services {
         let name = directory_service_server::SERVICE_NAME;
         Ok(Self {
             name,
-            unary_methods: vec!["Write", "ListAssignments"],
+            unary_methods: vec!["Write", "ListAssignments", "ListEntities"],
             service: unary(Some(pool.clone())),
             pooled_service: unary(None),
             auxiliary: auxiliary(server, name)?.add_service(streams).prepare(),

@@ -13,6 +13,13 @@ use crate::directory::{Change, DirectoryVersion, VersionError};
 /// so whoever follows reads the directory anew.
 const LONGEST: usize = 10_000;
 
+/// The most bytes that the texts of one version may have to be told: in a message entities take up to
+/// twice as much, and clients take 4 MiB.
+const LONGEST_BYTES: usize = 2 * 1024 * 1024;
+
+/// Bytes of memory that the changes of one directory may take, which is enough for 100,000 assignments.
+const KEPT_BYTES: usize = 64 * 1024 * 1024;
+
 /// The changes of one version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VersionChanges {
@@ -20,6 +27,18 @@ pub struct VersionChanges {
     pub changes: Arc<[Change]>,
     /// The version with them.
     pub version: DirectoryVersion,
+}
+
+impl VersionChanges {
+    /// How long the texts of all changes are.
+    fn text_bytes(&self) -> usize {
+        self.changes.iter().map(Change::text_bytes).sum()
+    }
+
+    /// The memory that the changes take, in bytes.
+    fn memory(&self) -> usize {
+        size_of_val(&*self.changes) + self.text_bytes()
+    }
 }
 
 /// The changes that a directory keeps, those of the source before this process included.
@@ -44,8 +63,8 @@ pub enum FollowError {
     NotReached(String),
     /// Changes after the version are not kept.
     #[error(
-        "changes after the version are not kept (setting `directory.kept_changes`), too many rows \
-         changed at once, or the directory was read anew since: list it, then follow it from then on"
+        "changes after the version are not kept (setting `directory.kept_changes`, and 64 MiB), too many \
+         rows changed at once, or the directory was read anew since: list it, then follow it from then on"
     )]
     Trimmed,
     /// The directory is not loaded, or the process is stopping.
@@ -71,6 +90,8 @@ struct Kept {
     versions: VecDeque<VersionChanges>,
     /// The changes of all versions.
     count: usize,
+    /// The memory that they take, in bytes.
+    bytes: usize,
 }
 
 /// Changes of a directory as they come in force, in order and each once.
@@ -139,27 +160,29 @@ impl Kept {
         self.first += self.versions.len() as u64 + 1;
         self.after = Some(version);
         self.versions.clear();
-        self.count = 0;
+        (self.count, self.bytes) = (0, 0);
     }
 
-    /// Adds a version, and forgets the oldest until at most `limit` changes are kept. The latest stays
-    /// unless it has more than [`LONGEST`], or none is kept.
+    /// Adds a version, and forgets the oldest until at most `limit` changes and [`KEPT_BYTES`] are kept.
+    /// The latest stays unless it is too long to be told, or none is kept.
     fn add(&mut self, version: VersionChanges, limit: usize) {
         if version.changes.is_empty() {
             // It would never be forgotten.
             return;
         }
-        if version.changes.len() > LONGEST {
+        if version.changes.len() > LONGEST || version.text_bytes() > LONGEST_BYTES {
             self.begin_after(version.version);
             return;
         }
         self.count += version.changes.len();
+        self.bytes += version.memory();
         self.versions.push_back(version);
-        while self.count > limit
+        while (self.count > limit || self.bytes > KEPT_BYTES)
             && (self.versions.len() > 1 || limit == 0)
             && let Some(oldest) = self.versions.pop_front()
         {
             self.count -= oldest.changes.len();
+            self.bytes -= oldest.memory();
             self.first += 1;
             self.after = Some(oldest.version);
         }
@@ -206,7 +229,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        directory::{Position, Snapshot},
+        directory::{EntityRow, Position, Snapshot},
         model::Uid,
     };
 
@@ -283,6 +306,38 @@ mod tests {
         assert!(log.get(follower.next).unwrap().is_some());
         log.add(many(LONGEST + 1), &count(2));
         assert_eq!(log.get(follower.next + 1), Err(FollowError::Trimmed));
+        assert_eq!(told(&log, "g.1"), Err(FollowError::Trimmed));
+        assert!(told(&log, "g.2").unwrap().is_empty());
+    }
+
+    fn entity(bytes: usize) -> Vec<Change> {
+        let (uid, json) = (Uid::new("User", "a"), "x".repeat(bytes));
+        vec![Change::PutEntity(EntityRow { uid, json })]
+    }
+
+    #[test]
+    fn large_changes_are_forgotten_sooner() {
+        let log = log(1_000, count(0));
+        for number in 1..=100 {
+            log.add(entity(1024 * 1024), &count(number));
+        }
+        assert_eq!(told(&log, "g.0"), Err(FollowError::Trimmed));
+        // A few bytes are taken by what is around the texts.
+        assert_eq!(told(&log, "g.37").unwrap().len(), 63);
+        assert_eq!(told(&log, "g.36"), Err(FollowError::Trimmed));
+        for number in 101..=200 {
+            log.add(one("a"), &count(number));
+        }
+        assert!(log.kept().bytes < KEPT_BYTES);
+        assert_eq!(told(&log, "g.100").unwrap().len(), 100);
+    }
+
+    #[test]
+    fn a_version_that_is_too_large_for_a_message_is_not_told() {
+        let log = log(10, count(0));
+        log.add(entity(LONGEST_BYTES - 100), &count(1));
+        assert_eq!(told(&log, "g.0").unwrap(), ["g.1"]);
+        log.add(entity(LONGEST_BYTES), &count(2));
         assert_eq!(told(&log, "g.1"), Err(FollowError::Trimmed));
         assert!(told(&log, "g.2").unwrap().is_empty());
     }

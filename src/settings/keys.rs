@@ -70,6 +70,7 @@ pub(super) const KEYS: &[SettingKey] = keys! {
     "limits.batch_items" Positive limits.batch_items: "questions in one batch";
     "limits.concurrent_requests" Positive limits.concurrent_requests: "calls served at once; more are refused";
     "limits.watches" Positive limits.watches: "open health watches and reflection streams; more are refused";
+    "limits.directory_watches" Positive limits.directory_watches: "open streams of the changes of directories; more are refused";
     "limits.waiting" Positive limits.waiting: "calls that wait for a version of a directory; more are refused";
     "limits.page_items" Positive limits.page_items: "entities or assignments of one page of a list; more are cut to it";
     "limits.directory_changes" Positive limits.directory_changes: "changes in one write to a directory";

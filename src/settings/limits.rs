@@ -24,6 +24,8 @@ pub struct Limits {
     pub concurrent_requests: NonZeroUsize,
     /// Open health watches and reflection streams; more are refused.
     pub watches: NonZeroUsize,
+    /// Open streams of the changes of directories; more are refused.
+    pub directory_watches: NonZeroUsize,
     /// Calls that wait for a version of a directory; more are refused.
     pub waiting: NonZeroUsize,
     /// Entities or assignments of one page of a list; more are cut to it.
@@ -77,6 +79,7 @@ impl Default for Limits {
             batch_items: positive(grpc.batch_items),
             concurrent_requests: positive(grpc.concurrent_requests),
             watches: positive(grpc.watches),
+            directory_watches: positive(grpc.directory_watches),
             waiting: positive(grpc.waiting),
             page_items: positive(grpc.page_items),
             directory_changes: positive(grpc.directory_changes),

@@ -12,7 +12,7 @@ mod reads_the_same;
 
 pub use error::SourceStartError;
 pub use options::{FileBounds, SourceOptions};
-pub use postgres::{read_postgres, schema as postgres_schema};
+pub use postgres::{look_at_postgres, schema as postgres_schema};
 
 pub use embedded::{EmbeddedDirectory, RestoreError, WriteError, restore};
 pub use files::{FolderRows, read_folder};

@@ -15,7 +15,10 @@ use tempfile::TempDir;
 use crate::{
     cli::{Ended, command, end, policies, run},
     cli_sidecar::{DEADLINE, Sidecar, until},
-    support::{pki::Authority, postgres::Postgres},
+    support::{
+        pki::Authority,
+        postgres::{Postgres, READER},
+    },
 };
 
 /// Ports of the system's choice, which are free whatever else runs.
@@ -312,7 +315,7 @@ fn a_postgres_that_is_not_there_is_a_problem() {
 }
 
 #[tokio::test]
-async fn a_postgres_with_a_directory_is_read_once() {
+async fn a_postgres_must_have_a_directory_that_may_be_read() {
     let Some(postgres) = Postgres::start().await else { return };
     let folder = policies(&["one"]);
     let setting = format!("directory.postgres_url_file={}", postgres.url_file().display());
@@ -321,8 +324,21 @@ async fn a_postgres_with_a_directory_is_read_once() {
     postgres.install(&[]).await;
     let row = "INSERT INTO humbaba.assignments (principal_type, principal_id, role, scope_type, \
                scope_id) VALUES ('User', 'alice', 'viewer', 'Site', '1')";
-    postgres.client("postgres").await.batch_execute(row).await.unwrap();
-    finds(&look(), "ok", "`one`: PostgreSQL answers with 1 row");
+    let admin = postgres.client("postgres").await;
+    finds(&look(), "ok", "`one`: PostgreSQL answers, and it has no rows yet");
+    admin.batch_execute(row).await.unwrap();
+    finds(&look(), "ok", "`one`: PostgreSQL answers, and its rows can be read");
+    for part in ["TABLE humbaba.entities", "TABLE humbaba.changes", "FUNCTION humbaba.adopt()"] {
+        let (what, name) = part.split_once(' ').unwrap();
+        let right = if what == "TABLE" { "SELECT" } else { "EXECUTE" };
+        let revoke = format!("REVOKE {right} ON {part} FROM {READER}");
+        admin.batch_execute(&revoke).await.unwrap();
+        let name = name.rsplit('.').next().unwrap();
+        let ended = look();
+        finds(&ended, "problem", "permission denied for");
+        assert!(ended.out.contains(name), "{ended:?}");
+        postgres.install(&[]).await;
+    }
 }
 
 #[test]

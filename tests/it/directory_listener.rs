@@ -100,6 +100,7 @@ async fn only_callers_with_the_token_get_through() {
             .list_assignments(humbaba::proto::ListAssignmentsRequest::default())
             .await
             .unwrap_err(),
+        client.list_entities(humbaba::proto::ListEntitiesRequest::default()).await.unwrap_err(),
         client.watch(humbaba::proto::WatchRequest::default()).await.unwrap_err(),
     ] {
         assert_eq!(status.code(), Code::Unauthenticated, "{status}");

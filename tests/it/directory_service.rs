@@ -8,6 +8,7 @@ use humbaba::proto::{
 };
 use tempfile::TempDir;
 use tonic::{Code, Status, Streaming};
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use crate::{
     cli::{command, end, policies},
@@ -15,7 +16,8 @@ use crate::{
     support::{
         ask::{Knowing as _, ask, assignment_of, entity, fields, is_allow, moment, now, text, uid},
         directory_client::{
-            change, changes, decisions, delete, directory, list, named, names, put, sidecar, write,
+            address, change, changes, channel, decisions, delete, directory, list, named, names,
+            put, sidecar, write,
         },
         wait,
     },
@@ -294,23 +296,24 @@ async fn changes_are_told_in_order_and_each_once() {
 }
 
 #[tokio::test]
-async fn open_streams_are_limited() {
+async fn open_streams_of_a_directory_and_of_health_are_limited_apart() {
     let (folder, data) = (policies(&["guard"]), TempDir::new().unwrap());
-    let running = sidecar(folder.path(), data.path(), &["--set", "limits.watches=1"]);
-    let mut client = directory(&running);
-    let first = client.watch(WatchRequest::default()).await.unwrap();
-    let status = client.watch(WatchRequest::default()).await.unwrap_err();
-    assert_eq!(status.code(), Code::ResourceExhausted);
-    drop(first);
-    let mut open = false;
-    for _ in 0..1_000 {
-        open = client.watch(WatchRequest::default()).await.is_ok();
-        if open {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
-    assert!(open, "a stream that ended gives its place back");
+    let limits = ["--set", "limits.watches=1", "--set", "limits.directory_watches=1"];
+    let running = sidecar(folder.path(), data.path(), &limits);
+    let (mut client, mut again) = (directory(&running), directory(&running));
+    let mut watch = async || client.watch(WatchRequest::default()).await.map(drop);
+    let mut health = HealthClient::new(channel(&address(&running)));
+    let mut watch_health = async || health.watch(HealthCheckRequest::default()).await;
+
+    let of_health = watch_health().await.unwrap();
+    assert_eq!(watch_health().await.unwrap_err().code(), Code::ResourceExhausted);
+    let of_directory = again.watch(WatchRequest::default()).await.unwrap();
+    assert_eq!(watch().await.unwrap_err().code(), Code::ResourceExhausted);
+    drop(of_health);
+    wait::until("there is room for a health watch", async || watch_health().await.is_ok()).await;
+    assert_eq!(watch().await.unwrap_err().code(), Code::ResourceExhausted);
+    drop(of_directory);
+    wait::until("there is room for a watch", async || watch().await.is_ok()).await;
 }
 
 #[tokio::test]

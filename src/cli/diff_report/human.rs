@@ -38,11 +38,14 @@ pub(in crate::cli) fn human(compared: &[Compared]) -> String {
                 flip.count, flip.principal, flip.action
             );
         }
-        for person in people.iter().take(SHOWN) {
+        for person in people.changes.iter().take(SHOWN) {
             let _ = writeln!(text, "  {}", in_words(person));
         }
-        if let Some(more @ 1..) = people.len().checked_sub(SHOWN) {
+        if let Some(more @ 1..) = people.changes.len().checked_sub(SHOWN) {
             let _ = writeln!(text, "  and {more} more; `--format json` has them all");
+        }
+        if let Some(judged) = people.judged_with() {
+            let _ = writeln!(text, "  {judged}");
         }
         for reason in &diff.not_comparable {
             let _ = writeln!(text, "  not comparable: {reason}");

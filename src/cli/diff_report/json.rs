@@ -3,6 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use super::{Compared, What};
+use crate::cli::directory::ListedVersions;
 use crate::{
     analysis::{Direction, PolicyChangeKind, Witness},
     store::PolicyStore,
@@ -78,7 +79,8 @@ impl Compared {
                 "count": flip.count,
             })
         });
-        let people = people.iter().map(|person| {
+        let versions = people.versions.as_ref().map(ListedVersions::as_list);
+        let people = people.changes.iter().map(|person| {
             json!({
                 "principal": person.principal,
                 "action": person.action,
@@ -97,6 +99,7 @@ impl Compared {
             "others": others.collect::<Vec<_>>(),
             "recorded": flips.collect::<Vec<_>>(),
             "people": people.collect::<Vec<_>>(),
+            "directory_versions": versions,
             "unknown": diff.unknown,
             "not_comparable": diff.not_comparable,
         })

@@ -52,14 +52,18 @@ pub(in crate::cli) fn markdown(compared: &[Compared]) -> String {
                 flip.count, flip.principal, flip.action
             );
         }
-        if !people.is_empty() {
+        let judged = people.judged_with();
+        if !people.changes.is_empty() || judged.is_some() {
             text.push_str("\n### People\n\n");
         }
-        for person in people.iter().take(SHOWN) {
+        for person in people.changes.iter().take(SHOWN) {
             let _ = writeln!(text, "- {}", in_words(person));
         }
-        if let Some(more @ 1..) = people.len().checked_sub(SHOWN) {
+        if let Some(more @ 1..) = people.changes.len().checked_sub(SHOWN) {
             let _ = writeln!(text, "- and {more} more");
+        }
+        if let Some(judged) = judged {
+            let _ = writeln!(text, "\n({judged})");
         }
         for reason in &diff.not_comparable {
             let _ = writeln!(text, "\nNot comparable: {reason}");

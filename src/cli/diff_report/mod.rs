@@ -10,8 +10,9 @@ pub(super) use human::human;
 pub(super) use json::as_json;
 pub(super) use markdown::markdown;
 
+use super::diff_people::{People, in_words};
 use crate::{
-    analysis::{CellChange, Diff, Direction, OtherChange, PersonChange, PolicyChangeKind, Witness},
+    analysis::{CellChange, Diff, Direction, OtherChange, PolicyChangeKind, Witness},
     model::StoreName,
     store::PolicyStore,
     testing::Expected,
@@ -27,7 +28,7 @@ pub(super) struct Compared {
 pub(super) enum What {
     Added,
     Removed,
-    Differs(Diff, Vec<Flip>, Vec<PersonChange>),
+    Differs(Box<Diff>, Vec<Flip>, People),
 }
 
 /// Recorded requests whose answer differs.
@@ -41,16 +42,6 @@ pub(super) struct Flip {
 /// People of one store that are shown to readers.
 const SHOWN: usize = 50;
 
-/// Returns the change of one principal in words.
-fn in_words(person: &PersonChange) -> String {
-    let PersonChange { is_loss, principal, action, count, example } = person;
-    let verb = if *is_loss { "loses" } else { "gains" };
-    match count {
-        1 => format!("{principal} {verb} {action} on {example}"),
-        _ => format!("{principal} {verb} {action} on {count}, e.g. {example}"),
-    }
-}
-
 impl Compared {
     pub(super) fn has_gains(&self) -> bool {
         match &self.what {
@@ -59,7 +50,7 @@ impl Compared {
             What::Differs(diff, flips, people) => {
                 diff.has_gains()
                     || flips.iter().any(|flip| flip.gains)
-                    || people.iter().any(|person| !person.is_loss)
+                    || people.changes.iter().any(|person| !person.is_loss)
             }
         }
     }
@@ -71,7 +62,7 @@ impl Compared {
             What::Differs(diff, flips, people) => {
                 diff.has_losses()
                     || flips.iter().any(|flip| !flip.gains)
-                    || people.iter().any(|person| person.is_loss)
+                    || people.changes.iter().any(|person| person.is_loss)
             }
         }
     }

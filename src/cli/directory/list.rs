@@ -2,7 +2,10 @@
 
 use serde::Serialize;
 
-use super::client::ServerFlags;
+use super::{
+    client::ServerFlags,
+    rows::{self, ListedVersions},
+};
 use crate::{
     cli::{CliError, Exit, output},
     directory::rows::COLUMNS,
@@ -68,9 +71,11 @@ pub(super) fn run(args: &ListArgs) -> Result<Exit, CliError> {
         ..proto::ListAssignmentsRequest::default()
     };
     let connection = args.server.connection();
-    let (rows, _) = args
-        .server
-        .ask(async |mut client| super::rows::list(&mut client, connection, question).await)?;
+    let mut versions = ListedVersions::default();
+    let rows = args.server.ask(async |mut client| {
+        rows::assignments(&mut client, connection, question, &mut versions).await
+    })?;
+    versions.warn();
     match args.format {
         ListFormat::Human => {
             let lines: Vec<_> = rows.iter().map(|row| format!("{}\n", line(row))).collect();

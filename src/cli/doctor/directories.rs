@@ -21,7 +21,7 @@ const DIRECTORIES: &str = "directories";
 /// Rows with a problem that are shown.
 const SHOWN: usize = 5;
 
-/// Reads each source once.
+/// Reads each folder once, and asks each database.
 pub(super) fn look(
     settings: &Arc<Settings>,
     stores: &Loaded,
@@ -133,13 +133,13 @@ fn postgres(
     findings: &mut Findings,
 ) {
     let options = source_options(settings);
-    let read = async { Ok(sources::read_postgres(schema.as_deref(), &options).await) };
+    let look = async { Ok(sources::look_at_postgres(schema.as_deref(), &options).await) };
     let advice = "is PostgreSQL there, does the role of `directory.postgres_url_file` exist, and was \
-                  `humbaba directory schema` run in that database?";
-    match server_address::run(timeout, read) {
-        Ok(Ok(rows)) => {
-            let rows = counted(rows, "row", "rows");
-            findings.ok(DIRECTORIES, format!("`{store}`: PostgreSQL answers with {rows}"));
+                  `humbaba directory schema` run in that database, with that role as `--reader`?";
+    match server_address::run(timeout, look) {
+        Ok(Ok(has_rows)) => {
+            let rows = if has_rows { "its rows can be read" } else { "it has no rows yet" };
+            findings.ok(DIRECTORIES, format!("`{store}`: PostgreSQL answers, and {rows}"));
         }
         Ok(Err(error)) => findings.problem(DIRECTORIES, format!("`{store}`: {error}"), advice),
         Err(error) => {

@@ -34,6 +34,7 @@ pub(super) fn server_options(
         verify_sample: settings.verify_sample,
         concurrent_requests: limits.concurrent_requests.get(),
         watches: limits.watches.get(),
+        directory_watches: limits.directory_watches.get(),
         waiting: limits.waiting.get(),
         page_items: limits.page_items.get(),
         directory_changes: limits.directory_changes.get(),

@@ -121,10 +121,10 @@ fn of_many_faults_the_first_are_described_and_the_others_counted() {
     let (held, faults) =
         directory(&store(FULL), &RequestLimits::default()).apply((0..5_000).map(wrong));
     assert_eq!(held.counts(), Counts { assignments: 5_000, entities: 0, ignored: 5_000 });
-    assert_eq!(faults.len(), 1_001);
-    assert!(faults[..1_000].iter().all(|fault| fault.field == "role"));
-    let description = "the last of 4000 further changes that do not fit".to_owned();
-    assert_eq!(faults[1_000], Fault { index: 4_999, field: String::new(), description });
+    assert!(faults.iter().map(|fault| fault.index).eq(0..5_000));
+    let (described, others) = faults.split_at(1_000);
+    assert!(described.iter().all(|fault| fault.field == "role"));
+    assert!(others.iter().all(|fault| fault.field.is_empty() && fault.description.is_empty()));
 }
 
 #[test]

@@ -20,7 +20,7 @@ use crate::{
 ///
 /// # Errors
 /// Everything that cannot be read, with its field path.
-pub(in crate::grpc) fn read_changes(
+pub(crate) fn read_changes(
     sent: Vec<proto::DirectoryChange>,
     limits: &RequestLimits,
 ) -> Result<Vec<Change>, Vec<Violation>> {
@@ -137,7 +137,7 @@ pub(in crate::grpc) fn sent_change(change: Change, schema: &Schema) -> proto::Di
     let change = match change {
         Change::Put(row) => Sent::PutAssignment(held_assignment(row)),
         Change::Delete(key) => Sent::DeleteAssignment(assignment_of(key)),
-        Change::PutEntity(row) => Sent::PutEntity(entity(row, schema)),
+        Change::PutEntity(row) => Sent::PutEntity(held_entity(row, schema)),
         Change::DeleteEntity(uid) => Sent::DeleteEntity(uid.into()),
     };
     proto::DirectoryChange { change: Some(change) }
@@ -163,7 +163,7 @@ fn assignment_of(key: AssignmentKey) -> proto::RoleAssignment {
 
 /// Returns an entity as a directory holds it: its name alone where the row cannot be read, and grants
 /// nothing.
-fn entity(row: EntityRow, schema: &Schema) -> proto::Entity {
+pub(in crate::grpc) fn held_entity(row: EntityRow, schema: &Schema) -> proto::Entity {
     let mut json = json::parse(&row.json).unwrap_or_default();
     if let serde_json::Value::Object(fields) = &mut json {
         let uid = serde_json::json!({"type": row.uid.type_name, "id": row.uid.id});

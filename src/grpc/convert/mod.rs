@@ -5,6 +5,7 @@ mod request;
 mod response;
 mod time;
 
-pub(super) use change::{held_assignment, read_changes, sent_change};
+pub(crate) use change::read_changes;
+pub(super) use change::{held_assignment, held_entity, sent_change};
 pub(super) use request::{ReadInput, uid as uid_of, with_violations};
 pub(super) use response::{is_authorized_response, uid, undecided, undecided_entity};

@@ -20,7 +20,8 @@ pub(super) fn of_fault(fault: &Fault) -> String {
     let is_entity = fault.field.starts_with("entity");
     let field = if is_entity { fault.field.clone() } else { fault.field.replace('.', "_") };
     if field.is_empty() {
-        fault.description.clone()
+        // One of very many, which are not described.
+        "it does not fit the schema of the policy store".to_owned()
     } else {
         format!("`{field}`: {}", fault.description)
     }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use rustls::{
-    ClientConfig, RootCertStore,
+    CertificateError, ClientConfig, RootCertStore,
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, pem::PemObject as _},
 };
@@ -81,9 +81,21 @@ pub(super) fn problem(doing: &str, error: &tokio_postgres::Error) -> String {
     let mut error: Option<&dyn Error> = Some(error);
     while let Some(cause) = error {
         let _ = write!(words, ": {cause}");
+        if is_of_unknown_authority(cause) {
+            words.push_str(
+                ": the server's certificate is of an authority that is not trusted: name the file of \
+                 its authority with `sslrootcert`",
+            );
+        }
         error = cause.source();
     }
     words
+}
+
+fn is_of_unknown_authority(cause: &(dyn Error + 'static)) -> bool {
+    let inner = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    let tls = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    matches!(tls, Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)))
 }
 
 fn read(path: &Path) -> io::Result<String> {

@@ -10,28 +10,19 @@ use tokio::{
 
 use super::{
     connect::{self, Connection},
+    known_rows::{KnownRows, Loading},
     poll::{Poll, poll},
     read::{Head, Part, Statements},
-    row_problems::{RowProblem, RowProblems},
     rows::Row,
+    shared_keys::UnknownRow,
 };
 use crate::{
-    directory::{Assignment, Change, ChangeFault, EntityRow},
-    model::StoreName,
-    reload::Live,
-    request::{RequestLimits, shorten_to},
+    directory::Directory, model::StoreName, reload::Live, request::RequestLimits,
     sources::reads_the_same,
-    store::PolicyStore,
 };
 
 /// Parts of a snapshot that wait to be put into the tables; the server waits beyond that.
 const WAITING: usize = 4;
-
-/// Problems of rows that are logged at once.
-const LOGGED: usize = 10;
-
-/// Characters of a problem that are kept: a row may hold long texts.
-const MESSAGE: usize = 1_000;
 
 const NOT_LOADED: &str = "the store is not loaded";
 
@@ -51,10 +42,7 @@ pub(super) struct Follower {
 /// A state that was read, from which on changes are asked for.
 pub(super) struct Cursor {
     head: Head,
-    /// The problems of rows.
-    problems: RowProblems,
-    /// The state of the store that the rows were read for.
-    read_for: Arc<PolicyStore>,
+    known: KnownRows,
 }
 
 impl Follower {
@@ -87,10 +75,11 @@ impl Follower {
         }
     }
 
-    /// Returns whether there is a state that changes can be applied to.
-    fn is_in_force(&self) -> bool {
+    /// Returns the state that changes can be applied to.
+    fn directory(&self) -> Option<Arc<Directory>> {
         let state = self.live.state();
-        state.directories.get(&self.store).is_some_and(|directory| directory.state.is_some())
+        let state = state.directories.get(&self.store)?.state.as_ref()?;
+        Some(Arc::clone(&state.directory))
     }
 
     /// Follows on one connection until it fails, and returns why. What is in force stays.
@@ -114,7 +103,7 @@ impl Follower {
         cursor: &mut Option<Cursor>,
     ) -> Result<(), String> {
         let client = &connection.client;
-        if !self.is_in_force() {
+        if self.directory().is_none() {
             *cursor = None;
         }
         let Some(mut at) = cursor.take() else {
@@ -136,7 +125,16 @@ impl Follower {
                 }
                 Some(Cursor { head, ..at })
             }
-            Ok(Poll::Changed(head, rows)) => Some(self.change(Cursor { head, ..at }, rows).await?),
+            Ok(Poll::Changed(head, rows)) => {
+                match self.change(Cursor { head, ..at }, rows).await? {
+                    Ok(at) => Some(at),
+                    Err(UnknownRow) => {
+                        let reason = "a row went that was not there";
+                        tracing::info!(store = %self.store, reason, "the directory is read anew");
+                        Some(self.read_all(connection).await?)
+                    }
+                }
+            }
             Ok(Poll::Anew(reason)) => {
                 tracing::info!(store = %self.store, reason, "the directory is read anew");
                 Some(self.read_all(connection).await?)
@@ -154,13 +152,13 @@ impl Follower {
     fn fits_otherwise(&self, at: &mut Cursor) -> bool {
         let state = self.live.state();
         let Ok(store) = state.stores.get(self.store.as_str()) else { return false };
-        let directory = state.directories.get(&self.store).and_then(|live| live.state.as_ref());
-        let ignored = directory.map_or(0, |state| state.directory.counts().ignored);
+        let ignored = self.directory().map_or(0, |directory| directory.counts().ignored);
+        let known = &mut at.known;
         // Names without a namespace were read as names of the one that the schema had then.
-        let has_same_names = at.read_for.schema().namespace() == store.schema().namespace();
-        let all_fit = has_same_names && ignored == 0 && at.problems.count() == 0;
-        if all_fit || reads_the_same(&at.read_for, store) {
-            at.read_for = Arc::clone(store);
+        let has_same_names = known.read_for.schema().namespace() == store.schema().namespace();
+        let all_fit = has_same_names && ignored == 0 && known.problems.count() == 0;
+        if all_fit || reads_the_same(&known.read_for, store) {
+            known.read_for = Arc::clone(store);
             return false;
         }
         true
@@ -188,40 +186,25 @@ impl Follower {
         let stores = live.stores();
         let read_for = Arc::clone(stores.get(store.as_str()).map_err(|_| NOT_LOADED)?);
         let empty = live.empty_directory(store, limits).ok_or(NOT_LOADED)?;
-        let (mut applying, mut problems) = (empty.begin(), RowProblems::default());
+        let mut loading = Loading::begin(empty, read_for, limits.text_bytes);
         while let Some(part) = parts.blocking_recv() {
             let rows = match part {
                 Part::Rows(rows) => rows,
                 Part::End(head) => {
-                    let directory = applying.finish();
+                    let (directory, known) = loading.finish();
                     let (counts, version) = (directory.counts(), head.version());
                     tracing::info!(
                         %store,
                         assignments = counts.assignments,
                         entities = counts.entities,
-                        ignored = problems.count(),
+                        ignored = known.problems.count(),
                         "the directory was read"
                     );
-                    live.replace_directory(store, directory, version, problems.report());
-                    return Ok(Some(Cursor { head, problems, read_for }));
+                    live.replace_directory(store, directory, version, known.problems.report());
+                    return Ok(Some(Cursor { head, known }));
                 }
             };
-            for row in rows {
-                match row {
-                    Row::Change(mut change) => {
-                        change.qualify(read_for.schema());
-                        if let Err(fault) = applying.make(&change) {
-                            problems.add(Some(&change), self.unfit(&change, fault));
-                        }
-                    }
-                    // No row is there before it that it could take away.
-                    Row::Bad { mut gone, message } => {
-                        gone.iter_mut().for_each(|change| change.qualify(read_for.schema()));
-                        problems.add(gone.as_ref(), RowProblem { message, is_left_out: true });
-                    }
-                    Row::Reload | Row::Nothing => {}
-                }
-            }
+            rows.into_iter().for_each(|row| loading.add(row));
         }
         Ok(None)
     }
@@ -231,11 +214,11 @@ impl Follower {
         self: &Arc<Self>,
         mut cursor: Cursor,
         rows: Vec<Row>,
-    ) -> Result<Cursor, String> {
+    ) -> Result<Result<Cursor, UnknownRow>, String> {
         let follower = Arc::clone(self);
         let changing = task::spawn_blocking(move || {
-            follower.change_rows(&cursor.head, &mut cursor.problems, rows, &cursor.read_for);
-            cursor
+            let Cursor { head, known } = &mut cursor;
+            follower.change_rows(head, known, rows).map(|()| cursor)
         });
         changing.await.map_err(|error| error.to_string())
     }
@@ -243,74 +226,14 @@ impl Follower {
     fn change_rows(
         &self,
         head: &Head,
-        problems: &mut RowProblems,
+        known: &mut KnownRows,
         rows: Vec<Row>,
-        store: &PolicyStore,
-    ) {
-        // The changes of keys, each with the problem of its row, if that cannot be read.
-        let (mut changes, mut messages) = (Vec::new(), Vec::new());
-        for row in rows {
-            let (change, message) = match row {
-                Row::Change(change) => (Some(change), None),
-                Row::Bad { gone, message } => (gone, Some(message)),
-                Row::Reload | Row::Nothing => (None, None),
-            };
-            match (change, message) {
-                (Some(mut change), message) => {
-                    change.qualify(store.schema());
-                    changes.push(change);
-                    messages.push(message);
-                }
-                (None, Some(message)) => {
-                    problems.add(None, RowProblem { message, is_left_out: true });
-                }
-                (None, None) => {}
-            }
-        }
+    ) -> Result<(), UnknownRow> {
+        let directory = self.directory().ok_or(UnknownRow)?;
+        let changes = known.change(rows, &directory)?;
         let faults = self.live.change_directory(&self.store, changes.clone(), head.version());
-        let mut faults = faults.into_iter().peekable();
-        let mut logged = 0;
-        for (index, (change, message)) in changes.iter().zip(messages).enumerate() {
-            let fault = faults.next_if(|fault| fault.index == index);
-            let problem = match (message, fault) {
-                (Some(message), _) => Some(RowProblem { message, is_left_out: true }),
-                (None, Some(fault)) => {
-                    let (field, description) = (fault.field, fault.description);
-                    Some(self.unfit(change, ChangeFault { field, description }))
-                }
-                (None, None) => None,
-            };
-            problems.remove(change);
-            let Some(problem) = problem else { continue };
-            if logged < LOGGED {
-                tracing::warn!(
-                    store = %self.store,
-                    "a row of the directory grants nothing: {}",
-                    problem.message
-                );
-            }
-            logged += 1;
-            problems.add(Some(change), problem);
-        }
-        self.live.report_directory_rows(&self.store, problems.report());
+        known.note_faults(&changes, faults);
+        self.live.report_directory_rows(&self.store, known.problems.report());
+        Ok(())
     }
-
-    fn unfit(&self, change: &Change, fault: ChangeFault) -> RowProblem {
-        let is_left_out = !change.can_be_kept(self.limits.text_bytes);
-        RowProblem { message: shorten_to(MESSAGE, &words(change, fault)), is_left_out }
-    }
-}
-
-/// Returns words for a row that does not fit the schema of the store.
-fn words(change: &Change, ChangeFault { field, description }: ChangeFault) -> String {
-    let row = match change {
-        Change::Put(Assignment { key, .. }) | Change::Delete(key) => {
-            format!("{}, {} of {}", key.principal, key.role, key.scope)
-        }
-        Change::PutEntity(EntityRow { uid, .. }) | Change::DeleteEntity(uid) => uid.to_string(),
-    };
-    if field.is_empty() {
-        return format!("{row}: it does not fit the schema of the policy store");
-    }
-    format!("{row}: `{field}`: {description}")
 }

@@ -4,20 +4,22 @@
 mod connect;
 mod connection_string;
 mod follow;
+mod known_rows;
 mod poll;
 mod read;
 mod row_problems;
 mod rows;
 pub mod schema;
+mod shared_keys;
 
 use std::{path::Path, sync::Arc};
 
-use tokio::{runtime::Handle, sync::mpsc, task::AbortHandle};
+use tokio::{runtime::Handle, task::AbortHandle};
 
 use super::{SourceOptions, SourceStartError};
 use crate::{model::StoreName, reload::Live};
 use follow::Follower;
-use read::{Part, Statements};
+use read::Statements;
 
 /// A directory that is followed. Dropping it ends that.
 #[derive(Debug)]
@@ -59,27 +61,20 @@ pub(super) fn start(
     Ok(PostgresSource(runtime.spawn(follower.run()).abort_handle()))
 }
 
-/// Connects once and reads all rows, as a sidecar does at its start, and returns how many there are.
+/// Connects once and asks for all that a sidecar reads, but for one row of each table at most. Returns
+/// whether there is one. Writes nothing.
 ///
 /// # Errors
 /// There is no connection string, or PostgreSQL does not answer as it should, in words for an
 /// operator.
-pub async fn read_postgres(schema: Option<&str>, options: &SourceOptions) -> Result<usize, String> {
+pub async fn look_at_postgres(
+    schema: Option<&str>,
+    options: &SourceOptions,
+) -> Result<bool, String> {
     let unset = || "`directory.postgres_url_file` is not set".to_owned();
     let url_file = options.postgres_url_file.as_deref().ok_or_else(unset)?;
     let schema = schema.unwrap_or(schema::DEFAULT_SCHEMA);
     let statements = Statements::new(schema, options.limits.text_bytes);
     let connection = connect::connect(url_file).await?;
-    let (parts, mut received) = mpsc::channel(1);
-    let counting = async {
-        let mut count = 0;
-        while let Some(part) = received.recv().await {
-            if let Part::Rows(rows) = part {
-                count += rows.len();
-            }
-        }
-        count
-    };
-    let (read, count) = tokio::join!(statements.read_all(&connection.client, parts), counting);
-    read.map(|()| count)
+    statements.look(&connection.client).await
 }

@@ -3,8 +3,9 @@
 //! A cursor is the snapshot of the last statement and the highest number of a change so far. Of the
 //! changes that a later statement sees, those that were not there are exactly those with a higher
 //! number and those of transactions that had not ended in the cursor's snapshot. They are applied in
-//! the order of their numbers: whoever changes a row waits for whoever changed it before, so that of
-//! two changes of one key the later one has the higher number.
+//! the order of their numbers: whoever changes a row waits for whoever changed it before, so that a row
+//! goes with a higher number than it came with. In which order changes of several rows come, also of
+//! one assignment, makes no difference to what is held after them.
 
 use std::time::Duration;
 

@@ -85,7 +85,7 @@ impl Statements {
     fn assignments(&self) -> String {
         let text = |name: &str| self.text(name);
         let columns = [
-            "'put'".to_owned(),
+            "'add'".to_owned(),
             text("principal_type"),
             text("principal_id"),
             text("role"),
@@ -105,7 +105,7 @@ impl Statements {
         let (entity_type, id) = (self.text("type"), self.text("id"));
         let nulls = "NULL, ".repeat(COLUMNS.len() - 4);
         format!(
-            "SELECT 'put_entity', {entity_type}, {id}, {nulls}{entity} FROM {}.entities",
+            "SELECT 'add_entity', {entity_type}, {id}, {nulls}{entity} FROM {}.entities",
             self.schema
         )
     }
@@ -160,6 +160,42 @@ impl Statements {
         within(ROWS_TIMEOUT, client.batch_execute(&adopt)).await
     }
 
+    /// Begins a transaction that only reads, and returns what it sees.
+    async fn begin(&self, client: &Client) -> Result<Head, String> {
+        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL timezone = 'UTC'";
+        within(ROWS_TIMEOUT, client.batch_execute(begin)).await?;
+        let head = format!("SELECT {} FROM {}.history AS h", self.head(), self.schema);
+        let head = within(ROWS_TIMEOUT, client.simple_query(&head)).await?;
+        Ok(rows_of(&head).next().and_then(Head::read).ok_or(NO_HEAD)?)
+    }
+
+    /// Asks for all that a sidecar asks for, but for one row of each table at most, and returns whether
+    /// there is one.
+    ///
+    /// # Errors
+    /// The server fails or does not answer, or does not let it.
+    pub(super) async fn look(&self, client: &Client) -> Result<bool, String> {
+        let Head { snapshot, seq, .. } = self.begin(client).await?;
+        let mut has_rows = false;
+        for rows in [self.assignments(), self.entities()] {
+            let one = format!("{rows} LIMIT 1");
+            let answer = within(ROWS_TIMEOUT, client.simple_query(&one)).await?;
+            has_rows |= rows_of(&answer).next().is_some();
+        }
+        let changes = self.changes_since(&snapshot, seq, 1);
+        within(ROWS_TIMEOUT, client.simple_query(&changes)).await?;
+        // Calling it could write.
+        let adopt = format!("{}.adopt()", self.schema);
+        let name = adopt.replace('\'', "''");
+        let may = format!("SELECT has_function_privilege('{name}', 'EXECUTE')");
+        let answer = within(ROWS_TIMEOUT, client.simple_query(&may)).await?;
+        if rows_of(&answer).next().and_then(|row| row.try_get(0).ok().flatten()) != Some("t") {
+            return Err(format!("PostgreSQL: permission denied for function {adopt}"));
+        }
+        within(ROWS_TIMEOUT, client.batch_execute("COMMIT")).await?;
+        Ok(has_rows)
+    }
+
     /// Reads all rows in one transaction, and hands them on as they come.
     ///
     /// # Errors
@@ -169,11 +205,7 @@ impl Statements {
         client: &Client,
         parts: mpsc::Sender<Part>,
     ) -> Result<(), String> {
-        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL timezone = 'UTC'";
-        within(ROWS_TIMEOUT, client.batch_execute(begin)).await?;
-        let head = format!("SELECT {} FROM {}.history AS h", self.head(), self.schema);
-        let head = within(ROWS_TIMEOUT, client.simple_query(&head)).await?;
-        let head = rows_of(&head).next().and_then(Head::read).ok_or(NO_HEAD)?;
+        let head = self.begin(client).await?;
         for statement in [self.assignments(), self.entities()] {
             let answer = within(ROWS_TIMEOUT, client.simple_query_raw(&statement)).await?;
             let mut answer = pin!(answer);
@@ -200,12 +232,15 @@ const NOT_TAKEN: &str = "the rows are not taken";
 pub(super) const NO_HEAD: &str =
     "the tables are not as `humbaba directory schema` makes them: run what it prints";
 
-/// Writes the SQL of a moment in milliseconds since 1970. `-infinity` is the first of the year 1, and
-/// `infinity` is NULL.
+/// Writes the SQL of a moment in milliseconds since 1970. One before the year 1 or after the year 9999
+/// is the first or last of those, as `-infinity` is, and `infinity` is NULL.
 fn millis(name: &str) -> String {
+    let within = format!(
+        "least(greatest({name}, '0001-01-01 00:00:00+00'), '9999-12-31 23:59:59.999+00')"
+    );
     format!(
-        "CASE WHEN isfinite({name}) THEN round(date_part('epoch', {name}) * 1000000)::bigint / 1000 \
-         WHEN {name} = '-infinity' THEN -62135596800000 END"
+        "CASE WHEN {name} < 'infinity' \
+         THEN round(date_part('epoch', {within}) * 1000000)::bigint / 1000 END"
     )
 }
 

@@ -2,11 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::{
-    directory::{Assignment, AssignmentKey, Change, EntityRow},
-    model::Uid,
-    reload::RowReport,
-};
+use super::rows::{RowKey, Unreadable};
+use crate::reload::RowReport;
 
 /// Problems that are kept, by the keys of their rows.
 const KEPT: usize = 10_000;
@@ -16,7 +13,8 @@ const SHOWN: usize = 100;
 /// The problems of rows, of which none grants anything. A problem ends when its row changes or goes.
 #[derive(Debug, Default)]
 pub(super) struct RowProblems {
-    by_row: BTreeMap<RowKey, RowProblem>,
+    /// By the keys of rows, of which several may have one.
+    by_row: BTreeMap<(RowKey, ProblemKind), RowProblem>,
     /// Problems of rows without a key, and those beyond [`KEPT`]: they stay until all rows are read
     /// anew.
     others: Vec<RowProblem>,
@@ -26,59 +24,60 @@ pub(super) struct RowProblems {
     left_out: usize,
 }
 
-/// The entity or assignment that a row is about.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum RowKey {
-    Assignment(AssignmentKey),
-    Entity(Uid),
-}
-
 /// The problem of a row.
 #[derive(Debug)]
 pub(super) struct RowProblem {
     /// In words.
     pub message: String,
-    /// True where the directory does not hold the row, and does not count it.
-    pub is_left_out: bool,
+    /// The kind.
+    pub kind: ProblemKind,
 }
 
-impl RowKey {
-    /// Returns what a change is about.
-    pub(super) fn of(change: &Change) -> Self {
-        match change {
-            Change::Put(Assignment { key, .. }) | Change::Delete(key) => {
-                Self::Assignment(key.clone())
-            }
-            Change::PutEntity(EntityRow { uid, .. }) | Change::DeleteEntity(uid) => {
-                Self::Entity(uid.clone())
-            }
-        }
+/// The kind of a problem.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum ProblemKind {
+    /// The row cannot be read, or is too large: the directory does not hold it.
+    LeftOut,
+    /// Rows of one entity differ: the directory holds none of them.
+    Contradiction,
+    /// The directory holds the row, and it does not fit the schema.
+    Unfit,
+}
+
+impl RowProblem {
+    fn is_left_out(&self) -> bool {
+        self.kind != ProblemKind::Unfit
     }
 }
 
 impl RowProblems {
-    /// Records that a row has no problem any more.
-    pub(super) fn remove(&mut self, change: &Change) {
+    /// Records that the row of a key has no problem of a kind any more.
+    pub(super) fn remove(&mut self, key: &RowKey, kind: ProblemKind) {
         if self.by_row.is_empty() {
             return;
         }
-        if let Some(problem) = self.by_row.remove(&RowKey::of(change)) {
-            self.left_out -= usize::from(problem.is_left_out);
+        if let Some(problem) = self.by_row.remove(&(key.clone(), kind)) {
+            self.left_out -= usize::from(problem.is_left_out());
         }
     }
 
-    /// Records the problem of a row that a change was about, where its key is known.
-    pub(super) fn add(&mut self, change: Option<&Change>, problem: RowProblem) {
-        self.left_out += usize::from(problem.is_left_out);
-        match change.map(RowKey::of) {
+    /// Records the problem of a row, under its key where that is known.
+    pub(super) fn add(&mut self, key: Option<RowKey>, problem: RowProblem) {
+        self.left_out += usize::from(problem.is_left_out());
+        match key.map(|key| (key, problem.kind)) {
             Some(key) if self.by_row.len() < KEPT || self.by_row.contains_key(&key) => {
                 if let Some(old) = self.by_row.insert(key, problem) {
-                    self.left_out -= usize::from(old.is_left_out);
+                    self.left_out -= usize::from(old.is_left_out());
                 }
             }
             _ if self.others.len() < SHOWN => self.others.push(problem),
             _ => self.more += 1,
         }
+    }
+
+    /// Records the problem of a row that the directory does not hold.
+    pub(super) fn add_left_out(&mut self, Unreadable { key, message }: Unreadable) {
+        self.add(key, RowProblem { message, kind: ProblemKind::LeftOut });
     }
 
     /// Returns how many there are.
@@ -99,27 +98,29 @@ impl RowProblems {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{ProblemKind::*, *};
+    use crate::model::Uid;
 
-    fn row(number: usize) -> Change {
-        Change::DeleteEntity(Uid::new("User", number.to_string()))
+    fn row(number: usize) -> RowKey {
+        RowKey::Entity(Uid::new("User", number.to_string()))
     }
 
-    fn problem(is_left_out: bool) -> RowProblem {
-        RowProblem { message: "wrong".to_owned(), is_left_out }
+    fn problem(kind: ProblemKind) -> RowProblem {
+        RowProblem { message: "wrong".to_owned(), kind }
     }
 
     #[test]
     fn a_problem_ends_when_its_row_changes() {
         let mut problems = RowProblems::default();
-        problems.add(Some(&row(1)), problem(true));
-        problems.add(Some(&row(1)), problem(true));
-        problems.add(Some(&row(2)), problem(false));
+        problems.add(Some(row(1)), problem(LeftOut));
+        problems.add(Some(row(1)), problem(LeftOut));
+        problems.add(Some(row(2)), problem(Unfit));
         assert_eq!((problems.count(), problems.report().left_out), (2, 1));
-        problems.remove(&row(1));
-        problems.remove(&row(3));
+        problems.remove(&row(1), LeftOut);
+        problems.remove(&row(3), LeftOut);
+        problems.remove(&row(2), LeftOut);
         assert_eq!((problems.count(), problems.report().left_out), (1, 0));
-        problems.remove(&row(2));
+        problems.remove(&row(2), Unfit);
         assert_eq!(problems.report(), RowReport::default());
     }
 
@@ -127,9 +128,9 @@ mod tests {
     fn many_problems_are_counted_and_the_first_are_shown() {
         let mut problems = RowProblems::default();
         for number in 0..KEPT + 2 * SHOWN {
-            problems.add(Some(&row(number)), problem(true));
+            problems.add(Some(row(number)), problem(LeftOut));
         }
-        problems.add(None, problem(true));
+        problems.add(None, problem(LeftOut));
         let report = problems.report();
         assert_eq!(report.left_out, KEPT + 2 * SHOWN + 1);
         assert_eq!(report.problems.len(), SHOWN + 1);

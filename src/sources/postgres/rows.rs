@@ -6,6 +6,7 @@ use crate::{
     directory::{Assignment, AssignmentKey, Change, EntityRow},
     model::{Timestamp, Uid},
     request::Grant,
+    schema::Schema,
 };
 
 /// The columns of a row, in the order in which [`row`] reads them.
@@ -26,16 +27,69 @@ pub(super) const COLUMNS: [&str; 11] = [
 /// The meaning of a row.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Row {
-    Change(Change),
+    /// A row is there from now on.
+    Added(Content),
+    /// A row is not there any more; it is read as when it was added.
+    Removed(Content),
     /// Everything is to be read anew.
     Reload,
     /// A part of the key is NULL, so that no directory holds it.
     Nothing,
-    /// It cannot be read, and grants nothing. What its key held before is gone all the same.
-    Bad {
-        gone: Option<Change>,
-        message: String,
-    },
+}
+
+/// An assignment or entity, as the change that puts it in force; or a row that cannot be read, and
+/// grants nothing.
+pub(super) type Content = Result<Change, Box<Unreadable>>;
+
+/// A row that cannot be read, or not be kept.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Unreadable {
+    /// What it is about, where that can be read.
+    pub key: Option<RowKey>,
+    pub message: String,
+}
+
+/// The entity or assignment that a row is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum RowKey {
+    Assignment(AssignmentKey),
+    Entity(Uid),
+}
+
+impl RowKey {
+    /// Returns what a change is about.
+    pub(super) fn of(change: &Change) -> Self {
+        match change {
+            Change::Put(Assignment { key, .. }) | Change::Delete(key) => {
+                Self::Assignment(key.clone())
+            }
+            Change::PutEntity(EntityRow { uid, .. }) | Change::DeleteEntity(uid) => {
+                Self::Entity(uid.clone())
+            }
+        }
+    }
+
+    /// Returns the change after which nothing is held of it.
+    pub(super) fn deletion(self) -> Change {
+        match self {
+            Self::Assignment(key) => Change::Delete(key),
+            Self::Entity(uid) => Change::DeleteEntity(uid),
+        }
+    }
+}
+
+/// Gives the entities that a row is about the full names of their types.
+pub(super) fn qualify(content: &mut Content, schema: &Schema) {
+    match content {
+        Ok(change) => change.qualify(schema),
+        Err(unreadable) => {
+            unreadable.key = unreadable.key.take().map(|key| {
+                let mut deletion = key.deletion();
+                deletion.qualify(schema);
+                RowKey::of(&deletion)
+            });
+        }
+    }
 }
 
 /// Reads a row of which [`COLUMNS`] begin at that column.
@@ -44,8 +98,27 @@ pub(super) fn read(row: &SimpleQueryRow, first: usize) -> Row {
 }
 
 fn read_fields(fields: [Option<&str>; COLUMNS.len()]) -> Row {
+    let [kind, ..] = fields;
+    match kind {
+        Some("add") => Row::Added(assignment(fields)),
+        Some("add_entity") => Row::Added(entity(fields)),
+        Some("remove") => removed(assignment(fields)),
+        Some("remove_entity") => removed(entity(fields)),
+        // What is not known here may take a role away: only all rows together say what is held.
+        _ => Row::Reload,
+    }
+}
+
+fn removed(content: Content) -> Row {
+    match content {
+        Err(unreadable) if unreadable.key.is_none() => Row::Nothing,
+        content => Row::Removed(content),
+    }
+}
+
+fn assignment(fields: [Option<&str>; COLUMNS.len()]) -> Content {
     let [
-        kind,
+        _,
         type_name,
         id,
         role,
@@ -53,40 +126,32 @@ fn read_fields(fields: [Option<&str>; COLUMNS.len()]) -> Row {
         scope_id,
         expires_at,
         granted_at,
-        by,
+        granted_by,
         reason,
-        entity,
+        _,
     ] = fields;
-    let uid = || Some(Uid::new(type_name?, id?));
     let key = || {
-        let scope = Uid::new(scope_type?, scope_id?);
-        Some(AssignmentKey { principal: uid()?, role: role?.to_owned(), scope })
+        let (principal, scope) = (Uid::new(type_name?, id?), Uid::new(scope_type?, scope_id?));
+        Some(AssignmentKey { principal, role: role?.to_owned(), scope })
     };
-    match kind {
-        Some("put") => {
-            let Some(key) = key() else {
-                return bad(None, &fields, "a part of the key is NULL");
-            };
-            let (Ok(expires_at), Ok(granted_at)) = (moment(expires_at), moment(granted_at)) else {
-                let fault = "`expires_at` or `granted_at` is not in the years 1 to 9999";
-                return bad(Some(Change::Delete(key)), &fields, fault);
-            };
-            let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
-            let grant = Grant { granted_at, granted_by: text(by), reason: text(reason) };
-            Row::Change(Change::Put(Assignment { key, expires_at, grant }))
-        }
-        Some("put_entity") => match (uid(), entity) {
-            (Some(uid), Some(json)) => {
-                Row::Change(Change::PutEntity(EntityRow { uid, json: json.to_owned() }))
-            }
-            (uid, _) => bad(uid.map(Change::DeleteEntity), &fields, "a column is NULL"),
-        },
-        Some("delete") => key().map_or(Row::Nothing, |key| Row::Change(Change::Delete(key))),
-        Some("delete_entity") => {
-            uid().map_or(Row::Nothing, |uid| Row::Change(Change::DeleteEntity(uid)))
-        }
-        Some("reload") => Row::Reload,
-        _ => bad(None, &fields, "its kind is not known here: bring the sidecar up to date"),
+    let Some(key) = key() else {
+        return Err(unreadable(None, &fields, "a part of the key is NULL"));
+    };
+    let (Ok(expires_at), Ok(granted_at)) = (moment(expires_at), moment(granted_at)) else {
+        let fault = "`expires_at` or `granted_at` is not in the years 1 to 9999";
+        return Err(unreadable(Some(RowKey::Assignment(key)), &fields, fault));
+    };
+    let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
+    let grant = Grant { granted_at, granted_by: text(granted_by), reason: text(reason) };
+    Ok(Change::Put(Assignment { key, expires_at, grant }))
+}
+
+fn entity(fields: [Option<&str>; COLUMNS.len()]) -> Content {
+    let [_, type_name, id, .., entity] = fields;
+    let uid = type_name.zip(id).map(|(type_name, id)| Uid::new(type_name, id));
+    match (uid, entity) {
+        (Some(uid), Some(json)) => Ok(Change::PutEntity(EntityRow { uid, json: json.to_owned() })),
+        (uid, _) => Err(unreadable(uid.map(RowKey::Entity), &fields, "a column is NULL")),
     }
 }
 
@@ -96,12 +161,13 @@ fn moment(text: Option<&str>) -> Result<Option<Timestamp>, ()> {
     if moment.is_in_range() { Ok(Some(moment)) } else { Err(()) }
 }
 
-fn bad(gone: Option<Change>, fields: &[Option<&str>], fault: &str) -> Row {
+fn unreadable(key: Option<RowKey>, fields: &[Option<&str>], fault: &str) -> Box<Unreadable> {
     let shown = fields.iter().skip(1).take(5).map(|field| {
         let field = field.unwrap_or("NULL");
         field.chars().take(80).collect::<String>()
     });
-    Row::Bad { gone, message: format!("{}: {fault}", shown.collect::<Vec<_>>().join(" ")) }
+    let message = format!("{}: {fault}", shown.collect::<Vec<_>>().join(" "));
+    Box::new(Unreadable { key, message })
 }
 
 #[cfg(test)]
@@ -109,7 +175,7 @@ mod tests {
     use super::*;
 
     const ROW: [Option<&str>; COLUMNS.len()] = [
-        Some("put"),
+        Some("add"),
         Some("User"),
         Some("alice"),
         Some("owner"),
@@ -142,28 +208,39 @@ mod tests {
         };
         let grant = Grant { granted_at: None, granted_by: "bob".to_owned(), reason: String::new() };
         let expires_at = Some(Timestamp::from_millis(1_769_850_000_123));
-        let put = Change::Put(Assignment { key: key.clone(), expires_at, grant });
-        assert_eq!(read_fields(ROW), Row::Change(put));
-        assert_eq!(with("kind", Some("delete")), Row::Change(Change::Delete(key)));
-        assert_eq!(with("kind", Some("reload")), Row::Reload);
+        let put = Change::Put(Assignment { key, expires_at, grant });
+        assert_eq!(read_fields(ROW), Row::Added(Ok(put.clone())));
+        assert_eq!(with("kind", Some("remove")), Row::Removed(Ok(put)));
     }
 
     #[test]
-    fn a_row_that_cannot_be_read_takes_away_what_its_key_held() {
+    fn a_row_that_cannot_be_read_says_what_it_is_about() {
         for (column, value) in [("expires_at", "253402300800000"), ("granted_at", "soon")] {
-            let Row::Bad { gone: Some(Change::Delete(key)), message } = with(column, Some(value))
-            else {
+            let Row::Added(Err(unreadable)) = with(column, Some(value)) else {
                 unreachable!("{column} was read");
             };
-            assert_eq!(key.principal.id, "alice");
+            let Row::Added(Ok(good)) = read_fields(ROW) else { unreachable!() };
+            assert_eq!(unreadable.key, Some(RowKey::of(&good)));
+            let message = unreadable.message;
             assert!(message.starts_with("User alice owner Site 1: "), "{message}");
         }
-        for (column, value) in
-            [("id", None), ("scope_type", None), ("kind", Some("grant")), ("kind", None)]
-        {
-            assert!(matches!(with(column, value), Row::Bad { gone: None, .. }), "{column}");
+        for column in ["id", "scope_type"] {
+            let Row::Added(Err(unreadable)) = with(column, None) else {
+                unreachable!("{column} was read");
+            };
+            assert_eq!(unreadable.key, None);
         }
-        let no_entity = with("kind", Some("put_entity"));
-        assert!(matches!(no_entity, Row::Bad { gone: Some(Change::DeleteEntity(_)), .. }));
+        let no_entity = with("kind", Some("add_entity"));
+        let Row::Added(Err(unreadable)) = no_entity else {
+            unreachable!("an entity without an entity was read");
+        };
+        assert_eq!(unreadable.key, Some(RowKey::Entity(Uid::new("User", "alice"))));
+    }
+
+    #[test]
+    fn what_is_not_known_has_everything_read_anew() {
+        for kind in [Some("reload"), Some("grant"), Some("put"), Some("delete"), None] {
+            assert_eq!(with("kind", kind), Row::Reload, "{kind:?}");
+        }
     }
 }

@@ -2,7 +2,9 @@
 
 use std::{
     env, fs,
-    os::unix::fs::chown,
+    io::Write as _,
+    net::TcpListener,
+    os::unix::fs::{PermissionsExt as _, chown},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -11,7 +13,7 @@ use std::{
 use tempfile::TempDir;
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
-use super::{skip::skip, wait::DEADLINE};
+use super::{pki::Pair, skip::skip, wait::DEADLINE};
 use crate::cli;
 
 /// The role that sidecars connect as.
@@ -25,6 +27,8 @@ pub struct Postgres {
     server: Option<Child>,
     data: PathBuf,
     port: u16,
+    /// The address on which it listens over TCP; empty: a Unix socket alone.
+    listen: &'static str,
     folder: TempDir,
 }
 
@@ -32,26 +36,61 @@ impl Postgres {
     /// Starts a server with the two roles; nothing where PostgreSQL is not installed.
     pub async fn start() -> Option<Self> {
         let postgres = Self::bare().await?;
-        let roles = format!("CREATE ROLE {READER} LOGIN; CREATE ROLE {WRITER} LOGIN;");
-        postgres.client("postgres").await.batch_execute(&roles).await.unwrap();
+        postgres.create_roles().await;
         Some(postgres)
+    }
+
+    /// The same, which also listens over TCP, with TLS where there is a certificate.
+    pub async fn start_on_tcp(certificate: Option<&Pair>) -> Option<Self> {
+        let mut postgres = Self::prepare()?;
+        if let Some(Pair { cert, key }) = certificate {
+            let files =
+                [("server.crt", cert.as_str()), ("server.key", key), ("tls.conf", "ssl=on")];
+            for (name, text) in files {
+                let file = postgres.data.join(name);
+                fs::write(&file, text).unwrap();
+                fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+                if let Some((user, group)) = account() {
+                    chown(&file, Some(user), Some(group)).unwrap();
+                }
+            }
+            let conf = postgres.data.join("postgresql.conf");
+            let mut conf = fs::OpenOptions::new().append(true).open(conf).unwrap();
+            conf.write_all(b"\ninclude = 'tls.conf'\n").unwrap();
+        }
+        postgres.listen = "127.0.0.1";
+        postgres.port = free_port();
+        postgres.up().await;
+        postgres.create_roles().await;
+        Some(postgres)
+    }
+
+    async fn create_roles(&self) {
+        let roles = format!("CREATE ROLE {READER} LOGIN; CREATE ROLE {WRITER} LOGIN;");
+        self.client("postgres").await.batch_execute(&roles).await.unwrap();
     }
 
     /// Starts a server without roles of its own.
     pub async fn bare() -> Option<Self> {
+        let mut postgres = Self::prepare()?;
+        postgres.up().await;
+        Some(postgres)
+    }
+
+    /// Makes the files of a server.
+    fn prepare() -> Option<Self> {
         let Some(bin) = bin() else {
             skip("PostgreSQL is not installed");
             return None;
         };
         let folder = TempDir::new().unwrap();
         let data = folder.path().join("data");
-        let mut postgres = Self { bin, server: None, data, port: 5432, folder };
+        let postgres = Self { bin, server: None, data, port: 5432, listen: "", folder };
         if let Some((user, group)) = account() {
             chown(postgres.folder.path(), Some(user), Some(group)).unwrap();
         }
         let data = postgres.data.to_str().unwrap().to_owned();
         postgres.run("initdb", &["-D", &data, "-A", "trust", "-U", "postgres", "-N"]);
-        postgres.up().await;
         Some(postgres)
     }
 
@@ -69,7 +108,7 @@ impl Postgres {
             &["-h", from, "-U", "postgres", "-D", to, "-R", "-c", "fast", "-N"],
         );
         let bin = self.bin.clone();
-        let mut standby = Self { bin, server: None, data, port: 5433, folder };
+        let mut standby = Self { bin, server: None, data, port: 5433, listen: "", folder };
         standby.up().await;
         standby
     }
@@ -131,6 +170,11 @@ impl Postgres {
         path
     }
 
+    /// The port of its socket and over TCP.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// A folder that the server's account may read and write.
     pub fn folder(&self) -> &Path {
         self.folder.path()
@@ -146,7 +190,7 @@ impl Postgres {
     fn spawn(&self) -> Child {
         let log = self.folder.path().join("log");
         let log = fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
-        let mut command = self.command("");
+        let mut command = self.command(self.listen);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap()
     }
 
@@ -181,6 +225,11 @@ impl Drop for Postgres {
             let _ = server.wait();
         }
     }
+}
+
+/// A port on which nobody listens.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// The first column of the first row.

@@ -9,13 +9,13 @@ SET LOCAL client_min_messages = warning;
 
 CREATE SCHEMA IF NOT EXISTS @schema@;
 
--- What was changed, by whom it may be applied without looking at the tables again. `xid` is the
--- transaction, by which sidecars know whether it has ended; `type` and `id` name the principal of an
--- assignment, or an entity. Nobody writes here but the triggers.
+-- The rows that came and went; one that was updated went and came. They are applied without looking at
+-- the tables again. `xid` is the transaction, by which sidecars know whether it has ended; `type` and
+-- `id` name the principal of an assignment, or an entity. Nobody writes here but the triggers.
 CREATE TABLE IF NOT EXISTS @schema@.changes (
     seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
-    kind text NOT NULL CHECK (kind IN ('put', 'delete', 'put_entity', 'delete_entity', 'reload')),
+    kind text NOT NULL,
     type text,
     id text,
     role text,
@@ -27,6 +27,8 @@ CREATE TABLE IF NOT EXISTS @schema@.changes (
     reason text,
     entity jsonb
 );
+-- Earlier forms of this script knew other kinds.
+ALTER TABLE @schema@.changes DROP CONSTRAINT IF EXISTS changes_kind_check;
 CREATE INDEX IF NOT EXISTS changes_xid ON @schema@.changes (xid);
 
 -- Where the changes are from, and the last state of which they were trimmed: who has not seen all of it

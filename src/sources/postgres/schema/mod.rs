@@ -90,7 +90,6 @@ fn relation(schema: &str, kind: &'static Kind, mapped: Vec<Recorded>) -> String 
 
 fn trigger(schema: &str, from: &Recorded) -> String {
     let columns: Vec<_> = from.kind.columns.iter().map(|(_, column, _)| *column).collect();
-    let keys: Vec<_> = columns.iter().take(from.kind.key).copied().collect();
     let function = format!("{schema}.record_{}", from.name);
     let triggers = [
         ("insert", "REFERENCING NEW TABLE AS new_rows "),
@@ -113,9 +112,8 @@ fn trigger(schema: &str, from: &Recorded) -> String {
         .replace("@triggers@", &triggers)
         .replace("@function@", &function)
         .replace("@columns@", &columns.join(", "))
-        .replace("@keys@", &keys.join(", "))
-        .replace("@put@", from.kind.put)
-        .replace("@delete@", from.kind.delete)
+        .replace("@add@", from.kind.add)
+        .replace("@remove@", from.kind.remove)
         .replace("@table_text@", &text(&from.table))
         .replace("@select@", &from.select(|(_, column, _)| column))
         .replace("@where@", &from.condition())

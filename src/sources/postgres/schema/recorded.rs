@@ -39,8 +39,8 @@ impl Recorded {
 pub(super) struct Kind {
     /// The name of the table or view.
     pub relation: &'static str,
-    pub put: &'static str,
-    pub delete: &'static str,
+    pub add: &'static str,
+    pub remove: &'static str,
     /// The columns: their name in the table, their name in `changes`, and their type.
     pub columns: &'static [(&'static str, &'static str, &'static str)],
     /// The number of leading columns that are the key.
@@ -49,8 +49,8 @@ pub(super) struct Kind {
 
 pub(super) const ASSIGNMENTS: Kind = Kind {
     relation: "assignments",
-    put: "put",
-    delete: "delete",
+    add: "add",
+    remove: "remove",
     columns: &[
         ("principal_type", "type", "text"),
         ("principal_id", "id", "text"),
@@ -67,8 +67,8 @@ pub(super) const ASSIGNMENTS: Kind = Kind {
 
 pub(super) const ENTITIES: Kind = Kind {
     relation: "entities",
-    put: "put_entity",
-    delete: "delete_entity",
+    add: "add_entity",
+    remove: "remove_entity",
     columns: &[("type", "type", "text"), ("id", "id", "text"), ("entity", "entity", "jsonb")],
     key: 2,
 };

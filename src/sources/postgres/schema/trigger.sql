@@ -23,21 +23,21 @@ BEGIN
     CASE TG_OP
     WHEN 'INSERT' THEN
         INSERT INTO @schema@.changes (kind, @columns@)
-            SELECT '@put@', * FROM (@select@ FROM new_rows AS t@where@) AS new;
+            SELECT '@add@', * FROM (@select@ FROM new_rows AS t@where@) AS new;
     WHEN 'UPDATE' THEN
-        INSERT INTO @schema@.changes (kind, @keys@)
-            SELECT '@delete@', * FROM (
-                SELECT @keys@ FROM (@select@ FROM old_rows AS t@where@) AS old
-                EXCEPT SELECT @keys@ FROM (@select@ FROM new_rows AS t@where@) AS new
+        INSERT INTO @schema@.changes (kind, @columns@)
+            SELECT '@remove@', * FROM (
+                SELECT * FROM (@select@ FROM old_rows AS t@where@) AS old
+                EXCEPT ALL SELECT * FROM (@select@ FROM new_rows AS t@where@) AS new
             ) AS gone;
         INSERT INTO @schema@.changes (kind, @columns@)
-            SELECT '@put@', * FROM (
+            SELECT '@add@', * FROM (
                 SELECT * FROM (@select@ FROM new_rows AS t@where@) AS new
-                EXCEPT SELECT * FROM (@select@ FROM old_rows AS t@where@) AS old
-            ) AS changed;
+                EXCEPT ALL SELECT * FROM (@select@ FROM old_rows AS t@where@) AS old
+            ) AS come;
     WHEN 'DELETE' THEN
-        INSERT INTO @schema@.changes (kind, @keys@)
-            SELECT '@delete@', @keys@ FROM (@select@ FROM old_rows AS t@where@) AS old;
+        INSERT INTO @schema@.changes (kind, @columns@)
+            SELECT '@remove@', * FROM (@select@ FROM old_rows AS t@where@) AS old;
     WHEN 'TRUNCATE' THEN
         INSERT INTO @schema@.changes (kind) VALUES ('reload');
     END CASE;

@@ -1,0 +1,61 @@
+//! Listing the entities of a directory, page by page.
+
+use prost::Message as _;
+
+use super::{
+    convert::held_entity,
+    directory_page::{self, last_key, token_after},
+};
+use crate::{
+    directory::EntityFilter, model::Uid, proto, reload::DirectoryState, request::Violation,
+    schema::Schema,
+};
+
+/// The most of one page.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PageLimits {
+    pub entities: usize,
+    /// Bytes of entities together; a larger one is alone on its page.
+    pub bytes: usize,
+}
+
+/// Returns one page of the entities that a question asks for.
+///
+/// # Errors
+/// The page token is none of this question.
+pub(super) fn page(
+    state: &DirectoryState,
+    schema: &Schema,
+    mut question: proto::ListEntitiesRequest,
+    limits: PageLimits,
+) -> Result<proto::ListEntitiesResponse, Vec<Violation>> {
+    let size = directory_page::size(question.page_size, limits.entities);
+    let token = std::mem::take(&mut question.page_token);
+    question.page_size = 0;
+    let asked = question.encode_to_vec();
+    let after = last_key::<(String, String)>(&token, &asked)?;
+    let mut last = after.map(|(type_name, id)| Uid::new(type_name, id));
+    let filter = EntityFilter {
+        entity_type: Some(question.r#type).filter(|name| !name.is_empty()),
+        fitting: !question.include_ineffective,
+    };
+    let mut entities: Vec<proto::Entity> = Vec::new();
+    let (mut bytes, mut next_page_token) = (0, String::new());
+    for row in state.directory.entities_after(&filter, last.clone().as_ref()) {
+        let uid = row.uid.clone();
+        let entity = held_entity(row, schema);
+        bytes += entity.encoded_len();
+        if entities.len() == size || (bytes > limits.bytes && !entities.is_empty()) {
+            let last = last.unwrap_or_default();
+            next_page_token = token_after(&(last.type_name, last.id), &asked);
+            break;
+        }
+        entities.push(entity);
+        last = Some(uid);
+    }
+    Ok(proto::ListEntitiesResponse {
+        entities,
+        next_page_token,
+        directory_version: state.version.to_string(),
+    })
+}
