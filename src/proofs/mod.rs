@@ -10,6 +10,7 @@
 //! [`Witness`]: crate::analysis::Witness
 
 mod against;
+mod cells;
 mod claims;
 mod counterexample;
 mod gates;
@@ -23,6 +24,7 @@ mod slots;
 mod solver;
 
 pub use against::{Comparison, Difference, compare, compare_gains};
+pub use cells::settle;
 pub use gates::SolverGates;
 pub use kept::KeptStores;
 pub use proof::{Check, Outcome, Proof, StoreProofs};
@@ -30,6 +32,9 @@ pub use prove::{hold, prove};
 pub use solver::{ProofOptions, Solver, SolverMissing};
 
 use cedar_policy_symcc::err::Error as SymccError;
+
+#[cfg(test)]
+mod tests;
 
 /// Returns an error of the solver's compiler with all that it knows.
 fn text_of(error: &SymccError) -> String {
