@@ -16,6 +16,7 @@ mod cli_import;
 mod cli_init;
 mod cli_man;
 mod cli_matrix;
+mod cli_matrix_solver;
 mod cli_progress;
 mod cli_remote;
 mod cli_review;
