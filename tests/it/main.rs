@@ -96,6 +96,7 @@ mod server_values;
 mod server_verification;
 mod settings;
 mod shadow;
+mod shadow_lists;
 mod shipped_stores;
 mod store_load;
 mod support;
