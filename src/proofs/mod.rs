@@ -10,6 +10,7 @@
 //! [`Witness`]: crate::analysis::Witness
 
 mod against;
+mod approvals;
 mod cells;
 mod claims;
 mod counterexample;
