@@ -6,14 +6,15 @@ use smol_str::SmolStr;
 use super::{
     Witness,
     complete::completed,
-    fact::{Base, Choice, Fact, Place},
+    fact::{Base, Choice, Fact, FieldKnowledge, Place},
     names::{entity_named, name_of},
-    world::World,
+    world::{Optional, World},
 };
 use crate::{
-    model::Value,
+    engine::Engine,
+    model::{Uid, Value},
     request::{EntityInput, RequestInput, RoleAssignmentInput},
-    schema::Schema,
+    schema::{Schema, Shape},
 };
 
 /// Returns the request of a world, with its choices and every required fact.
@@ -48,6 +49,82 @@ pub(super) fn request_of(world: &World<'_>) -> Witness {
     let now = world.request.now;
     let (input, _) = completed(schema, &input, now);
     Witness { input, now }
+}
+
+/// Returns the request of a world that is most like an example: open facts are as they are there, what
+/// is known stays as it is.
+pub(super) fn request_like(world: &World<'_>, engine: &Engine, example: &RequestInput) -> Witness {
+    let schema = world.schema;
+    let mut input = world.input.clone();
+    for place in &world.opened {
+        let is_it = |name: &str| place.path.first().is_some_and(|first| first == name);
+        fields_of(schema, &mut input, place).retain(|(name, _)| !is_it(name));
+    }
+    let take = |input: &mut RequestInput, base: &Base, fields: &[(String, Value)]| {
+        for (name, value) in fields {
+            let place = Place { base: base.clone(), path: vec![name.as_str().into()] };
+            if let (FieldKnowledge::Open, Some((shape, _))) =
+                (world.field(engine, &place), world.shape(&place))
+            {
+                let value = match world.optional {
+                    Optional::Absent => required_part(value, shape),
+                    Optional::Open => value.clone(),
+                };
+                set(fields_of(schema, input, &place), &place.path, Some(value));
+            }
+        }
+    };
+    take(&mut input, &Base::Context, &example.context);
+    let of_principal = world.ancestors(engine, &world.request.principal);
+    // What is known of the principal's memberships is all that there is.
+    let may_join = |uid: &EntityUID, of: &EntityUID| {
+        world.is_in(engine, uid, of).is_none() && !of_principal.contains(uid)
+    };
+    let entity = |uid: &Option<Uid>| uid.as_ref().and_then(|uid| entity_named(schema, uid));
+    for like in &example.entities {
+        let Some(uid) = entity(&like.uid) else { continue };
+        take(&mut input, &Base::Entity(uid.clone()), &like.attributes);
+        for (name, value) in &like.tags {
+            if matches!(world.tag(engine, &uid, &name.as_str().into()), FieldKnowledge::Open) {
+                entity_of(schema, &mut input, &uid).tags.push((name.clone(), value.clone()));
+            }
+        }
+        for parent in &like.parents {
+            if entity_named(schema, parent).is_some_and(|of| may_join(&uid, &of)) {
+                entity_of(schema, &mut input, &uid).parents.push(parent.clone());
+            }
+        }
+    }
+    for like in &example.role_assignments {
+        let role = entity(&like.scope).and_then(|scope| {
+            let shape = schema.entity(scope.entity_type())?;
+            let (slot, _) = shape.slots.get_key_value(like.role.as_str())?;
+            schema.role(&scope, slot)
+        });
+        if entity(&like.principal).zip(role).is_some_and(|(uid, of)| may_join(&uid, &of)) {
+            input.role_assignments.push(like.clone());
+        }
+    }
+    let now = world.request.now;
+    let (input, _) = completed(schema, &input, now);
+    Witness { input, now }
+}
+
+/// Returns a value without its optional fields, at every depth.
+fn required_part(value: &Value, shape: &Shape) -> Value {
+    match (value, shape) {
+        (Value::Record(fields), Shape::Record(record)) => {
+            let required = fields.iter().filter_map(|(name, value)| {
+                let field = record.fields.get(name.as_str()).filter(|field| field.required)?;
+                Some((name.clone(), required_part(value, &field.shape)))
+            });
+            Value::Record(required.collect())
+        }
+        (Value::Set(values), Shape::Set(element)) => {
+            Value::Set(values.iter().map(|value| required_part(value, element)).collect())
+        }
+        _ => value.clone(),
+    }
 }
 
 fn fields_of<'i>(

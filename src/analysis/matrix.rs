@@ -5,25 +5,15 @@
 //! request every other optional fact is absent; in its *variants* optional facts are open too.
 //! Required facts that nobody gave are always open.
 
-use std::collections::BTreeMap;
-
 use super::{
-    Witness, build,
     candidates::Constants,
-    evaluation::Evaluation,
-    fact::{Base, Place},
-    policies::Policies,
-    search::{Found, Search},
+    cell::{Cell, cell},
+    matrix_error::MatrixError,
     slots,
-    truth::Truth,
-    world::{Optional, World},
 };
 use crate::{
-    engine::{ClauseKind, PreparedPolicy, clauses},
-    model::Problem,
-    request::Violation,
     store::PolicyStore,
-    testing::{Expected, MatrixCell, matrix_cells},
+    testing::{MatrixCell, matrix_cells},
 };
 
 /// A computed matrix.
@@ -46,61 +36,6 @@ pub struct Row {
     pub label: String,
     /// A cell for each column.
     pub cells: Vec<Cell>,
-}
-
-/// A cell of a matrix.
-#[derive(Debug, Clone)]
-pub struct Cell {
-    /// `Allow` where the base request is allowed, `Cond` where only a variant is, else `Deny`.
-    pub value: Expected,
-    /// True where that is certain; else the values that were tried say so.
-    pub certain: bool,
-    /// The permits behind an allow or a condition; the forbids behind a deny.
-    pub policies: Vec<CellPolicy>,
-    /// The forbids that may deny though a permit allows.
-    pub restrictions: Vec<CellPolicy>,
-    /// For a condition: a request that is allowed.
-    pub witness: Option<Witness>,
-    /// The answer in `matrix.csv`.
-    pub expected: Option<Expected>,
-    /// Why the cell means nothing as a request, if it does not.
-    pub exempt: Option<String>,
-    /// The cell as a request.
-    pub(super) question: MatrixCell,
-}
-
-/// A policy that has a say in a cell.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CellPolicy {
-    /// Its id.
-    pub id: String,
-    /// Its `@doc`, or nothing.
-    pub doc: String,
-    /// The clauses that the facts of the cell leave open.
-    pub open: Vec<Clause>,
-}
-
-/// A clause of a policy that depends on facts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Clause {
-    /// Its text.
-    pub text: String,
-    /// True for an `unless`: the text must not hold.
-    pub unless: bool,
-}
-
-/// A matrix cannot be computed.
-#[derive(Debug)]
-pub enum MatrixError {
-    /// The files of the expected matrix have problems.
-    Problems(Vec<Problem>),
-    /// A cell is no request that fits the schema.
-    Violations {
-        /// The scope, action and column of the cell.
-        cell: String,
-        /// The problems of it.
-        violations: Vec<Violation>,
-    },
 }
 
 impl Matrix {
@@ -158,6 +93,11 @@ impl Matrix {
         scopes
     }
 
+    /// Returns the cells that evaluation and search leave open.
+    pub fn open_cells(&mut self) -> impl Iterator<Item = &mut Cell> {
+        self.rows.iter_mut().flat_map(|row| &mut row.cells).filter(|cell| !cell.is_proved())
+    }
+
     /// Returns all cells with their rows and columns.
     pub fn cells(&self) -> impl Iterator<Item = (&Row, &str, &Cell)> {
         self.rows
@@ -172,163 +112,4 @@ impl Matrix {
 pub(super) fn questions(store: &PolicyStore) -> Result<Vec<MatrixCell>, MatrixError> {
     let cells = matrix_cells(store.files(), store.schema()).map_err(MatrixError::Problems)?;
     Ok(if cells.is_empty() { slots::questions(store) } else { cells })
-}
-
-pub(super) fn world<'a>(
-    store: &'a PolicyStore,
-    question: &MatrixCell,
-    optional: Optional,
-) -> Result<World<'a>, MatrixError> {
-    let world = World::new(store.schema(), store.stored(), &question.input, question.now, optional);
-    let mut world = world.map_err(|violations| MatrixError::Violations {
-        cell: format!("{} / {} / {}", question.scope, question.action, question.column),
-        violations,
-    })?;
-    world.open_roles = Some(question.open_roles.clone());
-    let principal = Base::Entity(world.request.principal.clone());
-    let open = question
-        .open_attributes
-        .iter()
-        .map(|name| Place { base: principal.clone(), path: vec![name.as_str().into()] });
-    world.opened.extend(open);
-    Ok(world)
-}
-
-pub(super) fn cell(
-    store: &PolicyStore,
-    constants: &Constants,
-    question: MatrixCell,
-) -> Result<Cell, MatrixError> {
-    let engine = store.engine();
-    let mut cell = Cell {
-        value: Expected::Deny,
-        certain: true,
-        policies: Vec::new(),
-        restrictions: Vec::new(),
-        witness: None,
-        expected: question.expected,
-        exempt: question.exempt.clone(),
-        question,
-    };
-    if !applies(store, &cell.question) {
-        return Ok(cell);
-    }
-    let mut base = world(store, &cell.question, Optional::Absent)?;
-    let request = &base.request;
-    let policies = Policies::new(
-        engine,
-        &request.action,
-        request.principal.entity_type(),
-        request.resource.entity_type(),
-    );
-    let find = |world: &mut World<'_>, goal: &dyn Fn(&World<'_>) -> Truth| {
-        Search { constants, engine }.find(world, &[goal])
-    };
-    let denied = match policies.allow(&base) {
-        Truth::True => Found::No,
-        Truth::False => Found::Yes,
-        Truth::Open(_) => {
-            cell.certain = false;
-            find(&mut base, &|world| policies.allow(world).not())
-        }
-    };
-    let mut variants = world(store, &cell.question, Optional::Open)?;
-    cell.restrictions = applicable(&policies, &policies.forbids, &variants);
-    if denied != Found::Yes {
-        cell.value = if denied == Found::No { Expected::Allow } else { Expected::Cond };
-        cell.policies = applicable(&policies, &policies.permits, &base);
-        return Ok(cell);
-    }
-    cell.certain = true;
-    let permits = applicable(&policies, &policies.permits, &variants);
-    match policies.allow(&variants) {
-        Truth::False => {}
-        Truth::True => cell.value = Expected::Cond,
-        Truth::Open(_) => match find(&mut variants, &|world| policies.allow(world)) {
-            Found::Yes => {
-                cell.value = Expected::Cond;
-                cell.witness = Some(build::request_of(&variants));
-            }
-            Found::No => cell.certain = false,
-            Found::GaveUp => {
-                cell.certain = false;
-                cell.value = Expected::Cond;
-            }
-        },
-    }
-    if cell.value == Expected::Cond {
-        cell.policies = permits;
-    } else {
-        let base = world(store, &cell.question, Optional::Absent)?;
-        cell.policies = if permits.is_empty() {
-            Vec::new()
-        } else {
-            applicable(&policies, &policies.forbids, &base)
-        };
-        cell.restrictions = Vec::new();
-    }
-    Ok(cell)
-}
-
-/// Returns whether the action may be asked by such a principal on such a resource.
-pub(super) fn applies(store: &PolicyStore, question: &MatrixCell) -> bool {
-    let schema = store.schema();
-    let input = &question.input;
-    let action = input.action.as_ref().and_then(|uid| schema.action(&uid.type_name, &uid.id));
-    let type_of = |uid: &Option<crate::model::Uid>| {
-        uid.as_ref().and_then(|uid| schema.entity_type(&uid.type_name))
-    };
-    let types = type_of(&input.principal).zip(type_of(&input.resource));
-    action.zip(types).is_some_and(|(action, (principal, resource))| {
-        action.principals.contains(principal) && action.resources.contains(resource)
-    })
-}
-
-/// Returns the policies that apply or may apply, with the clauses that are open.
-fn applicable(
-    policies: &Policies<'_>,
-    of: &[&PreparedPolicy],
-    world: &World<'_>,
-) -> Vec<CellPolicy> {
-    let evaluation = Evaluation::new(policies.engine, world);
-    let may_apply = of.iter().filter(|policy| evaluation.applies(policy) != Truth::False);
-    let described = |policy: &&PreparedPolicy| {
-        let annotations: BTreeMap<_, _> = policy.annotations().collect();
-        CellPolicy {
-            id: policy.id().to_owned(),
-            doc: annotations.get("doc").copied().unwrap_or_default().to_owned(),
-            open: open_clauses(evaluation, policy, world),
-        }
-    };
-    may_apply.map(described).collect()
-}
-
-fn open_clauses(
-    evaluation: Evaluation<'_>,
-    policy: &PreparedPolicy,
-    world: &World<'_>,
-) -> Vec<Clause> {
-    let is_open = |truth: Truth| matches!(truth, Truth::Open(_));
-    let request = &world.request;
-    let clauses = clauses(policy.policy());
-    let open = clauses.iter().filter(|clause| match (clause.kind, clause.condition()) {
-        (ClauseKind::Principal, _) => {
-            is_open(evaluation.scope(policy.principal(), &request.principal))
-        }
-        (ClauseKind::Resource, _) => {
-            is_open(evaluation.scope(policy.resource(), &request.resource))
-        }
-        (_, Some(condition)) => is_open(evaluation.holds(policy, condition)),
-        (_, None) => false,
-    });
-    let shown = open.map(|clause| Clause {
-        text: in_one_line(&clause.text()),
-        unless: clause.kind == ClauseKind::Unless,
-    });
-    shown.collect()
-}
-
-/// The text with each run of blanks as one.
-fn in_one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

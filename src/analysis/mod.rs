@@ -8,6 +8,8 @@
 mod abstract_value;
 mod build;
 mod candidates;
+mod cell;
+mod cell_world;
 mod complete;
 mod diff;
 mod evaluate;
@@ -16,9 +18,13 @@ mod fact;
 mod fields;
 mod find;
 pub mod invariants;
+mod known_facts;
+mod known_members;
 mod matrix;
+mod matrix_error;
 mod membership;
 mod names;
+mod open_cell;
 mod people;
 mod policies;
 mod reach;
@@ -26,14 +32,18 @@ mod review;
 mod search;
 mod show;
 mod slots;
+pub(crate) mod terms;
 mod truth;
 pub mod witness;
 mod world;
 
+pub use cell::{Cell, CellPolicy, Clause};
 pub use diff::{CellChange, Diff, Direction, OtherChange, PolicyChange, PolicyChangeKind, diff};
 pub use find::{Finder, Kind};
 pub use invariants::{Claim, Invariant, read_invariants};
-pub use matrix::{Cell, CellPolicy, Clause, Matrix, MatrixError, Row};
+pub use matrix::{Matrix, Row};
+pub use matrix_error::MatrixError;
+pub use open_cell::{Answered, OpenCell};
 pub use people::{PersonChange, StoreWithDirectory, people};
 pub use reach::{Reach, Reaches};
 pub use review::{Finding, FindingKind, Review, ReviewRow, RowState};
@@ -44,4 +54,4 @@ pub use show::{
 pub use witness::Witness;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

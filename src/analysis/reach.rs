@@ -5,7 +5,8 @@ use cedar_policy_core::ast::{EntityType, EntityUID};
 use super::{
     MatrixError,
     candidates::Constants,
-    matrix::{applies, cell},
+    cell::cell,
+    cell_world::applies,
     names::name_of,
     slots::{any, example},
 };
@@ -100,7 +101,7 @@ impl<'a> Reaches<'a> {
                     let with = cell(self.store, &self.constants, question)?;
                     let without = cell(self.store, &self.constants, without)?;
                     on_scope += usize::from(is_scope && with.value != Expected::Deny);
-                    reach.anywhere |= !with.certain || with.value != without.value;
+                    reach.anywhere |= !with.is_proved() || with.value != without.value;
                 }
             }
             reach.on_scope = reach.on_scope.max(on_scope);

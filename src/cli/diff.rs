@@ -4,6 +4,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::Arc,
+    time::SystemTime,
 };
 
 use clap::ValueEnum;
@@ -24,7 +25,7 @@ use super::{
 use crate::{
     analysis::diff,
     engine::decide,
-    model::{Effect, StoreName, Timestamp},
+    model::{Effect, StoreName, Timestamp, duration_millis},
     settings::Settings,
     store::{APPROVED_GAINS, PolicyStore, StoreFiles},
 };
@@ -76,6 +77,9 @@ pub(super) struct DiffArgs {
     /// Why
     #[arg(long, value_name = "TEXT", requires = "approve")]
     reason: Option<String>,
+    /// How long the approval holds, e.g. `7d` or `12h` [default: it does not end]
+    #[arg(long = "for", value_name = "TIME", requires = "approve", value_parser = millis)]
+    valid_for: Option<i64>,
     /// The form of the report
     #[arg(long, value_enum, default_value_t)]
     format: DiffFormat,
@@ -111,13 +115,27 @@ pub(super) fn run(args: &DiffArgs) -> Result<Exit, CliError> {
         write_witnesses(file, &compared)?;
     }
     if let (true, Some(by), Some(reason)) = (args.approve, &args.by, &args.reason) {
-        approve(&args.new, &compared, by, reason)?;
+        let expires_at = args.valid_for.map(|millis| now().as_millis().saturating_add(millis));
+        let expires_at = expires_at.map(Timestamp::from_millis);
+        approve(&args.new, &compared, by, reason, expires_at)?;
         let losses = args.deny_losses && compared.iter().any(Compared::has_losses);
         return Ok(if losses { Exit::Refused } else { Exit::Ok });
     }
     let gains = compared.iter().any(Compared::has_gains);
     let losses = args.deny_losses && compared.iter().any(Compared::has_losses);
     Ok(if gains || losses { Exit::Refused } else { Exit::Ok })
+}
+
+/// Reads a time as Cedar writes durations.
+fn millis(text: &str) -> Result<i64, String> {
+    // A longer one would end after the year 9999.
+    let is_bounded = |millis: &i64| (1..=100 * 366 * 24 * 60 * 60 * 1_000).contains(millis);
+    let millis = duration_millis(text).filter(is_bounded);
+    millis.ok_or_else(|| "write days, hours or minutes, e.g. `7d`, `12h` or `1d12h`".to_owned())
+}
+
+fn now() -> Timestamp {
+    Timestamp::after_1970(SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default())
 }
 
 fn compare(args: &DiffArgs, settings: &Settings) -> Result<Vec<Compared>, CliError> {
@@ -226,7 +244,13 @@ fn flips(
 }
 
 /// Appends the step of each store in which somebody gains to its file of approved gains.
-fn approve(new: &str, compared: &[Compared], by: &str, reason: &str) -> Result<(), CliError> {
+fn approve(
+    new: &str,
+    compared: &[Compared],
+    by: &str,
+    reason: &str,
+    expires_at: Option<Timestamp>,
+) -> Result<(), CliError> {
     let folder = Path::new(new);
     if new.starts_with("git:") || !folder.is_dir() {
         return Err(CliError::Usage(
@@ -251,12 +275,14 @@ fn approve(new: &str, compared: &[Compared], by: &str, reason: &str) -> Result<(
         let gains = store.sentences().into_iter().filter(|(direction, ..)| direction.is_gain());
         let cells: Vec<_> =
             gains.map(|(_, sentence, _)| format!("    {},\n", text(&sentence))).collect();
+        let until = expires_at.map(|moment| format!("expires_at = \"{moment}\"\n"));
         let step = format!(
-            "[[approved]]\nfrom = {}\nto = {}\nby = {}\nreason = {}\ncells = [\n{}]\n",
+            "[[approved]]\nfrom = {}\nto = {}\nby = {}\nreason = {}\n{}cells = [\n{}]\n",
             text(old.revision().as_str()),
             text(new.revision().as_str()),
             text(by),
             text(reason),
+            until.unwrap_or_default(),
             cells.concat(),
         );
         let within = folder.join(store.name.as_str());

@@ -13,7 +13,7 @@ use tokio::{
     net::{TcpStream, UnixStream},
 };
 
-use super::{CliError, exit::chain, server_address::ServerAddress};
+use super::{CliError, exit::chain, server_address::ServerAddress, tls_flags::TlsFlags};
 use crate::settings::ListenAddress;
 
 /// Bytes of the largest page that is read.
@@ -33,12 +33,16 @@ impl Page {
     }
 }
 
-/// Asks for a page of the HTTP face without TLS.
+/// Asks for a page of the HTTP face, with TLS where the address says so.
 ///
 /// # Errors
 /// It cannot be reached, or answers with another status than 200.
-pub(super) async fn get(address: &ServerAddress, path: &str) -> Result<Page, CliError> {
-    let page = get_any(address, path).await?;
+pub(super) async fn get(
+    address: &ServerAddress,
+    tls: &TlsFlags,
+    path: &str,
+) -> Result<Page, CliError> {
+    let page = get_any(address, tls, path).await?;
     match page.status {
         StatusCode::OK => Ok(page),
         status => Err(CliError::Failure(format!("`{address}{path}` answers with {status}"))),
@@ -49,19 +53,27 @@ pub(super) async fn get(address: &ServerAddress, path: &str) -> Result<Page, Cli
 ///
 /// # Errors
 /// It cannot be reached, or does not answer.
-pub(super) async fn get_any(address: &ServerAddress, path: &str) -> Result<Page, CliError> {
+pub(super) async fn get_any(
+    address: &ServerAddress,
+    tls: &TlsFlags,
+    path: &str,
+) -> Result<Page, CliError> {
     let failed = CliError::io(format!("cannot reach `{address}`"));
     match address.listen_address() {
         ListenAddress::Unix(socket) => {
             let stream = UnixStream::connect(socket).await.map_err(failed)?;
             ask(stream, "localhost", address, path).await
         }
-        ListenAddress::Tcp(tcp) if tcp.tls == Some(true) => Err(CliError::Usage(format!(
-            "`{address}` speaks TLS: read `{path}` there with another program"
-        ))),
         ListenAddress::Tcp(tcp) => {
-            let stream = TcpStream::connect((tcp.host.as_str(), tcp.port)).await.map_err(failed)?;
-            ask(stream, &tcp.host, address, path).await
+            let host = tcp.host.as_str();
+            let tls = address.speaks_tls().then(|| tls.connector(host)).transpose()?;
+            let stream = TcpStream::connect((host, tcp.port)).await.map_err(failed)?;
+            let Some((connector, server)) = tls else {
+                return ask(stream, host, address, path).await;
+            };
+            let failed = CliError::io(format!("cannot speak TLS with `{address}`"));
+            let stream = connector.connect(server, stream).await.map_err(failed)?;
+            ask(stream, host, address, path).await
         }
     }
 }

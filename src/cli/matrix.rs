@@ -2,7 +2,10 @@ use std::{collections::BTreeSet, fmt::Write as _, io::stdout, path::PathBuf, syn
 
 use clap::ValueEnum;
 
-use super::{CliError, Exit, output, progress::QuietFlag, setting_flags::SettingFlags, stores};
+use super::{
+    CliError, Exit, open_cells::SolverFlags, output, progress::QuietFlag,
+    setting_flags::SettingFlags, stores,
+};
 use crate::{
     analysis::{
         Colours, Matrix, MatrixError, matrix_as_csv, matrix_as_html, matrix_as_json,
@@ -17,7 +20,8 @@ use crate::{
 ///
 /// Each cell is `allow`, `deny` or a condition, with the policies that decide it. Rows and columns
 /// are those of the store's matrix.csv and matrix.toml; without them there is a column for each
-/// role slot and a row for each action.
+/// role slot and a row for each action. Cells that evaluation and search leave open are settled by the
+/// solver cvc5; without it they are `computed, not proved`.
 #[derive(Debug, clap::Args)]
 pub(super) struct MatrixArgs {
     /// Policies folders or folders of single stores [default: the stores that `serve` would load]
@@ -35,6 +39,8 @@ pub(super) struct MatrixArgs {
     /// Compare with matrix.csv instead: exit with 2 where a cell is not as it says
     #[arg(long, conflicts_with_all = ["format", "action"])]
     check: bool,
+    #[command(flatten)]
+    solver: SolverFlags,
     #[command(flatten)]
     quiet: QuietFlag,
     #[command(flatten)]
@@ -65,14 +71,15 @@ pub(super) fn run(args: &MatrixArgs) -> Result<Exit, CliError> {
         let progress = args.quiet.progress(format!("computing the matrix of {}", store.name()));
         let mut matrix = Matrix::of(&store).map_err(|error| cannot(&store, error))?;
         drop(progress);
+        if let Some(text) = &args.action {
+            matrix.rows.retain(|row| row.action.contains(text));
+        }
+        args.solver.settle(&mut matrix, &store, &args.quiet)?;
         if args.check {
             if check(&store, &matrix)? > 0 {
                 exit = Exit::Refused;
             }
             continue;
-        }
-        if let Some(text) = &args.action {
-            matrix.rows.retain(|row| row.action.contains(text));
         }
         let name = store.name().as_str();
         match args.format {
@@ -125,11 +132,13 @@ fn check(store: &PolicyStore, matrix: &Matrix) -> Result<usize, CliError> {
     }
     let compared = matrix.cells().filter(|(_, _, cell)| cell.expected.is_some()).count();
     let exempt = matrix.cells().filter(|(_, _, cell)| cell.exempt.is_some()).count();
+    let not_proved = matrix.cells().filter(|(_, _, cell)| !cell.is_proved()).count();
+    let not_proved =
+        if not_proved == 0 { String::new() } else { format!(", {not_proved} not proved") };
     let _ = writeln!(
         text,
-        "{}: {} cells, {exempt} of them exempt, {count} differ",
+        "{}: {compared} cells, {exempt} of them exempt, {count} differ{not_proved}",
         store.name(),
-        compared
     );
     output::print(&text)?;
     Ok(count)

@@ -20,6 +20,7 @@ mod init;
 mod man;
 mod matrix;
 mod new_store;
+mod open_cells;
 mod output;
 mod progress;
 #[cfg(feature = "prove")]

@@ -11,6 +11,7 @@ use super::{
     output::{self, Format},
     server_address::{self, ServerAddress},
     setting_flags::SettingFlags,
+    tls_flags::TlsFlags,
 };
 
 /// Tell what the candidate policies of `serve --shadow` would change
@@ -27,14 +28,15 @@ JSON, as `shadow` in `/status`:
    \"live\": an answer, \"candidate\": null | an answer, \"refused_field\"}], \"unlisted\"}]}
   An answer: {\"decision\": \"allow\" | \"deny\", \"policies\": [id]}
 
-Where HTTP is served with TLS, read the status by other means:
-  curl --cacert ca.pem https://sidecar:8181/status | humbaba shadow-report --status -
+Where the status is behind something that asks for more than TLS, read it by other means:
+  curl --user ops https://ops.example/sidecar/status | humbaba shadow-report --status -
 
-Example:
-  humbaba shadow-report --address http://127.0.0.1:8181")]
+Examples:
+  humbaba shadow-report --address http://127.0.0.1:8181
+  humbaba shadow-report --address https://sidecar:8181 --ca ca.pem")]
 pub(super) struct ShadowReportArgs {
-    /// The address at which it serves HTTP: `http://host:port` or `unix:/path` [default:
-    /// `http_listen` of the settings]
+    /// The address at which it serves HTTP: `http://host:port`, `https://host:port` or `unix:/path`
+    /// [default: `http_listen` of the settings]
     #[arg(long, value_name = "ADDR")]
     address: Option<ServerAddress>,
     /// Read the answer of `/status` from this file instead (`-`: the standard input)
@@ -46,6 +48,8 @@ pub(super) struct ShadowReportArgs {
     /// The form of the report
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+    #[command(flatten)]
+    tls: TlsFlags,
     #[command(flatten)]
     settings: SettingFlags,
 }
@@ -120,13 +124,7 @@ pub(super) fn run(args: &ShadowReportArgs) -> Result<Exit, CliError> {
                     ServerAddress::of_http(&settings).ok_or_else(off)?
                 }
             };
-            if address.speaks_tls() {
-                return Err(CliError::Usage(format!(
-                    "`{address}` speaks TLS: read the status with another program, and name it \
-                     with `--status`"
-                )));
-            }
-            server_address::run(args.timeout, get(&address, "/status"))?.body
+            server_address::run(args.timeout, get(&address, &args.tls, "/status"))?.body
         }
     };
     let unknown =

@@ -30,6 +30,8 @@ pub struct UndecidedAction {
     pub action: EntityUID,
     /// The facts that are missing.
     pub reason: String,
+    /// The field of the first of them.
+    pub field: String,
 }
 
 /// Decides every action that applies to the types of the principal and the resource. Each is given
@@ -91,7 +93,12 @@ pub fn list_actions_by(
             }
             Err(found) => {
                 let reason = found.iter().map(Violation::to_string).collect::<Vec<_>>().join("; ");
-                listed.undecided.push(UndecidedAction { action: action.uid.clone(), reason });
+                let field = found.first().map(|violation| violation.field.clone());
+                listed.undecided.push(UndecidedAction {
+                    action: action.uid.clone(),
+                    reason,
+                    field: field.unwrap_or_default(),
+                });
                 common = Some(match common {
                     None => found,
                     Some(common) => {

@@ -23,7 +23,7 @@ use crate::{
     proto,
     reload::InForce,
     request::{self, Request, RequestInput, Violation},
-    shadow::{Answer, Asked, Given, Question, Shadow},
+    shadow::{Answer, Asked, Given, GivenList, Question, Shadow},
     store::PolicyStore,
 };
 
@@ -60,10 +60,9 @@ pub(crate) struct DecisionAnswer {
 impl DecisionAnswer {
     /// Returns the answer that is compared with that of the candidate policies.
     pub fn given(&self, request: &Request) -> Given {
-        let policies = self.decision.determining.iter().map(|policy| policy.id().to_owned());
         Given {
             action: AsRef::<str>::as_ref(request.action.eid()).to_owned(),
-            answer: Answer { decision: self.decision.effect, policies: policies.collect() },
+            answer: Answer::from(&self.decision),
             decision_id: self.id.clone().into(),
         }
     }
@@ -165,15 +164,29 @@ impl Decider {
         let (options, metrics) = (&self.options, &self.metrics);
         let store = &in_force.store;
         let limits = &options.limits;
-        let decide = |request: &_| self.judge(store, request, call.rpc);
+        let mut given = self.shadow.compares(store).then(Vec::new);
+        let decide = |request: &Request| {
+            let decision = self.judge(store, request, call.rpc);
+            if let Some(given) = &mut given {
+                given.push((request.action.clone(), Answer::from(&decision)));
+            }
+            decision
+        };
         let held = in_force.held();
         let list = |input: &_| {
             engine::list_actions_by(store.engine(), held, input, call.now, limits, decide)
         };
         let (listed, input) = ReadInput::list(sent, limits).check(limits, list)?;
         metrics.listed(store.name(), call.rpc, listed.allowed.len(), listed.denied);
-        let record =
-            call.recording.listed(store, &listed, || self.question_of_list(in_force, input, call));
+        let id = call.decision_id();
+        if let Some(actions) = given.filter(|given| self.shadow.wants(store, given.len())) {
+            let given = GivenList { actions, decision_id: id.clone().into() };
+            self.compare(in_force, Asked::Actions(Box::new(input.clone()), given), call);
+        }
+        let record = call.recording.listed(store, &listed, || DecidedQuestion {
+            id,
+            ..self.question_of_list(in_force, input, call)
+        });
         Ok(Decided {
             allowed: listed.allowed.len(),
             denied: listed.denied,

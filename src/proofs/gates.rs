@@ -7,11 +7,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Check, Difference, KeptStores, Outcome, Proof, ProofOptions, Solver, compare_gains, hold,
+    Check, Difference, KeptStores, Outcome, Proof, ProofOptions, Solver,
+    approvals::{self, Approval},
+    compare_gains, hold,
 };
 use crate::{
     analysis::{Witness, read_invariants},
@@ -46,30 +47,6 @@ pub struct SolverGates {
 
 /// Solvers that prove at once beside a server: each takes about 55 MiB.
 const SOLVERS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
-
-/// The content of `approved-gains.toml`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ApprovedGains {
-    #[serde(default)]
-    approved: Vec<ApprovedStep>,
-}
-
-/// A step from one revision to another in which somebody may gain.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ApprovedStep {
-    from: String,
-    to: String,
-    /// The approver; like the two fields below, for the reader.
-    #[expect(dead_code, reason = "for the reader of the file")]
-    by: String,
-    #[expect(dead_code, reason = "for the reader of the file")]
-    reason: String,
-    #[serde(default)]
-    #[expect(dead_code, reason = "for the reader of the file")]
-    cells: Vec<String>,
-}
 
 impl SlowGates for SolverGates {
     fn gates(&self) -> Vec<Gate> {
@@ -147,11 +124,11 @@ impl SolverGates {
         if old.revision() == candidate.revision() || reload::only_narrows(candidate, old) {
             return Vec::new();
         }
-        match is_approved(old, candidate) {
-            Ok(true) => return Vec::new(),
-            Ok(false) => {}
+        let approval = match approvals::of_step(old, candidate) {
+            Ok(Approval::Given) => return Vec::new(),
+            Ok(approval) => approval,
             Err(problem) => return vec![*problem],
-        }
+        };
         let comparison = match compare_gains(old, candidate, &self.solver, options) {
             Ok(comparison) => comparison,
             Err(error) => return vec![not_passed(candidate, Gate::NoGains, &error)],
@@ -163,6 +140,10 @@ impl SolverGates {
         }
         let unknown = comparison.unknown.iter().take(TOLD);
         problems.extend(unknown.map(|reason| not_passed(candidate, Gate::NoGains, reason)));
+        if let (Approval::Ended(words), false) = (approval, problems.is_empty()) {
+            let message = format!("the approval of this step {words}");
+            problems.push(not_passed(candidate, Gate::NoGains, &message));
+        }
         problems
     }
 
@@ -184,23 +165,6 @@ impl SolverGates {
         })?;
         Ok(Some(store))
     }
-}
-
-/// Returns whether exactly this step is approved.
-fn is_approved(old: &PolicyStore, new: &PolicyStore) -> Result<bool, Box<Problem>> {
-    let Some(bytes) = new.files().get(APPROVED_GAINS) else { return Ok(false) };
-    let text = String::from_utf8_lossy(bytes);
-    let approved: ApprovedGains = toml::from_str(&text).map_err(|error| {
-        let path = new.files().path(APPROVED_GAINS);
-        Box::new(match error.span() {
-            Some(span) => Problem::at(path, text.as_ref(), span, None, error.message()),
-            None => Problem::of_file(path, error.message()),
-        })
-    })?;
-    Ok(approved
-        .approved
-        .iter()
-        .any(|step| step.from == old.revision().as_str() && step.to == new.revision().as_str()))
 }
 
 fn broken(store: &PolicyStore, proof: &Proof) -> Option<Problem> {

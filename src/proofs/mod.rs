@@ -10,6 +10,8 @@
 //! [`Witness`]: crate::analysis::Witness
 
 mod against;
+mod approvals;
+mod cells;
 mod claims;
 mod comparer;
 mod counterexample;
@@ -24,6 +26,7 @@ mod slots;
 mod solver;
 
 pub use against::{Comparison, compare, compare_gains};
+pub use cells::settle;
 pub use comparer::Difference;
 pub use gates::SolverGates;
 pub use kept::KeptStores;
@@ -32,6 +35,9 @@ pub use prove::{hold, prove};
 pub use solver::{ProofOptions, Solver, SolverMissing};
 
 use cedar_policy_symcc::err::Error as SymccError;
+
+#[cfg(test)]
+mod tests;
 
 /// Returns an error of the solver's compiler with all that it knows.
 fn text_of(error: &SymccError) -> String {

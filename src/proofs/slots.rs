@@ -5,13 +5,16 @@
 //! own. The conditions say so of the scopes that are reached from the request in two steps; whatever is
 //! proved under them holds for every request that the sidecar answers.
 
-use std::{collections::BTreeSet, fmt::Write as _};
+use std::collections::BTreeSet;
 
 use cedar_policy_core::ast::EntityType;
 use smol_str::SmolStr;
 
 use super::policies::{Environment, StaticPolicy, named_attributes, named_entities};
-use crate::schema::{RecordShape, Schema, Shape, Slot};
+use crate::{
+    analysis::terms::{attribute, given, has},
+    schema::{RecordShape, Schema, Shape, Slot},
+};
 
 /// The most scopes whose slots are told apart. Their number squared is the length of the condition.
 const MAX_SCOPES: usize = 6;
@@ -122,7 +125,7 @@ impl<'a> Seen<'a> {
             }
             let mut presence = presence.to_vec();
             if !field.required {
-                presence.push(format!("{expr} has {}", quoted(name)));
+                presence.push(has(expr, name));
             }
             Some(Scope { expr: attribute(expr, name), presence, entity_type })
         });
@@ -154,23 +157,4 @@ impl<'a> Seen<'a> {
         }
         facts
     }
-}
-
-/// The fact, if what it speaks of is there.
-fn given(presence: &[String], fact: &str) -> String {
-    if presence.is_empty() {
-        return format!("({fact})");
-    }
-    format!("(if {} then ({fact}) else true)", presence.join(" && "))
-}
-
-fn attribute(expr: &str, name: &str) -> String {
-    format!("{expr}[{}]", quoted(name))
-}
-
-/// A name as a string of Cedar's.
-fn quoted(name: &str) -> String {
-    let mut text = String::with_capacity(name.len() + 2);
-    let _ = write!(text, "\"{}\"", name.escape_debug());
-    text
 }

@@ -4,7 +4,11 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::model::Effect;
+use crate::{
+    engine::{Decision, PolicyNote},
+    model::Effect,
+    request::Violation,
+};
 
 /// An answer and the policies behind it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -49,6 +53,11 @@ impl Direction {
 }
 
 impl Shadowed {
+    pub(super) fn refused(violations: Vec<Violation>) -> Self {
+        let field = violations.into_iter().next().map(|violation| violation.field);
+        Self::Refused(field.unwrap_or_default())
+    }
+
     /// Returns how it differs from the answer that was given, if it does.
     pub(super) fn direction(&self, given: &Answer) -> Option<Direction> {
         match (given.decision, self) {
@@ -61,6 +70,13 @@ impl Shadowed {
             }
             (_, Self::Decided(_)) => None,
         }
+    }
+}
+
+impl From<&Decision> for Answer {
+    fn from(decision: &Decision) -> Self {
+        let policies = decision.determining.iter().map(PolicyNote::id).map(str::to_owned);
+        Self { decision: decision.effect, policies: policies.collect() }
     }
 }
 

@@ -9,6 +9,7 @@
 mod answer;
 mod comparisons;
 mod cpu_limit;
+mod lists;
 mod metrics;
 mod options;
 mod question;
@@ -19,7 +20,7 @@ pub use answer::{Answer, Direction};
 pub use comparisons::{Comparison, Difference};
 pub use cpu_limit::{CpuShare, CpuShareError};
 pub use options::ShadowOptions;
-pub use question::{Asked, Given, Question};
+pub use question::{Asked, Given, GivenList, Question};
 
 use std::{
     io,
@@ -109,6 +110,12 @@ impl Shadow {
         let most_bytes = options.queue_bytes;
         Worker::start(options, Arc::clone(&state), waiting)?;
         Ok(Self(Some(Arc::new(Queue { questions, most_bytes, state }))))
+    }
+
+    /// Returns whether the candidate has other policies for this store.
+    #[must_use]
+    pub fn compares(&self, store: &PolicyStore) -> bool {
+        self.0.as_ref().is_some_and(|queue| queue.state.compares(store))
     }
 
     /// Returns whether a question that this store decides is to be compared. One for which there is

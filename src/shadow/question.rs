@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use cedar_policy_core::ast::EntityUID;
+
 use super::answer::Answer;
 use crate::{
     model::{Revision, StoreName, Timestamp},
@@ -30,6 +32,8 @@ pub enum Asked {
     One(Box<RequestInput>, Given),
     /// The items of a batch that were decided.
     Batch(Arc<RequestInput>, Vec<(BatchItemInput, Given)>),
+    /// The actions that a principal may do.
+    Actions(Box<RequestInput>, GivenList),
 }
 
 /// An answer that was given.
@@ -39,6 +43,15 @@ pub struct Given {
     pub action: String,
     /// The answer.
     pub answer: Answer,
+    /// The id of the decision.
+    pub decision_id: String,
+}
+
+/// A list of actions that was given.
+#[derive(Debug, Clone)]
+pub struct GivenList {
+    /// Each action that was decided, with its answer. Those that are allowed were listed.
+    pub actions: Vec<(EntityUID, Answer)>,
     /// The id of the decision.
     pub decision_id: String,
 }
@@ -53,6 +66,13 @@ impl Question {
                     let items = items.iter().map(|(item, given)| item.weight() + given.weight());
                     shared.weight() + items.sum::<usize>()
                 }
+                Asked::Actions(input, given) => {
+                    let of_one = |(action, answer): &(EntityUID, Answer)| {
+                        size_of_val(action) + size_of_val(answer) + answer.weight()
+                    };
+                    let actions = given.actions.iter().map(of_one);
+                    input.weight() + given.decision_id.len() + actions.sum::<usize>()
+                }
             }
     }
 
@@ -61,13 +81,31 @@ impl Question {
         match &self.asked {
             Asked::One(..) => 1,
             Asked::Batch(_, items) => items.len(),
+            Asked::Actions(_, given) => given.actions.len(),
         }
     }
 }
 
 impl Given {
     fn weight(&self) -> usize {
-        let policies = self.answer.policies.iter().map(|id| size_of_val(id) + id.len());
-        size_of_val(self) + self.action.len() + self.decision_id.len() + policies.sum::<usize>()
+        let texts = self.action.len() + self.decision_id.len();
+        size_of_val(self) + texts + self.answer.weight()
+    }
+}
+
+impl Answer {
+    fn weight(&self) -> usize {
+        self.policies.iter().map(|id| size_of_val(id) + id.len()).sum()
+    }
+}
+
+impl GivenList {
+    /// Returns the answer for one action.
+    pub(super) fn of(&self, action: &EntityUID, answer: Answer) -> Given {
+        Given {
+            action: AsRef::<str>::as_ref(action.eid()).to_owned(),
+            answer,
+            decision_id: self.decision_id.clone(),
+        }
     }
 }

@@ -16,11 +16,12 @@ use super::{
     ShadowOptions,
     answer::{Answer, Shadowed},
     cpu_limit::CpuLimit,
+    lists,
     question::{Asked, Given, Question},
     state::State,
 };
 use crate::{
-    engine::{self, PolicyNote},
+    engine,
     reload::{self, Live, Source},
     request::{self, BatchChecker, Violation},
     store::{PolicyStore, STACK_BYTES},
@@ -123,6 +124,15 @@ impl Worker {
                     });
                 }
             }
+            Asked::Actions(input, given) => {
+                let begun = Instant::now();
+                let options = &self.options;
+                let list = lists::candidate(&candidate, question, input, options);
+                for (given, shadowed) in lists::compared(given, list) {
+                    self.state.comparisons.add(&live, &candidate, &given, shadowed);
+                }
+                self.pause_after(begun.elapsed());
+            }
         }
     }
 
@@ -139,20 +149,9 @@ impl Worker {
             Ok(request) => {
                 let on_forbid_error = self.options.on_forbid_error;
                 let decision = engine::decide(candidate.engine(), &request, on_forbid_error);
-                Shadowed::Decided(Answer {
-                    decision: decision.effect,
-                    policies: decision
-                        .determining
-                        .iter()
-                        .map(PolicyNote::id)
-                        .map(str::to_owned)
-                        .collect(),
-                })
+                Shadowed::Decided(Answer::from(&decision))
             }
-            Err(violations) => {
-                let field = violations.into_iter().next().map(|violation| violation.field);
-                Shadowed::Refused(field.unwrap_or_default())
-            }
+            Err(violations) => Shadowed::refused(violations),
         };
         self.state.comparisons.add(live, candidate, given, shadowed);
         self.pause_after(begun.elapsed());

@@ -247,8 +247,8 @@ fn a_humbaba_that_speaks_tls_is_asked_where_its_authority_is_known() {
     let (folder, files) = (policies(&["one"]), TempDir::new().unwrap());
     let flags = certificate(files.path(), 2088);
     let flags: Vec<_> = flags.iter().map(String::as_str).collect();
-    let sidecar =
-        Sidecar::start(folder.path(), &[&flags[..], &["--listen", "tls:127.0.0.1:0"]].concat());
+    let listen = ["--listen", "tls:127.0.0.1:0", "--http-listen", "tls:127.0.0.1:0"];
+    let sidecar = Sidecar::start(folder.path(), &[&flags[..], &listen].concat());
     let grpc = sidecar.addresses["grpc"].as_array().unwrap();
     let encrypted =
         grpc.iter().filter_map(Json::as_str).find(|address| address.starts_with("tls:"));
@@ -261,6 +261,15 @@ fn a_humbaba_that_speaks_tls_is_asked_where_its_authority_is_known() {
     finds(&look(&[]), "warning", "is taken by something that speaks TLS");
     let asked = look(&["--ca", ca.to_str().unwrap()]);
     finds(&asked, "ok", &format!("`{encrypted}` of `listen`: a Humbaba listens, SERVING"));
+    let http = sidecar.addresses["http"].as_str().unwrap();
+    let look = |more: &[&str]| {
+        let policies = ["doctor", "--policies", folder.path().to_str().unwrap()];
+        let listen = ["--listen", "127.0.0.1:0", "--http-listen", http, "--web-listen", "off"];
+        run(&[&policies[..], &listen, &flags, more].concat())
+    };
+    finds(&look(&[]), "warning", "is taken by something that speaks TLS");
+    let asked = look(&["--ca", ca.to_str().unwrap()]);
+    finds(&asked, "ok", &format!("`{http}` of `http_listen`: a Humbaba listens, version"));
 }
 
 #[test]

@@ -78,11 +78,8 @@ fn a_status_may_come_from_a_file() {
 }
 
 #[test]
-fn a_sidecar_that_is_not_there_or_speaks_tls_is_told() {
+fn a_sidecar_that_is_not_there_is_told() {
     let gone = run(&["shadow-report", "--address", "http://127.0.0.1:1"]);
     assert_eq!(gone.code, 1);
     assert!(gone.err.contains("cannot reach `http://127.0.0.1:1`"), "{}", gone.err);
-    let tls = run(&["shadow-report", "--address", "https://127.0.0.1:1"]);
-    assert_eq!(tls.code, 64);
-    assert!(tls.err.contains("--status"), "{}", tls.err);
 }

@@ -65,8 +65,11 @@ impl Sidecar {
         let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
         let (file, socket) = (path("addresses.json"), format!("unix:{}", path("humbaba.sock")));
         let log = fs::File::create(path("log")).unwrap();
+        if !more.contains(&"--http-listen") {
+            command.args(["--http-listen", "127.0.0.1:0"]);
+        }
         let child = command
-            .args(["--listen", "127.0.0.1:0", "--listen", &socket, "--http-listen", "127.0.0.1:0"])
+            .args(["--listen", "127.0.0.1:0", "--listen", &socket])
             .args(["--web-listen", "127.0.0.1:0"])
             .args(["--addr-file", &file, "--log-format", "json"])
             .args(more)

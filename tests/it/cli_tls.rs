@@ -105,6 +105,47 @@ fn check_and_healthcheck_speak_tls() {
 }
 
 #[test]
+fn shadow_report_reads_the_status_over_tls() {
+    let (files, folder) = (Files::new(), policies(&["guard"]));
+    let clients = files.path("clients.crt");
+    let shadow = folder.path().to_str().unwrap();
+    let http = ["--http-listen", "tls:127.0.0.1:0", "--shadow", shadow];
+    let more = ["--tls-client-ca", &clients, "--tls-client-id", "spiffe://example.org/web"];
+    let sidecar = start(folder.path(), &files.serving(&[&http[..], &more].concat()));
+    let address = sidecar.addresses["http"].as_str().unwrap();
+    let address = format!("https://{}", address.strip_prefix("tls:").unwrap());
+    let report =
+        |flags: &[String]| end(command(&["shadow-report", "--address", &address]).args(flags));
+    until("the candidate is loaded", || {
+        report(&files.asking("web")).out.contains("nothing was compared yet").then_some(())
+    });
+    for client in ["evil", ""] {
+        let ended = report(&files.asking(client));
+        assert_eq!(ended.code, 1, "{client}: {ended:?}");
+        assert!(ended.err.contains(&format!("`{address}")), "{client}: {ended:?}");
+    }
+    // The name must be the certificate's, and the files must hold what they are named for.
+    let more = |flag: &str, value: String| [files.asking("web"), vec![flag.to_owned(), value]];
+    let elsewhere = report(&more("--server-name", "example.org".to_owned()).concat());
+    assert_eq!(elsewhere.code, 1, "{elsewhere:?}");
+    assert!(elsewhere.err.contains("cannot speak TLS with"), "{elsewhere:?}");
+    let key = files.path("web/tls.key");
+    for (flags, part) in [
+        (vec![], "needs `--ca FILE`"),
+        (vec!["--ca".to_owned(), key.clone()], "it holds no certificate"),
+        (more("--server-name", "not a name".to_owned()).concat(), "is no name of a server"),
+        (
+            [&files.asking("web")[..4], &["--key".to_owned(), files.path("ca.crt")]].concat(),
+            "it holds no private key",
+        ),
+    ] {
+        let ended = report(&flags);
+        assert_eq!(ended.code, 64, "{ended:?}");
+        assert!(ended.err.contains(part) && !ended.err.contains("PRIVATE"), "{ended:?}");
+    }
+}
+
+#[test]
 fn a_running_sidecar_takes_a_new_certificate() {
     let (files, folder) = (Files::new(), policies(&["guard"]));
     let mut args = files.serving(&["--listen", "0.0.0.0:0"]);

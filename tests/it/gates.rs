@@ -142,6 +142,53 @@ fn exactly_the_approved_step_may_gain() {
 }
 
 #[test]
+fn an_approval_past_its_time_approves_nothing() {
+    let Some(_) = solver() else { return };
+    let folder = folder();
+    let args = ["--require", "no-gains", "--set=reload.first=trust"];
+    let sidecar = Sidecar::start(folder.path(), &args);
+    refused(&sidecar, folder.path(), &planted());
+    let (path, before) = (folder.path().to_str().unwrap(), policies(&["guard"]));
+    let approve = |time: &[&str]| {
+        let by = ["--approve", "--by", "carol", "--reason", "viewers edit for a week"];
+        let before = before.path().to_str().unwrap();
+        let ended = run(&[&["diff", before, path][..], &by, time].concat());
+        assert_eq!(ended.code, 0, "{ended:?}");
+    };
+    approve(&["--for", "1ms"]);
+    let problems = until("the refusal that names the approval", || {
+        let problems = status(&sidecar)["stores"][0]["problems"].to_string();
+        problems.contains("the approval of this step by carol ended at 20").then_some(problems)
+    });
+    assert!(problems.contains("now allowed where"), "{problems}");
+    assert!(!may(&sidecar, "edit", "viewer"));
+    let file = folder.path().join("guard/approved-gains.toml");
+    let ended = fs::read_to_string(&file).unwrap();
+    fs::write(&file, ended.replace("expires_at = \"", "expires_at = \"in ")).unwrap();
+    until("the faulty moment", || {
+        let problem = &status(&sidecar)["stores"][0]["problems"][0];
+        (problem["message"].to_string().contains("is not a date and time") && problem["line"] == 6)
+            .then_some(())
+    });
+    fs::write(&file, ended).unwrap();
+    approve(&["--for", "7d"]);
+    until("the approved step", || may(&sidecar, "edit", "viewer").then_some(()));
+}
+
+#[test]
+fn an_approval_holds_for_a_time_that_can_be_read() {
+    let before = policies(&["guard"]);
+    let path = before.path().to_str().unwrap();
+    let by = ["--approve", "--by", "carol", "--reason", "none"];
+    for time in ["a week", "-1d", "0d", "7", "99999999d"] {
+        let ended = run(&[&["diff", path, path][..], &by, &[&format!("--for={time}")]].concat());
+        assert_eq!(ended.code, 64, "{time}: {ended:?}");
+        assert!(ended.err.contains("`7d`"), "{time}: {ended:?}");
+    }
+    assert_eq!(run(&["diff", path, path, "--for", "7d"]).code, 64, "it approves nothing");
+}
+
+#[test]
 fn entities_that_the_store_holds_are_not_changed_unapproved() {
     let Some(_) = solver() else { return };
     let folder = folder();

@@ -31,7 +31,7 @@ use crate::{
     },
 };
 
-fn options(folder: &Path) -> ShadowOptions {
+pub fn options(folder: &Path) -> ShadowOptions {
     ShadowOptions {
         folder: folder.to_owned(),
         max_share: CpuShare::try_from(1.0).unwrap(),
@@ -46,28 +46,28 @@ fn options(folder: &Path) -> ShadowOptions {
     }
 }
 
-fn load(folder: &Path, name: &str) -> Arc<PolicyStore> {
+pub fn load(folder: &Path, name: &str) -> Arc<PolicyStore> {
     let stores = read_folder(folder).unwrap();
     let files = stores.into_iter().find(|files| files.name().as_str() == name).unwrap();
     Arc::new(PolicyStore::load(Arc::new(files), &Bounds::default()).unwrap())
 }
 
 /// A candidate for the store `guard` with more policies.
-fn candidate(more: &str) -> TempDir {
+pub fn candidate(more: &str) -> TempDir {
     let folder = TempDir::new().unwrap();
     cli::write_store(folder.path(), "guard", &format!("{}{more}", cli::POLICIES));
     folder
 }
 
-const VIEWERS_EDIT: &str = r#"@id("viewers-edit")
+pub const VIEWERS_EDIT: &str = r#"@id("viewers-edit")
 permit (principal, action == Guard::Action::"edit", resource) when { principal in resource.viewer };
 "#;
-const NOBODY_VIEWS: &str = r#"@id("nobody-views")
+pub const NOBODY_VIEWS: &str = r#"@id("nobody-views")
 forbid (principal, action == Guard::Action::"view", resource);
 "#;
 
 /// A server of the store `guard`, compared with that candidate once it has been loaded.
-async fn guard(candidate: &TempDir) -> TestServer {
+pub async fn guard(candidate: &TempDir) -> TestServer {
     let live = cli::policies(&["guard"]);
     let server =
         TestServer::shadowed([load(live.path(), "guard")], options(candidate.path())).await;
@@ -78,17 +78,17 @@ async fn guard(candidate: &TempDir) -> TestServer {
     server
 }
 
-fn question(action: &str, role: &str) -> IsAuthorizedRequest {
+pub fn question(action: &str, role: &str) -> IsAuthorizedRequest {
     ask("User::alice", action, "Site::1").role(role, "Site::1")
 }
 
-async fn shadow(server: &TestServer) -> Json {
+pub async fn shadow(server: &TestServer) -> Json {
     let status: Json = serde_json::from_str(&http::get(server.http, "/status").await.body).unwrap();
     status["shadow"].clone()
 }
 
 /// Waits until so many answers were compared; returns the comparison of the first store.
-async fn compared(server: &TestServer, count: u64) -> Json {
+pub async fn compared(server: &TestServer, count: u64) -> Json {
     let mut comparison = Json::Null;
     until("the answers are compared", async || {
         comparison = shadow(server).await["comparisons"][0].clone();
@@ -98,7 +98,7 @@ async fn compared(server: &TestServer, count: u64) -> Json {
     comparison
 }
 
-async fn metric(server: &TestServer, series: &str) -> Option<u64> {
+pub async fn metric(server: &TestServer, series: &str) -> Option<u64> {
     let page = http::get(server.http, "/metrics").await.body;
     page.lines().find_map(|line| line.strip_prefix(series)?.trim().parse().ok())
 }

@@ -9,6 +9,7 @@ use crate::{
     analysis::{
         Finder, Kind, MatrixError, Witness,
         candidates::named_by,
+        cell, cell_world,
         find::Goal,
         matrix,
         policies::Policies,
@@ -58,7 +59,7 @@ impl<'a> Change<'a> {
         let of_old = matrix::questions(old)?;
         questions.extend(of_old.into_iter().filter(|cell| !known.contains(&key(cell))));
         for question in questions {
-            if question.exempt.is_none() && matrix::applies(self.new, &question) {
+            if question.exempt.is_none() && cell_world::applies(self.new, &question) {
                 diff.cells.extend(self.cell(question, &mut diff.unknown)?);
             }
         }
@@ -70,7 +71,7 @@ impl<'a> Change<'a> {
         question: MatrixCell,
         unknown: &mut Vec<String>,
     ) -> Result<Option<CellChange>, MatrixError> {
-        let mut world = matrix::world(self.new, &question, Optional::Open)?;
+        let mut world = cell_world::world(self.new, &question, Optional::Open)?;
         let request = &world.request;
         let types = (request.principal.entity_type(), request.resource.entity_type());
         let both = self.both(&request.action, types);
@@ -88,9 +89,9 @@ impl<'a> Change<'a> {
         let Some(direction) = Direction::of(gain.is_some(), loss.is_some()) else {
             return Ok(None);
         };
-        let after = matrix::cell(self.new, self.finder.constants(), question.clone())?.value;
+        let after = cell::cell(self.new, self.finder.constants(), question.clone())?.value;
         let before = match both.old {
-            Some(_) => matrix::cell(self.old, self.finder.constants(), question.clone())?.value,
+            Some(_) => cell::cell(self.old, self.finder.constants(), question.clone())?.value,
             None => Expected::Deny,
         };
         let MatrixCell { scope, action, column, .. } = question;

@@ -87,7 +87,7 @@ fn write_cell(page: &mut String, cell: &Cell, notes: &Notes<'_>) {
     if let Some(number) = notes.number(cell) {
         let _ = write!(page, " <a href=\"#c{number}\">condition {number}</a>");
     }
-    if !cell.certain {
+    if !cell.is_proved() {
         let _ = write!(page, " <em>{NOT_PROVED}</em>");
     }
     let ids: Vec<_> = cell.policies.iter().map(|policy| escaped(&policy.id)).collect();

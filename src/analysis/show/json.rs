@@ -42,7 +42,8 @@ fn cell_as_json(cell: &Cell) -> Json {
     };
     json!({
         "value": word(cell),
-        "proved": cell.certain,
+        "proved": cell.is_proved(),
+        "not_proved_because": cell.unsettled,
         "policies": policies(&cell.policies),
         "restrictions": policies(&cell.restrictions),
         "exempt": cell.exempt,

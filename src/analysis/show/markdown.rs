@@ -29,7 +29,7 @@ pub fn matrix_as_markdown(store: &str, matrix: &Matrix) -> String {
                 if let Some(number) = notes.number(cell) {
                     let _ = write!(text, " ({number})");
                 }
-                if !cell.certain {
+                if !cell.is_proved() {
                     let _ = write!(text, ", {NOT_PROVED}");
                 }
                 text.push_str(" |");

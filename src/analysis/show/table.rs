@@ -58,7 +58,7 @@ pub fn matrix_as_table(matrix: &Matrix, colours: Colours) -> String {
             trim_line(&mut text);
         }
     }
-    if matrix.cells().any(|(_, _, cell)| !cell.certain) {
+    if matrix.cells().any(|(_, _, cell)| !cell.is_proved()) {
         let _ = writeln!(text, "\n?: {NOT_PROVED}");
     }
     write_conditions(&mut text, &notes);
@@ -127,7 +127,7 @@ fn shown(cell: &Cell, notes: &Notes<'_>) -> String {
     };
     let number = notes.number(cell).map(|number| number.to_string()).unwrap_or_default();
     let blank = if number.is_empty() { "" } else { " " };
-    let doubt = if cell.certain { "" } else { "?" };
+    let doubt = if cell.is_proved() { "" } else { "?" };
     format!("{word}{blank}{number}{doubt}")
 }
 

@@ -2,6 +2,6 @@
 
 mod deep;
 mod planted;
-mod random;
+pub(crate) mod random;
 mod shipped;
-mod support;
+pub(crate) mod support;

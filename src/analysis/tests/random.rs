@@ -70,11 +70,11 @@ fn policy() -> impl Strategy<Value = String> {
     )
 }
 
-fn policies() -> impl Strategy<Value = Vec<String>> {
+pub(crate) fn policies() -> impl Strategy<Value = Vec<String>> {
     prop::collection::vec(policy(), 1..5)
 }
 
-fn store(policies: &[String]) -> PolicyStore {
+pub(crate) fn store(policies: &[String]) -> PolicyStore {
     let text: String = policies
         .iter()
         .enumerate()

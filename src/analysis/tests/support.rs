@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::store::{Bounds, PolicyStore, embedded_stores};
 
 /// All shipped stores.
-pub(super) fn all_shipped() -> impl Iterator<Item = PolicyStore> {
+pub(crate) fn all_shipped() -> impl Iterator<Item = PolicyStore> {
     let files = embedded_stores().into_iter();
     files.map(|files| PolicyStore::load(Arc::new(files), &Bounds::default()).unwrap())
 }

@@ -62,8 +62,8 @@ pub(super) fn look(
         }
         let server = ServerAddress::reaching(address, settings);
         let occupant = match key {
-            "http_listen" => http(&server, timeout, &mut status),
-            "web_listen" => web(&server, timeout),
+            "http_listen" => http(&server, flags, timeout, &mut status),
+            "web_listen" => web(&server, flags, timeout),
             _ => grpc(&server, flags, timeout),
         };
         match occupant {
@@ -81,8 +81,8 @@ pub(super) fn look(
                 .ok(ADDRESSES, format!("{shown} is taken, with TLS, by this Humbaba or another"));
         } else {
             let message = format!("{shown} is taken by something that speaks TLS");
-            let advice = "if it is no Humbaba, stop it or listen elsewhere; `--ca FILE` lets gRPC \
-                          be asked";
+            let advice = "if it is no Humbaba, stop it or listen elsewhere; `--ca FILE` lets it be \
+                          asked";
             findings.warning(ADDRESSES, message, advice);
         }
     }
@@ -134,8 +134,13 @@ fn grpc(server: &ServerAddress, flags: &TlsFlags, timeout: Duration) -> Occupant
     }
 }
 
-fn http(server: &ServerAddress, timeout: Duration, status: &mut Option<StatusPage>) -> Occupant {
-    ask(server, timeout, get(server, "/status"), |page| {
+fn http(
+    server: &ServerAddress,
+    flags: &TlsFlags,
+    timeout: Duration,
+    status: &mut Option<StatusPage>,
+) -> Occupant {
+    ask(server, flags, timeout, get(server, flags, "/status"), |page| {
         let page = StatusPage::read(page)?;
         let version = format!("version {}", page.version);
         *status = Some(page);
@@ -143,8 +148,8 @@ fn http(server: &ServerAddress, timeout: Duration, status: &mut Option<StatusPag
     })
 }
 
-fn web(server: &ServerAddress, timeout: Duration) -> Occupant {
-    ask(server, timeout, get_any(server, "/"), |page| {
+fn web(server: &ServerAddress, flags: &TlsFlags, timeout: Duration) -> Occupant {
+    ask(server, flags, timeout, get_any(server, flags, "/"), |page| {
         // The console, or the way to it where a token is asked for.
         let is_console = page.body.contains("Humbaba</title>");
         if is_console || page.header(LOCATION) == Some("/sign-in") {
@@ -157,11 +162,12 @@ fn web(server: &ServerAddress, timeout: Duration) -> Occupant {
 /// Asks for a page that a Humbaba has, and reads it.
 fn ask(
     server: &ServerAddress,
+    flags: &TlsFlags,
     timeout: Duration,
     getting: impl Future<Output = Result<Page, CliError>>,
     read: impl FnOnce(Page) -> Result<String, String>,
 ) -> Occupant {
-    if server.speaks_tls() {
+    if server.speaks_tls() && flags.read().is_err() {
         return Occupant::Unknown;
     }
     let got = server_address::run(timeout, getting);

@@ -92,6 +92,7 @@ impl ActionQuestion<'_> {
                 Err(violations) => listed.undecided.push(UndecidedAction {
                     action: action.uid.clone(),
                     reason: message(&violations),
+                    field: violations.first().map(|one| one.field.clone()).unwrap_or_default(),
                 }),
             }
         }

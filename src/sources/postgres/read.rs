@@ -235,9 +235,8 @@ pub(super) const NO_HEAD: &str =
 /// Writes the SQL of a moment in milliseconds since 1970. One before the year 1 or after the year 9999
 /// is the first or last of those, as `-infinity` is, and `infinity` is NULL.
 fn millis(name: &str) -> String {
-    let within = format!(
-        "least(greatest({name}, '0001-01-01 00:00:00+00'), '9999-12-31 23:59:59.999+00')"
-    );
+    let within =
+        format!("least(greatest({name}, '0001-01-01 00:00:00+00'), '9999-12-31 23:59:59.999+00')");
     format!(
         "CASE WHEN {name} < 'infinity' \
          THEN round(date_part('epoch', {within}) * 1000000)::bigint / 1000 END"
