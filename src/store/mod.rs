@@ -16,6 +16,7 @@ mod schema_docs;
 mod settings;
 mod stores;
 mod text_bounds;
+mod trust;
 mod unchanged;
 mod validation;
 
