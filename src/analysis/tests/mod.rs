@@ -3,5 +3,6 @@
 mod deep;
 mod planted;
 mod random;
+mod schema_change;
 mod shipped;
 mod support;
