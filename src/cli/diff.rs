@@ -260,8 +260,12 @@ fn approve(new: &str, compared: &[Compared], by: &str, reason: &str) -> Result<(
         let gains = store.sentences().into_iter().filter(|(direction, ..)| direction.is_gain());
         let cells: Vec<_> =
             gains.map(|(_, sentence, _)| format!("    {},\n", text(&sentence))).collect();
+        let trust = match store.trust() {
+            trust if trust.is_empty() => String::new(),
+            trust => format!("trust = {}\n", toml::Value::from(trust)),
+        };
         let step = format!(
-            "[[approved]]\nfrom = {}\nto = {}\nby = {}\nreason = {}\ncells = [\n{}]\n",
+            "[[approved]]\nfrom = {}\nto = {}\n{trust}by = {}\nreason = {}\ncells = [\n{}]\n",
             text(old.revision().as_str()),
             text(new.revision().as_str()),
             text(by),

@@ -53,6 +53,7 @@ impl Compared {
             What::Removed => false,
             What::Differs(diff, flips, people) => {
                 diff.has_gains()
+                    || !self.trust().is_empty()
                     || flips.iter().any(|flip| flip.gains)
                     || people.iter().any(|person| !person.is_loss)
             }
@@ -71,10 +72,36 @@ impl Compared {
         }
     }
 
+    /// Returns how the new state believes callers more ([`PolicyStore::more_trust_than`]).
+    pub(super) fn trust(&self) -> Vec<String> {
+        self.stores.as_ref().map_or_else(Vec::new, |(old, new)| new.more_trust_than(old))
+    }
+
     pub(super) fn sentences(&self) -> Vec<(Direction, String, Option<&Witness>)> {
+        let trust = self.trust().into_iter();
+        let trust =
+            trust.map(|more| (Direction::Gain, format!("callers gain trust: {more}"), None));
         match &self.what {
-            What::Differs(diff, ..) => sentences(diff),
+            What::Differs(diff, ..) => trust.chain(sentences(diff)).collect(),
             What::Added | What::Removed => Vec::new(),
+        }
+    }
+
+    /// Returns how many cells gain and how many lose, and what is told besides.
+    fn summary(&self) -> String {
+        let What::Differs(diff, flips, people) = &self.what else { return String::new() };
+        let cells = summary(diff);
+        let told = [
+            (self.trust().len(), "settings that believe callers more"),
+            (flips.len(), "kinds of recorded requests that are decided otherwise"),
+            (people.len(), "gains and losses of people"),
+        ];
+        let told = told.into_iter().filter(|(count, _)| *count > 0);
+        let told: Vec<_> = told.map(|(count, words)| format!("{words}: {count}")).collect();
+        match cells.as_str() {
+            _ if told.is_empty() => cells,
+            NOTHING => told.join(", "),
+            _ => format!("{cells}, {}", told.join(", ")),
         }
     }
 }
@@ -155,7 +182,7 @@ pub(super) fn human(compared: &[Compared]) -> String {
         for place in &diff.unknown {
             let _ = writeln!(text, "  unknown: the search was given up for {place}");
         }
-        let _ = writeln!(text, "  {}", summary(diff));
+        let _ = writeln!(text, "  {}", store.summary());
     }
     text
 }
@@ -169,6 +196,9 @@ fn sign(kind: PolicyChangeKind) -> (char, &'static str) {
     }
 }
 
+/// The summary of a comparison that finds nothing.
+const NOTHING: &str = "nobody gains or loses anything";
+
 /// Returns how many cells gain and how many lose.
 pub(super) fn summary(diff: &Diff) -> String {
     let gains = diff.cells.iter().filter(|cell| cell.direction.is_gain()).count();
@@ -178,7 +208,9 @@ pub(super) fn summary(diff: &Diff) -> String {
         count => format!(", {count} changes outside the matrix"),
     };
     if gains + losses + diff.others.len() == 0 {
-        return "nobody gains or loses anything".to_owned();
+        let is_known = diff.unknown.is_empty() && diff.not_comparable.is_empty();
+        let nothing = if is_known { NOTHING } else { "not everything can be compared" };
+        return nothing.to_owned();
     }
     format!("cells that gain: {gains}, that lose: {losses}{others}")
 }
@@ -202,7 +234,7 @@ pub(super) fn markdown(compared: &[Compared]) -> String {
             let (sign, what) = sign(change.kind);
             let _ = writeln!(text, "- `{sign} {}`{what}", change.id);
         }
-        let _ = writeln!(text, "\n**{}**", summary(diff));
+        let _ = writeln!(text, "\n**{}**", store.summary());
         let mut last = None;
         for (direction, sentence, witness) in store.sentences() {
             if last != Some(direction) {
@@ -276,7 +308,7 @@ pub(super) fn github(compared: &[Compared]) -> String {
         for place in &diff.unknown {
             line("error", &format!("unknown: the search was given up for {place}"));
         }
-        line("notice", &summary(diff));
+        line("notice", &store.summary());
     }
     text
 }
@@ -367,6 +399,7 @@ impl Compared {
             "policies": policies.collect::<Vec<_>>(),
             "cells": cells.collect::<Vec<_>>(),
             "others": others.collect::<Vec<_>>(),
+            "trust": self.trust(),
             "recorded": flips.collect::<Vec<_>>(),
             "people": people.collect::<Vec<_>>(),
             "unknown": diff.unknown,

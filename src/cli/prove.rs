@@ -297,6 +297,7 @@ impl Run<'_> {
             "new_revision": after.revision().as_str(),
             "equivalent": comparison.is_equivalent(),
             "unknown": comparison.unknown,
+            "trust": comparison.trust,
         });
         for (kind, store, differences, words) in sides {
             let mut listed = Vec::new();
@@ -331,6 +332,9 @@ impl Run<'_> {
                 json.insert(if kind == "gain" { "gains" } else { "losses" }.into(), listed.into());
             }
         }
+        for more in &comparison.trust {
+            let _ = writeln!(text, "  gain: callers are believed more: {more}");
+        }
         for reason in &comparison.unknown {
             let _ = writeln!(text, "  unknown: {reason}");
         }
@@ -349,7 +353,11 @@ fn empty(new: &StoreFiles) -> StoreFiles {
 }
 
 fn verdict(comparison: &Comparison) -> &'static str {
-    match (comparison.gains.is_empty(), comparison.losses.is_empty()) {
+    let no_gain = comparison.gains.is_empty() && comparison.trust.is_empty();
+    match (no_gain, comparison.losses.is_empty()) {
+        (false, _) if !comparison.unknown.is_empty() => {
+            "MORE PERMISSIVE: somebody gains, and not everything can be compared"
+        }
         _ if !comparison.unknown.is_empty() => "UNKNOWN: not everything can be compared",
         (true, true) => "equivalent: every request is decided as before",
         (true, false) => "less permissive: nobody gains",

@@ -7,17 +7,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Check, Difference, KeptStores, Outcome, Proof, ProofOptions, Solver, compare_gains, hold,
+    Check, Difference, KeptStores, Outcome, Proof, ProofOptions, Solver,
+    approved::{advice, is_approved},
+    compare_gains, hold,
 };
 use crate::{
     analysis::{Witness, read_invariants},
     model::Problem,
     reload::{self, Gate, GateRefusal, SlowGates},
-    store::{APPROVED_GAINS, Bounds, PolicyStore},
+    store::{Bounds, PolicyStore},
 };
 
 /// Gains that a refusal tells.
@@ -36,40 +37,16 @@ pub struct SolverGates {
     pub timeout: Duration,
     /// Bounds on what is read.
     pub bounds: Bounds,
-    /// The folder with which a store is compared that is not in force yet.
+    /// The folder with which a store is compared that this process has not had in force.
     pub baseline: Option<PathBuf>,
     /// The stores as they were last in force, where there is no such folder.
     pub kept: Option<KeptStores>,
-    /// Take a store as it is that is not in force yet and that neither of them has.
+    /// Take a store as it is that this process has not had in force and that neither of them has.
     pub trust_first: bool,
 }
 
 /// Solvers that prove at once beside a server: each takes about 55 MiB.
 const SOLVERS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
-
-/// The content of `approved-gains.toml`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ApprovedGains {
-    #[serde(default)]
-    approved: Vec<ApprovedStep>,
-}
-
-/// A step from one revision to another in which somebody may gain.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ApprovedStep {
-    from: String,
-    to: String,
-    /// The approver; like the two fields below, for the reader.
-    #[expect(dead_code, reason = "for the reader of the file")]
-    by: String,
-    #[expect(dead_code, reason = "for the reader of the file")]
-    reason: String,
-    #[serde(default)]
-    #[expect(dead_code, reason = "for the reader of the file")]
-    cells: Vec<String>,
-}
 
 impl SlowGates for SolverGates {
     fn gates(&self) -> Vec<Gate> {
@@ -80,7 +57,7 @@ impl SlowGates for SolverGates {
     fn judge(
         &self,
         candidate: &PolicyStore,
-        in_force: Option<&PolicyStore>,
+        last: Option<&PolicyStore>,
         cancelled: &CancellationToken,
     ) -> Vec<GateRefusal> {
         let options = ProofOptions {
@@ -98,7 +75,7 @@ impl SlowGates for SolverGates {
             refuse(Gate::Invariants, self.broken_invariants(candidate, &options));
         }
         if self.no_gains {
-            refuse(Gate::NoGains, self.gains(candidate, in_force, &options));
+            refuse(Gate::NoGains, self.gains(candidate, last, &options));
         }
         refusals
     }
@@ -124,10 +101,10 @@ impl SolverGates {
     fn gains(
         &self,
         candidate: &PolicyStore,
-        in_force: Option<&PolicyStore>,
+        last: Option<&PolicyStore>,
         options: &ProofOptions,
     ) -> Vec<Problem> {
-        let baseline = match in_force {
+        let baseline = match last {
             Some(_) => Ok(None),
             None => self.baseline(candidate),
         };
@@ -135,7 +112,7 @@ impl SolverGates {
             Ok(baseline) => baseline,
             Err(message) => return vec![not_passed(candidate, Gate::NoGains, &message)],
         };
-        let Some(old) = in_force.or(baseline.as_ref()) else {
+        let Some(old) = last.or(baseline.as_ref()) else {
             if self.trust_first {
                 return Vec::new();
             }
@@ -144,29 +121,43 @@ impl SolverGates {
                         `reload.first = \"trust\"`";
             return vec![not_passed(candidate, Gate::NoGains, message).with_help(help)];
         };
-        if old.revision() == candidate.revision() || reload::only_narrows(candidate, old) {
+        let trust = candidate.more_trust_than(old);
+        let same = old.revision() == candidate.revision();
+        if trust.is_empty() && (same || reload::only_narrows(candidate, old)) {
             return Vec::new();
         }
-        match is_approved(old, candidate) {
+        match is_approved(old, candidate, &trust) {
             Ok(true) => return Vec::new(),
             Ok(false) => {}
             Err(problem) => return vec![*problem],
+        }
+        let advice = advice(old, candidate, &trust);
+        let refusal =
+            |message: &str| not_passed(candidate, Gate::NoGains, message).with_help(advice.clone());
+        let more = |more| refusal(&format!("the store believes callers more: {more}"));
+        let mut problems: Vec<_> = trust.iter().map(more).collect();
+        if same {
+            return problems;
         }
         let comparison = match compare_gains(old, candidate, &self.solver, options) {
             Ok(comparison) => comparison,
             Err(error) => return vec![not_passed(candidate, Gate::NoGains, &error)],
         };
         let told = comparison.gains.iter().take(TOLD);
-        let mut problems: Vec<_> = told.map(|gain| gained(candidate, old, gain)).collect();
+        problems.extend(told.map(|gain| gained(candidate, gain, &advice)));
         if let Some(more @ 1..) = comparison.gains.len().checked_sub(TOLD) {
             problems.push(not_passed(candidate, Gate::NoGains, &format!("{more} gains more")));
         }
-        let unknown = comparison.unknown.iter().take(TOLD);
-        problems.extend(unknown.map(|reason| not_passed(candidate, Gate::NoGains, reason)));
+        problems.extend(comparison.unknown.iter().take(TOLD).map(|reason| refusal(reason)));
+        if let Some(more @ 1..) = comparison.unknown.len().checked_sub(TOLD) {
+            let more = format!("{more} more that cannot be told");
+            problems.push(not_passed(candidate, Gate::NoGains, &more));
+        }
         problems
     }
 
-    /// Loads the state with which a store is compared that is not in force yet, if there is one.
+    /// Loads the state with which a store is compared that this process has not had in force, if there
+    /// is one.
     fn baseline(&self, candidate: &PolicyStore) -> Result<Option<PolicyStore>, String> {
         let Some(folder) = &self.baseline else {
             let Some(kept) = &self.kept else { return Ok(None) };
@@ -184,23 +175,6 @@ impl SolverGates {
         })?;
         Ok(Some(store))
     }
-}
-
-/// Returns whether exactly this step is approved.
-fn is_approved(old: &PolicyStore, new: &PolicyStore) -> Result<bool, Box<Problem>> {
-    let Some(bytes) = new.files().get(APPROVED_GAINS) else { return Ok(false) };
-    let text = String::from_utf8_lossy(bytes);
-    let approved: ApprovedGains = toml::from_str(&text).map_err(|error| {
-        let path = new.files().path(APPROVED_GAINS);
-        Box::new(match error.span() {
-            Some(span) => Problem::at(path, text.as_ref(), span, None, error.message()),
-            None => Problem::of_file(path, error.message()),
-        })
-    })?;
-    Ok(approved
-        .approved
-        .iter()
-        .any(|step| step.from == old.revision().as_str() && step.to == new.revision().as_str()))
 }
 
 fn broken(store: &PolicyStore, proof: &Proof) -> Option<Problem> {
@@ -225,14 +199,9 @@ fn broken(store: &PolicyStore, proof: &Proof) -> Option<Problem> {
     })
 }
 
-fn gained(new: &PolicyStore, old: &PolicyStore, gain: &Difference) -> Problem {
+fn gained(new: &PolicyStore, gain: &Difference, advice: &str) -> Problem {
     let message = format!("now allowed where {}", gain.environment);
     let problem = not_passed(new, Gate::NoGains, &message);
-    let advice = format!(
-        "`humbaba diff --approve` approves the step from {} to {} in `{APPROVED_GAINS}`",
-        old.revision(),
-        new.revision()
-    );
     match gain.witness.as_deref() {
         Some(witness) => shown(problem, new, witness, &format!("{advice}\n")),
         None => problem.with_help(advice),
@@ -244,7 +213,8 @@ fn shown(problem: Problem, store: &PolicyStore, witness: &Witness, advice: &str)
     let record = witness.record(store, store.name().as_str()).unwrap_or_default();
     let message = format!("{}\n{witness}", problem.message());
     Problem::of_file(problem.file(), message)
-        .with_help(format!("{advice}`humbaba check --record` asks it again: {record}"))
+        .with_help(format!("{advice}`humbaba check --record` asks it again:"))
+        .with_record(record)
 }
 
 fn not_passed(store: &PolicyStore, gate: Gate, message: &str) -> Problem {

@@ -10,7 +10,9 @@
 //! [`Witness`]: crate::analysis::Witness
 
 mod against;
+mod approved;
 mod claims;
+mod comparer;
 mod counterexample;
 mod gates;
 mod invariants;
@@ -22,7 +24,8 @@ mod prover;
 mod slots;
 mod solver;
 
-pub use against::{Comparison, Difference, compare, compare_gains};
+pub use against::{Comparison, compare, compare_gains};
+pub use comparer::Difference;
 pub use gates::SolverGates;
 pub use kept::KeptStores;
 pub use proof::{Check, Outcome, Proof, StoreProofs};
