@@ -61,6 +61,21 @@ impl<'a> Finder<'a> {
         self.anywhere(kind, &[], &[&allowed, &denied]).flatten()
     }
 
+    /// Finds a request that an engine allows and that shows something.
+    pub fn allowed_and_shown(
+        &self,
+        kind: Kind<'_>,
+        allows: &Engine,
+        shows: &dyn Fn(&Witness) -> bool,
+    ) -> Option<Witness> {
+        let policies = Policies::new(allows, kind.action, kind.principal, kind.resource);
+        let shown = |world: &World<'_>| match policies.allow(world) {
+            Truth::True => shows(&build::request_of(world)).into(),
+            truth => truth,
+        };
+        self.anywhere(kind, &[], &[&shown]).flatten()
+    }
+
     /// Finds a request that contradicts an invariant of the store.
     pub fn against(&self, kind: Kind<'_>, invariant: &Invariant) -> Option<Witness> {
         let engine = self.store.engine();

@@ -27,8 +27,10 @@ mod names;
 mod open_cell;
 mod people;
 mod policies;
+mod policy_reads;
 mod reach;
 mod review;
+mod schema_change;
 mod search;
 mod show;
 mod slots;
@@ -47,6 +49,7 @@ pub use open_cell::{Answered, OpenCell};
 pub use people::{PersonChange, StoreWithDirectory, people};
 pub use reach::{Reach, Reaches};
 pub use review::{Finding, FindingKind, Review, ReviewRow, RowState};
+pub use schema_change::seen_schema_change;
 pub use show::{
     Colours, matrix_as_csv, matrix_as_html, matrix_as_json, matrix_as_markdown, matrix_as_table,
     review_as_csv, review_as_html, review_as_json, review_as_table,

@@ -276,8 +276,12 @@ fn approve(
         let cells: Vec<_> =
             gains.map(|(_, sentence, _)| format!("    {},\n", text(&sentence))).collect();
         let until = expires_at.map(|moment| format!("expires_at = \"{moment}\"\n"));
+        let trust = match store.trust() {
+            trust if trust.is_empty() => String::new(),
+            trust => format!("trust = {}\n", toml::Value::from(trust)),
+        };
         let step = format!(
-            "[[approved]]\nfrom = {}\nto = {}\nby = {}\nreason = {}\n{}cells = [\n{}]\n",
+            "[[approved]]\nfrom = {}\nto = {}\n{trust}by = {}\nreason = {}\n{}cells = [\n{}]\n",
             text(old.revision().as_str()),
             text(new.revision().as_str()),
             text(by),

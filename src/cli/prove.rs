@@ -237,6 +237,7 @@ impl Run<'_> {
             "new_revision": after.revision().as_str(),
             "equivalent": comparison.is_equivalent(),
             "unknown": comparison.unknown,
+            "trust": comparison.trust,
         });
         for (kind, store, differences, words) in sides {
             let mut listed = Vec::new();
@@ -270,6 +271,9 @@ impl Run<'_> {
             if let Some(json) = json.as_object_mut() {
                 json.insert(if kind == "gain" { "gains" } else { "losses" }.into(), listed.into());
             }
+        }
+        for more in &comparison.trust {
+            let _ = writeln!(text, "  gain: callers are believed more: {more}");
         }
         for reason in &comparison.unknown {
             let _ = writeln!(text, "  unknown: {reason}");

@@ -83,7 +83,11 @@ pub(super) fn human(
 
 /// Returns the verdict of a comparison in words.
 pub(super) fn verdict(comparison: &Comparison) -> &'static str {
-    match (comparison.gains.is_empty(), comparison.losses.is_empty()) {
+    let no_gain = comparison.gains.is_empty() && comparison.trust.is_empty();
+    match (no_gain, comparison.losses.is_empty()) {
+        (false, _) if !comparison.unknown.is_empty() => {
+            "MORE PERMISSIVE: somebody gains, and not everything can be compared"
+        }
         _ if !comparison.unknown.is_empty() => "UNKNOWN: not everything can be compared",
         (true, true) => "equivalent: every request is decided as before",
         (true, false) => "less permissive: nobody gains",

@@ -19,6 +19,8 @@ pub struct Problem {
     message: String,
     labels: Vec<LabeledSpan>,
     help: Option<String>,
+    /// The end of the help that is data, which [`Self::render`] does not wrap.
+    record: Option<Box<str>>,
 }
 
 /// A place in a file. Both numbers count from 1.
@@ -72,6 +74,7 @@ impl Problem {
             message: message.into(),
             labels: Vec::new(),
             help: None,
+            record: None,
         }
     }
 
@@ -91,6 +94,16 @@ impl Problem {
     #[must_use]
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
+        self
+    }
+
+    /// The same problem with a record at the end of the advice, such as a request that shows the fault.
+    #[must_use]
+    pub fn with_record(mut self, record: impl Into<String>) -> Self {
+        let record = record.into();
+        let help = self.help.unwrap_or_default();
+        self.help = Some(format!("{help} {record}"));
+        self.record = Some(record.into_boxed_str());
         self
     }
 
@@ -185,9 +198,15 @@ impl Problem {
     }
 
     /// Renders the problem with its piece of source and a caret, for a terminal or a log. Where a
-    /// line of the source is very long, without it.
+    /// line of the source is very long, without it. A record stands unbroken on the last line.
     #[must_use]
     pub fn render(&self) -> String {
+        if let (Some(record), Some(help)) = (&self.record, &self.help) {
+            let help = help.strip_suffix(&**record).unwrap_or(help).trim_end();
+            let help = Some(help.to_owned()).filter(|help| !help.is_empty());
+            let rest = Self { help, record: None, ..self.clone() };
+            return format!("{}{record}\n", rest.render());
+        }
         let mut text = String::new();
         let handler = GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor());
         if !self.has_long_line() && handler.with_width(120).render_report(&mut text, self).is_ok() {
@@ -267,5 +286,16 @@ mod tests {
         assert_eq!(rendered, "main/a.cedar:1:100001: wrong\n  help: mend it\n");
         let problem = Problem::at("main/a.cedar", "permit x", (7, 1), None, "wrong");
         assert!(problem.render().contains("permit x"));
+    }
+
+    #[test]
+    fn a_record_can_be_copied_from_a_rendered_problem() {
+        let record = format!("{{\"text\": \"{}\"}}", "some words ".repeat(50));
+        let problem =
+            Problem::of_file("main", "wrong").with_help("ask again:").with_record(&record);
+        assert_eq!(problem.help(), Some(format!("ask again: {record}").as_str()));
+        let rendered = problem.render();
+        assert!(rendered.contains("ask again:") && rendered.ends_with(&format!("{record}\n")));
+        assert_eq!(rendered.matches("some words").count(), 50);
     }
 }

@@ -1,6 +1,6 @@
 //! Two states of a store: who may more with the new one, who may less.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Outcome, ProofOptions, Solver,
@@ -10,7 +10,7 @@ use super::{
     solver::work,
 };
 use crate::{
-    analysis,
+    analysis::{self, seen_schema_change},
     store::{FileKind, PolicyStore},
 };
 
@@ -27,19 +27,21 @@ pub struct Comparison {
     pub losses: Vec<Difference>,
     /// The questions that the solver cannot answer, or that cannot be compared, each with the reason.
     pub unknown: Vec<String>,
+    /// How the new state believes callers more ([`PolicyStore::more_trust_than`]).
+    pub trust: Vec<String>,
 }
 
 impl Comparison {
     /// Returns whether no decision can differ.
     #[must_use]
     pub fn is_equivalent(&self) -> bool {
-        self.gains.is_empty() && self.losses.is_empty() && self.unknown.is_empty()
+        self.gains_nothing() && self.losses.is_empty()
     }
 
     /// Returns whether nobody can gain.
     #[must_use]
     pub fn gains_nothing(&self) -> bool {
-        self.gains.is_empty() && self.unknown.is_empty()
+        self.gains.is_empty() && self.unknown.is_empty() && self.trust.is_empty()
     }
 }
 
@@ -49,10 +51,13 @@ enum Task<'a, 'p> {
     OnlyIn(Way, Group<'a, 'p>),
     /// Requests that both know; the policies are the old ones and the new ones.
     Both(Group<'a, 'p>),
+    /// Requests that both know, and of which the old policies see a change of the schema.
+    NotComparable(String, Vec<Environment<'a>>),
 }
 
 /// Compares two states of a store. Kinds of requests are the same where action and types are; those that
-/// both states know are compared under the new schema.
+/// both states know are compared under the new schema, unless the old policies see a change of it
+/// ([`seen_schema_change`]).
 ///
 /// # Errors
 /// The solver cannot be started, or a link cannot be filled in.
@@ -96,6 +101,7 @@ fn compare_ways(
         after.environments.iter().cloned().partition(|env| knows(&before, env));
     let is_removed = |env: &&Environment<'_>| ways.contains(&Way::Loss) && !knows(&after, env);
     let removed = before.environments.iter().filter(is_removed).cloned();
+    let (both, not_comparable) = comparable(old, new, &before, both);
     let added = grouped(added, &[(new.schema(), &after.policies)], false);
     let removed = grouped(removed, &[(old.schema(), &before.policies)], false);
     let sets = [(old.schema(), &before.policies), (new.schema(), &after.policies)];
@@ -109,7 +115,7 @@ fn compare_ways(
             .iter()
             .flat_map(|task| match task {
                 Task::OnlyIn(_, group) | Task::Both(group) => group.policies.concat(),
-                Task::NeverFails(..) => Vec::new(),
+                Task::NeverFails(..) | Task::NotComparable(..) => Vec::new(),
             })
             .map(|policy| policy.policy.id().clone())
             .collect();
@@ -122,6 +128,7 @@ fn compare_ways(
             checks.into_iter().chain(changed.map(|policy| Task::NeverFails(&before, policy))),
         );
     }
+    tasks.extend(not_comparable.into_iter().map(|(why, envs)| Task::NotComparable(why, envs)));
     let found = work(solver, options, &tasks, progress, |session, task| match task {
         Task::NeverFails(prover, policy) => Found {
             unknown: match prover.never_fails(session, policy) {
@@ -134,8 +141,9 @@ fn compare_ways(
         },
         Task::OnlyIn(way, group) => comparer.only_in(session, *way, group),
         Task::Both(group) => comparer.both(session, group),
+        Task::NotComparable(why, envs) => comparer.not_comparable(session, why, envs),
     })?;
-    let mut comparison = Comparison::default();
+    let mut comparison = Comparison { trust: new.more_trust_than(old), ..Comparison::default() };
     if !old.files().same(FileKind::Entities, new.files()) {
         comparison.unknown.push(ENTITIES_DIFFER.to_owned());
         search_differences(ways, old, new, &mut comparison)?;
@@ -146,6 +154,31 @@ fn compare_ways(
         comparison.unknown.extend(unknown);
     }
     Ok(comparison)
+}
+
+/// Leaves the kinds of requests that can be compared under the new schema. The others are ordered by
+/// the change that the old policies see.
+fn comparable<'a>(
+    old: &PolicyStore,
+    new: &PolicyStore,
+    before: &Prover<'_>,
+    envs: Vec<Environment<'a>>,
+) -> (Vec<Environment<'a>>, BTreeMap<String, Vec<Environment<'a>>>) {
+    let mut others: BTreeMap<String, Vec<_>> = BTreeMap::new();
+    if old.has_schema_of(new) {
+        return (envs, others);
+    }
+    let (old, new) = (old.schema(), new.schema());
+    let mut comparable = Vec::with_capacity(envs.len());
+    for env in envs {
+        let applying = before.policies.applying(old, &env);
+        let policies = applying.into_iter().map(|policy| &policy.policy);
+        match seen_schema_change(old, new, env.kind(), policies) {
+            Some(change) => others.entry(change).or_default().push(env),
+            None => comparable.push(env),
+        }
+    }
+    (comparable, others)
 }
 
 /// Adds what a search finds of two states whose entities differ, which the solver takes as unknown.

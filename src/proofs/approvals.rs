@@ -1,6 +1,6 @@
 //! The gains that people have approved, in a store's `approved-gains.toml`.
 
-use std::time::SystemTime;
+use std::{collections::BTreeSet, time::SystemTime};
 
 use serde::{Deserialize, Deserializer, de::Error as _};
 
@@ -23,6 +23,9 @@ struct ApprovedGains {
 struct ApprovedStep {
     from: String,
     to: String,
+    /// How `store.toml` believes callers more, all of it, as [`PolicyStore::more_trust_than`] tells it.
+    #[serde(default)]
+    trust: BTreeSet<String>,
     /// The approver.
     by: String,
     #[expect(dead_code, reason = "for the reader of the file")]
@@ -46,11 +49,15 @@ pub(super) enum Approval {
     Ended(String),
 }
 
-/// Reads whether exactly this step is approved now.
+/// Reads whether exactly this step is approved now, with exactly this trust in callers.
 ///
 /// # Errors
 /// The file is not of its form, with the place.
-pub(super) fn of_step(old: &PolicyStore, new: &PolicyStore) -> Result<Approval, Box<Problem>> {
+pub(super) fn of_step(
+    old: &PolicyStore,
+    new: &PolicyStore,
+    trust: &[String],
+) -> Result<Approval, Box<Problem>> {
     let Some(bytes) = new.files().get(APPROVED_GAINS) else { return Ok(Approval::None) };
     let text = String::from_utf8_lossy(bytes);
     let approved: ApprovedGains = toml::from_str(&text).map_err(|error| {
@@ -63,7 +70,8 @@ pub(super) fn of_step(old: &PolicyStore, new: &PolicyStore) -> Result<Approval, 
     let now = Timestamp::after_1970(SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default());
     let mut approval = Approval::None;
     for step in approved.approved {
-        if step.from != old.revision().as_str() || step.to != new.revision().as_str() {
+        let is_step = step.from == old.revision().as_str() && step.to == new.revision().as_str();
+        if !is_step || !step.trust.iter().eq(trust.iter().collect::<BTreeSet<_>>()) {
             continue;
         }
         match step.expires_at {
@@ -74,6 +82,19 @@ pub(super) fn of_step(old: &PolicyStore, new: &PolicyStore) -> Result<Approval, 
         }
     }
     Ok(approval)
+}
+
+/// Says how a step is approved.
+pub(super) fn advice(old: &PolicyStore, new: &PolicyStore, trust: &[String]) -> String {
+    let (from, to) = (old.revision(), new.revision());
+    let step = format!(
+        "`humbaba diff --approve` approves the step from {from} to {to} in `{APPROVED_GAINS}`"
+    );
+    if trust.is_empty() {
+        return step;
+    }
+    let trust = toml::Value::from(trust.to_vec());
+    format!("{step}, with `trust = {trust}`")
 }
 
 fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {

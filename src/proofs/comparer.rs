@@ -4,15 +4,17 @@ use cedar_policy_symcc::{Env, always_denies_asserts, implies_asserts};
 
 use super::{
     claims, counterexample,
-    policies::{Group, StaticPolicy, named_attributes, named_entities},
+    policies::{Environment, Group, named_entities},
     slots,
     solver::{Answer, Session},
 };
 use crate::{
     analysis::{Finder, Witness},
-    schema::{RecordShape, Schema, Shape},
     store::PolicyStore,
 };
+
+/// Kinds of requests that are searched where they cannot be compared for the same reason.
+const SEARCHED: usize = 16;
 
 /// The direction in which decisions differ.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -32,7 +34,7 @@ pub struct Difference {
     pub witness: Option<Box<Witness>>,
 }
 
-/// The result for one group of requests.
+/// The differences of one group of requests.
 #[derive(Default)]
 pub(super) struct Found {
     pub gain: Option<Difference>,
@@ -98,6 +100,38 @@ impl Comparer<'_> {
         found
     }
 
+    /// Searches requests that are decided otherwise where the policies of the two states cannot be
+    /// compared. That there are no others is not known.
+    pub fn not_comparable(
+        &self,
+        session: &Session<'_>,
+        why: &str,
+        envs: &[Environment<'_>],
+    ) -> Found {
+        let mut found = Found::default();
+        for &way in self.ways {
+            let store = if way == Way::Gain { self.new } else { self.old };
+            let finder = Finder::new(store, [self.old.engine(), self.new.engine()]);
+            let shows = |witness: &Witness| self.shows(way, witness);
+            let searched = envs.iter().take(SEARCHED).take_while(|_| session.is_over().is_none());
+            let mut shown = searched.filter_map(|env| {
+                let witness = finder.allowed_and_shown(env.kind(), store.engine(), &shows)?;
+                Some((env, counterexample::shrunk(witness, shows)?))
+            });
+            if let Some((env, witness)) = shown.next() {
+                let witness = Some(Box::new(witness));
+                found.add(way, Difference { environment: env.to_string(), count: 1, witness });
+            }
+        }
+        let place = envs.first().map(|env| format!(", where {env}")).unwrap_or_default();
+        let more = match envs.len().saturating_sub(1) {
+            0 => String::new(),
+            more => format!(", and {more} more like it"),
+        };
+        found.unknown = Some(format!("not comparable: {why}{place}{more}"));
+        found
+    }
+
     /// Searches for a witness without the solver, which is often sooner.
     fn found(&self, way: Way, group: &Group<'_, '_>) -> Option<Witness> {
         let (old, new) = (self.old.engine(), self.new.engine());
@@ -116,9 +150,6 @@ impl Comparer<'_> {
     ) -> Result<Option<Difference>, String> {
         let schema = self.new.schema();
         let [old, new] = group.policies.as_slice() else { return Ok(None) };
-        if let Some(unknown) = self.not_declared(old) {
-            return Err(unknown);
-        }
         if let Some(reason) = session.is_over() {
             return Err(reason);
         }
@@ -161,27 +192,6 @@ impl Comparer<'_> {
         Ok(witness(&facts)?.map(|found| Difference::of(group, found)))
     }
 
-    /// Finds an attribute that an old policy looks at and the new schema knows nowhere. Under that schema
-    /// the policy would only seem to mean less.
-    fn not_declared(&self, old: &[&StaticPolicy]) -> Option<String> {
-        let declared = |schema: &Schema, name: &str| {
-            let entities = schema.entities().map(|shape| &shape.attributes);
-            let contexts = schema.actions().map(|action| &*action.context);
-            entities.chain(contexts).any(|record| declares(record, name))
-        };
-        old.iter().find_map(|policy| {
-            let names = named_attributes(&[policy]);
-            let gone = names.iter().find(|name| {
-                declared(self.old.schema(), name) && !declared(self.new.schema(), name)
-            })?;
-            Some(format!(
-                "not comparable: the old policy `{}` looks at `{gone}`, which the new schema does \
-                 not declare",
-                policy.policy.id()
-            ))
-        })
-    }
-
     /// Makes a request of a counterexample, if one shows what the counterexample does.
     fn witness(
         &self,
@@ -209,16 +219,4 @@ impl Found {
             Way::Loss => self.loss = Some(difference),
         }
     }
-}
-
-/// Returns whether a record, or one within it, has a field of that name.
-fn declares(record: &RecordShape, name: &str) -> bool {
-    fn within(shape: &Shape, name: &str) -> bool {
-        match shape {
-            Shape::Record(record) => declares(record, name),
-            Shape::Set(element) => within(element, name),
-            _ => false,
-        }
-    }
-    record.fields.contains_key(name) || record.fields.values().any(|one| within(&one.shape, name))
 }

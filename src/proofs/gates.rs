@@ -11,14 +11,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Check, Difference, KeptStores, Outcome, Proof, ProofOptions, Solver,
-    approvals::{self, Approval},
+    approvals::{self, Approval, advice},
     compare_gains, hold,
 };
 use crate::{
     analysis::{Witness, read_invariants},
     model::Problem,
     reload::{self, Gate, GateRefusal, SlowGates},
-    store::{APPROVED_GAINS, Bounds, PolicyStore},
+    store::{Bounds, PolicyStore},
 };
 
 /// Gains that a refusal tells.
@@ -37,11 +37,11 @@ pub struct SolverGates {
     pub timeout: Duration,
     /// Bounds on what is read.
     pub bounds: Bounds,
-    /// The folder with which a store is compared that is not in force yet.
+    /// The folder with which a store is compared that this process has not had in force.
     pub baseline: Option<PathBuf>,
     /// The stores as they were last in force, where there is no such folder.
     pub kept: Option<KeptStores>,
-    /// Take a store as it is that is not in force yet and that neither of them has.
+    /// Take a store as it is that this process has not had in force and that neither of them has.
     pub trust_first: bool,
 }
 
@@ -57,7 +57,7 @@ impl SlowGates for SolverGates {
     fn judge(
         &self,
         candidate: &PolicyStore,
-        in_force: Option<&PolicyStore>,
+        last: Option<&PolicyStore>,
         cancelled: &CancellationToken,
     ) -> Vec<GateRefusal> {
         let options = ProofOptions {
@@ -75,7 +75,7 @@ impl SlowGates for SolverGates {
             refuse(Gate::Invariants, self.broken_invariants(candidate, &options));
         }
         if self.no_gains {
-            refuse(Gate::NoGains, self.gains(candidate, in_force, &options));
+            refuse(Gate::NoGains, self.gains(candidate, last, &options));
         }
         refusals
     }
@@ -101,10 +101,10 @@ impl SolverGates {
     fn gains(
         &self,
         candidate: &PolicyStore,
-        in_force: Option<&PolicyStore>,
+        last: Option<&PolicyStore>,
         options: &ProofOptions,
     ) -> Vec<Problem> {
-        let baseline = match in_force {
+        let baseline = match last {
             Some(_) => Ok(None),
             None => self.baseline(candidate),
         };
@@ -112,7 +112,7 @@ impl SolverGates {
             Ok(baseline) => baseline,
             Err(message) => return vec![not_passed(candidate, Gate::NoGains, &message)],
         };
-        let Some(old) = in_force.or(baseline.as_ref()) else {
+        let Some(old) = last.or(baseline.as_ref()) else {
             if self.trust_first {
                 return Vec::new();
             }
@@ -121,33 +121,43 @@ impl SolverGates {
                         `reload.first = \"trust\"`";
             return vec![not_passed(candidate, Gate::NoGains, message).with_help(help)];
         };
-        if old.revision() == candidate.revision() || reload::only_narrows(candidate, old) {
+        let trust = candidate.more_trust_than(old);
+        let same = old.revision() == candidate.revision();
+        if trust.is_empty() && (same || reload::only_narrows(candidate, old)) {
             return Vec::new();
         }
-        let approval = match approvals::of_step(old, candidate) {
+        let approval = match approvals::of_step(old, candidate, &trust) {
             Ok(Approval::Given) => return Vec::new(),
             Ok(approval) => approval,
             Err(problem) => return vec![*problem],
         };
+        let advice = advice(old, candidate, &trust);
+        let refusal =
+            |message: &str| not_passed(candidate, Gate::NoGains, message).with_help(advice.clone());
+        let more = |more| refusal(&format!("the store believes callers more: {more}"));
+        let mut problems: Vec<_> = trust.iter().map(more).collect();
+        if same {
+            return ended(approval, candidate, problems);
+        }
         let comparison = match compare_gains(old, candidate, &self.solver, options) {
             Ok(comparison) => comparison,
             Err(error) => return vec![not_passed(candidate, Gate::NoGains, &error)],
         };
         let told = comparison.gains.iter().take(TOLD);
-        let mut problems: Vec<_> = told.map(|gain| gained(candidate, old, gain)).collect();
+        problems.extend(told.map(|gain| gained(candidate, gain, &advice)));
         if let Some(more @ 1..) = comparison.gains.len().checked_sub(TOLD) {
             problems.push(not_passed(candidate, Gate::NoGains, &format!("{more} gains more")));
         }
-        let unknown = comparison.unknown.iter().take(TOLD);
-        problems.extend(unknown.map(|reason| not_passed(candidate, Gate::NoGains, reason)));
-        if let (Approval::Ended(words), false) = (approval, problems.is_empty()) {
-            let message = format!("the approval of this step {words}");
-            problems.push(not_passed(candidate, Gate::NoGains, &message));
+        problems.extend(comparison.unknown.iter().take(TOLD).map(|reason| refusal(reason)));
+        if let Some(more @ 1..) = comparison.unknown.len().checked_sub(TOLD) {
+            let more = format!("{more} more that cannot be told");
+            problems.push(not_passed(candidate, Gate::NoGains, &more));
         }
-        problems
+        ended(approval, candidate, problems)
     }
 
-    /// Loads the state with which a store is compared that is not in force yet, if there is one.
+    /// Loads the state with which a store is compared that this process has not had in force, if there
+    /// is one.
     fn baseline(&self, candidate: &PolicyStore) -> Result<Option<PolicyStore>, String> {
         let Some(folder) = &self.baseline else {
             let Some(kept) = &self.kept else { return Ok(None) };
@@ -165,6 +175,15 @@ impl SolverGates {
         })?;
         Ok(Some(store))
     }
+}
+
+/// Adds to the refusals of a step that it was approved once.
+fn ended(approval: Approval, candidate: &PolicyStore, mut refusals: Vec<Problem>) -> Vec<Problem> {
+    if let (Approval::Ended(words), false) = (approval, refusals.is_empty()) {
+        let message = format!("the approval of this step {words}");
+        refusals.push(not_passed(candidate, Gate::NoGains, &message));
+    }
+    refusals
 }
 
 fn broken(store: &PolicyStore, proof: &Proof) -> Option<Problem> {
@@ -189,14 +208,9 @@ fn broken(store: &PolicyStore, proof: &Proof) -> Option<Problem> {
     })
 }
 
-fn gained(new: &PolicyStore, old: &PolicyStore, gain: &Difference) -> Problem {
+fn gained(new: &PolicyStore, gain: &Difference, advice: &str) -> Problem {
     let message = format!("now allowed where {}", gain.environment);
     let problem = not_passed(new, Gate::NoGains, &message);
-    let advice = format!(
-        "`humbaba diff --approve` approves the step from {} to {} in `{APPROVED_GAINS}`",
-        old.revision(),
-        new.revision()
-    );
     match gain.witness.as_deref() {
         Some(witness) => shown(problem, new, witness, &format!("{advice}\n")),
         None => problem.with_help(advice),
@@ -208,7 +222,8 @@ fn shown(problem: Problem, store: &PolicyStore, witness: &Witness, advice: &str)
     let record = witness.record(store, store.name().as_str()).unwrap_or_default();
     let message = format!("{}\n{witness}", problem.message());
     Problem::of_file(problem.file(), message)
-        .with_help(format!("{advice}`humbaba check --record` asks it again: {record}"))
+        .with_help(format!("{advice}`humbaba check --record` asks it again:"))
+        .with_record(record)
 }
 
 fn not_passed(store: &PolicyStore, gate: Gate, message: &str) -> Problem {

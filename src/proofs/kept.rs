@@ -13,7 +13,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    model::{Revision, StoreName},
+    model::StoreName,
     reload::Live,
     store::{Bounds, PolicyStore, SETTINGS_FILE, StoreFiles},
 };
@@ -77,12 +77,13 @@ impl KeptStores {
     /// no gain.
     pub async fn follow(self, live: Arc<Live>) {
         let mut changes = live.changes();
-        let mut written = BTreeMap::<StoreName, Revision>::new();
+        // The digest tells a change of `store.toml`, too, which the revision does not.
+        let mut written = BTreeMap::<StoreName, String>::new();
         loop {
             changes.mark_unchanged();
             let mut is_kept = true;
             for store in live.stores().iter() {
-                if written.get(store.name()) == Some(store.revision()) {
+                if written.get(store.name()).is_some_and(|digest| digest == store.digest()) {
                     continue;
                 }
                 let (kept, store) = (self.clone(), Arc::clone(store));
@@ -92,7 +93,7 @@ impl KeptStores {
                 });
                 match writing.await {
                     Ok((store, Ok(()))) => {
-                        written.insert(store.name().clone(), *store.revision());
+                        written.insert(store.name().clone(), store.digest().to_owned());
                         continue;
                     }
                     Ok((store, Err(error))) => {

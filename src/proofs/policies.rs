@@ -3,12 +3,9 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use cedar_policy::{EntityTypeName, Policy, PolicySet, RequestEnv};
-use cedar_policy_core::{
-    ast::{
-        self, ActionConstraint, EntityReference, EntityType, EntityUID, Expr, ExprKind, Literal,
-        PrincipalOrResourceConstraint as Constraint, Var,
-    },
-    validator::ValidatorSchema,
+use cedar_policy_core::ast::{
+    self, ActionConstraint, EntityReference, EntityType, EntityUID, Expr, ExprKind, Literal,
+    PrincipalOrResourceConstraint as Constraint, Var,
 };
 use smol_str::SmolStr;
 
@@ -135,7 +132,7 @@ impl StaticPolicy {
             ActionConstraint::Any => true,
             ActionConstraint::Eq(action) => **action == *env.action,
             ActionConstraint::In(groups) => {
-                groups.iter().any(|group| is_in(schema.cedar().as_ref(), env.action, group))
+                groups.iter().any(|group| schema.is_action_in(env.action, group))
             }
             // A kind of Cedar's error-tolerant parser, which no store is read with.
             #[allow(unreachable_patterns)]
@@ -237,13 +234,6 @@ pub(super) fn named_entities(policies: &[&StaticPolicy]) -> BTreeSet<EntityUID> 
 
 fn conditions(policy: &ast::Policy) -> impl Iterator<Item = &Expr> {
     policy.non_scope_constraints().into_iter().flat_map(Expr::subexpressions)
-}
-
-fn is_in(schema: &ValidatorSchema, action: &EntityUID, group: &EntityUID) -> bool {
-    action == group
-        || schema
-            .get_action_id(group)
-            .is_some_and(|group| group.descendants().any(|member| member == action))
 }
 
 fn may_be(schema: &Schema, constraint: &Constraint, entity_type: &EntityType) -> bool {

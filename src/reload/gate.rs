@@ -68,19 +68,20 @@ pub trait SlowGates: fmt::Debug + Send + Sync {
     /// Returns the gates that are judged, at least one.
     fn gates(&self) -> Vec<Gate>;
 
-    /// Judges a valid store. Nothing means that it passes. It returns soon once it is cancelled, and
-    /// what it returns then is not looked at.
+    /// Judges a valid store. `last` is the state of it that is in force, or was last if its folder was
+    /// gone since; none where this process has had none in force. Nothing means that it passes. It
+    /// returns soon once it is cancelled, and what it returns then is not looked at.
     fn judge(
         &self,
         candidate: &PolicyStore,
-        in_force: Option<&PolicyStore>,
+        last: Option<&PolicyStore>,
         cancelled: &CancellationToken,
     ) -> Vec<GateRefusal>;
 }
 
 /// Returns whether a new state can only take rights away: the schema and the entities are the same,
-/// each permit was there before, and each forbid still is. This is decided without a proof, so that nobody
-/// waits for one to revoke a right.
+/// each permit was there before, each forbid still is, and callers are not believed more. This is
+/// decided without a proof, so that nobody waits for one to revoke a right.
 #[must_use]
 pub fn only_narrows(new: &PolicyStore, old: &PolicyStore) -> bool {
     let others = |files: &StoreFiles| -> Vec<(String, Vec<u8>)> {
@@ -91,7 +92,8 @@ pub fn only_narrows(new: &PolicyStore, old: &PolicyStore) -> bool {
         store.policies().policy(policy.id()) == Some(policy)
     };
     let permits = |policy: &&cedar_policy::Policy| policy.effect() == cedar_policy::Effect::Permit;
-    others(new.files()) == others(old.files())
+    new.more_trust_than(old).is_empty()
+        && others(new.files()) == others(old.files())
         && new.policies().policies().filter(permits).all(|permit| has(old, permit))
         && old.policies().policies().filter(|one| !permits(one)).all(|forbid| has(new, forbid))
 }

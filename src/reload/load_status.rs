@@ -53,6 +53,10 @@ pub struct StoreStatus {
     pub proving: bool,
     /// The problems of the files as they are now, if they were refused; the revision stays in force.
     pub problems: Vec<Problem>,
+    /// The digest of those files, if they were read ([`StoreFiles::digest`]).
+    ///
+    /// [`StoreFiles::digest`]: crate::store::StoreFiles::digest
+    pub refused: Option<String>,
 }
 
 impl LoadStatus {

@@ -46,6 +46,9 @@ pub(super) struct Loader {
     options: Options,
     source: String,
     stores: BTreeMap<StoreName, KnownStore>,
+    /// The stores that are gone, as they were last in force: what a gate compares them with when they
+    /// come again. None are kept without such a gate.
+    removed: BTreeMap<StoreName, Arc<PolicyStore>>,
     folder_problem: Option<String>,
     unread: Vec<String>,
     watch_problem: Option<String>,
@@ -110,6 +113,7 @@ impl Loader {
             let known = stores.entry(store.name.clone()).or_default();
             known.loaded_at = store.loaded_at;
             known.problems.clone_from(&store.problems);
+            known.seen = store.refused.clone().map(Seen::Digest);
         }
         for store in live.stores().iter() {
             let known = stores.entry(store.name().clone()).or_default();
@@ -122,6 +126,7 @@ impl Loader {
             options,
             source,
             stores,
+            removed: BTreeMap::new(),
             folder_problem: status.folder_problem.clone(),
             unread: status.unread.clone(),
             watch_problem: status.watch_problem.clone(),
@@ -156,7 +161,12 @@ impl Loader {
             if !stays {
                 announce::removed(name, known.in_force.as_deref());
                 outcome.changed |= known.in_force.is_some();
-                self.retired.store(known.in_force.take());
+                match known.in_force.take() {
+                    Some(last) if self.options.slow_gates.is_some() => {
+                        self.removed.insert(name.clone(), last);
+                    }
+                    last => self.retired.store(last),
+                }
             }
             stays
         });
@@ -264,12 +274,12 @@ impl Loader {
         outcome: &mut LoadOutcome,
     ) {
         let in_force = self.stores.get(name).and_then(|known| known.in_force.clone());
-        let is_taken_back = in_force.as_ref().is_some_and(|old| old.digest() == store.digest());
+        let last = in_force.or_else(|| self.removed.get(name).cloned());
+        let is_taken_back = last.as_ref().is_some_and(|old| old.digest() == store.digest());
         let gates = self.options.slow_gates.clone().filter(|_| !is_taken_back);
         let Some(gates) = gates else { return self.put_in_force(name, store, took, outcome) };
-        let narrows = in_force.as_ref().is_some_and(|old| only_narrows(&store, old));
-        let proving =
-            Proving::start(gates, Arc::clone(&store), in_force, took, self.signal.clone());
+        let narrows = last.as_ref().is_some_and(|old| only_narrows(&store, old));
+        let proving = Proving::start(gates, Arc::clone(&store), last, took, self.signal.clone());
         if narrows {
             self.put_in_force(name, store, took, outcome);
         } else if self.signal.is_some() {
@@ -325,6 +335,7 @@ impl Loader {
             announce::warnings(&store);
         }
         known.problems.clear();
+        self.retired.store(self.removed.remove(name));
         self.retired.store(old.filter(|old| !Arc::ptr_eq(old, &store)));
     }
 
@@ -382,6 +393,10 @@ impl Loader {
                 .map_or_else(Vec::new, |store| store.warnings().to_vec()),
             proving: known.proving.is_some(),
             problems: known.problems.clone(),
+            refused: match &known.seen {
+                Some(Seen::Digest(digest)) if !known.problems.is_empty() => Some(digest.clone()),
+                _ => None,
+            },
         });
         LoadStatus {
             source: self.source.clone(),

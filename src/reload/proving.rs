@@ -30,7 +30,7 @@ impl Proving {
     pub fn start(
         gates: Arc<dyn SlowGates>,
         candidate: Arc<PolicyStore>,
-        in_force: Option<Arc<PolicyStore>>,
+        last: Option<Arc<PolicyStore>>,
         loading_took: Duration,
         signal: Option<Arc<Signal>>,
     ) -> Self {
@@ -44,13 +44,13 @@ impl Proving {
         let (cancelled, refusals) = (proving.cancelled.clone(), Arc::clone(&proving.refusals));
         let waits = signal.is_none();
         let work = move || {
-            let judge = || gates.judge(&candidate, in_force.as_deref(), &cancelled);
+            let judge = || gates.judge(&candidate, last.as_deref(), &cancelled);
             let judged = catch_unwind(AssertUnwindSafe(judge)).unwrap_or_else(|panic| {
                 let message = format!("the proof panicked: {}", panic_message(&*panic));
                 refused(&candidate, &gates.gates(), &message)
             });
             // A state that calls still use is not dropped here.
-            drop(in_force);
+            drop(last);
             let _ = refusals.set(judged);
             if let Some(signal) = signal {
                 signal.hint();

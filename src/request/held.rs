@@ -108,8 +108,9 @@ pub struct Held {
     pub request_facts: RequestFacts,
 }
 
-/// The facts that callers may send of roles and of entities where the sidecar holds some.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
+/// The facts that callers may send of roles and of entities where the sidecar holds some. One that is
+/// more believes more.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RequestFacts {
     /// Neither role assignments nor parents. Attributes and tags are taken of entities that neither

@@ -169,6 +169,14 @@ impl Schema {
         self.actions.values()
     }
 
+    /// Returns whether an action is a group, or a member of it.
+    #[must_use]
+    pub fn is_action_in(&self, action: &EntityUID, group: &EntityUID) -> bool {
+        let core: &ValidatorSchema = self.cedar.as_ref();
+        let is_member = || core.get_action_id(group)?.descendants().find(|one| *one == action);
+        action == group || is_member().is_some()
+    }
+
     /// Returns the Role entity of a slot on a scope; nothing where the scope's type has no such slot.
     #[must_use]
     pub fn role(&self, scope: &EntityUID, slot: &Slot) -> Option<EntityUID> {

@@ -58,8 +58,8 @@ pub(super) const KEYS: &[SettingKey] = keys! {
     "reload.use_events" Switch reload.use_events: "listen to the file system's events";
     "reload.deny_warnings" Switch reload.deny_warnings: "refuse a store that has warnings";
     "reload.require" Gates reload.require: "what a valid store must pass before it comes in force: tests, invariants, no-gains; the last two need cvc5";
-    "reload.baseline" Text reload.baseline: "the folder with which no-gains compares a store that is not in force yet; empty: what was in force last, where data keeps it";
-    "reload.first" Text reload.first: "what no-gains does with a store that is neither in force nor in the baseline: refuse or trust";
+    "reload.baseline" Text reload.baseline: "the folder with which no-gains compares a store that this process has not had in force; empty: what was in force last, where data keeps it";
+    "reload.first" Text reload.first: "what no-gains does with a store that this process has not had in force and that is neither kept nor in the baseline: refuse or trust";
     "reload.gate_timeout_s" PositiveSeconds reload.gate_timeout: "how long invariants and no-gains may take for one store; it is refused after that";
     "shadow.folder" Text shadow.folder: "the folder of candidate policies that decide beside the others, for comparison; empty: none";
     "shadow.max_share" CpuShare shadow.max_share: "the share of one processor's time that the comparison may take, from 0.001 to 1";

@@ -18,6 +18,7 @@ mod schema_docs;
 mod settings;
 mod stores;
 mod text_bounds;
+mod trust;
 mod unchanged;
 mod validation;
 

@@ -29,8 +29,8 @@ pub struct AuthzenRules {
     pub overridable: Vec<String>,
 }
 
-/// The meaning of `subject.properties.roles`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+/// The meaning of `subject.properties.roles`. One that is more believes more.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RolesProperty {
     /// None: access tokens carry `roles` that mean something else.
@@ -40,6 +40,17 @@ pub enum RolesProperty {
     Assignments,
     /// Assignments, and bare names of roles on the resource of the question.
     AssignmentsAndBare,
+}
+
+impl RolesProperty {
+    /// Returns the value as `store.toml` has it.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Ignore => "ignore",
+            Self::Assignments => "assignments",
+            Self::AssignmentsAndBare => "assignments-and-bare",
+        }
+    }
 }
 
 impl AuthzenRules {

@@ -56,6 +56,7 @@ fn broken() -> StoreStatus {
         policies: 0,
         warnings: Vec::new(),
         proving: false,
+        refused: None,
         problems,
     }
 }

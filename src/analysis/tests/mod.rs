@@ -3,5 +3,6 @@
 mod deep;
 mod planted;
 pub(crate) mod random;
+mod schema_change;
 mod shipped;
 pub(crate) mod support;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Compared, What, summary};
+use super::{Compared, What};
 use crate::{analysis::Direction, cli::validate::escaped};
 
 pub(in crate::cli) fn github(compared: &[Compared]) -> String {
@@ -32,7 +32,7 @@ pub(in crate::cli) fn github(compared: &[Compared]) -> String {
         for place in &diff.unknown {
             line("error", &format!("unknown: the search was given up for {place}"));
         }
-        line("notice", &summary(diff));
+        line("notice", &store.summary());
     }
     text
 }

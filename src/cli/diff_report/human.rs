@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Compared, SHOWN, What, in_words, sign, summary};
+use super::{Compared, SHOWN, What, in_words, sign};
 
 /// Tells stores in both states with their changes.
 pub(in crate::cli) fn human(compared: &[Compared]) -> String {
@@ -53,7 +53,7 @@ pub(in crate::cli) fn human(compared: &[Compared]) -> String {
         for place in &diff.unknown {
             let _ = writeln!(text, "  unknown: the search was given up for {place}");
         }
-        let _ = writeln!(text, "  {}", summary(diff));
+        let _ = writeln!(text, "  {}", store.summary());
     }
     text
 }

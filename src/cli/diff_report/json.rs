@@ -97,6 +97,7 @@ impl Compared {
             "policies": policies.collect::<Vec<_>>(),
             "cells": cells.collect::<Vec<_>>(),
             "others": others.collect::<Vec<_>>(),
+            "trust": self.trust(),
             "recorded": flips.collect::<Vec<_>>(),
             "people": people.collect::<Vec<_>>(),
             "directory_versions": versions,

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Compared, SHOWN, What, in_words, sign, summary};
+use super::{Compared, SHOWN, What, in_words, sign};
 use crate::analysis::Direction;
 
 pub(in crate::cli) fn markdown(compared: &[Compared]) -> String {
@@ -24,7 +24,7 @@ pub(in crate::cli) fn markdown(compared: &[Compared]) -> String {
             let (sign, what) = sign(change.kind);
             let _ = writeln!(text, "- `{sign} {}`{what}", change.id);
         }
-        let _ = writeln!(text, "\n**{}**", summary(diff));
+        let _ = writeln!(text, "\n**{}**", store.summary());
         let mut last = None;
         for (direction, sentence, witness) in store.sentences() {
             if last != Some(direction) {

@@ -49,6 +49,7 @@ impl Compared {
             What::Removed => false,
             What::Differs(diff, flips, people) => {
                 diff.has_gains()
+                    || !self.trust().is_empty()
                     || flips.iter().any(|flip| flip.gains)
                     || people.changes.iter().any(|person| !person.is_loss)
             }
@@ -67,10 +68,36 @@ impl Compared {
         }
     }
 
+    /// Returns how the new state believes callers more ([`PolicyStore::more_trust_than`]).
+    pub(super) fn trust(&self) -> Vec<String> {
+        self.stores.as_ref().map_or_else(Vec::new, |(old, new)| new.more_trust_than(old))
+    }
+
     pub(super) fn sentences(&self) -> Vec<(Direction, String, Option<&Witness>)> {
+        let trust = self.trust().into_iter();
+        let trust =
+            trust.map(|more| (Direction::Gain, format!("callers gain trust: {more}"), None));
         match &self.what {
-            What::Differs(diff, ..) => sentences(diff),
+            What::Differs(diff, ..) => trust.chain(sentences(diff)).collect(),
             What::Added | What::Removed => Vec::new(),
+        }
+    }
+
+    /// Returns how many cells gain and how many lose, and what is told besides.
+    fn summary(&self) -> String {
+        let What::Differs(diff, flips, people) = &self.what else { return String::new() };
+        let cells = summary(diff);
+        let told = [
+            (self.trust().len(), "settings that believe callers more"),
+            (flips.len(), "kinds of recorded requests that are decided otherwise"),
+            (people.changes.len(), "gains and losses of people"),
+        ];
+        let told = told.into_iter().filter(|(count, _)| *count > 0);
+        let told: Vec<_> = told.map(|(count, words)| format!("{words}: {count}")).collect();
+        match cells.as_str() {
+            _ if told.is_empty() => cells,
+            NOTHING => told.join(", "),
+            _ => format!("{cells}, {}", told.join(", ")),
         }
     }
 }
@@ -115,8 +142,11 @@ fn sign(kind: PolicyChangeKind) -> (char, &'static str) {
     }
 }
 
+/// The summary of a comparison that finds nothing.
+const NOTHING: &str = "nobody gains or loses anything";
+
 /// Returns how many cells gain and how many lose.
-pub(super) fn summary(diff: &Diff) -> String {
+fn summary(diff: &Diff) -> String {
     let gains = diff.cells.iter().filter(|cell| cell.direction.is_gain()).count();
     let losses = diff.cells.iter().filter(|cell| cell.direction != Direction::Gain).count();
     let others = match diff.others.len() {
@@ -124,7 +154,9 @@ pub(super) fn summary(diff: &Diff) -> String {
         count => format!(", {count} changes outside the matrix"),
     };
     if gains + losses + diff.others.len() == 0 {
-        return "nobody gains or loses anything".to_owned();
+        let is_known = diff.unknown.is_empty() && diff.not_comparable.is_empty();
+        let nothing = if is_known { NOTHING } else { "not everything can be compared" };
+        return nothing.to_owned();
     }
     format!("cells that gain: {gains}, that lose: {losses}{others}")
 }

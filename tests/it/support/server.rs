@@ -206,6 +206,7 @@ pub fn status_of(stores: &[Arc<PolicyStore>]) -> LoadStatus {
         loaded_at: now,
         policies: store.policies().policies().count(),
         proving: false,
+        refused: None,
         problems: Vec::new(),
         warnings: Vec::new(),
     });
