@@ -7,7 +7,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -17,7 +16,7 @@ use crate::{
     analysis::{Witness, read_invariants},
     model::Problem,
     reload::{self, Gate, GateRefusal, SlowGates},
-    store::{APPROVED_GAINS, Bounds, PolicyStore},
+    store::{APPROVED_GAINS, Bounds, PolicyStore, approved_steps},
 };
 
 /// Gains that a refusal tells.
@@ -46,30 +45,6 @@ pub struct SolverGates {
 
 /// Solvers that prove at once beside a server: each takes about 55 MiB.
 const SOLVERS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
-
-/// The content of `approved-gains.toml`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ApprovedGains {
-    #[serde(default)]
-    approved: Vec<ApprovedStep>,
-}
-
-/// A step from one revision to another in which somebody may gain.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ApprovedStep {
-    from: String,
-    to: String,
-    /// The approver; like the two fields below, for the reader.
-    #[expect(dead_code, reason = "for the reader of the file")]
-    by: String,
-    #[expect(dead_code, reason = "for the reader of the file")]
-    reason: String,
-    #[serde(default)]
-    #[expect(dead_code, reason = "for the reader of the file")]
-    cells: Vec<String>,
-}
 
 impl SlowGates for SolverGates {
     fn gates(&self) -> Vec<Gate> {
@@ -188,19 +163,9 @@ impl SolverGates {
 
 /// Returns whether exactly this step is approved.
 fn is_approved(old: &PolicyStore, new: &PolicyStore) -> Result<bool, Box<Problem>> {
-    let Some(bytes) = new.files().get(APPROVED_GAINS) else { return Ok(false) };
-    let text = String::from_utf8_lossy(bytes);
-    let approved: ApprovedGains = toml::from_str(&text).map_err(|error| {
-        let path = new.files().path(APPROVED_GAINS);
-        Box::new(match error.span() {
-            Some(span) => Problem::at(path, text.as_ref(), span, None, error.message()),
-            None => Problem::of_file(path, error.message()),
-        })
-    })?;
-    Ok(approved
-        .approved
-        .iter()
-        .any(|step| step.from == old.revision().as_str() && step.to == new.revision().as_str()))
+    let (from, to) = (old.revision().as_str(), new.revision().as_str());
+    let approved = approved_steps(new.files())?;
+    Ok(approved.iter().any(|step| step.from == from && step.to == to))
 }
 
 fn broken(store: &PolicyStore, proof: &Proof) -> Option<Problem> {
