@@ -6,31 +6,46 @@
 //! facts are open (`evaluate`), and on a search that tries open facts one by one (`search`).
 
 mod abstract_value;
+mod ancestry;
 mod build;
 mod candidates;
 mod complete;
+mod declared;
 mod diff;
+mod doubt;
 mod evaluate;
 mod evaluation;
 mod fact;
 mod fields;
 mod find;
+mod gather;
 pub mod invariants;
+mod knowledge;
+mod literals;
 mod matrix;
 mod membership;
 mod names;
+mod near;
+mod origin;
+mod other_schema;
 mod people;
 mod policies;
+mod projection;
 mod reach;
 mod review;
 mod search;
+mod settled;
 mod show;
 mod slots;
+mod texts;
 mod truth;
 pub mod witness;
 mod world;
 
-pub use diff::{CellChange, Diff, Direction, OtherChange, PolicyChange, PolicyChangeKind, diff};
+pub use diff::{
+    CellChange, Diff, Direction, NotSettled, OtherChange, PolicyChange, PolicyChangeKind, diff,
+    same_entities,
+};
 pub use find::{Finder, Kind};
 pub use invariants::{Claim, Invariant, read_invariants};
 pub use matrix::{Cell, CellPolicy, Clause, Matrix, MatrixError, Row};

@@ -1,7 +1,8 @@
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
     fs,
+    io::{Write as _, stderr},
     path::{Path, PathBuf},
     sync::Arc,
     time::SystemTime,
@@ -10,6 +11,8 @@ use std::{
 use clap::ValueEnum;
 use serde_json::{Value as Json, json};
 
+#[cfg(feature = "prove")]
+use super::diff_solver;
 use super::{
     CliError, Exit,
     diff_report::{Compared, Flip, What, as_json, github, human, markdown},
@@ -33,8 +36,9 @@ use crate::{
 ///
 /// Compares two folders of policy stores, or `git:REV[:PATH]`, a folder in a commit: the cells of
 /// the matrix that change, gains first, the policies that changed, and for each gain and loss a
-/// request that shows it. Exits with 2 where anyone gains. What is found replays; that there is no
-/// more is proved by `humbaba prove --against`.
+/// request that shows it. Exits with 2 where anyone gains, or where that is not settled. What is found
+/// replays. What the search does not settle the solver cvc5 is asked, if there is one; `humbaba prove
+/// --against` proves all of it.
 #[derive(Debug, clap::Args)]
 pub(super) struct DiffArgs {
     /// The old state: a folder, or `git:REV[:PATH]`
@@ -61,7 +65,8 @@ pub(super) struct DiffArgs {
     #[arg(long, value_name = "DIR")]
     directory: Option<PathBuf>,
     /// Approve the gains: append this step to `approved-gains.toml` of each store in NEW in which
-    /// somebody gains, so that the gate `no-gains` lets exactly this step in
+    /// somebody gains, or in which that is not settled, so that the gate `no-gains` lets exactly this
+    /// step in
     #[arg(long, requires_all = ["by", "reason"])]
     approve: bool,
     /// The name of the one who approves
@@ -157,16 +162,20 @@ fn both(
     args: &DiffArgs,
     settings: &Settings,
 ) -> Result<Compared, CliError> {
-    let _progress = args.quiet.progress(format!("comparing {name}"));
+    let progress = args.quiet.progress(format!("comparing {name}"));
     let old = stores::load(Arc::new(old), &settings.bounds)?;
     let new = stores::load(Arc::new(new), &settings.bounds)?;
-    let found = diff(&old, &new).map_err(|error| matrix::cannot(&new, error))?;
+    #[cfg_attr(not(feature = "prove"), expect(unused_mut, reason = "the solver adds to it"))]
+    let mut found = diff(&old, &new).map_err(|error| matrix::cannot(&new, error))?;
+    drop(progress);
+    #[cfg(feature = "prove")]
+    diff_solver::settle(&mut found, &old, &new, &args.quiet)?;
     let flips = match &args.replay {
         Some(log) => flips(log, &old, &new, settings)?,
         None => Vec::new(),
     };
     let people = match &args.directory {
-        Some(folder) => people_of(folder, &old, &new, &found, settings)?,
+        Some(folder) => people_of(folder, (&old, &new), &found, args, settings)?,
         None => Vec::new(),
     };
     Ok(Compared { name, what: What::Differs(found, flips, people), stores: Some((old, new)) })
@@ -175,18 +184,24 @@ fn both(
 /// Finds the people of a directory who gain and lose.
 fn people_of(
     folder: &Path,
-    old: &PolicyStore,
-    new: &PolicyStore,
+    (old, new): (&PolicyStore, &PolicyStore),
     diff: &Diff,
+    args: &DiffArgs,
     settings: &Settings,
 ) -> Result<Vec<PersonChange>, CliError> {
     let (limits, bounds) = (&settings.limits.request, &settings.directory.bounds);
-    let held = |store: &PolicyStore| {
+    let mut ignored = BTreeSet::new();
+    let mut held = |store: &PolicyStore| {
         let rows = read_folder(folder, store, limits, bounds).map_err(CliError::Usage)?;
+        ignored.extend(rows.problems);
         let facts = Arc::new(rows.directory);
         Ok::<_, CliError>(Held { facts, request_facts: store.request_facts() })
     };
     let (held_before, held_now) = (held(old)?, held(new)?);
+    // Rows of either state, for what one does not know makes a difference, too.
+    for problem in ignored.iter().filter(|_| !args.quiet.quiet) {
+        let _ = writeln!(stderr(), "note: {}: a row counts for nothing: {problem}", new.name());
+    }
     let before = StoreWithDirectory { store: old, held: &held_before };
     let now = StoreWithDirectory { store: new, held: &held_now };
     let moment = Timestamp::after_1970(SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default());
@@ -234,7 +249,8 @@ fn flips(
     Ok(flips)
 }
 
-/// Appends the step of each store in which somebody gains to its file of approved gains.
+/// Appends the step of each store in which somebody gains, or may gain for all that is known, to its file
+/// of approved gains.
 fn approve(new: &str, compared: &[Compared], by: &str, reason: &str) -> Result<(), CliError> {
     let folder = Path::new(new);
     if new.starts_with("git:") || !folder.is_dir() {
@@ -242,24 +258,21 @@ fn approve(new: &str, compared: &[Compared], by: &str, reason: &str) -> Result<(
             "an approval is written into the folder of the store: give NEW as a folder".to_owned(),
         ));
     }
-    for store in compared.iter().filter(|store| store.has_gains()) {
-        let (What::Differs(diff, ..), Some((old, new))) = (&store.what, &store.stores) else {
+    let mut is_written = false;
+    for store in compared {
+        let cells = store.to_approve();
+        if cells.is_empty() && !store.has_gains() {
+            continue;
+        }
+        let Some((old, new)) = &store.stores else {
             return Err(CliError::Usage(format!(
                 "`{}` is a new store, of which there is no step to approve: `reload.first` \
                  decides",
                 store.name
             )));
         };
-        if !diff.unknown.is_empty() || !diff.not_comparable.is_empty() {
-            return Err(CliError::Usage(format!(
-                "the gains of `{}` are not all known, so they cannot be approved",
-                store.name
-            )));
-        }
         let text = |text: &str| toml::Value::from(text).to_string();
-        let gains = store.sentences().into_iter().filter(|(direction, ..)| direction.is_gain());
-        let cells: Vec<_> =
-            gains.map(|(_, sentence, _)| format!("    {},\n", text(&sentence))).collect();
+        let cells: Vec<_> = cells.iter().map(|cell| format!("    {},\n", text(cell))).collect();
         let step = format!(
             "[[approved]]\nfrom = {}\nto = {}\nby = {}\nreason = {}\ncells = [\n{}]\n",
             text(old.revision().as_str()),
@@ -273,6 +286,10 @@ fn approve(new: &str, compared: &[Compared], by: &str, reason: &str) -> Result<(
         let file = of_store.join(APPROVED_GAINS);
         append(&file, &step).map_err(CliError::io(format!("cannot write `{}`", file.display())))?;
         output::print(&format!("approved in {}\n", file.display()))?;
+        is_written = true;
+    }
+    if !is_written {
+        output::print("nobody gains: there is nothing to approve\n")?;
     }
     Ok(())
 }

@@ -6,6 +6,8 @@ mod check_record;
 mod completions;
 mod diff;
 mod diff_report;
+#[cfg(feature = "prove")]
+mod diff_solver;
 mod directory;
 mod doctor;
 mod exit;

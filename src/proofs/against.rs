@@ -9,10 +9,7 @@ use super::{
     prover::Prover,
     solver::work,
 };
-use crate::{
-    analysis,
-    store::{FileKind, PolicyStore},
-};
+use crate::{analysis, store::PolicyStore};
 
 /// The reason that is given where the entities of two states differ.
 const ENTITIES_DIFFER: &str = "the entities that the store holds differ: what that changes is \
@@ -136,7 +133,7 @@ fn compare_ways(
         Task::Both(group) => comparer.both(session, group),
     })?;
     let mut comparison = Comparison::default();
-    if !old.files().same(FileKind::Entities, new.files()) {
+    if !analysis::same_entities(old, new) {
         comparison.unknown.push(ENTITIES_DIFFER.to_owned());
         search_differences(ways, old, new, &mut comparison)?;
     }

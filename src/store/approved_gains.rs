@@ -2,7 +2,11 @@
 
 use serde::Deserialize;
 
-use super::{file_kind::APPROVED_GAINS, files::{StoreFiles, decode}, settings::toml_problem};
+use super::{
+    file_kind::APPROVED_GAINS,
+    files::{StoreFiles, decode},
+    settings::toml_problem,
+};
 use crate::model::Problem;
 
 /// The content of the file.

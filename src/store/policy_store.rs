@@ -8,8 +8,8 @@ use std::{
 use cedar_policy::{PolicyId, PolicySet};
 
 use super::{
-    AuthzenRules, Bounds, FileKind, ParsedPolicies, StoreFiles, approved_gains, entities, links, policies, schema,
-    settings, text_bounds, unchanged::Unchanged,
+    AuthzenRules, Bounds, FileKind, ParsedPolicies, StoreFiles, approved_gains, entities, links,
+    policies, schema, settings, text_bounds, unchanged::Unchanged,
 };
 use crate::{
     engine::{self, Decision, Engine, Explanation},

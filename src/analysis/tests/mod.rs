@@ -3,5 +3,6 @@
 mod deep;
 mod planted;
 mod random;
+mod random_states;
 mod shipped;
 mod support;

@@ -68,6 +68,7 @@ impl Compared {
                 "resource_type": other.resource,
                 "direction": word(other.direction),
                 "witness": witness(&other.witness),
+                "without_dropped_facts": other.without_dropped_facts,
             })
         });
         let flips = flips.iter().map(|flip| {
@@ -97,7 +98,9 @@ impl Compared {
             "others": others.collect::<Vec<_>>(),
             "recorded": flips.collect::<Vec<_>>(),
             "people": people.collect::<Vec<_>>(),
-            "unknown": diff.unknown,
+            "unknown": diff.unknown.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "columns_gone": diff.gone,
+            "entities_differ": diff.entities_differ,
             "not_comparable": diff.not_comparable,
         })
     }
