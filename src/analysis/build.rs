@@ -26,6 +26,11 @@ pub(super) fn request_of(world: &World<'_>) -> Witness {
             (Fact::Field(place), Choice::Record) => {
                 set(fields_of(schema, &mut input, place), &place.path, None);
             }
+            // A given fact that only stands for something may be absent.
+            (Fact::Field(place), Choice::Absent) if world.opened.contains(place) => {
+                let is_it = |name: &str| place.path.first().is_some_and(|first| first == name);
+                fields_of(schema, &mut input, place).retain(|(name, _)| !is_it(name));
+            }
             (Fact::Field(place), Choice::Value(candidate)) => {
                 let value = Some(candidate.sent.clone());
                 set(fields_of(schema, &mut input, place), &place.path, value);

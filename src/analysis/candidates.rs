@@ -2,113 +2,51 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cedar_policy_core::ast::{Eid, EntityType, EntityUID, Expr, ExprKind, Literal, Value};
+use cedar_policy_core::ast::{Eid, EntityType, EntityUID, Value};
 use smol_str::SmolStr;
 
 use super::{
     fact::{Candidate, Choice, Fact},
-    names::name_of,
+    literals::fits,
+    near::{
+        around, entity, near_decimal, record_of, sets, spoken_longs, spoken_moments, spoken_texts,
+    },
+    texts::Texts,
     world::World,
 };
 use crate::{
-    engine::{Engine, PreparedPolicy},
-    model::{self, Timestamp, duration_millis, extension},
+    engine::PreparedPolicy,
+    model::{self, Timestamp, extension},
     schema::{Schema, Shape},
 };
 
 /// Values tried for one fact.
 const MOST: usize = 48;
 
-/// Entities of one type that a store holds and that are tried.
-const STORED: usize = 32;
 /// Names of people that are made up.
 const PEOPLE: [&str; 5] = ["alice", "bob", "carol", "dave", "erin"];
 
 /// The literals of policies, around which values are tried.
 #[derive(Debug, Default)]
 pub(super) struct Constants {
-    longs: BTreeSet<i64>,
-    texts: BTreeSet<SmolStr>,
-    entities: BTreeSet<EntityUID>,
-    decimals: BTreeSet<String>,
-    ips: BTreeSet<String>,
-    moments: BTreeSet<i64>,
-    durations: BTreeSet<i64>,
+    pub longs: BTreeSet<i64>,
+    pub texts: Texts,
+    /// Sets and records that are written out.
+    pub wholes: Vec<Value>,
+    pub entities: BTreeSet<EntityUID>,
+    /// Entities of the stores that those lead to, or that are to be tried besides.
+    pub reached: BTreeSet<EntityUID>,
+    pub decimals: BTreeSet<String>,
+    pub ips: BTreeSet<String>,
+    pub moments: BTreeSet<i64>,
+    pub durations: BTreeSet<i64>,
     /// The types of those who ask.
-    principals: BTreeSet<EntityType>,
+    pub principals: BTreeSet<EntityType>,
     /// Entities that the stores hold, by type: the first of each.
-    stored: BTreeMap<EntityType, Vec<EntityUID>>,
+    pub stored: BTreeMap<EntityType, Vec<EntityUID>>,
 }
 
 impl Constants {
-    /// Gathers the literals of all policies of the engines.
-    pub(super) fn of<'a>(engines: impl IntoIterator<Item = &'a Engine>) -> Self {
-        let mut constants = Self::default();
-        let engines: Vec<&Engine> = engines.into_iter().collect();
-        for action in engines.iter().flat_map(|engine| engine.schema().actions()) {
-            constants.principals.extend(action.principals.iter().cloned());
-        }
-        constants.gather_stored(&engines);
-        for policy in engines.iter().flat_map(|engine| engine.slices().policies()) {
-            constants.add_policy(policy);
-        }
-        constants
-    }
-
-    fn add_policy(&mut self, policy: &PreparedPolicy) {
-        self.entities.extend(policy.variables().values().cloned());
-        let scopes = [policy.principal(), policy.resource()];
-        let named = scopes.iter().filter_map(|scope| scope.entity.as_deref().cloned());
-        self.entities.extend(named);
-        for expr in policy.condition().into_iter().flat_map(Expr::subexpressions) {
-            self.add(expr);
-        }
-    }
-
-    fn gather_stored(&mut self, engines: &[&Engine]) {
-        for engine in engines {
-            for uid in engine.stored().uids() {
-                if engine.schema().entity(uid.entity_type()).is_some() {
-                    self.stored.entry(uid.entity_type().clone()).or_default().push(uid.clone());
-                }
-            }
-        }
-        for uids in self.stored.values_mut() {
-            uids.sort_unstable();
-            uids.dedup();
-            uids.truncate(STORED);
-        }
-    }
-
-    fn add(&mut self, expr: &Expr) {
-        match expr.expr_kind() {
-            ExprKind::Lit(Literal::Long(value)) => drop(self.longs.insert(*value)),
-            ExprKind::Lit(Literal::String(text)) => drop(self.texts.insert(text.clone())),
-            ExprKind::Lit(Literal::EntityUID(uid)) => drop(self.entities.insert((**uid).clone())),
-            ExprKind::Like { pattern, .. } => {
-                let text: String = pattern.iter().filter_map(ordinary).collect();
-                self.texts.insert(text.into());
-            }
-            ExprKind::ExtensionFunctionApp { fn_name, args } => {
-                let Some(ExprKind::Lit(Literal::String(text))) = args.first().map(Expr::expr_kind)
-                else {
-                    return;
-                };
-                match fn_name.to_string().as_str() {
-                    "decimal" => drop(self.decimals.insert(text.to_string())),
-                    "ip" => drop(self.ips.insert(text.to_string())),
-                    "datetime" => {
-                        let moment: Option<Timestamp> = text.parse().ok();
-                        self.moments.extend(moment.map(Timestamp::as_millis));
-                    }
-                    "duration" => self.durations.extend(duration_millis(text)),
-                    _ => {}
-                }
-            }
-            _ => {}
-        }
-    }
-
     /// Returns whether entities of the type ask.
     pub(super) fn is_principal(&self, ty: &EntityType) -> bool {
         self.principals.contains(ty)
@@ -119,10 +57,15 @@ impl Constants {
         self.entities.iter().filter(move |uid| uid.entity_type() == ty)
     }
 
+    fn reached_of(&self, ty: &EntityType) -> impl Iterator<Item = &EntityUID> {
+        self.reached.iter().filter(move |uid| uid.entity_type() == ty)
+    }
+
     /// Returns a scope of the type that policies name, directly or by one of its roles.
     pub(super) fn scopes_of(&self, schema: &Schema, ty: &EntityType) -> Option<EntityUID> {
         let roles = self.entities.iter().filter_map(|uid| schema.scope_of(uid));
-        let of_roles = roles.map(|(scope, _)| scope).find(|scope| scope.entity_type() == ty);
+        let is_example = |scope: &EntityUID| scope.entity_type() == ty && !is_nameless(scope);
+        let of_roles = roles.map(|(scope, _)| scope).find(is_example);
         let has_slots = schema.entity(ty).is_some_and(|shape| !shape.slots.is_empty());
         of_roles.or_else(|| self.entities_of(ty).next().filter(|_| has_slots).cloned())
     }
@@ -143,9 +86,10 @@ impl Constants {
             examples.push(self.fresh(ty, &[one]));
         }
         examples.extend(self.entities_of(ty).cloned());
-        examples.extend(self.stored.get(ty).into_iter().flatten().cloned());
+        examples.extend(self.reached_of(ty).cloned());
         let roles = self.entities.iter().filter_map(|uid| schema.scope_of(uid));
         examples.extend(roles.map(|(scope, _)| scope).filter(|scope| scope.entity_type() == ty));
+        examples.retain(|uid| !is_nameless(uid));
         let mut seen = BTreeSet::new();
         examples.retain(|uid| seen.insert(uid.clone()));
         examples
@@ -163,19 +107,20 @@ impl Constants {
         free.next().unwrap_or_else(|| EntityUID::from_components(ty.clone(), Eid::new("1"), None))
     }
 
-    /// Returns what a fact may be, the plainest first.
-    pub(super) fn choices(&self, world: &World<'_>, fact: &Fact) -> Vec<Choice> {
+    /// Returns what a fact may be, the plainest first, and how many values there are where those are not
+    /// all that should be tried.
+    pub(super) fn choices(&self, world: &World<'_>, fact: &Fact) -> (Vec<Choice>, Option<usize>) {
         let (shape, required) = match fact {
-            Fact::Member(..) => return vec![Choice::Member(false), Choice::Member(true)],
+            Fact::Member(..) => return (vec![Choice::Member(false), Choice::Member(true)], None),
             Fact::Field(place) => match world.shape(place) {
                 Some(found) => found,
-                None => return vec![Choice::Absent],
+                None => return (vec![Choice::Absent], None),
             },
             Fact::Tag(uid, _) => {
                 let declared = world.schema.entity(uid.entity_type());
                 match declared.and_then(|shape| shape.tags.as_ref()) {
                     Some(shape) => (shape, false),
-                    None => return vec![Choice::Absent],
+                    None => return (vec![Choice::Absent], None),
                 }
             }
         };
@@ -185,11 +130,12 @@ impl Constants {
         }
         if matches!((shape, fact), (Shape::Record(_), Fact::Field(_))) {
             choices.push(Choice::Record);
-            return choices;
+            return (choices, None);
         }
         let values = self.values(world, shape);
+        let beyond = Some(values.len()).filter(|count| *count > MOST);
         choices.extend(values.into_iter().take(MOST).map(Choice::Value));
-        choices
+        (choices, beyond)
     }
 
     /// Returns values of a type, the plainest first.
@@ -198,25 +144,29 @@ impl Constants {
             Shape::Bool => [false, true]
                 .map(|value| Candidate { sent: model::Value::Bool(value), known: value.into() })
                 .into(),
-            Shape::Long => around(&self.longs)
+            Shape::Long => around(self.longs.iter().copied().chain(spoken_longs(world)))
                 .into_iter()
                 .map(|value| Candidate { sent: model::Value::Long(value), known: value.into() })
                 .collect(),
             Shape::String => {
-                let mut texts = vec![SmolStr::from("text")];
-                texts.extend(self.texts.iter().cloned());
                 let candidate = |text: SmolStr| Candidate {
                     sent: model::Value::String(text.to_string()),
                     known: text.into(),
                 };
-                texts.into_iter().map(candidate).collect()
+                self.texts.tried(&spoken_texts(world)).into_iter().map(candidate).collect()
             }
             Shape::Entity(ty) => {
                 self.entities(world, ty).into_iter().map(|uid| entity(world.schema, uid)).collect()
             }
-            Shape::Set(element) => sets(self.values(world, element)),
+            Shape::Set(element) => {
+                let mut sets = sets(self.values(world, element));
+                let place = sets.len().min(1);
+                sets.splice(place..place, self.wholes_of(shape));
+                sets
+            }
             Shape::Record(record) => {
-                // Inside a set or a tag: the required fields, each with its plainest value.
+                // Inside a set or a tag: those that are written out, and the required fields, each with
+                // its plainest value.
                 let required = record.fields.iter().filter(|(_, field)| field.required);
                 let fields: Option<Vec<_>> = required
                     .map(|(name, field)| {
@@ -224,10 +174,20 @@ impl Constants {
                         Some((name.clone(), value))
                     })
                     .collect();
-                fields.map(record_of).into_iter().collect()
+                fields.map(record_of).into_iter().chain(self.wholes_of(shape)).collect()
             }
             Shape::Extension(name) => self.extension(world, name),
         }
+    }
+
+    /// Returns the sets or records of a type that policies write out.
+    fn wholes_of(&self, shape: &Shape) -> Vec<Candidate> {
+        let of_type = self.wholes.iter().filter(|value| fits(value, shape));
+        let candidate = |value: &Value| {
+            let sent = model::Value::from_cedar(value)?;
+            Some(Candidate { sent, known: value.clone() })
+        };
+        of_type.filter_map(candidate).collect()
     }
 
     fn entities(&self, world: &World<'_>, ty: &EntityType) -> Vec<EntityUID> {
@@ -243,6 +203,7 @@ impl Constants {
             spoken_of.iter().filter(|uid| uid.entity_type() == ty).cloned().collect();
         found.push(self.fresh(ty, &spoken_of));
         found.extend(self.entities_of(ty).cloned());
+        found.extend(self.reached_of(ty).cloned());
         found.extend(self.stored.get(ty).into_iter().flatten().cloned());
         let mut seen = BTreeSet::new();
         found.retain(|uid| seen.insert(uid.clone()));
@@ -262,6 +223,7 @@ impl Constants {
                     moments.extend([before, before - 1, before + 1, after, after - 1, after + 1]);
                 }
                 moments.extend([now - 1, now + 1]);
+                moments.extend(spoken_moments(world).flat_map(|at| [at, at - 1, at + 1]));
                 moments.extend(self.moments.iter().flat_map(|at| [*at, at - 1, at + 1]));
                 let mut seen = BTreeSet::new();
                 moments.retain(|moment| seen.insert(*moment));
@@ -271,7 +233,7 @@ impl Constants {
                 };
                 moments.into_iter().filter_map(candidate).collect()
             }
-            "duration" => around(&self.durations)
+            "duration" => around(self.durations.iter().copied())
                 .into_iter()
                 .filter_map(|span| made(model::Value::Duration(span), extension::duration(span)))
                 .collect(),
@@ -300,77 +262,16 @@ impl Constants {
     }
 }
 
+/// Returns whether an id is empty. Such an entity is in no request.
+pub(super) fn is_nameless(uid: &EntityUID) -> bool {
+    AsRef::<str>::as_ref(uid.eid()).is_empty()
+}
+
 /// Returns the entities that a policy names, and the scopes of which it names a role.
 pub(super) fn named_by(policy: &PreparedPolicy, schema: &Schema) -> Vec<EntityUID> {
     let mut constants = Constants::default();
     constants.add_policy(policy);
     let scopes = constants.entities.iter().filter_map(|uid| schema.scope_of(uid));
     let scopes: Vec<_> = scopes.map(|(scope, _)| scope).collect();
-    constants.entities.into_iter().chain(scopes).collect()
-}
-
-/// The character that a part of a pattern stands for; none for `*`.
-fn ordinary(part: &cedar_policy_core::ast::PatternElem) -> Option<char> {
-    match part {
-        cedar_policy_core::ast::PatternElem::Char(c) => Some(*c),
-        cedar_policy_core::ast::PatternElem::Wildcard => None,
-    }
-}
-
-/// Returns numbers and their neighbours, after 0 and 1.
-fn around(numbers: &BTreeSet<i64>) -> Vec<i64> {
-    let mut all = vec![0, 1];
-    for number in numbers {
-        all.extend([*number, number.saturating_sub(1), number.saturating_add(1)]);
-    }
-    all.push(-1);
-    let mut seen = BTreeSet::new();
-    all.retain(|number| seen.insert(*number));
-    all
-}
-
-/// Returns a decimal and its neighbours, in the four places that Cedar has.
-fn near_decimal(text: &str) -> Vec<String> {
-    let (negative, digits) = match text.strip_prefix('-') {
-        Some(digits) => (true, digits),
-        None => (false, text),
-    };
-    let Some((whole, part)) = digits.split_once('.') else { return vec![text.to_owned()] };
-    let Ok(units) = format!("{whole}{part:0<4}").parse::<i64>() else {
-        return vec![text.to_owned()];
-    };
-    let units = if negative { -units } else { units };
-    let near = [units.saturating_sub(1), units.saturating_add(1)].map(|units| {
-        let sign = if units < 0 { "-" } else { "" };
-        let units = units.unsigned_abs();
-        format!("{sign}{}.{:04}", units / 10_000, units % 10_000)
-    });
-    std::iter::once(text.to_owned()).chain(near).collect()
-}
-
-/// The empty set, each value alone, and all together.
-fn sets(values: Vec<Candidate>) -> Vec<Candidate> {
-    let set = |values: Vec<Candidate>| {
-        let (sent, known) =
-            values.into_iter().map(|value| (value.sent, value.known)).unzip::<_, _, _, Vec<_>>();
-        Candidate { sent: model::Value::Set(sent), known: Value::set(known, None) }
-    };
-    let alone = values.iter().cloned().map(|value| set(vec![value]));
-    let mut sets: Vec<_> = std::iter::once(set(Vec::new())).chain(alone).collect();
-    if values.len() > 1 {
-        sets.insert(2, set(values));
-    }
-    sets
-}
-
-fn record_of(fields: Vec<(SmolStr, Candidate)>) -> Candidate {
-    let sent = fields.iter().map(|(name, value)| (name.to_string(), value.sent.clone()));
-    let sent = model::Value::Record(sent.collect());
-    let known = fields.into_iter().map(|(name, value)| (name, value.known));
-    Candidate { sent, known: Value::record(known, None) }
-}
-
-fn entity(schema: &Schema, uid: EntityUID) -> Candidate {
-    let sent = model::Value::Entity(name_of(schema, &uid));
-    Candidate { sent, known: uid.into() }
+    constants.entities.into_iter().chain(scopes).filter(|uid| !is_nameless(uid)).collect()
 }

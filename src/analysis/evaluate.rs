@@ -14,9 +14,11 @@ use cedar_policy_core::{
 };
 
 use super::{
-    abstract_value::{Abstract, Evaluated, Fails, Open, entity, equal, known, values},
+    abstract_value::{Abstract, Evaluated, Fails, Open, entity, known, values},
     evaluation::Evaluation,
     fact::{Base, Fact, Place},
+    origin::Origin,
+    settled::is_literal,
     truth::Truth,
 };
 use crate::{
@@ -93,18 +95,31 @@ impl<'a> Evaluation<'a> {
                 Truth::Open(fact) => Ok(self.either(fact, then_expr, else_expr)),
             },
             ExprKind::UnaryApp { op: UnaryOp::Not, arg } => Ok(self.truth(arg)?.not().into()),
-            ExprKind::UnaryApp { op, arg } => match self.evaluate(arg)? {
-                Abstract::Value(value) => self.by_cedar(&Expr::unary_app(*op, value.into())),
-                other => Ok(other.open_value()),
-            },
+            ExprKind::UnaryApp { op, arg } => {
+                let (value, origin) = self.with_origin(arg)?;
+                match value {
+                    Abstract::Value(value) => {
+                        let result = self.by_cedar(&Expr::unary_app(*op, value.into()));
+                        if *op == UnaryOp::IsEmpty {
+                            self.note_set(expr, [origin, Origin::Literal], &result);
+                        }
+                        result
+                    }
+                    other => Ok(other.open_value()),
+                }
+            }
             ExprKind::BinaryApp { op, .. } if is_arithmetic(*op) => self.arithmetic(expr),
-            ExprKind::BinaryApp { op, arg1, arg2 } => self.binary(*op, arg1, arg2),
+            ExprKind::BinaryApp { op, arg1, arg2 } => self.binary(expr, *op, arg1, arg2),
             ExprKind::ExtensionFunctionApp { fn_name, args } => {
-                let args = args.iter().map(|arg| self.evaluate(arg));
-                match values(args)? {
+                let args = args.iter().map(|arg| self.with_origin(arg));
+                let (args, origins): (Vec<_>, Vec<_>) =
+                    args.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
+                match values(args.into_iter().map(Ok))? {
                     Ok(args) => {
                         let args = args.into_iter().map(Expr::from).collect();
-                        self.by_cedar(&Expr::call_extension_fn(fn_name.clone(), args))
+                        let result = self.by_cedar(&Expr::call_extension_fn(fn_name.clone(), args));
+                        self.note_function(expr, fn_name, &origins, &result);
+                        result
                     }
                     Err(open) => Ok(open),
                 }
@@ -127,12 +142,17 @@ impl<'a> Evaluation<'a> {
                 }
                 Ok(all.into())
             }
-            ExprKind::Like { expr, pattern } => match self.evaluate(expr)? {
-                Abstract::Value(Value { value: ValueKind::Lit(Literal::String(text)), .. }) => {
-                    Ok(Truth::from(pattern.wildcard_match(&text)).into())
+            ExprKind::Like { expr: operand, pattern } => match self.with_origin(operand)? {
+                (
+                    Abstract::Value(Value { value: ValueKind::Lit(Literal::String(text)), .. }),
+                    origin,
+                ) => {
+                    let matches = pattern.wildcard_match(&text);
+                    self.note_pattern(expr, origin, matches);
+                    Ok(Truth::from(matches).into())
                 }
-                Abstract::Open(open) => Ok(open.anything()),
-                Abstract::Value(_) | Abstract::Record(_) => Err(Fails),
+                (Abstract::Open(open), _) => Ok(open.anything()),
+                (Abstract::Value(_) | Abstract::Record(_), _) => Err(Fails),
             },
             ExprKind::Is { expr, entity_type } => match self.evaluate(expr)? {
                 Abstract::Value(value) => {
@@ -144,12 +164,12 @@ impl<'a> Evaluation<'a> {
                 },
                 Abstract::Record(_) => Err(Fails),
             },
-            ExprKind::Set(items) => match values(items.iter().map(|item| self.evaluate(item)))? {
+            ExprKind::Set(items) => match values(items.iter().map(|item| self.whole(item)))? {
                 Ok(items) => Ok(Abstract::Value(Value::set(items, None))),
                 Err(open) => Ok(open),
             },
             ExprKind::Record(fields) => {
-                let evaluated = fields.values().map(|value| self.evaluate(value));
+                let evaluated = fields.values().map(|value| self.whole(value));
                 match values(evaluated)? {
                     Ok(items) => {
                         let fields = fields.keys().cloned().zip(items);
@@ -170,10 +190,14 @@ impl<'a> Evaluation<'a> {
             ExprKind::And { left, right } => Some((left, right)),
             _ => None,
         });
-        let mut all = Truth::True;
+        let (mut all, first) = (Truth::True, self.world.notes());
         for operand in operands {
+            let own = self.world.notes();
             all = match (all, self.truth(operand)) {
-                (_, Ok(Truth::False)) => return Ok(Truth::False),
+                (_, Ok(Truth::False)) => {
+                    self.world.forget_notes(first..own);
+                    return Ok(Truth::False);
+                }
                 (Truth::True, operand) => operand?,
                 // The operands that follow may only be defined where those before them hold.
                 (open, _) => open,
@@ -188,10 +212,14 @@ impl<'a> Evaluation<'a> {
             ExprKind::Or { left, right } => Some((left, right)),
             _ => None,
         });
-        let mut any = Truth::False;
+        let (mut any, first) = (Truth::False, self.world.notes());
         for operand in operands {
+            let own = self.world.notes();
             any = match (any, self.truth(operand)) {
-                (_, Ok(Truth::True)) => return Ok(Truth::True),
+                (_, Ok(Truth::True)) => {
+                    self.world.forget_notes(first..own);
+                    return Ok(Truth::True);
+                }
                 (Truth::False, operand) => operand?,
                 // The operands that follow may only be defined where those before them do not hold.
                 (open, _) => open,
@@ -210,7 +238,8 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    fn binary(self, op: BinaryOp, left: &Expr, right: &Expr) -> Evaluated {
+    /// Evaluates an operator with two operands, but for a chain of arithmetic.
+    fn binary(self, expr: &Expr, op: BinaryOp, left: &Expr, right: &Expr) -> Evaluated {
         match op {
             BinaryOp::In => {
                 let left = self.evaluate(left)?;
@@ -221,47 +250,105 @@ impl<'a> Evaluation<'a> {
                         let each = items.iter().map(|item| self.member(&left, item));
                         Truth::any(each.collect::<Result<Vec<_>, _>>()?)
                     }
-                    _ => self.member(&left, &self.evaluate(right)?)?,
+                    _ => {
+                        let (right, origin) = self.with_origin(right)?;
+                        let truth = self.member(&left, &right)?;
+                        if matches!(&right, Abstract::Value(value) if is_set(value)) {
+                            let result = Ok(truth.clone().into());
+                            self.note_set(expr, [origin, Origin::Literal], &result);
+                        }
+                        truth
+                    }
                 };
                 Ok(truth.into())
             }
             BinaryOp::Contains if let ExprKind::Set(items) = left.expr_kind() => {
-                let right = self.evaluate(right)?;
-                let items = items.iter().map(|item| self.evaluate(item));
+                let right = self.with_origin(right)?;
+                let items = items.iter().map(|item| self.with_origin(item));
                 let items = items.collect::<Result<Vec<_>, _>>()?;
-                Ok(Truth::any(items.iter().map(|item| equal(item, &right))).into())
+                Ok(Truth::any(items.iter().map(|item| self.equal(expr, item, &right))).into())
             }
-            BinaryOp::Eq => Ok(equal(&self.evaluate(left)?, &self.evaluate(right)?).into()),
+            BinaryOp::Eq => {
+                Ok(self.equal(expr, &self.with_origin(left)?, &self.with_origin(right)?).into())
+            }
             BinaryOp::HasTag | BinaryOp::GetTag => {
                 self.tag(op, self.evaluate(left)?, self.evaluate(right)?)
             }
-            _ => self.apply(op, self.evaluate(left)?, self.evaluate(right)?),
+            _ => {
+                self.apply(expr, op, self.whole_with_origin(left)?, self.whole_with_origin(right)?)
+            }
         }
     }
 
-    /// A chain of `+`, `-` and `*`.
-    fn arithmetic(self, mut expr: &Expr) -> Evaluated {
-        let mut steps = Vec::new();
+    /// Evaluates a chain of `+`, `-` and `*`.
+    fn arithmetic(self, whole: &Expr) -> Evaluated {
+        let (mut steps, mut expr) = (Vec::new(), whole);
         while let ExprKind::BinaryApp { op, arg1, arg2 } = expr.expr_kind()
             && is_arithmetic(*op)
         {
             steps.push((*op, arg2));
             expr = arg1;
         }
-        let mut value = self.evaluate(expr)?;
+        let mut value = self.with_origin(expr)?;
         for (op, right) in steps.into_iter().rev() {
-            value = self.apply(op, value, self.evaluate(right)?)?;
+            let right = self.with_origin(right)?;
+            let origin = value.1.and(right.1);
+            value = (self.apply(whole, op, value, right)?, origin);
         }
-        Ok(value)
+        Ok(value.0)
     }
 
-    fn apply(self, op: BinaryOp, left: Abstract, right: Abstract) -> Evaluated {
+    fn apply(
+        self,
+        expr: &Expr,
+        op: BinaryOp,
+        (left, from): (Abstract, Origin),
+        (right, of): (Abstract, Origin),
+    ) -> Evaluated {
         match (left, right) {
             (Abstract::Value(left), Abstract::Value(right)) => {
-                self.by_cedar(&Expr::binary_app(op, left.into(), right.into()))
+                let is_entity = matches!(&right.value, ValueKind::Lit(Literal::EntityUID(_)));
+                let result = self.by_cedar(&Expr::binary_app(op, left.into(), right.into()));
+                match op {
+                    BinaryOp::Contains if is_entity => {
+                        self.note_set(expr, [from, Origin::Literal], &result);
+                    }
+                    BinaryOp::Contains | BinaryOp::ContainsAll | BinaryOp::ContainsAny => {
+                        self.note_set(expr, [from, of], &result);
+                    }
+                    _ => self.note_compared(expr, [from, of]),
+                }
+                result
             }
             (Abstract::Value(_), open) | (open, _) => Ok(open.open_value()),
         }
+    }
+
+    /// Evaluates an expression and tells where its value comes from.
+    fn with_origin(self, expr: &Expr) -> Result<(Abstract, Origin), Fails> {
+        let (value, is_tried) = self.world.traced(|| self.evaluate(expr));
+        let is_fact = matches!(
+            expr.expr_kind(),
+            ExprKind::GetAttr { .. } | ExprKind::BinaryApp { op: BinaryOp::GetTag, .. }
+        );
+        let origin = match (is_tried, is_fact) {
+            (true, true) => Origin::Tried,
+            (true, false) => Origin::Computed,
+            (false, _) if is_literal(expr) => Origin::Literal,
+            (false, _) => Origin::Given,
+        };
+        Ok((value?, origin))
+    }
+
+    /// Does the same, and reads records as a whole.
+    fn whole_with_origin(self, expr: &Expr) -> Result<(Abstract, Origin), Fails> {
+        let (value, origin) = self.with_origin(expr)?;
+        Ok((self.read_whole(value)?, origin))
+    }
+
+    /// Evaluates an expression, and reads records as a whole.
+    fn whole(self, expr: &Expr) -> Evaluated {
+        self.read_whole(self.evaluate(expr)?)
     }
 
     /// Evaluates an expression in which everything is known.
@@ -293,10 +380,15 @@ fn chain<'e>(
     chain
 }
 
+fn known_entry(uid: &EntityUID) -> ast::EntityUIDEntry {
+    ast::EntityUIDEntry::known(uid.clone(), None)
+}
+
+/// Returns whether an operator computes a number.
 fn is_arithmetic(op: BinaryOp) -> bool {
     matches!(op, BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul)
 }
 
-fn known_entry(uid: &EntityUID) -> ast::EntityUIDEntry {
-    ast::EntityUIDEntry::known(uid.clone(), None)
+fn is_set(value: &Value) -> bool {
+    matches!(value.value, ValueKind::Set(_))
 }

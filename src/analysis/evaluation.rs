@@ -13,25 +13,30 @@ pub(super) struct Evaluation<'a> {
     pub engine: &'a Engine,
     pub world: &'a World<'a>,
     pub variables: &'a SlotEnv,
+    /// The id of the policy that is evaluated, to be named in notes.
+    pub policy: &'a str,
 }
 
 static NO_VARIABLES: LazyLock<SlotEnv> = LazyLock::new(SlotEnv::new);
 
 impl<'a> Evaluation<'a> {
     pub(super) fn new(engine: &'a Engine, world: &'a World<'a>) -> Self {
-        Self { engine, world, variables: &NO_VARIABLES }
+        Self { engine, world, variables: &NO_VARIABLES, policy: "" }
     }
 
-    /// Takes the slots of a policy.
+    /// Takes the slots and the id of a policy.
     pub(super) fn of(self, policy: &'a PreparedPolicy) -> Self {
-        Self { variables: policy.variables(), ..self }
+        Self { variables: policy.variables(), policy: policy.id(), ..self }
     }
 
     /// Returns whether an entity is in another.
     pub(super) fn is_in(self, uid: &EntityUID, of: &EntityUID) -> Truth {
         match self.world.is_in(self.engine, uid, of) {
             Some(is_in) => is_in.into(),
-            None => Truth::Open(Some(Arc::new(Fact::Member(uid.clone(), of.clone())))),
+            None => {
+                let first = self.world.bridge(self.engine, uid, of).unwrap_or(of);
+                Truth::Open(Some(Arc::new(Fact::Member(uid.clone(), first.clone()))))
+            }
         }
     }
 }

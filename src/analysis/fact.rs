@@ -1,5 +1,7 @@
 //! Open facts and their possible values.
 
+use std::fmt;
+
 use cedar_policy_core::ast::{EntityUID, Value};
 use smol_str::SmolStr;
 
@@ -25,6 +27,26 @@ pub(super) enum Fact {
     Tag(EntityUID, SmolStr),
     /// The membership of the first entity in the second, directly.
     Member(EntityUID, EntityUID),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.base {
+            Base::Context => f.write_str("context")?,
+            Base::Entity(uid) => write!(f, "{}", uid.entity_type())?,
+        }
+        self.path.iter().try_for_each(|name| write!(f, ".{name}"))
+    }
+}
+
+impl fmt::Display for Fact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Field(place) => write!(f, "`{place}`"),
+            Self::Tag(uid, name) => write!(f, "the tag `{name}` of a {}", uid.entity_type()),
+            Self::Member(member, of) => write!(f, "that {member} is in {of}"),
+        }
+    }
 }
 
 /// The value that an open fact is tried with.

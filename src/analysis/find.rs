@@ -6,19 +6,20 @@ use cedar_policy_core::ast::{EntityType, EntityUID};
 use super::{
     Claim, Invariant, Witness, build,
     candidates::{Constants, named_by},
+    doubt::Doubt,
     evaluation::Evaluation,
     names::name_of,
     policies::Policies,
-    search::{Found, Search},
+    search::{Part, Search},
     truth::Truth,
-    world::{Optional, World},
+    world::{Optional, StateChange, World},
 };
 use crate::{
     engine::Engine, model::Uid, request::RequestInput, store::PolicyStore, testing::DEFAULT_NOW,
 };
 
 /// Principals that are tried for one kind of requests, and as many resources.
-const EXAMPLES: usize = 8;
+const EXAMPLES: usize = 48;
 
 /// A kind of requests.
 #[derive(Debug, Clone, Copy)]
@@ -31,20 +32,32 @@ pub struct Kind<'a> {
     pub resource: &'a EntityType,
 }
 
-/// A part of what a search is after.
-pub(super) type Goal<'g> = &'g dyn Fn(&World<'_>) -> Truth;
+/// The result of a search: a request, or none where there is none; else why that is not settled.
+pub(super) type Sought = Result<Option<Witness>, Doubt>;
 
 /// Searches requests to a store.
 pub struct Finder<'a> {
     store: &'a PolicyStore,
     constants: Constants,
+    change: Option<&'a StateChange>,
 }
 
 impl<'a> Finder<'a> {
     /// Prepares a search of requests to a store, whose schema they fit. `engines` hold all policies
     /// that are asked.
     pub fn new<'e>(store: &'a PolicyStore, engines: impl IntoIterator<Item = &'e Engine>) -> Self {
-        Self { store, constants: Constants::of(engines) }
+        Self { store, constants: Constants::of(engines), change: None }
+    }
+
+    /// Prepares a search of requests to two states of a store, whose engines these are, in the schema of
+    /// one of them. `change` has the entities that the states hold differently.
+    pub(super) fn of_two(
+        store: &'a PolicyStore,
+        engines: [&Engine; 2],
+        change: &'a StateChange,
+    ) -> Self {
+        let constants = Constants::of_named(engines, change.changed.iter().cloned());
+        Self { store, constants, change: Some(change) }
     }
 
     /// Finds a request that one engine allows and the other denies.
@@ -58,7 +71,7 @@ impl<'a> Finder<'a> {
         let (more, less) = (of(allows), of(denies));
         let allowed = |world: &World<'_>| more.allow(world);
         let denied = |world: &World<'_>| less.allow(world).not();
-        self.anywhere(kind, &[], &[&allowed, &denied]).flatten()
+        self.anywhere(kind, &[], &[&allowed, &denied]).ok().flatten()
     }
 
     /// Finds a request that an engine allows and that shows something.
@@ -73,7 +86,7 @@ impl<'a> Finder<'a> {
             Truth::True => shows(&build::request_of(world)).into(),
             truth => truth,
         };
-        self.anywhere(kind, &[], &[&shown]).flatten()
+        self.anywhere(kind, &[], &[&shown]).ok().flatten()
     }
 
     /// Finds a request that contradicts an invariant of the store.
@@ -88,20 +101,19 @@ impl<'a> Finder<'a> {
             Claim::Always => policies.allow(world).not(),
         };
         let named = named_by(described, self.store.schema());
-        self.anywhere(kind, &named, &[&is_described, &is_wrong]).flatten()
+        self.anywhere(kind, &named, &[&is_described, &is_wrong]).ok().flatten()
     }
 
-    /// Searches the requests of a kind, those of the `named` entities first; nothing where a search
-    /// was given up and none was found.
+    /// Searches the requests of a kind, those of the `named` entities first.
     pub(super) fn anywhere(
         &self,
         kind: Kind<'_>,
         named: &[EntityUID],
-        goal: &[Goal<'_>],
-    ) -> Option<Option<Witness>> {
+        goal: &[Part<'_>],
+    ) -> Sought {
         let (schema, stored) = (self.store.schema(), self.store.stored());
-        let mut gave_up = false;
-        for (principal, resource) in self.pairs(kind, named) {
+        let (pairs, mut doubt) = self.pairs(kind, named);
+        for (principal, resource) in pairs {
             let action_type = kind.action.entity_type().to_string();
             let id: &str = kind.action.eid().as_ref();
             let input = RequestInput {
@@ -114,26 +126,26 @@ impl<'a> Finder<'a> {
             let Ok(mut world) = world else { continue };
             world.open_roles = None;
             match self.in_world(&mut world, goal) {
-                Some(None) => {}
-                found @ Some(Some(_)) => return found,
-                None => gave_up = true,
+                Ok(None) => {}
+                Ok(Some(witness)) => return Ok(Some(witness)),
+                Err(reason) => doubt = doubt.or(Some(reason)),
             }
         }
-        if gave_up { None } else { Some(None) }
+        doubt.map_or(Ok(None), Err)
     }
 
-    /// Searches one world; nothing where the search was given up.
-    pub(super) fn in_world(
-        &self,
-        world: &mut World<'_>,
-        goal: &[Goal<'_>],
-    ) -> Option<Option<Witness>> {
-        let engine = self.store.engine();
-        let search = Search { constants: &self.constants, engine };
-        let found = search.find(world, goal);
-        let witness = (found == Found::Yes).then(|| build::request_of(world));
+    /// Searches one world.
+    pub(super) fn in_world<'w>(&self, world: &mut World<'w>, goal: &[Part<'_>]) -> Sought
+    where
+        'a: 'w,
+    {
+        world.change = self.change;
+        world.stored = self.change.map(|_| self.store.stored());
+        let search = Search { constants: &self.constants, engine: self.store.engine() };
+        let found = search.settle(world, goal);
+        let witness = matches!(found, Ok(true)).then(|| build::request_of(world));
         world.forget_choices();
-        if found == Found::GaveUp { None } else { Some(witness) }
+        found.map(|_| witness)
     }
 
     pub(super) fn constants(&self) -> &Constants {
@@ -141,9 +153,14 @@ impl<'a> Finder<'a> {
     }
 
     /// Returns the principals and resources to try: the `named` ones, made-up ones, and those that
-    /// policies or the store name.
-    fn pairs(&self, kind: Kind<'_>, named: &[EntityUID]) -> Vec<(EntityUID, EntityUID)> {
-        let of = |ty: &EntityType| {
+    /// policies or the store name. Where there are too many, it tells so.
+    fn pairs(
+        &self,
+        kind: Kind<'_>,
+        named: &[EntityUID],
+    ) -> (Vec<(EntityUID, EntityUID)>, Option<Doubt>) {
+        let mut doubt = None;
+        let mut of = |ty: &EntityType| {
             let mut examples: Vec<_> =
                 named.iter().filter(|uid| uid.entity_type() == ty).cloned().collect();
             for uid in self.constants.examples(self.store.schema(), ty) {
@@ -151,13 +168,17 @@ impl<'a> Finder<'a> {
                     examples.push(uid);
                 }
             }
-            examples.truncate(EXAMPLES);
+            if examples.len() > EXAMPLES {
+                let count = examples.len();
+                doubt = Some(Doubt::Values(format!("{count} entities of type {ty} are named")));
+                examples.truncate(EXAMPLES);
+            }
             examples
         };
-        let resources = of(kind.resource);
-        let pairs = of(kind.principal).into_iter().flat_map(|principal| {
+        let (principals, resources) = (of(kind.principal), of(kind.resource));
+        let pairs = principals.into_iter().flat_map(|principal| {
             resources.iter().map(move |resource| (principal.clone(), resource.clone()))
         });
-        pairs.collect()
+        (pairs.collect(), doubt)
     }
 }

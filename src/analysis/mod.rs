@@ -6,41 +6,56 @@
 //! facts are open (`evaluate`), and on a search that tries open facts one by one (`search`).
 
 mod abstract_value;
+mod ancestry;
 mod build;
 mod candidates;
 mod cell;
 mod cell_world;
 mod complete;
+mod declared;
 mod diff;
+mod doubt;
 mod evaluate;
 mod evaluation;
 mod fact;
 mod fields;
 mod find;
+mod gather;
 pub mod invariants;
+mod knowledge;
 mod known_facts;
 mod known_members;
+mod literals;
 mod matrix;
 mod matrix_error;
 mod membership;
 mod names;
+mod near;
 mod open_cell;
+mod origin;
+mod other_schema;
 mod people;
 mod policies;
 mod policy_reads;
+mod projection;
 mod reach;
 mod review;
 mod schema_change;
 mod search;
+mod settled;
 mod show;
 mod slots;
 pub(crate) mod terms;
+mod texts;
 mod truth;
 pub mod witness;
 mod world;
 
 pub use cell::{Cell, CellPolicy, Clause};
-pub use diff::{CellChange, Diff, Direction, OtherChange, PolicyChange, PolicyChangeKind, diff};
+pub use diff::{
+    CellChange, Diff, Direction, NotSettled, OtherChange, PolicyChange, PolicyChangeKind, diff,
+    same_entities,
+};
 pub use find::{Finder, Kind};
 pub use invariants::{Claim, Invariant, read_invariants};
 pub use matrix::{Matrix, Row};

@@ -43,14 +43,34 @@ impl<'a> Policies<'a> {
 
     /// Returns whether the request of a world is allowed.
     pub(super) fn allow(&self, world: &World<'_>) -> Truth {
-        let evaluation = Evaluation::new(self.engine, world);
+        let first = world.notes();
+        if world.is_refused_by(self.engine.schema()) {
+            return Truth::False;
+        }
         // A forbid that applies decides alone, so it is the cheaper reason for a deny.
-        let forbidden = Truth::any(self.forbids.iter().map(|policy| evaluation.applies(policy)));
+        let forbidden = self.any_applies(&self.forbids, world);
         if forbidden == Truth::True {
             return Truth::False;
         }
-        let permitted = Truth::any(self.permits.iter().map(|policy| evaluation.applies(policy)));
+        let of_permits = world.notes();
+        let permitted = self.any_applies(&self.permits, world);
+        if permitted == Truth::False {
+            world.forget_notes(first..of_permits);
+        }
         Truth::all([permitted, forbidden.not()])
+    }
+
+    /// Returns whether a policy applies. Of one that does no others are noted: it decides alone.
+    fn any_applies(&self, policies: &[&PreparedPolicy], world: &World<'_>) -> Truth {
+        let (evaluation, first) = (Evaluation::new(self.engine, world), world.notes());
+        Truth::any(policies.iter().map(|policy| {
+            let own = world.notes();
+            let applies = evaluation.applies(policy);
+            if applies == Truth::True {
+                world.forget_notes(first..own);
+            }
+            applies
+        }))
     }
 
     /// Returns whether a policy of the store applies to the request of a world.

@@ -3,6 +3,7 @@
 
 use super::{
     candidates::Constants,
+    doubt::{Doubt, Note, add_notes, doubt_of},
     fact::{Choice, Fact},
     truth::Truth,
     world::World,
@@ -23,11 +24,21 @@ pub(super) enum Found {
     GaveUp,
 }
 
+/// A part of what a search is after.
+pub(super) type Part<'g> = &'g dyn Fn(&World<'_>) -> Truth;
+
 enum Step {
     Found,
-    /// The choices on which the failure depends, by their places.
-    Failed(u128),
+    Failed(Failure),
     OutOfBudget,
+}
+
+/// Why a goal does not hold for any of the choices that were tried.
+struct Failure {
+    /// The choices on which that depends, by their places.
+    because_of: u128,
+    /// The conditions that might hold for others.
+    notes: Vec<Note>,
 }
 
 /// Searches a world for choices for which a goal holds.
@@ -40,64 +51,87 @@ pub(super) struct Search<'a> {
 impl Search<'_> {
     /// Tries open facts until the parts of the goal hold, all of them. A part is not asked where one
     /// before it is false.
-    pub(super) fn find(
-        &self,
-        world: &mut World<'_>,
-        goal: &[&dyn Fn(&World<'_>) -> Truth],
-    ) -> Found {
-        let end = world.evaluated().saturating_add(BUDGET);
-        match self.step(world, goal, end) {
+    pub(super) fn find(&self, world: &mut World<'_>, goal: &[Part<'_>]) -> Found {
+        match self.start(world, goal) {
             Step::Found => Found::Yes,
             Step::Failed(_) => Found::No,
             Step::OutOfBudget => Found::GaveUp,
         }
     }
 
-    fn step(
-        &self,
-        world: &mut World<'_>,
-        goal: &[&dyn Fn(&World<'_>) -> Truth],
-        end: usize,
-    ) -> Step {
+    /// Does the same, and returns whether such choices were found. Where none were, none exist.
+    ///
+    /// # Errors
+    /// Why others than those that were tried may do it.
+    pub(super) fn settle(&self, world: &mut World<'_>, goal: &[Part<'_>]) -> Result<bool, Doubt> {
+        match self.start(world, goal) {
+            Step::Found => Ok(true),
+            Step::Failed(failure) => doubt_of(&failure.notes).map_or(Ok(false), Err),
+            Step::OutOfBudget => Err(Doubt::Budget),
+        }
+    }
+
+    fn start(&self, world: &mut World<'_>, goal: &[Part<'_>]) -> Step {
+        let end = world.evaluated().saturating_add(BUDGET);
+        self.step(world, goal, end)
+    }
+
+    fn step(&self, world: &mut World<'_>, goal: &[Part<'_>], end: usize) -> Step {
         if world.evaluated() >= end {
             return Step::OutOfBudget;
         }
         let fact = match evaluate(world, goal) {
             Truth::True => return Step::Found,
-            Truth::False => return Step::Failed(world.consulted()),
+            Truth::False => {
+                let (because_of, notes) = (world.consulted(), world.take_notes());
+                return Step::Failed(Failure { because_of, notes });
+            }
             // No choice would decide it.
-            Truth::Open(None) => return Step::Failed(u128::MAX),
+            Truth::Open(None) => {
+                let (because_of, notes) = (u128::MAX, vec![Note::Undecidable]);
+                return Step::Failed(Failure { because_of, notes });
+            }
             Truth::Open(Some(fact)) => fact,
         };
         let place = world.choices().len();
         let own = u32::try_from(place).ok().and_then(|place| 1_u128.checked_shl(place));
-        let mut reasons = 0;
-        for choice in self.constants.choices(world, &fact) {
+        let mut all = Failure { because_of: 0, notes: Vec::new() };
+        let (choices, beyond) = self.constants.choices(world, &fact);
+        for choice in choices {
             if closes_a_circle(world, self.engine, &fact, &choice) {
-                reasons = u128::MAX;
+                all.because_of = u128::MAX;
                 continue;
             }
             world.choose((*fact).clone(), choice);
             match self.step(world, goal, end) {
-                Step::Failed(because_of) => {
+                Step::Failed(failure) => {
                     world.take_back();
                     // It fails whatever this fact is.
-                    if own.is_some_and(|own| because_of & own == 0) {
-                        return Step::Failed(because_of);
+                    if own.is_some_and(|own| failure.because_of & own == 0) {
+                        return Step::Failed(failure);
                     }
-                    reasons |= because_of;
+                    all.because_of |= failure.because_of;
+                    add_notes(&mut all.notes, failure.notes);
                 }
                 step => return step,
             }
         }
-        Step::Failed(reasons & !own.unwrap_or_default())
+        if let Some(count) = beyond {
+            add_notes(
+                &mut all.notes,
+                vec![Note::Beyond(format!("{fact} may have {count} values"))],
+            );
+        }
+        all.because_of &= !own.unwrap_or_default();
+        Step::Failed(all)
     }
 }
 
 /// Evaluates the parts of a goal. Afterwards `world` has consulted the facts that the first false part
 /// read.
-fn evaluate(world: &World<'_>, goal: &[&dyn Fn(&World<'_>) -> Truth]) -> Truth {
+fn evaluate(world: &World<'_>, goal: &[Part<'_>]) -> Truth {
     let mut open = Truth::True;
+    world.forget_looks();
     for part in goal {
         world.forget_consulted();
         match part(world) {

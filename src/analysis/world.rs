@@ -1,19 +1,22 @@
 //! A request of which some facts are known and the others open.
 
-use std::{cell::Cell, collections::BTreeMap};
+use std::{
+    cell::{Cell, RefCell},
+    collections::{BTreeMap, BTreeSet},
+};
 
-use cedar_policy_core::ast::{EntityType, EntityUID, PartialValue, Value};
-use smol_str::SmolStr;
+use cedar_policy_core::ast::{EntityType, EntityUID, Value};
 
 use super::{
     complete::completed,
-    fact::{Base, Choice, Fact, FieldKnowledge, Place},
+    declared::{action_in, record_in, shape_in},
+    doubt::Note,
+    fact::{Base, Choice, Fact, Place},
 };
 use crate::{
-    engine::Engine,
     model::Timestamp,
     request::{self, Request, RequestInput, RequestLimits, Violation},
-    schema::{RecordShape, Schema, Shape, Slot, StoredEntities},
+    schema::{ActionSchema, RecordShape, Schema, Shape, Slot, StoredEntities},
 };
 
 /// The treatment of optional facts that were not given.
@@ -23,6 +26,17 @@ pub(super) enum Optional {
     Absent,
     /// They may be there or not.
     Open,
+}
+
+/// The change between two states of a store of which policies are asked about one request.
+#[derive(Debug, Default)]
+pub(super) struct StateChange {
+    /// True where both have the same schema, word for word.
+    pub same_schema: bool,
+    /// The entities that they hold differently, those among them that one state alone holds.
+    pub changed: BTreeSet<EntityUID>,
+    /// Pairs of an entity and one of these, which is in it in one state alone.
+    pub bridges: Vec<(EntityUID, EntityUID)>,
 }
 
 /// A request of which some facts are known, some chosen and the others open. Required facts that
@@ -39,11 +53,19 @@ pub(super) struct World<'a> {
     pub open_roles: Option<Vec<(EntityType, Slot)>>,
     /// Given facts that only stand for something: they are open.
     pub opened: Vec<Place>,
+    /// Set where policies of two states are asked: the change between them.
+    pub change: Option<&'a StateChange>,
+    /// The entities that the state holds which is asked: no caller describes them.
+    pub stored: Option<&'a StoredEntities>,
     choices: Vec<(Fact, Choice)>,
     /// The choices that were looked at, by their places, since [`Self::forget_consulted`].
     consulted: Cell<u128>,
     /// The number of policies that were evaluated in it.
     evaluated: Cell<usize>,
+    /// The notes of evaluations since [`Self::forget_consulted`].
+    notes: RefCell<Vec<Note>>,
+    /// True where an entity that two states hold differently was looked at since [`Self::forget_looks`].
+    looked_at_change: Cell<bool>,
 }
 
 impl<'a> World<'a> {
@@ -69,9 +91,13 @@ impl<'a> World<'a> {
             optional,
             open_roles: Some(Vec::new()),
             opened,
+            change: None,
+            stored: None,
             choices: Vec::new(),
             consulted: Cell::new(0),
             evaluated: Cell::new(0),
+            notes: RefCell::default(),
+            looked_at_change: Cell::new(false),
         })
     }
 
@@ -107,215 +133,97 @@ impl<'a> World<'a> {
 
     pub(super) fn forget_consulted(&self) {
         self.consulted.set(0);
+        self.notes.borrow_mut().clear();
     }
 
-    /// Returns what is known of a field. `engine` holds the stored entities.
-    pub(super) fn field(&self, engine: &Engine, place: &Place) -> FieldKnowledge {
-        if let Some(choice) = self.chosen(|fact| matches!(fact, Fact::Field(at) if at == place)) {
-            return match choice {
-                Choice::Absent | Choice::Member(_) => FieldKnowledge::Absent,
-                Choice::Record => FieldKnowledge::Record,
-                Choice::Value(candidate) => FieldKnowledge::Value(candidate.known.clone()),
-            };
-        }
-        if let (Base::Entity(uid), [name]) = (&place.base, &*place.path) {
-            if let Some(stored) = engine.stored().get(uid) {
-                return match stored.get(name) {
-                    Some(PartialValue::Value(value)) => FieldKnowledge::Value(value.clone()),
-                    _ => FieldKnowledge::Absent,
-                };
-            }
-            let shape = self.schema.entity(uid.entity_type());
-            if let Some((slot, _)) =
-                shape.and_then(|shape| shape.slots.get_key_value(name.as_str()))
-            {
-                return self
-                    .schema
-                    .role(uid, slot)
-                    .map_or(FieldKnowledge::Absent, |role| FieldKnowledge::Value(role.into()));
-            }
-        }
-        if !self.opened.contains(place)
-            && let Some(value) = self.given(place)
-        {
-            return FieldKnowledge::Value(value.clone());
-        }
-        let field = self.record_of(place).zip(place.path.last());
-        match field.and_then(|(record, name)| record.fields.get(name)) {
-            None => FieldKnowledge::Absent,
-            Some(field) if field.required || self.optional == Optional::Open => {
-                FieldKnowledge::Open
-            }
-            // The sidecar adds the time where it is declared.
-            Some(_) if self.is_now(place) => FieldKnowledge::Open,
-            Some(_) => FieldKnowledge::Absent,
-        }
+    pub(super) fn forget_looks(&self) {
+        self.looked_at_change.set(false);
     }
 
-    fn is_now(&self, place: &Place) -> bool {
-        place.base == Base::Context
-            && matches!(&*place.path, [name] if name == "now")
-            && self.action().is_some_and(|action| action.wants_now)
+    /// Runs an evaluation, and returns with its result whether that depends on choices.
+    pub(super) fn traced<T>(&self, evaluation: impl FnOnce() -> T) -> (T, bool) {
+        let before = self.consulted.replace(0);
+        let result = evaluation();
+        let own = self.consulted.get();
+        self.consulted.set(before | own);
+        (result, own != 0)
     }
 
-    fn given(&self, place: &Place) -> Option<&Value> {
-        let [name] = &*place.path else { return None };
-        match &place.base {
-            Base::Context => self.request.context.sent(name),
-            Base::Entity(uid) => {
-                let entity = self.request.facts.entities.get(uid)?;
-                let found = entity.attributes.iter().find(|(given, _)| given == name);
-                found.map(|(_, value)| value)
-            }
+    pub(super) fn note(&self, note: Note) {
+        self.notes.borrow_mut().push(note);
+    }
+
+    /// Returns how many notes there are.
+    pub(super) fn notes(&self) -> usize {
+        self.notes.borrow().len()
+    }
+
+    /// Forgets the notes of those places: what they are about decided nothing.
+    pub(super) fn forget_notes(&self, places: std::ops::Range<usize>) {
+        let mut notes = self.notes.borrow_mut();
+        let end = places.end.min(notes.len());
+        notes.drain(places.start.min(end)..end);
+    }
+
+    pub(super) fn take_notes(&self) -> Vec<Note> {
+        self.notes.take()
+    }
+
+    /// Returns whether an entity that two states hold differently was looked at since
+    /// [`Self::forget_looks`].
+    pub(super) fn looked_at_change(&self) -> bool {
+        self.looked_at_change.get()
+    }
+
+    /// Returns whether a schema is the one of the request.
+    pub(super) fn is_own(&self, schema: &Schema) -> bool {
+        std::ptr::eq(schema, self.schema) || self.change.is_some_and(|change| change.same_schema)
+    }
+
+    pub(super) fn look_at(&self, uid: &EntityUID) {
+        if self.change.is_some_and(|change| change.changed.contains(uid)) {
+            self.looked_at_change.set(true);
         }
     }
 
-    /// Returns what is known of a tag.
-    pub(super) fn tag(&self, engine: &Engine, uid: &EntityUID, name: &SmolStr) -> FieldKnowledge {
-        let is_it = |fact: &Fact| matches!(fact, Fact::Tag(of, tag) if of == uid && tag == name);
-        if let Some(choice) = self.chosen(is_it) {
-            return match choice {
-                Choice::Value(candidate) => FieldKnowledge::Value(candidate.known.clone()),
-                Choice::Absent | Choice::Record | Choice::Member(_) => FieldKnowledge::Absent,
-            };
-        }
-        if let Some(stored) = engine.stored().get(uid) {
-            return match stored.get_tag(name) {
-                Some(PartialValue::Value(value)) => FieldKnowledge::Value(value.clone()),
-                _ => FieldKnowledge::Absent,
-            };
-        }
-        let entity = self.request.facts.entities.get(uid);
-        if let Some((_, value)) =
-            entity.and_then(|entity| entity.tags.iter().find(|(given, _)| given == name))
-        {
-            return FieldKnowledge::Value(value.clone());
-        }
-        let declared = self.schema.entity(uid.entity_type()).and_then(|shape| shape.tags.as_ref());
-        match self.optional {
-            Optional::Open if declared.is_some() => FieldKnowledge::Open,
-            _ => FieldKnowledge::Absent,
-        }
+    pub(super) fn is_stored(&self, uid: &EntityUID) -> bool {
+        self.stored.is_some_and(|stored| stored.contains(uid))
     }
 
-    /// Returns whether an entity is in another, directly or not; nothing where that is open.
-    pub(super) fn is_in(&self, engine: &Engine, uid: &EntityUID, of: &EntityUID) -> Option<bool> {
-        if uid == of {
-            return Some(true);
-        }
-        // A choice that made it a member, or not, may be on any way from one to the other.
-        if self.ancestors(engine, uid).contains(of) {
-            return Some(true);
-        }
-        if !self.may_be_in(engine, uid, of) {
-            return Some(false);
-        }
-        let is_it = |fact: &Fact| *fact == Fact::Member(uid.clone(), of.clone());
-        if self.chosen(is_it).is_some() || self.optional == Optional::Absent {
-            return Some(false);
-        }
-        None
-    }
-
-    /// Returns whether an entity could be in another as far as the schema and what is closed tell.
-    pub(super) fn may_be_in(&self, engine: &Engine, uid: &EntityUID, of: &EntityUID) -> bool {
-        let types = self.schema.entity(uid.entity_type()).map(|shape| &shape.parents);
-        if types.is_none_or(|types| !types.contains(of.entity_type())) {
-            return false;
-        }
-        let role = self.schema.scope_of(of);
-        // A stored entity is in nothing else, but may be assigned roles.
-        if engine.stored().contains(uid) && role.is_none() {
-            return false;
-        }
-        match self.open_roles_of(uid) {
-            None => true,
-            Some(open) => role.is_some_and(|(scope, slot)| {
-                open.iter().any(|(ty, role)| ty == scope.entity_type() && *role == slot)
-            }),
-        }
-    }
-
-    /// Returns the roles that an entity may be in besides its known ancestors; none where it may be
-    /// in anything.
-    pub(super) fn open_roles_of(&self, uid: &EntityUID) -> Option<&[(EntityType, Slot)]> {
-        if *uid == self.request.principal { self.open_roles.as_deref() } else { None }
-    }
-
-    /// Returns the known ancestors of an entity, without itself.
-    pub(super) fn ancestors(&self, engine: &Engine, uid: &EntityUID) -> Vec<EntityUID> {
-        let mut found: Vec<EntityUID> = Vec::new();
-        let mut pending = vec![uid.clone()];
-        while let Some(uid) = pending.pop() {
-            for parent in self.parents(engine, &uid) {
-                if !found.contains(&parent) {
-                    found.push(parent.clone());
-                    pending.push(parent);
-                }
-            }
-        }
-        found
-    }
-
-    fn parents(&self, engine: &Engine, uid: &EntityUID) -> Vec<EntityUID> {
-        let mut parents = Vec::new();
-        if let Some(stored) = engine.stored().get(uid) {
-            parents.extend(stored.ancestors().cloned());
-        } else if let Some(entity) = self.request.facts.entities.get(uid) {
-            parents.extend(entity.parents.iter().cloned());
-        }
-        for role in self.request.facts.role_assignments.in_force(self.request.now) {
-            if role.principal == *uid {
-                parents.extend(self.schema.role(&role.scope, &role.slot));
-            }
-        }
-        for (place, (fact, choice)) in self.choices.iter().enumerate() {
-            if let (Fact::Member(member, of), Choice::Member(is_member)) = (fact, choice)
-                && member == uid
-            {
-                self.consult(place);
-                parents.extend(is_member.then(|| of.clone()));
-            }
-        }
-        parents
-    }
-
-    fn chosen(&self, is_it: impl Fn(&Fact) -> bool) -> Option<&Choice> {
+    pub(super) fn chosen(&self, is_it: impl Fn(&Fact) -> bool) -> Option<&Choice> {
         let place = self.choices.iter().position(|(fact, _)| is_it(fact))?;
         self.consult(place);
         self.choices.get(place).map(|(_, choice)| choice)
     }
 
-    fn consult(&self, place: usize) {
+    pub(super) fn consult(&self, place: usize) {
         let bit = u32::try_from(place).ok().and_then(|place| 1_u128.checked_shl(place));
         // Choices beyond the bits share them all, so that none is jumped over.
         self.consulted.set(self.consulted.get() | bit.unwrap_or(u128::MAX));
     }
 
-    pub(super) fn action(&self) -> Option<&'a crate::schema::ActionSchema> {
-        let uid = &self.request.action;
-        self.schema.action(&uid.entity_type().to_string(), uid.eid().as_ref())
+    pub(super) fn action(&self) -> Option<&'a ActionSchema> {
+        action_in(self.schema, &self.request.action)
     }
 
     /// Returns the declared type of a field, and whether it is required.
     pub(super) fn shape(&self, place: &Place) -> Option<(&'a Shape, bool)> {
-        let field = self.record_of(place)?.fields.get(place.path.last()?)?;
-        Some((&field.shape, field.required))
+        shape_in(self.schema, &self.request.action, place)
     }
 
-    fn record_of(&self, place: &Place) -> Option<&'a RecordShape> {
-        let mut record = match &place.base {
-            Base::Context => &*self.action()?.context,
-            Base::Entity(uid) => &self.schema.entity(uid.entity_type())?.attributes,
-        };
-        let (_, inner) = place.path.split_last()?;
-        for name in inner {
-            match &record.fields.get(name)?.shape {
-                Shape::Record(fields) => record = fields,
-                _ => return None,
-            }
+    /// Returns the declared fields of a record.
+    pub(super) fn fields_of(&self, place: &Place) -> Option<&'a RecordShape> {
+        match (&place.base, &*place.path) {
+            (Base::Context, []) => Some(&self.action()?.context),
+            _ => match self.shape(place)?.0 {
+                Shape::Record(record) => Some(record),
+                _ => None,
+            },
         }
-        Some(record)
+    }
+
+    pub(super) fn record_of(&self, place: &Place) -> Option<&'a RecordShape> {
+        record_in(self.schema, &self.request.action, place)
     }
 
     /// Returns every entity that is spoken of: of the request, its facts and the choices.
@@ -352,7 +260,7 @@ impl<'a> World<'a> {
     }
 }
 
-fn entities_in(value: &Value, found: &mut Vec<EntityUID>) {
+pub(super) fn entities_in(value: &Value, found: &mut Vec<EntityUID>) {
     use cedar_policy_core::ast::{Literal, ValueKind};
 
     match &value.value {

@@ -2,6 +2,7 @@ use std::{
     collections::BTreeMap,
     fmt::Write as _,
     fs,
+    io::{Write as _, stderr},
     path::{Path, PathBuf},
     sync::Arc,
     time::SystemTime,
@@ -10,6 +11,8 @@ use std::{
 use clap::ValueEnum;
 use serde_json::{Value as Json, json};
 
+#[cfg(feature = "prove")]
+use super::diff_solver;
 use super::{
     CliError, Exit,
     diff_people::JudgedBy,
@@ -34,8 +37,9 @@ use crate::{
 ///
 /// Compares two folders of policy stores, or `git:REV[:PATH]`, a folder in a commit: the cells of
 /// the matrix that change, gains first, the policies that changed, and for each gain and loss a
-/// request that shows it. Exits with 2 where anyone gains. What is found replays; that there is no
-/// more is proved by `humbaba prove --against`.
+/// request that shows it. Exits with 2 where anyone gains, or where that is not settled. What is found
+/// replays. What the search does not settle the solver cvc5 is asked, if there is one; `humbaba prove
+/// --against` proves all of it.
 #[derive(Debug, clap::Args)]
 pub(super) struct DiffArgs {
     /// The old state: a folder, or `git:REV[:PATH]`
@@ -68,7 +72,8 @@ pub(super) struct DiffArgs {
     #[command(flatten)]
     connection: ConnectionFlags,
     /// Approve the gains: append this step to `approved-gains.toml` of each store in NEW in which
-    /// somebody gains, so that the gate `no-gains` lets exactly this step in
+    /// somebody gains, or in which that is not settled, so that the gate `no-gains` lets exactly this
+    /// step in
     #[arg(long, requires_all = ["by", "reason"])]
     approve: bool,
     /// The name of the one who approves
@@ -181,10 +186,14 @@ fn both(
     args: &DiffArgs,
     settings: &Settings,
 ) -> Result<Compared, CliError> {
-    let _progress = args.quiet.progress(format!("comparing {name}"));
+    let progress = args.quiet.progress(format!("comparing {name}"));
     let old = stores::load(Arc::new(old), &settings.bounds)?;
     let new = stores::load(Arc::new(new), &settings.bounds)?;
-    let found = diff(&old, &new).map_err(|error| matrix::cannot(&new, error))?;
+    #[cfg_attr(not(feature = "prove"), expect(unused_mut, reason = "the solver adds to it"))]
+    let mut found = diff(&old, &new).map_err(|error| matrix::cannot(&new, error))?;
+    drop(progress);
+    #[cfg(feature = "prove")]
+    diff_solver::settle(&mut found, &old, &new, &args.quiet)?;
     let flips = match &args.replay {
         Some(log) => flips(log, &old, &new, settings)?,
         None => Vec::new(),
@@ -195,6 +204,10 @@ fn both(
         connection: &args.connection,
     };
     let people = directory.people(&name, (&old, &new), &found, settings)?;
+    // Rows of either state, for what one does not know makes a difference, too.
+    for problem in people.ignored.iter().filter(|_| !args.quiet.quiet) {
+        let _ = writeln!(stderr(), "note: {name}: a row counts for nothing: {problem}");
+    }
     Ok(Compared {
         name,
         what: What::Differs(Box::new(found), flips, people),
@@ -243,7 +256,8 @@ fn flips(
     Ok(flips)
 }
 
-/// Appends the step of each store in which somebody gains to its file of approved gains.
+/// Appends the step of each store in which somebody gains, or may gain for all that is known, to its file
+/// of approved gains.
 fn approve(
     new: &str,
     compared: &[Compared],
@@ -257,24 +271,21 @@ fn approve(
             "an approval is written into the folder of the store: give NEW as a folder".to_owned(),
         ));
     }
-    for store in compared.iter().filter(|store| store.has_gains()) {
-        let (What::Differs(diff, ..), Some((old, new))) = (&store.what, &store.stores) else {
+    let mut is_written = false;
+    for store in compared {
+        let cells = store.to_approve();
+        if cells.is_empty() && !store.has_gains() {
+            continue;
+        }
+        let Some((old, new)) = &store.stores else {
             return Err(CliError::Usage(format!(
                 "`{}` is a new store, of which there is no step to approve: `reload.first` \
                  decides",
                 store.name
             )));
         };
-        if !diff.unknown.is_empty() || !diff.not_comparable.is_empty() {
-            return Err(CliError::Usage(format!(
-                "the gains of `{}` are not all known, so they cannot be approved",
-                store.name
-            )));
-        }
         let text = |text: &str| toml::Value::from(text).to_string();
-        let gains = store.sentences().into_iter().filter(|(direction, ..)| direction.is_gain());
-        let cells: Vec<_> =
-            gains.map(|(_, sentence, _)| format!("    {},\n", text(&sentence))).collect();
+        let cells: Vec<_> = cells.iter().map(|cell| format!("    {},\n", text(cell))).collect();
         let until = expires_at.map(|moment| format!("expires_at = \"{moment}\"\n"));
         let trust = match store.trust() {
             trust if trust.is_empty() => String::new(),
@@ -294,6 +305,10 @@ fn approve(
         let file = of_store.join(APPROVED_GAINS);
         append(&file, &step).map_err(CliError::io(format!("cannot write `{}`", file.display())))?;
         output::print(&format!("approved in {}\n", file.display()))?;
+        is_written = true;
+    }
+    if !is_written {
+        output::print("nobody gains: there is nothing to approve\n")?;
     }
     Ok(())
 }

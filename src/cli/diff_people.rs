@@ -1,6 +1,6 @@
 //! The people who gain and lose by a change of policies, judged with a directory.
 
-use std::{path::Path, sync::Arc, time::SystemTime};
+use std::{collections::BTreeSet, path::Path, sync::Arc, time::SystemTime};
 
 use super::{
     CliError,
@@ -29,6 +29,8 @@ pub(super) struct People {
     pub changes: Vec<PersonChange>,
     /// The versions of the directory, where it is that of a running Humbaba.
     pub versions: Option<ListedVersions>,
+    /// Rows that count for nothing in one of the states.
+    pub ignored: BTreeSet<String>,
 }
 
 impl JudgedBy<'_> {
@@ -46,15 +48,14 @@ impl JudgedBy<'_> {
             let (connection, wanted) = (self.connection, RowsWanted::All);
             let running = RunningDirectory::read(server, connection, name, wanted, limits)?;
             let rows = |store: &PolicyStore| running.of_store(store, limits);
-            let changes = between((old, rows(old)), (new, rows(new)), diff, settings);
-            return Ok(People { changes, versions: Some(running.versions) });
+            let people = between((old, rows(old)), (new, rows(new)), diff, settings);
+            return Ok(People { versions: Some(running.versions), ..people });
         }
         let Some(folder) = self.folder else { return Ok(People::default()) };
         let rows = |store: &PolicyStore| {
             read_folder(folder, store, limits, bounds).map_err(CliError::Usage)
         };
-        let changes = between((old, rows(old)?), (new, rows(new)?), diff, settings);
-        Ok(People { changes, versions: None })
+        Ok(between((old, rows(old)?), (new, rows(new)?), diff, settings))
     }
 }
 
@@ -63,7 +64,8 @@ fn between(
     (new, new_rows): (&PolicyStore, FolderRows),
     diff: &Diff,
     settings: &Settings,
-) -> Vec<PersonChange> {
+) -> People {
+    let ignored = old_rows.problems.iter().chain(&new_rows.problems).cloned().collect();
     let held = |store: &PolicyStore, rows: FolderRows| Held {
         facts: Arc::new(rows.directory),
         request_facts: store.request_facts(),
@@ -72,7 +74,8 @@ fn between(
     let before = StoreWithDirectory { store: old, held: &held_before };
     let now = StoreWithDirectory { store: new, held: &held_now };
     let moment = Timestamp::after_1970(SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default());
-    people(before, now, diff, moment, &settings.limits.request)
+    let changes = people(before, now, diff, moment, &settings.limits.request);
+    People { changes, versions: None, ignored }
 }
 
 impl People {

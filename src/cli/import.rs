@@ -36,8 +36,8 @@ enum From {
 /// called `action`, or is the first. Columns called `scope`, `label`, `condition` and `source` are
 /// no roles. A cell is
 ///
-///   allow      `allow`, `yes`, `y`, `x`, `true`, `✓`
-///   deny       nothing, `deny`, `no`, `n`, `false`, `-`, `✗`
+///   allow      `allow`, `yes`, `y`, `x`, `true`, `1`, `✓`
+///   deny       nothing, `deny`, `no`, `n`, `false`, `0`, `-`, `✗`
 ///   condition  `cond`, with its words in the column `condition`, or any other words
 ///
 /// The store has a schema, a policy file for all actions that the same roles may do, the table as

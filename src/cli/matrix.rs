@@ -36,7 +36,7 @@ pub(super) struct MatrixArgs {
     /// The form of the matrix
     #[arg(long, value_enum, default_value_t)]
     format: MatrixFormat,
-    /// Compare with matrix.csv instead: exit with 2 where a cell is not as it says
+    /// Compare with matrix.csv instead: exit with 2 where a cell is not as it says, or there is none
     #[arg(long, conflicts_with_all = ["format", "action"])]
     check: bool,
     #[command(flatten)]
@@ -46,6 +46,9 @@ pub(super) struct MatrixArgs {
     #[command(flatten)]
     settings: SettingFlags,
 }
+
+/// Actions that are named where none is as the one that was asked for.
+const NEAR: usize = 3;
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 enum MatrixFormat {
@@ -65,6 +68,7 @@ enum MatrixFormat {
 pub(super) fn run(args: &MatrixArgs) -> Result<Exit, CliError> {
     let settings = args.settings.settle(Vec::new())?.settings;
     let mut exit = Exit::Ok;
+    let mut actions = BTreeSet::new();
     let mut json = serde_json::Map::new();
     for files in stores::of_paths(&args.paths, &args.store, &settings)? {
         let store = stores::load(Arc::new(files), &settings.bounds)?;
@@ -72,11 +76,15 @@ pub(super) fn run(args: &MatrixArgs) -> Result<Exit, CliError> {
         let mut matrix = Matrix::of(&store).map_err(|error| cannot(&store, error))?;
         drop(progress);
         if let Some(text) = &args.action {
+            actions.extend(matrix.rows.iter().map(|row| row.action.clone()));
             matrix.rows.retain(|row| row.action.contains(text));
+            if matrix.rows.is_empty() {
+                continue;
+            }
         }
         args.solver.settle(&mut matrix, &store, &args.quiet)?;
         if args.check {
-            if check(&store, &matrix)? > 0 {
+            if !check(&store, &matrix)? {
                 exit = Exit::Refused;
             }
             continue;
@@ -100,14 +108,37 @@ pub(super) fn run(args: &MatrixArgs) -> Result<Exit, CliError> {
             }
         }
     }
+    if let Some(text) = args
+        .action
+        .as_ref()
+        .filter(|text| !actions.iter().any(|action| action.contains(text.as_str())))
+    {
+        return Err(CliError::Usage(no_action(text, &actions)));
+    }
     if args.format == MatrixFormat::Json {
         output::print_json(&json)?;
     }
     Ok(exit)
 }
 
-/// Prints the cells that are not as `matrix.csv` says, and returns how many there are.
-fn check(store: &PolicyStore, matrix: &Matrix) -> Result<usize, CliError> {
+/// Says that no action contains a text, and which come near.
+fn no_action(text: &str, actions: &BTreeSet<String>) -> String {
+    let mut near: Vec<_> = actions.iter().collect();
+    near.sort_by_key(|action| strsim::damerau_levenshtein(action, text));
+    let near: Vec<_> = near.into_iter().take(NEAR).map(|action| format!("`{action}`")).collect();
+    format!("no action contains `{text}`; those that come near: {}", near.join(", "))
+}
+
+/// Prints the cells that are not as `matrix.csv` says, and returns whether there are none.
+fn check(store: &PolicyStore, matrix: &Matrix) -> Result<bool, CliError> {
+    if matrix.cells().all(|(_, _, cell)| cell.expected.is_none()) {
+        let name = store.name();
+        output::print(&format!(
+            "{name}: there is no matrix.csv to compare with: `humbaba matrix … --format csv` writes \
+             one\n"
+        ))?;
+        return Ok(false);
+    }
     let mut text = String::new();
     let word = |value: Expected| match value {
         Expected::Allow => "allow",
@@ -141,7 +172,7 @@ fn check(store: &PolicyStore, matrix: &Matrix) -> Result<usize, CliError> {
         store.name(),
     );
     output::print(&text)?;
-    Ok(count)
+    Ok(count == 0)
 }
 
 /// Returns why a matrix cannot be computed.

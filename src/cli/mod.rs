@@ -7,6 +7,8 @@ mod completions;
 mod diff;
 mod diff_people;
 mod diff_report;
+#[cfg(feature = "prove")]
+mod diff_solver;
 mod directory;
 mod doctor;
 mod exit;

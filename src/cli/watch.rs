@@ -188,11 +188,8 @@ fn changed_cells(first: &PolicyStore, store: &PolicyStore) -> String {
     for (_, sentence, _) in diff_report::sentences(&found) {
         let _ = writeln!(text, "  {sentence}");
     }
-    for reason in &found.not_comparable {
-        let _ = writeln!(text, "  not comparable: {reason}");
-    }
-    for place in &found.unknown {
-        let _ = writeln!(text, "  unknown: the search was given up for {place}");
+    for line in diff_report::not_known(&found) {
+        let _ = writeln!(text, "  {line}");
     }
     let _ = writeln!(text, "  {}", diff_report::summary(&found));
     text

@@ -24,8 +24,8 @@ const CELL_BYTES: usize = 2_000;
 const OTHER_COLUMNS: [&str; 4] = ["scope", "label", "condition", "source"];
 const ACTION: &str = "action";
 
-const ALLOW: [&str; 7] = ["allow", "yes", "y", "x", "true", "✓", "✔"];
-const DENY: [&str; 10] = ["", "deny", "no", "n", "false", "-", "–", "—", "✗", "✘"];
+const ALLOW: [&str; 8] = ["allow", "yes", "y", "x", "true", "1", "✓", "✔"];
+const DENY: [&str; 11] = ["", "deny", "no", "n", "false", "0", "-", "–", "—", "✗", "✘"];
 const COND: &str = "cond";
 /// The words of a condition for which the spreadsheet has none.
 const UNNAMED: &str = "a condition that the spreadsheet does not name";

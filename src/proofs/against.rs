@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     analysis::{self, seen_schema_change},
-    store::{FileKind, PolicyStore},
+    store::PolicyStore,
 };
 
 /// The reason that is given where the entities of two states differ.
@@ -144,7 +144,7 @@ fn compare_ways(
         Task::NotComparable(why, envs) => comparer.not_comparable(session, why, envs),
     })?;
     let mut comparison = Comparison { trust: new.more_trust_than(old), ..Comparison::default() };
-    if !old.files().same(FileKind::Entities, new.files()) {
+    if !analysis::same_entities(old, new) {
         comparison.unknown.push(ENTITIES_DIFFER.to_owned());
         search_differences(ways, old, new, &mut comparison)?;
     }

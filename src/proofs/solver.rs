@@ -204,7 +204,8 @@ fn environment() -> impl Iterator<Item = (&'static str, OsString)> {
 fn start(solver: &Solver, options: &ProofOptions) -> Result<CedarSymCompiler<LocalSolver>, String> {
     let limit = format!("--tlimit-per={}", options.query_timeout.as_millis().max(1));
     let mut command = Command::new(&solver.program);
-    command.args(["--lang", "smt", limit.as_str()]).kill_on_drop(true);
+    // `like` is made of operations on texts that the solver knows only when it is told so.
+    command.args(["--lang", "smt", "--strings-exp", limit.as_str()]).kill_on_drop(true);
     command.env_clear().envs(environment());
     let process = LocalSolver::from_command(&mut command).map_err(|error| {
         format!(

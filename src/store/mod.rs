@@ -1,5 +1,6 @@
 //! Policy stores: from files in memory to something that can decide.
 
+mod approved_gains;
 mod bounds;
 mod embedded;
 mod entities;
@@ -22,15 +23,15 @@ mod trust;
 mod unchanged;
 mod validation;
 
+#[cfg(feature = "prove")]
+pub(crate) use approved_gains::approved_steps;
 pub use bounds::{Bounds, STACK_BYTES};
 pub use embedded::embedded_stores;
 pub(crate) use entities::json_problem;
-#[cfg(feature = "server")]
-pub(crate) use file_kind::APPROVED_GAINS;
-pub(crate) use file_kind::FileKind;
 #[cfg(feature = "prove")]
 pub(crate) use file_kind::SETTINGS_FILE;
 pub use file_kind::looks_like_policies;
+pub(crate) use file_kind::{APPROVED_GAINS, FileKind};
 pub use files::StoreFiles;
 pub(crate) use files::decode;
 pub use format::{FormattedFile, FormattedFiles, format_policies};

@@ -8,8 +8,8 @@ use std::{
 use cedar_policy::{PolicyId, PolicySet};
 
 use super::{
-    AuthzenRules, Bounds, FileKind, ParsedPolicies, StoreFiles, entities, links, policies, schema,
-    settings, text_bounds, unchanged::Unchanged,
+    AuthzenRules, Bounds, FileKind, ParsedPolicies, StoreFiles, approved_gains, entities, links,
+    policies, schema, settings, text_bounds, unchanged::Unchanged,
 };
 use crate::{
     engine::{self, Decision, Engine, Explanation},
@@ -72,6 +72,7 @@ impl PolicyStore {
             return Err(problems);
         }
         let mut warnings: Vec<_> = files.unread().chain(files.unreadable(|_| true)).collect();
+        approved_gains::check(&files, &mut warnings);
         let settings = settings::read(&files, &mut problems);
         let schema = schema::read(&files, bounds, &mut warnings, &mut problems);
         let (parsed, links) = policies::read(&files, &mut problems);

@@ -285,6 +285,13 @@ fn the_people_of_a_directory_who_gain_and_lose_are_named() {
         Guard::User::\"carol\" gains edit on Guard::Site::\"2\"\n";
     assert!(ended.out.contains(expected), "{}", ended.out);
     assert!(!ended.out.contains("dave") && !ended.out.contains("erin"), "{}", ended.out);
+    let note = "note: one: a row counts for nothing: ";
+    assert_eq!(ended.err.matches(note).count(), 1, "{}", ended.err);
+    assert!(
+        ended.err.contains("all.assignments.csv") && ended.err.contains("king"),
+        "{}",
+        ended.err
+    );
     let ended = end(command(&["diff", path(&new), path(&old), "--format", "json"]).args(people));
     let report: Json = serde_json::from_str(&ended.out).unwrap();
     let people = report["stores"][0]["people"].as_array().unwrap();

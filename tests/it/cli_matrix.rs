@@ -116,3 +116,20 @@ fn scopes(rows: &[Json]) -> usize {
     scopes.dedup();
     scopes.len()
 }
+
+#[test]
+fn a_check_without_a_written_matrix_says_so_and_fails() {
+    let folder = policies(&["one"]);
+    let ended = run(&["matrix", folder.path().to_str().unwrap(), "--check"]);
+    assert_eq!(ended.code, 2, "{ended:?}");
+    assert!(ended.out.starts_with("one: there is no matrix.csv to compare with"), "{}", ended.out);
+}
+
+#[test]
+fn an_action_that_there_is_not_is_told_with_those_that_come_near() {
+    let folder = policies(&["one"]);
+    let ended = run(&["matrix", folder.path().to_str().unwrap(), "--action", "edti"]);
+    assert_eq!(ended.code, 64, "{ended:?}");
+    assert!(ended.err.contains("no action contains `edti`"), "{}", ended.err);
+    assert!(ended.err.contains("`edit`"), "{}", ended.err);
+}

@@ -123,3 +123,17 @@ fn a_closed_pipe_does_not_make_invalid_policies_valid() {
     let ended = end_unread(&mut command(&["validate", folder.path().to_str().unwrap()]));
     assert_eq!((ended.code, ended.err.as_str()), (3, ""));
 }
+
+#[test]
+fn approved_gains_that_cannot_be_read_are_a_warning_with_their_place() {
+    let folder = policies(&["one"]);
+    let file = folder.path().join("one/approved-gains.toml");
+    std::fs::write(&file, "[[approved]]\nfrom = \"a\"\n").unwrap();
+    let path = folder.path().to_str().unwrap();
+    let ended = run(&["validate", path]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(ended.out.contains("one/approved-gains.toml"), "{}", ended.out);
+    assert!(ended.out.contains("missing field `to`"), "{}", ended.out);
+    assert!(ended.out.contains("approves no step until it can be read"), "{}", ended.out);
+    assert_eq!(run(&["validate", path, "--deny-warnings"]).code, 3);
+}

@@ -215,6 +215,25 @@ fn entities_that_the_store_holds_are_not_changed_unapproved() {
         told.contains("zoe") && told.contains("the entities that the store holds differ"),
         "{told}"
     );
+
+    // The same entities in another spelling are no change, and the step can be approved.
+    let before = policies(&["guard"]);
+    write_store(before.path(), "guard", &format!("{POLICIES}{admins}"));
+    let held = before.path().join("guard/people.cedarentities.json");
+    people("");
+    fs::copy(folder.path().join("guard/people.cedarentities.json"), &held).unwrap();
+    let revision = || status(&sidecar)["stores"][0]["revision"].clone();
+    let first = revision();
+    people(" ");
+    until("the other spelling", || (revision() != first).then_some(()));
+    fs::copy(folder.path().join("guard/people.cedarentities.json"), &held).unwrap();
+    let second = revision();
+    people(r#"{"type": "Guard::Group", "id": "admins"}"#);
+    let (old, new) = (before.path().to_str().unwrap(), folder.path().to_str().unwrap());
+    let ended =
+        run(&["diff", old, new, "--approve", "--by", "carol", "--reason", "zoe is an admin"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    until("the approved step", || (revision() != second).then_some(()));
 }
 
 #[test]

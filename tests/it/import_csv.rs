@@ -163,8 +163,8 @@ fn write(table: &Table, delimiter: u8, corner: &str, spellings: &[usize]) -> Vec
     for (action, cells) in table.actions.iter().zip(&table.cells) {
         let mut record = vec![action.clone()];
         record.extend(cells.iter().map(|cell| match cell {
-            Cell::Allow => spell(&["allow", "Yes", "x", "TRUE", "✓"]).to_owned(),
-            Cell::Deny => spell(&["deny", "", "No", "-", " "]).to_owned(),
+            Cell::Allow => spell(&["allow", "Yes", "x", "TRUE", "✓", "1"]).to_owned(),
+            Cell::Deny => spell(&["deny", "", "No", "-", " ", "0"]).to_owned(),
             Cell::If(words) => words.clone(),
         }));
         writer.write_record(record).unwrap();
@@ -180,7 +180,7 @@ proptest! {
         table in table(),
         delimiter in prop::sample::select(&b",;\t"[..]),
         corner in prop::sample::select(&["action", "Action", "", "What"][..]),
-        spellings in prop::collection::vec(0..5_usize, 8),
+        spellings in prop::collection::vec(0..30_usize, 8),
     ) {
         let imported = import(&write(&table, delimiter, corner, &spellings));
         let store = load(&imported);

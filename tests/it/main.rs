@@ -9,6 +9,7 @@ mod cli;
 mod cli_check;
 mod cli_decision_log;
 mod cli_diff;
+mod cli_diff_settled;
 mod cli_doctor;
 mod cli_fmt;
 mod cli_generate;

@@ -1,5 +1,7 @@
 //! The differences between two states of a store, as they are told.
 
+use std::fmt;
+
 use crate::{analysis::Witness, testing::Expected};
 
 /// The differences between two states of a store.
@@ -11,10 +13,39 @@ pub struct Diff {
     pub cells: Vec<CellChange>,
     /// Gains and losses that no cell shows, gains first.
     pub others: Vec<OtherChange>,
-    /// Searches that were given up, as `action, principal type, resource type`.
-    pub unknown: Vec<String>,
-    /// Why the two states cannot be compared, where they cannot.
+    /// Kinds of requests of which the search does not settle that they are decided as before.
+    pub unknown: Vec<NotSettled>,
+    /// Why the two states cannot be compared as a whole, where they cannot. What can be is compared.
     pub not_comparable: Vec<String>,
+    /// Columns of the old matrix that the new schema knows no more.
+    pub gone: Vec<String>,
+    /// True where the entities that the store itself holds are others.
+    pub entities_differ: bool,
+}
+
+/// Kinds of requests of which the search does not settle that they are decided as before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotSettled {
+    /// Those who ask: a column of the matrix, or a type.
+    pub who: String,
+    /// The action.
+    pub action: String,
+    /// The type of the principal, in full.
+    pub principal: String,
+    /// The type of the resource, in full.
+    pub resource: String,
+    /// A gain or a loss.
+    pub direction: Direction,
+    /// Why it is not settled.
+    pub reason: String,
+}
+
+impl fmt::Display for NotSettled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { who, action, resource, reason, .. } = self;
+        let verb = if self.direction.is_gain() { "gains" } else { "loses" };
+        write!(f, "whether {who} {verb} {action} on a {resource}: {reason}")
+    }
 }
 
 /// A policy that is not as it was.
@@ -101,6 +132,9 @@ pub struct OtherChange {
     pub direction: Direction,
     /// A request that shows it.
     pub witness: Witness,
+    /// True where the request is of the old schema, and the new state is asked it without the facts that
+    /// its own schema does not know.
+    pub without_dropped_facts: bool,
 }
 
 impl Diff {
@@ -110,13 +144,14 @@ impl Diff {
         self.cells.iter().any(|cell| cell.direction.is_gain())
             || self.others.iter().any(|other| other.direction.is_gain())
             || !self.not_comparable.is_empty()
-            || !self.unknown.is_empty()
+            || self.unknown.iter().any(|unknown| unknown.direction.is_gain())
     }
 
-    /// Returns whether anybody loses.
+    /// Returns whether anybody loses, or may lose for all that is known.
     #[must_use]
     pub fn has_losses(&self) -> bool {
         self.cells.iter().any(|cell| cell.direction != Direction::Gain)
             || self.others.iter().any(|other| other.direction != Direction::Gain)
+            || self.unknown.iter().any(|unknown| unknown.direction != Direction::Gain)
     }
 }

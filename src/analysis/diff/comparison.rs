@@ -1,66 +1,74 @@
-//! The comparison of two states under one schema.
+//! The comparison of two states, kind of requests by kind.
 
 use std::collections::BTreeSet;
 
 use cedar_policy_core::ast::{EntityType, EntityUID};
 
-use super::changes::{CellChange, Diff, Direction, OtherChange};
+use super::{
+    both::Both,
+    changes::{CellChange, Diff, Direction, NotSettled, OtherChange},
+    schema_change::{SchemaChange, knows},
+};
 use crate::{
     analysis::{
         Finder, Kind, MatrixError, Witness,
         candidates::named_by,
         cell, cell_world,
-        find::Goal,
+        doubt::Doubt,
+        find::Sought,
         matrix,
         policies::Policies,
-        truth::Truth,
+        projection,
+        search::Part,
         world::{Optional, World},
     },
-    engine::{Engine, PreparedPolicy},
+    engine::PreparedPolicy,
     model::Uid,
     schema::ActionSchema,
     store::PolicyStore,
     testing::{Expected, MatrixCell},
 };
 
-/// Two states that are being compared, under the new state's schema.
+/// Two states that are being compared.
 pub(super) struct Change<'a> {
     pub old: &'a PolicyStore,
     pub new: &'a PolicyStore,
-    pub old_schema_of: Option<&'a PolicyStore>,
+    /// Searches requests in the new state's schema.
     pub finder: Finder<'a>,
-    /// True where more than policies differs.
-    pub everything: bool,
+    /// Searches requests in the old state's schema, where that is another.
+    pub old_finder: Option<Finder<'a>>,
+    pub schema_change: Option<SchemaChange>,
     /// The entities that the two states hold differently.
     pub changed_entities: Vec<EntityUID>,
     /// The policies that decide otherwise than before.
     pub changed_ids: BTreeSet<String>,
 }
 
-/// The policies of both states for one action and pair of types.
-struct Both<'a> {
-    old: Option<Policies<'a>>,
-    new: Policies<'a>,
-}
-
-impl Both<'_> {
-    fn old_allows(&self, world: &World<'_>) -> Truth {
-        self.old.as_ref().map_or(Truth::False, |old| old.allow(world))
-    }
-}
+const BOTH_WAYS: [Direction; 2] = [Direction::Gain, Direction::Loss];
 
 impl<'a> Change<'a> {
     /// Compares the cells of the matrix of the new state, and those of the old one that it lacks.
-    pub fn cells(&self, old: &PolicyStore, diff: &mut Diff) -> Result<(), MatrixError> {
+    pub fn cells(&self, diff: &mut Diff) -> Result<(), MatrixError> {
         let key =
             |cell: &MatrixCell| (cell.scope.clone(), cell.action.clone(), cell.column.clone());
-        let mut questions = matrix::questions(self.new)?;
+        let questions = matrix::questions(self.new)?;
         let known: BTreeSet<_> = questions.iter().map(key).collect();
-        let of_old = matrix::questions(old)?;
-        questions.extend(of_old.into_iter().filter(|cell| !known.contains(&key(cell))));
         for question in questions {
             if question.exempt.is_none() && cell_world::applies(self.new, &question) {
-                diff.cells.extend(self.cell(question, &mut diff.unknown)?);
+                let world = cell_world::world(self.new, &question, Optional::Open)?;
+                diff.cells.extend(self.cell(question, world, &mut diff.unknown)?);
+            }
+        }
+        for question in matrix::questions(self.old)? {
+            if question.exempt.is_some() || known.contains(&key(&question)) {
+                continue;
+            }
+            if !cell_world::applies(self.new, &question) {
+                continue;
+            }
+            match cell_world::world(self.new, &question, Optional::Open) {
+                Ok(world) => diff.cells.extend(self.cell(question, world, &mut diff.unknown)?),
+                Err(_) => self.gone(question, diff)?,
             }
         }
         Ok(())
@@ -69,98 +77,139 @@ impl<'a> Change<'a> {
     fn cell(
         &self,
         question: MatrixCell,
-        unknown: &mut Vec<String>,
+        mut world: World<'a>,
+        unknown: &mut Vec<NotSettled>,
     ) -> Result<Option<CellChange>, MatrixError> {
-        let mut world = cell_world::world(self.new, &question, Optional::Open)?;
         let request = &world.request;
-        let types = (request.principal.entity_type(), request.resource.entity_type());
-        let both = self.both(&request.action, types);
+        let action = request.action.clone();
+        let types =
+            (request.principal.entity_type().clone(), request.resource.entity_type().clone());
+        let both = self.both(&action, (&types.0, &types.1));
         if !self.is_touched(&both) {
             return Ok(None);
         }
-        let (gain, loss) = (
-            self.find_both(&mut world, &both, Direction::Gain),
-            self.find_both(&mut world, &both, Direction::Loss),
-        );
-        if gain.is_none() || loss.is_none() {
-            unknown.push(format!("{} / {} / {}", question.scope, question.action, question.column));
-        }
-        let (gain, loss) = (gain.flatten(), loss.flatten());
+        let [gain, loss] = BOTH_WAYS.map(|direction| {
+            let found = self.find_in(&mut world, &both, direction);
+            found.unwrap_or_else(|reason| {
+                unknown.push(NotSettled {
+                    who: question.column.clone(),
+                    action: question.action.clone(),
+                    principal: types.0.to_string(),
+                    resource: types.1.to_string(),
+                    direction,
+                    reason: reason.to_string(),
+                });
+                None
+            })
+        });
         let Some(direction) = Direction::of(gain.is_some(), loss.is_some()) else {
             return Ok(None);
         };
         let after = cell::cell(self.new, self.finder.constants(), question.clone())?.value;
         let before = match both.old {
-            Some(_) => cell::cell(self.old, self.finder.constants(), question.clone())?.value,
+            Some(_) => cell::cell(self.old, self.finder.constants(), question.clone())
+                .map_or(Expected::Deny, |cell| cell.value),
             None => Expected::Deny,
         };
         let MatrixCell { scope, action, column, .. } = question;
         Ok(Some(CellChange { scope, action, column, before, after, direction, gain, loss }))
     }
 
-    /// Searches a world for a gain or a loss: nothing where the search was given up.
-    fn find_both(
-        &self,
-        world: &mut World<'_>,
-        both: &Both<'_>,
-        direction: Direction,
-    ) -> Option<Option<Witness>> {
-        let (new, old) =
-            (|world: &World<'_>| both.new.allow(world), |world: &World<'_>| both.old_allows(world));
-        let goals: [Goal<'_>; 2] = if direction == Direction::Gain {
-            [&new, &|world| old(world).not()]
-        } else {
-            [&old, &|world| new(world).not()]
-        };
-        self.finder.in_world(world, &goals).and_then(|found| self.replayed(found, both, direction))
+    /// Adds what is lost in a cell that the new schema does not know.
+    fn gone(&self, question: MatrixCell, diff: &mut Diff) -> Result<(), MatrixError> {
+        if !diff.gone.contains(&question.column) {
+            diff.gone.push(question.column.clone());
+        }
+        let mut world = cell_world::world(self.old, &question, Optional::Open)?;
+        let request = &world.request;
+        let types = (request.principal.entity_type(), request.resource.entity_type());
+        let policies = Policies::new(self.old.engine(), &request.action, types.0, types.1);
+        let finder = self.old_finder.as_ref().unwrap_or(&self.finder);
+        let found = finder.in_world(&mut world, &[&|world| policies.allow(world)]);
+        let Ok(Some(loss)) = found else { return Ok(()) };
+        let before = cell::cell(self.old, finder.constants(), question.clone())?.value;
+        let MatrixCell { scope, action, column, .. } = question;
+        diff.cells.push(CellChange {
+            scope,
+            action,
+            column,
+            before,
+            after: Expected::Deny,
+            direction: Direction::Loss,
+            gain: None,
+            loss: Some(loss),
+        });
+        Ok(())
     }
 
-    /// Returns what was found once both states have decided it so; nothing where they do not.
+    /// Searches a world for a gain or a loss.
+    fn find_in(&self, world: &mut World<'a>, both: &Both<'_>, direction: Direction) -> Sought {
+        let goals: [Part<'_>; 2] =
+            [&|world| both.allowed(world, direction), &|world| both.denied(world, direction)];
+        let found = self.finder.in_world(world, &goals)?;
+        self.replayed(found, self.new, direction)
+    }
+
+    /// Returns what was found once both states have decided it so. A state is asked without what it does
+    /// not take; `store` is the one whose request was found.
     fn replayed(
         &self,
         found: Option<Witness>,
-        both: &Both<'_>,
+        store: &PolicyStore,
         direction: Direction,
-    ) -> Option<Option<Witness>> {
-        let Some(witness) = found else { return Some(None) };
-        let allows =
-            |store: &PolicyStore| witness.decide(store).is_ok_and(|decision| decision.is_allow());
-        let answers = (both.old.is_some() && allows(self.old), allows(self.new));
-        (answers == (direction == Direction::Loss, direction == Direction::Gain))
-            .then_some(Some(witness))
+    ) -> Sought {
+        let Some(witness) = found else { return Ok(None) };
+        let allows = |state: &PolicyStore| {
+            let asked = projection::taken_by(state, store, &witness);
+            asked.decide(state).is_ok_and(|decision| decision.is_allow())
+        };
+        let answers = (allows(self.old), allows(self.new));
+        if answers == (direction == Direction::Loss, direction == Direction::Gain) {
+            Ok(Some(witness))
+        } else {
+            Err(Doubt::NotReplayed)
+        }
     }
 
     fn both(&self, action: &EntityUID, types: (&EntityType, &EntityType)) -> Both<'a> {
-        let of = |engine: &'a Engine| Policies::new(engine, action, types.0, types.1);
-        let was_there = self.old_schema_of.is_none_or(|old| {
-            let uid = (action.entity_type().to_string(), action.eid());
-            let action = old.schema().action(&uid.0, uid.1.as_ref());
-            action.is_some_and(|action| {
-                action.principals.contains(types.0) && action.resources.contains(types.1)
-            })
-        });
-        Both { old: was_there.then(|| of(self.old.engine())), new: of(self.new.engine()) }
+        let of = |store: &'a PolicyStore| Policies::new(store.engine(), action, types.0, types.1);
+        let old = knows(self.old.schema(), action, types).then(|| of(self.old));
+        let mut both = Both { is_rewritten: old.is_none(), old, new: of(self.new) };
+        let is_changed = both.all().any(|policy| self.is_changed(policy));
+        let is_touched = self.is_touched_by_schema(action, &both);
+        both.is_rewritten |= is_changed || is_touched;
+        both
+    }
+
+    fn is_changed(&self, policy: &PreparedPolicy) -> bool {
+        self.changed_ids.contains(policy.id())
+    }
+
+    fn is_touched_by_schema(&self, action: &EntityUID, both: &Both<'_>) -> bool {
+        self.schema_change.as_ref().is_some_and(|change| change.touches(action, both.all()))
     }
 
     fn is_touched(&self, both: &Both<'_>) -> bool {
-        self.everything || both.old.is_none() || self.changed(both).next().is_some()
-    }
-
-    /// Returns the policies of both states that decide otherwise than before.
-    fn changed<'b>(&'b self, both: &'b Both<'_>) -> impl Iterator<Item = &'b PreparedPolicy> + 'b {
-        let old = both.old.iter().flat_map(|old| old.permits.iter().chain(&old.forbids));
-        let all = old.chain(&both.new.permits).chain(&both.new.forbids);
-        all.copied().filter(|policy| self.changed_ids.contains(policy.id()))
+        both.is_rewritten || !self.changed_entities.is_empty()
     }
 
     /// Searches every action and pair of types for changes that no cell shows.
     pub fn others(&self, diff: &mut Diff) {
-        let mut actions: Vec<&ActionSchema> = self.new.schema().actions().collect();
+        self.others_in(self.new, &self.finder, diff);
+        if let Some(finder) = &self.old_finder {
+            self.others_in(self.old, finder, diff);
+        }
+    }
+
+    fn others_in(&self, store: &PolicyStore, finder: &Finder<'_>, diff: &mut Diff) {
+        let mut actions: Vec<&ActionSchema> = store.schema().actions().collect();
         actions.sort_by(|a, b| a.uid.cmp(&b.uid));
         for action in actions {
             for principal in &action.principals {
                 for resource in &action.resources {
-                    self.environment(action, (principal, resource), diff);
+                    if knows(self.new.schema(), &action.uid, (principal, resource)) {
+                        self.environment(store, finder, action, (principal, resource), diff);
+                    }
                 }
             }
         }
@@ -168,6 +217,8 @@ impl<'a> Change<'a> {
 
     fn environment(
         &self,
+        store: &PolicyStore,
+        finder: &Finder<'_>,
         action: &ActionSchema,
         types: (&EntityType, &EntityType),
         diff: &mut Diff,
@@ -177,79 +228,90 @@ impl<'a> Change<'a> {
             return;
         }
         let id: &str = action.uid.eid().as_ref();
-        for direction in [Direction::Gain, Direction::Loss] {
+        for direction in BOTH_WAYS {
             if is_shown(diff, id, types, direction) {
                 continue;
             }
             let kind = Kind { action: &action.uid, principal: types.0, resource: types.1 };
-            match self.find_anywhere(kind, &both, direction) {
-                Some(None) => {}
-                Some(Some(witness)) => diff.others.push(OtherChange {
+            let found = self.find_anywhere(finder, kind, &both, direction);
+            match found.and_then(|found| self.replayed(found, store, direction)) {
+                Ok(None) => {}
+                Ok(Some(witness)) => diff.others.push(OtherChange {
                     action: id.to_owned(),
                     principal: types.0.to_string(),
                     resource: types.1.to_string(),
                     direction,
                     witness,
+                    without_dropped_facts: std::ptr::eq(store, self.old),
                 }),
-                None => {
-                    let place = format!("{id}, {}, {}", types.0, types.1);
-                    if !diff.unknown.contains(&place) {
-                        diff.unknown.push(place);
-                    }
+                Err(reason) => {
+                    let (principal, resource) = (types.0.to_string(), types.1.to_string());
+                    add_unknown(
+                        diff,
+                        NotSettled {
+                            who: format!("a {principal}"),
+                            action: id.to_owned(),
+                            principal,
+                            resource,
+                            direction,
+                            reason: reason.to_string(),
+                        },
+                    );
                 }
             }
         }
     }
 
-    /// Searches all requests of a kind, policy by policy: a change of the answer needs a changed
-    /// policy that applies, and to start with it leads there sooner. Nothing where a search was given
-    /// up.
+    /// Searches all requests of a kind. Where only policies changed, it goes policy by policy: a change of
+    /// the answer needs a changed policy that applies, and to start with it leads there sooner.
     fn find_anywhere(
         &self,
+        finder: &Finder<'_>,
         kind: Kind<'_>,
         both: &Both<'_>,
         direction: Direction,
-    ) -> Option<Option<Witness>> {
-        let (new, old) =
-            (|world: &World<'_>| both.new.allow(world), |world: &World<'_>| both.old_allows(world));
-        let (allowed, denied): (Goal<'_>, Goal<'_>) = if direction == Direction::Gain {
-            (&new, &|world| old(world).not())
-        } else {
-            (&old, &|world| new(world).not())
-        };
-        let Some(before) = both.old.as_ref().filter(|_| !self.everything) else {
-            let found = self.finder.anywhere(kind, &self.changed_entities, &[allowed, denied]);
-            return found.and_then(|found| self.replayed(found, both, direction));
-        };
-        let (more, less) =
-            if direction == Direction::Gain { (&both.new, before) } else { (before, &both.new) };
-        let permits = more.permits.iter().map(|policy| (more, policy));
-        let forbids = less.forbids.iter().map(|policy| (less, policy));
-        let mut gave_up = false;
-        for (side, policy) in permits.chain(forbids) {
-            if !self.changed_ids.contains(policy.id()) {
+    ) -> Sought {
+        let allowed = |world: &World<'_>| both.allowed(world, direction);
+        let denied = |world: &World<'_>| both.denied(world, direction);
+        let by_schema = self.is_touched_by_schema(kind.action, both);
+        if !self.changed_entities.is_empty() || by_schema || both.old.is_none() {
+            return finder.anywhere(kind, &self.changed_entities, &[&allowed, &denied]);
+        }
+        let mut doubt = None;
+        for (side, policy) in both.making_more(direction) {
+            if !self.is_changed(policy) {
                 continue;
             }
             let applies = |world: &World<'_>| side.applies(policy, world);
             let named = named_by(policy, self.new.schema());
-            match self.finder.anywhere(kind, &named, &[&applies, allowed, denied]) {
-                Some(None) => {}
-                Some(found) => return self.replayed(found, both, direction),
-                None => gave_up = true,
+            match finder.anywhere(kind, &named, &[&applies, &allowed, &denied]) {
+                Ok(None) => {}
+                Ok(found) => return Ok(found),
+                Err(reason) => doubt = doubt.or(Some(reason)),
             }
         }
-        if gave_up { None } else { Some(None) }
+        doubt.map_or(Ok(None), Err)
     }
 }
 
-/// Returns whether a cell shows such a change already.
+/// Adds what is not settled of a kind of requests, in place of its cells: they are among them.
+fn add_unknown(diff: &mut Diff, unknown: NotSettled) {
+    let is_of_kind = |other: &NotSettled| {
+        (&other.action, &other.principal, &other.resource, other.direction)
+            == (&unknown.action, &unknown.principal, &unknown.resource, unknown.direction)
+    };
+    diff.unknown.retain(|other| !is_of_kind(other));
+    diff.unknown.push(unknown);
+}
+
+/// Returns whether such a change is told already.
 fn is_shown(
     diff: &Diff,
     action: &str,
     (principal, resource): (&EntityType, &EntityType),
     direction: Direction,
 ) -> bool {
-    diff.cells.iter().any(|cell| {
+    let in_cells = diff.cells.iter().any(|cell| {
         let witness = match direction {
             Direction::Loss => &cell.loss,
             _ => &cell.gain,
@@ -264,5 +326,12 @@ fn is_shown(
                 };
                 is(&witness.input.principal, principal) && is(&witness.input.resource, resource)
             })
-    })
+    });
+    let (principal, resource) = (principal.to_string(), resource.to_string());
+    in_cells
+        || diff.others.iter().any(|other| {
+            other.direction == direction
+                && (&*other.action, &other.principal, &other.resource)
+                    == (action, &principal, &resource)
+        })
 }

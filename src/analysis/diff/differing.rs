@@ -7,16 +7,29 @@ use cedar_policy::{Policy, PolicySet};
 use cedar_policy_core::ast::{Entity, EntityUID};
 
 use super::changes::{PolicyChange, PolicyChangeKind};
-use crate::{engine::PreparedPolicy, schema::StoredEntities, store::PolicyStore};
+use crate::{engine::PreparedPolicy, store::PolicyStore};
+
+/// Returns whether two states hold the same entities, however their files are written.
+#[must_use]
+pub fn same_entities(old: &PolicyStore, new: &PolicyStore) -> bool {
+    changed_entities(old, new).is_empty()
+}
 
 /// Returns the entities that two states hold differently, those of which ancestors differ included.
-pub(super) fn changed_entities(old: &StoredEntities, new: &StoredEntities) -> Vec<EntityUID> {
-    let uids: BTreeSet<_> = old.uids().chain(new.uids()).collect();
-    let is_same = |uid: &EntityUID| match (old.get(uid), new.get(uid)) {
+/// Actions and role slots are the schema's.
+pub(super) fn changed_entities(old: &PolicyStore, new: &PolicyStore) -> Vec<EntityUID> {
+    let (before, after) = (old.stored(), new.stored());
+    let is_slot = |uid: &EntityUID, name: &str| {
+        [old, new].into_iter().any(|store| {
+            let shape = store.schema().entity(uid.entity_type());
+            shape.is_some_and(|shape| shape.slots.contains_key(name))
+        })
+    };
+    let is_same = |uid: &EntityUID| match (before.get(uid), after.get(uid)) {
         (Some(old), Some(new)) => {
-            let ancestors = |entity: &Entity| entity.ancestors().cloned().collect::<BTreeSet<_>>();
             let attributes = |entity: &Entity| -> BTreeMap<_, _> {
-                entity.attrs().map(|(name, value)| (name.clone(), value.clone())).collect()
+                let attributes = entity.attrs().filter(|(name, _)| !is_slot(uid, name));
+                attributes.map(|(name, value)| (name.clone(), value.clone())).collect()
             };
             let tags = |entity: &Entity| -> BTreeMap<_, _> {
                 entity.tags().map(|(name, value)| (name.clone(), value.clone())).collect()
@@ -27,7 +40,30 @@ pub(super) fn changed_entities(old: &StoredEntities, new: &StoredEntities) -> Ve
         }
         _ => false,
     };
-    uids.into_iter().filter(|uid| !is_same(uid)).cloned().collect()
+    let is_action = |uid: &EntityUID| old.schema().is_action_type(&uid.entity_type().to_string());
+    let uids: BTreeSet<_> = before.uids().chain(after.uids()).collect();
+    uids.into_iter().filter(|uid| !is_action(uid) && !is_same(uid)).cloned().collect()
+}
+
+fn ancestors(entity: &Entity) -> BTreeSet<EntityUID> {
+    entity.ancestors().cloned().collect()
+}
+
+/// Returns for each of the entities what it is in in one of the states alone.
+pub(super) fn bridges(
+    old: &PolicyStore,
+    new: &PolicyStore,
+    changed: &[EntityUID],
+) -> Vec<(EntityUID, EntityUID)> {
+    let of = |store: &PolicyStore, uid: &EntityUID| {
+        store.stored().get(uid).map(|entity| ancestors(entity)).unwrap_or_default()
+    };
+    let pairs = changed.iter().flat_map(|uid| {
+        let (before, after) = (of(old, uid), of(new, uid));
+        let differing: Vec<_> = before.symmetric_difference(&after).cloned().collect();
+        differing.into_iter().map(|above| (above, uid.clone()))
+    });
+    pairs.collect()
 }
 
 /// Returns the old policies that do not fit the new schema, each with the reason.

@@ -5,70 +5,67 @@
 //! round. Each comes with a request that shows it. What is not found is not proved to be absent:
 //! that takes a solver.
 
+mod both;
 mod changes;
 mod comparison;
 mod differing;
+mod schema_change;
 
 use self::{
     comparison::Change,
-    differing::{changed_entities, policies, unfit},
+    differing::{bridges, changed_entities, policies, unfit},
+    schema_change::{SchemaChange, knows},
 };
-use super::{Finder, Kind, MatrixError, policies::Policies, world::World};
-use crate::{
-    schema::ActionSchema,
-    store::{FileKind, PolicyStore},
+use super::{
+    Finder, Kind, MatrixError,
+    policies::Policies,
+    world::{StateChange, World},
 };
+use crate::{schema::ActionSchema, store::PolicyStore};
 
-pub use self::changes::{CellChange, Diff, Direction, OtherChange, PolicyChange, PolicyChangeKind};
+pub use self::{
+    changes::{
+        CellChange, Diff, Direction, NotSettled, OtherChange, PolicyChange, PolicyChangeKind,
+    },
+    differing::same_entities,
+};
 
 /// Compares two states of a store.
 ///
 /// # Errors
 /// The problems of the files of the expected matrix, of either state.
 pub fn diff(old: &PolicyStore, new: &PolicyStore) -> Result<Diff, MatrixError> {
-    let mut diff = Diff { policies: policies(old, new), ..Diff::default() };
-    let same_schema = [FileKind::Schema, FileKind::SchemaJson]
-        .into_iter()
-        .all(|kind| old.files().same(kind, new.files()));
-    let same_entities = old.files().same(FileKind::Entities, new.files());
-    let rebuilt;
-    let before = if same_schema {
-        old
-    } else if !same_entities {
-        diff.not_comparable
-            .push("schema and fixed entities both differ: change one at a time".to_owned());
-        return Ok(diff);
-    } else {
-        match new.with_policies(old.policies().clone()) {
-            Ok(store) => {
-                rebuilt = store;
-                &rebuilt
-            }
-            Err(error) => {
-                diff.not_comparable = unfit(old, new);
-                if diff.not_comparable.is_empty() {
-                    diff.not_comparable.push(error);
-                }
-                return Ok(diff);
-            }
-        }
+    let same_schema = old.has_schema_of(new);
+    let changed_entities = changed_entities(old, new);
+    let mut diff = Diff {
+        policies: policies(old, new),
+        entities_differ: !changed_entities.is_empty(),
+        ..Diff::default()
     };
+    if !same_schema {
+        diff.not_comparable = unfit(old, new);
+    }
+    let states = StateChange {
+        same_schema,
+        changed: changed_entities.iter().cloned().collect(),
+        bridges: bridges(old, new, &changed_entities),
+    };
+    let finder = |store| Finder::of_two(store, [old.engine(), new.engine()], &states);
     let change = Change {
-        // An environment that the old schema did not have is not compared but gained.
-        old_schema_of: (!same_schema).then_some(old),
-        old: before,
+        old,
         new,
-        finder: Finder::new(new, [before.engine(), new.engine()]),
-        everything: !same_schema || !same_entities,
-        changed_entities: changed_entities(old.stored(), new.stored()),
+        finder: finder(new),
+        old_finder: (!same_schema).then(|| finder(old)),
+        schema_change: (!same_schema).then(|| SchemaChange::between(old, new)),
         changed_ids: diff
             .policies
             .iter()
             .filter(|change| change.kind != PolicyChangeKind::Annotations)
             .map(|change| change.id.clone())
             .collect(),
+        changed_entities,
     };
-    change.cells(old, &mut diff)?;
+    change.cells(&mut diff)?;
     change.others(&mut diff);
     if !same_schema {
         lost_with_their_kind(old, new, &mut diff);
@@ -85,29 +82,36 @@ fn lost_with_their_kind(old: &PolicyStore, new: &PolicyStore, diff: &mut Diff) {
     actions.sort_by(|a, b| a.uid.cmp(&b.uid));
     for action in actions {
         let id: &str = action.uid.eid().as_ref();
-        let there = new.schema().action(&action.uid.entity_type().to_string(), id);
         for (principal, resource) in action
             .principals
             .iter()
             .flat_map(|principal| action.resources.iter().map(move |one| (principal, one)))
         {
-            let is_there = there.is_some_and(|there| {
-                there.principals.contains(principal) && there.resources.contains(resource)
-            });
-            if is_there {
+            if knows(new.schema(), &action.uid, (principal, resource)) {
                 continue;
             }
             let policies = Policies::new(old.engine(), &action.uid, principal, resource);
             let allowed = |world: &World<'_>| policies.allow(world);
             let kind = Kind { action: &action.uid, principal, resource };
-            if let Some(Some(witness)) = finder.anywhere(kind, &[], &[&allowed]) {
-                diff.others.push(OtherChange {
+            let (principal, resource) = (principal.to_string(), resource.to_string());
+            match finder.anywhere(kind, &[], &[&allowed]) {
+                Ok(None) => {}
+                Ok(Some(witness)) => diff.others.push(OtherChange {
                     action: id.to_owned(),
-                    principal: principal.to_string(),
-                    resource: resource.to_string(),
+                    principal,
+                    resource,
                     direction: Direction::Loss,
                     witness,
-                });
+                    without_dropped_facts: false,
+                }),
+                Err(reason) => diff.unknown.push(NotSettled {
+                    who: format!("a {principal}"),
+                    action: id.to_owned(),
+                    principal,
+                    resource,
+                    direction: Direction::Loss,
+                    reason: reason.to_string(),
+                }),
             }
         }
     }

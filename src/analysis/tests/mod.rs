@@ -3,6 +3,7 @@
 mod deep;
 mod planted;
 pub(crate) mod random;
+mod random_states;
 mod schema_change;
 mod shipped;
 pub(crate) mod support;

@@ -36,7 +36,7 @@ fn a_planted_permit_changes_exactly_its_cells_and_each_gain_replays() {
         ("api_client", action, Expected::Cond, Expected::Cond, gain),
     ];
     assert_eq!(cells, expected);
-    assert!(diff.others.is_empty() && diff.unknown.is_empty());
+    assert!(diff.others.is_empty() && diff.unknown.is_empty(), "{:?}", diff.unknown);
     let added =
         PolicyChange { id: "editors-add-members".to_owned(), kind: PolicyChangeKind::Added };
     assert_eq!(diff.policies, [added]);
@@ -69,7 +69,11 @@ permit (principal is HitKeep::User, action == HitKeep::Action::"site.view", reso
 when { principal in resource.owner };"#,
     );
     let diff = diff(&old, &new).unwrap();
-    assert!(diff.cells.is_empty() && diff.others.is_empty() && diff.unknown.is_empty());
+    assert!(
+        diff.cells.is_empty() && diff.others.is_empty() && diff.unknown.is_empty(),
+        "{:?}",
+        diff.unknown
+    );
     assert_eq!(diff.policies.len(), 1);
 }
 

@@ -226,7 +226,8 @@ proptest! {
     ) {
         let (old, new) = (store(&old), store(&new));
         let found = diff(&old, &new).unwrap();
-        prop_assert!(found.unknown.is_empty() && found.not_comparable.is_empty());
+        prop_assert!(found.unknown.is_empty(), "{:?}", found.unknown);
+        prop_assert!(found.not_comparable.is_empty());
         let (mut gain, mut loss) = (false, false);
         for principal in ["alice", "bob"] {
             for action in ["edit", "view"] {

@@ -29,8 +29,12 @@ pub(in crate::cli) fn github(compared: &[Compared]) -> String {
         for reason in &diff.not_comparable {
             line("error", &format!("not comparable: {reason}"));
         }
-        for place in &diff.unknown {
-            line("error", &format!("unknown: the search was given up for {place}"));
+        for one in &diff.unknown {
+            let kind = if one.direction.is_gain() { "error" } else { "notice" };
+            line(kind, &format!("not settled: {one}"));
+        }
+        for column in &diff.gone {
+            line("notice", &format!("the column {column} is gone"));
         }
         line("notice", &store.summary());
     }

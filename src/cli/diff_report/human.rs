@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Compared, SHOWN, What, in_words, sign};
+use super::{Compared, SHOWN, What, in_words, not_known, sign};
 
 /// Tells stores in both states with their changes.
 pub(in crate::cli) fn human(compared: &[Compared]) -> String {
@@ -47,11 +47,8 @@ pub(in crate::cli) fn human(compared: &[Compared]) -> String {
         if let Some(judged) = people.judged_with() {
             let _ = writeln!(text, "  {judged}");
         }
-        for reason in &diff.not_comparable {
-            let _ = writeln!(text, "  not comparable: {reason}");
-        }
-        for place in &diff.unknown {
-            let _ = writeln!(text, "  unknown: the search was given up for {place}");
+        for line in not_known(diff) {
+            let _ = writeln!(text, "  {line}");
         }
         let _ = writeln!(text, "  {}", store.summary());
     }

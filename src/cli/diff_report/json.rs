@@ -69,6 +69,7 @@ impl Compared {
                 "resource_type": other.resource,
                 "direction": word(other.direction),
                 "witness": witness(&other.witness),
+                "without_dropped_facts": other.without_dropped_facts,
             })
         });
         let flips = flips.iter().map(|flip| {
@@ -101,7 +102,9 @@ impl Compared {
             "recorded": flips.collect::<Vec<_>>(),
             "people": people.collect::<Vec<_>>(),
             "directory_versions": versions,
-            "unknown": diff.unknown,
+            "unknown": diff.unknown.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "columns_gone": diff.gone,
+            "entities_differ": diff.entities_differ,
             "not_comparable": diff.not_comparable,
         })
     }

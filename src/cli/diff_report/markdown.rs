@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Compared, SHOWN, What, in_words, sign};
+use super::{Compared, SHOWN, What, in_words, not_known, sign};
 use crate::analysis::Direction;
 
 pub(in crate::cli) fn markdown(compared: &[Compared]) -> String {
@@ -65,11 +65,12 @@ pub(in crate::cli) fn markdown(compared: &[Compared]) -> String {
         if let Some(judged) = judged {
             let _ = writeln!(text, "\n({judged})");
         }
-        for reason in &diff.not_comparable {
-            let _ = writeln!(text, "\nNot comparable: {reason}");
+        let not_known = not_known(diff);
+        if !not_known.is_empty() {
+            text.push_str("\n### Not known\n\n");
         }
-        for place in &diff.unknown {
-            let _ = writeln!(text, "\nUnknown: the search was given up for {place}.");
+        for line in not_known {
+            let _ = writeln!(text, "- {line}");
         }
     }
     text

@@ -73,6 +73,21 @@ impl Compared {
         self.stores.as_ref().map_or_else(Vec::new, |(old, new)| new.more_trust_than(old))
     }
 
+    /// Returns what an approval of the step names: the gains, and what is not known of it.
+    pub(super) fn to_approve(&self) -> Vec<String> {
+        let What::Differs(diff, ..) = &self.what else { return Vec::new() };
+        let gains = self.sentences().into_iter().filter(|(direction, ..)| direction.is_gain());
+        let not_comparable = diff.not_comparable.iter().map(|one| format!("not comparable: {one}"));
+        let may_gain = diff.unknown.iter().filter(|one| one.direction.is_gain());
+        let entities = "not proved: the entities that the store holds differ".to_owned();
+        gains
+            .map(|(_, sentence, _)| sentence)
+            .chain(may_gain.map(|one| format!("not settled: {one}")))
+            .chain(not_comparable)
+            .chain(diff.entities_differ.then_some(entities))
+            .collect()
+    }
+
     pub(super) fn sentences(&self) -> Vec<(Direction, String, Option<&Witness>)> {
         let trust = self.trust().into_iter();
         let trust =
@@ -130,7 +145,8 @@ fn of_cell(cell: &CellChange, direction: Direction) -> String {
 
 fn of_other(other: &OtherChange) -> String {
     let verb = if other.direction == Direction::Loss { "loses" } else { "gains" };
-    format!("a {} {verb} {} on a {}", other.principal, other.action, other.resource)
+    let how = if other.without_dropped_facts { " without facts that the schema drops" } else { "" };
+    format!("a {} {verb} {} on a {}{how}", other.principal, other.action, other.resource)
 }
 
 fn sign(kind: PolicyChangeKind) -> (char, &'static str) {
@@ -144,9 +160,23 @@ fn sign(kind: PolicyChangeKind) -> (char, &'static str) {
 
 /// The summary of a comparison that finds nothing.
 const NOTHING: &str = "nobody gains or loses anything";
+/// Returns what is not known of the change, and what of it no request shows, a line for each.
+pub(super) fn not_known(diff: &Diff) -> Vec<String> {
+    let gone = diff.gone.iter().map(|column| format!("the column {column} is gone"));
+    let not_comparable = diff.not_comparable.iter().map(|one| format!("not comparable: {one}"));
+    let not_settled = diff.unknown.iter().map(|one| format!("not settled: {one}"));
+    let advice = "`humbaba prove --against` tells what is not settled".to_owned();
+    let advice = (!diff.unknown.is_empty()).then_some(advice);
+    let entities = diff.entities_differ.then(|| ENTITIES_DIFFER.to_owned());
+    gone.chain(not_comparable).chain(not_settled).chain(advice).chain(entities).collect()
+}
+
+/// The words for a change of the entities that the store holds.
+const ENTITIES_DIFFER: &str =
+    "the entities that the store holds differ: the gate `no-gains` wants such a step approved";
 
 /// Returns how many cells gain and how many lose.
-fn summary(diff: &Diff) -> String {
+pub(super) fn summary(diff: &Diff) -> String {
     let gains = diff.cells.iter().filter(|cell| cell.direction.is_gain()).count();
     let losses = diff.cells.iter().filter(|cell| cell.direction != Direction::Gain).count();
     let others = match diff.others.len() {
@@ -155,7 +185,11 @@ fn summary(diff: &Diff) -> String {
     };
     if gains + losses + diff.others.len() == 0 {
         let is_known = diff.unknown.is_empty() && diff.not_comparable.is_empty();
-        let nothing = if is_known { NOTHING } else { "not everything can be compared" };
+        let nothing = if is_known {
+            NOTHING
+        } else {
+            "nothing is found that anybody gains or loses, and not all is settled"
+        };
         return nothing.to_owned();
     }
     format!("cells that gain: {gains}, that lose: {losses}{others}")

@@ -98,7 +98,7 @@ impl Changed {
             policies,
             cells,
             others,
-            unknown: short(diff.unknown),
+            unknown: short(diff.unknown.iter().map(ToString::to_string).collect()),
             not_comparable: short(diff.not_comparable),
             gains,
             losses,

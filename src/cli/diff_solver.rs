@@ -1,0 +1,76 @@
+//! Questions that the search of `diff` leaves open, asked of the solver.
+
+use super::{CliError, progress::QuietFlag};
+use crate::{
+    analysis::{Diff, Direction, OtherChange, Witness},
+    proofs::{Difference, ProofOptions, Solver, compare},
+    store::PolicyStore,
+};
+
+/// Settles with the solver what the search left open, if there is a solver. What the solver does not know
+/// stays open.
+pub(super) fn settle(
+    diff: &mut Diff,
+    old: &PolicyStore,
+    new: &PolicyStore,
+    quiet: &QuietFlag,
+) -> Result<(), CliError> {
+    // The solver takes held entities as unknown, and compares no policies that do not fit.
+    if diff.unknown.is_empty() || diff.entities_differ || !diff.not_comparable.is_empty() {
+        return Ok(());
+    }
+    let Ok(solver) = Solver::find() else { return Ok(()) };
+    let progress = quiet.progress(format!("proving what is not settled of {}", new.name()));
+    let told = |done, all| progress.set(done, all);
+    let comparison = compare(old, new, &solver, &ProofOptions::default(), &told);
+    let comparison = comparison.map_err(CliError::Failure)?;
+    let ways = [(Direction::Gain, comparison.gains), (Direction::Loss, comparison.losses)];
+    for (direction, differences) in ways {
+        // A difference that no request shows says no more than the search does.
+        let is_shown = |difference: &Difference| difference.witness.is_some();
+        let is_settled = comparison.unknown.is_empty() && differences.iter().all(is_shown);
+        if is_settled {
+            diff.unknown.retain(|unknown| unknown.direction != direction);
+        }
+        for witness in differences.into_iter().filter_map(|difference| difference.witness) {
+            add(diff, direction, *witness);
+        }
+    }
+    Ok(())
+}
+
+/// Adds a change, unless one of such requests is told already.
+fn add(diff: &mut Diff, direction: Direction, witness: Witness) {
+    let input = &witness.input;
+    let (Some(principal), Some(action), Some(resource)) =
+        (&input.principal, &input.action, &input.resource)
+    else {
+        return;
+    };
+    let is_alike = |other: &Witness| {
+        let types = |witness: &Witness| {
+            let input = &witness.input;
+            [&input.principal, &input.resource]
+                .map(|uid| uid.as_ref().map(|uid| uid.type_name.clone()))
+        };
+        let id = |witness: &Witness| witness.input.action.as_ref().map(|uid| uid.id.clone());
+        (id(other), types(other)) == (id(&witness), types(&witness))
+    };
+    let of_cells = diff.cells.iter().filter_map(|cell| match direction {
+        Direction::Loss => cell.loss.as_ref(),
+        _ => cell.gain.as_ref(),
+    });
+    let of_others = diff.others.iter().filter(|other| other.direction == direction);
+    if of_cells.chain(of_others.map(|other| &other.witness)).any(is_alike) {
+        return;
+    }
+    diff.others.push(OtherChange {
+        action: action.id.clone(),
+        principal: principal.type_name.clone(),
+        resource: resource.type_name.clone(),
+        direction,
+        witness: witness.clone(),
+        without_dropped_facts: false,
+    });
+    diff.others.sort_by_key(|other| !other.direction.is_gain());
+}

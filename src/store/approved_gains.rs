@@ -1,0 +1,72 @@
+//! `approved-gains.toml`: steps from one revision to another in which somebody may gain.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Deserializer, de::Error as _};
+
+use super::{
+    file_kind::APPROVED_GAINS,
+    files::{StoreFiles, decode},
+    settings::toml_problem,
+};
+use crate::model::{Problem, Timestamp};
+
+/// The content of the file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ApprovedGains {
+    #[serde(default)]
+    approved: Vec<ApprovedStep>,
+}
+
+/// A step from one revision to another in which somebody may gain.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ApprovedStep {
+    /// The revision before.
+    pub from: String,
+    /// The revision after.
+    pub to: String,
+    /// How `store.toml` believes callers more, all of it, as [`super::PolicyStore::more_trust_than`]
+    /// tells it.
+    #[serde(default)]
+    pub trust: BTreeSet<String>,
+    /// The approver.
+    pub by: String,
+    /// From then on it approves nothing.
+    #[serde(default, deserialize_with = "moment")]
+    pub expires_at: Option<Timestamp>,
+    /// Like the field below, for the reader.
+    #[serde(rename = "reason")]
+    _reason: String,
+    #[serde(default, rename = "cells")]
+    _cells: Vec<String>,
+}
+
+/// Reads the approved steps of a store; none where it has no such file.
+///
+/// # Errors
+/// The file is not as it should be.
+pub(crate) fn approved_steps(files: &StoreFiles) -> Result<Vec<ApprovedStep>, Box<Problem>> {
+    let Some(bytes) = files.get(APPROVED_GAINS) else { return Ok(Vec::new()) };
+    let path = files.path(APPROVED_GAINS);
+    let text = decode(bytes)
+        .map_err(|_| Box::new(Problem::of_file(path.as_str(), "the file is not UTF-8 text")))?;
+    let approved: ApprovedGains =
+        toml::from_str(text).map_err(|error| Box::new(toml_problem(&path, text, &error)))?;
+    Ok(approved.approved)
+}
+
+/// Warns of a file that cannot be read. It decides nothing, and approves nothing.
+pub(super) fn check(files: &StoreFiles, warnings: &mut Vec<Problem>) {
+    if let Err(problem) = approved_steps(files) {
+        warnings.push(problem.with_help(
+            "it approves no step until it can be read; `humbaba diff --approve` writes it",
+        ));
+    }
+}
+
+fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map(Some).map_err(D::Error::custom)
+}
