@@ -388,6 +388,34 @@ async fn entities_of_files_are_held() {
     assert!(!shop.server.allows(edit("bob", "1")).await, "the member is gone with the file");
 }
 
+/// A row that does not fit may have held a lock, which must not go with it.
+#[tokio::test]
+async fn what_looks_at_an_entity_whose_row_cannot_be_read_is_denied() {
+    let of_site = |locked: &str| {
+        let uid = r#"{"type": "Site", "id": "1"}"#;
+        format!(r#"[{{"uid": {uid}, "attrs": {{"locked": {locked}}}, "parents": []}}]"#)
+    };
+    let roles = rows(&["User,alice,owner,Site,1,", "User,alice,owner,Site,2,"]);
+    let files =
+        [("a.assignments.csv", roles.as_str()), ("a.cedarentities.json", &of_site("\"yes\""))];
+    let shop = Shop::open(&files).await;
+    assert!(!shop.server.allows(edit("alice", "1")).await);
+    assert!(shop.server.allows(edit("alice", "2")).await);
+    let answer = shop.server.ask(edit("alice", "1")).await.unwrap();
+    assert!(answer.errors[0].message.contains("Site::\"1\"` in the directory"), "{answer:?}");
+    let described = edit("alice", "1").entity(entity("Site::1"));
+    let refused = shop.server.ask(described).await.unwrap_err();
+    assert_eq!(fields(&refused), ["entities[0].uid"]);
+
+    shop.write("a.cedarentities.json", of_site("false"));
+    shop.until_allowed(edit("alice", "1"), true).await;
+    shop.write("b.cedarentities.json", of_site("true"));
+    shop.until_allowed(edit("alice", "1"), false).await;
+    shop.until_row_problem("b.cedarentities.json:1: the entity is there twice").await;
+    shop.remove("b.cedarentities.json");
+    shop.until_allowed(edit("alice", "1"), true).await;
+}
+
 #[tokio::test]
 async fn of_rows_in_two_files_the_one_counts_that_expires_first() {
     let files = [
