@@ -117,7 +117,7 @@ fn unmoved(before: Tree, after: &Tree, mut contents: BTreeMap<StoreName, Read>) 
             let read = contents.remove(&name).filter(|_| is_same).unwrap_or(Read::Moved);
             let changed = tree.files.values().map(|file| file.stamp.changed()).max();
             let paths = tree.files.into_values().map(|file| file.path).collect();
-            let (root, arrived) = (tree.root, tree.arrived);
+            let (root, arrived) = (tree.root, before.arrived.get(&name).copied());
             (name, StoreContent { read, root, paths, changed, arrived })
         })
         .collect();

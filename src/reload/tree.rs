@@ -43,6 +43,8 @@ pub(super) struct Tree {
     pub root: Option<FolderId>,
     pub layout: Layout,
     pub stores: BTreeMap<StoreName, StoreTree>,
+    /// When a link or a folder that leads to the files of a store was put where it is.
+    pub arrived: BTreeMap<StoreName, SystemTime>,
     /// Folders that hold a schema but cannot be a store under their name.
     pub misnamed: Vec<(PathBuf, StoreNameError)>,
     /// Files beside the stores' folders that look as if they belonged to a store.
@@ -54,8 +56,6 @@ pub(super) struct Tree {
 pub(super) struct StoreTree {
     /// The folder in which the files really lie, behind every link and the kubelet's `..data`.
     pub root: Option<FolderId>,
-    /// When a link or a folder that leads to the files was put where it is.
-    pub arrived: Option<SystemTime>,
     /// The files that are part of the store, by their path in it.
     pub files: BTreeMap<String, FileAt>,
     /// The files that look as if they were, by their path in it.
@@ -115,6 +115,7 @@ pub(super) fn list_tree(
         root: listing::root(&real).ok(),
         layout,
         stores: BTreeMap::new(),
+        arrived: BTreeMap::new(),
         misnamed: Vec::new(),
         unread: Vec::new(),
     };
@@ -123,7 +124,8 @@ pub(super) fn list_tree(
         match name.to_string_lossy().parse::<StoreName>() {
             Ok(name) => {
                 let store = StoreWalk::of(&name, &real, bounds, places);
-                tree.stores.insert(name, StoreTree { arrived, ..store });
+                tree.arrived.extend(arrived.map(|arrived| (name.clone(), arrived)));
+                tree.stores.insert(name, store);
             }
             Err(error) => tree.misnamed.push((absolute, error)),
         }
@@ -136,7 +138,8 @@ pub(super) fn list_tree(
             (Ok(name), Ok(real)) if is_folder => {
                 let store = StoreWalk::of(&name, &real, bounds, places);
                 let arrived = arrival(&entry.path, &real).max(arrived);
-                tree.stores.insert(name, StoreTree { arrived, ..store });
+                tree.arrived.extend(arrived.map(|arrived| (name.clone(), arrived)));
+                tree.stores.insert(name, store);
             }
             // A link to nowhere was a link to a store, and must not look like a deleted store.
             (Ok(name), Err(error)) => {
