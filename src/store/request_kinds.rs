@@ -28,7 +28,7 @@ pub(super) struct RequestKinds<'a> {
     schema: &'a ValidatorSchema,
     by_action: HashMap<&'a EntityUID, usize>,
     all: Reach,
-    /// What a clause on one action or group reaches.
+    /// The reach of a clause on one action or group, kept once it was counted.
     of_named: RefCell<HashMap<EntityUID, Reach>>,
 }
 
@@ -66,7 +66,7 @@ impl<'a> RequestKinds<'a> {
         if names { actions } else { actions.saturating_add(reach.kinds) }
     }
 
-    /// What the actions of a scope reach. Of groups that overlap it counts some twice.
+    /// Returns the reach of the actions of a scope; some count twice where groups overlap.
     fn of_scope(&self, scope: &ActionConstraint) -> Reach {
         match scope {
             ActionConstraint::Eq(action) => self.of_action(action),

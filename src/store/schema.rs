@@ -80,7 +80,7 @@ pub(super) fn read(
         Ok(schema) => Some(schema),
         Err(errors) => {
             for error in &errors {
-                // Which file it is in takes looking through all of them.
+                // To find the file takes looking through all of them, once for each problem that is kept.
                 let shown = read.first().filter(|_| read.len() == 1);
                 let shown =
                     shown.map_or_else(|| files.name().to_string(), |one| files.path(one.path));

@@ -151,7 +151,7 @@ impl<'a, F: FnMut(Findings)> Batches<'a, F> {
         let set = std::mem::replace(&mut self.chosen, next).set;
         self.steps = 0;
         let mut findings = Findings::of(self.validator, &set.into(), self.level);
-        // Of a template that is in two batches it is the same again.
+        // A template that is in two batches has the same findings in both.
         findings.errors.retain(|error| !self.told.contains(error.policy_id()));
         findings.warnings.retain(|warning| !self.told.contains(warning.policy_id()));
         self.told.extend(findings.about());

@@ -46,7 +46,7 @@ fn changes_of_other_stores_do_not_wait_for_a_store_that_takes_long() {
         lab.until_decides("other", id);
     }
     assert_eq!(lab.deciding("slow").unwrap(), ["first"], "it is still being loaded");
-    // What is taken back meanwhile never comes in force.
+    // A change that is taken back meanwhile never comes in force.
     lab.write("slow/policies.cedar", &permit("first"));
     lab.add_store("new", "new");
     lab.until_decides("new", "new");
