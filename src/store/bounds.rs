@@ -75,10 +75,8 @@ pub struct Bounds {
     pub entity_ancestors: usize,
 }
 
-// A store at one of these bounds takes a few seconds and some hundred megabytes at most. Measured
-// with `validate`, built with `--release`: 560,000 tokens (`has` and `&&`, which cost most) 1.0 s and 293 MB;
-// 33 MB of linked templates 0.5 s and 261 MB; 600,000 kinds of requests and as many steps 0.6 s and
-// 373 MB; 200,000 entities of 7 values each 3.3 s and 495 MB; 4,000,000 JSON values 1.2 GB.
+// Near one of these bounds a store takes a few seconds and some hundred megabytes. `docs/hostility.md` has
+// what was measured.
 impl Default for Bounds {
     fn default() -> Self {
         Self {

@@ -114,7 +114,7 @@ mod tests {
         assert_eq!(problems.len(), 3_001);
         let shown = problems.into_vec();
         assert_eq!(shown.len(), 1_020);
-        let of = |file: &str| shown.iter().filter(|problem| problem.file() == file).last();
+        let of = |file: &str| shown.iter().rfind(|problem| problem.file() == file);
         assert_eq!(of("0").map(ToString::to_string).as_deref(), Some("0: 51 more are not shown"));
         assert_eq!(
             of("19").map(ToString::to_string).as_deref(),

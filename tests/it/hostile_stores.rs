@@ -105,9 +105,12 @@ fn links(count: usize, id: impl Fn(usize) -> String, template: &str) -> String {
     })
 }
 
+/// A store: its name, its files, and a word of its refusal.
+type CostlyStore = (&'static str, Vec<(&'static str, String)>, &'static str);
+
 /// Stores of which no file is wrong by its nesting and that would cost much: many faults in one file,
-/// or much that is written once and copied. Each is the files of a store, and a word of its refusal.
-fn costly() -> Vec<(&'static str, Vec<(&'static str, String)>, &'static str)> {
+/// or much that is written once and copied.
+fn costly() -> Vec<CostlyStore> {
     let clash = policy("true");
     let wrong = r#"{"effect":"permit","principal":{"op":"All"},"action":{"op":"Alll"},
         "resource":{"op":"All"},"conditions":[]}"#;
