@@ -7,7 +7,7 @@
 use cedar_policy::{Effect, Policy, PolicyId};
 
 use crate::{
-    model::Problem,
+    model::{Problem, Text},
     store::{Bounds, ParsedPolicies, PolicyStore, decode},
 };
 
@@ -146,7 +146,7 @@ impl<'a> PolicyPlace<'a> {
     }
 
     fn problem(&self, message: &str, help: &str) -> Problem {
-        let path = self.store.files().path(self.file);
-        Problem::at(path, self.text, self.start..self.end, None, message).with_help(help)
+        let text = Text::new(self.store.files().path(self.file), self.text);
+        Problem::at(&text, self.start..self.end, message).with_help(help)
     }
 }

@@ -19,9 +19,21 @@ pub fn parse(text: &str) -> Result<Value, serde_json::Error> {
 ///
 /// # Errors
 /// As for [`parse`], and more values than that.
-pub fn parse_within(text: &str, values: usize) -> Result<Value, serde_json::Error> {
+pub fn parse_within(text: &str, mut values: usize) -> Result<Value, serde_json::Error> {
+    parse_from(text, &mut values)
+}
+
+/// Parses one of several texts as [`parse_within`] does, and counts down the values that may
+/// still come.
+///
+/// # Errors
+/// As for [`parse_within`].
+pub fn parse_from(text: &str, values: &mut usize) -> Result<Value, serde_json::Error> {
+    let left = Cell::new(*values);
     let mut reader = serde_json::Deserializer::from_str(text);
-    let value = UniqueVisitor { left: &Cell::new(values) }.deserialize(&mut reader)?;
+    let value = UniqueVisitor { left: &left }.deserialize(&mut reader);
+    *values = left.get();
+    let value = value?;
     reader.end().map(|()| value)
 }
 

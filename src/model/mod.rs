@@ -7,6 +7,7 @@ pub mod hash;
 mod hex;
 pub mod json;
 mod name;
+mod nearest;
 #[cfg(feature = "server")]
 mod panic;
 mod problem;
@@ -17,10 +18,10 @@ mod value;
 pub use effect::{Effect, OnForbidError};
 pub use hex::{hex, unhex};
 pub use name::{Revision, StoreName, StoreNameError};
+pub use nearest::nearest;
 #[cfg(feature = "server")]
 pub(crate) use panic::panic_message;
-pub(crate) use problem::Text;
-pub use problem::{Location, Problem};
+pub use problem::{Location, Problem, Text};
 pub use timestamp::{Timestamp, TimestampError, rfc3339_micros};
 pub use uid::{Uid, UidParseError};
 pub use value::Value;

@@ -1,21 +1,27 @@
 //! Problems in the files of a policy store: the fault, the file with line and column, and advice.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use miette::{
-    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode as _,
-    SourceSpan,
+    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError,
+    MietteSpanContents, SourceCode, SourceSpan, SpanContents,
 };
 use serde::{Serialize, Serializer, ser::SerializeStruct as _};
 
 /// The longest line, in bytes, that is shown with a problem in it.
 const LONGEST_LINE: usize = 1_000;
 
+/// The longest message or advice, in characters.
+const LONGEST_MESSAGE: usize = 10_000;
+
 /// One problem in one file of a policy store.
 #[derive(Debug, Clone)]
 pub struct Problem {
     file: String,
-    source: Option<Arc<NamedSource<String>>>,
+    source: Option<Text>,
     message: String,
     labels: Vec<LabeledSpan>,
     help: Option<String>,
@@ -45,23 +51,87 @@ impl Location {
     }
 }
 
-/// The text of a file, of which problems show a piece.
+/// The text of a file, which all problems in it share.
 #[derive(Debug, Clone)]
-pub(crate) struct Text(Arc<NamedSource<String>>);
+pub struct Text(Arc<NamedText>);
+
+#[derive(Debug)]
+struct NamedText {
+    file: String,
+    text: String,
+    /// The byte at which each line begins, found when a place is first asked for.
+    lines: OnceLock<Vec<usize>>,
+}
 
 impl Text {
-    pub(crate) fn new(file: &str, text: &str) -> Self {
-        Self(Arc::new(NamedSource::new(file, text.to_owned())))
+    /// Keeps the text of a file, which problems name as `file`.
+    pub fn new(file: impl Into<String>, text: impl Into<String>) -> Self {
+        Self(Arc::new(NamedText { file: file.into(), text: text.into(), lines: OnceLock::new() }))
     }
 
     /// The text itself.
     pub(crate) fn text(&self) -> &str {
-        self.0.inner()
+        &self.0.text
     }
 
     /// The file.
     pub(crate) fn name(&self) -> &str {
-        self.0.name()
+        &self.0.file
+    }
+
+    fn lines(&self) -> &[usize] {
+        let text = self.text();
+        self.0.lines.get_or_init(|| {
+            let newlines = text.match_indices('\n').map(|(newline, _)| newline + 1);
+            std::iter::once(0).chain(newlines).collect()
+        })
+    }
+
+    /// The number of the line that holds a byte, from 0, and where it begins.
+    fn line(&self, offset: usize) -> (usize, usize) {
+        let line = self.lines().partition_point(|start| *start <= offset).saturating_sub(1);
+        (line, self.lines().get(line).copied().unwrap_or_default())
+    }
+
+    /// The number of the line that holds a byte, from 1.
+    pub(crate) fn line_number(&self, offset: usize) -> usize {
+        self.line(offset).0 + 1
+    }
+
+    fn location(&self, offset: usize) -> Option<Location> {
+        let (line, start) = self.line(offset);
+        let column = self.text().get(start..offset)?.chars().count() + 1;
+        Some(Location { line: line + 1, column })
+    }
+}
+
+/// Reads no more than the lines that are asked for, where the text alone would be read from its start.
+impl SourceCode for Text {
+    fn read_span<'a>(
+        &'a self,
+        span: &SourceSpan,
+        lines_before: usize,
+        lines_after: usize,
+    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        let (line, _) = self.line(span.offset());
+        // One line more, for what is shown of a place may begin with the end of the line before it.
+        let first = line.saturating_sub(lines_before + 1);
+        let start = self.lines().get(first).copied().unwrap_or_default();
+        let (last, _) = self.line(span.offset() + span.len());
+        let end = self.lines().get(last + lines_after + 2).copied();
+        let end = end.unwrap_or(self.text().len());
+        let shown = self.text().get(start..end).ok_or(MietteError::OutOfBounds)?;
+        let in_shown = (span.offset() - start, span.len()).into();
+        let read = shown.read_span(&in_shown, lines_before, lines_after)?;
+        let at = (read.span().offset() + start, read.span().len()).into();
+        Ok(Box::new(MietteSpanContents::new_named(
+            self.name().to_owned(),
+            read.data(),
+            at,
+            read.line() + first,
+            read.column(),
+            read.line_count() + first,
+        )))
     }
 }
 
@@ -71,29 +141,22 @@ impl Problem {
         Self {
             file: file.into(),
             source: None,
-            message: message.into(),
+            message: shortened(message.into()),
             labels: Vec::new(),
             help: None,
             record: None,
         }
     }
 
-    /// Makes a problem at a place in the file's text.
-    pub fn at(
-        file: impl Into<String>,
-        text: impl Into<String>,
-        span: impl Into<SourceSpan>,
-        label: Option<String>,
-        message: impl Into<String>,
-    ) -> Self {
-        let label = LabeledSpan::new_with_span(label, span);
-        Self::of_file(file, message).with_text(text).with_labels(vec![label])
+    /// Makes a problem at a place in the text of a file.
+    pub fn at(text: &Text, span: impl Into<SourceSpan>, message: impl Into<String>) -> Self {
+        Self::of_file(text.name(), message).or_at(text, span)
     }
 
     /// The same problem with an advice on what to do.
     #[must_use]
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+        self.help = Some(shortened(help.into()));
         self
     }
 
@@ -118,14 +181,9 @@ impl Problem {
     #[must_use]
     pub(crate) fn or_at(mut self, text: &Text, span: impl Into<SourceSpan>) -> Self {
         if self.labels.is_empty() {
-            self.source = Some(Arc::clone(&text.0));
+            self.source = Some(text.clone());
             self.labels = vec![LabeledSpan::new_with_span(None, span)];
         }
-        self
-    }
-
-    fn with_text(mut self, text: impl Into<String>) -> Self {
-        self.source = Some(Arc::new(NamedSource::new(&self.file, text.into())));
         self
     }
 
@@ -134,14 +192,9 @@ impl Problem {
         self
     }
 
-    /// The problems that a library reports of a file's text, with its own labels and advice.
+    /// Returns the problems that a library reports of a file's text, with its own labels and advice.
     #[must_use]
-    pub fn of_diagnostic(file: &str, text: &str, diagnostic: &dyn Diagnostic) -> Vec<Self> {
-        Self::of_diagnostic_in(&Text::new(file, text), diagnostic)
-    }
-
-    /// The same for one of many problems of a text, which they share.
-    pub(crate) fn of_diagnostic_in(text: &Text, diagnostic: &dyn Diagnostic) -> Vec<Self> {
+    pub fn of_diagnostic(text: &Text, diagnostic: &dyn Diagnostic) -> Vec<Self> {
         let mut message = diagnostic.to_string();
         let mut source = diagnostic.source();
         while let Some(cause) = source {
@@ -152,12 +205,12 @@ impl Problem {
             source = cause.source();
         }
         let labels = diagnostic.labels().map(Iterator::collect).unwrap_or_default();
-        let mut problem = Self::of_file(text.0.name(), message).with_labels(labels);
-        problem.source = Some(Arc::clone(&text.0));
-        problem.help = diagnostic.help().map(|help| help.to_string());
+        let mut problem = Self::of_file(text.name(), message).with_labels(labels);
+        problem.source = Some(text.clone());
+        problem.help = diagnostic.help().map(|help| shortened(help.to_string()));
         let related = diagnostic.related().into_iter().flatten();
         std::iter::once(problem)
-            .chain(related.flat_map(|diagnostic| Self::of_diagnostic_in(text, diagnostic)))
+            .chain(related.flat_map(|diagnostic| Self::of_diagnostic(text, diagnostic)))
             .collect()
     }
 
@@ -182,13 +235,13 @@ impl Problem {
     /// Returns the text of the file as it was read, if the problem has a place in it.
     #[must_use]
     pub fn source_text(&self) -> Option<&str> {
-        self.source.as_ref().map(|source| source.inner().as_str())
+        self.source.as_ref().map(Text::text)
     }
 
     /// Returns its place, if it has one.
     #[must_use]
     pub fn location(&self) -> Option<Location> {
-        Location::in_text(self.source.as_deref()?.inner(), self.labels.first()?.offset())
+        self.source.as_ref()?.location(self.labels.first()?.offset())
     }
 
     /// Returns what tells problems apart, without counting lines as [`Self::location`] does.
@@ -221,13 +274,21 @@ impl Problem {
     /// Returns whether a line that would be shown is too long for a terminal, and for miette, which
     /// panics at a column beyond 65,535.
     fn has_long_line(&self) -> bool {
-        let source = self.source.as_deref();
+        let source = self.source.as_ref();
         self.labels.iter().any(|label| {
             let shown = source.and_then(|source| source.read_span(label.inner(), 1, 1).ok());
             shown.is_some_and(|shown| {
                 shown.data().split(|byte| *byte == b'\n').any(|line| line.len() > LONGEST_LINE)
             })
         })
+    }
+}
+
+/// Cuts a message that quotes something very long, such as an id.
+fn shortened(message: String) -> String {
+    match message.char_indices().nth(LONGEST_MESSAGE) {
+        Some((end, _)) => format!("{}…", message.get(..end).unwrap_or_default()),
+        None => message,
     }
 }
 
@@ -262,8 +323,8 @@ impl Diagnostic for Problem {
         self.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
     }
 
-    fn source_code(&self) -> Option<&dyn miette::SourceCode> {
-        self.source.as_deref().map(|source| source as &dyn miette::SourceCode)
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        self.source.as_ref().map(|source| source as &dyn SourceCode)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
@@ -281,10 +342,10 @@ mod tests {
     #[test]
     fn a_problem_in_a_long_line_is_shown_without_the_line() {
         let text = format!("{}x", " ".repeat(100_000));
-        let problem = Problem::at("main/a.cedar", text, (100_000, 1), None, "wrong");
+        let problem = Problem::at(&Text::new("main/a.cedar", text), (100_000, 1), "wrong");
         let rendered = problem.with_help("mend it").render();
         assert_eq!(rendered, "main/a.cedar:1:100001: wrong\n  help: mend it\n");
-        let problem = Problem::at("main/a.cedar", "permit x", (7, 1), None, "wrong");
+        let problem = Problem::at(&Text::new("main/a.cedar", "permit x"), (7, 1), "wrong");
         assert!(problem.render().contains("permit x"));
     }
 
@@ -297,5 +358,35 @@ mod tests {
         let rendered = problem.render();
         assert!(rendered.contains("ask again:") && rendered.ends_with(&format!("{record}\n")));
         assert_eq!(rendered.matches("some words").count(), 50);
+    }
+
+    #[test]
+    fn a_message_that_quotes_something_very_long_is_cut() {
+        let problem =
+            Problem::of_file("a", "\u{e4}".repeat(1_000_000)).with_help("b".repeat(20_000));
+        assert_eq!(problem.message().chars().count(), 10_001);
+        assert_eq!(problem.help().map(|help| help.chars().count()), Some(10_001));
+    }
+
+    #[test]
+    fn a_problem_is_shown_as_in_its_whole_text() {
+        let lines: Vec<_> = (1..=50).map(|n| format!("line \u{e4} {n}")).collect();
+        for text in [lines.join("\n"), lines.join("\r\n"), String::new(), "\n\n".to_owned()] {
+            let shared = Text::new("a", text.as_str());
+            let whole = miette::NamedSource::new("a", text.clone());
+            let places = (0..=text.len()).filter(|at| text.is_char_boundary(*at));
+            for at in places {
+                assert_eq!(shared.location(at), Location::in_text(&text, at), "{at}");
+                for (length, around) in [(0, 0), (1, 1), (12, 1), (30, 3)] {
+                    let span = (at, length).into();
+                    let read = |source: &dyn SourceCode| {
+                        let read = source.read_span(&span, around, around).ok()?;
+                        let (data, at) = (read.data().to_owned(), *read.span());
+                        Some((data, at, read.line(), read.column(), read.name().map(str::to_owned)))
+                    };
+                    assert_eq!(read(&shared), read(&whole), "{at}, {length}");
+                }
+            }
+        }
     }
 }

@@ -1,27 +1,25 @@
-//! Loading stores, several at a time.
+//! Loading stores, several at a time, beside everything else.
 
 use std::{
-    cmp::Reverse,
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
 };
 
-use super::{Gate, Options};
+use super::{Gate, Options, signal::Signal};
 use crate::{
     model::{Problem, StoreName, panic_message},
     store::{PolicyStore, STACK_BYTES, StoreFiles},
 };
 
-/// The work on one store.
+/// A store to load from its files.
 #[derive(Debug)]
-pub(super) enum Job {
-    /// Load it from its files. `last` is in force.
-    Load { files: StoreFiles, last: Option<Arc<PolicyStore>> },
-    /// Report its problems.
-    Refuse(Vec<Problem>),
+pub(super) struct Job {
+    pub files: StoreFiles,
+    /// The state in force.
+    pub last: Option<Arc<PolicyStore>>,
 }
 
 /// The result of the work.
@@ -45,67 +43,156 @@ impl From<Vec<Problem>> for Refused {
     }
 }
 
-/// Does the jobs on this thread and on as many more as there are processors. Returns each job's `T`
-/// with its result.
-pub(super) fn load_each<T: Send>(
-    jobs: Vec<(StoreName, (T, Job))>,
-    options: &Options,
-) -> BTreeMap<StoreName, (T, Loaded)> {
-    let threads = thread::available_parallelism().map_or(1, usize::from).min(jobs.len());
-    let mut jobs = jobs;
-    // The largest is begun first, so that it is not what all wait for in the end.
-    jobs.sort_by_key(|(_, (_, job))| Reverse(job.size()));
-    let jobs = Mutex::new(jobs.into_iter());
-    let done = Mutex::new(BTreeMap::new());
-    let work = || {
+/// Loads stores on threads of its own, the smallest first, so that a store that takes long holds up no
+/// change of another. Of one store one state is loaded at a time. What is said of a job, `T`, stays
+/// with it.
+#[derive(Debug)]
+pub(super) struct LoadQueue<T> {
+    shared: Arc<Shared<T>>,
+}
+
+#[derive(Debug)]
+struct Shared<T> {
+    options: Options,
+    /// Told when a store is loaded and nobody waits for it.
+    signal: Option<Arc<Signal>>,
+    most_threads: usize,
+    state: Mutex<State<T>>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct State<T> {
+    waiting: BTreeMap<StoreName, (T, Job)>,
+    running: BTreeSet<StoreName>,
+    done: Vec<(StoreName, T, Loaded)>,
+    threads: usize,
+    /// Somebody waits in [`LoadQueue::take`].
+    is_awaited: bool,
+}
+
+impl<T> State<T> {
+    fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.running.is_empty()
+    }
+
+    fn next(&mut self) -> Option<(StoreName, (T, Job))> {
+        let free = self.waiting.iter().filter(|(name, _)| !self.running.contains(*name));
+        let next = free.min_by_key(|(_, (_, job))| job.files.size())?.0.clone();
+        let job = self.waiting.remove(&next)?;
+        self.running.insert(next.clone());
+        Some((next, job))
+    }
+}
+
+impl<T> Shared<T> {
+    fn state(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Works until nothing is left to begin, and counts one thread less then.
+    fn work(&self) {
         loop {
-            let next = jobs.lock().unwrap_or_else(PoisonError::into_inner).next();
-            let Some((name, (about, job))) = next else { return };
-            let loaded = job.run(options);
-            let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
-            done.insert(name, (about, loaded));
-        }
-    };
-    thread::scope(|scope| {
-        for _ in 1..threads {
-            let helper = thread::Builder::new().name("load".to_owned()).stack_size(STACK_BYTES);
-            if let Err(error) = helper.spawn_scoped(scope, work) {
-                tracing::debug!(%error, "stores are loaded on one thread");
-                break;
+            let mut state = self.state();
+            let Some((name, (about, job))) = state.next() else {
+                state.threads = state.threads.saturating_sub(1);
+                return;
+            };
+            drop(state);
+            let loaded = job.run(&self.options);
+            let mut state = self.state();
+            state.running.remove(&name);
+            state.done.push((name, about, loaded));
+            let is_awaited = state.is_awaited;
+            drop(state);
+            self.changed.notify_all();
+            if let Some(signal) = self.signal.as_ref().filter(|_| !is_awaited) {
+                signal.hint();
             }
         }
-        work();
-    });
-    done.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T: Send + 'static> LoadQueue<T> {
+    pub fn new(options: Options, signal: Option<Arc<Signal>>) -> Self {
+        let state = State {
+            waiting: BTreeMap::new(),
+            running: BTreeSet::new(),
+            done: Vec::new(),
+            threads: 0,
+            is_awaited: false,
+        };
+        // One more than there are processors, so that a small store finds one beside large ones.
+        let most_threads = thread::available_parallelism().map_or(1, usize::from) + 1;
+        let (state, changed) = (Mutex::new(state), Condvar::new());
+        Self { shared: Arc::new(Shared { options, signal, most_threads, state, changed }) }
+    }
+
+    /// Adds work, instead of that for the same store which has not begun.
+    pub fn add(&self, name: StoreName, about: T, job: Job) {
+        self.shared.state().waiting.insert(name, (about, job));
+    }
+
+    /// Drops the work for a store that has not begun.
+    pub fn cancel(&self, name: &StoreName) {
+        self.shared.state().waiting.remove(name);
+    }
+
+    /// Waits for work that is done, and returns it and whether there is more to come. Nothing where
+    /// it is not done in time.
+    pub fn take(&self, until: Option<Instant>) -> (Vec<(StoreName, T, Loaded)>, bool) {
+        self.start_threads();
+        let mut state = self.shared.state();
+        while state.done.is_empty() && !state.is_idle() {
+            state.is_awaited = true;
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            state = match left {
+                Some(Duration::ZERO) => break,
+                Some(left) => {
+                    let waited = self.shared.changed.wait_timeout(state, left);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+                None => self.shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+        state.is_awaited = false;
+        let is_more = !state.is_idle();
+        (std::mem::take(&mut state.done), is_more)
+    }
+
+    fn start_threads(&self) {
+        loop {
+            let mut state = self.shared.state();
+            let idle = state.threads - state.running.len().min(state.threads);
+            if state.threads >= self.shared.most_threads || idle >= state.waiting.len() {
+                return;
+            }
+            state.threads += 1;
+            drop(state);
+            let shared = Arc::clone(&self.shared);
+            let helper = thread::Builder::new().name("load".to_owned()).stack_size(STACK_BYTES);
+            if let Err(error) = helper.spawn(move || shared.work()) {
+                tracing::debug!(%error, "no thread more can be started for loading");
+                if self.shared.state().threads == 1 {
+                    self.shared.work();
+                } else {
+                    self.shared.state().threads -= 1;
+                }
+                return;
+            }
+        }
+    }
 }
 
 impl Job {
-    fn size(&self) -> usize {
-        match self {
-            Self::Load { files, .. } => files.size(),
-            Self::Refuse(_) => 0,
-        }
-    }
-
     fn run(self, options: &Options) -> Loaded {
         let begun = Instant::now();
-        let result = match self {
-            Self::Load { files, last } => load_unless_in_force(files, last, options),
-            Self::Refuse(problems) => Err(problems.into()),
+        let result = match self.last {
+            // A bad edit was taken back.
+            Some(store) if store.digest() == self.files.digest() => Ok(store),
+            last => load(self.files, last.as_deref(), options).map(Arc::new),
         };
         Loaded { result, took: begun.elapsed() }
-    }
-}
-
-fn load_unless_in_force(
-    files: StoreFiles,
-    in_force: Option<Arc<PolicyStore>>,
-    options: &Options,
-) -> Result<Arc<PolicyStore>, Refused> {
-    match in_force {
-        // A bad edit was taken back.
-        Some(store) if store.digest() == files.digest() => Ok(store),
-        last => load(files, last.as_deref(), options).map(Arc::new),
     }
 }
 

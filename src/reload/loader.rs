@@ -3,12 +3,12 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use super::{
     Gate, Options, announce,
-    load::{Job, Loaded, Refused, load_each},
+    load::{Job, LoadQueue, Loaded, Refused},
     only_narrows,
     proving::Proving,
     retired::Retired,
@@ -23,6 +23,11 @@ use crate::{
 
 /// Time that a load waits, when all is done, for calls that still use replaced stores.
 const PATIENCE_WITH_CALLS: Duration = Duration::from_millis(100);
+/// Time that is waited for stores to be loaded, so that those that changed together come in force
+/// together. Those that take longer come in force when they are loaded.
+const PATIENCE_WITH_STORES: Duration = Duration::from_millis(400);
+/// Time after which a store that is still being loaded is reported.
+const LONG_LOAD: Duration = Duration::from_secs(10);
 
 /// The state of a store in the folder.
 #[derive(Debug)]
@@ -58,8 +63,9 @@ pub(super) struct Loader {
     failures: u64,
     gate_refusals: BTreeMap<Gate, u64>,
     retired: Retired,
-    /// Wakes the thread that loads when a proof has ended. Without it nobody goes on meanwhile, and the
-    /// load waits for the proof.
+    queue: LoadQueue<Seen>,
+    /// Wakes the thread that loads when a proof or a load has ended. Without it nobody goes on
+    /// meanwhile, and both are waited for.
     signal: Option<Arc<Signal>>,
 }
 
@@ -70,12 +76,22 @@ struct KnownStore {
     loaded_at: Option<SystemTime>,
     /// The state that was last found of it: while that stays the same there is nothing to do.
     seen: Option<Seen>,
+    /// The newest state of it that is being loaded.
+    loading: Option<Loading>,
     problems: Vec<Problem>,
     /// The proof that decides about the state that was last found.
     proving: Option<Proving>,
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
+struct Loading {
+    seen: Seen,
+    since: Instant,
+    /// It was reported that it takes long.
+    told: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Seen {
     Digest(String),
     Meanwhile(String),
@@ -123,6 +139,7 @@ impl Loader {
             known.in_force = Some(Arc::clone(store));
         }
         Self {
+            queue: LoadQueue::new(options.clone(), None),
             options,
             source,
             stores,
@@ -140,9 +157,10 @@ impl Loader {
         }
     }
 
-    /// Has proofs run beside everything else, and be taken up on a signal.
+    /// Has proofs and long loads run beside everything else, and be taken up on a signal.
     #[must_use]
     pub fn waking(mut self, signal: Arc<Signal>) -> Self {
+        self.queue = LoadQueue::new(self.options.clone(), Some(Arc::clone(&signal)));
         self.signal = Some(signal);
         self
     }
@@ -159,6 +177,7 @@ impl Loader {
         self.stores.retain(|name, known| {
             let stays = found.contains_key(name);
             if !stays {
+                self.queue.cancel(name);
                 announce::removed(name, known.in_force.as_deref());
                 outcome.changed |= known.in_force.is_some();
                 match known.in_force.take() {
@@ -170,18 +189,56 @@ impl Loader {
             }
             stays
         });
-        let jobs = found.into_iter().filter_map(|(name, found)| self.job(name, found)).collect();
-        self.proved(&mut outcome);
-        for (name, (seen, loaded)) in load_each(jobs, &self.options) {
-            self.take_over(name, seen, loaded, &mut outcome);
+        for (name, found) in found {
+            self.begin(name, found, &mut outcome);
         }
+        self.proved(&mut outcome);
+        let until = self.signal.as_ref().map(|_| Instant::now() + PATIENCE_WITH_STORES);
+        loop {
+            let (done, is_more) = self.queue.take(until);
+            let is_late = done.is_empty();
+            for (name, seen, loaded) in done {
+                self.take_over(name, seen, loaded, &mut outcome);
+            }
+            if is_late || !is_more {
+                break;
+            }
+        }
+        self.long_loads(&mut outcome);
         self.finish(&outcome, live);
+    }
+
+    /// Returns when to look again for stores that are still being loaded.
+    pub fn look_at(&self) -> Option<Instant> {
+        let loading = self.stores.values().filter_map(|known| known.loading.as_ref());
+        loading.filter(|loading| !loading.told).map(|loading| loading.since + LONG_LOAD).min()
+    }
+
+    /// Reports the stores that have been loading for long. They are put in force all the same once
+    /// they are loaded and valid.
+    fn long_loads(&mut self, outcome: &mut LoadOutcome) {
+        let long = self.stores.iter_mut().filter_map(|(name, known)| {
+            let loading = known.loading.as_mut()?;
+            let is_new = !loading.told && loading.since.elapsed() >= LONG_LOAD;
+            is_new.then(|| {
+                loading.told = true;
+                name.clone()
+            })
+        });
+        for name in long.collect::<Vec<_>>() {
+            let message = format!("the store is still being loaded after {LONG_LOAD:?}");
+            let problem = Problem::of_file(name.as_str(), message);
+            let problem = problem.with_help("make the store smaller, or split it into several");
+            self.refuse(&name, vec![problem], outcome);
+        }
     }
 
     /// Keeps everything in force, for the folder as a whole cannot be used.
     pub fn keep(&mut self, folder_problem: String, live: &Live) {
         let refused = self.folder(Some(folder_problem));
-        self.finish(&LoadOutcome { refused, ..LoadOutcome::default() }, live);
+        let mut outcome = LoadOutcome { refused, ..LoadOutcome::default() };
+        self.long_loads(&mut outcome);
+        self.finish(&outcome, live);
     }
 
     /// Records the files beside the stores' folders that are not read.
@@ -220,29 +277,40 @@ impl Loader {
         is_new && self.folder_problem.is_some()
     }
 
-    /// Returns the work for the state of a store, if that is a new one.
-    fn job(&mut self, name: StoreName, found: Found) -> Option<(StoreName, (Seen, Job))> {
+    /// Begins the work for the state of a store, if that is a new one.
+    fn begin(&mut self, name: StoreName, found: Found, outcome: &mut LoadOutcome) {
         let seen = match &found {
             Found::Files(files) => Seen::Digest(files.digest()),
             Found::Meanwhile(files) => Seen::Meanwhile(files.digest()),
             Found::Flawed(flaws) => Seen::Flaws(flaws.clone()),
             Found::NeverSettles => Seen::Unsettled,
-            Found::Unsettled => return None,
+            Found::Unsettled => return,
         };
         let known = self.stores.entry(name.clone()).or_default();
-        if known.seen.as_ref() == Some(&seen) || seen.is_in_force(known.in_force.as_deref()) {
-            return None;
+        let is_loading = known.loading.as_ref().is_some_and(|loading| loading.seen == seen);
+        // Files that are taken while others may be on their way back end no load without those.
+        if is_loading || seen.is_in_force(known.in_force.as_deref()) {
+            return;
         }
         // Nobody waits for what is not there any more.
+        known.loading = None;
+        self.queue.cancel(&name);
+        if known.seen.as_ref() == Some(&seen) {
+            return;
+        }
         known.proving = None;
-        let job = match found {
+        let problems = match found {
             Found::Files(files) | Found::Meanwhile(files) => {
-                Job::Load { files, last: known.in_force.clone() }
+                known.loading =
+                    Some(Loading { seen: seen.clone(), since: Instant::now(), told: false });
+                let job = Job { files, last: known.in_force.clone() };
+                return self.queue.add(name, seen, job);
             }
-            Found::Flawed(flaws) => Job::Refuse(flaws.iter().map(Flaw::problem).collect()),
-            Found::NeverSettles | Found::Unsettled => Job::Refuse(vec![unsettled(&name)]),
+            Found::Flawed(flaws) => flaws.iter().map(Flaw::problem).collect(),
+            Found::NeverSettles | Found::Unsettled => vec![unsettled(&name)],
         };
-        Some((name, (seen, job)))
+        self.refuse(&name, problems, outcome);
+        self.stores.entry(name).or_default().seen = Some(seen);
     }
 
     fn take_over(
@@ -252,6 +320,26 @@ impl Loader {
         loaded: Loaded,
         outcome: &mut LoadOutcome,
     ) {
+        let Some(known) = self.stores.get_mut(&name) else { return };
+        match &known.loading {
+            Some(loading) if loading.seen == seen => known.loading = None,
+            Some(newer) => {
+                // A store that is changed again before it is loaded must come in force some time, unless
+                // the newest change takes the others back.
+                let in_force = known.in_force.as_ref();
+                let is_taken_back =
+                    in_force.is_some_and(|old| newer.seen == Seen::Digest(old.digest().to_owned()));
+                if let Ok(store) = loaded.result
+                    && !is_taken_back
+                    && self.options.slow_gates.is_none()
+                {
+                    known.seen = Some(seen);
+                    self.put_in_force(&name, store, loaded.took, outcome);
+                }
+                return;
+            }
+            None => return,
+        }
         match loaded.result {
             Ok(store) => self.judge(&name, store, loaded.took, outcome),
             Err(_) if matches!(seen, Seen::Meanwhile(_)) => {}

@@ -1,7 +1,7 @@
 //! The content of a policies folder at one moment.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     time::{Duration, Instant, SystemTime},
 };
@@ -90,7 +90,13 @@ pub(super) fn take(
     let mut places = Places::default();
     let before = list_tree(path, bounds, layout, &mut places);
     let contents: Option<BTreeMap<_, _>> = before.as_ref().ok().map(|tree| {
-        tree.stores.iter().map(|(name, store)| (name.clone(), read(name, store, bounds))).collect()
+        let TooLarge { mut flaws, needed_only } = TooLarge::of(tree, bounds);
+        let read = |(name, store): (&StoreName, &StoreTree)| {
+            let flawed = flaws.remove(name).map(|flaw| Read::Flawed(vec![flaw]));
+            let read = || read(name, store, bounds, needed_only.contains(name));
+            (name.clone(), flawed.unwrap_or_else(read))
+        };
+        tree.stores.iter().map(read).collect()
     });
     between(&places);
     let after = list_tree(path, bounds, layout, &mut Places::default());
@@ -140,15 +146,80 @@ fn unmoved(before: Tree, after: &Tree, mut contents: BTreeMap<StoreName, Read>) 
     }
 }
 
-fn read(name: &StoreName, tree: &StoreTree, bounds: &Bounds) -> Read {
+/// The stores of which not everything is read, for it would be too many bytes together.
+#[derive(Debug, Default)]
+struct TooLarge {
+    /// Those of which nothing is read.
+    flaws: BTreeMap<StoreName, Flaw>,
+    /// Those of which only the files are read that they cannot do without.
+    needed_only: BTreeSet<StoreName>,
+}
+
+impl TooLarge {
+    /// Compares the sizes of files with the bounds. Of all stores the largest give way.
+    fn of(tree: &Tree, bounds: &Bounds) -> Self {
+        let mut sizes: Vec<_> =
+            tree.stores.iter().map(|(name, store)| (sizes(store), name)).collect();
+        sizes.sort();
+        let (of_store, of_folder) = (bounds.store_bytes as u64, bounds.folder_bytes as u64);
+        let (mut all, mut too_large) = (0_u64, Self::default());
+        for ((size, needed), name) in sizes {
+            let left = of_folder.saturating_sub(all).min(of_store);
+            if size <= left {
+                all += size;
+            } else if needed <= left {
+                all += needed;
+                too_large.needed_only.insert(name.clone());
+            } else {
+                let message = if needed > of_store {
+                    format!(
+                        "all files of the store together have {needed} bytes, more than the bound of \
+                         {of_store} (`bounds.store_bytes`)"
+                    )
+                } else {
+                    format!(
+                        "this store and all smaller ones together have {} bytes, more than the bound \
+                         of {of_folder} (`bounds.folder_bytes`)",
+                        all + needed
+                    )
+                };
+                let help = "make the files smaller, or raise the bound";
+                let flaw = Flaw { file: name.to_string(), message, help };
+                too_large.flaws.insert(name.clone(), flaw);
+            }
+        }
+        too_large
+    }
+}
+
+/// Returns the bytes of all files of a store, and of those that it cannot do without.
+fn sizes(store: &StoreTree) -> (u64, u64) {
+    let size = |is_counted: fn(&str) -> bool| {
+        let counted = store.files.iter().filter(|(path, _)| is_counted(path));
+        counted.map(|(_, file)| file.stamp.size).sum()
+    };
+    (size(|_| true), size(is_needed))
+}
+
+fn is_needed(path: &str) -> bool {
+    FileKind::of(path).is_some_and(FileKind::is_needed)
+}
+
+fn read(name: &StoreName, tree: &StoreTree, bounds: &Bounds, needed_only: bool) -> Read {
     let mut flaws = tree.flaws.clone();
     let mut files = StoreFiles::new(name.clone(), []);
     let mut bytes = Vec::new();
     for (relative, file) in &tree.files {
+        if needed_only && !is_needed(relative) {
+            let reason = "is not read: with it, all files together have too many bytes \
+                          (`bounds.store_bytes`, `bounds.folder_bytes`)";
+            files = files.with_unreadable(relative, reason);
+            continue;
+        }
         match file.stamp.read(&file.path, bounds.file_bytes as u64, &mut bytes) {
             Ok(true) => files = files.with_file(relative, bytes.as_slice()),
             Ok(false) => return Read::Moved,
-            Err(error) if FileKind::of(relative).is_some_and(FileKind::is_needed) => {
+            Err(error) if is_needed(relative) => {
                 flaws.push(Flaw {
                     file: format!("{name}/{relative}"),
                     message: format!("cannot be read: {error}"),

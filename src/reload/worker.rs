@@ -133,7 +133,8 @@ impl Worker {
     fn next_time(&self, rehash_at: Option<Instant>) -> Option<Instant> {
         let is_waiting = !self.unsettled.is_empty() || self.moving.is_some();
         let retry_at = is_waiting.then(|| Instant::now() + RETRY);
-        [rehash_at, retry_at, self.watch.retry_at()].into_iter().flatten().min()
+        let look_at = self.loader.look_at();
+        [rehash_at, retry_at, self.watch.retry_at(), look_at].into_iter().flatten().min()
     }
 
     /// Reads the folder and puts in force what is new. `heard` is when the first word came.

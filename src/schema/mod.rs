@@ -16,6 +16,8 @@ pub use shapes::{ActionSchema, EntityShape, FieldShape, RecordShape, Shape, Slot
 pub use slot::Slot;
 pub use stored::StoredEntities;
 
+use std::sync::Arc;
+
 use cedar_policy::Schema as CedarSchema;
 use cedar_policy_core::{
     ast::{Eid, EntityType, EntityUID, Name},
@@ -38,6 +40,8 @@ pub struct Schema {
     /// Uids of actions by id, for the action type of the store's namespace.
     action_ids: HashMap<SmolStr, EntityUID>,
     role_types: RoleTypes,
+    /// The types that have each slot.
+    scopes: HashMap<Slot, Arc<[EntityType]>>,
 }
 
 impl Schema {
@@ -55,14 +59,16 @@ impl Schema {
         let namespace = main_namespace(core, &role_types);
         let mut errors = Vec::new();
         let mut entities = HashMap::default();
+        let mut parents = parents(core);
         for declared in core.entity_types() {
-            match entity_shape(core, declared.name(), &role_types) {
+            let parents = parents.remove(declared.name()).unwrap_or_default();
+            match entity_shape(core, declared.name(), parents, &role_types) {
                 Ok(shape) => drop(entities.insert(declared.name().clone(), shape)),
                 Err(found) => errors.extend(found),
             }
         }
         if !errors.is_empty() {
-            errors.sort_by_key(ToString::to_string);
+            errors.sort_by_cached_key(ToString::to_string);
             return Err(errors);
         }
         let mut contexts = HashSet::default();
@@ -77,7 +83,8 @@ impl Schema {
             .map(|uid| (SmolStr::from(AsRef::<str>::as_ref(uid.eid())), uid.clone()))
             .collect();
         let types = spellings(core, namespace.as_deref());
-        Ok(Self { namespace, types, entities, actions, action_ids, role_types, cedar })
+        let scopes = scopes(&entities);
+        Ok(Self { namespace, types, entities, actions, action_ids, role_types, scopes, cedar })
     }
 
     /// Returns the schema as Cedar knows it.
@@ -206,15 +213,49 @@ impl Schema {
     pub fn scope_of(&self, role: &EntityUID) -> Option<(EntityUID, Slot)> {
         let id: RoleId = AsRef::<str>::as_ref(role.eid()).parse().ok()?;
         let slot = Slot::new(id.slot.as_str());
-        self.entities
-            .values()
-            .filter(|shape| shape.slots.get(&slot) == Some(role.entity_type()))
-            .find(|shape| scope_type(&shape.entity_type, role.entity_type()) == id.scope_type)
-            .map(|shape| {
-                let scope_id = Eid::new(id.scope_id.as_str());
-                (EntityUID::from_components(shape.entity_type.clone(), scope_id, None), slot)
-            })
+        let role_type = role.entity_type();
+        let full_name = match id.scope_type.strip_prefix("::") {
+            Some(full_name) => full_name.to_owned(),
+            None => match role_type.name().as_ref().namespace() {
+                namespace if namespace.is_empty() => id.scope_type.clone(),
+                namespace => format!("{namespace}::{}", id.scope_type),
+            },
+        };
+        let shape = self.entity(self.entity_type(&full_name)?)?;
+        let has_slot = shape.slots.get(&slot) == Some(role_type);
+        if !has_slot || scope_type(&shape.entity_type, role_type) != id.scope_type {
+            return None;
+        }
+        let scope_id = Eid::new(id.scope_id.as_str());
+        Some((EntityUID::from_components(shape.entity_type.clone(), scope_id, None), slot))
     }
+
+    /// Returns the entity types that have a slot of that name, in no order.
+    pub(crate) fn scopes_of(&self, slot: &str) -> Arc<[EntityType]> {
+        self.scopes.get(slot).cloned().unwrap_or_default()
+    }
+}
+
+/// The types that an entity of each type may be in. Cedar knows it the other way round, and would look
+/// through all types for each.
+fn parents(schema: &ValidatorSchema) -> HashMap<EntityType, HashSet<EntityType>> {
+    let mut parents: HashMap<_, HashSet<_>> = HashMap::default();
+    for parent in schema.entity_types() {
+        for child in &parent.descendants {
+            parents.entry(child.clone()).or_default().insert(parent.name().clone());
+        }
+    }
+    parents
+}
+
+fn scopes(entities: &HashMap<EntityType, EntityShape>) -> HashMap<Slot, Arc<[EntityType]>> {
+    let mut scopes: HashMap<_, Vec<_>> = HashMap::default();
+    for shape in entities.values() {
+        for slot in shape.slots.keys() {
+            scopes.entry(slot.clone()).or_default().push(shape.entity_type.clone());
+        }
+    }
+    scopes.into_iter().map(|(slot, types)| (slot, types.into())).collect()
 }
 
 fn role_entity(scope: &EntityUID, slot: &Slot, role_type: &EntityType) -> EntityUID {

@@ -64,6 +64,17 @@ impl RecordShape {
     }
 }
 
+impl Shape {
+    /// Names the type after its article, as `a string`.
+    #[must_use]
+    pub fn with_article(&self) -> String {
+        match self {
+            Self::Extension(name) if name == "ipaddr" => format!("an {self}"),
+            _ => format!("a {self}"),
+        }
+    }
+}
+
 impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -71,7 +82,7 @@ impl fmt::Display for Shape {
             Self::Long => f.write_str("long"),
             Self::String => f.write_str("string"),
             Self::Entity(entity_type) => write!(f, "reference to a `{entity_type}`"),
-            Self::Set(element) => write!(f, "set of which each is a {element}"),
+            Self::Set(element) => write!(f, "set of which each is {}", element.with_article()),
             Self::Record(_) => f.write_str("record"),
             Self::Extension(name) if name == "ipaddr" => f.write_str("ip address"),
             Self::Extension(name) => f.write_str(name),
@@ -129,12 +140,25 @@ pub enum SlotError {
         /// The attribute.
         attribute: SmolStr,
     },
+    /// The role is in a record.
+    #[error(
+        "the attribute `{attribute}` of `{entity_type}` holds a role in a record, which nothing \
+         could fill"
+    )]
+    Record {
+        /// The type that declares the attribute.
+        entity_type: EntityType,
+        /// The attribute.
+        attribute: SmolStr,
+    },
 }
 
 /// Reads the declaration of an entity type, or returns every attribute that cannot be a slot.
+/// `parents` are the types that such an entity may be in.
 pub(super) fn entity_shape(
     schema: &ValidatorSchema,
     entity_type: &EntityType,
+    parents: HashSet<EntityType>,
     role_types: &RoleTypes,
 ) -> Result<EntityShape, Vec<SlotError>> {
     use cedar_policy_core::validator::ValidatorEntityTypeKind as Kind;
@@ -154,10 +178,7 @@ pub(super) fn entity_shape(
     Ok(EntityShape {
         entity_type: entity_type.clone(),
         tags: declared.and_then(|declared| declared.tag_type()).and_then(shape),
-        parents: schema
-            .ancestors(entity_type)
-            .map(|types| types.cloned().collect())
-            .unwrap_or_default(),
+        parents,
         ids,
         slots,
         attributes,
@@ -187,10 +208,24 @@ fn slots(
                     });
                 }
             }
+            record @ Shape::Record(_) if holds(record, &is_role) => {
+                errors
+                    .push(SlotError::Record { entity_type: entity_type(), attribute: attribute() });
+            }
             _ => {}
         }
     }
     if errors.is_empty() { Ok(slots) } else { Err(errors) }
+}
+
+/// Returns whether something is so of a type, of its elements or of its fields, at any depth.
+fn holds(shape: &Shape, is_so: &impl Fn(&Shape) -> bool) -> bool {
+    is_so(shape)
+        || match shape {
+            Shape::Set(element) => holds(element, is_so),
+            Shape::Record(record) => record.fields.values().any(|field| holds(&field.shape, is_so)),
+            _ => false,
+        }
 }
 
 /// Reads the declaration of an action. `contexts` are those of other actions, which it may share.

@@ -9,6 +9,9 @@ use cedar_policy_core::ast::{Entity, EntityType, EntityUID};
 
 use crate::model::hash::HashMap;
 
+/// Types that are looked through one by one.
+const FEW_TYPES: usize = 16;
+
 /// The entities that a store itself holds and the actions of its schema, with every role slot
 /// filled and every ancestor known.
 #[derive(Debug, Default)]
@@ -23,7 +26,9 @@ pub struct StoredEntities {
 impl StoredEntities {
     /// Returns the entity of that uid, if the store holds it.
     pub fn get(&self, uid: &EntityUID) -> Option<&Arc<Entity>> {
-        if self.types.contains(uid.entity_type()) { self.entities.get(uid) } else { None }
+        // Few types are told apart faster than a uid is hashed.
+        let may_hold = self.types.len() > FEW_TYPES || self.types.contains(uid.entity_type());
+        if may_hold { self.entities.get(uid) } else { None }
     }
 
     /// Returns the uids of all entities, in no order.

@@ -10,7 +10,7 @@ use super::{
     layers::Layers,
     place::Written,
 };
-use crate::model::Problem;
+use crate::model::{Problem, Text};
 
 pub(super) fn read(path: &Path, text: &str, layers: &mut Layers) {
     let mut reader = Reader { path, text, layers, problems: Vec::new() };
@@ -75,8 +75,9 @@ impl Reader<'_> {
     }
 
     fn problem(&mut self, span: Range<usize>, message: String, help: Option<String>) {
-        let (file, start) = (self.path.display().to_string(), span.start);
-        let mut problem = Problem::at(file, self.text, span, None, message);
+        let start = span.start;
+        let text = Text::new(self.path.display().to_string(), self.text);
+        let mut problem = Problem::at(&text, span, message);
         if let Some(help) = help {
             problem = problem.with_help(help);
         }

@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 use super::{
+    bounds::APPROVALS_BYTES,
     file_kind::APPROVED_GAINS,
     files::{StoreFiles, decode},
+    problems::Problems,
     settings::toml_problem,
 };
 use crate::model::{Problem, Timestamp};
@@ -52,13 +54,17 @@ pub(crate) fn approved_steps(files: &StoreFiles) -> Result<Vec<ApprovedStep>, Bo
     let path = files.path(APPROVED_GAINS);
     let text = decode(bytes)
         .map_err(|_| Box::new(Problem::of_file(path.as_str(), "the file is not UTF-8 text")))?;
-    let approved: ApprovedGains =
-        toml::from_str(text).map_err(|error| Box::new(toml_problem(&path, text, &error)))?;
+    if text.len() > APPROVALS_BYTES {
+        let message = format!("the file has more than {APPROVALS_BYTES} bytes");
+        return Err(Box::new(Problem::of_file(path, message)));
+    }
+    let approved: ApprovedGains = toml::from_str(text)
+        .map_err(|error| Box::new(toml_problem(&files.shared_text(APPROVED_GAINS), &error)))?;
     Ok(approved.approved)
 }
 
 /// Warns of a file that cannot be read. It decides nothing, and approves nothing.
-pub(super) fn check(files: &StoreFiles, warnings: &mut Vec<Problem>) {
+pub(super) fn check(files: &StoreFiles, warnings: &mut Problems) {
     if let Err(problem) = approved_steps(files) {
         warnings.push(problem.with_help(
             "it approves no step until it can be read; `humbaba diff --approve` writes it",

@@ -17,8 +17,9 @@ use serde_json::{Value, json};
 use super::{
     Bounds, FileKind, StoreFiles,
     bounds::{ANCESTORS_OF_ONE, more_than},
-    entity_faults::{Fault, empty_ids, faults, named_place},
+    entity_faults::{Fault, Message, empty_ids, faults, named_place},
     hierarchy::{self, TooLarge},
+    problems::Problems,
 };
 use crate::{
     model::{
@@ -32,12 +33,13 @@ pub(super) fn read(
     files: &StoreFiles,
     schema: &Schema,
     bounds: &Bounds,
-    problems: &mut Vec<Problem>,
+    problems: &mut Problems,
 ) -> StoredEntities {
     let found = problems.len();
     let mut written = Vec::new();
+    let mut values = bounds.entity_values;
     for (path, text) in files.texts(FileKind::Entities, problems) {
-        match elements(&files.path(path), text) {
+        match elements(files, path, text, &mut values) {
             Ok(elements) => written.extend(elements),
             Err(problem) => problems.push(problem),
         }
@@ -106,18 +108,31 @@ struct Element {
 
 impl Element {
     fn problem(&self, message: String) -> Problem {
-        Problem::of_file(self.text.name(), message).or_at(&self.text, self.place.clone())
+        Problem::at(&self.text, self.place.clone(), message)
     }
 }
 
-fn elements(path: &str, text: &str) -> Result<impl Iterator<Item = Element> + use<>, Problem> {
-    let json = model::json::parse(text).map_err(|error| json_problem(path, text, &error))?;
+fn elements(
+    files: &StoreFiles,
+    path: &str,
+    text: &str,
+    values: &mut usize,
+) -> Result<impl Iterator<Item = Element> + use<>, Problem> {
+    let shared = || files.shared_text(path);
+    let json = model::json::parse_from(text, values).map_err(|error| {
+        let problem = json_problem(&shared(), &error);
+        if *values == 0 {
+            problem.with_help("raise the bound `bounds.entity_values`")
+        } else {
+            problem
+        }
+    })?;
     let Value::Array(elements) = json else {
-        return Err(Problem::of_file(path, "expected a list of entities"));
+        return Err(Problem::of_file(files.path(path), "expected a list of entities"));
     };
     let places: Vec<_> =
         children(text, 0..text.len()).into_iter().map(|(_, place)| place).collect();
-    let text = Text::new(path, text);
+    let text = shared();
     let with_places = elements.into_iter().zip(places);
     Ok(with_places.map(move |(json, place)| Element { json, text: text.clone(), place }))
 }
@@ -157,7 +172,7 @@ struct Reader<'a, 's> {
     schema: &'a Schema,
     parser: EntityJsonParser<'a, 's, CoreSchema<'s>>,
     entities: HashMap<EntityUID, (Entity, Element)>,
-    problems: &'a mut Vec<Problem>,
+    problems: &'a mut Problems,
 }
 
 impl Reader<'_, '_> {
@@ -166,6 +181,9 @@ impl Reader<'_, '_> {
         fill_slots(&mut filled, self.schema);
         match self.parser.single_from_json_value(filled) {
             Ok(entity) => self.entity(entity, element),
+            Err(_) if !self.problems.has_room(element.text.name()) => {
+                self.problems.add(element.text.name(), || element.problem(String::new()));
+            }
             Err(error) => {
                 let faults = faults(&element.json, self.schema);
                 if faults.is_empty() {
@@ -175,7 +193,7 @@ impl Reader<'_, '_> {
                         EntitiesError::InvalidEntity(error) => error,
                         error => error,
                     };
-                    for problem in Problem::of_diagnostic_in(text, error) {
+                    for problem in Problem::of_diagnostic(text, error) {
                         let at = named_place(text, element.place.clone(), problem.message());
                         self.problems.push(problem.or_at(text, at));
                     }
@@ -192,13 +210,16 @@ impl Reader<'_, '_> {
             // An entity that is written twice alike says nothing new.
             Some((other, _)) if other.deep_eq(&entity) => {}
             Some((_, other)) => {
-                let line = other.problem(String::new()).location().map_or(0, |place| place.line);
-                let message = format!(
-                    "the entity `{}` is there twice: the other is in {}, line {line}",
-                    entity.uid(),
-                    other.text.name()
-                );
-                self.problems.push(element.problem(message).with_help("keep one of the two"));
+                self.problems.add(element.text.name(), || {
+                    let place = other.problem(String::new()).location();
+                    let message = format!(
+                        "the entity `{}` is there twice: the other is in {}, line {}",
+                        entity.uid(),
+                        other.text.name(),
+                        place.map_or(0, |place| place.line)
+                    );
+                    element.problem(message).with_help("keep one of the two")
+                });
             }
             None => drop(self.entities.insert(entity.uid().clone(), (entity, element))),
         }
@@ -207,13 +228,23 @@ impl Reader<'_, '_> {
     fn report(&mut self, faults: Vec<Fault>, element: &Element) {
         let Element { text, place, .. } = element;
         for Fault { path, message, help } in faults {
-            let element = text.text().get(place.clone()).unwrap_or_default();
-            let found = model::json::place(element, &path);
-            let span = place.start + found.start..place.start + found.end;
-            let problem = Problem::of_file(text.name(), message).or_at(text, span);
-            self.problems.push(match help {
-                Some(help) => problem.with_help(help),
-                None => problem,
+            self.problems.add(text.name(), || {
+                let element = text.text().get(place.clone()).unwrap_or_default();
+                let found = model::json::place(element, &path);
+                let message = match message {
+                    Message::Text(message) => message,
+                    Message::NoLong => {
+                        let number = element.get(found.clone()).unwrap_or_default();
+                        let number: String = number.chars().take(80).collect();
+                        format!("the number {number} is no Long")
+                    }
+                };
+                let span = place.start + found.start..place.start + found.end;
+                let problem = Problem::at(text, span, message);
+                match help {
+                    Some(help) => problem.with_help(help),
+                    None => problem,
+                }
             });
         }
     }
@@ -228,10 +259,10 @@ impl Reader<'_, '_> {
         });
         let fault = foreign.map(|slot| Fault {
             path: vec![Step::Name("attrs".to_owned()), Step::Name(slot.as_str().to_owned())],
-            message: format!(
+            message: Message::Text(format!(
                 "the role slot `{slot}` of `{}` holds another Role than its own",
                 entity.uid()
-            ),
+            )),
             help: Some("leave the attribute out: Humbaba fills it".to_owned()),
         });
         fault.collect()
@@ -239,11 +270,14 @@ impl Reader<'_, '_> {
 }
 
 /// The problem that the JSON parser reports of a file.
-pub(crate) fn json_problem(file: &str, text: &str, error: &serde_json::Error) -> Problem {
-    let lines_before = text.split_inclusive('\n').take(error.line().saturating_sub(1));
+pub(crate) fn json_problem(text: &Text, error: &serde_json::Error) -> Problem {
+    let lines_before = text.text().split_inclusive('\n').take(error.line().saturating_sub(1));
     let start: usize = lines_before.map(str::len).sum();
-    let at = (start + error.column().saturating_sub(1)).min(text.len());
-    Problem::at(file, text, at, None, error.to_string())
+    let at = (start + error.column().saturating_sub(1)).min(text.text().len());
+    let message = error.to_string();
+    // The place is told by itself.
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    Problem::at(text, at, message.strip_suffix(&place).unwrap_or(&message))
 }
 
 /// Fills the slots that the file leaves out, before Cedar misses them.

@@ -11,6 +11,7 @@ use crate::{
     model::{
         Text,
         json::{Step, children},
+        nearest,
     },
     schema::Schema,
 };
@@ -18,23 +19,38 @@ use crate::{
 /// A fault of an entity, with its place in the JSON form.
 pub(super) struct Fault {
     pub path: Vec<Step>,
-    pub message: String,
+    pub message: Message,
     pub help: Option<String>,
 }
+
+/// The message of a fault.
+pub(super) enum Message {
+    Text(String),
+    /// The number at the place is no `Long`. Only the text has it as it is written.
+    NoLong,
+}
+
+/// Faults of one entity that are looked for: each takes reading the entity again for its place.
+const FAULTS_OF_ENTITY: usize = 10;
 
 /// Finds what Cedar would report without its place or by another name: numbers that are no `Long`,
 /// actions that are not declared, types without their namespace.
 pub(super) fn faults(element: &Value, schema: &Schema) -> Vec<Fault> {
     let mut faults = Vec::new();
     visit(element, &mut Vec::new(), &mut |path, value| {
+        if faults.len() >= FAULTS_OF_ENTITY {
+            return;
+        }
         let fault = match value {
             Value::Number(number) if number.as_i64().is_none() => Some((
-                format!("the number {number} is no Long"),
+                Message::NoLong,
                 "a Long is a whole number from -9223372036854775808 to 9223372036854775807"
                     .to_owned(),
             )),
             Value::Object(members) => match (members.get("type"), members.get("id")) {
-                (Some(Value::String(ty)), Some(Value::String(id))) => unknown(ty, id, schema),
+                (Some(Value::String(ty)), Some(Value::String(id))) => {
+                    unknown(ty, id, schema).map(|(message, help)| (Message::Text(message), help))
+                }
                 _ => None,
             },
             _ => None,
@@ -54,14 +70,13 @@ fn unknown(ty: &str, id: &str, schema: &Schema) -> Option<(String, String)> {
         }
         let ids = schema.actions().map(|action| action.uid.to_string());
         let written = format!("{ty}::\"{id}\"");
-        let nearest = ids.min_by_key(|known| strsim::damerau_levenshtein(known, &written));
-        let help = nearest.map_or_else(
-            || "the schema declares no actions".to_owned(),
+        let help = nearest(&written, ids).map_or_else(
+            || "name an action that the schema declares".to_owned(),
             |nearest| format!("did you mean `{nearest}`?"),
         );
         return Some((format!("unknown action `{written}`"), help));
     }
-    if schema.cedar().entity_types().any(|known| known.to_string() == ty) {
+    if schema.entity_type(ty).is_some_and(|known| known.to_string() == ty) {
         return None;
     }
     match schema.types_named(ty).as_slice() {
@@ -116,10 +131,10 @@ pub(super) fn empty_ids(entity: &Entity, element: &Value) -> Vec<Fault> {
         visit(element, &mut Vec::new(), &mut |path, value| {
             let is_it =
                 value.get("id").and_then(Value::as_str) == Some("") && value.get("type").is_some();
-            if is_it {
+            if is_it && faults.len() < FAULTS_OF_ENTITY {
                 faults.push(Fault {
                     path: path.to_vec(),
-                    message: "an entity has an empty id".to_owned(),
+                    message: Message::Text("an entity has an empty id".to_owned()),
                     help: Some("give it the id of something that there is".to_owned()),
                 });
             }

@@ -99,33 +99,59 @@ pub fn looks_like_policies(path: &str) -> Option<&'static str> {
     if FileKind::of(path).is_some() {
         return None;
     }
-    let name = path.rsplit('/').next().unwrap_or(path).to_ascii_lowercase();
-    let (stem, extension) = name.split_once('.').unwrap_or((&name, ""));
+    let lower = path.to_ascii_lowercase();
+    if lower != path && FileKind::of(&lower).is_some_and(|kind| !kind.decides()) {
+        return Some("write the name, and that of its folder, in small letters");
+    }
+    let name = lower.rsplit('/').next().unwrap_or(&lower);
     if name.ends_with(".md") {
         return None;
     }
-    let is_of = |words: &[&str]| {
-        words.contains(&stem)
-            && matches!(extension, "" | "json" | "toml" | "yaml" | "yml" | "txt" | "csv")
+    let (stem, extension) = match name.split_once('.') {
+        // A list of `data.entities.json` is of entities.
+        Some((_, rest)) if rest.contains('.') => rest.split_once('.').unwrap_or_default(),
+        Some(parts) => parts,
+        None => (name, ""),
     };
+    let last_word = stem.rsplit(['-', '_']).next().unwrap_or(stem);
+    let is_data =
+        matches!(extension, "" | "json" | "json5" | "toml" | "yaml" | "yml" | "txt" | "csv");
+    let is_of = |words: &[&str]| is_data && (words.contains(&stem) || words.contains(&last_word));
     if name.contains("cedarschema") || is_of(&["schema", "schemas"]) {
         Some("name a schema `*.cedarschema`, or `*.cedarschema.json` in Cedar's JSON form")
     } else if name.contains("cedarentities") || is_of(&["entity", "entities"]) {
         Some("name entities `*.cedarentities.json`")
-    } else if name.contains(".links") || is_of(&["link", "links", "linked", "template-linked"]) {
+    } else if name.contains(".links") || is_of(&["link", "links", "linked"]) {
         Some("name links `*.links.toml`, or `*.links.json` as Cedar's command line writes them")
     } else if path.starts_with("invariants/") && name.contains(".cedar") {
         Some("name invariants `*.cedar`; policies under `invariants/` do not decide")
     } else if path.starts_with("tests/") && name.ends_with(".cedar") {
         Some("policies under `tests/` do not decide: move the file out of it, or delete it")
     } else if name.contains(".cedar")
-        || is_of(&["policy", "policies", "template", "templates", "permit", "forbid"])
+        || matches!(extension, "policy" | "policies")
+        || is_of(&POLICY_WORDS)
     {
         Some("name policies `*.cedar`, or `*.cedar.json` in Cedar's JSON form")
     } else {
         None
     }
 }
+
+/// The names under which people keep policies.
+const POLICY_WORDS: [&str; 12] = [
+    "policy",
+    "policies",
+    "template",
+    "templates",
+    "permit",
+    "permits",
+    "forbid",
+    "forbids",
+    "allow",
+    "allows",
+    "deny",
+    "denies",
+];
 
 #[cfg(test)]
 mod tests {
@@ -150,6 +176,16 @@ mod tests {
             ("main.links.yaml", "name links"),
             ("schema.json", "name a schema"),
             ("main.CedarSchema", "name a schema"),
+            ("deny.json", "name policies"),
+            ("forbids.json", "name policies"),
+            ("guard.policy", "name policies"),
+            ("x.cedarpolicy", "name policies"),
+            ("template_links.json", "name links"),
+            ("my-entities.json", "name entities"),
+            ("data.entities.json", "name entities"),
+            ("Store.toml", "small letters"),
+            ("matrix.CSV", "small letters"),
+            ("Tests/x.toml", "small letters"),
         ] {
             let said = looks_like_policies(path).unwrap();
             assert!(said.contains(advice), "{path}: {said}");

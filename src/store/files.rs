@@ -1,20 +1,37 @@
 //! The files of one policy store, in memory.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
 use sha2::{Digest, Sha256};
 
-use super::{Bounds, FileKind, looks_like_policies};
-use crate::model::{Problem, Revision, StoreName, hex};
+use super::{Bounds, FileKind, bounds::more_than, looks_like_policies, problems::Problems};
+use crate::model::{Problem, Revision, StoreName, Text, hex};
 
 /// The files of one policy store, read as one consistent state. Paths are relative to the store's
 /// folder and use `/`.
 #[derive(Debug, Clone)]
 pub struct StoreFiles {
     name: StoreName,
-    files: BTreeMap<String, Content>,
+    files: BTreeMap<String, File>,
     /// The files and folders without a part in decisions that cannot be read, and why.
     unreadable: BTreeMap<String, String>,
+}
+
+/// One file.
+#[derive(Debug, Clone)]
+struct File {
+    content: Content,
+    /// The text for problems, kept once there is one.
+    text: OnceLock<Text>,
+}
+
+impl From<Content> for File {
+    fn from(content: Content) -> Self {
+        Self { content, text: OnceLock::new() }
+    }
 }
 
 /// The bytes of a file.
@@ -38,7 +55,7 @@ impl Content {
 impl StoreFiles {
     /// A store of that name with those files.
     pub fn new(name: StoreName, files: impl IntoIterator<Item = (String, Arc<[u8]>)>) -> Self {
-        let files = files.into_iter().map(|(path, bytes)| (path, Content::Read(bytes)));
+        let files = files.into_iter().map(|(path, bytes)| (path, Content::Read(bytes).into()));
         Self { name, files: files.collect(), unreadable: BTreeMap::new() }
     }
 
@@ -47,7 +64,7 @@ impl StoreFiles {
         name: StoreName,
         files: impl IntoIterator<Item = (String, &'static [u8])>,
     ) -> Self {
-        let files = files.into_iter().map(|(path, bytes)| (path, Content::Shipped(bytes)));
+        let files = files.into_iter().map(|(path, bytes)| (path, Content::Shipped(bytes).into()));
         Self { name, files: files.collect(), unreadable: BTreeMap::new() }
     }
 
@@ -59,7 +76,7 @@ impl StoreFiles {
 
     /// The files by path.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.files.iter().map(|(path, content)| (path.as_str(), content.bytes()))
+        self.files.iter().map(|(path, file)| (path.as_str(), file.content.bytes()))
     }
 
     /// Returns whether there is no file.
@@ -82,13 +99,13 @@ impl StoreFiles {
     /// The bytes of one file.
     #[must_use]
     pub fn get(&self, path: &str) -> Option<&[u8]> {
-        self.files.get(path).map(Content::bytes)
+        self.files.get(path).map(|file| file.content.bytes())
     }
 
     /// Adds a file, or replaces its content.
     #[must_use]
     pub fn with_file(mut self, path: impl Into<String>, bytes: impl Into<Arc<[u8]>>) -> Self {
-        self.files.insert(path.into(), Content::Read(bytes.into()));
+        self.files.insert(path.into(), Content::Read(bytes.into()).into());
         self
     }
 
@@ -120,10 +137,10 @@ impl StoreFiles {
     pub fn digest(&self) -> String {
         let mut hash = Sha256::new();
         hash.update(self.name.as_str());
-        for (path, content) in &self.files {
+        for (path, bytes) in self.iter() {
             hash.update((path.len() as u64).to_le_bytes());
             hash.update(path);
-            hash.update(Sha256::digest(content.bytes()));
+            hash.update(Sha256::digest(bytes));
         }
         for (path, reason) in &self.unreadable {
             hash.update(Sha256::digest(path));
@@ -154,47 +171,43 @@ impl StoreFiles {
     }
 
     /// Reports what is beyond the bounds.
-    pub(super) fn beyond(&self, bounds: &Bounds) -> Vec<Problem> {
-        let mut problems = Vec::new();
+    pub(super) fn check_bounds(&self, bounds: &Bounds, problems: &mut Problems) {
         if self.files.len() > bounds.files {
-            problems.push(Problem::of_file(
-                self.name.as_str(),
-                format!(
-                    "the store has {} files, more than the bound of {}",
-                    self.files.len(),
-                    bounds.files
-                ),
-            ));
+            let message = format!(
+                "the store has {} files, more than the bound of {}",
+                self.files.len(),
+                bounds.files
+            );
+            problems.push(Problem::of_file(self.name.as_str(), message));
         }
-        for (path, content) in &self.files {
-            if content.bytes().len() > bounds.file_bytes {
-                problems.push(Problem::of_file(
-                    self.path(path),
-                    format!(
-                        "the file has {} bytes, more than the bound of {}",
-                        content.bytes().len(),
-                        bounds.file_bytes
-                    ),
-                ));
+        let mut all = 0_usize;
+        for (path, bytes) in self.iter() {
+            all = all.saturating_add(bytes.len());
+            if bytes.len() > bounds.file_bytes {
+                let message = format!(
+                    "the file has {} bytes, more than the bound of {}",
+                    bytes.len(),
+                    bounds.file_bytes
+                );
+                problems.push(Problem::of_file(self.path(path), message));
             }
         }
-        problems
+        if all > bounds.store_bytes {
+            let what = format!("all files of the store together have {all} bytes");
+            let message = more_than(&what, bounds.store_bytes, "store_bytes");
+            problems.push(Problem::of_file(self.name.as_str(), message));
+        }
     }
 
     /// The texts of all files of a kind, with their paths; what is not UTF-8 is a problem.
-    pub(super) fn texts(&self, kind: FileKind, problems: &mut Vec<Problem>) -> Vec<(&str, &str)> {
+    pub(super) fn texts(&self, kind: FileKind, problems: &mut Problems) -> Vec<(&str, &str)> {
         let of_kind = self.iter().filter(|(path, _)| FileKind::of(path) == Some(kind));
         of_kind
             .filter_map(|(path, bytes)| Some((path, self.text(path, bytes, problems)?)))
             .collect()
     }
 
-    fn text<'a>(
-        &self,
-        path: &str,
-        bytes: &'a [u8],
-        problems: &mut Vec<Problem>,
-    ) -> Option<&'a str> {
+    fn text<'a>(&self, path: &str, bytes: &'a [u8], problems: &mut Problems) -> Option<&'a str> {
         match decode(bytes) {
             Ok(text) => Some(text),
             Err(error) => {
@@ -208,6 +221,15 @@ impl StoreFiles {
                 None
             }
         }
+    }
+
+    /// Returns the text of a file as all problems in it share it; empty where there is no such text.
+    pub(super) fn shared_text(&self, path: &str) -> Text {
+        let Some(file) = self.files.get(path) else { return Text::new(self.path(path), "") };
+        let text = file.text.get_or_init(|| {
+            Text::new(self.path(path), decode(file.content.bytes()).unwrap_or_default())
+        });
+        text.clone()
     }
 
     /// Names the files that look as if they should decide and are not read.

@@ -8,8 +8,8 @@ use std::{ops::Range, str::FromStr as _};
 use cedar_policy::PolicySet;
 use cedar_policy_formatter::{Config, policies_str_to_pretty};
 
-use super::{Bounds, FileKind, StoreFiles, text_bounds};
-use crate::model::Problem;
+use super::{Bounds, FileKind, StoreFiles, problems::Problems, text_bounds};
+use crate::model::{Problem, Text};
 
 /// Times that a policy is written until it stays as it is: with comments between operators, the
 /// formatter needs two.
@@ -38,30 +38,32 @@ pub struct FormattedFile {
 /// Formats the policy files (`*.cedar`) of a store, its invariants among them.
 #[must_use]
 pub fn format_policies(files: &StoreFiles, bounds: &Bounds) -> FormattedFiles {
-    let mut formatted = FormattedFiles { files: Vec::new(), problems: files.beyond(bounds) };
-    text_bounds::check(files, bounds, &mut formatted.problems);
-    if !formatted.problems.is_empty() {
-        return formatted;
+    let mut problems = Problems::default();
+    files.check_bounds(bounds, &mut problems);
+    text_bounds::check(files, bounds, &mut problems);
+    if !problems.is_empty() {
+        return FormattedFiles { files: Vec::new(), problems: problems.into_vec() };
     }
-    let of_kind = |kind| files.texts(kind, &mut formatted.problems);
+    let mut formatted = Vec::new();
+    let of_kind = |kind| files.texts(kind, &mut problems);
     let texts = [FileKind::Policies, FileKind::Invariants].map(of_kind);
     for (path, text) in texts.into_iter().flatten() {
-        match format_text(&files.path(path), text) {
+        match format_text(|| files.shared_text(path), text) {
             Ok(new) => {
                 // A byte order mark goes, too.
                 let differs = files.get(path) != Some(new.as_bytes());
                 let (path, text) = (path.to_owned(), new);
-                formatted.files.push(FormattedFile { path, text, differs });
+                formatted.push(FormattedFile { path, text, differs });
             }
-            Err(problems) => formatted.problems.extend(problems),
+            Err(found) => problems.extend(found),
         }
     }
-    formatted
+    FormattedFiles { files: formatted, problems: problems.into_vec() }
 }
 
-fn format_text(file: &str, text: &str) -> Result<String, Vec<Problem>> {
+fn format_text(shared: impl Fn() -> Text, text: &str) -> Result<String, Vec<Problem>> {
     let set = PolicySet::from_str(text);
-    let set = set.map_err(|error| Problem::of_diagnostic(file, text, &error))?;
+    let set = set.map_err(|error| Problem::of_diagnostic(&shared(), &error))?;
     let mut output = Output::default();
     let mut end = 0;
     for place in places(&set) {
@@ -69,7 +71,7 @@ fn format_text(file: &str, text: &str) -> Result<String, Vec<Problem>> {
         let policy = text.get(place.clone()).unwrap_or_default();
         output.policy(&format_policy(policy).map_err(|error| {
             let message = format!("Cedar's formatter cannot format the policy: {error}");
-            vec![Problem::at(file, text, (place.start, 1), None, message)]
+            vec![Problem::at(&shared(), (place.start, 1), message)]
         })?);
         end = place.end;
     }
@@ -171,7 +173,7 @@ mod tests {
     use crate::store::embedded_stores;
 
     fn formatted(text: &str) -> String {
-        format_text("main/a.cedar", text).unwrap()
+        format_text(|| Text::new("main/a.cedar", text), text).unwrap()
     }
 
     fn by_cedar(text: &str) -> String {
@@ -231,7 +233,7 @@ permit (
     #[test]
     fn what_cedars_formatter_wrote_stays_as_it_is() {
         for store in embedded_stores() {
-            for (path, text) in store.texts(FileKind::Policies, &mut Vec::new()) {
+            for (path, text) in store.texts(FileKind::Policies, &mut Problems::default()) {
                 let written = by_cedar(text);
                 assert_eq!(formatted(&written), written, "{}", store.path(path));
             }

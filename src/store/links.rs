@@ -12,11 +12,12 @@ use toml::Spanned;
 
 use super::{
     Bounds, FileKind, StoreFiles, bounds::more_than, json_problem, parsed_policies::ParsedPolicies,
-    settings::toml_problem,
+    problems::Problems, settings::toml_problem,
 };
 use crate::model::{
     Problem,
     json::{self, Step},
+    nearest,
 };
 
 #[derive(Debug, Deserialize)]
@@ -114,24 +115,26 @@ pub(super) fn link(
     mut parsed: ParsedPolicies,
     in_policies: Vec<JsonLinks<'_>>,
     bounds: &Bounds,
-    problems: &mut Vec<Problem>,
+    problems: &mut Problems,
 ) -> ParsedPolicies {
     let mut uids = Uids::default();
     for (path, text) in files.texts(FileKind::Links, problems) {
         match toml::from_str::<LinksFile>(text) {
             Ok(file) => {
-                let mut linker = Linker { files, path, text, parsed: &mut parsed, problems };
+                let file_of_links = LinksPlace { files, path };
+                let mut linker =
+                    Linker { file: file_of_links, bounds, parsed: &mut parsed, problems };
                 for link in file.link {
                     linker.add(toml_link(link, &mut uids));
                 }
             }
-            Err(error) => problems.push(toml_problem(&files.path(path), text, &error)),
+            Err(error) => problems.push(toml_problem(&files.shared_text(path), &error)),
         }
     }
     let mut all = in_policies;
     for (path, text) in files.texts(FileKind::LinksJson, problems) {
         let links =
-            json::parse(text).map_err(|error| json_problem(&files.path(path), text, &error));
+            json::parse(text).map_err(|error| json_problem(&files.shared_text(path), &error));
         let links = links.and_then(|links| {
             JsonLinks::new(path, text, links, 0..text.len(), JsonForm::Cli)
                 .ok_or_else(|| Problem::of_file(files.path(path), "expected a list of links"))
@@ -142,11 +145,14 @@ pub(super) fn link(
         }
     }
     for JsonLinks { path, text, links, form } in all {
-        let mut linker = Linker { files, path, text, parsed: &mut parsed, problems };
+        let file = LinksPlace { files, path };
+        let mut linker = Linker { file, bounds, parsed: &mut parsed, problems };
         for (link, span) in links {
             match json_link(text, link, span.clone(), &form, &mut uids) {
                 Ok(link) => linker.add(link),
-                Err(error) => linker.problem(span, error.to_string(), None),
+                Err(error) => {
+                    linker.file.report(linker.problems, span, || (error.to_string(), None))
+                }
             }
         }
     }
@@ -209,98 +215,147 @@ fn json_link(
 
 /// Makes the links of one file.
 struct Linker<'a, 'p> {
+    file: LinksPlace<'a>,
+    bounds: &'a Bounds,
+    parsed: &'p mut ParsedPolicies,
+    problems: &'p mut Problems,
+}
+
+/// The file of which links are made.
+struct LinksPlace<'a> {
     files: &'a StoreFiles,
     path: &'a str,
-    text: &'a str,
-    parsed: &'p mut ParsedPolicies,
-    problems: &'p mut Vec<Problem>,
+}
+
+impl LinksPlace<'_> {
+    fn report(
+        &self,
+        problems: &mut Problems,
+        span: Range<usize>,
+        words: impl FnOnce() -> (String, Option<String>),
+    ) {
+        problems.add(&self.files.path(self.path), || {
+            let (message, help) = words();
+            let problem = Problem::at(&self.files.shared_text(self.path), span, message);
+            match help {
+                Some(help) => problem.with_help(help),
+                None => problem,
+            }
+        });
+    }
 }
 
 impl Linker<'_, '_> {
-    fn problem(&mut self, span: Range<usize>, message: String, help: Option<String>) {
-        let problem = Problem::at(self.files.path(self.path), self.text, span, None, message);
-        self.problems.push(match help {
-            Some(help) => problem.with_help(help),
-            None => problem,
-        });
-    }
-
     fn add(&mut self, link: Link) {
-        let found = self.problems.len();
-        let id = PolicyId::new(&link.id);
-        if let Some(other) = self.parsed.files.get(&id) {
-            let other = self.files.path(other);
-            let message = format!("two policies have the id `{id}`: the other is in {other}");
-            let help = "give this link another id".to_owned();
-            self.problem(link.span.clone(), message, Some(help));
-        }
-        let template_id = PolicyId::new(&link.template);
-        let Some(slots) = self.slots(&template_id) else {
-            let (message, help) = self.no_template(&link.template);
-            return self.problem(link.span, message, help);
-        };
-        let mut filled = HashMap::new();
-        for Filled { slot, entity, span } in link.slots {
-            let known = slots.iter().find(|known| known.to_string() == slot);
-            match (known, entity) {
-                (None, _) => {
-                    let message = format!("the template `{template_id}` has no slot `{slot}`");
-                    let slots: Vec<_> = slots.iter().map(ToString::to_string).collect();
-                    let help = format!("leave it out: its slots are {}", slots.join(", "));
-                    self.problem(span, message, Some(help));
-                }
-                (Some(_), Err(error)) => {
-                    let help = "an entity is written like `User::\"alice\"`".to_owned();
-                    self.problem(span, format!("in the slot `{slot}`: {error}"), Some(help));
-                }
-                (Some(_), Ok(entity)) if AsRef::<str>::as_ref(entity.id()).is_empty() => {
-                    let message = format!("the entity in the slot `{slot}` has an empty id");
-                    self.problem(span, message, None);
-                }
-                (Some(known), Ok(entity)) => drop(filled.insert(known.clone(), entity)),
-            }
-        }
-        for slot in slots.iter().filter(|slot| !filled.contains_key(slot)) {
-            if self.problems.len() == found {
-                let message = format!("the link does not fill `{slot}` of `{template_id}`");
-                let name = slot.to_string();
-                let help = format!("add an entity for `{}`", name.trim_start_matches('?'));
-                self.problem(link.span.clone(), message, Some(help));
-            }
-        }
-        if self.problems.len() > found {
+        let Self { file, bounds, parsed, problems } = self;
+        if parsed.linked_bytes > bounds.linked_bytes {
             return;
         }
-        match self.parsed.set.link(template_id, id.clone(), filled) {
-            Ok(()) => {
-                self.parsed.files.insert(id.clone(), self.path.to_owned());
-                self.parsed.places.insert(id, link.span);
-            }
-            Err(error) => {
-                let diagnostic = Problem::of_diagnostic(self.path, self.text, &error);
-                let message = diagnostic.first().map_or("", Problem::message).to_owned();
-                self.problem(link.span, message, None);
-            }
+        let found = problems.len();
+        let id = PolicyId::new(&link.id);
+        if let Some(other) = parsed.files.get(&id) {
+            let other = file.files.path(other);
+            file.report(problems, link.span.clone(), || {
+                let message = format!("two policies have the id `{id}`: the other is in {other}");
+                (message, Some("give this link another id".to_owned()))
+            });
         }
-    }
-
-    /// The slots of a template, if there is one of that id.
-    fn slots(&self, template: &PolicyId) -> Option<Vec<SlotId>> {
-        Some(self.parsed.set.template(template)?.slots().cloned().collect())
-    }
-
-    fn no_template(&self, id: &str) -> (String, Option<String>) {
-        if self.parsed.set.policy(&PolicyId::new(id)).is_some() {
-            let help = "only a policy with `?principal` or `?resource` can be linked".to_owned();
-            return (format!("the policy `{id}` is no template"), Some(help));
-        }
-        let ids = self.parsed.set.templates().map(|template| template.id().to_string());
-        let nearest = ids.min_by_key(|other| strsim::damerau_levenshtein(other, id));
-        let help = match nearest {
-            Some(nearest) => format!("did you mean `{nearest}`?"),
-            None => "the store has no templates".to_owned(),
+        let template_id = PolicyId::new(&link.template);
+        let Some(slots) = slots(parsed, &template_id) else {
+            return file.report(problems, link.span, || no_template(parsed, &link.template));
         };
-        (format!("there is no template `{id}`"), Some(help))
+        let filled = fill(file, &template_id, &slots, link.slots, problems);
+        for slot in slots.iter().filter(|slot| !filled.contains_key(slot)) {
+            if problems.len() == found {
+                file.report(problems, link.span.clone(), || {
+                    let message = format!("the link does not fill `{slot}` of `{template_id}`");
+                    let name = slot.to_string();
+                    let help = format!("add an entity for `{}`", name.trim_start_matches('?'));
+                    (message, Some(help))
+                });
+            }
+        }
+        if problems.len() > found {
+            return;
+        }
+        let template_bytes = parsed.template_bytes.get(&template_id).copied().unwrap_or_default();
+        parsed.linked_bytes = parsed.linked_bytes.saturating_add(template_bytes);
+        if parsed.linked_bytes > bounds.linked_bytes {
+            let bytes = parsed.linked_bytes;
+            return file.report(problems, link.span, || {
+                let what = format!(
+                    "with this link, the templates of all links, each written out, have {bytes} bytes"
+                );
+                let help = "make the template shorter: Cedar keeps a copy of it for each link";
+                (more_than(&what, bounds.linked_bytes, "linked_bytes"), Some(help.to_owned()))
+            });
+        }
+        match parsed.set.link(template_id, id.clone(), filled) {
+            Ok(()) => {
+                parsed.files.insert(id.clone(), file.path.to_owned());
+                parsed.places.insert(id, link.span);
+            }
+            Err(error) => file.report(problems, link.span, || (with_cause(&error), None)),
+        }
+    }
+}
+
+/// The entities for the slots of a template that a link fills.
+fn fill(
+    file: &LinksPlace<'_>,
+    template: &PolicyId,
+    slots: &[SlotId],
+    given: Vec<Filled>,
+    problems: &mut Problems,
+) -> HashMap<SlotId, EntityUid> {
+    let mut filled = HashMap::new();
+    for Filled { slot, entity, span } in given {
+        let known = slots.iter().find(|known| known.to_string() == slot);
+        match (known, entity) {
+            (None, _) => file.report(problems, span, || {
+                let message = format!("the template `{template}` has no slot `{slot}`");
+                let slots: Vec<_> = slots.iter().map(ToString::to_string).collect();
+                let help = format!("leave it out: its slots are {}", slots.join(", "));
+                (message, Some(help))
+            }),
+            (Some(_), Err(error)) => file.report(problems, span, || {
+                let help = "an entity is written like `User::\"alice\"`".to_owned();
+                (format!("in the slot `{slot}`: {error}"), Some(help))
+            }),
+            (Some(_), Ok(entity)) if AsRef::<str>::as_ref(entity.id()).is_empty() => {
+                file.report(problems, span, || {
+                    (format!("the entity in the slot `{slot}` has an empty id"), None)
+                });
+            }
+            (Some(known), Ok(entity)) => drop(filled.insert(known.clone(), entity)),
+        }
+    }
+    filled
+}
+
+/// The slots of a template, if there is one of that id.
+fn slots(parsed: &ParsedPolicies, template: &PolicyId) -> Option<Vec<SlotId>> {
+    Some(parsed.set.template(template)?.slots().cloned().collect())
+}
+
+fn no_template(parsed: &ParsedPolicies, id: &str) -> (String, Option<String>) {
+    if parsed.set.policy(&PolicyId::new(id)).is_some() {
+        let help = "only a policy with `?principal` or `?resource` can be linked".to_owned();
+        return (format!("the policy `{id}` is no template"), Some(help));
+    }
+    let ids = parsed.set.templates().map(|template| template.id().to_string());
+    let help = match nearest(id, ids) {
+        Some(nearest) => Some(format!("did you mean `{nearest}`?")),
+        None if parsed.set.num_of_templates() > 0 => None,
+        None => Some("the store has no templates".to_owned()),
+    };
+    (format!("there is no template `{id}`"), help)
+}
+
+fn with_cause(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
     }
 }
 

@@ -13,6 +13,8 @@ mod links;
 mod parsed_policies;
 mod policies;
 mod policy_store;
+mod problems;
+mod request_kinds;
 mod schema;
 mod schema_bounds;
 mod schema_docs;
@@ -22,6 +24,7 @@ mod text_bounds;
 mod trust;
 mod unchanged;
 mod validation;
+mod without_text;
 
 #[cfg(feature = "prove")]
 pub(crate) use approved_gains::approved_steps;

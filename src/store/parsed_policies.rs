@@ -13,4 +13,8 @@ pub(crate) struct ParsedPolicies {
     pub files: HashMap<PolicyId, String>,
     /// The place in its file of what Cedar knows no place of: links, and policies in JSON.
     pub places: HashMap<PolicyId, Range<usize>>,
+    /// The bytes that each template has in its file.
+    pub template_bytes: HashMap<PolicyId, usize>,
+    /// The bytes of the templates of all links, each link counted.
+    pub linked_bytes: usize,
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    hash::{BuildHasher as _, RandomState},
     ops::Range,
     str::FromStr,
 };
@@ -12,12 +13,14 @@ use serde_json::{Map, Value};
 
 use super::{
     Bounds, FileKind, StoreFiles,
-    files::decode,
+    bounds::more_than,
     links::JsonLinks,
     parsed_policies::ParsedPolicies,
+    problems::Problems,
+    request_kinds::RequestKinds,
     text_bounds,
     unchanged::Unchanged,
-    validation::{self, Findings},
+    validation::{self, Findings, TooMuchWork},
 };
 use crate::{
     model::{
@@ -31,7 +34,7 @@ use crate::{
 /// templates are known.
 pub(super) fn read<'a>(
     files: &'a StoreFiles,
-    problems: &mut Vec<Problem>,
+    problems: &mut Problems,
 ) -> (ParsedPolicies, Vec<JsonLinks<'a>>) {
     let mut parsed = read_texts(files, FileKind::Policies, problems);
     let mut links = Vec::new();
@@ -42,7 +45,7 @@ pub(super) fn read<'a>(
                 links.extend(reader.json(value));
             }
             Err(error) => {
-                problems.push(super::json_problem(&files.path(path), text, &error));
+                problems.push(super::json_problem(&files.shared_text(path), &error));
             }
         }
     }
@@ -50,12 +53,12 @@ pub(super) fn read<'a>(
 }
 
 /// Reads the policies that are written in Cedar's own language.
-fn read_texts(files: &StoreFiles, kind: FileKind, problems: &mut Vec<Problem>) -> ParsedPolicies {
+fn read_texts(files: &StoreFiles, kind: FileKind, problems: &mut Problems) -> ParsedPolicies {
     let mut parsed = ParsedPolicies::default();
     for (path, text) in files.texts(kind, problems) {
         match PolicySet::from_str(text) {
             Ok(set) => Reader { files, path, text, parsed: &mut parsed, problems }.text(&set),
-            Err(error) => problems.extend(Problem::of_diagnostic(&files.path(path), text, &error)),
+            Err(error) => problems.extend(Problem::of_diagnostic(&files.shared_text(path), &error)),
         }
     }
     parsed
@@ -67,16 +70,16 @@ pub(super) fn read_invariants(
     schema: &Schema,
     bounds: &Bounds,
 ) -> Result<ParsedPolicies, Vec<Problem>> {
-    let mut problems = Vec::new();
+    let mut problems = Problems::default();
     text_bounds::check_invariants(files, bounds, &mut problems);
     if !problems.is_empty() {
-        return Err(problems);
+        return Err(problems.into_vec());
     }
     problems.extend(files.unreadable(|path| path.starts_with("invariants")));
     let parsed = read_texts(files, FileKind::Invariants, &mut problems);
     let all = Unchanged::default();
     validate(files, schema, &parsed, all, None, bounds, &mut problems);
-    if problems.is_empty() { Ok(parsed) } else { Err(problems) }
+    if problems.is_empty() { Ok(parsed) } else { Err(problems.into_vec()) }
 }
 
 /// Reads one file.
@@ -85,7 +88,7 @@ struct Reader<'a, 'p> {
     path: &'a str,
     text: &'a str,
     parsed: &'p mut ParsedPolicies,
-    problems: &'p mut Vec<Problem>,
+    problems: &'p mut Problems,
 }
 
 impl<'a> Reader<'a, '_> {
@@ -115,6 +118,8 @@ impl<'a> Reader<'a, '_> {
     }
 
     fn template(&mut self, template: &Template, id: PolicyId, span: Option<Range<usize>>) {
+        let bytes = span.as_ref().map_or(self.text.len(), Range::len);
+        self.parsed.template_bytes.insert(id.clone(), bytes);
         if self.parsed.files.contains_key(&id)
             || self.parsed.set.add_template(template.new_id(id.clone())).is_err()
         {
@@ -125,15 +130,18 @@ impl<'a> Reader<'a, '_> {
     }
 
     fn clash(&mut self, id: &PolicyId, span: Option<Range<usize>>) {
-        let path = self.files.path(self.path);
-        let other = self.parsed.files.get(id).cloned().unwrap_or_default();
-        let other = self.files.path(&other);
-        let message = format!("two policies have the id `{id}`: the other is in {other}");
-        let problem = match span {
-            Some(span) => Problem::at(path, self.text, span, Some("this one".into()), message),
-            None => Problem::of_file(path, message),
-        };
-        self.problems.push(problem.with_help("give one of them another `@id`"));
+        let other = self.parsed.files.get(id).map_or("", String::as_str);
+        let other = self.files.path(other);
+        let (files, path) = (self.files, self.path);
+        self.problems.add(&files.path(path), || {
+            let message = format!("two policies have the id `{id}`: the other is in {other}");
+            let text = files.shared_text(path);
+            let problem = match span {
+                Some(span) => Problem::at(&text, span, message),
+                None => Problem::of_file(text.name(), message),
+            };
+            problem.with_help("give one of them another `@id`")
+        });
     }
 
     /// Reads a policy set in Cedar's JSON form, or a single policy in it.
@@ -208,15 +216,15 @@ impl<'a> Reader<'a, '_> {
     }
 
     fn json_error(&mut self, span: Range<usize>, error: &dyn Diagnostic) {
-        let text = Text::new(&self.files.path(self.path), self.text);
-        let problems = Problem::of_diagnostic_in(&text, error);
+        let text = self.files.shared_text(self.path);
+        let problems = Problem::of_diagnostic(&text, error);
         self.problems
             .extend(problems.into_iter().map(|problem| problem.or_at(&text, span.clone())));
     }
 
     fn json_problem(&mut self, place: &[Step], message: String) {
         let span = json::place(self.text, place);
-        self.problems.push(Problem::at(self.files.path(self.path), self.text, span, None, message));
+        self.problems.push(Problem::at(&self.files.shared_text(self.path), span, message));
     }
 }
 
@@ -270,43 +278,97 @@ pub(super) fn validate(
     unchanged: Unchanged<'_>,
     level: Option<u32>,
     bounds: &Bounds,
-    problems: &mut Vec<Problem>,
-) -> Vec<Problem> {
+    problems: &mut Problems,
+) -> Problems {
     let is_valid = |id: &PolicyId| unchanged.contains(&parsed.set, id);
-    let mut texts = Texts { files, parsed, by_path: HashMap::new() };
-    match validation::validate(
+    let texts = Texts { files, parsed };
+    let mut warned = Problems::default();
+    let found = |Findings { errors, warnings }: Findings| {
+        let errors = errors.iter().map(|error| (error.policy_id(), error as &dyn Diagnostic));
+        texts.report(errors, problems);
+        let warnings = warnings.iter().map(|one| (one.policy_id(), one as &dyn Diagnostic));
+        texts.report(warnings, &mut warned);
+    };
+    let done = validation::validate(
         schema.cedar(),
         &parsed.set,
         level,
         bounds.validation_steps,
         is_valid,
-    ) {
-        Ok(Findings { errors, warnings }) => {
-            let errors = errors.iter().flat_map(|error| texts.problems(error.policy_id(), error));
-            problems.extend(once_each(errors));
-            let warnings =
-                warnings.iter().flat_map(|warning| texts.problems(warning.policy_id(), warning));
-            once_each(warnings)
-        }
-        Err(too_much) => {
-            problems.push(texts.problem(&too_much.policy, too_much.to_string()).with_help(
+        found,
+    );
+    if let Err(error) = done {
+        let (TooMuchWork::Steps { policy, .. } | TooMuchWork::StepsOfPolicy { policy, .. }) =
+            &error;
+        problems.push(
+            texts.problem(policy, error.to_string()).with_help(
                 "narrow the scope of the policies, or declare fewer types for the actions",
+            ),
+        );
+    }
+    warned
+}
+
+/// Refuses policies that together have too many places in the index of decisions. Policies that differ
+/// in nothing but their ids are validated once, and each has its own places.
+pub(super) fn check_index(
+    files: &StoreFiles,
+    schema: &Schema,
+    parsed: &ParsedPolicies,
+    bounds: &Bounds,
+    problems: &mut Problems,
+) {
+    let kinds = RequestKinds::of(schema.cedar().as_ref());
+    let mut places = 0_usize;
+    for policy in parsed.set.policies() {
+        places = places.saturating_add(kinds.places(policy.as_ref()));
+        if places > bounds.index_places {
+            let what = format!(
+                "the policies up to this one are to be looked at in {places} places (a policy counts \
+                 for each action that it is on, and once more for each kind of request where it names \
+                 neither a principal nor a resource)"
+            );
+            let message = more_than(&what, bounds.index_places, "index_places");
+            let problem = Texts { files, parsed }.problem(policy.id(), message);
+            return problems.push(problem.with_help(
+                "name a principal or a resource, or declare fewer types for the actions",
             ));
-            Vec::new()
         }
     }
 }
 
-/// The texts of files, each kept once for all problems in it.
+/// The texts in which policies are written.
 struct Texts<'a> {
     files: &'a StoreFiles,
     parsed: &'a ParsedPolicies,
-    by_path: HashMap<&'a str, Text>,
 }
 
 impl Texts<'_> {
+    /// Reports what Cedar finds. It tells a mistake once for each kind of request in which it shows.
+    fn report<'d>(
+        &self,
+        found: impl Iterator<Item = (&'d PolicyId, &'d dyn Diagnostic)>,
+        problems: &mut Problems,
+    ) {
+        // The hash is enough to count what is told once, and the message would be kept with it.
+        let (mut seen, hashes) = (HashSet::new(), RandomState::new());
+        for (id, diagnostic) in found {
+            let label = diagnostic.labels().and_then(|mut labels| labels.next());
+            let at = label.map(|label| label.offset());
+            if !seen.insert(hashes.hash_one((id, at, diagnostic.to_string()))) {
+                continue;
+            }
+            let file = self.files.path(self.path(id));
+            if problems.has_room(&file) {
+                problems.extend(self.problems(id, diagnostic));
+            } else {
+                problems.add(&file, || Problem::of_file(&file, diagnostic.to_string()));
+            }
+        }
+    }
+
     /// The problems that Cedar reports of a policy, template or link.
-    fn problems(&mut self, id: &PolicyId, diagnostic: &dyn Diagnostic) -> Vec<Problem> {
+    fn problems(&self, id: &PolicyId, diagnostic: &dyn Diagnostic) -> Vec<Problem> {
         let place = self.parsed.places.get(id).cloned();
         let is_link = self.parsed.set.policy(id).is_some_and(|policy| !policy.is_static());
         if is_link && place.is_some() {
@@ -319,7 +381,7 @@ impl Texts<'_> {
             }];
         }
         let text = self.text(id);
-        let problems = Problem::of_diagnostic_in(&text, diagnostic);
+        let problems = Problem::of_diagnostic(&text, diagnostic);
         match place {
             Some(span) => {
                 problems.into_iter().map(|problem| problem.or_at(&text, span.clone())).collect()
@@ -329,7 +391,7 @@ impl Texts<'_> {
     }
 
     /// A problem at the place of a policy, template or link.
-    fn problem(&mut self, id: &PolicyId, message: String) -> Problem {
+    fn problem(&self, id: &PolicyId, message: String) -> Problem {
         let text = self.text(id);
         let place = self.parsed.places.get(id).cloned().or_else(|| {
             let policy = self.parsed.set.policy(id);
@@ -343,20 +405,13 @@ impl Texts<'_> {
         }
     }
 
-    fn text(&mut self, id: &PolicyId) -> Text {
-        let path = self.parsed.files.get(id).map_or("", String::as_str);
-        let text = self.by_path.entry(path).or_insert_with(|| {
-            let text = self.files.get(path).and_then(|bytes| decode(bytes).ok());
-            Text::new(&self.files.path(path), text.unwrap_or_default())
-        });
-        text.clone()
+    fn path(&self, id: &PolicyId) -> &str {
+        self.parsed.files.get(id).map_or("", String::as_str)
     }
-}
 
-/// Cedar reports a mistake once for each kind of request in which it shows.
-fn once_each(problems: impl Iterator<Item = Problem>) -> Vec<Problem> {
-    let mut seen = HashSet::new();
-    problems.filter(|problem| seen.insert(problem.key())).collect()
+    fn text(&self, id: &PolicyId) -> Text {
+        self.files.shared_text(self.path(id))
+    }
 }
 
 pub(super) fn validate_set(
@@ -365,9 +420,11 @@ pub(super) fn validate_set(
     level: Option<u32>,
 ) -> Result<(), String> {
     // A variant that tests make of a valid store is as large as the store.
-    let findings = validation::validate(schema.cedar(), set, level, usize::MAX, |_| false);
-    match findings {
-        Ok(findings) => findings.errors.first().map_or(Ok(()), |error| Err(error.to_string())),
-        Err(too_much) => Err(too_much.to_string()),
-    }
+    let mut first = None;
+    let found = |findings: Findings| {
+        first = first.take().or_else(|| findings.errors.first().map(ToString::to_string));
+    };
+    validation::validate(schema.cedar(), set, level, usize::MAX, |_| false, found)
+        .map_err(|too_much| too_much.to_string())?;
+    first.map_or(Ok(()), Err)
 }

@@ -1,15 +1,12 @@
 //! A policy store: its files, and what they were made into.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use cedar_policy::{PolicyId, PolicySet};
 
 use super::{
     AuthzenRules, Bounds, FileKind, ParsedPolicies, StoreFiles, approved_gains, entities, links,
-    policies, schema, settings, text_bounds, unchanged::Unchanged,
+    policies, problems::Problems, schema, settings, text_bounds, unchanged::Unchanged,
 };
 use crate::{
     engine::{self, Decision, Engine, Explanation},
@@ -56,30 +53,32 @@ impl PolicyStore {
         bounds: &Bounds,
         last: Option<&Self>,
     ) -> Result<Self, Vec<Problem>> {
-        let mut store = Self::load_all(files, bounds, last).map_err(first_of_each_file)?;
-        store.warnings = first_of_each_file(store.warnings);
-        Ok(store)
+        let mut problems = Problems::default();
+        let store = Self::load_all(files, bounds, last, &mut problems);
+        store.filter(|_| problems.is_empty()).ok_or_else(|| problems.into_vec())
     }
 
     fn load_all(
         files: Arc<StoreFiles>,
         bounds: &Bounds,
         last: Option<&Self>,
-    ) -> Result<Self, Vec<Problem>> {
-        let mut problems = files.beyond(bounds);
-        text_bounds::check(&files, bounds, &mut problems);
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        files.check_bounds(bounds, problems);
+        text_bounds::check(&files, bounds, problems);
         if !problems.is_empty() {
-            return Err(problems);
+            return None;
         }
-        let mut warnings: Vec<_> = files.unread().chain(files.unreadable(|_| true)).collect();
+        let mut warnings = Problems::default();
+        warnings.extend(files.unread().chain(files.unreadable(|_| true)));
         approved_gains::check(&files, &mut warnings);
-        let settings = settings::read(&files, &mut problems);
-        let schema = schema::read(&files, bounds, &mut warnings, &mut problems);
-        let (parsed, links) = policies::read(&files, &mut problems);
-        let parsed = links::link(&files, parsed, links, bounds, &mut problems);
-        let Some(schema) = schema else { return Err(problems) };
-        settings::check(&settings, &files, &schema, &mut problems);
-        let stored = entities::read(&files, &schema, bounds, &mut problems);
+        let settings = settings::read(&files, problems);
+        let schema = schema::read(&files, bounds, &mut warnings, problems);
+        let (parsed, links) = policies::read(&files, problems);
+        let parsed = links::link(&files, parsed, links, bounds, problems);
+        let schema = schema?;
+        settings::check(&settings, &files, &schema, problems);
+        let stored = entities::read(&files, &schema, bounds, problems);
         let unchanged = Unchanged::since(
             last.and_then(|last| last.policies_valid_with(&files, settings.level)),
         );
@@ -91,16 +90,17 @@ impl PolicyStore {
             unchanged,
             settings.level,
             bounds,
-            &mut problems,
+            problems,
         );
+        policies::check_index(&files, &schema, &parsed, bounds, problems);
         if !problems.is_empty() {
-            return Err(problems);
+            return None;
         }
         let has_policy_warnings = !of_policies.is_empty();
-        warnings.extend(of_policies);
+        warnings.append(of_policies);
         let (schema, stored) = (Arc::new(schema), Arc::new(stored));
         let engine = Engine::new(&parsed.set, Arc::clone(&schema), Arc::clone(&stored));
-        Ok(Self {
+        Some(Self {
             digest: files.digest(),
             revision: files.revision(),
             policies: parsed.set,
@@ -111,7 +111,7 @@ impl PolicyStore {
             level: settings.level,
             request_facts: settings.directory.request_facts,
             authzen: settings.authzen,
-            warnings,
+            warnings: warnings.into_vec(),
             has_policy_warnings,
             files,
         })
@@ -252,7 +252,7 @@ impl PolicyStore {
     /// # Errors
     /// Every problem of every such file, if there is one.
     pub(crate) fn read_invariants(&self, bounds: &Bounds) -> Result<ParsedPolicies, Vec<Problem>> {
-        policies::read_invariants(&self.files, &self.schema, bounds).map_err(first_of_each_file)
+        policies::read_invariants(&self.files, &self.schema, bounds)
     }
 
     /// Returns what decides requests.
@@ -311,26 +311,4 @@ impl PolicyStore {
     ) -> Result<Request, Vec<Violation>> {
         request::check(self.known(held), input, now, limits)
     }
-}
-
-/// Problems of one file that are shown.
-const PROBLEMS_OF_FILE: usize = 100;
-
-/// Keeps the first problems of each file, and says how many more there are.
-fn first_of_each_file(problems: Vec<Problem>) -> Vec<Problem> {
-    let mut of_file: BTreeMap<String, usize> = BTreeMap::new();
-    let mut first = Vec::new();
-    for problem in problems {
-        let count = of_file.entry(problem.file().to_owned()).or_default();
-        *count += 1;
-        if *count <= PROBLEMS_OF_FILE {
-            first.push(problem);
-        }
-    }
-    for (file, count) in of_file {
-        if let Some(more @ 1..) = count.checked_sub(PROBLEMS_OF_FILE) {
-            first.push(Problem::of_file(file, format!("{more} more are not shown")));
-        }
-    }
-    first
 }

@@ -1,6 +1,6 @@
 //! Reads the schema files of a store.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use cedar_policy::Schema as CedarSchema;
 use cedar_policy_core::{
@@ -14,18 +14,22 @@ use cedar_policy_core::{
 };
 use miette::Diagnostic;
 
-use super::{Bounds, FileKind, StoreFiles, entities::json_problem, schema_bounds};
+use super::{
+    Bounds, FileKind, StoreFiles, entities::json_problem, problems::Problems, schema_bounds,
+};
 use crate::{
-    model::{self, Problem, Text},
+    model::{self, Problem},
     schema::{Schema, SlotError},
 };
 
 /// The annotation that makes an entity type a role type.
 const ROLE: &str = "role";
+/// Entity types that may be annotated with it. There are one or two.
+const ROLE_TYPES: usize = 100;
 
 /// One schema file.
 pub(super) struct SchemaFile<'a> {
-    path: String,
+    path: &'a str,
     text: &'a str,
     pub fragment: Fragment<RawName>,
 }
@@ -34,8 +38,8 @@ pub(super) struct SchemaFile<'a> {
 pub(super) fn read(
     files: &StoreFiles,
     bounds: &Bounds,
-    warnings: &mut Vec<Problem>,
-    problems: &mut Vec<Problem>,
+    warnings: &mut Problems,
+    problems: &mut Problems,
 ) -> Option<Schema> {
     let found = problems.len();
     let read = read_files(files, warnings, problems);
@@ -54,7 +58,7 @@ pub(super) fn read(
     problems.extend(excesses.into_iter().map(|excess| {
         schema.problem(excess.place.as_ref(), excess.message).with_help("split the schema")
     }));
-    problems.extend(schema.clashes());
+    schema.clashes(problems);
     if problems.len() > found {
         return None;
     }
@@ -65,10 +69,23 @@ pub(super) fn read(
             return None;
         }
     };
-    match Schema::new(cedar, |entity_type| schema.is_role_type(entity_type)) {
+    let role_types = schema.role_types();
+    if role_types.len() > ROLE_TYPES {
+        let what = format!("{} entity types are annotated with `@role`", role_types.len());
+        let message = format!("{what}, more than the bound of {ROLE_TYPES}");
+        problems.push(schema.problem(None, message));
+        return None;
+    }
+    match Schema::new(cedar, |entity_type| role_types.contains(&entity_type.to_string())) {
         Ok(schema) => Some(schema),
         Err(errors) => {
-            problems.extend(errors.iter().map(|error| schema.slot_problem(error)));
+            for error in &errors {
+                // To find the file takes looking through all of them, once for each problem that is kept.
+                let shown = read.first().filter(|_| read.len() == 1);
+                let shown =
+                    shown.map_or_else(|| files.name().to_string(), |one| files.path(one.path));
+                problems.add(&shown, || schema.slot_problem(error));
+            }
             None
         }
     }
@@ -77,28 +94,31 @@ pub(super) fn read(
 /// Reads each schema file by itself.
 pub(super) fn read_files<'a>(
     files: &'a StoreFiles,
-    warnings: &mut Vec<Problem>,
-    problems: &mut Vec<Problem>,
+    warnings: &mut Problems,
+    problems: &mut Problems,
 ) -> Vec<SchemaFile<'a>> {
     let mut read = Vec::new();
     for (path, text) in files.texts(FileKind::Schema, problems) {
-        let path = files.path(path);
+        let shown = files.path(path);
         match Fragment::from_cedarschema_str(text, Extensions::all_available()) {
             Ok((fragment, found)) => {
-                let text_of_file = Text::new(&path, text);
-                let found = found.flat_map(|one| Problem::of_diagnostic_in(&text_of_file, &one));
-                warnings.extend(found);
+                for one in found {
+                    if warnings.has_room(&shown) {
+                        warnings.extend(Problem::of_diagnostic(&files.shared_text(path), &one));
+                    }
+                }
                 read.push(SchemaFile { path, text, fragment });
             }
-            Err(error) => problems.extend(Problem::of_diagnostic(&path, text, &error)),
+            Err(error) => {
+                problems.extend(Problem::of_diagnostic(&files.shared_text(path), &error));
+            }
         }
     }
     for (path, text) in files.texts(FileKind::SchemaJson, problems) {
-        let path = files.path(path);
         // A repeated name is refused before Cedar keeps the last one.
         let fragment = model::json::parse(text)
             .and_then(|_| serde_json::from_str::<Fragment<RawName>>(text))
-            .map_err(|error| json_problem(&path, text, &error));
+            .map_err(|error| json_problem(&files.shared_text(path), &error));
         match fragment {
             Ok(fragment) => read.push(SchemaFile { path, text, fragment }),
             Err(problem) => problems.push(problem),
@@ -130,9 +150,9 @@ impl Files<'_> {
     fn problem(&self, place: Option<&Loc>, message: String) -> Problem {
         match (place.and_then(|place| Some((place, self.file_of(place)?))), self.files) {
             (Some((place, file)), _) => {
-                Problem::at(file.path.as_str(), file.text, place.span, None, message)
+                Problem::at(&self.store.shared_text(file.path), place.span, message)
             }
-            (None, [file]) => Problem::of_file(file.path.as_str(), message),
+            (None, [file]) => Problem::of_file(self.store.path(file.path), message),
             (None, _) => Problem::of_file(self.store.name().as_str(), message),
         }
     }
@@ -151,7 +171,7 @@ impl Files<'_> {
         });
         match (file, self.files) {
             (Some(file), _) | (None, [file]) => {
-                Problem::of_diagnostic(&file.path, file.text, error)
+                Problem::of_diagnostic(&self.store.shared_text(file.path), error)
             }
             _ => {
                 let problem = Problem::of_file(self.store.name().as_str(), error.to_string());
@@ -165,30 +185,45 @@ impl Files<'_> {
     }
 
     /// Names that two files declare.
-    fn clashes(&self) -> Vec<Problem> {
+    fn clashes(&self, problems: &mut Problems) {
         let mut first: HashMap<(&str, String), &SchemaFile<'_>> = HashMap::new();
-        let mut problems = Vec::new();
         for file in self.files {
+            let shown = self.store.path(file.path);
             for (what, name, place) in declarations(&file.fragment) {
                 let Some(other) = first.insert((what, name.clone()), file) else { continue };
-                let message = format!(
-                    "the {what} `{name}` is declared in two files: the other is {}",
-                    other.path
-                );
-                let problem = match place {
-                    Some(place) => self.problem(Some(place), message),
-                    None => Problem::of_file(file.path.as_str(), message),
-                };
-                problems.push(problem.with_help("keep one of the two"));
+                problems.add(&shown, || {
+                    let other = self.store.path(other.path);
+                    let message = format!(
+                        "the {what} `{name}` is declared in two files: the other is {other}"
+                    );
+                    let problem = match place {
+                        Some(place) => {
+                            Problem::at(&self.store.shared_text(file.path), place.span, message)
+                        }
+                        None => Problem::of_file(&shown, message),
+                    };
+                    problem.with_help("keep one of the two")
+                });
             }
         }
-        problems
     }
 
-    fn is_role_type(&self, entity_type: &EntityType) -> bool {
-        let declared = self.entity_types(entity_type);
-        let mut annotations = declared.flat_map(|declared| declared.annotations.0.keys());
-        annotations.any(|name| name.as_ref() == ROLE)
+    /// The full names of the entity types that are annotated with `@role`.
+    fn role_types(&self) -> HashSet<String> {
+        let definitions = self.files.iter().flat_map(|file| &file.fragment.0);
+        let names = definitions.flat_map(|(namespace, definition)| {
+            let is_role = |annotations: &cedar_policy_core::est::Annotations| {
+                annotations.0.keys().any(|name| name.as_ref() == ROLE)
+            };
+            let declared = definition.entity_types.iter();
+            declared.filter(move |(_, declared)| is_role(&declared.annotations)).map(
+                move |(name, _)| match namespace {
+                    Some(namespace) => format!("{namespace}::{name}"),
+                    None => name.to_string(),
+                },
+            )
+        });
+        names.collect()
     }
 
     fn entity_types<'a>(
@@ -200,16 +235,14 @@ impl Files<'_> {
         let basename = entity_type.name().basename();
         self.files.iter().flat_map(|file| &file.fragment.0).filter_map(move |(name, definition)| {
             let is_it = name.as_ref().map(ToString::to_string).unwrap_or_default() == namespace;
-            let mut declared = definition.entity_types.iter();
-            declared
-                .find(|(name, _)| is_it && name.to_string() == basename.to_string())
-                .map(|(_, declared)| declared)
+            definition.entity_types.get(&basename).filter(|_| is_it)
         })
     }
 
     fn slot_problem(&self, error: &SlotError) -> Problem {
         let (SlotError::Optional { entity_type, attribute }
-        | SlotError::Set { entity_type, attribute }) = error;
+        | SlotError::Set { entity_type, attribute }
+        | SlotError::Record { entity_type, attribute }) = error;
         let place = self.entity_types(entity_type).find_map(|declared| {
             let EntityTypeKind::Standard(standard) = &declared.kind else { return None };
             let attribute = match &standard.shape.0 {
@@ -220,8 +253,9 @@ impl Files<'_> {
             };
             attribute.or(declared.loc.as_ref())
         });
-        self.problem(place, error.to_string())
-            .with_help("a role slot is one required attribute: without `?`, and no `Set`")
+        self.problem(place, error.to_string()).with_help(
+            "a role slot is one required attribute of the type itself: without `?`, and no `Set`",
+        )
     }
 }
 

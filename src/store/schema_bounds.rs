@@ -35,10 +35,30 @@ pub(super) fn check<'a>(
         });
     let namespaces: Vec<_> = namespaces.collect();
     let mut problems = Vec::new();
+    problems.extend(request_kinds(&namespaces, bounds));
     problems.extend(types(&namespaces, bounds));
     problems.extend(ancestors("entity type", entity_parents(&namespaces), bounds));
     problems.extend(ancestors("action", action_parents(&namespaces), bounds));
     problems
+}
+
+/// Counts the kinds of requests: for each action its pairs of a type of principal and one of resource.
+fn request_kinds(namespaces: &[Namespace<'_>], bounds: &Bounds) -> Option<Excess> {
+    let mut kinds = 0_usize;
+    for action in namespaces.iter().flat_map(|namespace| namespace.definition.actions.values()) {
+        let Some(spec) = &action.applies_to else { continue };
+        let of_action = spec.principal_types.len().saturating_mul(spec.resource_types.len());
+        kinds = kinds.saturating_add(of_action);
+        if kinds > bounds.request_kinds {
+            let what = format!(
+                "with this action the schema allows {kinds} kinds of requests (action, type of \
+                 principal, type of resource)"
+            );
+            let message = more_than(&what, bounds.request_kinds, "request_kinds");
+            return Some(Excess { message, place: action.loc.clone() });
+        }
+    }
+    None
 }
 
 struct Namespace<'a> {

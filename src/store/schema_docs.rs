@@ -7,7 +7,7 @@ use cedar_policy_core::{
     validator::json_schema::{EntityTypeKind, Type, TypeVariant},
 };
 
-use super::{StoreFiles, schema};
+use super::{StoreFiles, problems::Problems, schema};
 
 /// The annotation whose text is shown to people.
 const DOC: &str = "doc";
@@ -22,7 +22,7 @@ impl SchemaDocs {
     /// Reads the schema files of a store; what cannot be read has no texts.
     #[must_use]
     pub fn of(files: &StoreFiles) -> Self {
-        let read = schema::read_files(files, &mut Vec::new(), &mut Vec::new());
+        let read = schema::read_files(files, &mut Problems::default(), &mut Problems::default());
         let mut docs = Self::default();
         for (namespace, definition) in read.iter().flat_map(|file| &file.fragment.0) {
             let full = |name: &str| match namespace {

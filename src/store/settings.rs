@@ -3,8 +3,12 @@
 use cedar_policy_core::ast::EntityType;
 use serde::Deserialize;
 
-use super::{FileKind, StoreFiles};
-use crate::{model::Problem, request::RequestFacts, schema::Schema};
+use super::{FileKind, StoreFiles, problems::Problems};
+use crate::{
+    model::{Problem, Text},
+    request::RequestFacts,
+    schema::Schema,
+};
 
 /// The content of `store.toml`.
 #[derive(Debug, Default, Deserialize)]
@@ -94,12 +98,12 @@ pub(super) struct DirectoryRules {
     pub request_facts: RequestFacts,
 }
 
-pub(super) fn read(files: &StoreFiles, problems: &mut Vec<Problem>) -> StoreSettings {
+pub(super) fn read(files: &StoreFiles, problems: &mut Problems) -> StoreSettings {
     let Some((path, text)) = files.texts(FileKind::Settings, problems).into_iter().next() else {
         return StoreSettings::default();
     };
     toml::from_str(text).unwrap_or_else(|error| {
-        problems.push(toml_problem(&files.path(path), text, &error));
+        problems.push(toml_problem(&files.shared_text(path), &error));
         StoreSettings::default()
     })
 }
@@ -109,7 +113,7 @@ pub(super) fn check(
     settings: &StoreSettings,
     files: &StoreFiles,
     schema: &Schema,
-    problems: &mut Vec<Problem>,
+    problems: &mut Problems,
 ) {
     let Some((listed, problem)) = settings.authzen.unknown(schema) else { return };
     let Some((path, text)) = files.texts(FileKind::Settings, problems).into_iter().next() else {
@@ -119,7 +123,7 @@ pub(super) fn check(
     let problem = match text.find(&format!("\"{listed}\"")) {
         Some(start) => {
             let span = start..start + listed.len() + 2;
-            Problem::at(files.path(path), text, span, None, problem)
+            Problem::at(&files.shared_text(path), span, problem)
         }
         None => Problem::of_file(files.path(path), problem),
     };
@@ -127,9 +131,33 @@ pub(super) fn check(
 }
 
 /// The problem that the TOML parser reports of a file.
-pub(crate) fn toml_problem(file: &str, text: &str, error: &toml::de::Error) -> Problem {
+pub(crate) fn toml_problem(text: &Text, error: &toml::de::Error) -> Problem {
     match error.span() {
-        Some(span) => Problem::at(file, text, span, None, error.message()),
-        None => Problem::of_file(file, error.message()),
+        Some(span) => Problem::at(text, span, error.message()),
+        None if error.message().contains("recursion") => {
+            let message = "tables and lists nest too deeply";
+            Problem::at(text, deepest(text.text()), message)
+                .with_help("write fewer of them in one another, and names with fewer dots")
+        }
+        None => Problem::of_file(text.name(), error.message()),
     }
+}
+
+/// The byte at which a TOML text nests deepest, counting the dots of a name.
+fn deepest(text: &str) -> usize {
+    let (mut brackets, mut dots) = (0_usize, 0_usize);
+    let (mut deepest, mut place) = (0, 0);
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'[' | b'{' => brackets += 1,
+            b']' | b'}' => brackets = brackets.saturating_sub(1),
+            b'.' => dots += 1,
+            b'\n' => dots = 0,
+            _ => continue,
+        }
+        if brackets + dots > deepest {
+            (deepest, place) = (brackets + dots, at);
+        }
+    }
+    place
 }

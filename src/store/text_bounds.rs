@@ -7,22 +7,51 @@
 
 use super::{
     Bounds, FileKind, StoreFiles,
-    bounds::{BRACKETS, EXPRESSION_DEPTH, PATH_LENGTH, more_than},
+    bounds::{BRACKETS, EXPRESSION_DEPTH, PATH_LENGTH, SCHEMA_LIST, SETTINGS_BYTES, more_than},
+    problems::Problems,
 };
 use crate::model::Problem;
 
 /// Reports the texts that are beyond the bounds, at most once for each file.
-pub(super) fn check(files: &StoreFiles, bounds: &Bounds, problems: &mut Vec<Problem>) {
+pub(super) fn check(files: &StoreFiles, bounds: &Bounds, problems: &mut Problems) {
     let schemas = [FileKind::Schema, FileKind::SchemaJson];
     let policies = [FileKind::Policies, FileKind::PoliciesJson];
-    let mut total = Total { name: "schema", most: bounds.schema_tokens, setting: "schema_tokens" };
+    let mut total =
+        Total { name: "schema files", most: bounds.schema_tokens, setting: "schema_tokens" };
     total.check(files, &schemas, usize::MAX, problems);
     total = Total { name: "policies", most: bounds.tokens, setting: "tokens" };
     total.check(files, &policies, bounds.policy_tokens, problems);
+    check_links(files, bounds, problems);
+    for (path, text) in files.texts(FileKind::Settings, &mut Problems::default()) {
+        if text.len() > SETTINGS_BYTES {
+            let message = format!(
+                "the file has {} bytes, more than the bound of {SETTINGS_BYTES}",
+                text.len()
+            );
+            problems.push(Problem::of_file(files.path(path), message));
+        }
+    }
+}
+
+/// Holds links to the bound on tokens. In whatever quotes they stand, the characters that begin a value
+/// are at least as many as the values.
+fn check_links(files: &StoreFiles, bounds: &Bounds, problems: &mut Problems) {
+    let mut tokens = 0_usize;
+    for kind in [FileKind::Links, FileKind::LinksJson] {
+        for (path, text) in files.texts(kind, &mut Problems::default()) {
+            let begins = |byte: &u8| matches!(byte, b'=' | b'[' | b'{' | b',' | b':' | b'.');
+            tokens = tokens.saturating_add(text.bytes().filter(|byte| begins(byte)).count());
+            if tokens > bounds.tokens {
+                let what = format!("all links together have, with this file, {tokens} tokens");
+                let message = more_than(&what, bounds.tokens, "tokens");
+                return problems.push(Problem::of_file(files.path(path), message));
+            }
+        }
+    }
 }
 
 /// Checks the bounds of invariants, which are read only where somebody asks for them.
-pub(super) fn check_invariants(files: &StoreFiles, bounds: &Bounds, problems: &mut Vec<Problem>) {
+pub(super) fn check_invariants(files: &StoreFiles, bounds: &Bounds, problems: &mut Problems) {
     let total = Total { name: "invariants", most: bounds.tokens, setting: "tokens" };
     total.check(files, &[FileKind::Invariants], bounds.policy_tokens, problems);
 }
@@ -40,15 +69,15 @@ impl Total {
         files: &StoreFiles,
         kinds: &[FileKind],
         policy_tokens: usize,
-        problems: &mut Vec<Problem>,
+        problems: &mut Problems,
     ) {
         let mut tokens = 0_usize;
         for &kind in kinds {
             // A file that is not UTF-8 is reported when it is really read.
-            for (path, text) in files.texts(kind, &mut Vec::new()) {
+            for (path, text) in files.texts(kind, &mut Problems::default()) {
                 let mut scanner = Scanner::new(kind, policy_tokens);
                 if let Err(Excess { at, message }) = scanner.scan(text) {
-                    let problem = Problem::at(files.path(path), text, (at, 1), None, message);
+                    let problem = Problem::at(&files.shared_text(path), (at, 1), message);
                     problems.push(problem.with_help(
                         "split it into several policies or types, or write a chain as one set",
                     ));
@@ -57,7 +86,7 @@ impl Total {
                 tokens += scanner.tokens;
                 if tokens > self.most && before <= self.most {
                     let what = format!(
-                        "the {} of the store have, with this file, {tokens} tokens",
+                        "all {} of the store together have, with this file, {tokens} tokens",
                         self.name
                     );
                     let message = more_than(&what, self.most, self.setting);
@@ -93,6 +122,8 @@ struct Level {
     part: usize,
     /// The deepest of the elements that have ended, for a list.
     element: usize,
+    /// The commas of a list.
+    commas: usize,
 }
 
 impl Level {
@@ -110,11 +141,13 @@ impl Level {
 
     fn end_part(&mut self) {
         let part = self.part.max(self.part_depth());
-        *self = Self { outer: self.outer, part, element: self.element, ..Self::default() };
+        let (outer, element, commas) = (self.outer, self.element, self.commas);
+        *self = Self { outer, part, element, commas, ..Self::default() };
     }
 
-    fn end_element(&mut self) {
-        *self = Self { element: self.depth(), ..Self::default() };
+    fn end_element(&mut self, is_list: bool) {
+        let commas = if is_list { self.commas + 1 } else { 0 };
+        *self = Self { element: self.depth(), commas, ..Self::default() };
     }
 
     fn part_depth(&self) -> usize {
@@ -216,7 +249,7 @@ impl Scanner {
                 self.level = Level::default();
                 self.tokens_of_policy = 0;
             }
-            ',' | ';' => self.level.end_element(),
+            ',' | ';' => self.level.end_element(c == ','),
             '&' if doubled => self.level.and(),
             '|' if doubled => self.level.or(),
             '+' | '-' | '*' | '!' | '=' | '<' | '>' => self.level.others += 1,
@@ -256,6 +289,8 @@ impl Scanner {
             format!("a path has more than {PATH_LENGTH} names")
         } else if is_text && self.level.depth() > EXPRESSION_DEPTH {
             format!("the expression is a chain of more than {EXPRESSION_DEPTH} parts")
+        } else if self.kind == FileKind::Schema && self.level.commas >= SCHEMA_LIST {
+            format!("a list or a record has more than {SCHEMA_LIST} parts")
         } else if self.kind == FileKind::Policies && self.tokens_of_policy > self.policy_tokens {
             let what = "the policy has too many tokens";
             more_than(what, self.policy_tokens, "policy_tokens")
@@ -341,6 +376,20 @@ mod tests {
     fn lists_strings_and_comments_are_no_chains() {
         check(&format!("[{}].contains(1)", ["1 + 1"; 1].repeat(10_000).join(", ")), true);
         check(&"a == \"((((\\\"((((||||\" // ((((\n && ".repeat(700), true);
+    }
+
+    #[test]
+    fn a_list_in_a_schema_has_a_bound_on_its_parts() {
+        let fields = |n: usize| {
+            let fields: Vec<_> =
+                (0..n).map(|n| format!("f{n}: {{a: Long, b: Set<Long>}}")).collect();
+            scan(FileKind::Schema, &format!("entity A {{{}}};", fields.join(", ")))
+        };
+        assert_eq!(fields(9_000), None);
+        assert!(fields(11_000).is_some());
+        assert_eq!(scan(FileKind::Schema, &"entity A, B; ".repeat(20_000)), None);
+        let in_namespace = format!("namespace N {{ {} }}", "entity A, B; ".repeat(20_000));
+        assert_eq!(scan(FileKind::Schema, &in_namespace), None);
     }
 
     #[test]

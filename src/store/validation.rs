@@ -12,16 +12,18 @@ use std::{
 };
 
 use cedar_policy::{
-    Policy, PolicyId, PolicySet, PolicySetError, Schema, ValidationError, ValidationMode,
-    ValidationWarning, Validator,
+    Policy, PolicyId, PolicySet, Schema, ValidationError, ValidationMode, ValidationWarning,
+    Validator,
 };
 use cedar_policy_core::{
     ast::{
-        ActionConstraint, EntityReference, EntityType, EntityUID, Expr,
-        PrincipalOrResourceConstraint as Constraint, SlotId, Template,
+        self, ActionConstraint, EntityReference, EntityType, EntityUID, Expr,
+        PrincipalOrResourceConstraint as Constraint, SlotId, StaticPolicy, Template,
     },
     validator::{ValidatorEntityTypeKind, ValidatorSchema},
 };
+
+use super::{bounds::STEPS_OF_POLICY, request_kinds::RequestKinds, without_text::WithoutText};
 
 /// The findings of the validator.
 #[derive(Debug, Default)]
@@ -30,67 +32,131 @@ pub(super) struct Findings {
     pub warnings: Vec<ValidationWarning>,
 }
 
-/// Validating the policies would take more steps than the bound.
+/// Validating the policies would cost more than a bound allows.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "validating `{policy}` and the policies before it takes {steps} steps (the parts of each \
-     condition, times the kinds of requests that it applies to), more than \
-     `bounds.validation_steps` = {most}"
-)]
-pub(super) struct ValidationStepsError {
-    /// The policy with which it is too much.
-    pub policy: PolicyId,
-    steps: usize,
-    most: usize,
+pub(super) enum TooMuchWork {
+    /// All policies together take too many steps.
+    #[error(
+        "validating `{policy}` and the policies before it takes {steps} steps (the parts of each \
+         condition, times the kinds of requests that it applies to), more than \
+         `bounds.validation_steps` = {most}"
+    )]
+    Steps {
+        /// The policy with which it is too much.
+        policy: PolicyId,
+        steps: usize,
+        most: usize,
+    },
+    /// One policy takes too many steps.
+    #[error(
+        "validating `{policy}` takes {steps} steps (the parts of its condition, times the kinds of \
+         requests that it applies to), more than the {} that one policy may take",
+        STEPS_OF_POLICY
+    )]
+    StepsOfPolicy {
+        /// The policy.
+        policy: PolicyId,
+        steps: usize,
+    },
 }
 
-/// Validates policies, templates and links, but for those that are known to be valid.
+/// Steps of a batch of policies. The findings of one batch are kept at a time.
+const BATCH: usize = 250_000;
+
+/// Validates policies, templates and links, but for those that are known to be valid. `found` takes
+/// the findings, batch by batch.
 pub(super) fn validate(
     schema: &Schema,
     set: &PolicySet,
     level: Option<u32>,
     most_steps: usize,
     is_known: impl Fn(&PolicyId) -> bool,
-) -> Result<Findings, ValidationStepsError> {
+    mut found: impl FnMut(Findings),
+) -> Result<(), TooMuchWork> {
     let alike = Alike::new(schema.as_ref(), set, is_known);
     if alike.templates.is_empty() && alike.policies.is_empty() {
-        return Ok(Findings::default());
+        return Ok(());
     }
-    alike.check_steps(schema.as_ref(), set, most_steps)?;
+    let work = RequestKinds::of(schema.as_ref());
+    alike.check_steps(&work, set, most_steps)?;
     let validator = Validator::new(schema.clone());
+    let mut batches = Batches {
+        work,
+        validator: &validator,
+        level,
+        chosen: Chosen::new(set),
+        steps: 0,
+        told: HashSet::new(),
+        found: &mut found,
+    };
     // Cedar can refuse no policy that it has accepted in the whole set. Should it, nothing may be
     // left out.
-    Ok(validate_once_each(&validator, set, level, &alike)
-        .unwrap_or_else(|_| Findings::of(&validator, set, level)))
+    if batches.validate(&alike).is_none() {
+        found(Findings::of(&validator, set, level));
+    }
+    Ok(())
 }
 
-#[expect(clippy::result_large_err, reason = "the error is Cedar's own")]
-fn validate_once_each(
-    validator: &Validator,
-    set: &PolicySet,
+/// Validates policies a batch at a time.
+struct Batches<'a, F> {
+    work: RequestKinds<'a>,
+    validator: &'a Validator,
     level: Option<u32>,
-    alike: &Alike<'_>,
-) -> Result<Findings, PolicySetError> {
-    let mut chosen = Chosen::new(set);
-    for template in &alike.templates {
-        chosen.template(template)?;
-    }
-    for policy in alike.policies.iter().filter_map(|policies| policies.first()) {
-        chosen.policy(policy)?;
-    }
-    let mut findings = Findings::of(validator, &chosen.set, level);
-    let told = findings.about();
-    let mut chosen = Chosen::new(set);
-    for policies in &alike.policies {
-        let is_told = policies.first().is_some_and(|policy| told.contains(policy.id()));
-        for policy in policies.iter().skip(1).filter(|_| is_told) {
-            chosen.policy(policy)?;
+    chosen: Chosen<'a>,
+    /// The steps of the batch so far.
+    steps: usize,
+    /// The policies that something is said about.
+    told: HashSet<PolicyId>,
+    found: F,
+}
+
+impl<'a, F: FnMut(Findings)> Batches<'a, F> {
+    /// Validates one of each group, and all of a group of which that one gives rise to a word. None
+    /// where a policy cannot be put into a set.
+    fn validate(&mut self, alike: &Alike<'a>) -> Option<()> {
+        for template in &alike.templates {
+            self.steps += self.chosen.template(template)?.map_or(0, |added| self.work.steps(added));
+            self.flush(BATCH);
         }
+        let first = || alike.policies.iter().filter_map(|policies| policies.first());
+        self.policies(first().copied())?;
+        let is_told = |policies: &&Vec<&Policy>| {
+            policies.first().is_some_and(|policy| self.told.contains(policy.id()))
+        };
+        let told: Vec<_> = alike.policies.iter().filter(is_told).collect();
+        self.policies(told.iter().flat_map(|policies| policies.iter().skip(1)).copied())
     }
-    if !chosen.is_empty() {
-        findings.add(Findings::of(validator, &chosen.set, level));
+
+    /// Links go last, so that their templates are in one batch.
+    fn policies(&mut self, policies: impl Iterator<Item = &'a Policy> + Clone) -> Option<()> {
+        for policy in policies.clone().filter(|policy| policy.is_static()) {
+            self.chosen.policy(policy)?;
+            let core: &cedar_policy_core::ast::Policy = policy.as_ref();
+            self.steps += self.work.steps(core.template());
+            self.flush(BATCH);
+        }
+        for policy in policies.filter(|policy| !policy.is_static()) {
+            self.chosen.policy(policy)?;
+            self.steps += 1;
+        }
+        self.flush(1);
+        Some(())
     }
-    Ok(findings)
+
+    fn flush(&mut self, at: usize) {
+        if self.steps < at || self.chosen.is_empty() {
+            return;
+        }
+        let next = Chosen::new(self.chosen.from);
+        let set = std::mem::replace(&mut self.chosen, next).set;
+        self.steps = 0;
+        let mut findings = Findings::of(self.validator, &set.into(), self.level);
+        // A template that is in two batches has the same findings in both.
+        findings.errors.retain(|error| !self.told.contains(error.policy_id()));
+        findings.warnings.retain(|warning| !self.told.contains(warning.policy_id()));
+        self.told.extend(findings.about());
+        (self.found)(findings);
+    }
 }
 
 impl Findings {
@@ -104,16 +170,6 @@ impl Findings {
             errors: result.validation_errors().cloned().collect(),
             warnings: result.validation_warnings().cloned().collect(),
         }
-    }
-
-    /// Adds findings of further policies; skips those of policies that were reported already, as
-    /// templates are.
-    fn add(&mut self, others: Self) {
-        let told = self.about();
-        let is_new = |id: &PolicyId| !told.contains(id);
-        self.errors.extend(others.errors.into_iter().filter(|error| is_new(error.policy_id())));
-        let warnings = others.warnings.into_iter();
-        self.warnings.extend(warnings.filter(|warning| is_new(warning.policy_id())));
     }
 
     /// Returns the policies with an error or a warning.
@@ -154,11 +210,10 @@ impl Alike<'_> {
     /// Refuses what would take the validator more than `most` steps.
     fn check_steps(
         &self,
-        schema: &ValidatorSchema,
+        work: &RequestKinds<'_>,
         set: &PolicySet,
         most: usize,
-    ) -> Result<(), ValidationStepsError> {
-        let kinds = RequestKinds::of(schema);
+    ) -> Result<(), TooMuchWork> {
         let templates = self.templates.iter().filter_map(|id| set.template(id));
         let templates = templates.map(|template| (template.id(), template.as_ref()));
         let policies = self.policies.iter().filter_map(|policies| policies.first());
@@ -166,53 +221,18 @@ impl Alike<'_> {
             let core: &cedar_policy_core::ast::Policy = policy.as_ref();
             (policy.id(), core.template())
         });
-        let mut steps = 0_usize;
+        let mut all = 0_usize;
         for (id, template) in templates.chain(policies) {
-            let condition = template.non_scope_constraints();
-            let parts = condition.map_or(0, |condition| condition.subexpressions().count());
-            let kinds = (kinds.all, kinds.of_scope(schema, template.action_constraint()));
-            // Every kind of request costs a look at the scope.
-            steps = steps.saturating_add(kinds.0).saturating_add(kinds.1.saturating_mul(parts));
-            if steps > most {
-                return Err(ValidationStepsError { policy: id.clone(), steps, most });
+            let steps = work.steps(template);
+            if steps > STEPS_OF_POLICY {
+                return Err(TooMuchWork::StepsOfPolicy { policy: id.clone(), steps });
+            }
+            all = all.saturating_add(steps);
+            if all > most {
+                return Err(TooMuchWork::Steps { policy: id.clone(), steps: all, most });
             }
         }
         Ok(())
-    }
-}
-
-/// Counts the kinds of requests that a schema allows: pairs of the types of principal and resource.
-struct RequestKinds<'a> {
-    by_action: HashMap<&'a EntityUID, usize>,
-    all: usize,
-}
-
-impl<'a> RequestKinds<'a> {
-    fn of(schema: &'a ValidatorSchema) -> Self {
-        let by_action: HashMap<_, _> = schema
-            .action_ids()
-            .map(|action| {
-                let principals = action.applies_to_principals().count();
-                (action.name(), principals.saturating_mul(action.applies_to_resources().count()))
-            })
-            .collect();
-        let all = by_action.values().fold(0, |all: usize, kinds| all.saturating_add(*kinds));
-        Self { by_action, all }
-    }
-
-    /// The kinds for the actions in a scope.
-    fn of_scope(&self, schema: &ValidatorSchema, scope: &ActionConstraint) -> usize {
-        let of = |action: &EntityUID| self.by_action.get(action).copied().unwrap_or(0);
-        match scope {
-            ActionConstraint::Eq(action) => of(action),
-            ActionConstraint::In(actions) => {
-                let in_groups = actions.iter().filter_map(|action| schema.get_action_id(action));
-                let members: HashSet<&EntityUID> =
-                    in_groups.flat_map(|group| group.descendants().chain([group.name()])).collect();
-                members.into_iter().fold(0, |sum: usize, action| sum.saturating_add(of(action)))
-            }
-            _ => self.all,
-        }
     }
 }
 
@@ -292,39 +312,45 @@ fn type_alone<'a>(schema: &ValidatorSchema, uid: &'a EntityUID) -> Option<&'a En
     (is_plain && !uid.is_action() && !is_enumerated()).then(|| uid.entity_type())
 }
 
-/// A part of a policy set.
+/// A part of a policy set, without the texts in which the policies are written.
 struct Chosen<'a> {
     from: &'a PolicySet,
-    set: PolicySet,
+    set: ast::PolicySet,
+    without_text: WithoutText,
 }
 
-#[expect(clippy::result_large_err, reason = "the error is Cedar's own")]
 impl<'a> Chosen<'a> {
     fn new(from: &'a PolicySet) -> Self {
-        Self { from, set: PolicySet::new() }
+        Self { from, set: ast::PolicySet::new(), without_text: WithoutText::new() }
     }
 
     fn is_empty(&self) -> bool {
         self.set.is_empty()
     }
 
-    fn template(&mut self, id: &PolicyId) -> Result<(), PolicySetError> {
-        match self.from.template(id) {
-            Some(template) if self.set.template(id).is_none() => {
-                self.set.add_template(template.clone())
-            }
-            _ => Ok(()),
+    /// Adds a template, and returns it where it was not there. None where it cannot be added.
+    fn template(&mut self, id: &PolicyId) -> Option<Option<&'a Template>> {
+        let template: &Template = self.from.template(id)?.as_ref();
+        if self.set.get_template(template.id()).is_some() {
+            return Some(None);
         }
+        self.set.add_template(self.without_text.template(template)).ok()?;
+        Some(Some(template))
     }
 
     /// Adds a policy, or a link with its template.
-    fn policy(&mut self, policy: &Policy) -> Result<(), PolicySetError> {
-        match (policy.template_id(), policy.template_links()) {
-            (Some(template), Some(links)) => {
+    fn policy(&mut self, policy: &Policy) -> Option<()> {
+        let core: &ast::Policy = policy.as_ref();
+        match policy.template_id() {
+            Some(template) => {
                 self.template(template)?;
-                self.set.link(template.clone(), policy.id().clone(), links)
+                let (template, id) = (core.template().id().clone(), core.id().clone());
+                self.set.link(template, id, core.env().clone()).ok().map(drop)
             }
-            _ => self.set.add(policy.clone()),
+            None => {
+                let body = self.without_text.template(core.template());
+                self.set.add_static(StaticPolicy::try_from(body).ok()?).ok()
+            }
         }
     }
 }

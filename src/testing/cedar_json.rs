@@ -63,18 +63,18 @@ fn elements(
     problems: &mut Vec<Problem>,
 ) -> Option<Vec<(Place, serde_json::Value)>> {
     // The whole text is parsed first, so that an error has its place in the file.
-    let parsed = model::json::parse(&file.text);
-    let parsed = parsed.and_then(|_| serde_json::from_str::<Vec<&RawValue>>(&file.text));
+    let parsed = model::json::parse(file.text.text());
+    let parsed = parsed.and_then(|_| serde_json::from_str::<Vec<&RawValue>>(file.text.text()));
     let parsed = parsed.and_then(|elements| {
         let element = |raw: &RawValue| {
             // Raw values are borrowed from the text, so their addresses are places in it.
-            let start = raw.get().as_ptr().addr().saturating_sub(file.text.as_ptr().addr());
+            let start = raw.get().as_ptr().addr().saturating_sub(file.text.text().as_ptr().addr());
             let place = file.place(start..start + first_line(raw.get()));
             model::json::parse(raw.get()).map(|value| (place, value))
         };
         elements.into_iter().map(element).collect()
     });
-    parsed.map_err(|error| problems.push(json_problem(&file.shown, &file.text, &error))).ok()
+    parsed.map_err(|error| problems.push(json_problem(&file.text, &error))).ok()
 }
 
 fn first_line(text: &str) -> usize {
@@ -194,10 +194,10 @@ impl CedarTestReader<'_> {
             return None;
         };
         let file = TestFile::new(files, &path, bytes, self.problems)?;
-        match model::json::parse(&file.text) {
-            Ok(json) => Some(of_json(&file.place(0..first_line(&file.text)), &json)),
+        match model::json::parse(file.text.text()) {
+            Ok(json) => Some(of_json(&file.place(0..first_line(file.text.text())), &json)),
             Err(error) => {
-                self.problems.push(json_problem(&file.shown, &file.text, &error));
+                self.problems.push(json_problem(&file.text, &error));
                 None
             }
         }

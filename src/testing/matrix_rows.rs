@@ -31,7 +31,7 @@ pub(super) struct ExpectedRow {
 
 /// Reads the rows of `matrix.csv`.
 pub(super) fn rows(file: &Arc<TestFile>, problems: &mut Vec<Problem>) -> Vec<ExpectedRow> {
-    let mut reader = csv::ReaderBuilder::new().from_reader(file.text.as_bytes());
+    let mut reader = csv::ReaderBuilder::new().from_reader(file.text.text().as_bytes());
     let headers = match reader.headers() {
         Ok(headers) => headers.clone(),
         Err(error) => {
@@ -90,11 +90,12 @@ pub(super) fn rows(file: &Arc<TestFile>, problems: &mut Vec<Problem>) -> Vec<Exp
 
 fn row_place(file: &Arc<TestFile>, position: Option<&csv::Position>) -> Place {
     let start = position.and_then(|position| usize::try_from(position.byte()).ok());
-    let start = start.unwrap_or_default().min(file.text.len());
+    let start = start.unwrap_or_default().min(file.text.text().len());
     // The reader counts the blank before a record to the record.
-    let rest = file.text.get(start..).unwrap_or_default();
+    let rest = file.text.text().get(start..).unwrap_or_default();
     let start = start + (rest.len() - rest.trim_start().len());
-    let line = file.text.get(start..).and_then(|rest| rest.lines().next()).unwrap_or_default();
+    let line =
+        file.text.text().get(start..).and_then(|rest| rest.lines().next()).unwrap_or_default();
     file.place(start..start + line.floor_char_boundary(60))
 }
 

@@ -5,18 +5,18 @@ use std::{ops::Range, sync::Arc};
 
 use toml::de::{DeTable, DeValue};
 
-use crate::{model::Problem, store::StoreFiles};
+use crate::{
+    model::{Problem, Text},
+    store::StoreFiles,
+};
 
 /// A file with tests.
 #[derive(Debug)]
 pub(super) struct TestFile {
     /// Relative to the store's folder.
     pub path: String,
-    /// Relative to the policies folder, for messages.
-    pub shown: String,
-    pub text: String,
-    /// The start of each line but the first.
-    lines: Vec<usize>,
+    /// The text, named by its path in the policies folder.
+    pub text: Text,
 }
 
 impl TestFile {
@@ -30,9 +30,7 @@ impl TestFile {
         match crate::store::decode(bytes) {
             Ok(text) => Some(Arc::new(Self {
                 path: path.to_owned(),
-                shown: files.path(path),
-                text: text.to_owned(),
-                lines: text.match_indices('\n').map(|(newline, _)| newline + 1).collect(),
+                text: Text::new(files.path(path), text),
             })),
             Err(error) => {
                 let message = format!(
@@ -65,11 +63,11 @@ impl Place {
 
     /// The line, from 1.
     pub(super) fn line(&self) -> usize {
-        self.file.lines.partition_point(|begin| *begin <= self.span.start) + 1
+        self.file.text.line_number(self.span.start)
     }
 
     pub(super) fn problem(&self, message: impl Into<String>) -> Problem {
-        Problem::at(&self.file.shown, &self.file.text, self.span.clone(), None, message)
+        Problem::at(&self.file.text, self.span.clone(), message)
     }
 }
 
@@ -122,11 +120,9 @@ impl Plain {
 
 /// Reads a TOML file. Reports everything that cannot be read, and then uses nothing of the file.
 pub(super) fn parse_toml(file: &Arc<TestFile>, problems: &mut Vec<Problem>) -> Option<Node> {
-    let (table, errors) = DeTable::parse_recoverable(&file.text);
+    let (table, errors) = DeTable::parse_recoverable(file.text.text());
     if !errors.is_empty() {
-        problems.extend(
-            errors.iter().map(|error| crate::store::toml_problem(&file.shown, &file.text, error)),
-        );
+        problems.extend(errors.iter().map(|error| crate::store::toml_problem(&file.text, error)));
         return None;
     }
     let plain = of_table(file, table.get_ref());

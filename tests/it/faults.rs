@@ -33,7 +33,7 @@ use crate::{
 };
 
 /// The binary, started by a line of the shell which ends in running it.
-fn under(line: &str) -> Command {
+pub fn under(line: &str) -> Command {
     let mut command = Command::new("sh");
     let binary = assert_cmd::cargo::cargo_bin!("humbaba");
     command.args(["-c", &format!("{line}; exec \"$0\" \"$@\"")]).arg(binary);

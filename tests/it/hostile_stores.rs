@@ -6,8 +6,9 @@ use std::fs;
 use serde_json::Value as Json;
 
 use crate::{
-    cli::{policies, run},
+    cli::{end, policies, run},
     cli_sidecar::{Sidecar, until},
+    faults::under,
     observe_http::http,
 };
 
@@ -87,6 +88,235 @@ fn validate_names_each_file() {
         let ended = run(&["validate", folder.path().to_str().unwrap()]);
         assert_eq!(ended.code, 3, "{name}: {ended:?}");
         assert!(ended.out.contains(&format!("guard/{name}")), "{name}: {}", ended.out);
+    }
+}
+
+const SMALL: &str = "entity User, Doc; action view appliesTo { principal: User, resource: Doc };";
+const TEMPLATE: &str = "@id(\"t\") permit (principal == ?principal, action, resource)";
+
+fn many(count: usize, one: impl Fn(usize) -> String) -> String {
+    (0..count).map(one).collect()
+}
+
+fn links(count: usize, id: impl Fn(usize) -> String, template: &str) -> String {
+    many(count, |n| {
+        let id = id(n);
+        format!("[[link]]\nid=\"{id}\"\ntemplate=\"{template}\"\nprincipal='User::\"{n}\"'\n")
+    })
+}
+
+/// A store: its name, its files, and a word of its refusal.
+type CostlyStore = (&'static str, Vec<(&'static str, String)>, &'static str);
+
+/// Stores of which no file is wrong by its nesting and that would cost much: many faults in one file,
+/// or much that is written once and copied.
+fn costly() -> Vec<CostlyStore> {
+    let clash = policy("true");
+    let wrong = r#"{"effect":"permit","principal":{"op":"All"},"action":{"op":"Alll"},
+        "resource":{"op":"All"},"conditions":[]}"#;
+    let wrong = many(10_000, |n| format!("{}\"{n}\":{wrong}", if n == 0 { "" } else { "," }));
+    let names: Vec<_> = (0..300).map(|n| format!("T{n}")).collect();
+    let names = names.join(",");
+    let kinds =
+        many(60, |n| format!("action a{n} appliesTo {{principal:[{names}],resource:[{names}]}};"));
+    let set: Vec<_> = (0..20_000).map(|n| n.to_string()).collect();
+    vec![
+        (
+            "ids",
+            vec![("p.cedar", format!("@id(\"x\") {clash}\n").repeat(8_000))],
+            "7899 more are not shown",
+        ),
+        (
+            "links of one id",
+            vec![
+                ("p.cedar", format!("{TEMPLATE};")),
+                ("l.links.toml", links(8_000, |_| "l".to_owned(), "t")),
+            ],
+            "two policies have the id `l`",
+        ),
+        (
+            "links to nowhere",
+            vec![
+                ("p.cedar", format!("{TEMPLATE};")),
+                ("l.links.toml", links(20_000, |n| format!("l{n}"), "none")),
+            ],
+            "there is no template `none`",
+        ),
+        (
+            "JSON policies",
+            vec![("p.cedar.json", format!("{{\"staticPolicies\":{{{wrong}}}}}"))],
+            "9900 more are not shown",
+        ),
+        (
+            "types in two files",
+            vec![
+                ("a.cedarschema", many(12_000, |n| format!("entity E{n};"))),
+                ("b.cedarschema", many(12_000, |n| format!("entity E{n};"))),
+            ],
+            "is declared in two files: the other is costly/a.cedarschema",
+        ),
+        (
+            "slots",
+            vec![(
+                "a.cedarschema",
+                "@role entity Role;".to_owned()
+                    + &many(12_000, |n| format!("entity E{n} {{a?: Role}};")),
+            )],
+            "cannot be a role slot",
+        ),
+        (
+            "fields",
+            vec![(
+                "a.cedarschema",
+                format!("entity E {{{}}};", many(39_000, |n| format!("f{n}: Long,"))),
+            )],
+            "has more than 10000 parts",
+        ),
+        (
+            "links to a large set",
+            vec![
+                ("p.cedar", format!("{TEMPLATE} when {{ [{}].contains(1) }};", set.join(","))),
+                ("l.links.toml", links(3_000, |n| format!("l{n}"), "t")),
+            ],
+            "`bounds.linked_bytes`",
+        ),
+        (
+            "links to a long text",
+            vec![
+                (
+                    "p.cedar",
+                    format!("{TEMPLATE} when {{ \"{}\" == \"a\" }};", "x".repeat(1_000_000)),
+                ),
+                ("l.links.toml", links(5_000, |n| format!("l{n}"), "t")),
+            ],
+            "`bounds.linked_bytes`",
+        ),
+        (
+            "kinds of requests",
+            vec![("a.cedarschema", format!("entity {names};{kinds}"))],
+            "`bounds.request_kinds`",
+        ),
+        (
+            "policies on every kind",
+            vec![
+                (
+                    "a.cedarschema",
+                    format!(
+                        "entity {names}; action a appliesTo {{principal:[{names}],resource:[{names}]}};"
+                    ),
+                ),
+                ("p.cedar", format!("{clash}\n").repeat(10_000)),
+            ],
+            "`bounds.index_places`",
+        ),
+        (
+            "policies on a group",
+            vec![
+                (
+                    "a.cedarschema",
+                    "action all;".to_owned() + &many(5_000, |n| format!("action a{n} in [all];")),
+                ),
+                (
+                    "p.cedar",
+                    "permit (principal, action in Action::\"all\", resource);\n".repeat(10_000),
+                ),
+            ],
+            "`bounds.index_places`",
+        ),
+        (
+            "errors",
+            vec![("p.cedar", many(20_000, |n| policy(&format!("principal.zz{n} == {n}")) + "\n"))],
+            "19900 more are not shown",
+        ),
+        (
+            "JSON values",
+            vec![(
+                "e.cedarentities.json",
+                format!("[{}]", vec![r#"{"a":0}"#; 1_500_000].join(",")),
+            )],
+            "`bounds.entity_values`",
+        ),
+        (
+            "keys",
+            vec![("l.links.toml", many(1_000_000, |n| format!("a{n}=1\n.\n")))],
+            "`bounds.tokens`",
+        ),
+        (
+            "settings",
+            vec![("store.toml", many(100_000, |n| format!("a{n}=1\n")))],
+            "the bound of 65536",
+        ),
+    ]
+}
+
+/// The binary with a bound on its memory that is far from what it takes by itself.
+fn bounded() -> std::process::Command {
+    under("ulimit -v 3000000")
+}
+
+#[test]
+fn what_would_cost_much_memory_or_time_is_refused_and_other_stores_go_on() {
+    let folder = policies(&["guard"]);
+    let costly_store = folder.path().join("costly");
+    fs::create_dir(&costly_store).unwrap();
+    fs::write(costly_store.join("s.cedarschema"), SMALL).unwrap();
+    fs::write(costly_store.join("permit.cedar"), policy("true")).unwrap();
+    let guard = folder.path().join("guard/policies.cedar");
+    let written = fs::read_to_string(&guard).unwrap();
+    let sidecar = Sidecar::start_as(bounded(), folder.path(), &[]);
+    let view = ["--action", "view", "--role", "viewer", "--store", "guard"];
+    for (what, files, word) in costly() {
+        for (name, text) in &files {
+            fs::write(costly_store.join(name), text).unwrap();
+        }
+        // A right is revoked in the other store at the same moment.
+        fs::write(&guard, "forbid (principal, action, resource);").unwrap();
+        sidecar.signal("HUP");
+        until(what, || (sidecar.check(&sidecar.unix(), &view).code == 2).then_some(()));
+        until(what, || http(&sidecar, "GET", "/status", "", "").1.contains(word).then_some(()));
+        fs::write(&guard, &written).unwrap();
+        for (name, _) in files {
+            fs::remove_file(costly_store.join(name)).unwrap();
+        }
+        sidecar.signal("HUP");
+        until(what, || (!http(&sidecar, "GET", "/status", "", "").1.contains(word)).then_some(()));
+        until(what, || (sidecar.check(&sidecar.unix(), &view).code == 0).then_some(()));
+    }
+}
+
+#[test]
+fn validate_refuses_what_would_cost_much() {
+    for (what, files, word) in costly() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let store = folder.path().join("costly");
+        fs::create_dir(&store).unwrap();
+        fs::write(store.join("s.cedarschema"), SMALL).unwrap();
+        fs::write(store.join("permit.cedar"), policy("true")).unwrap();
+        for (name, text) in files {
+            fs::write(store.join(name), text).unwrap();
+        }
+        let ended = end(bounded().args(["validate", "--format", "github"]).arg(folder.path()));
+        assert_eq!(ended.code, 3, "{what}: {ended:?}");
+        assert!(ended.out.contains(word), "{what}: {}", ended.out);
+    }
+}
+
+#[test]
+fn many_warnings_and_many_types_are_loaded() {
+    let dead = |n| {
+        format!("@id(\"{n}\") permit (principal, action, resource) when {{ false && {n} == 1 }};\n")
+    };
+    for (what, path, text) in [
+        ("warnings", "p.cedar", many(10_000, dead)),
+        ("types", "a.cedarschema", many(15_000, |n| format!("entity E{n};"))),
+    ] {
+        let folder = tempfile::TempDir::new().unwrap();
+        let store = folder.path().join("large");
+        fs::create_dir(&store).unwrap();
+        fs::write(store.join("s.cedarschema"), SMALL).unwrap();
+        fs::write(store.join(path), text).unwrap();
+        let ended = end(bounded().arg("validate").arg(folder.path()));
+        assert_eq!(ended.code, 0, "{what}: {ended:?}");
     }
 }
 

@@ -8,6 +8,7 @@ mod log;
 mod odd_files;
 mod refusals;
 mod removals;
+mod slow_stores;
 mod under_load;
 mod vanishing;
 mod watching;

@@ -166,11 +166,7 @@ impl<'a> Compiler<'a> {
     }
 
     fn field(&self, name: &SmolStr) -> Field {
-        let shapes = self.schema.entities();
-        let slot_of = shapes
-            .filter(|shape| shape.slots.contains_key(name.as_str()))
-            .map(|shape| shape.entity_type.clone());
-        Field { name: name.clone(), slot_of: slot_of.collect() }
+        Field { name: name.clone(), slot_of: self.schema.scopes_of(name) }
     }
 
     /// The value of an expression that is the same for every request and names no Role.

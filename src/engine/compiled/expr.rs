@@ -1,5 +1,7 @@
 //! The compiled form of a condition.
 
+use std::sync::Arc;
+
 use std::hash::{Hash, Hasher};
 
 use cedar_policy_core::{
@@ -99,7 +101,7 @@ pub(super) struct Attribute {
 pub(super) struct Field {
     pub name: SmolStr,
     /// The types of which it is a role slot.
-    pub slot_of: Box<[EntityType]>,
+    pub slot_of: Arc<[EntityType]>,
 }
 
 /// `base has first.second`

@@ -73,7 +73,9 @@ impl ValueReader {
             }
             (Json::String(text), Shape::Extension(name)) => extension_value(name, text),
             (Json::Number(number), Shape::Extension(name)) if name == "decimal" => decimal(number),
-            (json, shape) => Err(format!("a {shape} is expected here, not {}", kind(json))),
+            (json, shape) => {
+                Err(format!("{} is expected here, not {}", shape.with_article(), kind(json)))
+            }
         };
         read.map_err(|description| self.violation(path, description)).ok()
     }

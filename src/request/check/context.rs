@@ -55,7 +55,8 @@ impl Checker<'_> {
         let now = (action.wants_now && !is_sent("now")).then_some(now);
         let given = |name: &str| is_sent(name) || (name == "now" && now.is_some());
         let missing = action.context.missing(given).map(|(name, shape)| {
-            FieldPath::Of(&path, name).violation(format!("missing: the action requires a {shape}"))
+            FieldPath::Of(&path, name)
+                .violation(format!("missing: the action requires {}", shape.with_article()))
         });
         (Context::new(context, now), missing.collect())
     }

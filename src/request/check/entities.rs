@@ -101,7 +101,7 @@ impl<'a> Checker<'a> {
         for (name, value) in missing {
             self.violation(
                 &FieldPath::Of(&attributes_path, name),
-                format!("missing: `{}` requires a {value}", uid.entity_type()),
+                format!("missing: `{}` requires {}", uid.entity_type(), value.with_article()),
             );
         }
         let tags = self.tags(&FieldPath::Of(path, "tags"), sent, shape);

@@ -58,12 +58,14 @@ impl Checker<'_> {
         let Some(slots) = slots.filter(|slots| !slots.is_empty()) else {
             let scopes = self.schema().entities().filter(|shape| !shape.slots.is_empty());
             let scopes = listed(scopes.map(|shape| &shape.entity_type));
+            let held = if scopes.is_empty() {
+                "the schema has no roles: no entity type is annotated with `@role`".to_owned()
+            } else {
+                format!("roles are held on {scopes}")
+            };
             self.violation(
                 &FieldPath::Of(path, "scope"),
-                format!(
-                    "no role can be held on a `{}`: roles are held on {scopes}",
-                    scope.entity_type()
-                ),
+                format!("no role can be held on a `{}`: {held}", scope.entity_type()),
             );
             return None;
         };

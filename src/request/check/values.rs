@@ -99,8 +99,8 @@ impl Checker<'_> {
             }),
             (Value::Datetime(moment), Shape::Extension(name)) if name == "datetime" => extension::datetime(*moment),
             (Value::Duration(millis), Shape::Extension(name)) if name == "duration" => extension::duration(*millis),
-            (Value::Missing, shape) => Err(format!("no value is set: a {shape} is expected here")),
-            (sent, shape) => Err(format!("a {shape} is expected here, not a {}", kind(sent))),
+            (Value::Missing, shape) => Err(format!("no value is set: {} is expected here", shape.with_article())),
+            (sent, shape) => Err(format!("{} is expected here, not {}", shape.with_article(), kind(sent))),
         };
         made.map_err(|description| self.violation(path, description)).ok()
     }
@@ -167,7 +167,10 @@ impl Checker<'_> {
         let missing: Vec<_> =
             shape.missing(|name| sent.iter().any(|(sent, _)| sent == name)).collect();
         for (name, shape) in missing {
-            self.violation(&FieldPath::Of(path, name), format!("missing: a {shape} is required"));
+            self.violation(
+                &FieldPath::Of(path, name),
+                format!("missing: {} is required", shape.with_article()),
+            );
             complete = false;
         }
         complete.then(|| ast::Value::record(fields, None))
@@ -176,16 +179,16 @@ impl Checker<'_> {
 
 fn kind(value: &Value) -> &'static str {
     match value {
-        Value::Missing => "missing value",
-        Value::Bool(_) => "boolean",
-        Value::Long(_) => "long",
-        Value::String(_) => "string",
-        Value::Entity(_) => "reference to an entity",
-        Value::Set(_) => "set",
-        Value::Record(_) => "record",
-        Value::Decimal(_) => "decimal",
-        Value::Ip(_) => "ip address",
-        Value::Datetime(_) => "datetime",
-        Value::Duration(_) => "duration",
+        Value::Missing => "a missing value",
+        Value::Bool(_) => "a boolean",
+        Value::Long(_) => "a long",
+        Value::String(_) => "a string",
+        Value::Entity(_) => "a reference to an entity",
+        Value::Set(_) => "a set",
+        Value::Record(_) => "a record",
+        Value::Decimal(_) => "a decimal",
+        Value::Ip(_) => "an ip address",
+        Value::Datetime(_) => "a datetime",
+        Value::Duration(_) => "a duration",
     }
 }

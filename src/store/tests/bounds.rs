@@ -24,10 +24,13 @@ fn hostile() -> Vec<(&'static str, &'static str, String)> {
     let types = (1..=2_000).map(|n| format!("entity T{n} in [T{}];", n - 1));
     let types = schema_with(["entity T0;".to_owned()].into_iter().chain(types));
     let names: Vec<_> = (0..300).map(|n| format!("U{n}")).collect();
-    let names = names.join(", ");
-    let kinds = (0..20)
-        .map(|n| format!("action k{n} appliesTo {{ principal: [{names}], resource: [{names}] }};"));
-    let kinds = schema_with([format!("entity {names};")].into_iter().chain(kinds));
+    let kinds = |names: &[String], actions| {
+        let names = names.join(", ");
+        let action =
+            |n| format!("action k{n} appliesTo {{ principal: [{names}], resource: [{names}] }};");
+        let actions = (0..actions).map(action);
+        schema_with([format!("entity {names};")].into_iter().chain(actions))
+    };
     let chain: Vec<_> = (0..20_000).map(|n| entity(n, n + 1)).collect();
     let ring: Vec<_> = (0..20_000).map(|n| entity(n, (n + 1) % 20_000)).collect();
     vec![
@@ -71,7 +74,8 @@ fn hostile() -> Vec<(&'static str, &'static str, String)> {
         ("deep types", "s.cedarschema", deep),
         ("action groups", "s.cedarschema", groups),
         ("entity types", "s.cedarschema", types),
-        ("kinds of requests", "s.cedarschema", kinds),
+        ("kinds of requests", "s.cedarschema", kinds(&names, 20)),
+        ("steps of one policy", "s.cedarschema", kinds(&names, 1)),
         ("a chain of parents", "e.cedarentities.json", format!("[{}]", chain.join(","))),
         ("a ring of parents", "e.cedarentities.json", format!("[{}]", ring.join(","))),
         ("deep JSON", "e.cedarentities.json", "[".repeat(1_000_000)),
@@ -83,7 +87,7 @@ fn hostile() -> Vec<(&'static str, &'static str, String)> {
 #[test]
 fn what_cedar_could_not_load_is_refused_with_its_file() {
     for (what, path, text) in hostile() {
-        let policies = if what == "kinds of requests" {
+        let policies = if what == "steps of one policy" {
             policy(&vec!["resource == resource"; 20].join(" && "))
         } else {
             PERMIT.to_owned()
@@ -94,7 +98,7 @@ fn what_cedar_could_not_load_is_refused_with_its_file() {
         }
         let problems = load(store.with_file(path, text.into_bytes())).err();
         let problems = problems.unwrap_or_else(|| panic!("{what} is loaded"));
-        let named = if what == "kinds of requests" { "p.cedar" } else { path };
+        let named = if what == "steps of one policy" { "p.cedar" } else { path };
         let is_named = problems.iter().any(|problem| problem.file().ends_with(named));
         assert!(is_named, "{what}: {problems:?}");
         problems.iter().for_each(|problem| drop(problem.render()));

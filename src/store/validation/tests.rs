@@ -23,9 +23,24 @@ fn sorted(findings: &Findings) -> [Vec<String>; 2] {
     [errors, warnings]
 }
 
+fn found(
+    schema: &Schema,
+    set: &PolicySet,
+    level: Option<u32>,
+    is_known: impl Fn(&PolicyId) -> bool,
+) -> Findings {
+    let mut findings = Findings::default();
+    let add = |found: Findings| {
+        findings.errors.extend(found.errors);
+        findings.warnings.extend(found.warnings);
+    };
+    validate(schema, set, level, usize::MAX, is_known, add).unwrap();
+    findings
+}
+
 /// Validates as the product does, and holds it against Cedar's validator on the whole set.
 fn check(schema: &Schema, set: &PolicySet, level: Option<u32>) -> Findings {
-    let findings = validate(schema, set, level, usize::MAX, |_| false).unwrap();
+    let findings = found(schema, set, level, |_| false);
     let of_cedar = Findings::of(&Validator::new(schema.clone()), set, level);
     assert_eq!(sorted(&findings), sorted(&of_cedar));
     findings
@@ -193,13 +208,13 @@ fn what_is_known_is_left_out_and_nothing_else() {
     let words = Words::of(&store);
     let set: PolicySet = words.policies(&mut Dice(3), 20).parse().unwrap();
     let schema = store.schema().cedar();
-    let all = validate(schema, &set, None, usize::MAX, |_| false).unwrap();
+    let all = found(schema, &set, None, |_| false);
     let is_known = |id: &PolicyId| id.to_string().ends_with(['1', '4', '7']);
-    let some = validate(schema, &set, None, usize::MAX, is_known).unwrap();
+    let some = found(schema, &set, None, is_known);
     let mut left = all;
     left.errors.retain(|error| !is_known(error.policy_id()));
     left.warnings.retain(|warning| !is_known(warning.policy_id()));
     assert_eq!(sorted(&some), sorted(&left));
-    let none = validate(schema, &set, None, usize::MAX, |_| true).unwrap();
+    let none = found(schema, &set, None, |_| true);
     assert_eq!(sorted(&none), [Vec::<String>::new(), Vec::new()]);
 }

@@ -3,7 +3,10 @@
 use serde::Deserialize;
 
 use super::{ASSIGNMENTS, ENTITIES, Recorded, quoted};
-use crate::{model::Problem, store::toml_problem};
+use crate::{
+    model::{Problem, Text},
+    store::toml_problem,
+};
 
 /// The tables that assignments and entities are read from. Where there is none, the application writes
 /// the tables `assignments` and `entities` itself.
@@ -89,7 +92,7 @@ impl Mapping {
     /// The text is not of the form, or a value is wrong.
     pub fn read(file: &str, text: &str) -> Result<Self, MappingError> {
         let mapping: Self = toml::from_str(text)
-            .map_err(|error| MappingError::File(toml_problem(file, text, &error)))?;
+            .map_err(|error| MappingError::File(toml_problem(&Text::new(file, text), &error)))?;
         let fault = mapping.values().find_map(|(field, value)| {
             let message = if field.ends_with(".table") {
                 table_fault(value)

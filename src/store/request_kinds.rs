@@ -1,0 +1,96 @@
+//! The kinds of requests that a schema allows, and what a policy costs by them.
+
+use std::{cell::RefCell, collections::HashMap};
+
+use cedar_policy_core::{
+    ast::{ActionConstraint, EntityUID, Policy, Template},
+    validator::ValidatorSchema,
+};
+
+/// Actions, and kinds of requests for them: pairs of the types of principal and resource.
+#[derive(Debug, Clone, Copy, Default)]
+struct Reach {
+    actions: usize,
+    kinds: usize,
+}
+
+impl Reach {
+    fn plus(self, other: Self) -> Self {
+        Self {
+            actions: self.actions.saturating_add(other.actions),
+            kinds: self.kinds.saturating_add(other.kinds),
+        }
+    }
+}
+
+/// Counts the kinds of requests that a schema allows.
+pub(super) struct RequestKinds<'a> {
+    schema: &'a ValidatorSchema,
+    by_action: HashMap<&'a EntityUID, usize>,
+    all: Reach,
+    /// The reach of a clause on one action or group, kept once it was counted.
+    of_named: RefCell<HashMap<EntityUID, Reach>>,
+}
+
+impl<'a> RequestKinds<'a> {
+    pub fn of(schema: &'a ValidatorSchema) -> Self {
+        let by_action: HashMap<_, _> = schema
+            .action_ids()
+            .map(|action| {
+                let principals = action.applies_to_principals().count();
+                (action.name(), principals.saturating_mul(action.applies_to_resources().count()))
+            })
+            .collect();
+        let reach = |kinds: &usize| Reach { actions: 1, kinds: *kinds };
+        let all = by_action.values().map(reach).fold(Reach::default(), Reach::plus);
+        Self { schema, by_action, all, of_named: RefCell::default() }
+    }
+
+    /// Returns the steps of the validator: the parts of a condition, for each kind of request that the
+    /// scope may allow; and every kind costs a look at the scope.
+    pub fn steps(&self, template: &Template) -> usize {
+        let condition = template.non_scope_constraints();
+        let parts = condition.map_or(0, |condition| condition.subexpressions().count());
+        let in_scope = self.of_scope(template.action_constraint()).kinds;
+        self.all.kinds.saturating_add(in_scope.saturating_mul(parts))
+    }
+
+    /// Returns the places that a policy has in the index of decisions: one for each action, and one for
+    /// each kind of request where it names neither a principal nor a resource.
+    pub fn places(&self, policy: &Policy) -> usize {
+        let names = policy.principal_constraint().as_inner().get_euid().is_some()
+            || policy.resource_constraint().as_inner().get_euid().is_some();
+        let reach = self.of_scope(policy.action_constraint());
+        let is_on_any = matches!(policy.action_constraint(), ActionConstraint::Any);
+        let actions = if is_on_any { 1 } else { reach.actions };
+        if names { actions } else { actions.saturating_add(reach.kinds) }
+    }
+
+    /// Returns the reach of the actions of a scope; some count twice where groups overlap.
+    fn of_scope(&self, scope: &ActionConstraint) -> Reach {
+        match scope {
+            ActionConstraint::Eq(action) => self.of_action(action),
+            ActionConstraint::In(actions) => {
+                let reach = actions.iter().map(|action| self.of_group(action));
+                reach.fold(Reach::default(), Reach::plus)
+            }
+            _ => self.all,
+        }
+    }
+
+    fn of_action(&self, action: &EntityUID) -> Reach {
+        Reach { actions: 1, kinds: self.by_action.get(action).copied().unwrap_or(0) }
+    }
+
+    fn of_group(&self, group: &EntityUID) -> Reach {
+        if let Some(reach) = self.of_named.borrow().get(group) {
+            return *reach;
+        }
+        let members = self.schema.get_action_id(group).into_iter();
+        let members = members.flat_map(|group| group.descendants());
+        let reach = members.map(|action| self.of_action(action));
+        let reach = reach.fold(self.of_action(group), Reach::plus);
+        self.of_named.borrow_mut().insert(group.clone(), reach);
+        reach
+    }
+}
