@@ -117,18 +117,6 @@ impl Directory {
         self.order.iter().filter_map(|place| self.entity_row(place))
     }
 
-    /// Returns the assignment of a key, be it that it fits the schema or not.
-    #[must_use]
-    pub fn find_assignment(&self, key: &AssignmentKey) -> Option<Assignment> {
-        let filter = AssignmentFilter {
-            principal: Some(key.principal.clone()),
-            role: Some(key.role.clone()),
-            scope: Some(key.scope.clone()),
-            in_force_at: None,
-        };
-        self.assignments_page(&filter, None, 1).pop()
-    }
-
     /// Returns the row of an entity, be it that it fits the schema or not.
     #[must_use]
     pub fn find_entity_row(&self, uid: &Uid) -> Option<EntityRow> {

@@ -26,6 +26,18 @@ struct Sought<'a> {
 }
 
 impl Directory {
+    /// Returns the assignment of a key, be it that it fits the schema or not.
+    #[must_use]
+    pub fn find_assignment(&self, key: &AssignmentKey) -> Option<Assignment> {
+        let filter = AssignmentFilter {
+            principal: Some(key.principal.clone()),
+            role: Some(key.role.clone()),
+            scope: Some(key.scope.clone()),
+            in_force_at: None,
+        };
+        self.assignments_page(&filter, None, 1).pop()
+    }
+
     /// Returns the first assignments after a key, up to a number, in the order of the types and ids
     /// of their principals, then of their scopes, then of their roles, each compared byte by byte
     /// with full names of types. Those that do not fit the schema are included, unless the filter

@@ -254,7 +254,7 @@ async fn a_row_that_cannot_be_read_grants_nothing_and_is_reported() {
     lab.after(rows).await;
     // Out of range: what it held is gone, and so is the row.
     lab.app
-        .batch_execute("UPDATE members SET leaves_at = '20000-01-01' WHERE user_id = 1")
+        .batch_execute("UPDATE members SET leaves_at = '294276-12-31' WHERE user_id = 1")
         .await
         .unwrap();
     let now = value(&lab.app, "SELECT humbaba.version()").await;

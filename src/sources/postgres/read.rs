@@ -232,14 +232,14 @@ const NOT_TAKEN: &str = "the rows are not taken";
 pub(super) const NO_HEAD: &str =
     "the tables are not as `humbaba directory schema` makes them: run what it prints";
 
-/// Writes the SQL of a moment in milliseconds since 1970. One before the year 1 or after the year 9999
-/// is the first or last of those, as `-infinity` is, and `infinity` is NULL.
+/// Writes the SQL of a moment in milliseconds since 1970. `-infinity` is the first of the year 1, and
+/// `infinity` is NULL. A year that microseconds in 64 bits do not reach is taken for 290000, which is as
+/// unreadable.
 fn millis(name: &str) -> String {
-    let within =
-        format!("least(greatest({name}, '0001-01-01 00:00:00+00'), '9999-12-31 23:59:59.999+00')");
+    let within = format!("least({name}, '290000-01-01 00:00:00+00')");
     format!(
-        "CASE WHEN {name} < 'infinity' \
-         THEN round(date_part('epoch', {within}) * 1000000)::bigint / 1000 END"
+        "CASE WHEN isfinite({name}) THEN round(date_part('epoch', {within}) * 1000000)::bigint / 1000 \
+         WHEN {name} = '-infinity' THEN -62135596800000 END"
     )
 }
 
