@@ -24,7 +24,7 @@ struct ApprovedGains {
 /// A step from one revision to another in which somebody may gain.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct ApprovedStep {
+pub struct ApprovedStep {
     /// The revision before.
     pub from: String,
     /// The revision after.
@@ -49,7 +49,7 @@ pub(crate) struct ApprovedStep {
 ///
 /// # Errors
 /// The file is not as it should be.
-pub(crate) fn approved_steps(files: &StoreFiles) -> Result<Vec<ApprovedStep>, Box<Problem>> {
+pub fn approved_steps(files: &StoreFiles) -> Result<Vec<ApprovedStep>, Box<Problem>> {
     let Some(bytes) = files.get(APPROVED_GAINS) else { return Ok(Vec::new()) };
     let path = files.path(APPROVED_GAINS);
     let text = decode(bytes)

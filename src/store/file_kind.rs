@@ -1,7 +1,7 @@
 //! The kinds of files that a store has, told by their names.
 
 /// The file of a store that approves gains.
-pub(crate) const APPROVED_GAINS: &str = "approved-gains.toml";
+pub const APPROVED_GAINS: &str = "approved-gains.toml";
 
 /// The file in which a store says something of itself.
 pub(crate) const SETTINGS_FILE: &str = "store.toml";
@@ -87,6 +87,7 @@ impl FileKind {
 
     /// Returns whether a store is not loaded without a file of the kind that is there and cannot be read:
     /// it has a part in decisions, or says whom to believe.
+    #[cfg(feature = "server")]
     pub(crate) fn is_needed(self) -> bool {
         self.decides() || self == Self::Settings
     }

@@ -111,7 +111,7 @@ impl StoreFiles {
 
     /// Adds a file or folder without a part in decisions that cannot be read.
     #[must_use]
-    pub(crate) fn with_unreadable(
+    pub fn with_unreadable(
         mut self,
         path: impl Into<String>,
         reason: impl Into<String>,

@@ -26,15 +26,15 @@ mod unchanged;
 mod validation;
 mod without_text;
 
-#[cfg(feature = "prove")]
-pub(crate) use approved_gains::approved_steps;
+pub use approved_gains::{ApprovedStep, approved_steps};
 pub use bounds::{Bounds, STACK_BYTES};
 pub use embedded::embedded_stores;
 pub(crate) use entities::json_problem;
+pub use file_kind::APPROVED_GAINS;
+pub(crate) use file_kind::FileKind;
 #[cfg(feature = "prove")]
 pub(crate) use file_kind::SETTINGS_FILE;
 pub use file_kind::looks_like_policies;
-pub(crate) use file_kind::{APPROVED_GAINS, FileKind};
 pub use files::StoreFiles;
 pub(crate) use files::decode;
 pub use format::{FormattedFile, FormattedFiles, format_policies};
