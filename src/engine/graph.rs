@@ -29,10 +29,14 @@ struct Node {
     attributes: BTreeMap<SmolStr, PartialValue>,
     parents: HashSet<EntityUID>,
     tags: BTreeMap<SmolStr, PartialValue>,
+    /// True where the directory or the caller describes it, and not the store.
+    is_described: bool,
 }
 
 struct Graph<'a> {
     engine: &'a Engine,
+    /// The principal and the resource.
+    asked: [&'a EntityUID; 2],
     sent: &'a SentEntities,
     held: Option<&'a dyn HeldFacts>,
     nodes: HashMap<EntityUID, Node>,
@@ -41,7 +45,14 @@ struct Graph<'a> {
     places: BTreeSet<Place>,
     /// A visited entity whose row in the directory cannot be read.
     unreadable: Option<EntityUID>,
+    /// The number of entities that were named by others which the directory or the caller describes.
+    named: usize,
 }
+
+/// Entities that others may name in one question, as a multiple of those that one may be in.
+const NAMED_PER_ANCESTOR: usize = 100;
+/// Pairs of an entity and one that it is in that a question may gather, likewise.
+const PAIRS_PER_ANCESTOR: usize = 500;
 
 /// Converts a request into Cedar's.
 pub(crate) fn cedar_request(request: &Request) -> ast::Request {
@@ -63,8 +74,8 @@ pub(crate) fn entities(engine: &Engine, request: &Request) -> Result<Entities, S
     let graph = gathered(engine, request).0;
     match &graph.unreadable {
         Some(uid) => Err(format!(
-            "the row of `{uid}` in the directory does not fit the schema, and nobody knows what it \
-             restricts: mend the row"
+            "the row of `{uid}` in the directory does not fit the schema, or says that it is in itself; \
+             nobody knows what it restricts: mend the row"
         )),
         None => graph.close(),
     }
@@ -119,12 +130,14 @@ pub fn without_directory(engine: &Engine, request: &Request, asked: &RequestInpu
 fn gathered<'a>(engine: &'a Engine, request: &'a Request) -> (Graph<'a>, Vec<RoleAssignment>) {
     let mut graph = Graph {
         engine,
+        asked: [&request.principal, &request.resource],
         sent: &request.facts.entities,
         held: request.facts.held.as_deref(),
         nodes: HashMap::with_capacity(request.facts.entities.len() + 4),
         to_visit: vec![request.principal.clone(), request.resource.clone(), request.action.clone()],
         places: BTreeSet::new(),
         unreadable: None,
+        named: 0,
     };
     graph.to_visit.extend(request.facts.entities.iter().map(|entity| entity.uid.clone()));
     graph.to_visit.extend(engine.literals().iter().cloned());
@@ -160,6 +173,16 @@ fn gathered<'a>(engine: &'a Engine, request: &'a Request) -> (Graph<'a>, Vec<Rol
 }
 
 impl Graph<'_> {
+    /// Returns how many entities one may be in, where that is limited: a directory may hold any
+    /// number, and a caller sends but few.
+    fn most_ancestors(&self) -> usize {
+        self.held.map_or(usize::MAX, HeldFacts::most_ancestors)
+    }
+
+    fn gathers_too_much(&self) -> bool {
+        self.named > self.most_ancestors().saturating_mul(NAMED_PER_ANCESTOR)
+    }
+
     fn gather(&mut self) {
         while let Some(uid) = self.to_visit.pop() {
             if self.nodes.contains_key(&uid) {
@@ -173,6 +196,7 @@ impl Graph<'_> {
                 }
             }
             let mut node = self.known(&uid);
+            let before = self.to_visit.len();
             fill_slots(&uid, &mut node, self.engine.schema());
             for value in node.attributes.values().chain(node.tags.values()) {
                 if let PartialValue::Value(value) = value {
@@ -180,8 +204,14 @@ impl Graph<'_> {
                 }
             }
             self.to_visit.extend(node.parents.iter().cloned());
-            if !node.is_empty() {
+            if node.is_described {
+                self.named += self.to_visit.len() - before;
+            }
+            if node.is_described || !node.is_empty() {
                 self.nodes.insert(uid, node);
+            }
+            if self.gathers_too_much() {
+                self.to_visit.clear();
             }
         }
     }
@@ -222,6 +252,7 @@ impl Graph<'_> {
                 attributes: values(&described.attributes),
                 parents: described.parents.iter().cloned().collect(),
                 tags: values(&described.tags),
+                is_described: true,
             };
         }
         self.engine.stored().get(uid).map_or_else(Node::default, |entity| {
@@ -233,6 +264,7 @@ impl Graph<'_> {
                 // A fixed entity brings all its ancestors: the store has them closed already.
                 parents: entity.ancestors().cloned().collect(),
                 tags: values(&mut entity.tags()),
+                is_described: false,
             }
         })
     }
@@ -260,21 +292,7 @@ impl Graph<'_> {
     }
 
     fn close(self) -> Result<Entities, String> {
-        let mut closed: HashMap<&EntityUID, HashSet<EntityUID>> =
-            HashMap::with_capacity(self.nodes.len());
-        for uid in self.nodes.keys() {
-            let mut ancestors = HashSet::new();
-            let mut pending: Vec<&EntityUID> =
-                self.nodes.get(uid).into_iter().flat_map(|node| &node.parents).collect();
-            while let Some(ancestor) = pending.pop() {
-                if ancestors.insert(ancestor.clone()) {
-                    pending.extend(
-                        self.nodes.get(ancestor).into_iter().flat_map(|node| &node.parents),
-                    );
-                }
-            }
-            closed.insert(uid, ancestors);
-        }
+        let mut closed = self.ancestors()?;
         let entities: Vec<_> = self
             .nodes
             .iter()
@@ -297,6 +315,49 @@ impl Graph<'_> {
             Extensions::all_available(),
         )
         .map_err(|error| error.to_string())
+    }
+
+    /// Returns the entities with all that each is in.
+    fn ancestors(&self) -> Result<HashMap<&EntityUID, HashSet<EntityUID>>, String> {
+        let most = self.most_ancestors();
+        let too_much = |what: &str| {
+            format!(
+                "{what}, more than `limits.ancestors` allows, which is {most}: make the groups less deep"
+            )
+        };
+        if self.gathers_too_much() {
+            return Err(too_much("the question is about too many entities"));
+        }
+        let mut closed = HashMap::with_capacity(self.nodes.len());
+        let mut pairs: usize = 0;
+        // What is asked about comes first, so that it is named where it is in too many.
+        let asked = self.asked.iter().filter_map(|uid| self.nodes.get_key_value(*uid));
+        for (uid, node) in asked.chain(&self.nodes) {
+            if closed.contains_key(uid) {
+                continue;
+            }
+            let (mut ancestors, mut described) = (HashSet::new(), 0);
+            let mut pending: Vec<&EntityUID> = node.parents.iter().collect();
+            while let Some(ancestor) = pending.pop() {
+                if ancestors.insert(ancestor.clone())
+                    && let Some(node) = self.nodes.get(ancestor)
+                {
+                    described += usize::from(node.is_described);
+                    pending.extend(&node.parents);
+                }
+                if described > most {
+                    return Err(too_much(&format!("`{uid}` is in too many entities")));
+                }
+            }
+            if node.is_described {
+                pairs += ancestors.len();
+            }
+            if pairs > most.saturating_mul(PAIRS_PER_ANCESTOR) {
+                return Err(too_much("the entities of the question are in too many others"));
+            }
+            closed.insert(uid, ancestors);
+        }
+        Ok(closed)
     }
 }
 
