@@ -3,13 +3,8 @@
 use cedar_policy_core::ast::{EntityType, EntityUID};
 
 use super::{
-    MatrixError,
-    candidates::Constants,
-    cell::cell,
-    cell_world::applies,
-    names::name_of,
-    role_uses::RoleUses,
-    slots::any,
+    MatrixError, candidates::Constants, cell::cell, cell_world::applies, names::name_of,
+    role_uses::RoleUses, slots::any,
 };
 use crate::{
     model::{Uid, hash::HashMap},

@@ -63,7 +63,12 @@ impl RoleUses {
         self.all || self.of_any.contains(slot) || self.of_types.contains(&of_type)
     }
 
-    fn add(&mut self, types: &[EntityType], only: &Option<Arc<EntityType>>, fields: &BTreeSet<SmolStr>) {
+    fn add(
+        &mut self,
+        types: &[EntityType],
+        only: &Option<Arc<EntityType>>,
+        fields: &BTreeSet<SmolStr>,
+    ) {
         for ty in types.iter().filter(|ty| only.as_deref().is_none_or(|only| only == *ty)) {
             self.of_types.extend(fields.iter().map(|field| (ty.clone(), field.clone())));
         }

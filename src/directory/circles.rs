@@ -58,7 +58,9 @@ impl Directory {
     /// Returns the entities of which the rows say that they are in themselves, through others, with
     /// their faults.
     pub fn in_circles(&self) -> impl Iterator<Item = (Uid, ChangeFault)> {
-        self.circles.iter().filter_map(|place| Some((self.written(*place)?, self.circle_of(*place))))
+        self.circles
+            .iter()
+            .filter_map(|place| Some((self.written(*place)?, self.circle_of(*place))))
     }
 
     /// Describes the circle that an entity is in.
@@ -129,7 +131,9 @@ impl Search<'_> {
     /// Ends a visit, and returns the earliest open entity that it leads to. Where that is none before
     /// it, those that are open since are all in each other.
     fn leave(&mut self, place: Place) -> usize {
-        let Some(Visit { order, earliest, .. }) = self.visits.get(&place) else { return usize::MAX };
+        let Some(Visit { order, earliest, .. }) = self.visits.get(&place) else {
+            return usize::MAX;
+        };
         let (order, earliest) = (*order, *earliest);
         if order == earliest {
             let from = self.open.iter().rposition(|open| *open == place).unwrap_or_default();

@@ -2,7 +2,7 @@
 //! role assignments, closed under ancestry.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -13,7 +13,10 @@ use cedar_policy_core::{
 };
 use smol_str::SmolStr;
 
-use super::Engine;
+use super::{
+    Engine,
+    nodes::{GatherLimits, Node},
+};
 use crate::{
     model::Timestamp,
     request::{
@@ -22,16 +25,6 @@ use crate::{
     },
     schema::Schema,
 };
-
-/// An entity while the request's entities are being gathered.
-#[derive(Debug, Default)]
-struct Node {
-    attributes: BTreeMap<SmolStr, PartialValue>,
-    parents: HashSet<EntityUID>,
-    tags: BTreeMap<SmolStr, PartialValue>,
-    /// True where the directory or the caller describes it, and not the store.
-    is_described: bool,
-}
 
 struct Graph<'a> {
     engine: &'a Engine,
@@ -48,11 +41,6 @@ struct Graph<'a> {
     /// The number of entities that were named by others which the directory or the caller describes.
     named: usize,
 }
-
-/// Entities that others may name in one question, as a multiple of those that one may be in.
-const NAMED_PER_ANCESTOR: usize = 100;
-/// Pairs of an entity and one that it is in that a question may gather, likewise.
-const PAIRS_PER_ANCESTOR: usize = 500;
 
 /// Converts a request into Cedar's.
 pub(crate) fn cedar_request(request: &Request) -> ast::Request {
@@ -173,14 +161,10 @@ fn gathered<'a>(engine: &'a Engine, request: &'a Request) -> (Graph<'a>, Vec<Rol
 }
 
 impl Graph<'_> {
-    /// Returns how many entities one may be in, where that is limited: a directory may hold any
-    /// number, and a caller sends but few.
-    fn most_ancestors(&self) -> usize {
-        self.held.map_or(usize::MAX, HeldFacts::most_ancestors)
-    }
-
-    fn gathers_too_much(&self) -> bool {
-        self.named > self.most_ancestors().saturating_mul(NAMED_PER_ANCESTOR)
+    /// Returns the limits where there is a directory, which may hold any number of entities; a caller
+    /// sends but few.
+    fn limits(&self) -> GatherLimits {
+        GatherLimits { ancestors: self.held.map_or(usize::MAX, HeldFacts::most_ancestors) }
     }
 
     fn gather(&mut self) {
@@ -210,7 +194,7 @@ impl Graph<'_> {
             if node.is_described || !node.is_empty() {
                 self.nodes.insert(uid, node);
             }
-            if self.gathers_too_much() {
+            if self.limits().check_named(self.named).is_err() {
                 self.to_visit.clear();
             }
         }
@@ -292,7 +276,9 @@ impl Graph<'_> {
     }
 
     fn close(self) -> Result<Entities, String> {
-        let mut closed = self.ancestors()?;
+        let limits = self.limits();
+        limits.check_named(self.named)?;
+        let mut closed = limits.ancestors(&self.nodes, self.asked)?;
         let entities: Vec<_> = self
             .nodes
             .iter()
@@ -315,55 +301,6 @@ impl Graph<'_> {
             Extensions::all_available(),
         )
         .map_err(|error| error.to_string())
-    }
-
-    /// Returns the entities with all that each is in.
-    fn ancestors(&self) -> Result<HashMap<&EntityUID, HashSet<EntityUID>>, String> {
-        let most = self.most_ancestors();
-        let too_much = |what: &str| {
-            format!(
-                "{what}, more than `limits.ancestors` allows, which is {most}: make the groups less deep"
-            )
-        };
-        if self.gathers_too_much() {
-            return Err(too_much("the question is about too many entities"));
-        }
-        let mut closed = HashMap::with_capacity(self.nodes.len());
-        let mut pairs: usize = 0;
-        // What is asked about comes first, so that it is named where it is in too many.
-        let asked = self.asked.iter().filter_map(|uid| self.nodes.get_key_value(*uid));
-        for (uid, node) in asked.chain(&self.nodes) {
-            if closed.contains_key(uid) {
-                continue;
-            }
-            let (mut ancestors, mut described) = (HashSet::new(), 0);
-            let mut pending: Vec<&EntityUID> = node.parents.iter().collect();
-            while let Some(ancestor) = pending.pop() {
-                if ancestors.insert(ancestor.clone())
-                    && let Some(node) = self.nodes.get(ancestor)
-                {
-                    described += usize::from(node.is_described);
-                    pending.extend(&node.parents);
-                }
-                if described > most {
-                    return Err(too_much(&format!("`{uid}` is in too many entities")));
-                }
-            }
-            if node.is_described {
-                pairs += ancestors.len();
-            }
-            if pairs > most.saturating_mul(PAIRS_PER_ANCESTOR) {
-                return Err(too_much("the entities of the question are in too many others"));
-            }
-            closed.insert(uid, ancestors);
-        }
-        Ok(closed)
-    }
-}
-
-impl Node {
-    fn is_empty(&self) -> bool {
-        self.attributes.is_empty() && self.parents.is_empty() && self.tags.is_empty()
     }
 }
 

@@ -35,7 +35,8 @@ pub(super) fn page(
 ) -> Result<proto::ListEntitiesResponse, Vec<Violation>> {
     let size = directory_page::size(question.page_size, limits.entities);
     let name = Some(question.r#type.as_str()).filter(|name| !name.is_empty());
-    let names = FilterNames { types: name.map(|name| ("type", name)).into_iter().collect(), role: None };
+    let names =
+        FilterNames { types: name.map(|name| ("type", name)).into_iter().collect(), role: None };
     check_names(known, &state.directory, names, question.include_ineffective, limits.request)?;
     let token = std::mem::take(&mut question.page_token);
     question.page_size = 0;

@@ -102,11 +102,9 @@ fn a_role_that_is_needed_beside_something_else_is_used() {
     let unused = |store: &str, policies: &[&str], rows: &str| -> Vec<String> {
         fs::write(folder.path().join("a.assignments.csv"), format!("{HEADER}{rows}")).unwrap();
         let directory = folder.path().to_str().unwrap();
-        let ended = run(&[
-            &["review", store, "--directory", directory, "--format", "json"][..],
-            policies,
-        ]
-        .concat());
+        let ended =
+            run(&[&["review", store, "--directory", directory, "--format", "json"][..], policies]
+                .concat());
         assert_eq!(ended.code, 0, "{ended:?}");
         let json: Json = serde_json::from_str(&ended.out).unwrap();
         let findings = json["findings"].as_array().unwrap().iter();
@@ -134,7 +132,8 @@ fn a_role_that_is_needed_beside_something_else_is_used() {
 
 #[test]
 fn no_cell_of_the_csv_is_a_formula_or_moves_a_cursor() {
-    let rows = "User,=1+1,owner,Site,1,,,+root,-x\u{1b}[2J\nUser,@a,viewer,Site,1,,,\t=1,plain - text\n";
+    let rows =
+        "User,=1+1,owner,Site,1,,,+root,-x\u{1b}[2J\nUser,@a,viewer,Site,1,,,\t=1,plain - text\n";
     let ended = review(rows, &["--format", "csv"]);
     assert_eq!(ended.code, 0, "{ended:?}");
     let rows: Vec<_> = ended.out.lines().skip(1).collect();

@@ -227,7 +227,8 @@ async fn a_bad_row_is_named_and_grants_nothing_while_the_others_count() {
 
 #[tokio::test]
 async fn a_fault_of_an_entity_names_it_and_where_it_is() {
-    let user = |id: &str, more: &str| format!(r#"{{"uid": {{"type": "User", "id": "{id}"}}{more}}}"#);
+    let user =
+        |id: &str, more: &str| format!(r#"{{"uid": {{"type": "User", "id": "{id}"}}{more}}}"#);
     let site = r#"{"uid": {"type": "Site", "id": "1"}, "attrs": {"locked": "yes"}}"#;
     let twice = user("carol", r#", "attrs": {}, "attrs": {}"#);
     let stranger = user("bob", r#", "parents": [{"type": "Site", "id": "1"}]"#);
@@ -255,7 +256,8 @@ async fn groups_that_are_in_themselves_allow_nothing() {
             r#"{{"uid": {{"type": "Group", "id": "{id}"}}, "parents": [{{"type": "Group", "id": "{parent}"}}]}}"#
         )
     };
-    let alice = r#"{"uid": {"type": "User", "id": "alice"}, "parents": [{"type": "Group", "id": "a"}]}"#;
+    let alice =
+        r#"{"uid": {"type": "User", "id": "alice"}, "parents": [{"type": "Group", "id": "a"}]}"#;
     let file = |b: &str| format!("[{alice},\n{},\n{}]", group("a", "b"), group("b", b));
     let rows = rows(&["Group,b,viewer,Site,1,", BOB]);
     let files = [("a.assignments.csv", rows.as_str()), ("e.cedarentities.json", &file("a"))];

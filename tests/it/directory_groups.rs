@@ -15,7 +15,10 @@ use crate::support::{
     ask::{Knowing as _, ask, entity, is_allow, uid, violations},
     directory::{give, held, held_entity},
     directory_client::{change, decisions, directory, put, sidecar, write},
+    followed::Followed,
+    postgres::{Postgres, WRITER, value},
     stores,
+    wait::until,
 };
 
 const SCHEMA: &str = r#"
@@ -38,7 +41,6 @@ async fn at_depth(depth: usize) -> IsAuthorizedResponse {
     let groups = (1..depth).map(|n| held_entity(&format!("Group::g{n}"), &within(n + 1)));
     let last = [
         held_entity("User::deep", &within(1)),
-        // What names a group in a long chain is as dear as who is in it.
         held_entity(&format!("Group::g{depth}"), &json!({})),
         held(&format!("Group::g{depth}"), "owner", "Site::1"),
     ];
@@ -70,7 +72,9 @@ async fn a_write_that_puts_a_group_in_itself_is_refused() {
     let running = sidecar(folder.path(), data.path(), &[]);
     let mut client = directory(&running);
     let within = |group: &str, parent: &str| {
-        change(Sent::PutEntity(entity(&format!("Group::{group}")).within(&format!("Group::{parent}"))))
+        change(Sent::PutEntity(
+            entity(&format!("Group::{group}")).within(&format!("Group::{parent}")),
+        ))
     };
     let alice = change(Sent::PutEntity(entity("User::alice").within("Group::a")));
     write(&mut client, [alice, within("a", "b"), put("Group::b", "owner", "Site::1")]).await;
@@ -122,4 +126,42 @@ async fn a_list_by_a_name_that_nothing_has_is_bad_input() {
         let status = client.list_entities(question).await.unwrap_err();
         assert_eq!(violations(&status)[0].0, "type");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_circle_in_postgresql_is_reported_until_it_is_broken() {
+    let Some(postgres) = Postgres::start().await else { return };
+    postgres.install(&[]).await;
+    let app = postgres.client(WRITER).await;
+    let store = stores::store("main", &[("schema.cedarschema", SCHEMA), ("policies.cedar", RULES)]);
+    let group = |id: &str, parent: &str| {
+        format!(
+            "INSERT INTO humbaba.entities (type, id, entity) VALUES ('Group', '{id}', \
+             '{{\"parents\": [{{\"type\": \"Group\", \"id\": \"{parent}\"}}]}}');"
+        )
+    };
+    app.batch_execute(&format!("{}{}", group("a", "b"), group("b", "c"))).await.unwrap();
+    let first = Followed::postgres(&store, postgres.url_file());
+    first.at(&value(&app, "SELECT humbaba.version()").await).await;
+    assert_eq!(first.row_problems(), Vec::<String>::new());
+    app.batch_execute(&group("c", "a")).await.unwrap();
+    // Also where all rows are read at once.
+    let then = Followed::postgres(&store, postgres.url_file());
+    for followed in [&first, &then] {
+        until("all three are reported", async || followed.row_problems().len() == 3).await;
+        let said =
+            "Group::\"c\": `entity.parents`: the entity is in itself, through `Group::\"a\"`";
+        let problems = followed.row_problems();
+        assert!(problems.iter().any(|problem| problem.starts_with(said)), "{problems:?}");
+    }
+    app.batch_execute("DELETE FROM humbaba.entities WHERE id = 'b'").await.unwrap();
+    for followed in [&first, &then] {
+        until("nothing is reported", async || followed.row_problems().is_empty()).await;
+    }
+
+    let nameless = "INSERT INTO humbaba.assignments \
+        (principal_type, principal_id, role, scope_type, scope_id) VALUES ('', 'e', 'owner', 'Site', '1')";
+    app.batch_execute(nameless).await.unwrap();
+    until("it is reported", async || first.row_problems().len() == 1).await;
+    assert!(first.row_problems()[0].starts_with("``::\"e\", owner of Site::\"1\""));
 }

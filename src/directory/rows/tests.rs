@@ -210,10 +210,8 @@ fn entities_are_read_with_their_lines() {
         shown[..3],
         ["2: Acme::Site::\"1\"", "4: Acme::User::\"alice\"", "5: Acme::User::\"bob\""]
     );
-    for (shown, said) in shown[3..].iter().zip([
-        "4! `uid.type` is missing",
-        "5! `uid` is missing",
-    ]) {
+    for (shown, said) in shown[3..].iter().zip(["4! `uid.type` is missing", "5! `uid` is missing"])
+    {
         assert!(shown.starts_with(said), "{shown}");
     }
 }

@@ -178,9 +178,8 @@ fn entities_that_are_in_themselves_cannot_be_read_until_the_circle_is_broken() {
     let place = |held: &Directory, id: &str| {
         held.place(&format!("App::Group::\"{id}\"").parse().unwrap()).unwrap()
     };
-    let unreadable = |held: &Directory| {
-        ["a", "b", "c", "d"].map(|id| held.is_unreadable(place(held, id)))
-    };
+    let unreadable =
+        |held: &Directory| ["a", "b", "c", "d"].map(|id| held.is_unreadable(place(held, id)));
     let empty = directory(&store(FULL), &RequestLimits::default());
     let (held, faults) = empty.apply([group("a", "b"), group("b", "c"), group("d", "a")]);
     assert_eq!(faults, []);
