@@ -246,8 +246,11 @@ impl World {
     }
 }
 
+/// The parts of a schema, and policies.
+type Written = (Parts, Vec<String>);
+
 /// A pair of states: other schemas, and mostly the same policies.
-fn pair(random: &mut Random) -> Option<((Parts, Vec<String>), (Parts, Vec<String>))> {
+fn pair(random: &mut Random) -> Option<(Written, Written)> {
     let old: Parts = PARTS.map(|ways| random.below(ways));
     let mut new = old;
     for _ in 0..=random.below(2) {
