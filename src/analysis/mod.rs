@@ -40,6 +40,7 @@ mod policy_reads;
 mod projection;
 mod reach;
 mod review;
+mod role_uses;
 mod schema_change;
 mod search;
 mod settled;

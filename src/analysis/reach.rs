@@ -3,12 +3,8 @@
 use cedar_policy_core::ast::{EntityType, EntityUID};
 
 use super::{
-    MatrixError,
-    candidates::Constants,
-    cell::cell,
-    cell_world::applies,
-    names::name_of,
-    slots::{any, example},
+    MatrixError, candidates::Constants, cell::cell, cell_world::applies, names::name_of,
+    role_uses::RoleUses, slots::any,
 };
 use crate::{
     model::{Uid, hash::HashMap},
@@ -23,9 +19,8 @@ use crate::{
 pub struct Reach {
     /// The number of actions on the scope itself that it makes possible, on conditions or without.
     pub on_scope: usize,
-    /// True where it makes a difference for any action, on the scope or on what belongs to it. True where
-    /// that is not certain.
-    pub anywhere: bool,
+    /// True where a policy may ask for it, on whatever resource.
+    pub is_used: bool,
 }
 
 /// A role with its holder's type.
@@ -42,6 +37,7 @@ struct Role {
 pub struct Reaches<'a> {
     store: &'a PolicyStore,
     constants: Constants,
+    uses: RoleUses,
     known: HashMap<Role, Reach>,
 }
 
@@ -50,7 +46,7 @@ impl<'a> Reaches<'a> {
     #[must_use]
     pub fn new(store: &'a PolicyStore) -> Self {
         let constants = Constants::of([store.engine()]);
-        Self { store, constants, known: HashMap::default() }
+        Self { store, constants, uses: RoleUses::of(store), known: HashMap::default() }
     }
 
     /// Returns what a role on a scope is good for, held by somebody of that type.
@@ -81,27 +77,18 @@ impl<'a> Reaches<'a> {
     }
 
     fn look_at(&self, role: &Role) -> Result<Reach, MatrixError> {
-        let mut reach = Reach::default();
+        let mut reach =
+            Reach { on_scope: 0, is_used: self.uses.has(role.scope.entity_type(), &role.slot) };
         for asker in self.askers(&role.principal) {
             let mut on_scope = 0;
             for action in self.schema().actions() {
-                for resource_type in action.resources.iter() {
-                    let is_scope = resource_type == role.scope.entity_type();
-                    let resource = if is_scope {
-                        role.scope.clone()
-                    } else {
-                        example(self.schema(), &self.constants, resource_type)
-                    };
-                    let question = self.question(&asker, role, action, &resource);
-                    if !applies(self.store, &question) {
-                        continue;
-                    }
-                    let mut without = question.clone();
-                    without.input.role_assignments.clear();
-                    let with = cell(self.store, &self.constants, question)?;
-                    let without = cell(self.store, &self.constants, without)?;
-                    on_scope += usize::from(is_scope && with.value != Expected::Deny);
-                    reach.anywhere |= !with.is_proved() || with.value != without.value;
+                if !action.resources.contains(role.scope.entity_type()) {
+                    continue;
+                }
+                let question = self.question(&asker, role, action, &role.scope);
+                if applies(self.store, &question) {
+                    let cell = cell(self.store, &self.constants, question)?;
+                    on_scope += usize::from(cell.value != Expected::Deny);
                 }
             }
             reach.on_scope = reach.on_scope.max(on_scope);

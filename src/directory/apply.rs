@@ -29,6 +29,9 @@ impl Directory {
     /// kept is what has an empty type or id, or a text of more than `limits.text_bytes`; what was
     /// held by the same key is then gone too.
     ///
+    /// An entity that is in itself, through others, cannot be read either, and the change that has made
+    /// it so has a fault.
+    ///
     /// The first thousand faults are described; the others have their index alone.
     #[must_use]
     pub fn apply<C: Borrow<Change>>(
@@ -42,7 +45,10 @@ impl Directory {
                 faults.push(Fault { index, field, description });
             }
         }
-        (applying.finish(), faults)
+        let (directory, of_circles) = applying.finish_with_faults();
+        faults.extend(of_circles);
+        faults.sort_by_key(|fault| fault.index);
+        (directory, faults)
     }
 
     /// Returns what is wrong with a row, if it does not fit the schema.
@@ -78,11 +84,15 @@ pub struct ChangeFault {
 pub struct Applying {
     pub(super) next: Directory,
     /// The number of further faults that are described. Describing takes longer than the change itself.
-    described: usize,
+    pub(super) described: usize,
+    /// The number of changes.
+    made: usize,
     /// The numbers of types by the names that the changes write, with a use of each.
     pub(super) type_names: HashMap<String, u32>,
     pub(super) roles: Vec<RoleChange>,
     pub(super) rows: Vec<RowChange>,
+    /// Entities that have parents by a new row, and the index of its change.
+    pub(super) with_parents: Vec<(Place, usize)>,
     /// Entities of which nothing was held before.
     pub(super) new: Vec<Place>,
     /// Entities that have lost their row.
@@ -101,6 +111,8 @@ pub(super) struct RoleChange {
 pub(super) struct RowChange {
     pub(super) place: Place,
     pub(super) row: Option<Arc<HeldEntity>>,
+    /// The index of the change.
+    pub(super) index: usize,
 }
 
 #[derive(Default)]
@@ -120,9 +132,11 @@ impl Applying {
         Self {
             next: directory.clone(),
             described: 0,
+            made: 0,
             type_names: HashMap::default(),
             roles: Vec::new(),
             rows: Vec::new(),
+            with_parents: Vec::new(),
             new: Vec::new(),
             dropped: Dropped::default(),
         }
@@ -142,11 +156,12 @@ impl Applying {
             Change::PutEntity(row) => self.put_entity(row),
             Change::DeleteEntity(uid) => {
                 if let Some(place) = self.find(uid) {
-                    self.rows.push(RowChange { place, row: None });
+                    self.rows.push(RowChange { place, row: None, index: self.made });
                 }
                 Ok(())
             }
         };
+        self.made += 1;
         made.map_err(|(field, description)| {
             if self.described == 0 {
                 return ChangeFault::default();
@@ -214,7 +229,7 @@ impl Applying {
             let json = row.json.into();
             let is_stored = check.is_stored(&row.uid);
             let row = Some(Arc::new(HeldEntity { json, facts, is_stored, parents, named }));
-            self.rows.push(RowChange { place, row });
+            self.rows.push(RowChange { place, row, index: self.made });
         }
         wrong
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    Change, Directory, EntityRow,
+    Change, ChangeFault, Directory, EntityRow, Fault,
     apply::{Applying, RoleChange, RowChange},
     records::{Holder, Related, Role},
     sorted::{changed, keep_last},
@@ -13,10 +13,26 @@ use crate::request::Place;
 impl Applying {
     /// Makes the directory with the changes.
     #[must_use]
-    pub fn finish(mut self) -> Directory {
+    pub fn finish(self) -> Directory {
+        self.finish_with_faults().0
+    }
+
+    /// Does the same, and returns the faults of rows that are told only by all of them together: those
+    /// of entities that are in themselves, in the order of their changes.
+    pub(super) fn finish_with_faults(mut self) -> (Directory, Vec<Fault>) {
         self.make_lists();
+        let changed = self.with_parents.iter();
+        let in_circles = changed.filter(|(place, _)| self.next.circles.contains(place));
+        let faults = in_circles.enumerate().map(|(count, (place, index))| {
+            let is_described = count < self.described;
+            let fault = is_described.then(|| self.next.circle_of(*place));
+            let ChangeFault { field, description } = fault.unwrap_or_default();
+            Fault { index: *index, field, description }
+        });
+        let mut faults: Vec<_> = faults.collect();
+        faults.sort_by_key(|fault| fault.index);
         self.forget();
-        self.next
+        (self.next, faults)
     }
 
     /// Does the same, and returns the rows that were held, or put, and are not held any more: where
@@ -40,7 +56,11 @@ impl Applying {
 
     fn make_lists(&mut self) {
         let mut touched = self.change_roles();
+        let has_rows = !self.rows.is_empty();
         touched.extend(self.change_rows());
+        if has_rows || !self.next.circles.is_empty() {
+            touched.extend(self.find_circles());
+        }
         touched.sort_unstable();
         touched.dedup();
         for place in touched {
@@ -116,8 +136,11 @@ impl Applying {
         });
         let (mut members, mut named_by) = (Vec::new(), Vec::new());
         let mut touched: Vec<Place> = Vec::new();
-        for RowChange { place, row } in changes {
+        for RowChange { place, row, index } in changes {
             touched.push(place);
+            if row.as_ref().is_some_and(|row| !row.parents.is_empty()) {
+                self.with_parents.push((place, index));
+            }
             let Some(record) = self.next.entities.get_mut(place.0) else { continue };
             let old =
                 record.change_related(|related| std::mem::replace(&mut related.row, row.clone()));

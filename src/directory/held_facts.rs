@@ -68,6 +68,10 @@ impl HeldFacts for Directory {
         self.entity_record(place).is_some_and(EntityRecord::is_unreadable)
     }
 
+    fn most_ancestors(&self) -> usize {
+        self.check.limits.ancestors
+    }
+
     fn members(&self, place: Place) -> Vec<Place> {
         self.entity_record(place).map(|record| record.members().to_vec()).unwrap_or_default()
     }

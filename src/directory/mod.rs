@@ -9,6 +9,7 @@
 
 mod apply;
 mod change;
+mod circles;
 mod finish;
 mod held_facts;
 mod name_order;
@@ -31,7 +32,7 @@ pub use change::{
 pub use snapshot::{Snapshot, SnapshotError};
 pub use version::{DirectoryVersion, Position, VersionError};
 
-use std::{cmp::Ordering, fmt, sync::Arc};
+use std::{cmp::Ordering, collections::BTreeSet, fmt, sync::Arc};
 
 use cedar_policy_core::ast::EntityType;
 use smol_str::SmolStr;
@@ -60,6 +61,8 @@ pub struct Directory {
     kinds: Table<Kind>,
     texts: Table<Text>,
     counts: Counts,
+    /// The entities that are in themselves, through others.
+    circles: Arc<BTreeSet<Place>>,
 }
 
 /// The numbers of rows that a directory holds.
@@ -86,6 +89,7 @@ impl Directory {
             kinds: Table::new(),
             texts: Table::new(),
             counts: Counts::default(),
+            circles: Arc::default(),
         }
     }
 
@@ -93,6 +97,18 @@ impl Directory {
     #[must_use]
     pub fn is_of(&self, schema: &Arc<Schema>, stored: &Arc<StoredEntities>) -> bool {
         Arc::ptr_eq(&self.check.schema, schema) && Arc::ptr_eq(&self.check.stored, stored)
+    }
+
+    /// Returns whether a row names a type of entities, be it that the schema has it or not.
+    #[must_use]
+    pub fn names_type(&self, written: &str) -> bool {
+        self.find_type(&self.check.schema.full_type_name(written)).is_some()
+    }
+
+    /// Returns whether a row names a role, be it that the schema has it or not.
+    #[must_use]
+    pub fn names_role(&self, role: &str) -> bool {
+        self.kinds.iter().any(|(_, kind)| kind.slot.as_str() == role)
     }
 
     /// Returns how many rows it holds.

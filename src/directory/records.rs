@@ -52,7 +52,7 @@ pub(super) enum RowState {
     None,
     /// The row fits the schema.
     Fits,
-    /// The row does not, and nobody knows what it restricts.
+    /// The row does not, or says that the entity is in itself; nobody knows what it restricts.
     Unreadable,
 }
 
@@ -211,9 +211,17 @@ impl EntityRecord {
         self.row()?.facts.as_ref()
     }
 
-    /// Returns whether its row does not fit the schema.
+    /// Returns whether its row does not fit the schema, or says that it is in itself.
     pub(super) fn is_unreadable(&self) -> bool {
         self.row == RowState::Unreadable
+    }
+
+    /// Makes it one that cannot be read as it is in itself, or is so no more.
+    pub(super) fn set_in_circle(&mut self, is_in_circle: bool) {
+        self.row = match self.row() {
+            Some(_) if is_in_circle => RowState::Unreadable,
+            row => row.map_or(RowState::None, |row| row.state()),
+        };
     }
 
     /// Returns its own row.

@@ -2,7 +2,7 @@
 //! role assignments, closed under ancestry.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -13,7 +13,10 @@ use cedar_policy_core::{
 };
 use smol_str::SmolStr;
 
-use super::Engine;
+use super::{
+    Engine,
+    nodes::{GatherLimits, Node},
+};
 use crate::{
     model::Timestamp,
     request::{
@@ -23,16 +26,10 @@ use crate::{
     schema::Schema,
 };
 
-/// An entity while the request's entities are being gathered.
-#[derive(Debug, Default)]
-struct Node {
-    attributes: BTreeMap<SmolStr, PartialValue>,
-    parents: HashSet<EntityUID>,
-    tags: BTreeMap<SmolStr, PartialValue>,
-}
-
 struct Graph<'a> {
     engine: &'a Engine,
+    /// The principal and the resource.
+    asked: [&'a EntityUID; 2],
     sent: &'a SentEntities,
     held: Option<&'a dyn HeldFacts>,
     nodes: HashMap<EntityUID, Node>,
@@ -41,6 +38,8 @@ struct Graph<'a> {
     places: BTreeSet<Place>,
     /// A visited entity whose row in the directory cannot be read.
     unreadable: Option<EntityUID>,
+    /// The number of entities that were named by others which the directory or the caller describes.
+    named: usize,
 }
 
 /// Converts a request into Cedar's.
@@ -63,8 +62,8 @@ pub(crate) fn entities(engine: &Engine, request: &Request) -> Result<Entities, S
     let graph = gathered(engine, request).0;
     match &graph.unreadable {
         Some(uid) => Err(format!(
-            "the row of `{uid}` in the directory does not fit the schema, and nobody knows what it \
-             restricts: mend the row"
+            "the row of `{uid}` in the directory does not fit the schema, or says that it is in itself; \
+             nobody knows what it restricts: mend the row"
         )),
         None => graph.close(),
     }
@@ -119,12 +118,14 @@ pub fn without_directory(engine: &Engine, request: &Request, asked: &RequestInpu
 fn gathered<'a>(engine: &'a Engine, request: &'a Request) -> (Graph<'a>, Vec<RoleAssignment>) {
     let mut graph = Graph {
         engine,
+        asked: [&request.principal, &request.resource],
         sent: &request.facts.entities,
         held: request.facts.held.as_deref(),
         nodes: HashMap::with_capacity(request.facts.entities.len() + 4),
         to_visit: vec![request.principal.clone(), request.resource.clone(), request.action.clone()],
         places: BTreeSet::new(),
         unreadable: None,
+        named: 0,
     };
     graph.to_visit.extend(request.facts.entities.iter().map(|entity| entity.uid.clone()));
     graph.to_visit.extend(engine.literals().iter().cloned());
@@ -160,6 +161,12 @@ fn gathered<'a>(engine: &'a Engine, request: &'a Request) -> (Graph<'a>, Vec<Rol
 }
 
 impl Graph<'_> {
+    /// Returns the limits where there is a directory, which may hold any number of entities; a caller
+    /// sends but few.
+    fn limits(&self) -> GatherLimits {
+        GatherLimits { ancestors: self.held.map_or(usize::MAX, HeldFacts::most_ancestors) }
+    }
+
     fn gather(&mut self) {
         while let Some(uid) = self.to_visit.pop() {
             if self.nodes.contains_key(&uid) {
@@ -173,6 +180,7 @@ impl Graph<'_> {
                 }
             }
             let mut node = self.known(&uid);
+            let before = self.to_visit.len();
             fill_slots(&uid, &mut node, self.engine.schema());
             for value in node.attributes.values().chain(node.tags.values()) {
                 if let PartialValue::Value(value) = value {
@@ -180,8 +188,14 @@ impl Graph<'_> {
                 }
             }
             self.to_visit.extend(node.parents.iter().cloned());
-            if !node.is_empty() {
+            if node.is_described {
+                self.named += self.to_visit.len() - before;
+            }
+            if node.is_described || !node.is_empty() {
                 self.nodes.insert(uid, node);
+            }
+            if self.limits().check_named(self.named).is_err() {
+                self.to_visit.clear();
             }
         }
     }
@@ -222,6 +236,7 @@ impl Graph<'_> {
                 attributes: values(&described.attributes),
                 parents: described.parents.iter().cloned().collect(),
                 tags: values(&described.tags),
+                is_described: true,
             };
         }
         self.engine.stored().get(uid).map_or_else(Node::default, |entity| {
@@ -233,6 +248,7 @@ impl Graph<'_> {
                 // A fixed entity brings all its ancestors: the store has them closed already.
                 parents: entity.ancestors().cloned().collect(),
                 tags: values(&mut entity.tags()),
+                is_described: false,
             }
         })
     }
@@ -260,21 +276,9 @@ impl Graph<'_> {
     }
 
     fn close(self) -> Result<Entities, String> {
-        let mut closed: HashMap<&EntityUID, HashSet<EntityUID>> =
-            HashMap::with_capacity(self.nodes.len());
-        for uid in self.nodes.keys() {
-            let mut ancestors = HashSet::new();
-            let mut pending: Vec<&EntityUID> =
-                self.nodes.get(uid).into_iter().flat_map(|node| &node.parents).collect();
-            while let Some(ancestor) = pending.pop() {
-                if ancestors.insert(ancestor.clone()) {
-                    pending.extend(
-                        self.nodes.get(ancestor).into_iter().flat_map(|node| &node.parents),
-                    );
-                }
-            }
-            closed.insert(uid, ancestors);
-        }
+        let limits = self.limits();
+        limits.check_named(self.named)?;
+        let mut closed = limits.ancestors(&self.nodes, self.asked)?;
         let entities: Vec<_> = self
             .nodes
             .iter()
@@ -297,12 +301,6 @@ impl Graph<'_> {
             Extensions::all_available(),
         )
         .map_err(|error| error.to_string())
-    }
-}
-
-impl Node {
-    fn is_empty(&self) -> bool {
-        self.attributes.is_empty() && self.parents.is_empty() && self.tags.is_empty()
     }
 }
 

@@ -15,6 +15,7 @@ mod hints;
 mod list_actions;
 mod list_entities;
 mod nearest;
+mod nodes;
 mod prepared;
 mod slices;
 mod variations;

@@ -4,27 +4,34 @@ use prost::Message as _;
 
 use super::{
     convert::{held_assignment, uid_of},
-    directory_page::{self, last_key, token_after},
+    directory_page::{self, check_names, last_key, token_after},
 };
 use crate::{
     directory::{AssignmentFilter, AssignmentKey},
     model::{Timestamp, Uid},
     proto,
     reload::DirectoryState,
-    request::Violation,
+    request::{FilterNames, Known, RequestLimits, Violation},
 };
 
 /// Returns one page of the assignments that a question asks for.
 ///
 /// # Errors
-/// The page token is none of this question.
+/// The page token is none of this question, or the schema has no type or role of a name.
 pub(super) fn page(
     state: &DirectoryState,
+    known: Known<'_>,
+    limits: &RequestLimits,
     mut question: proto::ListAssignmentsRequest,
-    limit: usize,
+    page_items: usize,
     now: Timestamp,
 ) -> Result<proto::ListAssignmentsResponse, Vec<Violation>> {
-    let size = directory_page::size(question.page_size, limit);
+    let size = directory_page::size(question.page_size, page_items);
+    let types = [("principal.type", &question.principal), ("scope.type", &question.scope)];
+    let types = types.into_iter().filter_map(|(field, uid)| Some((field, &*uid.as_ref()?.r#type)));
+    let role = Some(question.role.as_str()).filter(|role| !role.is_empty());
+    let names = FilterNames { types: types.collect(), role };
+    check_names(known, &state.directory, names, question.include_ineffective, limits)?;
     let token = std::mem::take(&mut question.page_token);
     question.page_size = 0;
     let asked = question.encode_to_vec();

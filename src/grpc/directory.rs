@@ -67,9 +67,20 @@ impl DirectoryService for Directories {
         request: Request<proto::ListAssignmentsRequest>,
     ) -> Result<Response<proto::ListAssignmentsResponse>, Status> {
         let question = request.into_inner();
-        let (_, state) = self.state(&question.policy_store)?;
-        let limit = self.options.page_items;
-        self.listed(move || assignment_list::page(&state, question, limit, now())).await
+        let (in_force, state) = self.state(&question.policy_store)?;
+        let options = Arc::clone(&self.options);
+        let list = move || {
+            let known = in_force.store.engine().known(None);
+            assignment_list::page(
+                &state,
+                known,
+                &options.limits,
+                question,
+                options.page_items,
+                now(),
+            )
+        };
+        self.listed(list).await
     }
 
     async fn list_entities(
@@ -78,10 +89,13 @@ impl DirectoryService for Directories {
     ) -> Result<Response<proto::ListEntitiesResponse>, Status> {
         let question = request.into_inner();
         let (in_force, state) = self.state(&question.policy_store)?;
-        // Half of what a client takes by default: the rest is for the frames around entities.
-        let (entities, bytes) = (self.options.page_items, self.options.message_bytes / 2);
-        let limits = PageLimits { entities, bytes };
-        let list = move || entity_list::page(&state, in_force.store.schema(), question, limits);
+        let options = Arc::clone(&self.options);
+        let list = move || {
+            // Half of what a client takes by default: the rest is for the frames around entities.
+            let (entities, bytes) = (options.page_items, options.message_bytes / 2);
+            let limits = PageLimits { request: &options.limits, entities, bytes };
+            entity_list::page(&state, in_force.store.engine().known(None), question, limits)
+        };
         self.listed(list).await
     }
 

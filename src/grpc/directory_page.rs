@@ -4,8 +4,9 @@ use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
+    directory::Directory,
     model::{hex, unhex},
-    request::{FieldPath, Violation},
+    request::{FieldPath, FilterNames, Known, RequestLimits, Violation, check_filter},
 };
 
 /// Bytes of the digest with which a token begins.
@@ -17,6 +18,22 @@ pub(super) fn size(asked: u32, limit: usize) -> usize {
         0 => limit,
         size => size.min(limit),
     }
+}
+
+/// Refuses names that narrow a list and that the schema does not have. Where rows that do not fit it are
+/// wanted too, those that such rows have are taken.
+pub(super) fn check_names(
+    known: Known<'_>,
+    directory: &Directory,
+    mut names: FilterNames<'_>,
+    takes_ineffective: bool,
+    limits: &RequestLimits,
+) -> Result<(), Vec<Violation>> {
+    if takes_ineffective {
+        names.types.retain(|(_, name)| !directory.names_type(name));
+        names.role = names.role.filter(|role| !directory.names_role(role));
+    }
+    check_filter(known, &names, limits)
 }
 
 /// Returns the token with which the page after a key is asked for. It holds for that question alone.

@@ -4,16 +4,20 @@ use prost::Message as _;
 
 use super::{
     convert::held_entity,
-    directory_page::{self, last_key, token_after},
+    directory_page::{self, check_names, last_key, token_after},
 };
 use crate::{
-    directory::EntityFilter, model::Uid, proto, reload::DirectoryState, request::Violation,
-    schema::Schema,
+    directory::EntityFilter,
+    model::Uid,
+    proto,
+    reload::DirectoryState,
+    request::{FilterNames, Known, RequestLimits, Violation},
 };
 
 /// The most of one page.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct PageLimits {
+pub(super) struct PageLimits<'a> {
+    pub request: &'a RequestLimits,
     pub entities: usize,
     /// Bytes of entities together; a larger one is alone on its page.
     pub bytes: usize,
@@ -22,14 +26,18 @@ pub(super) struct PageLimits {
 /// Returns one page of the entities that a question asks for.
 ///
 /// # Errors
-/// The page token is none of this question.
+/// The page token is none of this question, or the schema has no type of that name.
 pub(super) fn page(
     state: &DirectoryState,
-    schema: &Schema,
+    known: Known<'_>,
     mut question: proto::ListEntitiesRequest,
-    limits: PageLimits,
+    limits: PageLimits<'_>,
 ) -> Result<proto::ListEntitiesResponse, Vec<Violation>> {
     let size = directory_page::size(question.page_size, limits.entities);
+    let name = Some(question.r#type.as_str()).filter(|name| !name.is_empty());
+    let names =
+        FilterNames { types: name.map(|name| ("type", name)).into_iter().collect(), role: None };
+    check_names(known, &state.directory, names, question.include_ineffective, limits.request)?;
     let token = std::mem::take(&mut question.page_token);
     question.page_size = 0;
     let asked = question.encode_to_vec();
@@ -43,7 +51,7 @@ pub(super) fn page(
     let (mut bytes, mut next_page_token) = (0, String::new());
     for row in state.directory.entities_after(&filter, last.clone().as_ref()) {
         let uid = row.uid.clone();
-        let entity = held_entity(row, schema);
+        let entity = held_entity(row, known.schema);
         bytes += entity.encoded_len();
         if entities.len() == size || (bytes > limits.bytes && !entities.is_empty()) {
             let last = last.unwrap_or_default();

@@ -22,6 +22,15 @@ impl Uid {
         Self::new("", id)
     }
 
+    /// Writes the name of what is no action: an empty type is a mistake, and shown as it is.
+    #[must_use]
+    pub fn as_entity(&self) -> String {
+        match self.type_name.as_str() {
+            "" => format!("``::\"{}\"", self.id.escape_debug()),
+            _ => self.to_string(),
+        }
+    }
+
     /// Reads an action that is written as its id or, like other entities, as type and id.
     #[must_use]
     pub fn read_action(text: &str) -> Self {

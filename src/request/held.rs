@@ -33,6 +33,10 @@ pub trait HeldFacts: fmt::Debug + Send + Sync {
     /// describe it.
     fn is_unreadable(&self, place: Place) -> bool;
 
+    /// Returns how many entities one may be in, directly or through others. A decision that looks at one
+    /// that is in more is a deny.
+    fn most_ancestors(&self) -> usize;
+
     /// Returns the entities of which these are the direct parents.
     fn members(&self, place: Place) -> Vec<Place>;
 
@@ -140,6 +144,10 @@ impl HeldFacts for WithoutRoles {
 
     fn is_unreadable(&self, place: Place) -> bool {
         self.0.is_unreadable(place)
+    }
+
+    fn most_ancestors(&self) -> usize {
+        self.0.most_ancestors()
     }
 
     fn members(&self, place: Place) -> Vec<Place> {

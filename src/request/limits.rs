@@ -16,6 +16,9 @@ pub struct RequestLimits {
     pub entity_values: usize,
     /// Direct parents of one entity.
     pub parents: usize,
+    /// Entities that one may be in, directly or through others, by what a directory or the caller says
+    /// where there is a directory.
+    pub ancestors: usize,
     /// Levels to which sets and records may nest.
     pub depth: usize,
     /// Bytes of one id, type name, attribute name or string.
@@ -32,6 +35,7 @@ impl Default for RequestLimits {
             context_values: 1_000,
             entity_values: 10_000,
             parents: 1_000,
+            ancestors: 200,
             depth: 16,
             text_bytes: 65_536,
             violations: 100,

@@ -17,7 +17,10 @@ mod weight;
 
 pub use batch::{BatchChecker, BatchItemInput};
 pub(crate) use check::now_with_directory;
-pub use check::{ListInput, ListRequest, Side, check, check_facts, check_list, check_with_facts};
+pub use check::{
+    FilterNames, ListInput, ListRequest, Side, check, check_facts, check_filter, check_list,
+    check_with_facts,
+};
 pub use context::Context;
 pub(crate) use extension::extension_value;
 pub use facts::{EntityFacts, RoleAssignment, RoleAssignments, SentEntities};

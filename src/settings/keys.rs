@@ -94,6 +94,7 @@ pub(super) const KEYS: &[SettingKey] = keys! {
     "limits.context_values" Count limits.request.context_values: "values in a context, at every depth";
     "limits.entity_values" Count limits.request.entity_values: "values in one entity, at every depth";
     "limits.parents" Count limits.request.parents: "direct parents of one entity";
+    "limits.ancestors" Count limits.request.ancestors: "entities that one may be in, directly or through others, in a store with a directory; a decision that looks at one that is in more is a deny";
     "limits.depth" Count limits.request.depth: "how deep sets and records may nest";
     "limits.text_bytes" Count limits.request.text_bytes: "bytes of one id, name or string";
     "limits.violations" Count limits.request.violations: "violations listed for one bad request";

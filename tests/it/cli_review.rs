@@ -97,6 +97,51 @@ fn a_role_that_no_policy_uses_is_found() {
 }
 
 #[test]
+fn a_role_that_is_needed_beside_something_else_is_used() {
+    let folder = TempDir::new().unwrap();
+    let unused = |store: &str, policies: &[&str], rows: &str| -> Vec<String> {
+        fs::write(folder.path().join("a.assignments.csv"), format!("{HEADER}{rows}")).unwrap();
+        let directory = folder.path().to_str().unwrap();
+        let ended =
+            run(&[&["review", store, "--directory", directory, "--format", "json"][..], policies]
+                .concat());
+        assert_eq!(ended.code, 0, "{ended:?}");
+        let json: Json = serde_json::from_str(&ended.out).unwrap();
+        let findings = json["findings"].as_array().unwrap().iter();
+        let unused = findings.filter(|finding| finding["kind"] == "unused");
+        unused.map(|finding| finding["about"].as_str().unwrap().to_owned()).collect()
+    };
+    // Of these two each is needed, and neither is enough.
+    let carol = "User,carol,user,Account,acme,,,,\nUser,carol,member,Project,web,,,,\n";
+    assert_eq!(unused("kissmetrics", &[], carol), Vec::<String>::new());
+
+    let own = TempDir::new().unwrap();
+    let rules = r#"
+        permit (principal, action, resource) when { principal in resource.owner };
+        permit (principal, action == Action::"edit", resource)
+        when { principal has email && principal.email == "creator" };
+        permit (principal, action == Action::"edit", resource)
+        when { principal in resource.viewer && context has force && context.force };
+    "#;
+    let rules = rules.replace("Action::", "Guard::Action::");
+    crate::cli::write_store(own.path(), "guard", &rules);
+    let rows = "User,alice,viewer,Site,1,,,,\nUser,alice,editor,Site,1,,,,\n";
+    let policies = ["--policies", own.path().to_str().unwrap()];
+    assert_eq!(unused("guard", &policies, rows), ["Site.editor"]);
+}
+
+#[test]
+fn no_cell_of_the_csv_is_a_formula_or_moves_a_cursor() {
+    let rows =
+        "User,=1+1,owner,Site,1,,,+root,-x\u{1b}[2J\nUser,@a,viewer,Site,1,,,\t=1,plain - text\n";
+    let ended = review(rows, &["--format", "csv"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let rows: Vec<_> = ended.out.lines().skip(1).collect();
+    assert_eq!(rows[0], "User,'=1+1,owner,Site,1,,,'+root,'-x\\u{1b}[2J,in force,");
+    assert!(rows[1].starts_with("User,'@a,viewer,Site,1,,,'\\t=1,plain - text,"), "{rows:?}");
+}
+
+#[test]
 fn what_has_expired_or_soon_will_is_found() {
     let rows = "User,alice,owner,Site,1,,,,\n\
                 User,bob,viewer,Site,1,2999-01-15,,,\n\

@@ -25,7 +25,7 @@ use crate::{
 
 const SCHEMA: &str = r#"
     @role entity Role;
-    entity Group in [Role];
+    entity Group in [Role, Group];
     entity User in [Role, Group];
     entity Site { owner: Role, viewer: Role, locked?: Bool };
     action view, edit appliesTo { principal: User, resource: Site };
@@ -223,6 +223,53 @@ async fn a_bad_row_is_named_and_grants_nothing_while_the_others_count() {
     assert_eq!(shop.row_problems().len(), 1);
     shop.write("a.assignments.csv", rows(&[ALICE]));
     until("all is well", async || shop.row_problems().is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_fault_of_an_entity_names_it_and_where_it_is() {
+    let user =
+        |id: &str, more: &str| format!(r#"{{"uid": {{"type": "User", "id": "{id}"}}{more}}}"#);
+    let site = r#"{"uid": {"type": "Site", "id": "1"}, "attrs": {"locked": "yes"}}"#;
+    let twice = user("carol", r#", "attrs": {}, "attrs": {}"#);
+    let stranger = user("bob", r#", "parents": [{"type": "Site", "id": "1"}]"#);
+    let line = format!("[{}]", [site.to_owned(), stranger, twice].join(","));
+    let alice = rows(&[ALICE, "User,carol,viewer,Site,2,"]);
+    let files = [("a.assignments.csv", alice.as_str()), ("e.cedarentities.json", &line)];
+    let shop = Shop::open(&files).await;
+    let problems = shop.row_problems();
+    assert_eq!(problems.len(), 3, "{problems:?}");
+    for said in [
+        r#"e.cedarentities.json:1: Site::"1": `attributes.locked`: "#,
+        r#"e.cedarentities.json:1: User::"bob": `parents[0]`: "#,
+        r#"e.cedarentities.json:1: User::"carol": `entity`: the name `attrs` is there twice"#,
+    ] {
+        assert!(problems.iter().any(|problem| problem.starts_with(said)), "{said}: {problems:?}");
+    }
+    // Nobody knows what an entity that cannot be read restricts.
+    assert!(!shop.server.allows(view("carol", "2")).await);
+}
+
+#[tokio::test]
+async fn groups_that_are_in_themselves_allow_nothing() {
+    let group = |id: &str, parent: &str| {
+        format!(
+            r#"{{"uid": {{"type": "Group", "id": "{id}"}}, "parents": [{{"type": "Group", "id": "{parent}"}}]}}"#
+        )
+    };
+    let alice =
+        r#"{"uid": {"type": "User", "id": "alice"}, "parents": [{"type": "Group", "id": "a"}]}"#;
+    let file = |b: &str| format!("[{alice},\n{},\n{}]", group("a", "b"), group("b", b));
+    let rows = rows(&["Group,b,viewer,Site,1,", BOB]);
+    let files = [("a.assignments.csv", rows.as_str()), ("e.cedarentities.json", &file("a"))];
+    let shop = Shop::open(&files).await;
+    assert!(!shop.server.allows(view("alice", "1")).await);
+    assert!(shop.server.allows(view("bob", "1")).await);
+    let said = r#"e.cedarentities.json:3: Group::"b": `entity.parents`: the entity is in itself, through `Group::"a"`"#;
+    let problems = shop.row_problems();
+    assert!(problems.iter().any(|problem| problem.starts_with(said)), "{problems:?}");
+    shop.write("e.cedarentities.json", file("c"));
+    shop.until_allowed(view("alice", "1"), true).await;
+    assert_eq!(shop.row_problems(), Vec::<String>::new());
 }
 
 #[tokio::test]

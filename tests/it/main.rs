@@ -41,6 +41,7 @@ mod decision_log_tls;
 mod deploy;
 mod directory_entities;
 mod directory_files;
+mod directory_groups;
 mod directory_kill;
 mod directory_listener;
 mod directory_postgres;

@@ -22,7 +22,7 @@ pub enum FindingKind {
     HoldsMost,
     /// A scope on which nobody holds the strongest role.
     NoStrongest,
-    /// A role that makes no difference for any action.
+    /// A role that no policy asks for.
     Unused,
     /// Assignments that have expired.
     Expired,

@@ -67,7 +67,7 @@ impl<'a> Reviewer<'a> {
             if let (Some(principal), Some(scope)) = (&held.principal, &held.scope) {
                 let ty = principal.entity_type();
                 let reach = reaches.of(ty, &held.row.assignment.key.role, scope)?;
-                (held.strength, held.is_used) = (reach.on_scope, reach.anywhere);
+                (held.strength, held.is_used) = (reach.on_scope, reach.is_used);
                 if !strongest.contains_key(scope) {
                     strongest.insert(scope.clone(), strength_on(schema, &mut reaches, scope)?);
                 }
@@ -170,19 +170,15 @@ impl<'a> Reviewer<'a> {
         }
     }
 
-    /// Finds roles that no policy uses.
+    /// Finds roles that no policy asks for.
     fn unused(&mut self) {
-        let mut unused: BTreeMap<(String, String, String), Vec<usize>> = BTreeMap::new();
+        let mut unused: BTreeMap<(String, String), Vec<usize>> = BTreeMap::new();
         for (at, held) in self.in_force().filter(|(_, held)| !held.is_used) {
             let key = &held.row.assignment.key;
-            let (scope, principal) = (&key.scope.type_name, &key.principal.type_name);
-            unused
-                .entry((scope.clone(), key.role.clone(), principal.clone()))
-                .or_default()
-                .push(at);
+            unused.entry((key.scope.type_name.clone(), key.role.clone())).or_default().push(at);
         }
-        for ((scope, role, principal), rows) in unused {
-            let message = format!("the role makes no difference for a {principal}");
+        for ((scope, role), rows) in unused {
+            let message = "no policy asks for the role".to_owned();
             self.find(FindingKind::Unused, format!("{scope}.{role}"), message, rows);
         }
     }

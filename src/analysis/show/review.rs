@@ -76,8 +76,9 @@ pub(super) fn sentence(finding: &Finding) -> String {
     }
 }
 
-/// Writes the rows of a review as CSV: the columns of an assignment, what it grants, and the kinds of
-/// findings of which it is one.
+/// Writes the rows of a review as CSV for a spreadsheet: the columns of an assignment, what it grants,
+/// and the kinds of findings of which it is one. A cell that a spreadsheet would take for a formula has
+/// `'` before it, and control characters are escaped.
 ///
 /// # Errors
 /// Those of the writer, of which none is expected.
@@ -88,7 +89,7 @@ pub fn review_as_csv(review: &Review) -> Result<String, csv::Error> {
         let findings: Vec<_> = review.findings_of(at).map(|finding| finding.kind.word()).collect();
         let state = row.state.word().to_owned();
         let cells = columns(row).into_iter().chain([state, findings.join(" ")]);
-        writer.write_record(cells)?;
+        writer.write_record(cells.map(|cell| for_spreadsheet(&cell)))?;
     }
     let bytes = writer.into_inner().map_err(|error| error.into_error())?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
@@ -149,6 +150,18 @@ fn columns(row: &ReviewRow) -> [String; COLUMNS.len()] {
         grant.granted_by.clone(),
         grant.reason.clone(),
     ]
+}
+
+/// Returns a text that is only a text for a spreadsheet.
+fn for_spreadsheet(cell: &str) -> String {
+    let mut text = String::with_capacity(cell.len());
+    if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        text.push('\'');
+    }
+    for c in cell.chars() {
+        if c.is_control() { text.extend(c.escape_default()) } else { text.push(c) }
+    }
+    text
 }
 
 fn moment(moment: Option<Timestamp>) -> String {

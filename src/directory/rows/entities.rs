@@ -36,9 +36,11 @@ pub(super) fn read(reader: &mut RowReader<'_>, text: &str) -> Result<FileRows, R
 }
 
 fn entity(reader: &mut RowReader<'_>, text: &str) -> Result<EntityRow, String> {
-    let json = json::parse(text).map_err(|error| {
-        let message = error.to_string();
-        message.chars().take(200).collect::<String>()
+    let json = json::parse(text).or_else(|error| {
+        let message: String = error.to_string().chars().take(200).collect();
+        // The directory has to know of an entity that it cannot read, and tells what is wrong with it.
+        let json = serde_json::from_str::<Json>(text).ok().filter(|json| json.get("uid").is_some());
+        json.ok_or(message)
     })?;
     let uid = json.get("uid").ok_or("`uid` is missing")?;
     let uid = uid.get("__entity").unwrap_or(uid);

@@ -42,7 +42,7 @@ pub(super) fn read(reader: &mut RowReader<'_>, text: &str) -> Result<FileRows, R
             return Err(RowFileError::TooManyRows(reader.rows));
         }
         let line = index + 1;
-        let written = serde_json::from_str::<Line<'_>>(text).map_err(|error| message(&error));
+        let written = object(text);
         let assignment = written.and_then(|written| {
             let optional =
                 [&written.expires_at, &written.granted_at, &written.granted_by, &written.reason]
@@ -66,6 +66,16 @@ pub(super) fn read(reader: &mut RowReader<'_>, text: &str) -> Result<FileRows, R
         }
     }
     Ok(read)
+}
+
+/// Reads a line. Serde would take an array of nine values too.
+fn object(text: &str) -> Result<Line<'_>, String> {
+    if !text.trim_start().starts_with('{') {
+        return Err(
+            "the line is no JSON object: write `{\"principal_type\": \"User\", …}`".to_owned()
+        );
+    }
+    serde_json::from_str(text).map_err(|error| message(&error))
 }
 
 /// Returns the message of an error with its column; the line is always the first.

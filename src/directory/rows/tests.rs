@@ -188,6 +188,14 @@ fn json_lines_are_read_like_rows() {
 }
 
 #[test]
+fn a_json_line_that_is_no_object_grants_nothing() {
+    let array = r#"["User","alice","owner","Site","1",null,null,null,null]"#;
+    let read = read("a.assignments.jsonl", &[array, "\"x\"", "7"].join("\n"));
+    let said = "the line is no JSON object: write `{\"principal_type\": \"User\", …}`";
+    assert_eq!(shown(&read), [1, 2, 3].map(|line| format!("{line}! {said}")));
+}
+
+#[test]
 fn entities_are_read_with_their_lines() {
     let text = r#"[
         {"uid": {"type": "Site", "id": "1"}, "attrs": {}, "parents": []},
@@ -197,12 +205,13 @@ fn entities_are_read_with_their_lines() {
     ]"#;
     let read = read("a.cedarentities.json", text);
     let shown = shown(&read);
-    assert_eq!(shown[..2], ["2: Acme::Site::\"1\"", "4: Acme::User::\"alice\""]);
-    for (shown, said) in shown[2..].iter().zip([
-        "4! `uid.type` is missing",
-        "5! the name `a` is there twice",
-        "5! `uid` is missing",
-    ]) {
+    // What cannot be read of `bob` is told by the directory, which has to know of him.
+    assert_eq!(
+        shown[..3],
+        ["2: Acme::Site::\"1\"", "4: Acme::User::\"alice\"", "5: Acme::User::\"bob\""]
+    );
+    for (shown, said) in shown[3..].iter().zip(["4! `uid.type` is missing", "5! `uid` is missing"])
+    {
         assert!(shown.starts_with(said), "{shown}");
     }
 }

@@ -151,13 +151,32 @@ impl Model {
         Counts {
             assignments: self.assignments.len(),
             entities: self.rows.len(),
-            ignored: roles + rows,
+            ignored: roles + rows + self.in_circles().len(),
         }
     }
 
     /// Returns the assignments that grant something.
     pub(super) fn roles(&self) -> Vec<Assignment> {
         self.assignments.values().filter(|row| self.role_fits(row)).cloned().collect()
+    }
+
+    /// Returns the entities that are in themselves, through others.
+    pub(super) fn in_circles(&self) -> BTreeSet<Uid> {
+        let facts = self.entities();
+        let parents = |uid: &Uid| -> Vec<Uid> {
+            let facts = facts.get(uid).into_iter();
+            facts.flat_map(|facts| facts.parents.iter().map(Uid::from)).collect()
+        };
+        let is_in_itself = |uid: &&Uid| {
+            let (mut seen, mut next) = (BTreeSet::new(), parents(uid));
+            while let Some(ancestor) = next.pop() {
+                if seen.insert(ancestor.clone()) {
+                    next.extend(parents(&ancestor));
+                }
+            }
+            seen.contains(*uid)
+        };
+        facts.keys().filter(is_in_itself).cloned().collect()
     }
 
     /// Returns the entities of rows that fit, by name.

@@ -176,8 +176,13 @@ fn assert_same(held: &Directory, model: &Model, store: &Store) {
 
 fn assert_entities_are_same(held: &Directory, model: &Model, places: &BTreeMap<Uid, Place>) {
     let entities = model.entities();
+    let in_circles = model.in_circles();
+    let reported: BTreeSet<_> = held.in_circles().map(|(uid, _)| uid).collect();
+    assert_eq!(reported, in_circles);
     for (uid, place) in places {
-        match (held.entity(*place), entities.get(uid)) {
+        let readable = entities.get(uid).filter(|_| !in_circles.contains(uid));
+        assert!(held.is_unreadable(*place) || !in_circles.contains(uid));
+        match (held.entity(*place), readable) {
             (Some(facts), Some(expected)) => assert!(facts.says_the_same(expected)),
             (facts, expected) => assert_eq!(facts.is_some(), expected.is_some()),
         }
@@ -306,11 +311,22 @@ proptest! {
         for step in steps {
             match step {
                 Step::Apply(changes) => {
-                    let wrong: Vec<_> = (0..)
+                    let mut wrong: BTreeSet<usize> = (0..)
                         .zip(&changes)
                         .filter(|(_, change)| !model.apply(change))
                         .map(|(index, _)| index)
                         .collect();
+                    let in_circles = model.in_circles();
+                    let last: BTreeMap<Uid, usize> = (0..)
+                        .zip(&changes)
+                        .filter_map(|(index, change)| match change {
+                            Change::PutEntity(row) => Some((model.full(&row.uid), index)),
+                            _ => None,
+                        })
+                        .collect();
+                    let closing = last.iter().filter(|(uid, _)| in_circles.contains(*uid));
+                    wrong.extend(closing.map(|(_, index)| *index));
+                    let wrong: Vec<_> = wrong.into_iter().collect();
                     let (next, faults) = held.apply(changes);
                     held = next;
                     prop_assert_eq!(faults.iter().map(|fault| fault.index).collect::<Vec<_>>(), wrong);

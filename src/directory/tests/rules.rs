@@ -166,3 +166,34 @@ fn those_that_name_an_entity_are_found_and_do_not_bring_it_into_being() {
     let (held, _) = held.apply([put_entity("User::bob", "{}")]);
     assert_eq!(named_by(&held, named), Vec::<String>::new());
 }
+
+#[test]
+fn entities_that_are_in_themselves_cannot_be_read_until_the_circle_is_broken() {
+    let group = |name: &str, parent: &str| {
+        put_entity(
+            &format!("Group::{name}"),
+            &format!(r#"{{"parents": [{{"type": "Group", "id": "{parent}"}}]}}"#),
+        )
+    };
+    let place = |held: &Directory, id: &str| {
+        held.place(&format!("App::Group::\"{id}\"").parse().unwrap()).unwrap()
+    };
+    let unreadable =
+        |held: &Directory| ["a", "b", "c", "d"].map(|id| held.is_unreadable(place(held, id)));
+    let empty = directory(&store(FULL), &RequestLimits::default());
+    let (held, faults) = empty.apply([group("a", "b"), group("b", "c"), group("d", "a")]);
+    assert_eq!(faults, []);
+    let (held, faults) = held.apply([alice(), group("c", "a")]);
+    let said = "the entity is in itself, through `App::Group::\"a\"`: leave one of them out";
+    assert_eq!(faults[0].description, said);
+    assert_eq!((faults.len(), faults[0].index, faults[0].field.as_str()), (1, 1, "entity.parents"));
+    // Who is in a group of the circle is not in the circle.
+    assert_eq!(unreadable(&held), [true, true, true, false]);
+    assert_eq!(held.counts().ignored, 3);
+    // Another change leaves it as it is.
+    let (held, _) = held.apply([put("User::alice", "editor", "Site::7"), group("e", "a")]);
+    assert_eq!(unreadable(&held), [true, true, true, false]);
+    let (held, faults) = held.apply([put_entity("Group::b", "{}")]);
+    assert_eq!((faults, unreadable(&held)), (vec![], [false; 4]));
+    assert_eq!(held.counts().ignored, 0);
+}

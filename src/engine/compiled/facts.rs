@@ -169,11 +169,17 @@ impl<'a> Facts<'a> {
             places: Vec::new(),
         };
         closure.add_entity(uid);
-        let mut next = 0;
+        let most_described = self.held.as_ref().map(|held| held.facts().most_ancestors());
+        let (mut next, mut described_ancestors) = (0, 0);
         while let Some(uid) = closure.entities.get(next).copied() {
             next += 1;
             closure.places.extend(self.held.as_ref().and_then(|held| held.place(uid)));
             if let Some(described) = self.described(uid)? {
+                // Cedar's entities tell which of them is in too many.
+                described_ancestors += usize::from(next > 1);
+                if most_described.is_some_and(|most| described_ancestors > most) {
+                    return Err(NeedsCedar);
+                }
                 for parent in &described.parents {
                     self.add_parent(&mut closure, parent)?;
                 }

@@ -80,8 +80,8 @@ impl<'a> Checker<'a> {
         }
         if self.is_unreadable(&uid) {
             let description = format!(
-                "the directory holds `{uid}`, in a row that does not fit the schema: do not send it, \
-                 and mend the row"
+                "the directory holds `{uid}`, in a row that cannot be read: do not send it, and mend \
+                 the row"
             );
             self.violation(&uid_path, description);
             return None;

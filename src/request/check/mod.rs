@@ -3,6 +3,7 @@
 mod checker;
 mod context;
 mod entities;
+mod filter;
 mod list;
 mod moment;
 mod names;
@@ -12,6 +13,7 @@ mod side;
 mod values;
 
 pub(crate) use context::now_with_directory;
+pub use filter::{FilterNames, check_filter};
 pub use list::{ListInput, ListRequest, check_list};
 pub use side::Side;
 pub(super) use {checker::Checker, moment::Moment};

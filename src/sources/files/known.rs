@@ -121,7 +121,7 @@ impl NewRows {
             if let Some(file) = files.get_mut(*file)
                 && !file.is_contradictory(*key)
             {
-                file.problems.add(*line, problems::of_fault(fault));
+                file.problems.add(*line, problems::of_fault(fault, self.entities.get(key)));
             }
         }
     }

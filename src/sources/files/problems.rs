@@ -1,12 +1,18 @@
 //! Problems of files and rows, for the status and the log.
 
-use crate::directory::{
-    Fault,
-    rows::{RowProblem, RowProblems},
+use crate::{
+    directory::{
+        Fault,
+        rows::{RowProblem, RowProblems},
+    },
+    model::Uid,
+    request::shorten_to,
 };
 
 /// Problems that are kept of all files together.
 const KEPT: usize = 100;
+/// Characters of a message about an entity, which names it.
+const MESSAGE: usize = 1_000;
 /// Problems that are logged at once.
 const LOGGED: usize = 10;
 
@@ -15,15 +21,22 @@ pub(super) fn of_row(file: &str, problem: &RowProblem) -> String {
     format!("{file}:{}: {}", problem.line, problem.message)
 }
 
-/// Returns the text of a fault, in the names of the columns.
-pub(super) fn of_fault(fault: &Fault) -> String {
-    let is_entity = fault.field.starts_with("entity");
-    let field = if is_entity { fault.field.clone() } else { fault.field.replace('.', "_") };
-    if field.is_empty() {
+/// Returns the text of a fault of an assignment, in the names of the columns, or of an entity, of which
+/// there may be many on one line.
+pub(super) fn of_fault(fault: &Fault, entity: Option<&Uid>) -> String {
+    let field = match entity {
+        Some(_) => fault.field.clone(),
+        None => fault.field.replace('.', "_"),
+    };
+    let problem = if field.is_empty() {
         // One of very many, which are not described.
         "it does not fit the schema of the policy store".to_owned()
     } else {
         format!("`{field}`: {}", fault.description)
+    };
+    match entity {
+        Some(uid) => shorten_to(MESSAGE, &format!("{uid}: {problem}")),
+        None => problem,
     }
 }
 

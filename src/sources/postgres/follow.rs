@@ -232,6 +232,9 @@ impl Follower {
         let directory = self.directory().ok_or(UnknownRow)?;
         let changes = known.change(rows, &directory)?;
         let faults = self.live.change_directory(&self.store, changes.clone(), head.version());
+        if let Some(directory) = self.directory() {
+            known.note_circles(&directory);
+        }
         known.note_faults(&changes, faults);
         self.live.report_directory_rows(&self.store, known.problems.report());
         Ok(())

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     directory::{Applying, Change, ChangeFault, Directory, Fault},
+    model::Uid,
     request::shorten_to,
     store::PolicyStore,
 };
@@ -28,6 +29,8 @@ pub(super) struct KnownRows {
     pub read_for: Arc<PolicyStore>,
     shared: SharedKeys,
     text_bytes: usize,
+    /// The entities that are in themselves, which has been noted.
+    in_circles: Vec<Uid>,
 }
 
 /// All rows, which come one after the other.
@@ -41,7 +44,8 @@ impl Loading {
     /// Begins with an empty directory of a store.
     pub(super) fn begin(empty: Directory, read_for: Arc<PolicyStore>, text_bytes: usize) -> Self {
         let (problems, shared) = (RowProblems::default(), SharedKeys::default());
-        let known = KnownRows { problems, read_for, shared, text_bytes };
+        let in_circles = Vec::new();
+        let known = KnownRows { problems, read_for, shared, text_bytes, in_circles };
         Self { applying: empty.begin(), empty, known }
     }
 
@@ -69,6 +73,7 @@ impl Loading {
         for change in &changes {
             known.note_contradiction(RowKey::of(change));
         }
+        known.note_circles(&directory);
         (directory, known)
     }
 }
@@ -140,6 +145,20 @@ impl KnownRows {
         }
     }
 
+    /// Notes the entities that are in themselves now. A change may break a circle of which it changes
+    /// but one row.
+    pub(super) fn note_circles(&mut self, directory: &Directory) {
+        for uid in std::mem::take(&mut self.in_circles) {
+            self.problems.remove(&RowKey::Entity(uid), ProblemKind::Unfit);
+        }
+        for (uid, fault) in directory.in_circles() {
+            let (key, row) = (RowKey::Entity(uid.clone()), Change::DeleteEntity(uid.clone()));
+            self.problems.remove(&key, ProblemKind::Unfit);
+            self.problems.add(Some(key), unfit(&row, fault));
+            self.in_circles.push(uid);
+        }
+    }
+
     fn note_contradiction(&mut self, key: RowKey) {
         self.problems.remove(&key, ProblemKind::Contradiction);
         let RowKey::Entity(uid) = &key else { return };
@@ -187,8 +206,10 @@ fn unfit(row: &Change, fault: ChangeFault) -> RowProblem {
 /// Returns words for a row that does not fit the schema of the store.
 fn words(row: &Change, ChangeFault { field, description }: ChangeFault) -> String {
     let name = match RowKey::of(row) {
-        RowKey::Assignment(key) => format!("{}, {} of {}", key.principal, key.role, key.scope),
-        RowKey::Entity(uid) => uid.to_string(),
+        RowKey::Assignment(key) => {
+            format!("{}, {} of {}", key.principal.as_entity(), key.role, key.scope.as_entity())
+        }
+        RowKey::Entity(uid) => uid.as_entity(),
     };
     let words = if field.is_empty() {
         format!("{name}: it does not fit the schema of the policy store")
