@@ -57,7 +57,8 @@ pub(super) fn follow_folder(folder: &Path, options: &SourceOptions) -> FollowFol
         path: folder.to_owned(),
         wanted: |name| RowFileKind::of(name).is_some(),
         most: MOST_FILES,
-        interval: options.rehash_interval,
+        // A folder at rest must be confirmed before the directory becomes too old.
+        interval: options.rehash_interval.min(options.max_age / 4),
         use_events: options.use_events,
     }
 }
