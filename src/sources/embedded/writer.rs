@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::{
     runtime,
     sync::{mpsc, watch},
-    time::{MissedTickBehavior, interval},
+    time::{MissedTickBehavior, interval, sleep},
 };
 
 use super::{WAITING, Write, WriteError, database::Database, error::DatabaseError};
@@ -23,6 +23,9 @@ const NAMED_ROWS: usize = 10;
 
 /// The longest time until the directory is confirmed again.
 const CONFIRM: Duration = Duration::from_secs(60);
+
+/// Pause before a database that another process uses is opened again.
+const BETWEEN_OPENS: Duration = Duration::from_secs(1);
 
 /// Reads and writes the database of a directory.
 #[derive(Debug)]
@@ -62,18 +65,7 @@ impl Writer {
     }
 
     async fn serve(self, mut writes: mpsc::Receiver<Write>) {
-        let (mut database, rows) = match Database::open(&self.path, self.kept_changes) {
-            Ok(opened) => opened,
-            Err(error) => {
-                let path = self.path.display();
-                self.refuse(&format!(
-                    "the database `{path}` is not used: {error}. Nothing of it is in force. If it \
-                     is damaged, stop the process, put a backup in its place with `humbaba \
-                     directory restore`, and start again"
-                ));
-                return;
-            }
-        };
+        let Some((mut database, rows)) = self.open(&mut writes).await else { return };
         let mut changes = self.live.changes();
         let mut read_for = self.put_in_force(&mut database, Some(rows), &mut changes).await;
         let mut confirm = interval(self.confirm);
@@ -98,6 +90,43 @@ impl Writer {
                 // The state in force is not confirmed where nobody knows what the file holds.
                 _ = confirm.tick(), if database.is_known() => {
                     self.live.confirm_directory(&self.store);
+                }
+            }
+        }
+    }
+
+    /// Opens the database, once no other process uses it. Returns nothing where it cannot be used, or
+    /// nobody can write any more.
+    async fn open(&self, writes: &mut mpsc::Receiver<Write>) -> Option<(Database, Vec<Change>)> {
+        let mut is_told = false;
+        loop {
+            match Database::open(&self.path, self.kept_changes) {
+                Ok(opened) => return Some(opened),
+                Err(error @ DatabaseError::Locked(_)) => {
+                    let problem = format!("{error}; it is tried again every {BETWEEN_OPENS:?}");
+                    if !std::mem::replace(&mut is_told, true) {
+                        tracing::warn!(store = %self.store, "the directory waits: {problem}");
+                        self.live.directory_failed(&self.store, &problem);
+                    }
+                }
+                Err(error) => {
+                    let path = self.path.display();
+                    self.refuse(&format!(
+                        "the database `{path}` is not used: {error}. Nothing of it is in force. If \
+                         it is damaged, stop the process, put a backup in its place with `humbaba \
+                         directory restore`, and start again"
+                    ));
+                    return None;
+                }
+            }
+            let again = sleep(BETWEEN_OPENS);
+            tokio::pin!(again);
+            loop {
+                tokio::select! {
+                    () = &mut again => break,
+                    write = writes.recv() => {
+                        let _ = write?.reply.send(Err(WriteError::Unavailable));
+                    }
                 }
             }
         }
