@@ -9,6 +9,8 @@ mod files;
 mod options;
 mod postgres;
 mod reads_the_same;
+mod row_key;
+mod row_problems;
 
 pub use error::SourceStartError;
 pub use options::{FileBounds, SourceOptions};

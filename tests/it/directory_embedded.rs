@@ -1,8 +1,8 @@
 //! Embedded directories: other processes, other programs, and rows that do not fit.
 
-use std::path::Path;
+use std::{fs, path::Path};
 
-use humbaba::proto::IsAuthorizedRequest;
+use humbaba::proto::{IsAuthorizedRequest, directory_change::Change};
 use serde_json::Value as Json;
 use tempfile::TempDir;
 
@@ -10,8 +10,8 @@ use crate::{
     cli::policies,
     cli_sidecar::Sidecar,
     support::{
-        ask::{ask, is_allow},
-        directory_client::{decisions, directory, put, sidecar, write},
+        ask::{Knowing as _, ask, entity, is_allow, text as text_value, uid},
+        directory_client::{change, decisions, directory, put, sidecar, write},
         http::{HttpAnswer, get},
         wait::until,
     },
@@ -64,4 +64,35 @@ async fn a_second_process_takes_over_once_the_first_has_ended() {
     let answer = decisions(&second).is_authorized(edit(&version)).await.unwrap().into_inner();
     assert!(is_allow(&answer));
     assert_eq!(answer.directory_version, version);
+}
+
+/// A change of the schema that rows do not fit names them; a write that mends or removes one ends its
+/// problem.
+#[tokio::test]
+async fn rows_that_do_not_fit_any_more_are_named_until_they_are_mended_or_gone() {
+    let (folder, data) = (policies(&["guard"]), TempDir::new().unwrap());
+    let sidecar = sidecar(folder.path(), data.path(), &[]);
+    let mut client = directory(&sidecar);
+    let people = ["User::alice", "User::bob"].map(|user| change(Change::PutEntity(entity(user))));
+    write(&mut client, people).await;
+    let schema = folder.path().join("guard/schema.cedarschema");
+    let text = fs::read_to_string(&schema).unwrap();
+    let stricter = text.replace("email?: String", "email?: String, dept: String");
+    assert_ne!(stricter, text);
+    fs::write(&schema, stricter).unwrap();
+    let named = async || told(&sidecar).await["row_problems"].clone();
+    let names = |problems: &Json, who: &str| problems.to_string().contains(who);
+    until("both are named", async || {
+        let problems = named().await;
+        names(&problems, "alice") && names(&problems, "bob") && names(&problems, "dept")
+    })
+    .await;
+    assert!(sidecar.log().contains("a row of the directory grants nothing"), "{}", sidecar.log());
+    let mended = entity("User::alice").attribute("dept", text_value("sales"));
+    write(&mut client, [change(Change::PutEntity(mended))]).await;
+    let problems = named().await;
+    assert!(!names(&problems, "alice") && names(&problems, "bob"), "{problems}");
+    let bob = uid("User::bob");
+    write(&mut client, [change(Change::DeleteEntity(bob))]).await;
+    assert_eq!(named().await, Json::Array(Vec::new()));
 }

@@ -7,7 +7,6 @@ mod follow;
 mod known_rows;
 mod poll;
 mod read;
-mod row_problems;
 mod rows;
 pub mod schema;
 mod shared_keys;
