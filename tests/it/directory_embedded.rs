@@ -5,13 +5,14 @@ use std::{fs, path::Path};
 use humbaba::proto::{IsAuthorizedRequest, directory_change::Change};
 use serde_json::Value as Json;
 use tempfile::TempDir;
+use tonic::Code;
 
 use crate::{
     cli::policies,
     cli_sidecar::Sidecar,
     support::{
         ask::{Knowing as _, ask, entity, is_allow, text as text_value, uid},
-        directory_client::{change, decisions, directory, put, sidecar, write},
+        directory_client::{change, changes, decisions, delete, directory, put, sidecar, write},
         http::{HttpAnswer, get},
         wait::until,
     },
@@ -95,4 +96,32 @@ async fn rows_that_do_not_fit_any_more_are_named_until_they_are_mended_or_gone()
     let bob = uid("User::bob");
     write(&mut client, [change(Change::DeleteEntity(bob))]).await;
     assert_eq!(named().await, Json::Array(Vec::new()));
+}
+
+/// A write that was acknowledged would be gone after a restart, and a role that was taken away be back.
+#[tokio::test]
+async fn a_file_that_another_program_replaced_is_not_written() {
+    let (folder, data) = (policies(&["guard"]), TempDir::new().unwrap());
+    let running = sidecar(folder.path(), data.path(), &["--set", "directory.max_age_s=2"]);
+    let mut client = directory(&running);
+    let version = write(&mut client, [put("User::alice", "editor", "Site::42")]).await;
+    let file = data.path().join("directory/guard.sqlite");
+    let copy = file.with_extension("copy");
+    fs::copy(&file, &copy).unwrap();
+    fs::rename(&copy, &file).unwrap();
+    let gone = changes([delete("User::alice", "editor", "Site::42")]);
+    let status = client.write(gone).await.unwrap_err();
+    assert_eq!(status.code(), Code::Aborted, "{status:?}");
+    assert!(status.message().contains("another file is in its place"), "{status:?}");
+    until_problem(&running, "another file is in its place").await;
+    let mut client = decisions(&running);
+    until("the last state is too old", async || {
+        let answer = client.is_authorized(edit(&version)).await;
+        answer.is_err_and(|status| status.code() == Code::Unavailable)
+    })
+    .await;
+    drop(running);
+    let running = sidecar(folder.path(), data.path(), &[]);
+    let answer = decisions(&running).is_authorized(edit(&version)).await.unwrap().into_inner();
+    assert!(is_allow(&answer), "what was not acknowledged was not made");
 }

@@ -19,7 +19,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior, config::DbConfig};
 
 use super::{
     error::DatabaseError,
-    files::{self, Lock},
+    files::{self, Lock, Seen},
     history,
     meta::Meta,
     rows,
@@ -60,11 +60,33 @@ pub(super) struct Database {
     meta: Meta,
     /// Changes that the history keeps.
     history_limit: u64,
-    /// Why nobody knows what the file holds, if so.
-    unknown: Option<String>,
+    /// The file at the path, after it was last written.
+    seen: Seen,
+    /// SQLite's number of writes of others.
+    data_version: i64,
+    /// Why the file is not written any more, if so.
+    lost: Option<Lost>,
     /// The schema by which rows have other names than those of the changes to come, if any have.
     names: Option<Arc<Schema>>,
     _lock: Lock,
+}
+
+/// Why a file is not written any more until it is opened anew.
+#[derive(Debug, Clone)]
+enum Lost {
+    /// Nobody knows what it holds.
+    Unknown(String),
+    /// Another program touched it.
+    Foreign(String),
+}
+
+impl Lost {
+    fn error(&self) -> DatabaseError {
+        match self.clone() {
+            Self::Unknown(problem) => DatabaseError::Unknown(problem),
+            Self::Foreign(problem) => DatabaseError::Foreign(problem),
+        }
+    }
 }
 
 impl Database {
@@ -78,12 +100,24 @@ impl Database {
         if !files::exists(path)? {
             create(path)?;
         }
+        let seen = Seen::at(path)?;
         let connection = connect(path)?;
+        // Before all is read, so that what others write meanwhile is found later.
+        let data_version = data_version(&connection)?;
         let (meta, rows) = verified(&connection)?;
-        let path = path.to_owned();
-        let database =
-            Self { path, connection, meta, history_limit, unknown: None, names: None, _lock: lock };
+        let mut database = Self {
+            path: path.to_owned(),
+            connection,
+            meta,
+            history_limit,
+            seen,
+            data_version,
+            lost: None,
+            names: None,
+            _lock: lock,
+        };
         database.empty_log();
+        database.seen = database.seen.again(path)?;
         Ok((database, rows))
     }
 
@@ -106,7 +140,44 @@ impl Database {
 
     /// Returns whether the file is known to hold what is in force.
     pub fn is_known(&self) -> bool {
-        self.unknown.is_none()
+        self.lost.is_none()
+    }
+
+    /// Makes sure that the file at the path is the open one, and holds what this process wrote.
+    ///
+    /// # Errors
+    /// It is not ([`DatabaseError::Foreign`]), and nothing is written any more; or nobody can say.
+    pub fn look(&mut self) -> Result<(), DatabaseError> {
+        if let Some(lost) = &self.lost {
+            return Err(lost.error());
+        }
+        self.look_at_file().map_err(|error| self.lose(error.while_in_use()))
+    }
+
+    fn look_at_file(&mut self) -> Result<(), DatabaseError> {
+        let seen = self.seen.again(&self.path)?;
+        if seen == self.seen && data_version(&self.connection)? == self.data_version {
+            return Ok(());
+        }
+        // It may be no more than the log that was emptied. The pages that are in memory say nothing.
+        let connection = connect(&self.path)?;
+        let data_version = data_version(&connection)?;
+        let (meta, _) = verified(&connection)?;
+        if meta != self.meta {
+            return Err(DatabaseError::foreign("its content is another one"));
+        }
+        (self.connection, self.data_version, self.seen) = (connection, data_version, seen);
+        Ok(())
+    }
+
+    /// Remembers an error after which nothing is written any more.
+    fn lose(&mut self, error: DatabaseError) -> DatabaseError {
+        match &error {
+            DatabaseError::Foreign(problem) => self.lost = Some(Lost::Foreign(problem.clone())),
+            DatabaseError::Unknown(problem) => self.lost = Some(Lost::Unknown(problem.clone())),
+            _ => {}
+        }
+        error
     }
 
     /// Returns the number of writes so far.
@@ -114,12 +185,17 @@ impl Database {
         self.meta.counter
     }
 
-    /// Reads all rows.
+    /// Reads all rows again. Where that fails nothing is written any more.
     ///
     /// # Errors
-    /// They cannot be read.
-    pub fn rows(&self) -> Result<Vec<Change>, DatabaseError> {
-        rows::read(&self.connection).map(|(rows, _)| rows)
+    /// They cannot be read, or are not those that this process wrote.
+    pub fn rows(&mut self) -> Result<Vec<Change>, DatabaseError> {
+        self.look()?;
+        match rows::read(&self.connection) {
+            Ok((rows, hash)) if hash == self.meta.rows => Ok(rows),
+            Ok(_) => Err(self.lose(DatabaseError::foreign("its rows are others"))),
+            Err(error) => Err(self.lose(DatabaseError::Unknown(error.to_string()))),
+        }
     }
 
     /// Makes writes, all or none, each with a version of its own. They are on disk once this returns.
@@ -131,34 +207,50 @@ impl Database {
         &mut self,
         writes: impl IntoIterator<Item = &'a [Change]>,
     ) -> Result<(), DatabaseError> {
-        if let Some(problem) = &self.unknown {
-            return Err(DatabaseError::Unknown(problem.clone()));
-        }
+        self.look()?;
+        self.commit_seen(writes)
+    }
+
+    /// Makes writes to a file that was just looked at.
+    fn commit_seen<'a>(
+        &mut self,
+        writes: impl IntoIterator<Item = &'a [Change]>,
+    ) -> Result<(), DatabaseError> {
         let (limit, names) = (self.history_limit, self.names.as_deref());
-        match commit(&mut self.connection, self.meta.clone(), limit, names, writes) {
+        let known = (self.meta.clone(), self.data_version);
+        match commit(&mut self.connection, known, limit, names, writes) {
             Ok(meta) => {
                 self.meta = meta;
                 self.empty_log();
+                // Where another file is in the place, the write is not in that one.
+                let seen = self.seen.again(&self.path);
+                self.seen = seen.map_err(|error| self.unknown(&error))?;
                 Ok(())
             }
+            Err(error @ DatabaseError::Touched) => Err(error),
             Err(error) => match self.is_written() {
                 Ok(true) => Ok(()),
                 Ok(false) => Err(error),
-                Err(second) => {
-                    let problem = format!("{error}; then {second}");
-                    self.unknown = Some(problem.clone());
-                    Err(DatabaseError::Unknown(problem))
-                }
+                Err(second) => Err(self.unknown(&format!("{error}; then {second}"))),
             },
         }
+    }
+
+    fn unknown(&mut self, problem: &impl ToString) -> DatabaseError {
+        self.lose(DatabaseError::Unknown(problem.to_string()))
     }
 
     /// Finds out whether a write is there that failed: SQLite may have failed after the write was in its
     /// log.
     fn is_written(&mut self) -> Result<bool, DatabaseError> {
-        self.connection = connect(&self.path)?;
-        let meta = Meta::read(&self.connection)?;
+        self.seen = self.seen.again(&self.path)?;
+        let is_own = data_version(&self.connection)? == self.data_version;
+        let connection = connect(&self.path)?;
+        self.data_version = data_version(&connection)?;
+        let meta = if is_own { Meta::read(&connection)? } else { verified(&connection)?.0 };
+        self.connection = connection;
         self.empty_log();
+        self.seen = self.seen.again(&self.path)?;
         let is_written = meta != self.meta;
         self.meta = meta;
         Ok(is_written)
@@ -246,6 +338,11 @@ fn connect(path: &Path) -> Result<Connection, DatabaseError> {
     Ok(connection)
 }
 
+/// Returns a number that is another one once another connection has written.
+fn data_version(connection: &Connection) -> Result<i64, DatabaseError> {
+    Ok(connection.pragma_query_value(None, "data_version", |row| row.get(0))?)
+}
+
 /// Reads everything, and compares it with what was sealed.
 fn verified(connection: &Connection) -> Result<(Meta, Vec<Change>), DatabaseError> {
     let format: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
@@ -275,12 +372,16 @@ fn verified(connection: &Connection) -> Result<(Meta, Vec<Change>), DatabaseErro
 
 fn commit<'a>(
     connection: &mut Connection,
-    mut meta: Meta,
+    (mut meta, known): (Meta, i64),
     history_limit: u64,
     names: Option<&Schema>,
     writes: impl IntoIterator<Item = &'a [Change]>,
 ) -> Result<Meta, DatabaseError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Nobody else can write from here on.
+    if data_version(&transaction)? != known {
+        return Err(DatabaseError::Touched);
+    }
     for changes in writes {
         meta.counter += 1;
         for change in changes {

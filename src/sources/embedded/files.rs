@@ -4,7 +4,7 @@ use std::{
     ffi::OsString,
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
     io,
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -18,6 +18,43 @@ const FOLDER_MODE: u32 = 0o700;
 /// those who read the database meanwhile, e.g. for a backup.
 #[derive(Debug)]
 pub(super) struct Lock(#[allow(dead_code, reason = "open for as long as it is locked")] File);
+
+/// The file at the path of a database, as it was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// Its device and inode.
+    file: (u64, u64),
+    size: u64,
+    /// When its content changed, in seconds and nanoseconds.
+    changed: (i64, i64),
+}
+
+impl Seen {
+    /// Looks at the path.
+    pub fn at(path: &Path) -> Result<Self, DatabaseError> {
+        match fs::metadata(path) {
+            Ok(file) => Ok(Self {
+                file: (file.dev(), file.ino()),
+                size: file.size(),
+                changed: (file.mtime(), file.mtime_nsec()),
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(DatabaseError::foreign("the file is gone"))
+            }
+            Err(error) => Err(DatabaseError::io("look at", path)(error)),
+        }
+    }
+
+    /// Looks at the path again, at which this file must still be.
+    pub fn again(&self, path: &Path) -> Result<Self, DatabaseError> {
+        let now = Self::at(path)?;
+        if now.file == self.file {
+            Ok(now)
+        } else {
+            Err(DatabaseError::foreign("another file is in its place"))
+        }
+    }
+}
 
 /// Makes the folder of a database, and locks the database against other processes.
 pub(super) fn lock(path: &Path) -> Result<Lock, DatabaseError> {

@@ -96,9 +96,18 @@ impl Writer {
                     }
                 }
                 // The state in force is not confirmed where nobody knows what the file holds.
-                _ = confirm.tick(), if database.is_known() => {
-                    self.live.confirm_directory(&self.store);
-                }
+                _ = confirm.tick(), if database.is_known() => self.confirm(&mut database),
+            }
+        }
+    }
+
+    /// Records that the file holds what is in force, where that is so.
+    fn confirm(&self, database: &mut Database) {
+        match database.look() {
+            Ok(()) => self.live.confirm_directory(&self.store),
+            Err(error) => {
+                tracing::error!(store = %self.store, "the directory is not confirmed: {error}");
+                self.live.directory_failed(&self.store, &error.to_string());
             }
         }
     }
@@ -137,6 +146,16 @@ impl Writer {
                     }
                 }
             }
+        }
+    }
+
+    /// Says that the rows could not be put in force. What was in force stays.
+    fn not_read(&self, problem: &str) {
+        if self.state().is_none() {
+            self.refuse(problem);
+        } else {
+            tracing::error!(store = %self.store, "the directory is not read anew: {problem}");
+            self.live.directory_failed(&self.store, problem);
         }
     }
 
@@ -179,7 +198,7 @@ impl Writer {
                 match read {
                     Ok((rows, history)) => self.replace(database, &store, rows, history),
                     Err(error) => {
-                        self.refuse(&error.to_string());
+                        self.not_read(&error.to_string());
                         return None;
                     }
                 }
@@ -269,6 +288,10 @@ impl Writer {
                 DatabaseError::Unknown(_) => {
                     self.live.directory_failed(&self.store, &problem);
                     WriteError::Unknown
+                }
+                DatabaseError::Foreign(_) => {
+                    self.live.directory_failed(&self.store, &problem);
+                    WriteError::NotDurable
                 }
                 _ => WriteError::NotDurable,
             };
