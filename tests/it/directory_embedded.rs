@@ -59,6 +59,9 @@ async fn a_second_process_takes_over_once_the_first_has_ended() {
     let ready = page(&second, "/readyz").await;
     assert_eq!(ready.status, 503);
     assert!(ready.body.contains("a directory is not loaded"), "{ready:?}");
+    let status = decisions(&second).is_authorized(edit("")).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable);
+    assert!(status.message().contains("another process uses"), "{status}");
     let version = write(&mut directory(&first), [put("User::alice", "editor", "Site::42")]).await;
     drop(first);
     until("the second is ready", async || page(&second, "/readyz").await.status == 200).await;
