@@ -10,6 +10,7 @@ mod read;
 mod rows;
 pub mod schema;
 mod shared_keys;
+mod triggers;
 
 use std::{path::Path, sync::Arc};
 
