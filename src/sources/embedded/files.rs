@@ -75,6 +75,40 @@ pub(super) fn lock(path: &Path) -> Result<Lock, DatabaseError> {
     }
 }
 
+/// The use that other processes make of a database.
+#[derive(Debug)]
+pub(super) enum Use {
+    /// One has it open.
+    InUse,
+    /// None has, and none can as long as this is held; nothing is held where none ever had.
+    Free(#[allow(dead_code, reason = "open for as long as it is locked")] Option<File>),
+}
+
+/// Finds out whether another process has a database open, and makes no file.
+pub(super) fn find_use(path: &Path) -> Result<Use, DatabaseError> {
+    let lock = beside(path, ".lock");
+    let file = match File::open(&lock) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Use::Free(None)),
+        Err(error) => return Err(DatabaseError::io("open", &lock)(error)),
+    };
+    match file.try_lock() {
+        Ok(()) => Ok(Use::Free(Some(file))),
+        Err(TryLockError::WouldBlock) => Ok(Use::InUse),
+        Err(TryLockError::Error(error)) => Err(DatabaseError::io("lock", &lock)(error)),
+    }
+}
+
+/// Returns whether a database has a write-ahead log with anything in it.
+pub(super) fn has_log(path: &Path) -> Result<bool, DatabaseError> {
+    let log = beside(path, "-wal");
+    match fs::metadata(&log) {
+        Ok(file) => Ok(file.len() > 0),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(DatabaseError::io("look at", &log)(error)),
+    }
+}
+
 /// Returns whether there is a database.
 ///
 /// # Errors
