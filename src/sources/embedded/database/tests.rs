@@ -300,9 +300,12 @@ fn a_program_that_reads_or_empties_the_log_harms_nothing() {
     assert!(database.is_known());
 }
 
+/// Does something to the file at a path.
+type Harm = fn(&Path);
+
 #[test]
 fn what_another_program_does_to_the_file_ends_writing() {
-    let harms: [(&str, fn(&Path)); 5] = [
+    let harms: [(&str, Harm); 5] = [
         ("is gone", |path| fs::remove_file(path).unwrap()),
         ("is gone", |path| fs::remove_dir_all(path.parent().unwrap()).unwrap()),
         ("another file", |path| {
