@@ -238,8 +238,28 @@ impl Live {
     pub fn change_directory(
         &self,
         name: &StoreName,
+        changes: Vec<Change>,
+        version: DirectoryVersion,
+    ) -> Vec<Fault> {
+        self.make_changes(name, changes, version, true)
+    }
+
+    /// Makes changes of a store's directory of which nobody knows that it is as its source has it.
+    pub fn change_unconfirmed_directory(
+        &self,
+        name: &StoreName,
+        changes: Vec<Change>,
+        version: DirectoryVersion,
+    ) -> Vec<Fault> {
+        self.make_changes(name, changes, version, false)
+    }
+
+    fn make_changes(
+        &self,
+        name: &StoreName,
         mut changes: Vec<Change>,
         version: DirectoryVersion,
+        is_confirmed: bool,
     ) -> Vec<Fault> {
         let apply = |state: &mut LiveState| {
             let live = state.directories.get_mut(name)?;
@@ -250,8 +270,10 @@ impl Live {
                 changes.iter_mut().for_each(|change| change.qualify(store.schema()));
             }
             live.state = Some(DirectoryState::new(directory, version.clone(), facts));
-            live.problem = None;
-            live.confirm();
+            if is_confirmed {
+                live.problem = None;
+                live.confirm();
+            }
             Some((faults, changes, Arc::clone(&live.log)))
         };
         self.change_then(apply, |applied| {

@@ -1,7 +1,7 @@
 //! Settings that do not fit together.
 
 use super::{HttpListen, SettingError, layers::Layers};
-use crate::sources::Source;
+use crate::sources::{Source, SourceOf};
 
 impl Layers {
     /// Finds settings of TLS and addresses that do not go together.
@@ -60,7 +60,13 @@ impl Layers {
         let homeless = kept
             .find(|source| source.source == Source::Embedded && settings.data.is_none())
             .map(|source| format!("`{source}` needs a folder to be kept in: name one with `data`"));
-        for (key, message) in [("directory.listen", open), ("directory.sources", homeless)] {
+        let twice = twice(&settings.directory.sources).map(|(one, other)| {
+            format!(
+                "`{one}` and `{other}` are for one store, which has one directory: name one of them"
+            )
+        });
+        let faults = [("directory.listen", open), ("directory.sources", homeless)];
+        for (key, message) in faults.into_iter().chain([("directory.sources", twice)]) {
             if let Some(message) = message {
                 self.value_error(key, message);
             }
@@ -83,4 +89,12 @@ impl Layers {
             });
         }
     }
+}
+
+/// Returns the first two sources that are for the same store.
+fn twice(sources: &[SourceOf]) -> Option<(&SourceOf, &SourceOf)> {
+    sources.iter().enumerate().find_map(|(place, one)| {
+        let other = sources.iter().skip(place + 1).find(|other| other.store == one.store);
+        other.map(|other| (one, other))
+    })
 }

@@ -9,12 +9,14 @@ mod files;
 mod options;
 mod postgres;
 mod reads_the_same;
+mod row_key;
+mod row_problems;
 
 pub use error::SourceStartError;
 pub use options::{FileBounds, SourceOptions};
 pub use postgres::{look_at_postgres, schema as postgres_schema};
 
-pub use embedded::{EmbeddedDirectory, RestoreError, WriteError, restore};
+pub use embedded::{EmbeddedDirectory, RestoreError, WriteError, look_at_embedded, restore};
 pub use files::{FolderRows, read_folder};
 
 use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc};

@@ -111,11 +111,7 @@ impl StoreFiles {
 
     /// Adds a file or folder without a part in decisions that cannot be read.
     #[must_use]
-    pub fn with_unreadable(
-        mut self,
-        path: impl Into<String>,
-        reason: impl Into<String>,
-    ) -> Self {
+    pub fn with_unreadable(mut self, path: impl Into<String>, reason: impl Into<String>) -> Self {
         self.unreadable.insert(path.into(), reason.into());
         self
     }

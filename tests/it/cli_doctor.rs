@@ -16,6 +16,7 @@ use crate::{
     cli::{Ended, command, end, policies, run},
     cli_sidecar::{DEADLINE, Sidecar, until},
     support::{
+        directory_client::{directory, put, sidecar, write},
         pki::Authority,
         postgres::{Postgres, READER},
     },
@@ -312,6 +313,50 @@ fn directories_are_read_once() {
     );
 }
 
+#[tokio::test]
+async fn an_embedded_directory_is_read_as_a_start_reads_it() {
+    let (folder, data) = (policies(&["guard"]), TempDir::new().unwrap());
+    let data_folder = data.path().to_str().unwrap();
+    let look = || doctor(folder.path(), &["--directory", "guard=embedded", "--data", data_folder]);
+    finds(&look(), "ok", "`guard`: it has no database yet");
+    assert!(!data.path().join("directory").exists());
+    let running = sidecar(folder.path(), data.path(), &[]);
+    let alice = put("User::alice", "editor", "Site::42");
+    write(&mut directory(&running), [alice]).await;
+    finds(&look(), "ok", "`guard`: 1 assignment, 0 entities");
+    drop(running);
+    let file = data.path().join("directory/guard.sqlite");
+    let files = || {
+        let files = fs::read_dir(file.parent().unwrap()).unwrap();
+        let mut files: Vec<_> = files
+            .map(|file| file.unwrap().path())
+            .map(|path| (fs::read(&path).unwrap(), path))
+            .collect();
+        files.sort();
+        files
+    };
+    let before = files();
+    finds(&look(), "ok", "`guard`: 1 assignment, 0 entities");
+    assert!(files() == before, "it writes nothing");
+
+    let schema = folder.path().join("guard/schema.cedarschema");
+    let text = fs::read_to_string(&schema).unwrap();
+    let renamed = text.replace("editor: Role", "helper: Role");
+    let policies_file = folder.path().join("guard/policies.cedar");
+    let rules = fs::read_to_string(&policies_file).unwrap();
+    fs::write(&policies_file, rules.replace("resource.editor", "resource.helper")).unwrap();
+    fs::write(&schema, renamed).unwrap();
+    let ended = look();
+    finds(&ended, "warning", "`guard`: 1 row grants nothing");
+    assert!(ended.out.contains("User::\"alice\", editor of Guard::Site::\"42\""), "{ended:?}");
+
+    let mut bytes = fs::read(&file).unwrap();
+    let place = bytes.windows(5).position(|bytes| bytes == b"alice").unwrap();
+    bytes[place] = b'b';
+    fs::write(&file, bytes).unwrap();
+    finds(&look(), "problem", "the directory of `guard` cannot be used");
+}
+
 #[test]
 fn a_postgres_that_is_not_there_is_a_problem() {
     let (folder, files) = (policies(&["one"]), TempDir::new().unwrap());
@@ -348,6 +393,9 @@ async fn a_postgres_must_have_a_directory_that_may_be_read() {
         assert!(ended.out.contains(name), "{ended:?}");
         postgres.install(&[]).await;
     }
+    let disable = "ALTER TABLE humbaba.entities DISABLE TRIGGER humbaba_entities_update";
+    admin.batch_execute(disable).await.unwrap();
+    finds(&look(), "problem", "`record_entities` for UPDATE are missing or disabled");
 }
 
 #[test]

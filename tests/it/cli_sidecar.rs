@@ -60,7 +60,21 @@ impl Sidecar {
         Self::of(command, more)
     }
 
-    fn of(mut command: Command, more: &[&str]) -> Self {
+    fn of(command: Command, more: &[&str]) -> Self {
+        let mut sidecar = Self::listening(command, more);
+        until("serving", || {
+            sidecar.still_runs();
+            (run(&["healthcheck", "--address", &sidecar.tcp()]).code == 0).then_some(())
+        });
+        sidecar
+    }
+
+    /// Starts one that need not serve soon.
+    pub fn begin(policies: &Path, more: &[&str]) -> Self {
+        Self::listening(command(&["--policies", policies.to_str().unwrap()]), more)
+    }
+
+    fn listening(mut command: Command, more: &[&str]) -> Self {
         let folder = TempDir::new().unwrap();
         let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
         let (file, socket) = (path("addresses.json"), format!("unix:{}", path("humbaba.sock")));
@@ -82,10 +96,6 @@ impl Sidecar {
         sidecar.addresses = until("the file of addresses", || {
             sidecar.still_runs();
             Some(serde_json::from_str(&fs::read_to_string(&file).ok()?).unwrap())
-        });
-        until("serving", || {
-            sidecar.still_runs();
-            (run(&["healthcheck", "--address", &sidecar.tcp()]).code == 0).then_some(())
         });
         sidecar
     }

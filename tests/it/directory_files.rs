@@ -357,6 +357,21 @@ async fn a_directory_that_is_not_confirmed_for_too_long_decides_nothing() {
     until("it decides again", async || refusal().await.is_none()).await;
 }
 
+/// Nothing is heard of a folder at rest, and the folder is looked at often enough all the same.
+#[tokio::test]
+async fn a_folder_at_rest_is_confirmed_before_it_is_too_old() {
+    let max_age = Duration::from_secs(2);
+    let shop = Shop::with(&[("a.assignments.csv", &rows(&[ALICE]))], "", |options| {
+        options.max_age = max_age;
+    })
+    .await;
+    let begun = std::time::Instant::now();
+    while begun.elapsed() < 2 * max_age {
+        assert!(shop.server.allows(view("alice", "1")).await);
+        tokio::time::sleep(max_age / 20).await;
+    }
+}
+
 #[tokio::test]
 async fn before_the_first_state_nothing_is_decided() {
     let shop = Shop::closed(&[("a.assignments.csv", "nonsense\n")], "", |_| ()).await;

@@ -9,6 +9,7 @@ use humbaba::proto::{
     IsAuthorizedRequest, IsAuthorizedResponse,
     authorization_service_client::AuthorizationServiceClient,
 };
+use serde_json::Value as Json;
 use tempfile::TempDir;
 use tokio_postgres::Client;
 use tonic::{Code, Request, Status};
@@ -18,6 +19,7 @@ use crate::{
     cli_sidecar::Sidecar,
     support::{
         ask::{ask, is_allow},
+        http::get,
         postgres::{Postgres, READER, WRITER, value},
         wait::{DEADLINE, until},
     },
@@ -256,6 +258,77 @@ async fn an_emptied_table_and_lost_changes_are_noticed() {
     execute(&admin, "DELETE FROM humbaba.changes").await;
     until("the older table is noticed", async || !allows(&sidecar, alice("edit", "")).await).await;
     assert!(sidecar.log().contains("older than it was"), "{}", sidecar.log());
+}
+
+/// The fault of the directory's source, as `/status` tells it.
+async fn problem(sidecar: &Sidecar) -> String {
+    let address = sidecar.addresses["http"].as_str().unwrap().parse().unwrap();
+    let status: Json = serde_json::from_str(&get(address, "/status").await.body).unwrap();
+    status["directories"][0]["problem"].as_str().unwrap_or_default().to_owned()
+}
+
+/// Nobody can say what changed unseen.
+#[tokio::test(flavor = "multi_thread")]
+async fn triggers_that_do_not_fire_are_noticed_and_nothing_is_confirmed_any_more() {
+    let Some(postgres) = Postgres::start().await else { return };
+    postgres.install(&[]).await;
+    let policies = policies(&["main"]);
+    let patient = follow(&postgres, &policies, &[]);
+    let strict = follow(&postgres, &policies, &["--set", "directory.max_age_s=1"]);
+    let (app, admin) = (postgres.client(WRITER).await, postgres.client("postgres").await);
+    let version = async || value(&app, "SELECT humbaba.version()").await;
+    execute(&app, GRANT).await;
+    assert!(allows(&patient, alice("edit", &version().await)).await);
+
+    let unseen = "ALTER TABLE humbaba.assignments DISABLE TRIGGER humbaba_assignments_delete; \
+                  DELETE FROM humbaba.assignments";
+    execute(&admin, unseen).await;
+    until("the revocation is in force", async || !allows(&patient, alice("edit", "")).await).await;
+    let said = problem(&patient).await;
+    assert!(said.contains("`record_assignments` for DELETE are missing or disabled"), "{said}");
+    assert!(patient.log().contains("the directory is not confirmed"), "{}", patient.log());
+    let entity = "INSERT INTO humbaba.entities VALUES ('User', gen_random_uuid(), '{}')";
+    until("what is not confirmed is too old", async || {
+        // Changes that are seen confirm nothing either.
+        execute(&app, entity).await;
+        let answer = put(&strict, alice("edit", "")).await;
+        answer.is_err_and(|status| status.code() == Code::Unavailable)
+    })
+    .await;
+
+    execute(&admin, "ALTER TABLE humbaba.assignments ENABLE TRIGGER ALL").await;
+    until("it is confirmed again", async || problem(&patient).await.is_empty()).await;
+    until("it decides again", async || put(&strict, alice("edit", "")).await.is_ok()).await;
+    execute(&app, GRANT).await;
+    assert!(allows(&patient, alice("edit", &version().await)).await);
+    execute(&admin, "DROP TRIGGER humbaba_assignments_truncate ON humbaba.assignments").await;
+    until("one is gone", async || problem(&patient).await.contains("for TRUNCATE are")).await;
+    postgres.install(&[]).await;
+    until("it is there again", async || problem(&patient).await.is_empty()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_is_written_anew_is_read_anew() {
+    let Some(postgres) = Postgres::start().await else { return };
+    postgres.install(&[]).await;
+    let policies = policies(&["main"]);
+    let sidecar = follow(&postgres, &policies, &[]);
+    let admin = postgres.client("postgres").await;
+    execute(&admin, GRANT).await;
+    let now = value(&admin, "SELECT humbaba.version()").await;
+    assert!(allows(&sidecar, alice("edit", &now)).await);
+    let rewrite = "ALTER TABLE humbaba.assignments ALTER COLUMN principal_id TYPE text USING 'bob'";
+    execute(&admin, rewrite).await;
+    until("nothing is left to Alice", async || !allows(&sidecar, alice("edit", "")).await).await;
+    assert!(allows(&sidecar, ask("User::bob", "edit", "Site::42")).await);
+    // A trigger that was off for a moment may have missed a change.
+    let unseen = "ALTER TABLE humbaba.assignments DISABLE TRIGGER ALL; \
+                  DELETE FROM humbaba.assignments; \
+                  ALTER TABLE humbaba.assignments ENABLE TRIGGER ALL";
+    execute(&admin, unseen).await;
+    let bob = || ask("User::bob", "edit", "Site::42");
+    until("nothing is left to Bob", async || !allows(&sidecar, bob()).await).await;
+    assert_eq!(problem(&sidecar).await, "");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -426,21 +426,6 @@ async fn a_backup_is_restored_with_versions_of_its_own() {
     }
 }
 
-#[tokio::test]
-async fn a_second_process_does_not_get_the_directory() {
-    let (folder, data) = (policies(&["guard"]), TempDir::new().unwrap());
-    let first = sidecar(folder.path(), data.path(), &[]);
-    write(&mut directory(&first), [put("User::alice", "editor", "Site::42")]).await;
-    let data_argument = data.path().to_str().unwrap();
-    let second = crate::cli_sidecar::Sidecar::start(
-        folder.path(),
-        &["--directory", "guard=embedded", "--data", data_argument],
-    );
-    let status = decisions(&second).is_authorized(edit("")).await.unwrap_err();
-    assert_eq!(status.code(), Code::Unavailable);
-    assert!(status.message().contains("another process uses"), "{status}");
-}
-
 #[test]
 fn the_command_writes_and_reads_a_directory() {
     let (folder, data) = (policies(&["guard"]), TempDir::new().unwrap());

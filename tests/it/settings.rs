@@ -281,6 +281,18 @@ fn bad_values_are_refused_with_their_origin() {
 }
 
 #[test]
+fn a_store_has_one_directory() {
+    let sources = |texts: &[&str]| {
+        let texts: Vec<_> = texts.iter().map(|text| format!("{text:?}")).collect();
+        format!("data = \"/data\"\n[directory]\nsources = [{}]", texts.join(", "))
+    };
+    file(&sources(&["main=embedded", "guard=files:/rows"])).settled();
+    let errors = file(&sources(&["main=embedded", "guard=postgres", "main=files:/rows"])).refused();
+    let shown = errors[0].to_string();
+    assert!(shown.contains("`main=embedded` and `main=files:/rows` are for one store"), "{shown}");
+}
+
+#[test]
 fn a_share_is_read_in_every_layer_and_printed_as_it_was_written() {
     let share = |settled: &Settled| f64::from(settled.settings.verify_sample);
     assert_eq!(share(&Layers::default().settled()), 0.0);

@@ -11,6 +11,7 @@ use rustix::fs::{Access, access};
 use super::{finding::Findings, policies::Loaded};
 use crate::{
     cli::{output::counted, serve::options::source_options, server_address},
+    model::StoreName,
     settings::Settings,
     sources::{self, FolderRows, Source, SourceOf},
     store::PolicyStore,
@@ -42,8 +43,7 @@ pub(super) fn look(
         };
         match source {
             Source::Files(folder) => files(folder, loaded, settings, timeout, findings),
-            // It needs the folder of `data`, and the settings are refused without that.
-            Source::Embedded => {}
+            Source::Embedded => embedded(loaded, settings, timeout, findings),
             Source::Postgres { schema } => {
                 postgres(store.as_str(), schema.clone(), settings, timeout, findings);
             }
@@ -93,18 +93,49 @@ fn files(
         let (limits, bounds) = (&settings.limits.request, &settings.directory.bounds);
         sources::read_folder(&folder, &store, limits, bounds)
     };
-    let FolderRows { directory, problems, problem_count } =
-        match findings.take(DIRECTORIES, timeout, read) {
-            Some(Ok(rows)) => rows,
-            Some(Err(error)) => {
-                let message = format!("the directory of `{name}` cannot be read: {error}");
-                let advice = "its store decides nothing until it can: mend the files, or name \
-                              another folder in `directory.sources`";
-                findings.problem(DIRECTORIES, message, advice);
-                return;
-            }
-            None => return,
-        };
+    match findings.take(DIRECTORIES, timeout, read) {
+        Some(Ok(rows)) => report(&name, rows, "mend them: `humbaba review` lists all", findings),
+        Some(Err(error)) => {
+            let message = format!("the directory of `{name}` cannot be read: {error}");
+            let advice = "its store decides nothing until it can: mend the files, or name \
+                          another folder in `directory.sources`";
+            findings.problem(DIRECTORIES, message, advice);
+        }
+        None => {}
+    }
+}
+
+/// Reads the database as a start does, and writes nothing.
+fn embedded(
+    store: &Arc<PolicyStore>,
+    settings: &Arc<Settings>,
+    timeout: Duration,
+    findings: &mut Findings,
+) {
+    // The settings are refused without it.
+    let Some(data) = settings.data.clone() else { return };
+    let name = store.name().clone();
+    let (store, limits) = (Arc::clone(store), settings.limits.request.clone());
+    let read = move || sources::look_at_embedded(&data, &store, &limits);
+    match findings.take(DIRECTORIES, timeout, read) {
+        Some(Ok(Some(rows))) => {
+            let advice = "write or delete them with `humbaba directory`, or bring the schema of the \
+                          store back";
+            report(&name, rows, advice, findings);
+        }
+        Some(Ok(None)) => findings.ok(DIRECTORIES, format!("`{name}`: it has no database yet")),
+        Some(Err(error)) => {
+            let message = format!("the directory of `{name}` cannot be used: {error}");
+            let advice = "its store decides nothing until it can: stop the process, put a backup in \
+                          its place with `humbaba directory restore`, and start again";
+            findings.problem(DIRECTORIES, message, advice);
+        }
+        None => {}
+    }
+}
+
+fn report(name: &StoreName, rows: FolderRows, advice: &str, findings: &mut Findings) {
+    let FolderRows { directory, problems, problem_count } = rows;
     let counts = directory.counts();
     findings.ok(
         DIRECTORIES,
@@ -117,11 +148,7 @@ fn files(
     if problem_count > 0 {
         let rows = counted(problem_count, "row grants", "rows grant");
         let shown = problems.iter().take(SHOWN).cloned().collect::<Vec<_>>().join("\n");
-        findings.warning(
-            DIRECTORIES,
-            format!("`{name}`: {rows} nothing\n{shown}"),
-            "mend them: `humbaba review` lists all",
-        );
+        findings.warning(DIRECTORIES, format!("`{name}`: {rows} nothing\n{shown}"), advice);
     }
 }
 

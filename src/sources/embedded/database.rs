@@ -12,14 +12,14 @@ mod tests;
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
-use rusqlite::{Connection, OpenFlags, TransactionBehavior, config::DbConfig};
+use rusqlite::{Connection, TransactionBehavior};
 
 use super::{
+    connection::{connect, create, data_version, flags, verified},
     error::DatabaseError,
-    files::{self, Lock},
+    files::{self, Lock, Seen},
     history,
     meta::Meta,
     rows,
@@ -30,28 +30,6 @@ use crate::{
     schema::Schema,
 };
 
-/// The format of the database, in `user_version`.
-const FORMAT: i64 = 1;
-
-/// Time that a write waits for another process that reads the database, e.g. for a backup.
-const BUSY: Duration = Duration::from_secs(5);
-
-/// The tables, in the order of their names. The text is compared when a database is opened.
-const TABLES: [&str; 4] = [
-    "CREATE TABLE assignments (principal_type TEXT NOT NULL, principal_id TEXT NOT NULL, \
-     role TEXT NOT NULL, scope_type TEXT NOT NULL, scope_id TEXT NOT NULL, \
-     expires_at TEXT NOT NULL, granted_at TEXT NOT NULL, granted_by TEXT NOT NULL, \
-     reason TEXT NOT NULL, \
-     PRIMARY KEY (principal_type, principal_id, role, scope_type, scope_id)) STRICT, WITHOUT ROWID",
-    "CREATE TABLE changes (version INTEGER NOT NULL, place INTEGER NOT NULL, \
-     change TEXT NOT NULL, PRIMARY KEY (version, place)) STRICT, WITHOUT ROWID",
-    "CREATE TABLE entities (type TEXT NOT NULL, id TEXT NOT NULL, entity TEXT NOT NULL, \
-     PRIMARY KEY (type, id)) STRICT, WITHOUT ROWID",
-    "CREATE TABLE meta (one INTEGER PRIMARY KEY CHECK (one = 1), uuid TEXT NOT NULL, \
-     counter INTEGER NOT NULL, trimmed INTEGER NOT NULL, rows BLOB NOT NULL, \
-     history BLOB NOT NULL, seal BLOB NOT NULL) STRICT",
-];
-
 /// An open database.
 #[derive(Debug)]
 pub(super) struct Database {
@@ -60,11 +38,33 @@ pub(super) struct Database {
     meta: Meta,
     /// Changes that the history keeps.
     history_limit: u64,
-    /// Why nobody knows what the file holds, if so.
-    unknown: Option<String>,
+    /// The file at the path, after it was last written.
+    seen: Seen,
+    /// SQLite's number of writes of others.
+    data_version: i64,
+    /// Why the file is not written any more, if so.
+    lost: Option<Lost>,
     /// The schema by which rows have other names than those of the changes to come, if any have.
     names: Option<Arc<Schema>>,
     _lock: Lock,
+}
+
+/// Why a file is not written any more until it is opened anew.
+#[derive(Debug, Clone)]
+enum Lost {
+    /// Nobody knows what it holds.
+    Unknown(String),
+    /// Another program touched it.
+    Foreign(String),
+}
+
+impl Lost {
+    fn error(&self) -> DatabaseError {
+        match self.clone() {
+            Self::Unknown(problem) => DatabaseError::Unknown(problem),
+            Self::Foreign(problem) => DatabaseError::Foreign(problem),
+        }
+    }
 }
 
 impl Database {
@@ -78,12 +78,24 @@ impl Database {
         if !files::exists(path)? {
             create(path)?;
         }
+        let seen = Seen::at(path)?;
         let connection = connect(path)?;
+        // Before all is read, so that what others write meanwhile is found later.
+        let data_version = data_version(&connection)?;
         let (meta, rows) = verified(&connection)?;
-        let path = path.to_owned();
-        let database =
-            Self { path, connection, meta, history_limit, unknown: None, names: None, _lock: lock };
+        let mut database = Self {
+            path: path.to_owned(),
+            connection,
+            meta,
+            history_limit,
+            seen,
+            data_version,
+            lost: None,
+            names: None,
+            _lock: lock,
+        };
         database.empty_log();
+        database.seen = database.seen.again(path)?;
         Ok((database, rows))
     }
 
@@ -106,7 +118,44 @@ impl Database {
 
     /// Returns whether the file is known to hold what is in force.
     pub fn is_known(&self) -> bool {
-        self.unknown.is_none()
+        self.lost.is_none()
+    }
+
+    /// Makes sure that the file at the path is the open one, and holds what this process wrote.
+    ///
+    /// # Errors
+    /// It is not ([`DatabaseError::Foreign`]), and nothing is written any more; or nobody can say.
+    pub fn look(&mut self) -> Result<(), DatabaseError> {
+        if let Some(lost) = &self.lost {
+            return Err(lost.error());
+        }
+        self.look_at_file().map_err(|error| self.lose(error.while_in_use()))
+    }
+
+    fn look_at_file(&mut self) -> Result<(), DatabaseError> {
+        let seen = self.seen.again(&self.path)?;
+        if seen == self.seen && data_version(&self.connection)? == self.data_version {
+            return Ok(());
+        }
+        // It may be no more than the log that was emptied. The pages that are in memory say nothing.
+        let connection = connect(&self.path)?;
+        let data_version = data_version(&connection)?;
+        let (meta, _) = verified(&connection)?;
+        if meta != self.meta {
+            return Err(DatabaseError::foreign("its content is another one"));
+        }
+        (self.connection, self.data_version, self.seen) = (connection, data_version, seen);
+        Ok(())
+    }
+
+    /// Remembers an error after which nothing is written any more.
+    fn lose(&mut self, error: DatabaseError) -> DatabaseError {
+        match &error {
+            DatabaseError::Foreign(problem) => self.lost = Some(Lost::Foreign(problem.clone())),
+            DatabaseError::Unknown(problem) => self.lost = Some(Lost::Unknown(problem.clone())),
+            _ => {}
+        }
+        error
     }
 
     /// Returns the number of writes so far.
@@ -114,12 +163,17 @@ impl Database {
         self.meta.counter
     }
 
-    /// Reads all rows.
+    /// Reads all rows again. Where that fails nothing is written any more.
     ///
     /// # Errors
-    /// They cannot be read.
-    pub fn rows(&self) -> Result<Vec<Change>, DatabaseError> {
-        rows::read(&self.connection).map(|(rows, _)| rows)
+    /// They cannot be read, or are not those that this process wrote.
+    pub fn rows(&mut self) -> Result<Vec<Change>, DatabaseError> {
+        self.look()?;
+        match rows::read(&self.connection) {
+            Ok((rows, hash)) if hash == self.meta.rows => Ok(rows),
+            Ok(_) => Err(self.lose(DatabaseError::foreign("its rows are others"))),
+            Err(error) => Err(self.lose(DatabaseError::Unknown(error.to_string()))),
+        }
     }
 
     /// Makes writes, all or none, each with a version of its own. They are on disk once this returns.
@@ -131,34 +185,50 @@ impl Database {
         &mut self,
         writes: impl IntoIterator<Item = &'a [Change]>,
     ) -> Result<(), DatabaseError> {
-        if let Some(problem) = &self.unknown {
-            return Err(DatabaseError::Unknown(problem.clone()));
-        }
+        self.look()?;
+        self.commit_seen(writes)
+    }
+
+    /// Makes writes to a file that was just looked at.
+    fn commit_seen<'a>(
+        &mut self,
+        writes: impl IntoIterator<Item = &'a [Change]>,
+    ) -> Result<(), DatabaseError> {
         let (limit, names) = (self.history_limit, self.names.as_deref());
-        match commit(&mut self.connection, self.meta.clone(), limit, names, writes) {
+        let known = (self.meta.clone(), self.data_version);
+        match commit(&mut self.connection, known, limit, names, writes) {
             Ok(meta) => {
                 self.meta = meta;
                 self.empty_log();
+                // Where another file is in the place, the write is not in that one.
+                let seen = self.seen.again(&self.path);
+                self.seen = seen.map_err(|error| self.unknown(&error))?;
                 Ok(())
             }
+            Err(error @ DatabaseError::Touched) => Err(error),
             Err(error) => match self.is_written() {
                 Ok(true) => Ok(()),
                 Ok(false) => Err(error),
-                Err(second) => {
-                    let problem = format!("{error}; then {second}");
-                    self.unknown = Some(problem.clone());
-                    Err(DatabaseError::Unknown(problem))
-                }
+                Err(second) => Err(self.unknown(&format!("{error}; then {second}"))),
             },
         }
+    }
+
+    fn unknown(&mut self, problem: &impl ToString) -> DatabaseError {
+        self.lose(DatabaseError::Unknown(problem.to_string()))
     }
 
     /// Finds out whether a write is there that failed: SQLite may have failed after the write was in its
     /// log.
     fn is_written(&mut self) -> Result<bool, DatabaseError> {
-        self.connection = connect(&self.path)?;
-        let meta = Meta::read(&self.connection)?;
+        self.seen = self.seen.again(&self.path)?;
+        let is_own = data_version(&self.connection)? == self.data_version;
+        let connection = connect(&self.path)?;
+        self.data_version = data_version(&connection)?;
+        let meta = if is_own { Meta::read(&connection)? } else { verified(&connection)?.0 };
+        self.connection = connection;
         self.empty_log();
+        self.seen = self.seen.again(&self.path)?;
         let is_written = meta != self.meta;
         self.meta = meta;
         Ok(is_written)
@@ -208,79 +278,18 @@ pub(super) fn restore(backup: &Path, path: &Path) -> Result<DirectoryVersion, Da
     Ok(DirectoryVersion { generation: meta.uuid, position })
 }
 
-/// Makes an empty database. It has its name only once it is complete.
-fn create(path: &Path) -> Result<(), DatabaseError> {
-    let new = files::create_beside(path)?;
-    let connection = Connection::open_with_flags(&new, flags())?;
-    connection.pragma_update(None, "journal_mode", "OFF")?;
-    for table in TABLES {
-        connection.execute_batch(table)?;
-    }
-    Meta::new().write(&connection)?;
-    connection.pragma_update(None, "user_version", FORMAT)?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.close().map_err(|(_, error)| error)?;
-    files::put_in_place(&new, path)
-}
-
-fn flags() -> OpenFlags {
-    // No file is made in passing, and a path is no URI.
-    OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX
-}
-
-fn connect(path: &Path) -> Result<Connection, DatabaseError> {
-    let connection = Connection::open_with_flags(path, flags())?;
-    // A file that is refused stays as it is, for whoever looks into it.
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
-    connection.busy_timeout(BUSY)?;
-    connection.pragma_update(None, "cell_size_check", true)?;
-    // Asked and not set, which would write.
-    let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
-    if mode != "wal" {
-        return Err(DatabaseError::damaged("it has no write-ahead log"));
-    }
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
-    Ok(connection)
-}
-
-/// Reads everything, and compares it with what was sealed.
-fn verified(connection: &Connection) -> Result<(Meta, Vec<Change>), DatabaseError> {
-    let format: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if format != FORMAT {
-        return Err(DatabaseError::Format(format));
-    }
-    let mut statement = connection.prepare("SELECT sql FROM sqlite_schema ORDER BY name")?;
-    let tables: Vec<String> =
-        statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
-    if tables != TABLES {
-        return Err(DatabaseError::damaged("its tables are not those of a directory"));
-    }
-    let check: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-    if check != "ok" {
-        return Err(DatabaseError::Damaged(check));
-    }
-    let meta = Meta::read(connection)?;
-    let (rows, hash) = rows::read(connection)?;
-    if hash != meta.rows {
-        return Err(DatabaseError::damaged("its rows are not those that were written"));
-    }
-    if history::hash(connection)? != meta.history {
-        return Err(DatabaseError::damaged("its history is not that which was written"));
-    }
-    Ok((meta, rows))
-}
-
 fn commit<'a>(
     connection: &mut Connection,
-    mut meta: Meta,
+    (mut meta, known): (Meta, i64),
     history_limit: u64,
     names: Option<&Schema>,
     writes: impl IntoIterator<Item = &'a [Change]>,
 ) -> Result<Meta, DatabaseError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Nobody else can write from here on.
+    if data_version(&transaction)? != known {
+        return Err(DatabaseError::Touched);
+    }
     for changes in writes {
         meta.counter += 1;
         for change in changes {

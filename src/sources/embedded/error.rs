@@ -2,6 +2,8 @@
 
 use std::{io, path::PathBuf};
 
+use rusqlite::ErrorCode;
+
 /// The database of a directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum DatabaseError {
@@ -48,6 +50,16 @@ pub(super) enum DatabaseError {
          the database anew"
     )]
     Unknown(String),
+    /// Another program removed, replaced or changed the database while it was in use.
+    #[error(
+        "{0}: another program did that while the database was in use. Nothing is written any more; \
+         stop the process, put the right file in its place (`humbaba directory restore`), and start \
+         again"
+    )]
+    Foreign(String),
+    /// Another program wrote to the database just now.
+    #[error("another program uses the database at this moment: try again")]
+    Touched,
     /// The content of the database is not what was written.
     #[error("{0}")]
     Damaged(String),
@@ -56,6 +68,23 @@ pub(super) enum DatabaseError {
 impl DatabaseError {
     pub fn damaged(what: &str) -> Self {
         Self::Damaged(what.to_owned())
+    }
+
+    pub fn foreign(what: &str) -> Self {
+        Self::Foreign(what.to_owned())
+    }
+
+    /// Returns the same error about a database that is in use, of which the content was right before.
+    pub fn while_in_use(self) -> Self {
+        let is_damage = match &self {
+            Self::Damaged(_) | Self::Format(_) => true,
+            Self::Sqlite(error) => matches!(
+                error.sqlite_error_code(),
+                Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+            ),
+            _ => false,
+        };
+        if is_damage { Self::Foreign(format!("its content was changed ({self})")) } else { self }
     }
 
     pub fn io(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {

@@ -4,7 +4,7 @@ use std::{
     ffi::OsString,
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
     io,
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -18,6 +18,43 @@ const FOLDER_MODE: u32 = 0o700;
 /// those who read the database meanwhile, e.g. for a backup.
 #[derive(Debug)]
 pub(super) struct Lock(#[allow(dead_code, reason = "open for as long as it is locked")] File);
+
+/// The file at the path of a database, as it was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// Its device and inode.
+    file: (u64, u64),
+    size: u64,
+    /// When its content changed, in seconds and nanoseconds.
+    changed: (i64, i64),
+}
+
+impl Seen {
+    /// Looks at the path.
+    pub fn at(path: &Path) -> Result<Self, DatabaseError> {
+        match fs::metadata(path) {
+            Ok(file) => Ok(Self {
+                file: (file.dev(), file.ino()),
+                size: file.size(),
+                changed: (file.mtime(), file.mtime_nsec()),
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(DatabaseError::foreign("the file is gone"))
+            }
+            Err(error) => Err(DatabaseError::io("look at", path)(error)),
+        }
+    }
+
+    /// Looks at the path again, at which this file must still be.
+    pub fn again(&self, path: &Path) -> Result<Self, DatabaseError> {
+        let now = Self::at(path)?;
+        if now.file == self.file {
+            Ok(now)
+        } else {
+            Err(DatabaseError::foreign("another file is in its place"))
+        }
+    }
+}
 
 /// Makes the folder of a database, and locks the database against other processes.
 pub(super) fn lock(path: &Path) -> Result<Lock, DatabaseError> {
@@ -35,6 +72,40 @@ pub(super) fn lock(path: &Path) -> Result<Lock, DatabaseError> {
         Ok(()) => Ok(Lock(file)),
         Err(TryLockError::WouldBlock) => Err(DatabaseError::Locked(path.to_owned())),
         Err(TryLockError::Error(error)) => Err(DatabaseError::io("lock", &lock)(error)),
+    }
+}
+
+/// The use that other processes make of a database.
+#[derive(Debug)]
+pub(super) enum Use {
+    /// One has it open.
+    InUse,
+    /// None has, and none can as long as this is held; nothing is held where none ever had.
+    Free(#[allow(dead_code, reason = "open for as long as it is locked")] Option<File>),
+}
+
+/// Finds out whether another process has a database open, and makes no file.
+pub(super) fn find_use(path: &Path) -> Result<Use, DatabaseError> {
+    let lock = beside(path, ".lock");
+    let file = match File::open(&lock) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Use::Free(None)),
+        Err(error) => return Err(DatabaseError::io("open", &lock)(error)),
+    };
+    match file.try_lock() {
+        Ok(()) => Ok(Use::Free(Some(file))),
+        Err(TryLockError::WouldBlock) => Ok(Use::InUse),
+        Err(TryLockError::Error(error)) => Err(DatabaseError::io("lock", &lock)(error)),
+    }
+}
+
+/// Returns whether a database has a write-ahead log with anything in it.
+pub(super) fn has_log(path: &Path) -> Result<bool, DatabaseError> {
+    let log = beside(path, "-wal");
+    match fs::metadata(&log) {
+        Ok(file) => Ok(file.len() > 0),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(DatabaseError::io("look at", &log)(error)),
     }
 }
 

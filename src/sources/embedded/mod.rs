@@ -3,10 +3,12 @@
 //! One thread a directory reads and writes the file. A write is answered once it is on disk and in
 //! force.
 
+mod connection;
 mod database;
 mod error;
 mod files;
 mod history;
+mod look;
 mod meta;
 mod rows;
 mod set_hash;
@@ -23,15 +25,19 @@ use std::{
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::{SourceOptions, SourceStartError};
+use super::{FolderRows, SourceOptions, SourceStartError, row_problems::words};
 use crate::{
-    directory::{Change, DirectoryVersion},
+    directory::{Change, ChangeFault, Directory, DirectoryVersion, Fault},
     model::StoreName,
     reload::Live,
-    store::STACK_BYTES,
+    request::RequestLimits,
+    store::{PolicyStore, STACK_BYTES},
 };
 use write::{WAITING, Write};
 use writer::Writer;
+
+/// Problems of rows that are kept.
+const KEPT: usize = 100;
 
 /// The directory of a store, to be written. Clones are the same; its thread ends with the last of
 /// them.
@@ -65,6 +71,33 @@ pub(super) fn start(
 /// Returns the place of the database of a store.
 fn database_of(data: &Path, store: &StoreName) -> PathBuf {
     data.join("directory").join(format!("{store}.sqlite"))
+}
+
+/// Reads the database of a store once, as a start does, and writes nothing. Returns nothing where there
+/// is none yet. A process may use it meanwhile.
+///
+/// # Errors
+/// It cannot be read, or is damaged.
+pub fn look_at_embedded(
+    data: &Path,
+    store: &PolicyStore,
+    limits: &RequestLimits,
+) -> Result<Option<FolderRows>, String> {
+    let path = database_of(data, store.name());
+    let rows = look::read(&path);
+    let rows = rows.map_err(|error| format!("the database `{}`: {error}", path.display()))?;
+    let Some(mut rows) = rows else { return Ok(None) };
+    let (schema, stored) = (store.schema_arc(), store.stored_arc());
+    rows.sort_by_key(|row| row.is_qualified(schema));
+    let empty = Directory::new(Arc::clone(schema), Arc::clone(stored), limits.clone());
+    let (directory, faults) = empty.apply(&rows);
+    let problem_count = faults.len();
+    let problems = faults.into_iter().take(KEPT).filter_map(|fault| {
+        let Fault { index, field, description } = fault;
+        Some(words(rows.get(index)?, ChangeFault { field, description }))
+    });
+    let problems = problems.collect();
+    Ok(Some(FolderRows { directory, problems, problem_count }))
 }
 
 /// A backup was not restored. What was in its place is as it was.

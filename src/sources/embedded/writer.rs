@@ -5,16 +5,21 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::{
     runtime,
     sync::{mpsc, watch},
-    time::{MissedTickBehavior, interval},
+    time::{MissedTickBehavior, interval, sleep},
 };
 
 use super::{WAITING, Write, WriteError, database::Database, error::DatabaseError};
 use crate::{
-    directory::{Assignment, Change, Directory, DirectoryVersion, EntityRow, Fault},
+    directory::{Change, ChangeFault, Directory, DirectoryVersion, Fault},
     model::StoreName,
-    reload::{KeptChanges, Live, RowReport},
+    reload::{KeptChanges, Live},
     request::RequestLimits,
-    sources::{SourceOptions, reads_the_same},
+    schema::Schema,
+    sources::{
+        SourceOptions, reads_the_same,
+        row_key::RowKey,
+        row_problems::{ProblemKind, RowProblem, RowProblems},
+    },
     store::PolicyStore,
 };
 
@@ -23,6 +28,9 @@ const NAMED_ROWS: usize = 10;
 
 /// The longest time until the directory is confirmed again.
 const CONFIRM: Duration = Duration::from_secs(60);
+
+/// Pause before a database that another process uses is opened again.
+const BETWEEN_OPENS: Duration = Duration::from_secs(1);
 
 /// Reads and writes the database of a directory.
 #[derive(Debug)]
@@ -33,6 +41,8 @@ pub(super) struct Writer {
     kept_changes: u64,
     confirm: Duration,
     live: Arc<Live>,
+    /// The problems of the rows that are held.
+    problems: RowProblems,
 }
 
 /// A write that fits the schema.
@@ -50,6 +60,7 @@ impl Writer {
             kept_changes: u64::try_from(options.kept_changes).unwrap_or(u64::MAX),
             confirm: (options.max_age / 4).clamp(Duration::from_millis(1), CONFIRM),
             live,
+            problems: RowProblems::default(),
         }
     }
 
@@ -61,19 +72,8 @@ impl Writer {
         }
     }
 
-    async fn serve(self, mut writes: mpsc::Receiver<Write>) {
-        let (mut database, rows) = match Database::open(&self.path, self.kept_changes) {
-            Ok(opened) => opened,
-            Err(error) => {
-                let path = self.path.display();
-                self.refuse(&format!(
-                    "the database `{path}` is not used: {error}. Nothing of it is in force. If it \
-                     is damaged, stop the process, put a backup in its place with `humbaba \
-                     directory restore`, and start again"
-                ));
-                return;
-            }
-        };
+    async fn serve(mut self, mut writes: mpsc::Receiver<Write>) {
+        let Some((mut database, rows)) = self.open(&mut writes).await else { return };
         let mut changes = self.live.changes();
         let mut read_for = self.put_in_force(&mut database, Some(rows), &mut changes).await;
         let mut confirm = interval(self.confirm);
@@ -96,10 +96,66 @@ impl Writer {
                     }
                 }
                 // The state in force is not confirmed where nobody knows what the file holds.
-                _ = confirm.tick(), if database.is_known() => {
-                    self.live.confirm_directory(&self.store);
+                _ = confirm.tick(), if database.is_known() => self.confirm(&mut database),
+            }
+        }
+    }
+
+    /// Records that the file holds what is in force, where that is so.
+    fn confirm(&self, database: &mut Database) {
+        match database.look() {
+            Ok(()) => self.live.confirm_directory(&self.store),
+            Err(error) => {
+                tracing::error!(store = %self.store, "the directory is not confirmed: {error}");
+                self.live.directory_failed(&self.store, &error.to_string());
+            }
+        }
+    }
+
+    /// Opens the database, once no other process uses it. Returns nothing where it cannot be used, or
+    /// nobody can write any more.
+    async fn open(&self, writes: &mut mpsc::Receiver<Write>) -> Option<(Database, Vec<Change>)> {
+        let mut is_told = false;
+        loop {
+            match Database::open(&self.path, self.kept_changes) {
+                Ok(opened) => return Some(opened),
+                Err(error @ DatabaseError::Locked(_)) => {
+                    let problem = format!("{error}; it is tried again every {BETWEEN_OPENS:?}");
+                    if !std::mem::replace(&mut is_told, true) {
+                        tracing::warn!(store = %self.store, "the directory waits: {problem}");
+                        self.live.directory_failed(&self.store, &problem);
+                    }
+                }
+                Err(error) => {
+                    let path = self.path.display();
+                    self.refuse(&format!(
+                        "the database `{path}` is not used: {error}. Nothing of it is in force. If \
+                         it is damaged, stop the process, put a backup in its place with `humbaba \
+                         directory restore`, and start again"
+                    ));
+                    return None;
                 }
             }
+            let again = sleep(BETWEEN_OPENS);
+            tokio::pin!(again);
+            loop {
+                tokio::select! {
+                    () = &mut again => break,
+                    write = writes.recv() => {
+                        let _ = write?.reply.send(Err(WriteError::Unavailable));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Says that the rows could not be put in force. What was in force stays.
+    fn not_read(&self, problem: &str) {
+        if self.state().is_none() {
+            self.refuse(problem);
+        } else {
+            tracing::error!(store = %self.store, "the directory is not read anew: {problem}");
+            self.live.directory_failed(&self.store, problem);
         }
     }
 
@@ -128,7 +184,7 @@ impl Writer {
     /// Puts the rows in force as soon as the store is loaded, and returns the store that they were read
     /// for.
     async fn put_in_force(
-        &self,
+        &mut self,
         database: &mut Database,
         mut rows: Option<Vec<Change>>,
         changes: &mut watch::Receiver<()>,
@@ -142,7 +198,7 @@ impl Writer {
                 match read {
                     Ok((rows, history)) => self.replace(database, &store, rows, history),
                     Err(error) => {
-                        self.refuse(&error.to_string());
+                        self.not_read(&error.to_string());
                         return None;
                     }
                 }
@@ -157,7 +213,7 @@ impl Writer {
     }
 
     fn replace(
-        &self,
+        &mut self,
         database: &mut Database,
         store: &PolicyStore,
         mut rows: Vec<Change>,
@@ -170,7 +226,7 @@ impl Writer {
         rows.sort_by_key(|row| row.is_qualified(schema));
         let empty = Directory::new(Arc::clone(schema), Arc::clone(stored), self.limits.clone());
         let (directory, faults) = empty.apply(&rows);
-        self.log_ignored(&rows, &faults);
+        self.note_faults(rows, faults, schema);
         let counts = directory.counts();
         tracing::info!(
             store = %self.store,
@@ -180,24 +236,35 @@ impl Writer {
             ignored = counts.ignored,
             "the directory is loaded"
         );
-        let (version, rows) = (database.version(), RowReport::default());
+        let (version, rows) = (database.version(), self.problems.report());
         self.live.restore_directory(&self.store, directory, version, rows, history);
     }
 
-    /// Names rows that do not fit the schema, in the log. The status and the metrics count them.
-    fn log_ignored(&self, rows: &[Change], faults: &[Fault]) {
-        for Fault { index, field, description } in faults.iter().take(NAMED_ROWS) {
-            let row = match rows.get(*index) {
-                Some(Change::Put(Assignment { key, .. }) | Change::Delete(key)) => {
-                    format!("`{}` as `{}` on `{}`", key.principal, key.role, key.scope)
-                }
-                Some(Change::PutEntity(EntityRow { uid, .. }) | Change::DeleteEntity(uid)) => {
-                    format!("`{uid}`")
-                }
-                None => "a row".to_owned(),
-            };
-            tracing::warn!(store = %self.store, "{row} grants nothing: {field}: {description}");
+    /// Notes the rows that do not fit the schema instead of those that did not, and logs the first.
+    fn note_faults(&mut self, mut rows: Vec<Change>, faults: Vec<Fault>, schema: &Schema) {
+        self.problems = RowProblems::default();
+        let count = faults.len();
+        for (place, Fault { index, field, description }) in faults.into_iter().enumerate() {
+            let Some(row) = rows.get_mut(index) else { continue };
+            row.qualify(schema);
+            let problem = RowProblem::unfit(row, ChangeFault { field, description });
+            if place < NAMED_ROWS {
+                let (store, problem) = (&self.store, &problem.message);
+                tracing::warn!(%store, "a row of the directory grants nothing: {problem}");
+            }
+            self.problems.add(Some(RowKey::of(row)), problem);
         }
+        if let Some(more @ 1..) = count.checked_sub(NAMED_ROWS) {
+            tracing::warn!(store = %self.store, "{more} more rows of the directory grant nothing");
+        }
+    }
+
+    /// Ends the problems of rows that were written or deleted: what is written fits.
+    fn end_problems(&mut self, keys: &[RowKey]) {
+        for key in keys {
+            self.problems.remove(key, ProblemKind::Unfit);
+        }
+        self.live.report_directory_rows(&self.store, self.problems.report());
     }
 
     /// Returns the rows in force.
@@ -208,7 +275,7 @@ impl Writer {
     }
 
     /// Makes writes durable together, and puts one after the other in force.
-    fn write(&self, database: &mut Database, writes: Vec<Write>) {
+    fn write(&mut self, database: &mut Database, writes: Vec<Write>) {
         let accepted = self.accepted(database, writes);
         if accepted.is_empty() {
             return;
@@ -222,6 +289,10 @@ impl Writer {
                     self.live.directory_failed(&self.store, &problem);
                     WriteError::Unknown
                 }
+                DatabaseError::Foreign(_) => {
+                    self.live.directory_failed(&self.store, &problem);
+                    WriteError::NotDurable
+                }
                 _ => WriteError::NotDurable,
             };
             for Accepted { write, .. } in accepted {
@@ -230,7 +301,13 @@ impl Writer {
             return;
         }
         for Accepted { write: Write { changes, reply, .. }, version } in accepted {
+            let is_fine = self.problems.is_empty();
+            let keys: Vec<_> =
+                if is_fine { Vec::new() } else { changes.iter().map(RowKey::of).collect() };
             self.live.change_directory(&self.store, changes, version.clone());
+            if !is_fine {
+                self.end_problems(&keys);
+            }
             let _ = reply.send(Ok(version));
         }
     }

@@ -57,7 +57,8 @@ pub(super) fn follow_folder(folder: &Path, options: &SourceOptions) -> FollowFol
         path: folder.to_owned(),
         wanted: |name| RowFileKind::of(name).is_some(),
         most: MOST_FILES,
-        interval: options.rehash_interval,
+        // A folder at rest must be confirmed before the directory becomes too old.
+        interval: options.rehash_interval.min(options.max_age / 4),
         use_events: options.use_events,
     }
 }
@@ -110,13 +111,13 @@ fn whole_lines(kind: RowFileKind, bytes: &[u8], is_recent: bool) -> &[u8] {
     bytes.get(..end).unwrap_or_default()
 }
 
-/// The rows of a folder that was read once.
+/// The rows of a folder, or of another source, that was read once.
 #[derive(Debug)]
 pub struct FolderRows {
     /// The rows that fit the store, as a directory.
     pub directory: Directory,
-    /// Every row that could not be read or does not fit, with file and line; the first hundred of
-    /// each file.
+    /// Every row that could not be read or does not fit, with file and line where it has any; the first
+    /// hundred of each file.
     pub problems: Vec<String>,
     /// The number of rows with a problem.
     pub problem_count: usize,

@@ -15,6 +15,7 @@ use super::{
     read::{Head, Part, Statements},
     rows::Row,
     shared_keys::UnknownRow,
+    triggers::Triggers,
 };
 use crate::{
     directory::Directory, model::StoreName, reload::Live, request::RequestLimits,
@@ -28,6 +29,9 @@ const NOT_LOADED: &str = "the store is not loaded";
 
 /// The first and the longest pause before connecting again.
 const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(5)];
+
+/// How often the triggers are looked at.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// Keeps the directory of a store as PostgreSQL has it.
 pub(super) struct Follower {
@@ -43,6 +47,15 @@ pub(super) struct Follower {
 pub(super) struct Cursor {
     head: Head,
     known: KnownRows,
+    /// When the triggers were last looked at.
+    looked: Instant,
+}
+
+impl Cursor {
+    /// Returns why nobody can say that the state is the server's, if so.
+    fn fault(&self) -> Option<&str> {
+        self.head.triggers.as_ref().and_then(Triggers::fault)
+    }
 }
 
 impl Follower {
@@ -115,14 +128,14 @@ impl Follower {
             *cursor = Some(self.read_all(connection).await?);
             return Ok(());
         }
-        let polled = poll(client, &self.statements, &at.head).await;
+        let is_due = at.looked.elapsed() >= LOOK;
+        let polled = poll(client, &self.statements, &at.head, is_due).await;
+        if is_due && polled.is_ok() {
+            at.looked = Instant::now();
+        }
         *cursor = match polled {
             Ok(Poll::Same(head)) => {
-                if head.snapshot == at.head.snapshot {
-                    self.live.confirm_directory(&self.store);
-                } else {
-                    self.live.confirm_directory_at(&self.store, head.version());
-                }
+                self.confirm(&at, &head);
                 Some(Cursor { head, ..at })
             }
             Ok(Poll::Changed(head, rows)) => {
@@ -145,6 +158,26 @@ impl Follower {
             }
         };
         Ok(())
+    }
+
+    /// Confirms the state, where all changes are recorded.
+    fn confirm(&self, at: &Cursor, head: &Head) {
+        if let Some(fault) = at.fault() {
+            self.failed(fault);
+        } else if head.snapshot == at.head.snapshot {
+            self.live.confirm_directory(&self.store);
+        } else {
+            self.live.confirm_directory_at(&self.store, head.version());
+        }
+    }
+
+    /// Shows a fault, unless it is shown already.
+    fn failed(&self, fault: &str) {
+        let state = self.live.state();
+        let shown = state.directories.get(&self.store).and_then(|live| live.problem.as_deref());
+        if shown != Some(fault) {
+            self.live.directory_failed(&self.store, fault);
+        }
     }
 
     /// Returns whether rows read for the store as it is now could fit otherwise than those that were
@@ -201,7 +234,12 @@ impl Follower {
                         "the directory was read"
                     );
                     live.replace_directory(store, directory, version, known.problems.report());
-                    return Ok(Some(Cursor { head, known }));
+                    let cursor = Cursor { head, known, looked: Instant::now() };
+                    if let Some(fault) = cursor.fault() {
+                        tracing::error!(%store, "the directory is not confirmed: {fault}");
+                        self.failed(fault);
+                    }
+                    return Ok(Some(cursor));
                 }
             };
             rows.into_iter().for_each(|row| loading.add(row));
@@ -216,22 +254,22 @@ impl Follower {
         rows: Vec<Row>,
     ) -> Result<Result<Cursor, UnknownRow>, String> {
         let follower = Arc::clone(self);
-        let changing = task::spawn_blocking(move || {
-            let Cursor { head, known } = &mut cursor;
-            follower.change_rows(head, known, rows).map(|()| cursor)
-        });
+        let changing =
+            task::spawn_blocking(move || follower.change_rows(&mut cursor, rows).map(|()| cursor));
         changing.await.map_err(|error| error.to_string())
     }
 
-    fn change_rows(
-        &self,
-        head: &Head,
-        known: &mut KnownRows,
-        rows: Vec<Row>,
-    ) -> Result<(), UnknownRow> {
+    fn change_rows(&self, cursor: &mut Cursor, rows: Vec<Row>) -> Result<(), UnknownRow> {
+        let is_confirmed = cursor.fault().is_none();
+        let Cursor { head, known, .. } = cursor;
         let directory = self.directory().ok_or(UnknownRow)?;
         let changes = known.change(rows, &directory)?;
-        let faults = self.live.change_directory(&self.store, changes.clone(), head.version());
+        let (made, version) = (changes.clone(), head.version());
+        let faults = if is_confirmed {
+            self.live.change_directory(&self.store, made, version)
+        } else {
+            self.live.change_unconfirmed_directory(&self.store, made, version)
+        };
         if let Some(directory) = self.directory() {
             known.note_circles(&directory);
         }

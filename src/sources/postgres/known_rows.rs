@@ -3,22 +3,21 @@
 use std::sync::Arc;
 
 use super::{
-    row_problems::{ProblemKind, RowProblem, RowProblems},
-    rows::{self, Content, Row, RowKey, Unreadable},
+    rows::{self, Content, Row, Unreadable},
     shared_keys::{KeyChanges, SharedKeys, UnknownRow},
 };
 use crate::{
     directory::{Applying, Change, ChangeFault, Directory, Fault},
     model::Uid,
-    request::shorten_to,
+    sources::{
+        row_key::RowKey,
+        row_problems::{ProblemKind, RowProblem, RowProblems, words},
+    },
     store::PolicyStore,
 };
 
 /// Problems of rows that are logged at once.
 const LOGGED: usize = 10;
-
-/// Characters of a problem that are kept: a row may hold long texts.
-const MESSAGE: usize = 1_000;
 
 /// What is known of the rows of a directory beside what it holds itself.
 #[derive(Debug)]
@@ -55,10 +54,10 @@ impl Loading {
         match self.known.kept(content, &self.empty) {
             Ok(row) => {
                 if let Err(fault) = self.applying.make(&row) {
-                    self.known.problems.add(Some(RowKey::of(&row)), unfit(&row, fault));
+                    self.known.problems.add(Some(RowKey::of(&row)), RowProblem::unfit(&row, fault));
                 }
             }
-            Err(left_out) => self.known.problems.add_left_out(*left_out),
+            Err(left_out) => self.known.leave_out(*left_out),
         }
     }
 
@@ -111,7 +110,7 @@ impl KnownRows {
                 Ok(row) => keys.add(row),
                 Err(left_out) => {
                     log.tell(self, &left_out.message);
-                    self.problems.add_left_out(*left_out);
+                    self.leave_out(*left_out);
                 }
             },
             Row::Removed(content) => match self.kept(content, directory) {
@@ -137,7 +136,7 @@ impl KnownRows {
             let fault = faults.next_if(|fault| fault.index == index);
             if let Some(fault) = fault.filter(|_| !self.shared.is_contradictory(&key)) {
                 let Fault { field, description, .. } = fault;
-                let problem = unfit(change, ChangeFault { field, description });
+                let problem = RowProblem::unfit(change, ChangeFault { field, description });
                 log.tell(self, &problem.message);
                 self.problems.add(Some(key.clone()), problem);
             }
@@ -154,9 +153,14 @@ impl KnownRows {
         for (uid, fault) in directory.in_circles() {
             let (key, row) = (RowKey::Entity(uid.clone()), Change::DeleteEntity(uid.clone()));
             self.problems.remove(&key, ProblemKind::Unfit);
-            self.problems.add(Some(key), unfit(&row, fault));
+            self.problems.add(Some(key), RowProblem::unfit(&row, fault));
             self.in_circles.push(uid);
         }
+    }
+
+    /// Notes a row that the directory does not hold.
+    fn leave_out(&mut self, Unreadable { key, message }: Unreadable) {
+        self.problems.add(key, RowProblem { message, kind: ProblemKind::LeftOut });
     }
 
     fn note_contradiction(&mut self, key: RowKey) {
@@ -197,24 +201,4 @@ impl ProblemLog {
             tracing::warn!(%store, "a row of the directory grants nothing: {problem}");
         }
     }
-}
-
-fn unfit(row: &Change, fault: ChangeFault) -> RowProblem {
-    RowProblem { message: words(row, fault), kind: ProblemKind::Unfit }
-}
-
-/// Returns words for a row that does not fit the schema of the store.
-fn words(row: &Change, ChangeFault { field, description }: ChangeFault) -> String {
-    let name = match RowKey::of(row) {
-        RowKey::Assignment(key) => {
-            format!("{}, {} of {}", key.principal.as_entity(), key.role, key.scope.as_entity())
-        }
-        RowKey::Entity(uid) => uid.as_entity(),
-    };
-    let words = if field.is_empty() {
-        format!("{name}: it does not fit the schema of the policy store")
-    } else {
-        format!("{name}: `{field}`: {description}")
-    };
-    shorten_to(MESSAGE, &words)
 }

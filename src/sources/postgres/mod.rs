@@ -7,10 +7,10 @@ mod follow;
 mod known_rows;
 mod poll;
 mod read;
-mod row_problems;
 mod rows;
 pub mod schema;
 mod shared_keys;
+mod triggers;
 
 use std::{path::Path, sync::Arc};
 

@@ -34,7 +34,7 @@ pub(super) enum Poll {
     Anew(&'static str),
 }
 
-/// Asks what changed since the head was read.
+/// Asks what changed since the head was read, and for the triggers if so told.
 ///
 /// # Errors
 /// The server fails or does not answer.
@@ -42,10 +42,13 @@ pub(super) async fn poll(
     client: &Client,
     statements: &Statements,
     cursor: &Head,
+    with_triggers: bool,
 ) -> Result<Poll, String> {
-    let statement = statements.changes_since(&cursor.snapshot, cursor.seq, MOST_CHANGES + 1);
+    let Head { snapshot, seq, .. } = cursor;
+    let statement = statements.changes_since(snapshot, *seq, MOST_CHANGES + 1, with_triggers);
     let answer = within(POLL_TIMEOUT, client.simple_query(&statement)).await?;
-    let head = rows_of(&answer).next().and_then(Head::read).ok_or(NO_HEAD)?;
+    let mut head = rows_of(&answer).next().and_then(Head::read).ok_or(NO_HEAD)?;
+    head.triggers = head.triggers.or_else(|| cursor.triggers.clone());
     if let Some(reason) = broken(cursor, &head) {
         return Ok(Poll::Anew(reason));
     }
@@ -74,6 +77,9 @@ fn broken(cursor: &Head, head: &Head) -> Option<&'static str> {
     }
     if !cursor.snapshot.covers(trimmed) || cursor.seq < *trimmed_seq {
         return Some("changes were trimmed that were not seen yet");
+    }
+    if head.triggers != cursor.triggers {
+        return Some("a trigger was disabled, dropped or made, or a table was written anew");
     }
     None
 }

@@ -10,6 +10,7 @@ use super::{
     connect::problem,
     rows::{self, COLUMNS, Row},
     schema::quoted,
+    triggers::Triggers,
 };
 use crate::directory::{DirectoryVersion, Position, Snapshot};
 
@@ -39,6 +40,8 @@ pub(super) struct Head {
     pub seq: u64,
     /// The last state of which changes were trimmed.
     pub trimmed: (Snapshot, u64),
+    /// The triggers, where they were asked for.
+    pub triggers: Option<Triggers>,
 }
 
 /// A part of one snapshot. Rows come first, a number at a time, and the head at the end.
@@ -50,7 +53,7 @@ pub(super) enum Part {
 
 impl Head {
     /// The columns of [`Head::read`].
-    pub(super) const COLUMNS: usize = 5;
+    pub(super) const COLUMNS: usize = 7;
 
     pub(super) fn read(row: &SimpleQueryRow) -> Option<Self> {
         let get = |column: usize| row.try_get(column).ok().flatten();
@@ -59,6 +62,7 @@ impl Head {
             generation: get(1)?.to_owned(),
             seq: get(2)?.parse().ok()?,
             trimmed: (get(3)?.parse().ok()?, get(4)?.parse().ok()?),
+            triggers: (get(5)? == "t").then(|| Triggers::read(get(6))),
         })
     }
 
@@ -74,11 +78,12 @@ impl Statements {
         Self { schema: quoted(schema), value_chars, entity_chars: 1 << 20 }
     }
 
-    fn head(&self) -> String {
+    fn head(&self, with_triggers: bool) -> String {
         let schema = &self.schema;
+        let triggers = if with_triggers { Triggers::sql(schema) } else { "NULL".to_owned() };
         format!(
             "pg_current_snapshot()::text, {schema}.generation(), {schema}.last_seq(), \
-             h.trimmed_snapshot::text, h.trimmed_seq"
+             h.trimmed_snapshot::text, h.trimmed_seq, {with_triggers}, {triggers}"
         )
     }
 
@@ -117,7 +122,13 @@ impl Statements {
     /// Each condition has an index, an order and a limit of its own: in one `WHERE` with `OR` a server
     /// without statistics reads the whole table, which takes a second where a million rows were just
     /// written.
-    pub(super) fn changes_since(&self, snapshot: &Snapshot, seq: u64, most: usize) -> String {
+    pub(super) fn changes_since(
+        &self,
+        snapshot: &Snapshot,
+        seq: u64,
+        most: usize,
+        with_triggers: bool,
+    ) -> String {
         let columns = COLUMNS.map(|name| match name {
             "kind" => name.to_owned(),
             "expires_at" | "granted_at" => millis(name),
@@ -137,7 +148,7 @@ impl Statements {
         format!(
             "SELECT * FROM (SELECT {head} FROM {schema}.history AS h LIMIT 1) AS h \
              LEFT JOIN ({changes}) AS c ON true ORDER BY c.seq LIMIT {most}",
-            head = self.head(),
+            head = self.head(with_triggers),
             changes = changes.join(" UNION "),
         )
     }
@@ -164,7 +175,7 @@ impl Statements {
     async fn begin(&self, client: &Client) -> Result<Head, String> {
         let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL timezone = 'UTC'";
         within(ROWS_TIMEOUT, client.batch_execute(begin)).await?;
-        let head = format!("SELECT {} FROM {}.history AS h", self.head(), self.schema);
+        let head = format!("SELECT {} FROM {}.history AS h", self.head(true), self.schema);
         let head = within(ROWS_TIMEOUT, client.simple_query(&head)).await?;
         Ok(rows_of(&head).next().and_then(Head::read).ok_or(NO_HEAD)?)
     }
@@ -175,14 +186,14 @@ impl Statements {
     /// # Errors
     /// The server fails or does not answer, or does not let it.
     pub(super) async fn look(&self, client: &Client) -> Result<bool, String> {
-        let Head { snapshot, seq, .. } = self.begin(client).await?;
+        let Head { snapshot, seq, triggers, .. } = self.begin(client).await?;
         let mut has_rows = false;
         for rows in [self.assignments(), self.entities()] {
             let one = format!("{rows} LIMIT 1");
             let answer = within(ROWS_TIMEOUT, client.simple_query(&one)).await?;
             has_rows |= rows_of(&answer).next().is_some();
         }
-        let changes = self.changes_since(&snapshot, seq, 1);
+        let changes = self.changes_since(&snapshot, seq, 1, false);
         within(ROWS_TIMEOUT, client.simple_query(&changes)).await?;
         // Calling it could write.
         let adopt = format!("{}.adopt()", self.schema);
@@ -193,6 +204,9 @@ impl Statements {
             return Err(format!("PostgreSQL: permission denied for function {adopt}"));
         }
         within(ROWS_TIMEOUT, client.batch_execute("COMMIT")).await?;
+        if let Some(fault) = triggers.as_ref().and_then(Triggers::fault) {
+            return Err(format!("PostgreSQL: {fault}"));
+        }
         Ok(has_rows)
     }
 

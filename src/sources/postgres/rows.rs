@@ -7,6 +7,7 @@ use crate::{
     model::{Timestamp, Uid},
     request::Grant,
     schema::Schema,
+    sources::row_key::RowKey,
 };
 
 /// The columns of a row, in the order in which [`row`] reads them.
@@ -47,35 +48,6 @@ pub(super) struct Unreadable {
     /// What it is about, where that can be read.
     pub key: Option<RowKey>,
     pub message: String,
-}
-
-/// The entity or assignment that a row is about.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum RowKey {
-    Assignment(AssignmentKey),
-    Entity(Uid),
-}
-
-impl RowKey {
-    /// Returns what a change is about.
-    pub(super) fn of(change: &Change) -> Self {
-        match change {
-            Change::Put(Assignment { key, .. }) | Change::Delete(key) => {
-                Self::Assignment(key.clone())
-            }
-            Change::PutEntity(EntityRow { uid, .. }) | Change::DeleteEntity(uid) => {
-                Self::Entity(uid.clone())
-            }
-        }
-    }
-
-    /// Returns the change after which nothing is held of it.
-    pub(super) fn deletion(self) -> Change {
-        match self {
-            Self::Assignment(key) => Change::Delete(key),
-            Self::Entity(uid) => Change::DeleteEntity(uid),
-        }
-    }
 }
 
 /// Gives the entities that a row is about the full names of their types.

@@ -7,8 +7,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::rows::RowKey;
-use crate::directory::{Assignment, Change, Directory, EntityRow};
+use crate::{
+    directory::{Assignment, Change, Directory, EntityRow},
+    sources::row_key::RowKey,
+};
 
 /// All rows of those keys that have more than one. The only row of a key is in the directory.
 #[derive(Debug, Default)]

@@ -171,7 +171,7 @@ fn nothing_is_written_any_more_once_nobody_knows_what_the_file_holds() {
     let aside = place.path.with_extension("aside");
     fs::rename(&place.path, &aside).unwrap();
     database.connection.pragma_update(None, "query_only", true).unwrap();
-    let error = database.commit([&[put(100)][..]]).unwrap_err();
+    let error = database.commit_seen([&[put(100)][..]]).unwrap_err();
     assert!(matches!(error, DatabaseError::Unknown(_)), "{error}");
     assert!(!database.is_known());
     fs::rename(&aside, &place.path).unwrap();
@@ -235,10 +235,10 @@ fn a_damaged_log_loses_no_more_than_what_nobody_was_told_of() {
     let place = place();
     let before = filled(&place);
     let (mut database, _) = opened(&place.path);
-    let meta = database.meta.clone();
+    let known = (database.meta.clone(), database.data_version);
     let write = [put(100), put(101), Change::Delete(key(5))];
-    commit(&mut database.connection, meta, KEPT, None, [&write[..]]).unwrap();
-    let after = sorted(database.rows().unwrap());
+    commit(&mut database.connection, known, KEPT, None, [&write[..]]).unwrap();
+    let after = sorted(rows::read(&database.connection).unwrap().0);
     let (file, log) = (fs::read(&place.path).unwrap(), fs::read(place.log()).unwrap());
     drop(database);
     place.restore(&file, &log);
@@ -270,4 +270,65 @@ fn only_where_no_file_is_a_new_database_is_made() {
     }
     fs::remove_file(&place.path).unwrap();
     assert_eq!(opened(&place.path).1, Vec::<String>::new());
+}
+
+#[test]
+fn what_this_process_writes_is_not_taken_for_another_programs() {
+    let place = place();
+    filled(&place);
+    let (mut database, _) = opened(&place.path);
+    let (seen, version) = (database.seen.clone(), database.data_version);
+    database.commit([&[put(100)][..]]).unwrap();
+    assert_ne!(database.seen, seen, "the log is emptied into the file");
+    assert_eq!(data_version(&database.connection).unwrap(), version);
+    assert_eq!(database.seen, Seen::at(&place.path).unwrap());
+}
+
+#[test]
+fn a_program_that_reads_or_empties_the_log_harms_nothing() {
+    let place = place();
+    filled(&place);
+    let (mut database, _) = opened(&place.path);
+    let other = Connection::open(&place.path).unwrap();
+    let count = "SELECT count(*) FROM assignments";
+    let rows: i64 = other.query_row(count, [], |row| row.get(0)).unwrap();
+    assert_eq!(rows, 19);
+    other.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    database.commit([&[put(100)][..]]).unwrap();
+    drop(other);
+    database.commit([&[put(101)][..]]).unwrap();
+    assert!(database.is_known());
+}
+
+/// Does something to the file at a path.
+type Harm = fn(&Path);
+
+#[test]
+fn what_another_program_does_to_the_file_ends_writing() {
+    let harms: [(&str, Harm); 5] = [
+        ("is gone", |path| fs::remove_file(path).unwrap()),
+        ("is gone", |path| fs::remove_dir_all(path.parent().unwrap()).unwrap()),
+        ("another file", |path| {
+            let copy = path.with_extension("copy");
+            fs::copy(path, &copy).unwrap();
+            fs::rename(&copy, path).unwrap();
+        }),
+        ("its content", |path| {
+            let other = Connection::open(path).unwrap();
+            other.execute("DELETE FROM assignments WHERE principal_id = 'user-5'", []).unwrap();
+        }),
+        ("its content", |path| fs::write(path, b"an older copy, written in place").unwrap()),
+    ];
+    for (said, harm) in harms {
+        let place = place();
+        filled(&place);
+        let (mut database, _) = opened(&place.path);
+        harm(&place.path);
+        let counter = database.counter();
+        let error = database.commit([&[put(100)][..]]).unwrap_err();
+        assert!(matches!(error, DatabaseError::Foreign(_)), "{said}: {error}");
+        assert!(error.to_string().contains(said), "{said}: {error}");
+        assert!(!database.is_known() && database.counter() == counter);
+        assert!(database.rows().is_err() && database.look().is_err());
+    }
 }

@@ -114,8 +114,8 @@ BEGIN
 END
 $humbaba$;
 
--- Has every sidecar read everything anew. Needed after writes that no trigger saw, such as those of
--- `pg_restore --disable-triggers`.
+-- Has every sidecar read everything anew. After writes that no trigger saw, such as those of
+-- `pg_restore --disable-triggers`, they do so by themselves within two seconds.
 CREATE OR REPLACE FUNCTION @schema@.reload() RETURNS void
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $humbaba$
     INSERT INTO @schema@.changes (kind) VALUES ('reload')
@@ -146,7 +146,7 @@ BEGIN
 END
 $humbaba$;
 
--- Triggers of an earlier run, also on tables that are no longer read.
+-- Triggers of an earlier run with their functions, also on tables that are no longer read.
 DO $humbaba$
 DECLARE
     old record;
@@ -157,6 +157,14 @@ BEGIN
         WHERE p.pronamespace = @schema_text@::regnamespace AND NOT t.tgisinternal
     LOOP
         EXECUTE format('DROP TRIGGER %I ON %s', old.tgname, old.of_table);
+    END LOOP;
+    -- Sidecars expect triggers for each function that is there.
+    FOR old IN
+        SELECT p.oid::regprocedure AS name FROM pg_proc AS p
+        WHERE p.pronamespace = @schema_text@::regnamespace
+            AND p.prorettype = 'trigger'::regtype AND p.proname LIKE 'record\_%'
+    LOOP
+        EXECUTE format('DROP FUNCTION %s', old.name);
     END LOOP;
 END
 $humbaba$;

@@ -2,8 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use super::rows::{RowKey, Unreadable};
-use crate::reload::RowReport;
+use super::row_key::RowKey;
+use crate::{
+    directory::{Change, ChangeFault},
+    reload::RowReport,
+    request::shorten_to,
+};
+
+/// Characters of a problem that are kept: a row may hold long texts.
+const MESSAGE: usize = 1_000;
 
 /// Problems that are kept, by the keys of their rows.
 const KEPT: usize = 10_000;
@@ -45,12 +52,22 @@ pub(super) enum ProblemKind {
 }
 
 impl RowProblem {
+    /// Returns the problem of a row that the directory holds and that does not fit.
+    pub(super) fn unfit(row: &Change, fault: ChangeFault) -> Self {
+        Self { message: words(row, fault), kind: ProblemKind::Unfit }
+    }
+
     fn is_left_out(&self) -> bool {
         self.kind != ProblemKind::Unfit
     }
 }
 
 impl RowProblems {
+    /// Returns whether no row has a problem.
+    pub(super) fn is_empty(&self) -> bool {
+        self.count() == 0
+    }
+
     /// Records that the row of a key has no problem of a kind any more.
     pub(super) fn remove(&mut self, key: &RowKey, kind: ProblemKind) {
         if self.by_row.is_empty() {
@@ -75,11 +92,6 @@ impl RowProblems {
         }
     }
 
-    /// Records the problem of a row that the directory does not hold.
-    pub(super) fn add_left_out(&mut self, Unreadable { key, message }: Unreadable) {
-        self.add(key, RowProblem { message, kind: ProblemKind::LeftOut });
-    }
-
     /// Returns how many there are.
     pub(super) fn count(&self) -> usize {
         self.by_row.len() + self.others.len() + self.more
@@ -94,6 +106,22 @@ impl RowProblems {
         }
         RowReport { left_out: self.left_out, problems: problems.into() }
     }
+}
+
+/// Returns words for a row that does not fit the schema of the store.
+pub(super) fn words(row: &Change, ChangeFault { field, description }: ChangeFault) -> String {
+    let name = match RowKey::of(row) {
+        RowKey::Assignment(key) => {
+            format!("{}, {} of {}", key.principal.as_entity(), key.role, key.scope.as_entity())
+        }
+        RowKey::Entity(uid) => uid.as_entity(),
+    };
+    let words = if field.is_empty() {
+        format!("{name}: it does not fit the schema of the policy store")
+    } else {
+        format!("{name}: `{field}`: {description}")
+    };
+    shorten_to(MESSAGE, &words)
 }
 
 #[cfg(test)]
