@@ -140,10 +140,10 @@ pub enum SlotError {
         /// The attribute.
         attribute: SmolStr,
     },
-    /// The role is in a record.
+    /// A required record requires a role.
     #[error(
-        "the attribute `{attribute}` of `{entity_type}` holds a role in a record, which nothing \
-         could fill"
+        "the attribute `{attribute}` of `{entity_type}` requires a role in a record, which \
+         nothing could fill"
     )]
     Record {
         /// The type that declares the attribute.
@@ -208,7 +208,7 @@ fn slots(
                     });
                 }
             }
-            record @ Shape::Record(_) if holds(record, &is_role) => {
+            Shape::Record(record) if field.required && requires(record, &is_role) => {
                 errors
                     .push(SlotError::Record { entity_type: entity_type(), attribute: attribute() });
             }
@@ -218,14 +218,12 @@ fn slots(
     if errors.is_empty() { Ok(slots) } else { Err(errors) }
 }
 
-/// Returns whether something is so of a type, of its elements or of its fields, at any depth.
-fn holds(shape: &Shape, is_so: &impl Fn(&Shape) -> bool) -> bool {
-    is_so(shape)
-        || match shape {
-            Shape::Set(element) => holds(element, is_so),
-            Shape::Record(record) => record.fields.values().any(|field| holds(&field.shape, is_so)),
-            _ => false,
-        }
+/// Returns whether a record is not whole without a value of such a type, at any depth.
+fn requires(record: &RecordShape, is_so: &impl Fn(&Shape) -> bool) -> bool {
+    record.fields.values().filter(|field| field.required).any(|field| match &field.shape {
+        Shape::Record(record) => requires(record, is_so),
+        shape => is_so(shape),
+    })
 }
 
 /// Reads the declaration of an action. `contexts` are those of other actions, which it may share.
