@@ -74,7 +74,7 @@ pub(super) struct CallHandler {
 #[derive(Clone)]
 pub(super) struct AuxiliaryLimits {
     health_checks: Arc<ConcurrencyLimit>,
-    /// Of health and reflection.
+    /// Streams of health and reflection.
     watches: Arc<ConcurrencyLimit>,
     directory_watches: Arc<ConcurrencyLimit>,
 }

@@ -27,7 +27,7 @@ pub struct Comparison {
     pub losses: Vec<Difference>,
     /// The questions that the solver cannot answer, or that cannot be compared, each with the reason.
     pub unknown: Vec<String>,
-    /// How the new state believes callers more ([`PolicyStore::more_trust_than`]).
+    /// The ways in which the new state believes callers more ([`PolicyStore::more_trust_than`]).
     pub trust: Vec<String>,
 }
 

@@ -30,7 +30,7 @@ pub struct VersionChanges {
 }
 
 impl VersionChanges {
-    /// How long the texts of all changes are.
+    /// Returns the bytes of the texts of all changes.
     fn text_bytes(&self) -> usize {
         self.changes.iter().map(Change::text_bytes).sum()
     }

@@ -29,8 +29,8 @@ pub struct ApprovedStep {
     pub from: String,
     /// The revision after.
     pub to: String,
-    /// How `store.toml` believes callers more, all of it, as [`super::PolicyStore::more_trust_than`]
-    /// tells it.
+    /// All the ways in which `store.toml` believes callers more, as
+    /// [`super::PolicyStore::more_trust_than`] tells them.
     #[serde(default)]
     pub trust: BTreeSet<String>,
     /// The approver.

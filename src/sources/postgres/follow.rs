@@ -30,7 +30,7 @@ const NOT_LOADED: &str = "the store is not loaded";
 /// The first and the longest pause before connecting again.
 const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(5)];
 
-/// How often the triggers are looked at.
+/// The interval at which the triggers are looked at.
 const LOOK: Duration = Duration::from_secs(2);
 
 /// Keeps the directory of a store as PostgreSQL has it.

@@ -19,7 +19,7 @@ use crate::{
 /// Problems of rows that are logged at once.
 const LOGGED: usize = 10;
 
-/// What is known of the rows of a directory beside what it holds itself.
+/// The facts about rows of a directory that it does not hold itself.
 #[derive(Debug)]
 pub(super) struct KnownRows {
     /// The problems of rows.

@@ -45,7 +45,7 @@ pub(super) type Content = Result<Change, Box<Unreadable>>;
 /// A row that cannot be read, or not be kept.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Unreadable {
-    /// What it is about, where that can be read.
+    /// Its entity or assignment, where that can be read.
     pub key: Option<RowKey>,
     pub message: String,
 }
