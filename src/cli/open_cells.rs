@@ -27,7 +27,7 @@ pub(super) struct SolverFlags {
 
 impl SolverFlags {
     /// Settles the open cells of a matrix, and notes on the standard error which stay open and why.
-    /// Where none is open no solver is looked for.
+    /// Looks for no solver where none is open.
     pub(super) fn settle(
         &self,
         matrix: &mut Matrix,

@@ -184,7 +184,7 @@ fn circles_of_folders(sources: &Sources) -> Vec<Vec<String>> {
     folders.values().flat_map(circles_in).collect()
 }
 
-/// What uses what.
+/// The uses of each file by others.
 type Graph = BTreeMap<String, BTreeSet<String>>;
 
 fn circles_in(graph: &Graph) -> Vec<Vec<String>> {
@@ -210,7 +210,7 @@ fn circles_in(graph: &Graph) -> Vec<Vec<String>> {
     circles.into_iter().collect()
 }
 
-/// What the files of a circle use of each other, a line each.
+/// Lists the uses between the files of a circle, a line each.
 fn inside(sources: &Sources, circle: &[String]) -> String {
     let mut lines = format!("{} files\n", circle.len());
     for file in circle {

@@ -56,13 +56,13 @@ impl Lab {
         value(&self.app, "SELECT humbaba.version()").await
     }
 
-    /// What is in force after statements of the application.
+    /// Returns the rows in force after statements of the application.
     async fn after(&self, statements: &str) -> BTreeSet<String> {
         self.app.batch_execute(statements).await.unwrap();
         self.followed.at(&self.version().await).await
     }
 
-    /// What the rows say.
+    /// Returns the rows in words.
     async fn together(&self) -> BTreeSet<String> {
         let admin = self.postgres.client("postgres").await;
         admin.batch_execute("SET timezone = 'UTC'").await.unwrap();
