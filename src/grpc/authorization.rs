@@ -34,18 +34,6 @@ pub(super) struct Authorization {
     pub waiting: Arc<ConcurrencyLimit>,
 }
 
-/// Returns whether the directory has the version that a caller asks for.
-fn has_reached(in_force: &InForce, at_least: &str) -> Result<bool, Status> {
-    match &in_force.directory {
-        _ if at_least.is_empty() => Ok(true),
-        Some(state) => state
-            .version
-            .has_reached(at_least)
-            .map_err(|error| status::no_such_version("at_least_version", error)),
-        None => Err(status::no_directory(&in_force.store)),
-    }
-}
-
 #[tonic::async_trait]
 impl AuthorizationService for Authorization {
     async fn is_authorized(
@@ -147,27 +135,18 @@ impl Authorization {
         at_least: &str,
         permit: Option<Arc<CallPermit>>,
     ) -> Result<InForce, Status> {
-        let in_force = self.live.in_force(name).map_err(status::not_in_force)?;
-        if has_reached(&in_force, at_least)? {
+        let reached = self.live.in_force_at_least(name, at_least).map_err(status::not_in_force)?;
+        if let Some(in_force) = reached {
             return Ok(in_force);
         }
-        let wait = async {
-            let mut changes = self.live.changes();
-            loop {
-                changes.mark_unchanged();
-                let in_force = self.live.in_force(name).map_err(status::not_in_force)?;
-                if has_reached(&in_force, at_least)? {
-                    return Ok(in_force);
-                }
-                changes.changed().await.map_err(status::stopping)?;
-            }
-        };
-        match permit {
+        let wait = self.live.wait_until_in_force(name, at_least);
+        let waited = match permit {
             Some(permit) => {
                 permit.release_while(&self.waiting, wait).await.map_err(status::limit_reached)?
             }
             None => wait.await,
-        }
+        };
+        waited.map_err(status::not_in_force)
     }
 
     /// Returns the store in force; refuses one without a directory.

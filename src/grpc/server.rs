@@ -258,6 +258,11 @@ impl GrpcServer {
         &self.inner.state.limit
     }
 
+    /// Returns the limit on calls that wait for a version of a directory, which all faces share.
+    pub(crate) fn waiting_limit(&self) -> &Arc<ConcurrencyLimit> {
+        &self.inner.state.waiting
+    }
+
     pub(crate) fn tracer(&self) -> Option<&SdkTracer> {
         self.inner.state.tracer.as_ref()
     }

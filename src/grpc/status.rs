@@ -72,6 +72,8 @@ pub(super) fn not_in_force(error: NotInForce) -> Status {
     match error {
         NotInForce::Store(error) => no_store(error),
         NotInForce::Directory(error) => Status::unavailable(error.to_string()),
+        NotInForce::NoDirectory(_) => Status::failed_precondition(error.to_string()),
+        NotInForce::Version(error) => no_such_version("at_least_version", error),
     }
 }
 
@@ -87,7 +89,7 @@ pub(super) fn no_such_version(field: &str, error: VersionError) -> Status {
 
 /// Returns FAILED_PRECONDITION for what only a directory can answer.
 pub(super) fn no_directory(store: &PolicyStore) -> Status {
-    Status::failed_precondition(format!("the policy store `{}` has no directory", store.name()))
+    not_in_force(NotInForce::NoDirectory(store.name().clone()))
 }
 
 /// Returns UNAUTHENTICATED for a call without the token of the listener.

@@ -15,7 +15,7 @@ use super::{
     live_directory::{DirectoryState, DirectoryUnavailable, LiveDirectory, RowReport},
 };
 use crate::{
-    directory::{Change, Directory, DirectoryVersion, Fault},
+    directory::{Change, Directory, DirectoryVersion, Fault, VersionError},
     model::StoreName,
     request::{Held, RequestLimits},
     store::{PolicyStore, StoreLookupError, Stores},
@@ -75,6 +75,12 @@ pub enum NotInForce {
     /// Its directory cannot decide.
     #[error(transparent)]
     Directory(#[from] DirectoryUnavailable),
+    /// A version of its directory is asked for, and it has none.
+    #[error("the policy store `{0}` has no directory")]
+    NoDirectory(StoreName),
+    /// The version that is asked for is none of its directory.
+    #[error(transparent)]
+    Version(#[from] VersionError),
 }
 
 impl Default for Live {

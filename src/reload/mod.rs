@@ -10,6 +10,7 @@
 
 mod announce;
 mod arrival;
+mod at_least;
 mod change_log;
 mod files;
 mod first_load;
@@ -18,6 +19,7 @@ mod folder_error;
 mod follow_folder;
 mod gate;
 mod history;
+mod known_store;
 mod listing;
 mod live;
 mod live_directory;

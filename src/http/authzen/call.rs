@@ -24,12 +24,14 @@ use super::{
     form::{Object, kind},
     search,
     span::RequestSpan,
+    versions,
 };
 use crate::{
     audit::Record,
     grpc::CallContext,
     model::{json, panic_message},
     net::CallPermit,
+    reload::InForce,
     request::Side,
 };
 
@@ -68,14 +70,16 @@ impl Authzen {
         let (head, body) = request.into_parts();
         check_head(&head)?;
         let body = self.read(&head.headers, body, &permit).await?;
+        let in_force = self.in_force(&store, &head.headers, &permit).await?;
         let is_long = is_long(endpoint, &body, self.0.decider.options.inline_bytes);
         let (authzen, permit) = (self.clone(), Arc::new(permit));
-        let held = Arc::clone(&permit);
+        let (held, decided_with) = (Arc::clone(&permit), in_force.clone());
         let work = move || {
             // Work that goes on after the caller has given up is still under way.
             let _held = held;
-            let decided =
-                catch_unwind(AssertUnwindSafe(|| authzen.decide(endpoint, &store, &head, &body)));
+            let decided = catch_unwind(AssertUnwindSafe(|| {
+                authzen.decide(endpoint, &in_force, &head, &body)
+            }));
             decided.unwrap_or_else(|panic| {
                 tracing::error!(panic = panic_message(&*panic), "a request panicked");
                 Err(Fault::panicked())
@@ -87,7 +91,9 @@ impl Authzen {
             work()?
         };
         context.recording.submit(records).await.map_err(Fault::of_status)?;
-        Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
+        let mut response = ([(header::CONTENT_TYPE, "application/json")], body).into_response();
+        versions::tell(response.headers_mut(), &decided_with);
+        Ok(response)
     }
 
     /// Reads a body, which counts among the bytes that messages hold.
@@ -122,7 +128,7 @@ impl Authzen {
     fn decide(
         &self,
         endpoint: Endpoint,
-        store: &str,
+        in_force: &InForce,
         head: &Head,
         body: &[u8],
     ) -> Result<(CallContext, Vec<u8>, Vec<Record>), Fault> {
@@ -130,9 +136,8 @@ impl Authzen {
         let log = self.0.grpc.decision_log();
         let context = CallContext::new(endpoint.rpc(), &head.headers, &head.extensions, log);
         let form = self.parse(body)?;
-        let in_force = self.0.grpc.live().in_force(store).map_err(Fault::not_in_force)?;
         context.span.store(&in_force.store);
-        let call = AuthzenCall { decider, in_force: &in_force, context: &context };
+        let call = AuthzenCall { decider, in_force, context: &context };
         let answered = match endpoint {
             Endpoint::Evaluation => evaluation::answer(&call, form),
             Endpoint::Evaluations => evaluations::answer(&call, form),

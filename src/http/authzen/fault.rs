@@ -6,7 +6,10 @@ use axum::{
 };
 use tonic::{Code, Status};
 
-use crate::{net::LimitReachedError, reload::NotInForce, store::StoreLookupError};
+use super::versions::AT_LEAST_VERSION;
+use crate::{
+    directory::VersionError, net::LimitReachedError, reload::NotInForce, store::StoreLookupError,
+};
 
 /// Seconds after which a shed caller should try again. HTTP has no shorter time.
 const RETRY_AFTER: &str = "1";
@@ -65,11 +68,19 @@ impl Fault {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, message)
     }
 
-    /// Returns 503 where nothing can decide yet, else 404.
+    /// Returns 503 where nothing can decide yet, 412 where no version of a directory can be compared
+    /// with the one that is asked for, 400 where that is none, else 404.
     pub fn not_in_force(error: NotInForce) -> Self {
         let error = match error {
             NotInForce::Store(error) => error,
             NotInForce::Directory(error) => return Self::unavailable(error),
+            NotInForce::Version(VersionError::Unreadable(_)) => {
+                return Self::form(format!("`{AT_LEAST_VERSION}`: {error}"));
+            }
+            NotInForce::NoDirectory(_) | NotInForce::Version(VersionError::OtherGeneration(_)) => {
+                let (status, code) = (StatusCode::PRECONDITION_FAILED, Code::FailedPrecondition);
+                return Self::new(status, code, error.to_string());
+            }
         };
         let message = match &error {
             StoreLookupError::NoneLoaded => return Self::unavailable(error),

@@ -22,6 +22,7 @@ mod search;
 mod span;
 mod state;
 mod values;
+mod versions;
 
 use axum::{
     Router,

@@ -4,6 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use humbaba::{
     directory::{Assignment, AssignmentKey, Change, DirectoryVersion, EntityRow, Position},
+    grpc::GrpcOptions,
+    http::WebOptions,
     model::Uid,
     reload::RowReport,
     request::{Grant, RequestLimits},
@@ -12,7 +14,7 @@ use humbaba::{
 use serde_json::{Value as Json, json};
 
 use super::web::{Web, ask, asking, entity, with};
-use crate::support::stores::store;
+use crate::support::{http, stores::store, wait};
 
 const SCHEMA: &str = r#"
 @role entity Role;
@@ -257,4 +259,71 @@ async fn what_a_directory_holds_is_the_truth() {
     let request = json!({"subject": {"type": "User"}, "action": {"name": "edit"}, "resource": entity("Site::2")});
     let found = web.post("/access/v1/search/subject", &request).await.json();
     assert_eq!(found, json!({"results": [entity("User::bob")]}));
+}
+
+#[tokio::test]
+async fn a_question_is_decided_on_nothing_older_than_the_version_that_it_names() {
+    let web = Web::start([guard("")]).await;
+    let question = ask("User::bob", "edit", "Site::2");
+    let asked = async |version: &str| {
+        let request = web.request("/access/v1/evaluation");
+        let request = request.header("humbaba-at-least-version", version);
+        web.send(request.body(question.to_string().into()).unwrap()).await
+    };
+    // Without a directory there is no version to wait for, and none in an answer.
+    let answer = web.post("/access/v1/evaluation", &question).await;
+    assert!(!answer.headers.contains_key("humbaba-directory-version"), "{answer:?}");
+    let answer = asked("g.1").await;
+    assert_eq!(
+        (answer.status, &*answer.body),
+        (412, "the policy store `guard` has no directory\n")
+    );
+
+    directory(&web);
+    let answer = asked("g.1").await;
+    assert_eq!(answer.json(), json!({"decision": true}));
+    assert_eq!(answer.headers["humbaba-directory-version"], "g.1");
+    let searched = json!({"subject": entity("User::bob"), "action": {"name": "edit"}, "resource": {"type": "Site"}});
+    for (path, asked) in [("search/resource", &searched), ("evaluations", &question)] {
+        let answer = web.post(&format!("/access/v1/{path}"), asked).await;
+        assert_eq!(answer.headers["humbaba-directory-version"], "g.1", "{path}");
+    }
+    assert_eq!(asked("other.1").await.status, 412);
+    for unreadable in ["", "g", "g.x"] {
+        let answer = asked(unreadable).await;
+        assert_eq!(answer.status, 400, "{answer:?}");
+        assert!(answer.body.starts_with("`humbaba-at-least-version`: "), "{answer:?}");
+    }
+
+    // A version that is not there yet is waited for.
+    let removed = AssignmentKey {
+        principal: Uid::new("User", "bob"),
+        role: "editor".to_owned(),
+        scope: Uid::new("Site", "2"),
+    };
+    let write = async {
+        wait::until("the question waits", async || {
+            let metrics = http::get(web.server.http, "/metrics").await.body;
+            metrics.contains("humbaba_requests_waiting 1")
+        })
+        .await;
+        let version = DirectoryVersion { generation: "g".to_owned(), position: Position::Count(2) };
+        let changes = vec![Change::Delete(removed)];
+        web.server.live.change_directory(&"guard".parse().unwrap(), changes, version)
+    };
+    let (answer, faults) = tokio::join!(asked("g.2"), write);
+    assert_eq!(faults, []);
+    assert_eq!(answer.json(), json!({"decision": false}));
+    assert_eq!(answer.headers["humbaba-directory-version"], "g.2");
+}
+
+#[tokio::test]
+async fn a_question_waits_no_longer_for_a_version_than_any_request_may_take() {
+    let options =
+        GrpcOptions { request_timeout: Duration::from_millis(200), ..GrpcOptions::default() };
+    let web = Web::with([guard("")], options, WebOptions::default()).await;
+    directory(&web);
+    let request = web.request("/access/v1/evaluation").header("humbaba-at-least-version", "g.2");
+    let body = ask("User::bob", "edit", "Site::2").to_string();
+    assert_eq!(web.send(request.body(body.into()).unwrap()).await.status, 504);
 }
