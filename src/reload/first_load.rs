@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    FolderError, Live, Options, Source, folder,
-    loader::{Found, Loader},
-    snapshot::Read,
+    FolderError, Live, Options, Source, folder, known_store::Found, loader::Loader, snapshot::Read,
 };
 use crate::store::embedded_stores;
 

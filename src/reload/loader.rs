@@ -8,6 +8,7 @@ use std::{
 
 use super::{
     Gate, Options, announce,
+    known_store::{Found, KnownStore, LONG_LOAD, Loading, Seen},
     load::{Job, LoadQueue, Loaded, Refused},
     only_narrows,
     proving::Proving,
@@ -17,8 +18,8 @@ use super::{
 };
 use crate::{
     model::{Problem, StoreName},
-    reload::{Live, LoadStatus, StoreStatus},
-    store::{PolicyStore, StoreFiles, Stores},
+    reload::{Live, LoadStatus},
+    store::{PolicyStore, Stores},
 };
 
 /// Time that a load waits, when all is done, for calls that still use replaced stores.
@@ -26,24 +27,6 @@ const PATIENCE_WITH_CALLS: Duration = Duration::from_millis(100);
 /// Time that is waited for stores to be loaded, so that those that changed together come in force
 /// together. Those that take longer come in force when they are loaded.
 const PATIENCE_WITH_STORES: Duration = Duration::from_millis(400);
-/// Time after which a store that is still being loaded is reported.
-const LONG_LOAD: Duration = Duration::from_secs(10);
-
-/// The state of a store in the folder.
-#[derive(Debug)]
-pub(super) enum Found {
-    /// Its files.
-    Files(StoreFiles),
-    /// Its files, and those that may be on their way back. Where they make no valid store together the
-    /// state in force stays.
-    Meanwhile(StoreFiles),
-    /// It cannot be read as a whole.
-    Flawed(Vec<Flaw>),
-    /// It is being written to. The state in force stays.
-    Unsettled,
-    /// It has been written to for so long that it is reported.
-    NeverSettles,
-}
 
 /// The stores as they were last loaded, and how that went.
 #[derive(Debug)]
@@ -67,48 +50,6 @@ pub(super) struct Loader {
     /// Wakes the thread that loads when a proof or a load has ended. Without it nobody goes on
     /// meanwhile, and both are waited for.
     signal: Option<Arc<Signal>>,
-}
-
-/// One store, in force or refused.
-#[derive(Debug, Default)]
-struct KnownStore {
-    in_force: Option<Arc<PolicyStore>>,
-    loaded_at: Option<SystemTime>,
-    /// The state that was last found of it: while that stays the same there is nothing to do.
-    seen: Option<Seen>,
-    /// The newest state of it that is being loaded.
-    loading: Option<Loading>,
-    problems: Vec<Problem>,
-    /// The proof that decides about the state that was last found.
-    proving: Option<Proving>,
-}
-
-#[derive(Debug)]
-struct Loading {
-    seen: Seen,
-    since: Instant,
-    /// It was reported that it takes long.
-    told: bool,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Seen {
-    Digest(String),
-    Meanwhile(String),
-    Flaws(Vec<Flaw>),
-    Unsettled,
-}
-
-impl Seen {
-    /// Returns whether files that are taken meanwhile are those in force.
-    fn is_in_force(&self, in_force: Option<&PolicyStore>) -> bool {
-        match self {
-            Self::Meanwhile(digest) => {
-                in_force.is_some_and(|store| store.files().digest() == *digest)
-            }
-            Self::Digest(_) | Self::Flaws(_) | Self::Unsettled => false,
-        }
-    }
 }
 
 /// The outcome of an attempt.
@@ -210,21 +151,14 @@ impl Loader {
 
     /// Returns when to look again for stores that are still being loaded.
     pub fn look_at(&self) -> Option<Instant> {
-        let loading = self.stores.values().filter_map(|known| known.loading.as_ref());
-        loading.filter(|loading| !loading.told).map(|loading| loading.since + LONG_LOAD).min()
+        self.stores.values().filter_map(KnownStore::look_at).min()
     }
 
     /// Reports the stores that have been loading for long. They are put in force all the same once
     /// they are loaded and valid.
     fn long_loads(&mut self, outcome: &mut LoadOutcome) {
-        let long = self.stores.iter_mut().filter_map(|(name, known)| {
-            let loading = known.loading.as_mut()?;
-            let is_new = !loading.told && loading.since.elapsed() >= LONG_LOAD;
-            is_new.then(|| {
-                loading.told = true;
-                name.clone()
-            })
-        });
+        let stores = self.stores.iter_mut();
+        let long = stores.filter_map(|(name, known)| known.note_long().then(|| name.clone()));
         for name in long.collect::<Vec<_>>() {
             let message = format!("the store is still being loaded after {LONG_LOAD:?}");
             let problem = Problem::of_file(name.as_str(), message);
@@ -279,13 +213,7 @@ impl Loader {
 
     /// Begins the work for the state of a store, if that is a new one.
     fn begin(&mut self, name: StoreName, found: Found, outcome: &mut LoadOutcome) {
-        let seen = match &found {
-            Found::Files(files) => Seen::Digest(files.digest()),
-            Found::Meanwhile(files) => Seen::Meanwhile(files.digest()),
-            Found::Flawed(flaws) => Seen::Flaws(flaws.clone()),
-            Found::NeverSettles => Seen::Unsettled,
-            Found::Unsettled => return,
-        };
+        let Some(seen) = Seen::new(&found) else { return };
         let known = self.stores.entry(name.clone()).or_default();
         let is_loading = known.loading.as_ref().is_some_and(|loading| loading.seen == seen);
         // Files that are taken while others may be on their way back end no load without those.
@@ -301,8 +229,7 @@ impl Loader {
         known.proving = None;
         let problems = match found {
             Found::Files(files) | Found::Meanwhile(files) => {
-                known.loading =
-                    Some(Loading { seen: seen.clone(), since: Instant::now(), told: false });
+                known.loading = Some(Loading::begin(seen.clone()));
                 let job = Job { files, last: known.in_force.clone() };
                 return self.queue.add(name, seen, job);
             }
@@ -470,22 +397,7 @@ impl Loader {
     }
 
     fn status(&self) -> LoadStatus {
-        let stores = self.stores.iter().map(|(name, known)| StoreStatus {
-            name: name.clone(),
-            revision: known.in_force.as_ref().map(|store| *store.revision()),
-            loaded_at: known.loaded_at,
-            policies: known.in_force.as_ref().map_or(0, |store| store.policies().num_of_policies()),
-            warnings: known
-                .in_force
-                .as_ref()
-                .map_or_else(Vec::new, |store| store.warnings().to_vec()),
-            proving: known.proving.is_some(),
-            problems: known.problems.clone(),
-            refused: match &known.seen {
-                Some(Seen::Digest(digest)) if !known.problems.is_empty() => Some(digest.clone()),
-                _ => None,
-            },
-        });
+        let stores = self.stores.iter().map(|(name, known)| known.status(name));
         LoadStatus {
             source: self.source.clone(),
             last_attempt: self.last_attempt,

@@ -11,7 +11,8 @@ use std::{
 
 use super::{
     Options,
-    loader::{Found, Loader},
+    known_store::Found,
+    loader::Loader,
     paths::FolderId,
     signal::{MOST_SETTLES, Signal, Wake},
     snapshot::{Read, StoreContent, take},

@@ -6,7 +6,6 @@ use axum::{
 };
 use tonic::{Code, Status};
 
-use super::versions::AT_LEAST_VERSION;
 use crate::{
     directory::VersionError, net::LimitReachedError, reload::NotInForce, store::StoreLookupError,
 };
@@ -75,7 +74,7 @@ impl Fault {
             NotInForce::Store(error) => error,
             NotInForce::Directory(error) => return Self::unavailable(error),
             NotInForce::Version(VersionError::Unreadable(_)) => {
-                return Self::form(format!("`{AT_LEAST_VERSION}`: {error}"));
+                return Self::form(error.to_string());
             }
             NotInForce::NoDirectory(_) | NotInForce::Version(VersionError::OtherGeneration(_)) => {
                 let (status, code) = (StatusCode::PRECONDITION_FAILED, Code::FailedPrecondition);

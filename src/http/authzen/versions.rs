@@ -6,7 +6,7 @@ use super::{Authzen, fault::Fault};
 use crate::{net::CallPermit, reload::InForce};
 
 /// The header of a request that names the version of the directory that must be in force.
-pub(super) const AT_LEAST_VERSION: HeaderName = HeaderName::from_static("humbaba-at-least-version");
+const AT_LEAST_VERSION: HeaderName = HeaderName::from_static("humbaba-at-least-version");
 
 /// The header of an answer that names the version of the directory that it was decided with.
 const DIRECTORY_VERSION: HeaderName = HeaderName::from_static("humbaba-directory-version");
