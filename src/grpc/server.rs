@@ -114,8 +114,9 @@ impl GrpcServer {
         Self { inner: Arc::new(inner) }
     }
 
-    /// Reports in the gRPC health service whether the server answers: for the server as a whole and
-    /// for `humbaba.v1.AuthorizationService`. A server that was told to stop stays NOT_SERVING.
+    /// Reports in the gRPC health service whether the server answers: for the server as a whole,
+    /// for the service of each listener and, while nothing is refused, for `strict`. A server that
+    /// was told to stop stays NOT_SERVING.
     pub fn set_serving(&self, serving: bool) {
         self.inner.state.health.set_serving(serving);
     }
