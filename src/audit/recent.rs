@@ -72,7 +72,7 @@ pub struct NewDecisions {
 }
 
 impl RecentDecisions {
-    /// Keeps so many decisions, and lets so many readers follow at once.
+    /// Keeps `kept` decisions, and lets `readers` readers follow at once.
     pub(super) fn new(kept: usize, readers: usize) -> Self {
         Self {
             kept,
