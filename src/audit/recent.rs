@@ -37,7 +37,7 @@ pub struct RecentDecision {
     pub time: String,
     /// The store that decided.
     pub store: String,
-    /// `allow`, `deny`, or `list` for a list of actions.
+    /// `allow`, `deny`, or `list` for a list of actions; empty for a list of entities.
     pub decision: String,
     /// The principal, e.g. `User::"alice"`.
     pub principal: String,

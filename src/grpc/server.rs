@@ -62,7 +62,7 @@ struct Inner {
 impl GrpcServer {
     /// Makes a server that decides with what is live. It reports NOT_SERVING until
     /// [`Self::set_serving`]. With a tracer each call has a span; the instruments of
-    /// `metrics` are those of both faces. Whoever opened the decision log closes it once the server has
+    /// `metrics` are those of all faces. Whoever opened the decision log closes it once the server has
     /// ended.
     #[must_use]
     pub fn new(
