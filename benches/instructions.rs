@@ -25,7 +25,7 @@ use humbaba::{
 };
 use prost::Message as _;
 
-/// At most so many instructions.
+/// Sets the most instructions of a benchmark.
 fn budget(instructions: u64) -> LibraryBenchmarkConfig {
     let mut config = LibraryBenchmarkConfig::default();
     config.tool(Callgrind::default().hard_limits([(EventKind::Ir, instructions)]));

@@ -124,7 +124,7 @@ fn timed(work: impl FnOnce()) -> Duration {
     begun.elapsed()
 }
 
-/// Returns the time within which so many of a hundred were.
+/// Returns the time within which `percent` per cent were.
 fn at(times: &[Duration], percent: usize) -> Duration {
     let mut times = times.to_vec();
     times.sort_unstable();

@@ -23,7 +23,7 @@ pub struct Model {
     pub name: &'static str,
     schema: &'static str,
     policies: &'static str,
-    /// Makes the entities of a world with so many of each kind.
+    /// Makes the entities of a world with `size` of each kind.
     world: fn(&mut Rng, usize) -> Vec<EntityInput>,
     /// Asks about a world of that size.
     ask: fn(&mut Rng, usize) -> RequestInput,
@@ -40,8 +40,8 @@ impl Model {
         support::load(files)
     }
 
-    /// Questions about random worlds with so many entities of each kind, all of which are sent. They
-    /// are the same in every run.
+    /// Returns questions about random worlds with `size` entities of each kind, which are all sent.
+    /// They are the same in every run.
     pub fn questions(&self, size: usize) -> Vec<RequestInput> {
         let mut rng = Rng::with_seed(size as u64);
         let mut questions = Vec::new();
@@ -61,12 +61,12 @@ fn uid(type_name: &str, number: usize) -> Uid {
     Uid::new(type_name, number.to_string())
 }
 
-/// One of so many entities of that type.
+/// Returns one of `size` entities of that type.
 fn any(rng: &mut Rng, type_name: &str, size: usize) -> Uid {
     uid(type_name, rng.usize(..size))
 }
 
-/// At most so many of the entities of that type.
+/// Returns at most `most` of the `size` entities of that type.
 fn some(rng: &mut Rng, type_name: &str, size: usize, most: usize) -> Vec<Uid> {
     let mut numbers: Vec<_> = (0..rng.usize(..=most)).map(|_| rng.usize(..size)).collect();
     numbers.sort_unstable();
@@ -78,7 +78,7 @@ fn set(uids: Vec<Uid>) -> Value {
     Value::Set(uids.into_iter().map(Value::Entity).collect())
 }
 
-/// True once in so many times.
+/// Returns true once in `times` times.
 fn seldom(rng: &mut Rng, times: usize) -> Value {
     Value::Bool(rng.usize(..times) == 0)
 }

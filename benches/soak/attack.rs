@@ -23,12 +23,12 @@ use crate::{
     hostile::{self, Random},
 };
 
-/// One hostile act to so many good calls.
+/// Good calls for each hostile act.
 const GOOD_TO_HOSTILE: f64 = 99.0;
 /// Hostile acts at once.
 const AT_ONCE: usize = 64;
 
-/// One hostile act to so many good calls, of any kind.
+/// Does one hostile act of any kind for every [`GOOD_TO_HOSTILE`] good calls.
 pub async fn attack(callers: Callers, rate: f64, counts: Arc<Counts>, over: Arc<AtomicBool>) {
     let mut tick = interval(Duration::from_secs_f64(GOOD_TO_HOSTILE / rate));
     tick.set_missed_tick_behavior(MissedTickBehavior::Burst);

@@ -104,7 +104,7 @@ impl Default for Counts {
 }
 
 impl Counts {
-    /// So many milliseconds or less took that share of the good calls.
+    /// Returns the milliseconds within which that share of the good calls was answered.
     fn took(&self, share: f64) -> f64 {
         self.took.lock().unwrap().value_at_quantile(share) as f64 / 1_000.0
     }

@@ -340,7 +340,7 @@ impl<'a> Evaluation<'a> {
         Ok((value?, origin))
     }
 
-    /// Does the same, and reads records as a whole.
+    /// Evaluates an expression, reads records as a whole, and tells where the value comes from.
     fn whole_with_origin(self, expr: &Expr) -> Result<(Abstract, Origin), Fails> {
         let (value, origin) = self.with_origin(expr)?;
         Ok((self.read_whole(value)?, origin))

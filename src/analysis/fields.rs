@@ -14,7 +14,7 @@ use super::{
 use crate::schema::Shape;
 
 impl Evaluation<'_> {
-    /// `base.name`
+    /// Evaluates `base.name`.
     pub(super) fn attribute(self, base: Abstract, name: &SmolStr) -> Evaluated {
         match base {
             Abstract::Record(mut place) => {
@@ -64,7 +64,7 @@ impl Evaluation<'_> {
         }
     }
 
-    /// `base has name`
+    /// Evaluates `base has name`.
     pub(super) fn has(self, base: &Abstract, name: &SmolStr) -> Result<Truth, Fails> {
         let place = match base {
             Abstract::Record(place) => {
@@ -103,7 +103,7 @@ impl Evaluation<'_> {
         })
     }
 
-    /// `base.hasTag(name)` and `base.getTag(name)`
+    /// Evaluates `base.hasTag(name)` and `base.getTag(name)`.
     pub(super) fn tag(self, op: BinaryOp, base: Abstract, name: Abstract) -> Evaluated {
         let (base, name) = match (base, name) {
             (Abstract::Value(base), Abstract::Value(name)) => (base, name),

@@ -27,7 +27,8 @@ impl Constants {
         Self::of_named(engines, [])
     }
 
-    /// Does the same, and takes some entities as if policies named them.
+    /// Gathers the literals of all policies of the engines, and takes some entities as if policies
+    /// named them.
     pub(super) fn of_named<'a>(
         engines: impl IntoIterator<Item = &'a Engine>,
         named: impl IntoIterator<Item = EntityUID>,

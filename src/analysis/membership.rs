@@ -10,7 +10,7 @@ use super::{
 use crate::schema::Shape;
 
 impl Evaluation<'_> {
-    /// `left in right`
+    /// Evaluates `left in right`.
     pub(super) fn member(self, left: &Abstract, right: &Abstract) -> Result<Truth, Fails> {
         match (left, right) {
             (Abstract::Value(left), Abstract::Value(right)) => {

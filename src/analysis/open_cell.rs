@@ -31,7 +31,7 @@ pub struct OpenCell<'a> {
 /// The answer to such a question.
 #[derive(Debug)]
 pub enum Answered {
-    /// None of the requests is decided so.
+    /// No request is decided so.
     None,
     /// This one is: [`OpenCell::witness`] has made it.
     Some(Box<Witness>),

@@ -59,10 +59,11 @@ impl Search<'_> {
         }
     }
 
-    /// Does the same, and returns whether such choices were found. Where none were, none exist.
+    /// Tries open facts until the parts of the goal hold, and returns whether that succeeded. False
+    /// means that no choice makes them hold.
     ///
     /// # Errors
-    /// Why others than those that were tried may do it.
+    /// The reason for which a choice that was not tried may make them hold.
     pub(super) fn settle(&self, world: &mut World<'_>, goal: &[Part<'_>]) -> Result<bool, Doubt> {
         match self.start(world, goal) {
             Step::Found => Ok(true),

@@ -9,7 +9,7 @@ use super::fact::Fact;
 pub(super) enum Truth {
     True,
     False,
-    /// No fact where nothing that could be chosen would decide it.
+    /// Neither: the fact that decides it, or none where no choice of a fact would.
     Open(Option<Arc<Fact>>),
 }
 

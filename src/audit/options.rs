@@ -14,7 +14,7 @@ pub enum LogMode {
     /// On the standard output or in a file. No decision waits for its record: one for which the queue
     /// has no room is dropped and counted.
     On,
-    /// As with `On`, at an OpenTelemetry collector.
+    /// At an OpenTelemetry collector, otherwise as with `On`.
     Otlp,
     /// In a file, and no answer leaves before its record is on disk.
     Required,
@@ -33,7 +33,7 @@ pub struct LogOptions {
     pub keep_files: usize,
     /// Bytes of records that may wait in memory.
     pub queue_bytes: usize,
-    /// One in so many plain allows is recorded; 0: none.
+    /// Records one in this many plain allows; 0: none.
     pub sample_allows: usize,
     /// Fields whose value becomes `[masked]`.
     pub mask: Vec<RecordField>,

@@ -37,7 +37,7 @@ pub struct RecentDecision {
     pub time: String,
     /// The store that decided.
     pub store: String,
-    /// `allow`, `deny`, or `list` for a list of actions.
+    /// `allow`, `deny`, or `list` for a list of actions; empty for a list of entities.
     pub decision: String,
     /// The principal, e.g. `User::"alice"`.
     pub principal: String,
@@ -72,7 +72,7 @@ pub struct NewDecisions {
 }
 
 impl RecentDecisions {
-    /// Keeps so many decisions, and lets so many readers follow at once.
+    /// Keeps `kept` decisions, and lets `readers` readers follow at once.
     pub(super) fn new(kept: usize, readers: usize) -> Self {
         Self {
             kept,

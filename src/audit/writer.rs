@@ -25,7 +25,7 @@ const BATCH_BYTES: usize = 1024 * 1024;
 /// The time for which records are gathered where no answer waits for them: waking the writer costs the
 /// thread that decides.
 const GATHER: Duration = Duration::from_millis(2);
-/// As above, where each batch is a call to a collector.
+/// The time for which records are gathered where each batch is a call to a collector.
 const EXPORT_GATHER: Duration = Duration::from_millis(50);
 /// The interval at which dropped records are logged.
 const DROPS_LOG_INTERVAL: Duration = Duration::from_secs(10);
@@ -53,7 +53,7 @@ enum Sink {
 #[derive(Default)]
 struct Batch {
     lines: Vec<u8>,
-    /// In place of lines, for a collector.
+    /// The records for a collector, in place of lines.
     exported: Vec<LogRecord>,
     bytes: usize,
     permits: Vec<QueuePermit>,

@@ -1,5 +1,5 @@
-//! The command line: one file a subcommand. Everything here is wiring; what a command does is done
-//! by the modules below it.
+//! The command line: a file or a folder for each subcommand, and files that several of them share.
+//! Everything here is wiring; what a command does is done by the modules that it uses.
 
 mod check;
 mod check_record;

@@ -78,7 +78,7 @@ fn shower(bar: ProgressBar) -> Option<(Sender<()>, JoinHandle<()>)> {
     Some((end, shower))
 }
 
-/// Without colours, so that `NO_COLOR` has nothing to forbid.
+/// Makes a style without colours, so that `NO_COLOR` has nothing to forbid.
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

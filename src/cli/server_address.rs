@@ -107,7 +107,7 @@ impl fmt::Display for ServerAddress {
     }
 }
 
-/// Runs one conversation with a server that takes so long at most.
+/// Runs one conversation with a server, for `timeout` at most.
 pub(super) fn run<T>(
     timeout: Duration,
     conversation: impl Future<Output = Result<T, CliError>>,

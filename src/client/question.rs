@@ -206,7 +206,7 @@ with_facts!(Question, ListActions, ListResources, ListPrincipals);
 macro_rules! paged {
     ($($list:ty),*) => {$(
         impl $list {
-            /// Wants at most so many on a page; 0: as many as the server's limit.
+            /// Sets the most entities of a page; 0: the server's limit.
             #[must_use]
             pub fn page_size(mut self, size: u32) -> Self {
                 self.request.page_size = size;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// No pause is longer: no call takes so long.
+/// The longest pause: no call takes longer.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The rule by which a call is repeated that was answered with UNAVAILABLE. No other error is.

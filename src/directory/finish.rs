@@ -17,8 +17,8 @@ impl Applying {
         self.finish_with_faults().0
     }
 
-    /// Does the same, and returns the faults of rows that are told only by all of them together: those
-    /// of entities that are in themselves, in the order of their changes.
+    /// Makes the directory, and returns the faults that only all changes together show: entities
+    /// that are in themselves, in the order of their changes.
     pub(super) fn finish_with_faults(mut self) -> (Directory, Vec<Fault>) {
         self.make_lists();
         let changed = self.with_parents.iter();
@@ -35,8 +35,9 @@ impl Applying {
         (self.next, faults)
     }
 
-    /// Does the same, and returns the rows that were held, or put, and are not held any more: where
-    /// nothing was held and nothing is deleted, those that share their key with a later one.
+    /// Makes the directory, and returns the rows that were held, or put, and are not held any more.
+    /// Where nothing was held and nothing is deleted these are the rows that share their key with a
+    /// later one.
     #[must_use]
     pub fn finish_with_replaced(mut self) -> (Directory, Vec<Change>) {
         self.make_lists();

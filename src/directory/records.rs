@@ -48,11 +48,11 @@ const _: () = assert!(size_of::<EntityRecord>() == 64);
 /// The row of an entity, in a byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RowState {
-    /// There is none, or the policy store holds the entity itself.
+    /// There is no row, or the policy store holds the entity itself.
     None,
     /// The row fits the schema.
     Fits,
-    /// The row does not, or says that the entity is in itself; nobody knows what it restricts.
+    /// The row does not fit, or says that the entity is in itself; nobody knows what it restricts.
     Unreadable,
 }
 

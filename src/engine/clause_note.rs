@@ -65,7 +65,7 @@ pub(super) struct ClauseEvaluation<'a> {
 }
 
 impl<'a> ClauseEvaluation<'a> {
-    /// `entities` are those of the request.
+    /// Prepares to evaluate clauses for a request, whose entities are `entities`.
     pub(super) fn new(engine: &'a Engine, request: &Request, entities: &'a Entities) -> Self {
         let evaluator =
             Evaluator::new(graph::cedar_request(request), entities, Extensions::all_available());
@@ -131,7 +131,7 @@ impl<'a> ClauseEvaluation<'a> {
         shorten_to(VALUE_LENGTH, &text)
     }
 
-    /// A role is shown as the slot of its scope: `Site::"42".editor`.
+    /// Writes an entity; a role as the slot of its scope: `Site::"42".editor`.
     fn shown_entity(&self, uid: &EntityUID) -> String {
         let schema = self.engine.schema();
         let role = schema.is_role(uid).then(|| schema.scope_of(uid)).flatten();

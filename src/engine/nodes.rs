@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use cedar_policy_core::ast::{EntityUID, PartialValue};
 use smol_str::SmolStr;
 
-/// Entities that others may name in one question, as a multiple of those that one may be in.
+/// Entities that others may name in one question, for each entity that one may be in.
 const NAMED_PER_ANCESTOR: usize = 100;
-/// Pairs of an entity and one that it is in that a question may gather, likewise.
+/// Pairs of an entity and an ancestor that one question may gather, for each entity that one may
+/// be in.
 const PAIRS_PER_ANCESTOR: usize = 500;
 
 /// An entity while the request's entities are being gathered.
@@ -35,7 +36,7 @@ pub(super) struct GatherLimits {
 }
 
 impl GatherLimits {
-    /// Refuses entities of which others name more than so many.
+    /// Refuses a question whose entities name more than [`NAMED_PER_ANCESTOR`] allows.
     pub(super) fn check_named(self, named: usize) -> Result<(), String> {
         if named > self.ancestors.saturating_mul(NAMED_PER_ANCESTOR) {
             return Err(self.refusal("the question is about too many entities"));

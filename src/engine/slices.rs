@@ -43,11 +43,11 @@ type ScopeKey<'a> = (Option<&'a EntityUID>, Option<&'a EntityUID>);
 /// The policies that can apply to one action.
 #[derive(Debug, Default)]
 struct ActionSlice {
-    /// In the order of the hashes of their keys. Two keys may share a hash.
+    /// Policies with the hashes of their keys, in the order of the hashes. Two keys may share one.
     by_key: Vec<(u64, Arc<PreparedPolicy>)>,
     /// True where a key names a principal; else ancestors of the principal need no lookup.
     by_principal: bool,
-    /// As above, for resources.
+    /// True where a key names a resource; else ancestors of the resource need no lookup.
     by_resource: bool,
 }
 

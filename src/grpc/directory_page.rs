@@ -12,7 +12,7 @@ use crate::{
 /// Bytes of the digest with which a token begins.
 const DIGEST: usize = 16;
 
-/// Returns the items of a page, of which so many are asked for.
+/// Returns the size of a page: `asked`, up to the limit; 0 asks for the limit.
 pub(super) fn size(asked: u32, limit: usize) -> usize {
     match usize::try_from(asked).unwrap_or(usize::MAX) {
         0 => limit,

@@ -62,7 +62,7 @@ struct Inner {
 impl GrpcServer {
     /// Makes a server that decides with what is live. It reports NOT_SERVING until
     /// [`Self::set_serving`]. With a tracer each call has a span; the instruments of
-    /// `metrics` are those of both faces. Whoever opened the decision log closes it once the server has
+    /// `metrics` are those of all faces. Whoever opened the decision log closes it once the server has
     /// ended.
     #[must_use]
     pub fn new(
@@ -114,8 +114,9 @@ impl GrpcServer {
         Self { inner: Arc::new(inner) }
     }
 
-    /// Reports in the gRPC health service whether the server answers: for the server as a whole and
-    /// for `humbaba.v1.AuthorizationService`. A server that was told to stop stays NOT_SERVING.
+    /// Reports in the gRPC health service whether the server answers: for the server as a whole,
+    /// for the service of each listener and, while nothing is refused, for `strict`. A server that
+    /// was told to stop stays NOT_SERVING.
     pub fn set_serving(&self, serving: bool) {
         self.inner.state.health.set_serving(serving);
     }

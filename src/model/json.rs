@@ -14,7 +14,7 @@ pub fn parse(text: &str) -> Result<Value, serde_json::Error> {
     serde_json::from_str::<Unique>(text).map(|Unique(value)| value)
 }
 
-/// Does the same as [`parse`] with a text of at most so many values, members of objects and elements
+/// Parses a text as [`parse`] does, which may hold `values` values, members of objects and elements
 /// of lists included: two bytes of text may become hundreds in memory.
 ///
 /// # Errors

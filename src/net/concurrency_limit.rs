@@ -21,7 +21,7 @@ pub(crate) struct ConcurrencyLimit {
 /// A limit that a call would exceed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LimitReachedError {
-    /// As many calls are under way as may be.
+    /// The limit on calls under way is reached.
     #[error("the limit `limits.{setting}` of {limit} is reached: try again later")]
     Calls {
         /// The name of the setting under `limits`.
@@ -94,8 +94,8 @@ impl ConcurrencyLimit {
 }
 
 impl CallPermit {
-    /// Holds a message of so many bytes until the permit is dropped. Of several messages the largest
-    /// counts.
+    /// Holds a message of that many bytes until the permit is dropped. Of several messages the
+    /// largest counts.
     ///
     /// # Errors
     /// Messages hold as many bytes as they may.
@@ -114,11 +114,10 @@ impl CallPermit {
 }
 
 impl CallPermit {
-    /// Waits for something without taking a place of the calls under way: a place of `waiting` is
-    /// taken instead.
+    /// Waits for `wait`. Meanwhile the call counts in `waiting` and not among the calls under way.
     ///
     /// # Errors
-    /// As many calls wait as may, or are under way once the waiting is over.
+    /// The limit on waiting calls is reached, or that on calls under way once the waiting is over.
     pub async fn release_while<T>(
         &self,
         waiting: &Arc<ConcurrencyLimit>,
@@ -135,7 +134,7 @@ impl CallPermit {
     }
 }
 
-/// A call that is not under way for as long as this lives.
+/// Takes a call from those under way until it is dropped.
 struct ReleasedPermit<'a>(&'a ConcurrencyLimit);
 
 impl<'a> ReleasedPermit<'a> {

@@ -1,13 +1,13 @@
-//! The faces of the process.
+//! The faces of the process: kinds of listeners, as logs and metrics name them.
 
 /// The face that a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Face {
-    /// gRPC: decisions.
+    /// gRPC: decisions at `listen`, directories at `directory.listen`.
     Grpc,
-    /// HTTP: administration.
+    /// HTTP at `http_listen`: probes, status, metrics and the log level.
     Http,
-    /// HTTP: AuthZEN.
+    /// HTTP at `web_listen`: AuthZEN and the console.
     Web,
 }
 

@@ -1,9 +1,11 @@
-//! The layer that both faces share below their protocols: listeners, connections and limits on them, the
-//! threads that serve them, and TLS.
+//! The layer that all faces share below their protocols: listeners, connections and limits on
+//! them, the threads that serve them, and TLS.
 //!
 //! ```text
-//! listener ─ connection permit ─ worker thread ─ TLS handshake ─ the face's protocol
+//! listener ─ connection permit ─ runtime ─ TLS handshake ─ the face's protocol
 //! ```
+//!
+//! The runtime is that of a worker thread for gRPC, and that of the process for HTTP.
 
 mod accept;
 pub mod authority;

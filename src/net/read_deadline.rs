@@ -18,7 +18,7 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Bytes of the head of the SETTINGS frame that follows the preface.
 const FRAME_HEAD: usize = 9;
 
-/// The time that an HTTP/1 connection may be idle.
+/// The time that an HTTP/1 connection may be idle, where `limits.http_head_timeout_ms` is longer.
 const IDLE: Duration = Duration::from_secs(300);
 
 /// The deadline of one connection. It is judged by what is read from the connection and written to

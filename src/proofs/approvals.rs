@@ -7,14 +7,14 @@ use crate::{
     store::{APPROVED_GAINS, PolicyStore, approved_steps},
 };
 
-/// The word of the file on one step.
+/// The approval of one step by `approved-gains.toml`.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Approval {
-    /// Nobody approves it.
+    /// Nobody approves the step.
     None,
-    /// It is approved.
+    /// The step is approved.
     Given,
-    /// It was approved until then; the words say by whom.
+    /// The approval has ended; the text says when, and by whom it was.
     Ended(String),
 }
 

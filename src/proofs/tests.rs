@@ -29,8 +29,8 @@ fn solver() -> Option<Solver> {
     solver.ok()
 }
 
-/// Asks the solver alone about so many cells of a store. Returns those of which it says something else,
-/// how many it was asked about and how many it settled.
+/// Asks the solver alone about `wanted` cells of a store. Returns those of which it says something
+/// else, how many it was asked about and how many it settled.
 fn told_otherwise(
     store: &PolicyStore,
     solver: &Solver,

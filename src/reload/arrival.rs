@@ -1,4 +1,4 @@
-//! When a folder came to lie where it is.
+//! The moment at which a folder was put where it is: by a link, a swap of `..data`, or a move.
 
 use std::{
     fs,
@@ -24,8 +24,8 @@ fn of_link(path: &Path) -> Option<SystemTime> {
     Some(Stamp::of(&metadata).changed())
 }
 
-/// A move changes the folder and the one above it at the same moment. So does making it; but then the
-/// files come later.
+/// Returns the moment at which a folder was moved to its place, or made there. Both change it and
+/// the folder above it at the same moment; in a folder that was made there the files come later.
 fn of_folder(folder: &Path) -> Option<SystemTime> {
     let changed = Stamp::of(&fs::symlink_metadata(folder).ok()?).changed();
     let above = fs::symlink_metadata(folder.parent()?).ok()?.modified().ok()?;

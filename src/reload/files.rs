@@ -70,7 +70,7 @@ impl WatchFiles {
         }
     }
 
-    /// Every name on the way to the files. One that is not there yet is known by where it would be.
+    /// Returns every name on the way to the files, those that do not exist yet included.
     fn places(&self) -> Places {
         let mut places = Places::default();
         for path in &self.paths {

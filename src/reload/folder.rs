@@ -82,7 +82,7 @@ pub fn read_stores(path: &Path, bounds: &Bounds) -> Result<FolderStores, FolderE
     stores_of(path, take_settled(path, bounds, |_| ()))
 }
 
-/// The stores that a snapshot of a folder shows.
+/// Returns the stores that a snapshot of a folder shows.
 pub(super) fn stores_of(path: &Path, snapshot: Snapshot) -> Result<FolderStores, FolderError> {
     let content = snapshot.folder?;
     let mut errors = content.errors(path);
@@ -103,8 +103,8 @@ pub(super) fn stores_of(path: &Path, snapshot: Snapshot) -> Result<FolderStores,
     Ok(FolderStores { place, stores, errors, unread: content.unread })
 }
 
-/// A snapshot of a folder that nobody is writing to, if it can be had in a short while. `between`
-/// is called as by [`take`].
+/// Takes a snapshot of a folder once nobody writes to it, or after [`PATIENCE`] all the same.
+/// `between` is called as by [`take`].
 pub(super) fn take_settled(
     path: &Path,
     bounds: &Bounds,

@@ -64,7 +64,7 @@ pub enum ReadError {
     /// The file system says no.
     #[error("cannot be read: {0}")]
     Io(#[from] io::Error),
-    /// It has more bytes than it may.
+    /// The file has more bytes than the bound.
     #[error("has {size} bytes, more than the bound of {bound}")]
     TooLarge {
         /// Its size.
@@ -72,7 +72,7 @@ pub enum ReadError {
         /// The bound.
         bound: u64,
     },
-    /// It is not in the state any more in which it was seen.
+    /// The file has changed since it was seen.
     #[error("keeps changing while it is read")]
     Moved,
 }

@@ -22,7 +22,7 @@ const BYTES: usize = 64 * 1024 * 1024;
 pub struct PastRevision {
     /// The revision.
     pub revision: Revision,
-    /// When it came in force.
+    /// The moment at which it came in force.
     pub since: SystemTime,
     /// Policies that decide, links included.
     pub policies: usize,
@@ -48,7 +48,7 @@ impl History {
     /// Revisions that are kept of each store unless the settings say otherwise.
     pub const KEPT: usize = 20;
 
-    /// Creates a history of so many revisions of each store.
+    /// Creates a history of `kept` revisions of each store.
     #[must_use]
     pub fn new(kept: usize) -> Self {
         Self { kept, stores: Mutex::default() }

@@ -54,7 +54,7 @@ pub(super) struct LoadQueue<T> {
 #[derive(Debug)]
 struct Shared<T> {
     options: Options,
-    /// Told when a store is loaded and nobody waits for it.
+    /// Gets a hint when a store is loaded and nobody waits for it.
     signal: Option<Arc<Signal>>,
     most_threads: usize,
     state: Mutex<State<T>>,
@@ -67,7 +67,7 @@ struct State<T> {
     running: BTreeSet<StoreName>,
     done: Vec<(StoreName, T, Loaded)>,
     threads: usize,
-    /// Somebody waits in [`LoadQueue::take`].
+    /// True while somebody waits in [`LoadQueue::take`].
     is_awaited: bool,
 }
 

@@ -11,7 +11,7 @@ use std::{
 
 use crate::store::{PolicyStore, Stores};
 
-/// Pause between two looks.
+/// Pause between two attempts to drop stores.
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// Replaced stores that calls may still use.
@@ -22,17 +22,18 @@ pub(super) struct Retired {
 }
 
 impl Retired {
-    /// All stores that were in force together.
+    /// Takes over all stores that were in force together.
     pub fn stores(&mut self, stores: Arc<Stores>) {
         self.stores.push(stores);
     }
 
-    /// A store that is in force no longer, if there was one.
+    /// Takes over a store that is no longer in force, if there was one.
     pub fn store(&mut self, store: Option<Arc<PolicyStore>>) {
         self.store.extend(store);
     }
 
-    /// Drops what no call uses, and waits so long at most for that. The rest stays until next time.
+    /// Drops what no call uses, and waits `patience` at most for calls to end. The rest stays until
+    /// next time.
     pub fn drop_unused(&mut self, patience: Duration) {
         let begun = Instant::now();
         loop {

@@ -11,7 +11,7 @@ use super::paths::Places;
 
 /// Multiples of the quiet time that a reader waits at most while events go on.
 pub(super) const MOST_SETTLES: u32 = 5;
-/// A writer that has not written for so long has forgotten to close the file.
+/// Time after which a writer that does not write counts as one that forgot to close the file.
 const WRITER_PATIENCE: Duration = Duration::from_secs(5);
 /// Files that are remembered as written to.
 const MAX_WRITTEN: usize = 10_000;
@@ -29,7 +29,7 @@ struct State {
     burst: Option<Burst>,
     places: Places,
     written: HashMap<PathBuf, Written>,
-    /// The watcher that counts; events of older watchers are ignored.
+    /// The number of the newest watcher; events of older watchers are ignored.
     watcher: u64,
     watcher_error: Option<String>,
 }
@@ -45,7 +45,7 @@ pub(super) struct Burst {
 #[derive(Debug, Clone, Copy)]
 struct Written {
     last: Instant,
-    /// The writer has not closed it yet.
+    /// True until the writer closes it.
     open: bool,
 }
 
@@ -65,20 +65,20 @@ pub(super) enum FileChange {
     Written,
     /// A writer closed the file.
     Closed,
-    /// It is gone, or something else is in its place.
+    /// The path is gone, or leads to something else.
     Replaced,
     /// Anything else.
     Other,
 }
 
 impl Signal {
-    /// Something may have changed.
+    /// Tells that something may have changed.
     pub fn hint(&self) {
         self.lock().note_hint();
         self.told.notify_one();
     }
 
-    /// The thread is to end.
+    /// Tells the thread to end.
     pub fn stop(&self) {
         self.lock().stop = true;
         self.told.notify_one();
@@ -88,7 +88,7 @@ impl Signal {
         self.lock().stop
     }
 
-    /// Something happened to those paths, according to that watcher.
+    /// Takes an event of a watcher; no paths: something happened anywhere.
     pub fn event(&self, watcher: u64, change: FileChange, paths: &[PathBuf]) {
         let mut state = self.lock();
         let matters = paths.is_empty() || paths.iter().any(|path| state.places.concern(path));
@@ -103,7 +103,7 @@ impl Signal {
         self.told.notify_one();
     }
 
-    /// A watcher reports an error, or that it ended.
+    /// Takes the error of a watcher, or the word that it ended.
     pub fn watcher_broke(&self, watcher: u64, error: String) {
         let mut state = self.lock();
         if watcher == state.watcher {
@@ -123,13 +123,13 @@ impl Signal {
         state.watcher
     }
 
-    /// The watcher that is listened to.
+    /// Returns the number of the watcher whose events count.
     #[cfg(test)]
     pub fn watcher(&self) -> u64 {
         self.lock().watcher
     }
 
-    /// Events count only where they concern these places.
+    /// Lets events count only where they concern these places.
     pub fn listen_to(&self, places: Places) {
         self.lock().places = places;
     }

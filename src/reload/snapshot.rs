@@ -20,7 +20,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Snapshot {
     pub folder: Result<FolderContent, FolderError>,
-    /// The folder as a whole changed while it was read: nothing of it can be relied on.
+    /// True where the folder as a whole changed while it was read: nothing of it can be relied on.
     pub moved: bool,
     /// When the reading began.
     pub begun: Instant,
@@ -63,8 +63,8 @@ pub(super) enum Read {
 }
 
 impl StoreContent {
-    /// Returns whether all files were as they are before they came to lie where they do: whoever put them
-    /// there published a whole state. Where both happened at the same moment nobody knows.
+    /// Returns whether no file has changed since the files were put where they are: then a whole
+    /// state was published at once. False where both happened at the same moment.
     pub fn arrived_whole(&self) -> bool {
         self.changed.zip(self.arrived).is_some_and(|(changed, arrived)| changed < arrived)
     }
@@ -146,12 +146,12 @@ fn unmoved(before: Tree, after: &Tree, mut contents: BTreeMap<StoreName, Read>) 
     }
 }
 
-/// The stores of which not everything is read, for it would be too many bytes together.
+/// The stores that are not read in full, because their files are too large together.
 #[derive(Debug, Default)]
 struct TooLarge {
-    /// Those of which nothing is read.
+    /// Stores of which nothing is read.
     flaws: BTreeMap<StoreName, Flaw>,
-    /// Those of which only the files are read that they cannot do without.
+    /// Stores of which only the files are read that they cannot do without.
     needed_only: BTreeSet<StoreName>,
 }
 

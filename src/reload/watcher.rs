@@ -60,7 +60,7 @@ impl FolderWatch {
         self.watcher.is_some() && self.problem.is_none()
     }
 
-    /// When a broken watcher should be tried again.
+    /// Returns the moment at which a broken watcher should be tried again.
     pub fn retry_at(&self) -> Option<Instant> {
         self.retry_at
     }

@@ -80,8 +80,8 @@ impl Context {
         Self::new(sent, self.now.filter(|_| name != NOW))
     }
 
-    /// Without the extension there is no time, and a policy that reads it fails: a forbid then
-    /// denies and a permit does not apply.
+    /// Returns `now` as Cedar knows it. Without the extension there is none, and a policy that
+    /// reads it fails: a forbid then denies and a permit does not apply.
     fn now(&self) -> Option<&ast::Value> {
         let now = self.now?;
         self.now_value.get_or_init(|| extension::now(now).ok()).as_ref()

@@ -33,8 +33,8 @@ pub trait HeldFacts: fmt::Debug + Send + Sync {
     /// describe it.
     fn is_unreadable(&self, place: Place) -> bool;
 
-    /// Returns how many entities one may be in, directly or through others. A decision that looks at one
-    /// that is in more is a deny.
+    /// Returns how many entities one may be in, directly or through others (`limits.ancestors`). A
+    /// decision that looks at an entity that is in more is a deny.
     fn most_ancestors(&self) -> usize;
 
     /// Returns the entities of which these are the direct parents.
@@ -95,11 +95,11 @@ impl HeldRole<'_> {
 /// The origin of a grant: by whom, when and why, as far as it is known.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Grant {
-    /// When.
+    /// The time of the grant.
     pub granted_at: Option<Timestamp>,
     /// The name of the one who granted it, in the words of the directory; empty: not known.
     pub granted_by: String,
-    /// Why; empty: not known.
+    /// The reason; empty: not known.
     pub reason: String,
 }
 
@@ -112,8 +112,8 @@ pub struct Held {
     pub request_facts: RequestFacts,
 }
 
-/// The facts that callers may send of roles and of entities where the sidecar holds some. One that is
-/// more believes more.
+/// The facts that callers may send of roles and of entities where the sidecar holds some. In this
+/// order each believes callers more than the one before it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RequestFacts {

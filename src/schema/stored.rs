@@ -19,7 +19,7 @@ pub struct StoredEntities {
     entities: HashMap<EntityUID, Arc<Entity>>,
     /// The types of the entities.
     types: Vec<EntityType>,
-    /// For each entity those that are in it, collected when first asked.
+    /// The entities that are in each entity, collected when first asked.
     members: OnceLock<HashMap<EntityUID, Vec<EntityUID>>>,
 }
 

@@ -21,7 +21,7 @@ pub struct DecisionLogSettings {
     pub keep_files: usize,
     /// Bytes of records that may wait in memory.
     pub queue_bytes: NonZeroUsize,
-    /// One in so many plain allows is recorded; 0: none.
+    /// Records one in this many plain allows; 0: none.
     pub sample_allows: usize,
     /// Fields of which the value is masked.
     pub mask: Vec<RecordField>,

@@ -23,7 +23,7 @@ pub struct DirectorySettings {
     pub listen: HttpListen,
     /// The file with the token that callers of `DirectoryService` send.
     pub token_file: Option<PathBuf>,
-    /// The file with the connection string of PostgreSQL, for sources that name none.
+    /// The file with the connection string of PostgreSQL, which all its sources share.
     pub postgres_url_file: Option<PathBuf>,
     /// Interval at which PostgreSQL is asked for changes.
     pub poll: Duration,

@@ -12,9 +12,9 @@ use crate::{grpc::GrpcOptions, http::HttpOptions, net::tls::TlsOptions, request:
 pub struct Limits {
     /// Limits on one question.
     pub request: RequestLimits,
-    /// Bytes of one gRPC message.
+    /// Bytes of one message over gRPC, or of the body of one request to AuthZEN.
     pub message_bytes: NonZeroUsize,
-    /// Fields of one message, those of the messages in it included.
+    /// Fields of one message, those of the messages in it included; JSON values of one body.
     pub message_parts: NonZeroUsize,
     /// Bytes of a message up to which a call is answered on the thread of its connection.
     pub inline_bytes: usize,
@@ -40,7 +40,7 @@ pub struct Limits {
     pub http_connections: NonZeroUsize,
     /// Open connections to `web_listen`; more are closed at once.
     pub web_connections: NonZeroUsize,
-    /// Calls under way on one gRPC connection; more wait at the client.
+    /// Calls under way on one HTTP/2 connection; more wait at the client.
     pub streams: NonZeroU32,
     /// Bytes of the headers of one call.
     pub header_bytes: NonZeroU32,
@@ -51,9 +51,9 @@ pub struct Limits {
     /// Time that a peer may take to begin, to take an answer over HTTP/2, and over HTTP/1.1 to end what it
     /// has begun.
     pub patience: Duration,
-    /// Silence after which a gRPC connection is asked whether it is still there.
+    /// Silence after which an HTTP/2 connection is pinged.
     pub keepalive_interval: Duration,
-    /// Time that it may take to say so.
+    /// Time that the answer to the ping may take.
     pub keepalive_timeout: Duration,
     /// Time that one call may take, the arrival of its message included.
     pub request_timeout: Duration,

@@ -20,9 +20,11 @@ pub struct ReloadSettings {
     pub deny_warnings: bool,
     /// The gates that a valid store must pass before it comes in force.
     pub require: Vec<Gate>,
-    /// The folder with which `no-gains` compares a store that is not in force yet.
+    /// The folder with which `no-gains` compares a store that this process has not had in force;
+    /// unset: what was in force last, where `data` keeps it.
     pub baseline: Option<PathBuf>,
-    /// The answer of `no-gains` to a store that is neither in force nor in the baseline.
+    /// The answer of `no-gains` to a store that this process has not had in force and that is
+    /// neither kept nor in the baseline.
     pub first: FirstState,
     /// Time that the gates that take a solver have for one store.
     pub gate_timeout: Duration,

@@ -16,7 +16,7 @@ pub struct TlsSettings {
     pub client_ca: Option<PathBuf>,
     /// The clients that may call; empty: all that have a certificate.
     pub client_ids: Vec<ClientId>,
-    /// True where the HTTP face wants certificates of its clients too.
+    /// Requires certificates of the clients of `http_listen` too.
     pub http_client_certificates: bool,
     /// The lowest version that is spoken.
     pub min_version: TlsVersion,

@@ -4,7 +4,7 @@
 //! Architecture Invariant: nothing here is on the way of an answer. A thread that answers calls
 //! copies its question into a queue, or counts it as left out where there is no room, and never
 //! waits. One thread of low priority decides what is in the queue, for a bounded share of its time,
-//! and loads the candidate.
+//! and loads the candidate at first; the reloading thread that it starts follows the folder.
 
 mod answer;
 mod comparisons;
@@ -70,8 +70,8 @@ pub struct ShadowStatus {
 /// Numbers of questions since the start of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct ShadowCounts {
-    /// Questions for which the queue had no room, or of which the policies changed while they
-    /// waited.
+    /// Questions that were not compared: the queue had no room, the policies changed while they
+    /// waited, or the store has a directory and the candidate another schema.
     pub left_out: u64,
     /// Questions whose shadow decision broke off.
     pub failed: u64,

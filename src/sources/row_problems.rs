@@ -20,7 +20,7 @@ const SHOWN: usize = 100;
 /// The problems of rows, of which none grants anything. A problem ends when its row changes or goes.
 #[derive(Debug, Default)]
 pub(super) struct RowProblems {
-    /// By the keys of rows, of which several may have one.
+    /// The problems by the keys of their rows; several rows may share a key.
     by_row: BTreeMap<(RowKey, ProblemKind), RowProblem>,
     /// Problems of rows without a key, and those beyond [`KEPT`]: they stay until all rows are read
     /// anew.
@@ -34,7 +34,7 @@ pub(super) struct RowProblems {
 /// The problem of a row.
 #[derive(Debug)]
 pub(super) struct RowProblem {
-    /// In words.
+    /// The problem in words.
     pub message: String,
     /// The kind.
     pub kind: ProblemKind,

@@ -33,11 +33,12 @@ pub struct AuthzenRules {
     pub overridable: Vec<String>,
 }
 
-/// The meaning of `subject.properties.roles`. One that is more believes more.
+/// The meaning of `subject.properties.roles`. In this order each believes callers more than the one
+/// before it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RolesProperty {
-    /// None: access tokens carry `roles` that mean something else.
+    /// No meaning: access tokens carry `roles` that mean something else.
     #[default]
     Ignore,
     /// Role assignments that name their scope.

@@ -262,7 +262,7 @@ enum Scope<'a> {
 }
 
 impl<'a> Shape<'a> {
-    /// None where there may be more to look at.
+    /// Returns the shape of a policy; none where the validator may look at more than that.
     fn of(schema: &ValidatorSchema, policy: &'a Policy) -> Option<Self> {
         let policy: &cedar_policy_core::ast::Policy = policy.as_ref();
         let template: &Template = policy.template();

@@ -68,7 +68,7 @@ impl MutantReport {
         if survived == 0 { 100.0 } else { caught as f64 * 100.0 / (caught + survived) as f64 }
     }
 
-    /// Returns whether at least so many per cent are caught and `mutants.toml` is right.
+    /// Returns whether at least `threshold` per cent are caught and `mutants.toml` is right.
     #[must_use]
     pub fn is_success(&self, threshold: f64) -> bool {
         self.problems.is_empty() && self.caught_percent() >= threshold

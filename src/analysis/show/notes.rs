@@ -44,7 +44,7 @@ impl<'a> Notes<'a> {
     }
 }
 
-/// Conditions, and what restricts an allow.
+/// Returns whether a cell has a note: a condition has one, and an allow with restrictions.
 fn has_note(cell: &Cell) -> bool {
     match cell.value {
         Expected::Cond => true,

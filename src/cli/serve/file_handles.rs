@@ -1,4 +1,4 @@
-//! File handles, of which the system gives a process only so many.
+//! The limit on file handles of the process, and the connections that it leaves room for.
 
 use std::num::NonZeroUsize;
 

@@ -41,7 +41,7 @@ pub(in crate::engine) struct Closure<'a> {
     held: Option<&'a dyn HeldFacts>,
     now: Timestamp,
     entities: Vec<&'a EntityUID>,
-    /// As above, where they are many.
+    /// The same entities as a set, where there are more than [`SEARCHED`].
     indexed: Option<HashSet<&'a EntityUID, Hash>>,
     /// The roles that it has, collected when first needed: a principal of a batch may have a
     /// thousand, of which an item is about one.

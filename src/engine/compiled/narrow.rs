@@ -65,7 +65,8 @@ impl<'a> Narrowing<'a> {
         Self::Among(vec![source])
     }
 
-    /// Nothing is known where an answer is Cedar's.
+    /// Returns no entity where a test is false, and every entity where it is true or only Cedar can
+    /// tell.
     fn unless_false(test: Result<bool, NeedsCedar>) -> Self {
         if test == Ok(false) { Self::NONE } else { Self::All }
     }
@@ -84,7 +85,7 @@ impl<'a> Narrowing<'a> {
         }
     }
 
-    /// Both have to hold, so either is enough: the one that looks narrower is taken.
+    /// Returns the narrower of two conditions that both have to hold.
     fn and(self, other: Self) -> Self {
         if other.width() < self.width() { other } else { self }
     }
@@ -222,7 +223,7 @@ impl<'a> ListNarrowing<'_, 'a> {
         }
     }
 
-    /// `open == other`
+    /// Narrows `open == other`.
     fn equal_to(&self, other: &'a Expr) -> Narrowing<'a> {
         if !self.is_closed(other) {
             return Narrowing::All;
@@ -235,7 +236,7 @@ impl<'a> ListNarrowing<'_, 'a> {
         }
     }
 
-    /// `set.contains(open)`
+    /// Narrows `set.contains(open)`.
     fn one_of(&self, set: &'a Elements) -> Narrowing<'a> {
         match set {
             Elements::Listed(items) => {
@@ -245,7 +246,7 @@ impl<'a> ListNarrowing<'_, 'a> {
         }
     }
 
-    /// `open in other`
+    /// Narrows `open in other`.
     fn within(&self, other: &'a Expr) -> Narrowing<'a> {
         if !self.is_closed(other) {
             return Narrowing::All;
@@ -276,7 +277,7 @@ impl<'a> ListNarrowing<'_, 'a> {
         sources.collect::<Option<_>>().map_or(Narrowing::All, Narrowing::Among)
     }
 
-    /// `known in part`, of which the part may say something of the open side.
+    /// Narrows `known in part`, where the part may look at the open side.
     fn reaching(&self, known: &'a EntityUID, part: &'a Expr) -> Narrowing<'a> {
         let Ok(closure) = self.facts.closure(known) else { return Narrowing::All };
         if self.is_open(part) {

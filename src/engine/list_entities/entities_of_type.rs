@@ -21,7 +21,7 @@ pub(super) struct EntitiesOfType<'a> {
     request: &'a Request,
     entity_type: &'a EntityType,
     held: Option<&'a dyn HeldFacts>,
-    /// For each entity those that were sent with it as a parent.
+    /// The entities that were sent with an entity as a parent, by that entity.
     sent_members: OnceCell<HashMap<&'a EntityUID, Vec<&'a EntityUID>>>,
 }
 

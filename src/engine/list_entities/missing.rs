@@ -30,7 +30,7 @@ pub(super) struct MissingFacts<'a> {
 enum Applies {
     Yes,
     No,
-    /// It depends on facts that were not sent.
+    /// The answer depends on these facts, which were not sent.
     Depends(Vec<String>),
 }
 
@@ -181,10 +181,10 @@ impl MissingFacts<'_> {
 /// The use that a condition makes of facts of the context that are missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Needs {
-    /// It looks at none of them.
+    /// The condition looks at none of them.
     Nothing,
-    /// It fails where it looks at one.
+    /// The condition fails where it looks at one.
     Value,
-    /// It may see that one is not there, and go on.
+    /// The condition asks first whether one is there.
     Presence,
 }

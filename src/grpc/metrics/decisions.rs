@@ -38,7 +38,7 @@ pub(super) struct DecisionMetrics {
 type StoreMetrics = [RpcMetrics; Rpc::ALL.len()];
 
 /// The instruments of one method on one store. Those that have no label for the method count in the
-/// same place for all three.
+/// same place for all methods.
 #[derive(Debug)]
 struct RpcMetrics {
     allowed: BoundCounter<u64>,

@@ -73,7 +73,7 @@ impl Metrics {
         limits::observe_tls(&self.meter, tls);
     }
 
-    /// Adds metrics of the connections of both faces.
+    /// Adds metrics of the connections of gRPC and of `http_listen`.
     pub fn observe_connections(&self, grpc: &Arc<ConnectionLimit>, http: &Arc<ConnectionLimit>) {
         observed::connections(&self.meter, vec![("grpc", grpc), ("http", http)]);
         limits::observe_connections(
@@ -82,7 +82,7 @@ impl Metrics {
         );
     }
 
-    /// Adds metrics of the connections of AuthZEN's listener.
+    /// Adds metrics of the connections of `web_listen`.
     pub fn observe_web_connections(&self, web: &Arc<ConnectionLimit>) {
         observed::connections(&self.meter, vec![("web", web)]);
         limits::observe_connections(&self.meter, vec![("web_connections", web)]);

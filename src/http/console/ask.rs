@@ -250,7 +250,8 @@ fn role(role: &RoleAssignment) -> String {
 }
 
 impl ClauseLine {
-    /// `holds` says if the clause held, as those of a forbid that applied do.
+    /// Makes the line of a clause. `holds` tells whether the clause held, as those of a forbid that
+    /// applied do.
     fn new(note: &ClauseNote, file: Option<&str>, holds: bool) -> Self {
         let place = match note.location {
             Some(place) => {

@@ -31,7 +31,7 @@ pub(super) struct Computed<V> {
     values: Mutex<VecDeque<(ComputedKey, Value<V>)>>,
 }
 
-/// A store, and what of it a value is made of.
+/// A store, and the digest of its files or the two revisions that a value is made of.
 pub(super) type ComputedKey = (StoreName, String);
 
 type Value<V> = watch::Receiver<Option<Arc<V>>>;
@@ -39,15 +39,15 @@ type Value<V> = watch::Receiver<Option<Arc<V>>>;
 /// A value that was asked for.
 #[derive(Debug)]
 pub(super) enum Lookup<V> {
-    /// It is there.
+    /// The value.
     Ready(Arc<V>),
-    /// It is being computed.
+    /// The value is being computed.
     Working,
-    /// Computing it broke off.
+    /// The computation ended without a value.
     Failed,
 }
 
-/// Whose turn it is to compute something of a store.
+/// Lets one value of each store be computed at a time.
 #[derive(Debug, Default)]
 pub(super) struct Turns(Mutex<BTreeMap<StoreName, Arc<Semaphore>>>);
 
@@ -60,13 +60,13 @@ impl Turns {
 }
 
 impl<V: Send + Sync + 'static> Computed<V> {
-    /// Keeps so many values of each store.
+    /// Keeps `of_store` values of each store.
     pub fn new(of_store: usize) -> Self {
         Self { of_store, values: Mutex::default() }
     }
 
-    /// Returns the value of a key, which `compute` makes of the store where it is not there yet, and
-    /// waits so long for it at most.
+    /// Returns the value of a key. Where it is not there yet `compute` makes it, and this waits for
+    /// `patience` at most.
     pub async fn get(
         &self,
         key: ComputedKey,

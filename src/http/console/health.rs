@@ -134,7 +134,7 @@ impl HealthRow {
     }
 }
 
-/// Writes a count as so many a second.
+/// Writes a count as a rate per second.
 fn rate(count: f64, spans: &[Span]) -> String {
     let seconds: f64 = spans.iter().map(|span| span.seconds).sum();
     if seconds > 0.0 { number(count / seconds) } else { "–".to_owned() }

@@ -61,7 +61,7 @@ enum Standing {
     Judged,
     /// The files were refused; the last good revision decides.
     Kept,
-    /// It was never valid.
+    /// The store was never valid.
     Refused,
     /// Its directory cannot decide.
     Unavailable,
@@ -202,7 +202,7 @@ fn shadow(console: &Console) -> Option<ShadowCard> {
     })
 }
 
-/// Returns problems as a terminal shows them, up to so many.
+/// Returns the first [`PROBLEMS`] problems as a terminal shows them.
 fn rendered(problems: &[Problem]) -> Vec<String> {
     problems.iter().take(PROBLEMS).map(Problem::render).collect()
 }

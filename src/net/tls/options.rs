@@ -16,7 +16,7 @@ pub struct TlsOptions {
     pub client_ca: Option<PathBuf>,
     /// The clients that may call; empty: all that have a certificate of an authority in `client_ca`.
     pub client_ids: Vec<ClientId>,
-    /// Requires certificates of the clients of the HTTP face too.
+    /// Requires certificates of the clients of `http_listen` too.
     pub http_client_certificates: bool,
     /// The lowest version that is spoken.
     pub min_version: TlsVersion,

@@ -22,7 +22,7 @@ pub(super) struct ServerConfigs {
     pub web: Arc<ServerConfig>,
 }
 
-/// Builds the configurations of both faces.
+/// Builds the configurations of all faces.
 pub(super) fn build(
     options: &TlsOptions,
     provider: &Arc<CryptoProvider>,

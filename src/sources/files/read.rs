@@ -22,8 +22,8 @@ use crate::{
     store::PolicyStore,
 };
 
-/// A last line without its end counts only in a file that has been at rest for so long: it may be
-/// half of what it is going to be, and name another scope.
+/// Time that a file must be at rest before a last line without its end counts: it may be half of
+/// what it is going to be, and name another scope.
 pub(super) const AT_REST: Duration = Duration::from_millis(250);
 
 /// Entries that a folder may have.
@@ -36,7 +36,7 @@ const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(10);
 /// The files of a folder cannot be read together.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unreadable {
-    /// Something is wrong.
+    /// A file cannot be read, for this reason.
     #[error("{0}")]
     Problem(String),
     /// A file changed meanwhile.

@@ -161,7 +161,7 @@ impl Statements {
         format!("left(entity::text, {})", self.entity_chars)
     }
 
-    /// Has the database forget changes that came with a dump: their transactions are those of another
+    /// Deletes recorded changes that came with a dump: their transactions are those of another
     /// server.
     ///
     /// # Errors

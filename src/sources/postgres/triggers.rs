@@ -16,7 +16,7 @@ const KINDS: [&str; 2] = ["record_assignments", "record_entities"];
 /// The triggers at one snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Triggers {
-    /// As the server tells them: with their transactions and the files of their tables.
+    /// The triggers as the server lists them, with their transactions and their tables' files.
     text: String,
     fault: Option<String>,
 }

@@ -76,7 +76,7 @@ fn long() -> BoxedStrategy<Value> {
 
 type Field = (&'static str, BoxedStrategy<Value>, u8);
 
-/// Some of those fields; each is there so many times in ten.
+/// Some of those fields; the number of each says how many times in ten it is there.
 fn fields(fields: Vec<Field>) -> BoxedStrategy<Vec<(String, Value)>> {
     let fields = fields.into_iter().map(|(name, value, often)| {
         (0..10u8, value)

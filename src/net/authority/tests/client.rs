@@ -237,7 +237,7 @@ impl Client {
         metadata
     }
 
-    /// Sends so many requests.
+    /// Sends that many requests.
     pub fn send(mut self, requests: usize) -> Self {
         (0..requests).for_each(|_| self.request());
         self

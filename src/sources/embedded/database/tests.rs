@@ -13,7 +13,7 @@ use crate::{
 
 const KEPT: u64 = 1_000;
 
-/// One bit of so many is flipped.
+/// One bit in this many is flipped.
 const STEP: usize = 377;
 
 fn key(number: usize) -> AssignmentKey {
