@@ -37,7 +37,7 @@ pub struct RecentDecision {
     pub time: String,
     /// The store that decided.
     pub store: String,
-    /// `allow`, `deny`, or `list` for a list of actions; empty for a list of entities.
+    /// `allow`, `deny`, or `list` for a list of actions or of entities.
     pub decision: String,
     /// The principal, e.g. `User::"alice"`.
     pub principal: String,
@@ -133,7 +133,8 @@ impl RecentDecision {
         let uid = |name: &str| record.get(name).map(uid).unwrap_or_default();
         let policies = record.get("determining_policies").and_then(Json::as_array);
         let policies = policies.into_iter().flatten().take(POLICIES);
-        let is_list = record.get("actions").is_some_and(|actions| !actions.is_null());
+        let is_there = |name: &str| record.get(name).is_some_and(|value| !value.is_null());
+        let is_list = is_there("actions") || is_there("listed");
         let action = record.get("action").and_then(|action| match action {
             Json::Object(fields) => fields.get("id").and_then(Json::as_str),
             other => other.as_str(),
@@ -200,6 +201,17 @@ mod tests {
         let long = RecentDecision::of(&record(json!("é".repeat(1_000))));
         assert_eq!(long.principal.chars().count(), TEXT_LENGTH + 1);
         assert_eq!(long.resource, "Site::\"a\\\"b\"");
+    }
+
+    #[test]
+    fn a_list_of_actions_and_one_of_entities_are_lists() {
+        for name in ["actions", "listed"] {
+            let mut list = record(json!("alice"));
+            list["decision"] = Json::Null;
+            list[name] = json!({ "allowed": [] });
+            assert_eq!(RecentDecision::of(&list).decision, "list", "{name}");
+        }
+        assert_eq!(RecentDecision::of(&record(json!("alice"))).decision, "deny");
     }
 
     #[test]

@@ -54,7 +54,7 @@ pub(super) fn observe_left_out(meter: &Meter, state: &Arc<State>) {
     let state = Arc::downgrade(state);
     meter
         .u64_observable_counter("humbaba_shadow_left_out_total")
-        .with_description("Answers that were not compared, for want of room in the queue or time")
+        .with_description("Answers that were not compared: the queue was full, or the two states cannot be compared")
         .with_callback(move |observer| {
             if let Some(state) = state.upgrade() {
                 observer.observe(state.left_out.load(Ordering::Relaxed), &[]);

@@ -3,7 +3,16 @@
 use prometheus::proto::{Metric, MetricFamily};
 
 /// Limits whose hits mean that a call was shed because of load, and not because of what it asked.
-const SHED: &[&str] = &["concurrent_requests", "held_bytes", "connections", "http_connections"];
+const SHED: &[&str] = &[
+    "concurrent_requests",
+    "held_bytes",
+    "waiting",
+    "watches",
+    "directory_watches",
+    "connections",
+    "http_connections",
+    "web_connections",
+];
 
 /// Totals since the process began.
 #[derive(Debug, Clone, Default, PartialEq)]
