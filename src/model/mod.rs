@@ -1,6 +1,7 @@
 //! The words that every other module speaks: names, revisions, moments, values, answers, problems.
 
 mod effect;
+mod escapes;
 pub(crate) mod extension;
 mod from_cedar;
 pub mod hash;
@@ -16,6 +17,7 @@ mod uid;
 mod value;
 
 pub use effect::{Effect, OnForbidError};
+pub use escapes::unknown_escape;
 pub use hex::{hex, unhex};
 pub use name::{Revision, StoreName, StoreNameError};
 pub use nearest::nearest;

@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
+use super::escapes::unknown_escape;
+
 /// The name of an entity as it is written: its type need not be qualified.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Uid {
@@ -53,6 +55,10 @@ impl FromStr for Uid {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let error = || UidParseError(text.chars().take(80).collect());
         if text.ends_with('"') {
+            let id = text.split_once('"').map_or("", |(_, id)| id.strip_suffix('"').unwrap_or(id));
+            if unknown_escape(id, false).is_some() {
+                return Err(error());
+            }
             let uid: cedar_policy::EntityUid = text.parse().map_err(|_| error())?;
             return Ok(Self::new(uid.type_name().to_string(), uid.id().unescaped()));
         }

@@ -24,14 +24,21 @@ fn of_link(path: &Path) -> Option<SystemTime> {
     Some(Stamp::of(&metadata).changed())
 }
 
-/// Returns the moment at which a folder was moved to its place, or made there. Both change it and
-/// the folder above it at the same moment; in a folder that was made there the files come later.
+/// Returns the moment at which a folder was moved to its place. That changes it and the folder above it
+/// at the same moment, but not its list of entries, and it was made before. A folder of which that is
+/// not certain was not moved: it is filled where it lies.
 fn of_folder(folder: &Path) -> Option<SystemTime> {
-    let changed = Stamp::of(&fs::symlink_metadata(folder).ok()?).changed();
+    let metadata = fs::symlink_metadata(folder).ok()?;
     let above = fs::symlink_metadata(folder.parent()?).ok()?.modified().ok()?;
+    let changed = Stamp::of(&metadata).changed();
     let apart = match changed.duration_since(above) {
         Ok(apart) => apart,
         Err(before) => before.duration(),
     };
-    (apart <= ONE_CALL).then_some(changed)
+    // Not every file system knows when a folder was made.
+    let is_older = |made: SystemTime| above.duration_since(made).is_ok_and(|age| age > ONE_CALL);
+    let was_moved = apart <= ONE_CALL
+        && metadata.modified().is_ok_and(|filled| filled < changed)
+        && metadata.created().map_or(true, is_older);
+    was_moved.then_some(changed)
 }

@@ -19,8 +19,8 @@ pub(super) const LONG_LOAD: Duration = Duration::from_secs(10);
 pub(super) enum Found {
     /// Its files.
     Files(StoreFiles),
-    /// Its files, and those that may be on their way back. Where they make no valid store together the
-    /// state in force stays.
+    /// Its files, and those that may be on their way back. The state in force stays, unless these
+    /// together only take rights away.
     Meanwhile(StoreFiles),
     /// It cannot be read as a whole.
     Flawed(Vec<Flaw>),

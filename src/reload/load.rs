@@ -1,7 +1,7 @@
 //! Loading stores, several at a time, beside everything else.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
@@ -44,8 +44,8 @@ impl From<Vec<Problem>> for Refused {
 }
 
 /// Loads stores on threads of its own, the smallest first, so that a store that takes long holds up no
-/// change of another. Of one store one state is loaded at a time. What is said of a job, `T`, stays
-/// with it.
+/// change of another. Of one store two states are loaded at a time at most: a newer one does not wait
+/// for one that nobody wants any more. What is said of a job, `T`, stays with it.
 #[derive(Debug)]
 pub(super) struct LoadQueue<T> {
     shared: Arc<Shared<T>>,
@@ -64,7 +64,8 @@ struct Shared<T> {
 #[derive(Debug)]
 struct State<T> {
     waiting: BTreeMap<StoreName, (T, Job)>,
-    running: BTreeSet<StoreName>,
+    /// The stores of which states are being loaded, and of how many.
+    running: BTreeMap<StoreName, usize>,
     done: Vec<(StoreName, T, Loaded)>,
     threads: usize,
     /// True while somebody waits in [`LoadQueue::take`].
@@ -77,11 +78,22 @@ impl<T> State<T> {
     }
 
     fn next(&mut self) -> Option<(StoreName, (T, Job))> {
-        let free = self.waiting.iter().filter(|(name, _)| !self.running.contains(*name));
+        let has_room = |name: &StoreName| self.running.get(name).is_none_or(|count| *count < 2);
+        let free = self.waiting.iter().filter(|(name, _)| has_room(name));
         let next = free.min_by_key(|(_, (_, job))| job.files.size())?.0.clone();
         let job = self.waiting.remove(&next)?;
-        self.running.insert(next.clone());
+        *self.running.entry(next.clone()).or_default() += 1;
         Some((next, job))
+    }
+
+    /// Counts one state of a store less that is being loaded.
+    fn ended(&mut self, name: &StoreName) {
+        if let Some(count) = self.running.get_mut(name) {
+            *count -= 1;
+            if *count == 0 {
+                self.running.remove(name);
+            }
+        }
     }
 }
 
@@ -101,7 +113,7 @@ impl<T> Shared<T> {
             drop(state);
             let loaded = job.run(&self.options);
             let mut state = self.state();
-            state.running.remove(&name);
+            state.ended(&name);
             state.done.push((name, about, loaded));
             let is_awaited = state.is_awaited;
             drop(state);
@@ -117,7 +129,7 @@ impl<T: Send + 'static> LoadQueue<T> {
     pub fn new(options: Options, signal: Option<Arc<Signal>>) -> Self {
         let state = State {
             waiting: BTreeMap::new(),
-            running: BTreeSet::new(),
+            running: BTreeMap::new(),
             done: Vec::new(),
             threads: 0,
             is_awaited: false,
@@ -163,7 +175,8 @@ impl<T: Send + 'static> LoadQueue<T> {
     fn start_threads(&self) {
         loop {
             let mut state = self.shared.state();
-            let idle = state.threads - state.running.len().min(state.threads);
+            let running: usize = state.running.values().sum();
+            let idle = state.threads.saturating_sub(running);
             if state.threads >= self.shared.most_threads || idle >= state.waiting.len() {
                 return;
             }

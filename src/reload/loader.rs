@@ -248,6 +248,12 @@ impl Loader {
         outcome: &mut LoadOutcome,
     ) {
         let Some(known) = self.stores.get_mut(&name) else { return };
+        let narrows = loaded
+            .result
+            .as_ref()
+            .is_ok_and(|store| known.in_force.as_ref().is_some_and(|old| only_narrows(store, old)));
+        // Two states are mixed in it: rights may be taken away meanwhile, and none given.
+        let is_left_alone = matches!(seen, Seen::Meanwhile(_)) && !narrows;
         match &known.loading {
             Some(loading) if loading.seen == seen => known.loading = None,
             Some(newer) => {
@@ -258,7 +264,8 @@ impl Loader {
                     in_force.is_some_and(|old| newer.seen == Seen::Digest(old.digest().to_owned()));
                 if let Ok(store) = loaded.result
                     && !is_taken_back
-                    && self.options.slow_gates.is_none()
+                    && !is_left_alone
+                    && (narrows || self.options.slow_gates.is_none())
                 {
                     known.seen = Some(seen);
                     self.put_in_force(&name, store, loaded.took, outcome);
@@ -268,8 +275,8 @@ impl Loader {
             None => return,
         }
         match loaded.result {
+            _ if is_left_alone => {}
             Ok(store) => self.judge(&name, store, loaded.took, outcome),
-            Err(_) if matches!(seen, Seen::Meanwhile(_)) => {}
             Err(Refused { gate, problems }) => {
                 if let Some(gate) = gate {
                     *self.gate_refusals.entry(gate).or_default() += 1;

@@ -315,9 +315,8 @@ impl<'a> StoreWalk<'a> {
         let (real, metadata) =
             match real.and_then(|real| fs::metadata(&real).map(|meta| (real, meta))) {
                 Ok(found) => found,
-                // A dangling link to a document. One to a folder could have led to guards.
-                Err(_) if kind.is_none() && name.contains('.') => return,
-                Err(error) if kind.is_some() && !is_needed => {
+                // By its ending a dangling link led to a document, or to what has no part in decisions.
+                Err(error) if !is_needed && name.contains('.') => {
                     return self.ignore(&relative, format!("cannot be read: {error}"));
                 }
                 Err(error) => return self.tree.flaws.push(unreadable(shown, &error)),

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     model::{StoreName, panic_message},
     reload::Live,
-    store::StoreFiles,
+    store::{FileKind, StoreFiles},
 };
 
 /// Pause before a store that is being written to is read again.
@@ -49,14 +49,24 @@ pub(super) struct Worker {
     unsettled: BTreeMap<StoreName, Instant>,
     /// The folders in which the files of the stores in force lay.
     roots: BTreeMap<StoreName, FolderId>,
-    /// Stores of which a file is gone, with the digest and the moment of their last change.
-    removals: BTreeMap<StoreName, (String, Instant)>,
+    /// Stores of which a file is gone.
+    removals: BTreeMap<StoreName, Removal>,
     /// Stores in force of which the folder is gone, with the moment at which that was seen.
     vanished: BTreeMap<StoreName, Instant>,
     /// The folder in which the stores' folders lay.
     root: Option<FolderId>,
     /// The moment from which the folder as a whole has been changing.
     moving: Option<Instant>,
+}
+
+/// A store of which a file is gone, which may be on its way back.
+struct Removal {
+    /// The digest of its files after the last change.
+    digest: String,
+    /// The moment of that change.
+    since: Instant,
+    /// The moment at which the first file was gone.
+    first: Instant,
 }
 
 impl Worker {
@@ -267,24 +277,29 @@ impl Worker {
         let in_force = self.loader.in_force(name)?;
         let before = self.roots.get(name).copied();
         let is_swapped = store.root.zip(before).is_some_and(|(now, before)| now != before);
-        let kept: HashSet<&[u8]> = files.iter().map(|(_, bytes)| bytes).collect();
+        let kept: HashSet<_> =
+            files.deciding().filter_map(|(path, bytes)| kind_and_bytes(path, bytes)).collect();
         // A file that only has another name now is not gone.
         let is_gone = |(path, bytes): &(&str, &[u8])| {
             let is_missing = files.get(path).is_none_or(is_blank);
-            is_missing && !is_blank(bytes) && !kept.contains(bytes)
+            is_missing
+                && !is_blank(bytes)
+                && kind_and_bytes(path, bytes).is_none_or(|file| !kept.contains(&file))
         };
         let gone = in_force.files().deciding().filter(is_gone);
         let gone: Vec<_> = gone.map(|(path, bytes)| (path.to_owned(), Arc::from(bytes))).collect();
         if gone.is_empty() || (is_swapped && store.arrived_whole()) {
             return None;
         }
-        let digest = files.digest();
-        let (seen, since) =
-            self.removals.entry(name.clone()).or_insert_with(|| (digest.clone(), Instant::now()));
-        if *seen != digest {
-            (*seen, *since) = (digest, Instant::now());
+        let (digest, now, settle) = (files.digest(), Instant::now(), self.options.settle_removals);
+        let begin = || Removal { digest: digest.clone(), since: now, first: now };
+        let removal = self.removals.entry(name.clone()).or_insert_with(begin);
+        if removal.digest != digest {
+            (removal.digest, removal.since) = (digest, now);
         }
-        (since.elapsed() < self.options.settle_removals).then_some(gone)
+        // One that is changed all the time must come in force some time.
+        let is_overdue = removal.first.elapsed() >= settle.saturating_mul(MOST_SETTLES);
+        (removal.since.elapsed() < settle && !is_overdue).then_some(gone)
     }
 
     /// Returns whether nobody wrote to a store a moment ago. Under constant changes, accepts a store that
@@ -300,6 +315,11 @@ impl Worker {
         }
         false
     }
+}
+
+/// Returns what makes a file the same under another name.
+fn kind_and_bytes<'a>(path: &str, bytes: &'a [u8]) -> Option<(FileKind, &'a [u8])> {
+    Some((FileKind::of(path)?, bytes))
 }
 
 fn is_blank(bytes: &[u8]) -> bool {

@@ -106,12 +106,12 @@ pub(super) const KEYS: &[SettingKey] = keys! {
     "bounds.policy_tokens" Count bounds.policy_tokens: "tokens of one policy: names, numbers, strings, operators and brackets";
     "bounds.tokens" Count bounds.tokens: "tokens of all policies of a store, and of all links";
     "bounds.linked_bytes" Count bounds.linked_bytes: "bytes of the templates of all links, each link counted";
-    "bounds.schema_tokens" Count bounds.schema_tokens: "tokens of all schema files of a store";
+    "bounds.schema_tokens" Count bounds.schema_tokens: "tokens of all schema files of a store, a declaration of several names counted once for each";
     "bounds.type_parts" Count bounds.type_parts: "parts of all types of a schema, after expanding common types";
     "bounds.schema_ancestors" Count bounds.schema_ancestors: "pairs of an entity type or action and one of its ancestors";
     "bounds.request_kinds" Count bounds.request_kinds: "kinds of requests that a schema allows: action, type of principal, type of resource";
     "bounds.index_places" Count bounds.index_places: "places of policies in the index of decisions: for each action, and for each kind of request where no principal and no resource is named";
-    "bounds.validation_steps" Count bounds.validation_steps: "steps to validate all policies: the parts of each condition, times the kinds of requests that it applies to";
+    "bounds.validation_steps" Count bounds.validation_steps: "steps to validate all policies: the parts of each condition (a record that is used as a whole also by its fields), times the kinds of requests that it applies to";
     "bounds.entities" Count bounds.entities: "fixed entities in a store";
     "bounds.entity_values" Count bounds.entity_values: "JSON values of all entities files";
     "bounds.entity_ancestors" Count bounds.entity_ancestors: "pairs of a fixed entity and one of its ancestors";

@@ -52,7 +52,8 @@ pub struct Bounds {
     pub tokens: usize,
     /// Bytes of the templates of all links, each link counted: Cedar keeps a copy for each.
     pub linked_bytes: usize,
-    /// Tokens of all schema files.
+    /// Tokens of all schema files. A declaration of several names counts once for each: Cedar writes
+    /// it out.
     pub schema_tokens: usize,
     /// Parts of all types of the schema once common types are written out: a record is one part
     /// and each of its fields another.
@@ -65,7 +66,8 @@ pub struct Bounds {
     /// each policy and kind of request where it names neither a principal nor a resource.
     pub index_places: usize,
     /// Steps to validate all policies: the parts of each condition, times the kinds of requests
-    /// that it applies to. A step takes about a microsecond.
+    /// that it applies to. A record that is used as a whole, such as `context`, counts by its fields
+    /// too. A step takes about a microsecond.
     pub validation_steps: usize,
     /// Fixed entities in a store.
     pub entities: usize,

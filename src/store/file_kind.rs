@@ -7,7 +7,7 @@ pub const APPROVED_GAINS: &str = "approved-gains.toml";
 pub(crate) const SETTINGS_FILE: &str = "store.toml";
 
 /// The kind of a file of a store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum FileKind {
     /// `*.cedarschema`
     Schema,

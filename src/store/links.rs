@@ -5,7 +5,7 @@ use std::{
     ops::Range,
 };
 
-use cedar_policy::{EntityId, EntityTypeName, EntityUid, ParseErrors, PolicyId, SlotId};
+use cedar_policy::{EntityId, EntityTypeName, EntityUid, PolicyId, SlotId};
 use serde::Deserialize;
 use serde_json::Value;
 use toml::Spanned;
@@ -17,7 +17,7 @@ use super::{
 use crate::model::{
     Problem,
     json::{self, Step},
-    nearest,
+    nearest, unknown_escape,
 };
 
 #[derive(Debug, Deserialize)]
@@ -171,7 +171,7 @@ fn toml_link(link: Spanned<TomlLink>, uids: &mut Uids) -> Link {
     let given = [("?principal", principal), ("?resource", resource)];
     let slots = given.into_iter().filter_map(|(slot, uid)| {
         let uid = uid?;
-        let entity = uids.parse(uid.get_ref()).map_err(|error| error.to_string());
+        let entity = uids.parse(uid.get_ref());
         Some(Filled { slot: slot.to_owned(), entity, span: uid.span() })
     });
     Link { id, template, slots: slots.collect(), span }
@@ -194,7 +194,7 @@ fn json_link(
         JsonForm::Cli => {
             let CliLink { template_id, link_id, args } = serde_json::from_value(link)?;
             let slots = args.into_iter().map(|(slot, uid)| {
-                let entity = uids.parse(&uid).map_err(|error| error.to_string());
+                let entity = uids.parse(&uid);
                 Filled { entity, span: place("args", &slot), slot }
             });
             let slots = slots.collect();
@@ -367,13 +367,19 @@ struct Uids {
 }
 
 impl Uids {
-    #[expect(clippy::result_large_err, reason = "the error is Cedar's own")]
-    fn parse(&mut self, text: &str) -> Result<EntityUid, ParseErrors> {
-        let Some((written, id)) = plain(text) else { return text.parse() };
+    fn parse(&mut self, text: &str) -> Result<EntityUid, String> {
+        let parsed = || text.parse::<EntityUid>().map_err(|error| error.to_string());
+        let Some((written, id)) = plain(text) else {
+            let id = text.split_once('"').map_or("", |(_, id)| id.strip_suffix('"').unwrap_or(id));
+            return match unknown_escape(id, false) {
+                Some(_) => Err("an escape in the id is none that Cedar knows".to_owned()),
+                None => parsed(),
+            };
+        };
         if let Some(entity_type) = self.types.get(written) {
             return Ok(EntityUid::from_type_name_and_id(entity_type.clone(), EntityId::new(id)));
         }
-        let uid: EntityUid = text.parse()?;
+        let uid = parsed()?;
         self.types.insert(written.to_owned(), uid.type_name().clone());
         Ok(uid)
     }

@@ -3,8 +3,8 @@
 use std::{cell::RefCell, collections::HashMap};
 
 use cedar_policy_core::{
-    ast::{ActionConstraint, EntityUID, Policy, Template},
-    validator::ValidatorSchema,
+    ast::{ActionConstraint, BinaryOp, EntityUID, Expr, ExprKind, Policy, Template, Var},
+    validator::{ValidatorSchema, types::Type},
 };
 
 /// Actions, and kinds of requests for them: pairs of the types of principal and resource.
@@ -23,11 +23,16 @@ impl Reach {
     }
 }
 
+/// Fields of a record type that Cedar's validator compares in the time of a step.
+const FIELDS_A_STEP: usize = 4;
+
 /// Counts the kinds of requests that a schema allows.
 pub(super) struct RequestKinds<'a> {
     schema: &'a ValidatorSchema,
     by_action: HashMap<&'a EntityUID, usize>,
     all: Reach,
+    /// The parts of the largest type that an expression may have.
+    widest_type: usize,
     /// The reach of a clause on one action or group, kept once it was counted.
     of_named: RefCell<HashMap<EntityUID, Reach>>,
 }
@@ -43,14 +48,19 @@ impl<'a> RequestKinds<'a> {
             .collect();
         let reach = |kinds: &usize| Reach { actions: 1, kinds: *kinds };
         let all = by_action.values().map(reach).fold(Reach::default(), Reach::plus);
-        Self { schema, by_action, all, of_named: RefCell::default() }
+        let widest_type = widest_type(schema);
+        Self { schema, by_action, all, widest_type, of_named: RefCell::default() }
     }
 
     /// Returns the steps of the validator: the parts of a condition, for each kind of request that the
-    /// scope may allow; and every kind costs a look at the scope.
+    /// scope may allow; and every kind costs a look at the scope. A part that may be a record and is
+    /// used as a whole is compared field by field, four fields a step.
     pub fn steps(&self, template: &Template) -> usize {
         let condition = template.non_scope_constraints();
-        let parts = condition.map_or(0, |condition| condition.subexpressions().count());
+        let parts = condition.map_or(0, |condition| {
+            let (parts, wholes) = count_parts(condition);
+            parts.saturating_add(wholes.saturating_mul(self.widest_type / FIELDS_A_STEP))
+        });
         let in_scope = self.of_scope(template.action_constraint()).kinds;
         self.all.kinds.saturating_add(in_scope.saturating_mul(parts))
     }
@@ -92,5 +102,51 @@ impl<'a> RequestKinds<'a> {
         let reach = reach.fold(self.of_action(group), Reach::plus);
         self.of_named.borrow_mut().insert(group.clone(), reach);
         reach
+    }
+}
+
+/// Returns the parts of an expression, and how many of them may be records that are used as a whole.
+fn count_parts(expression: &Expr) -> (usize, usize) {
+    let may_be_record = |expression: &Expr| {
+        matches!(
+            expression.expr_kind(),
+            ExprKind::Var(Var::Context)
+                | ExprKind::GetAttr { .. }
+                | ExprKind::BinaryApp { op: BinaryOp::GetTag, .. }
+        )
+    };
+    let (mut parts, mut records, mut looked_into) = (0, 0, 0);
+    for part in expression.subexpressions() {
+        parts += 1;
+        records += usize::from(may_be_record(part));
+        if let ExprKind::GetAttr { expr, .. }
+        | ExprKind::HasAttr { expr, .. }
+        | ExprKind::ExtHasAttr { expr, .. } = part.expr_kind()
+        {
+            looked_into += usize::from(may_be_record(expr));
+        }
+    }
+    (parts, records - looked_into)
+}
+
+/// Returns the parts of the largest type of a context, an attribute or a tag.
+fn widest_type(schema: &ValidatorSchema) -> usize {
+    let contexts = schema.action_ids().filter_map(|action| action.context_type());
+    let of_entities = schema.entity_types().flat_map(|entity_type| {
+        let attributes =
+            entity_type.attributes().iter().map(|(_, attribute)| &*attribute.attr_type);
+        attributes.chain(entity_type.tag_type())
+    });
+    contexts.chain(of_entities).map(parts_of_type).max().unwrap_or_default()
+}
+
+fn parts_of_type(of: &Type) -> usize {
+    match of {
+        Type::Record { attrs, .. } => {
+            attrs.iter().map(|(_, attribute)| parts_of_type(&attribute.attr_type)).sum::<usize>()
+                + 1
+        }
+        Type::Set { element_type: Some(element) } => parts_of_type(element) + 1,
+        _ => 1,
     }
 }

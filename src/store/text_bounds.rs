@@ -10,7 +10,7 @@ use super::{
     bounds::{BRACKETS, EXPRESSION_DEPTH, PATH_LENGTH, SCHEMA_LIST, SETTINGS_BYTES, more_than},
     problems::Problems,
 };
-use crate::model::Problem;
+use crate::model::{Problem, unknown_escape};
 
 /// Reports the texts that are beyond the bounds, at most once for each file.
 pub(super) fn check(files: &StoreFiles, bounds: &Bounds, problems: &mut Problems) {
@@ -76,14 +76,12 @@ impl Total {
             // A file that is not UTF-8 is reported when it is really read.
             for (path, text) in files.texts(kind, &mut Problems::default()) {
                 let mut scanner = Scanner::new(kind, policy_tokens);
-                if let Err(Excess { at, message }) = scanner.scan(text) {
+                if let Err(Excess { at, message, help }) = scanner.scan(text) {
                     let problem = Problem::at(&files.shared_text(path), (at, 1), message);
-                    problems.push(problem.with_help(
-                        "split it into several policies or types, or write a chain as one set",
-                    ));
+                    problems.push(problem.with_help(help));
                 }
                 let before = tokens;
-                tokens += scanner.tokens;
+                tokens = tokens.saturating_add(scanner.tokens);
                 if tokens > self.most && before <= self.most {
                     let what = format!(
                         "all {} of the store together have, with this file, {tokens} tokens",
@@ -101,7 +99,10 @@ impl Total {
 struct Excess {
     at: usize,
     message: String,
+    help: &'static str,
 }
+
+const SPLIT: &str = "split it into several policies or types, or write a chain as one set";
 
 /// The depth of what stands between two brackets, as far as it was read. The operators of a chain
 /// nest on the left, so each makes the tree one deeper.
@@ -165,6 +166,10 @@ struct Scanner {
     policy_tokens: usize,
     tokens: usize,
     tokens_of_policy: usize,
+    /// The tokens since the last declaration of a schema ended.
+    tokens_of_declaration: usize,
+    /// The last token was the word `like`: a pattern follows.
+    after_like: bool,
     /// The separators so far in a path, and whether the last token was one.
     path: usize,
     after_separator: bool,
@@ -181,6 +186,8 @@ impl Scanner {
             policy_tokens,
             tokens: 0,
             tokens_of_policy: 0,
+            tokens_of_declaration: 0,
+            after_like: false,
             path: 0,
             after_separator: false,
             open: Vec::new(),
@@ -196,9 +203,11 @@ impl Scanner {
             }
             let mut is_next = |wanted: char| rest.next_if(|(_, c)| *c == wanted).is_some();
             let mut is_separator = false;
+            let is_pattern = std::mem::take(&mut self.after_like);
             match c {
                 '/' if is_next('/') => {
                     while rest.next_if(|(_, c)| !matches!(c, '\n' | '\r')).is_some() {}
+                    self.after_like = is_pattern;
                     continue;
                 }
                 '"' => {
@@ -206,6 +215,8 @@ impl Scanner {
                         '\\' => rest.next().is_some(),
                         c => c != '"',
                     }) {}
+                    let end = rest.peek().map_or(text.len(), |(next, _)| *next);
+                    self.string(text.get(at..end).unwrap_or_default(), at, is_pattern)?;
                 }
                 _ if is_word(c) => {
                     let mut end = at + 1;
@@ -224,12 +235,39 @@ impl Scanner {
             self.separator(c, is_separator);
             self.tokens += 1;
             self.tokens_of_policy += 1;
+            self.tokens_of_declaration += 1;
             self.check(at)?;
         }
         Ok(())
     }
 
+    /// Refuses a string with an escape that Cedar does not know: for each, Cedar's parser makes an
+    /// error with a copy of the whole string.
+    fn string(&self, quoted: &str, at: usize, is_pattern: bool) -> Result<(), Excess> {
+        if !matches!(self.kind, FileKind::Schema | FileKind::Policies) {
+            return Ok(());
+        }
+        let inner = quoted.strip_prefix('"').unwrap_or_default();
+        let inner = inner.strip_suffix('"').unwrap_or(inner);
+        let Some(range) = unknown_escape(inner, is_pattern) else { return Ok(()) };
+        let shown = inner.get(range.clone()).unwrap_or_default();
+        let message = match shown {
+            "\r" => "a carriage return stands in a string".to_owned(),
+            _ => {
+                let shown: String = shown.chars().filter(|c| !c.is_control()).take(12).collect();
+                format!("`{shown}` in a string is no escape that Cedar knows")
+            }
+        };
+        Err(Excess {
+            at: at + 1 + range.start,
+            message,
+            help: "write `\\\\` for a backslash, `\\n` and `\\r` for ends of lines, `\\u{e9}` for a \
+                   character by its number",
+        })
+    }
+
     fn word(&mut self, word: &str) {
+        self.after_like = word == "like";
         match word {
             "if" => self.level.outer += 1,
             "then" | "else" => self.level.end_part(),
@@ -246,15 +284,30 @@ impl Scanner {
             '<' if self.kind == FileKind::Schema => self.enter(false),
             '>' if self.kind == FileKind::Schema => self.leave(),
             ';' if self.open.is_empty() => {
+                self.end_declaration();
                 self.level = Level::default();
                 self.tokens_of_policy = 0;
             }
-            ',' | ';' => self.level.end_element(c == ','),
+            ';' => {
+                self.end_declaration();
+                self.level.end_element(false);
+            }
+            ',' => self.level.end_element(true),
             '&' if doubled => self.level.and(),
             '|' if doubled => self.level.or(),
             '+' | '-' | '*' | '!' | '=' | '<' | '>' => self.level.others += 1,
             _ => {}
         }
+    }
+
+    /// Counts a declaration of several names in a schema once for each: Cedar writes it out.
+    fn end_declaration(&mut self) {
+        if self.kind == FileKind::Schema {
+            let more_names = self.level.commas;
+            let body = self.tokens_of_declaration.saturating_sub(2 * more_names + 2);
+            self.tokens = self.tokens.saturating_add(more_names.saturating_mul(body));
+        }
+        self.tokens_of_declaration = 0;
     }
 
     fn enter(&mut self, is_index: bool) {
@@ -297,7 +350,7 @@ impl Scanner {
         } else {
             return Ok(());
         };
-        Err(Excess { at, message })
+        Err(Excess { at, message, help: SPLIT })
     }
 }
 
@@ -390,6 +443,55 @@ mod tests {
         assert_eq!(scan(FileKind::Schema, &"entity A, B; ".repeat(20_000)), None);
         let in_namespace = format!("namespace N {{ {} }}", "entity A, B; ".repeat(20_000));
         assert_eq!(scan(FileKind::Schema, &in_namespace), None);
+    }
+
+    #[test]
+    fn a_declaration_of_several_names_counts_once_for_each() {
+        let tokens = |text: &str| {
+            let mut scanner = Scanner::new(FileKind::Schema, 1_000_000);
+            assert!(scanner.scan(text).is_ok());
+            scanner.tokens
+        };
+        let action = |names: usize, fields: usize| {
+            let names: Vec<_> = (0..names).map(|name| format!("a{name}")).collect();
+            let fields: Vec<_> = (0..fields).map(|field| format!("f{field}: Long")).collect();
+            let fields = fields.join(", ");
+            format!("action {} appliesTo {{context: {{{fields}}}}};", names.join(", "))
+        };
+        let (one, many) = (action(1, 100), action(50, 100));
+        assert!(tokens(&many) > 50 * 100 * 3);
+        assert!(tokens(&many) < 51 * tokens(&one));
+        assert!(tokens(&format!("namespace N {{ {many} }}")) >= tokens(&many));
+        assert!(tokens(&format!("{many} {one}")) < tokens(&many) + 2 * tokens(&one));
+        // Names alone cost nothing more.
+        assert!(tokens(&format!("entity {};", ["A"; 1_000].join(", "))) < 3_000);
+    }
+
+    #[test]
+    fn an_escape_that_cedar_does_not_know_is_refused_where_it_stands() {
+        for fine in [
+            r#"a == "\n\r\t\\\0\'\"\x7F\u{e9}\u{1_F600}""#,
+            r#"a like "\**" && a like "c""#,
+            "a like // a pattern\n \"\\*\"",
+            "a == \"one \\\n   line\"",
+        ] {
+            let text = format!("permit (principal, action, resource) when {{ {fine} }};");
+            assert_eq!(scan(FileKind::Policies, &text), None, "{fine}");
+        }
+        for (faulty, shown) in [
+            (r#""\q""#, "`\\q` in a string is no escape that Cedar knows"),
+            (r#"a == "é\*""#, "`\\*` in a string is no escape that Cedar knows"),
+            (r#"a like b + "\*""#, "`\\*` in a string is no escape that Cedar knows"),
+            (r#""\x80""#, "`\\x80` in a string is no escape that Cedar knows"),
+            (r#""\u{d800}""#, "`\\u{d800}` in a string is no escape that Cedar knows"),
+            ("\"a\rb\"", "a carriage return stands in a string"),
+        ] {
+            for kind in [FileKind::Schema, FileKind::Policies, FileKind::Invariants] {
+                assert_eq!(scan(kind, faulty).as_deref(), Some(shown), "{faulty}");
+            }
+        }
+        // JSON has escapes of its own.
+        assert_eq!(scan(FileKind::PoliciesJson, r#"{"a": "\/"}"#), None);
     }
 
     #[test]

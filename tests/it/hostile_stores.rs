@@ -50,6 +50,20 @@ fn hostile() -> Vec<(&'static str, String)> {
             "entities.cedarschema",
             "entity T0;\n".to_owned() + &types(|n| format!("entity T{n} in [T{}];", n - 1)),
         ),
+        (
+            "escapes.cedar",
+            format!("permit (principal == User::\"{}\", action, resource);", "\\q".repeat(30_000)),
+        ),
+        (
+            "returns.cedar",
+            format!("permit (principal == User::\"{}\", action, resource);", "\r".repeat(60_000)),
+        ),
+        ("names.cedarschema", {
+            let list =
+                |name: &str| -> String { (0..5_000).map(|n| format!("{name}{n}, ")).collect() };
+            let fields = list("f").replace(", ", "?: Long, ");
+            format!("action {} last appliesTo {{context: {{{fields}}}}};", list("a"))
+        }),
         ("deep.cedar.json", "{\"a\":".repeat(1_000_000)),
         ("parents.cedarentities.json", format!("[{}]", groups.join(","))),
     ]
@@ -218,10 +232,35 @@ fn costly() -> Vec<CostlyStore> {
                 ),
                 (
                     "p.cedar",
-                    "permit (principal, action in Action::\"all\", resource);\n".repeat(10_000),
+                    "permit (principal, action in Action::\"all\", resource);\n".repeat(2_500),
                 ),
             ],
             "`bounds.index_places`",
+        ),
+        (
+            "wide records",
+            vec![
+                (
+                    "w.cedarschema",
+                    format!(
+                        "type W = {{{}}}; action wide appliesTo {{principal: User, resource: Doc, \
+                         context: W}};",
+                        many(9_000, |n| format!("w{n}?: Long, "))
+                    ),
+                ),
+                (
+                    "p.cedar",
+                    many(99, |n| {
+                        let whole = "[context, context].contains(context)";
+                        let condition = vec![whole; n + 1].join(" && ");
+                        format!(
+                            "permit (principal, action == Action::\"wide\", resource) when \
+                             {{{condition}}};"
+                        )
+                    }),
+                ),
+            ],
+            "`bounds.validation_steps`",
         ),
         (
             "errors",

@@ -57,6 +57,22 @@ fn a_device() {
 }
 
 #[test]
+fn a_link_to_nowhere_behind_which_a_guard_lay() {
+    let guards = tempfile::tempdir().unwrap();
+    fs::write(guards.path().join("guard.cedar"), forbid("guard")).unwrap();
+    let lab = Lab::watched();
+    let link = lab.root.join("main/guards.d");
+    symlink(guards.path(), &link).unwrap();
+    lab.until_decides("main", "guard");
+    fs::remove_file(&link).unwrap();
+    symlink("missing", &link).unwrap();
+    lab.until("it is refused", |lab| !lab.problems("main").is_empty());
+    assert_eq!(lab.deciding("main").unwrap(), ["guard"]);
+    let problems = lab.problems("main");
+    assert!(problems[0].starts_with("main/guards.d: cannot be read"), "{problems:?}");
+}
+
+#[test]
 fn a_link_to_itself() {
     let problems = refused_for(options(), |lab| {
         symlink("loop.cedar", lab.root.join("main/loop.cedar")).unwrap();

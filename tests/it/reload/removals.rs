@@ -112,6 +112,67 @@ fn a_folder_that_is_filled_where_it_lies_is_no_swap() {
 }
 
 #[test]
+fn a_folder_that_is_filled_where_it_lies_is_no_swap_whatever_else_comes_to_it() {
+    for other in ["README.md", "guards"] {
+        let lab = guarded(NEVER);
+        fs::rename(lab.root.join("main"), lab.root.join(".old")).unwrap();
+        write_store(&lab.root.join("main"), "first");
+        // Past a tick of the file system's clock, and within the time that one call may take.
+        thread::sleep(Duration::from_millis(6));
+        fs::create_dir(lab.root.join("main").join(other)).unwrap();
+        lab.until_read();
+        thread::sleep(Duration::from_millis(300));
+        assert_eq!(policies(&lab), ["first", "guard"], "{other}");
+    }
+}
+
+#[test]
+fn a_deletion_and_an_edit_that_belong_together_are_never_in_force_by_halves() {
+    let lab = guarded(Duration::from_millis(500));
+    // The permit goes, and with it the guard that kept it in check.
+    fs::remove_file(lab.root.join("main/policies.cedar")).unwrap();
+    let nobody = "@id(\"nobody\") permit (principal == User::\"nobody\", action, resource);";
+    lab.write("main/guard.cedar", nobody);
+    lab.until("both are in force", |lab| {
+        let ids = policies(lab);
+        assert!(ids == ["first", "guard"] || ids == ["nobody"], "{ids:?}");
+        ids == ["nobody"]
+    });
+}
+
+#[test]
+fn a_deleted_file_is_not_renamed_where_one_without_a_part_in_decisions_has_its_content() {
+    let mut lab = Lab::new();
+    lab.add_store("main", "first");
+    let facts = "main/facts.cedarentities.json";
+    let alice = r#"[{"uid": {"type": "User", "id": "alice"}, "attrs": {}, "parents": []}]"#;
+    lab.write(facts, alice);
+    lab.write_dir("main/tests/entities.json", alice);
+    lab.start(Options { settle_removals: NEVER, ..options() });
+    fs::remove_file(lab.root.join(facts)).unwrap();
+    lab.write("main/more.cedar", &forbid("more"));
+    lab.until("the new guard is there", |lab| policies(lab) == ["first", "more"]);
+    let stores = lab.live.stores();
+    assert!(stores.get("main").unwrap().files().get("facts.cedarentities.json").is_some());
+}
+
+#[test]
+fn a_store_that_is_changed_all_the_time_comes_in_force_some_time() {
+    let settle = Duration::from_millis(300);
+    let lab = guarded(settle);
+    let removed = Instant::now();
+    fs::remove_file(lab.root.join("main/guard.cedar")).unwrap();
+    let mut edits = 0;
+    while policies(&lab).iter().any(|id| id == "guard") {
+        assert!(removed.elapsed() < Duration::from_secs(20), "{:?}", policies(&lab));
+        lab.write("main/policies.cedar", &permit(&format!("edit{edits}")));
+        edits += 1;
+        thread::sleep(Duration::from_millis(150));
+    }
+    assert!(removed.elapsed() >= settle);
+}
+
+#[test]
 fn a_guard_that_is_emptied_is_one_that_is_deleted() {
     let lab = guarded(NEVER);
     fs::write(lab.root.join("main/guard.cedar"), "\n").unwrap();

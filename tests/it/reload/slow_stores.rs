@@ -58,6 +58,33 @@ fn changes_of_other_stores_do_not_wait_for_a_store_that_takes_long() {
     lab.until_decides("slow", "third");
 }
 
+/// True while loading a state with the policy `stuck` does not end.
+static STUCK: AtomicBool = AtomicBool::new(true);
+static STUCK_BEGUN: AtomicBool = AtomicBool::new(false);
+
+fn stuck(store: &PolicyStore) -> Vec<Problem> {
+    let is_stuck = store.policies().policies().any(|policy| policy.id().to_string() == "stuck");
+    let begun = Instant::now();
+    while is_stuck && STUCK.load(Relaxed) && begun.elapsed() < Duration::from_secs(30) {
+        STUCK_BEGUN.store(true, Relaxed);
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    Vec::new()
+}
+
+#[test]
+fn a_newer_state_does_not_wait_for_an_older_one_that_takes_long() {
+    let lab = Lab::watched_with(Options { require_tests: true, run_tests: stuck, ..options() });
+    lab.write("main/policies.cedar", &permit("stuck"));
+    lab.until("loading has begun", |_| STUCK_BEGUN.load(Relaxed));
+    lab.write("main/policies.cedar", &forbid("revoked"));
+    lab.until_decides("main", "revoked");
+    STUCK.store(false, Relaxed);
+    lab.always(Duration::from_millis(500), "the older state is overtaken", |lab| {
+        lab.deciding("main").unwrap() == ["revoked"]
+    });
+}
+
 #[test]
 fn files_that_are_too_large_together_are_not_read() {
     let bounds = Bounds { store_bytes: 50_000, folder_bytes: 60_000, ..Bounds::default() };
