@@ -21,9 +21,9 @@ def role_of(user_number, nth):
     return ROLES[number % len(ROLES)], f"site-{site:07}"
 
 
-def assignments():
-    """Principal, role and site of a million assignments, and of alice's."""
-    for number in range(USERS):
+def assignments(users=USERS):
+    """Principal, role and site of the assignments of the first users, a million of all, and of alice's."""
+    for number in range(users):
         for nth in range(ROLES_OF_USER):
             yield user(number), *role_of(number, nth)
     for site in OWN_SITES:

@@ -48,17 +48,18 @@ class Process:
 
 
 class Timed:
-    """Latencies of calls, in microseconds, and the server's CPU for each."""
+    """Latencies of calls, in microseconds, and the CPU time of the server and of this client for each."""
 
     def __init__(self, server, calls, warm_up=0):
         calls = list(calls)
         for call in calls[:warm_up]:
             call()
-        before, times = server.cpu(), []
+        before, own, times = server.cpu(), time.process_time(), []
         for call in calls:
             begun = time.perf_counter()
             call()
             times.append((time.perf_counter() - begun) * 1e6)
+        self.own_cpu = (time.process_time() - own) * 1e6 / len(calls)
         self.cpu = (server.cpu() - before) / len(calls)
         times.sort()
         self.p50, self.p99 = times[len(times) // 2], times[len(times) * 99 // 100]
