@@ -50,6 +50,7 @@ mod directory_postgres_members;
 mod directory_postgres_shared_keys;
 mod directory_postgres_tls;
 mod directory_postgres_torture;
+mod directory_postgres_unseen;
 mod directory_service;
 mod directory_watch;
 mod docs;
