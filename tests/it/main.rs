@@ -40,6 +40,7 @@ mod decision_log_otlp;
 mod decision_log_tls;
 mod deploy;
 mod directory_embedded;
+mod directory_embedded_names;
 mod directory_entities;
 mod directory_files;
 mod directory_groups;
