@@ -127,6 +127,15 @@ impl Directory {
         })
     }
 
+    /// Returns whether another directory holds the same rows, whatever it makes of them.
+    #[must_use]
+    pub fn has_same_rows(&self, other: &Self) -> bool {
+        (self.counts.assignments, self.counts.entities)
+            == (other.counts.assignments, other.counts.entities)
+            && self.assignments().all(|row| other.find_assignment(&row.key) == Some(row))
+            && self.entities().all(|row| other.find_entity_row(&row.uid) == Some(row))
+    }
+
     /// Returns the rows of all entities, those included that do not fit the schema, in the order of
     /// their names.
     pub fn entities(&self) -> impl Iterator<Item = EntityRow> {

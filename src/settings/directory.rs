@@ -27,6 +27,8 @@ pub struct DirectorySettings {
     pub postgres_url_file: Option<PathBuf>,
     /// Interval at which PostgreSQL is asked for changes.
     pub poll: Duration,
+    /// Interval at which all rows of PostgreSQL are compared, at most.
+    pub compare: Duration,
 }
 
 impl Default for DirectorySettings {
@@ -40,6 +42,7 @@ impl Default for DirectorySettings {
             token_file: None,
             postgres_url_file: None,
             poll: Duration::from_millis(100),
+            compare: Duration::from_secs(60 * 60),
         }
     }
 }

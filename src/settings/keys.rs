@@ -43,6 +43,7 @@ pub(super) const KEYS: &[SettingKey] = keys! {
     "directory.token_file" Text directory.token_file: "the file with the token that callers of DirectoryService send; needed on TCP without client certificates";
     "directory.postgres_url_file" Text directory.postgres_url_file: "the file with the connection string of PostgreSQL";
     "directory.poll_ms" PositiveMillis directory.poll: "how often PostgreSQL is asked for changes";
+    "directory.compare_s" PositiveSeconds directory.compare: "how often all rows of PostgreSQL are read again at least, and compared with what is in force";
     "authzen.public_url" Text authzen.public_url: "the https URL under which callers reach AuthZEN, for its discovery; empty: as they write it";
     "http.hosts" Hosts http_hosts: "names by which callers may reach web_listen besides its own and localhost, without a port";
     "auth.token_file" Text token_file: "the file with the token that callers of gRPC and of web_listen send, of 32 bytes or more";

@@ -27,6 +27,8 @@ pub struct SourceOptions {
     pub postgres_url_file: Option<PathBuf>,
     /// Interval at which PostgreSQL is asked for changes.
     pub poll: Duration,
+    /// Interval at which all rows of PostgreSQL are compared, at most.
+    pub compare: Duration,
 }
 
 /// Bounds on a directory that is read from files. Beyond them the last state stays in force.

@@ -395,7 +395,7 @@ async fn a_postgres_must_have_a_directory_that_may_be_read() {
     }
     let disable = "ALTER TABLE humbaba.entities DISABLE TRIGGER humbaba_entities_update";
     admin.batch_execute(disable).await.unwrap();
-    finds(&look(), "problem", "`record_entities` for UPDATE are missing or disabled");
+    finds(&look(), "problem", "`record_entities` for UPDATE are missing, disabled");
 }
 
 #[test]

@@ -92,6 +92,7 @@ impl Shop {
             followed_changes: 100,
             postgres_url_file: None,
             poll: Duration::from_millis(100),
+            compare: Duration::from_secs(3_600),
         };
         change(&mut options);
         let server = TestServer::start([shop(settings, SCHEMA)]).await;
@@ -411,6 +412,7 @@ async fn a_swap_of_the_kubelet_is_one_change() {
         followed_changes: 100,
         postgres_url_file: None,
         poll: Duration::from_millis(100),
+        compare: Duration::from_secs(3_600),
     };
     drop(shop._sources);
     sources::announce(&of, &options, &server.live);

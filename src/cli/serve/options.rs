@@ -111,5 +111,6 @@ pub(in crate::cli) fn source_options(settings: &Settings) -> SourceOptions {
         followed_changes: if is_followed { kept_changes } else { 0 },
         postgres_url_file: settings.directory.postgres_url_file.clone(),
         poll: settings.directory.poll,
+        compare: settings.directory.compare,
     }
 }

@@ -88,7 +88,13 @@ impl Writer {
                     }
                     // Nobody would learn of the version.
                     waiting.retain(|write| !write.reply.is_closed());
-                    self.write(&mut database, std::mem::take(&mut waiting));
+                    // A write that came before the news of another schema must not be made by it while
+                    // the rows are known by the names of the one before.
+                    if database.is_known() && self.fits_otherwise(&mut read_for) {
+                        read_for = self.put_in_force(&mut database, None, &mut changes).await;
+                    }
+                    let writes = std::mem::take(&mut waiting);
+                    self.write(&mut database, read_for.as_deref(), writes);
                 }
                 Ok(()) = changes.changed(), if database.is_known() => {
                     if self.fits_otherwise(&mut read_for) {
@@ -274,9 +280,15 @@ impl Writer {
         Some(Arc::clone(&directory.directory))
     }
 
-    /// Makes writes durable together, and puts one after the other in force.
-    fn write(&mut self, database: &mut Database, writes: Vec<Write>) {
-        let accepted = self.accepted(database, writes);
+    /// Makes writes durable together, and puts one after the other in force. Their types get the names
+    /// of the store that the rows were read for, by which the database knows them.
+    fn write(
+        &mut self,
+        database: &mut Database,
+        read_for: Option<&PolicyStore>,
+        writes: Vec<Write>,
+    ) {
+        let accepted = self.accepted(database, read_for, writes);
         if accepted.is_empty() {
             return;
         }
@@ -313,13 +325,18 @@ impl Writer {
     }
 
     /// Returns the writes that can be made one after the other; the others are answered.
-    fn accepted(&self, database: &Database, writes: Vec<Write>) -> Vec<Accepted> {
+    fn accepted(
+        &self,
+        database: &Database,
+        read_for: Option<&PolicyStore>,
+        writes: Vec<Write>,
+    ) -> Vec<Accepted> {
         let mut accepted = Vec::new();
         let mut state = self.state();
         let mut counter = database.counter();
         for mut write in writes {
             let now = database.version_of(counter);
-            match self.check(state.as_deref(), &now, &mut write) {
+            match self.check(state.as_deref(), read_for, &now, &mut write) {
                 Ok(_) if write.changes.is_empty() => {
                     let _ = write.reply.send(Ok(now));
                 }
@@ -340,12 +357,14 @@ impl Writer {
     fn check(
         &self,
         state: Option<&Directory>,
+        read_for: Option<&PolicyStore>,
         now: &DirectoryVersion,
         write: &mut Write,
     ) -> Result<Directory, WriteError> {
         let state = state.ok_or(WriteError::Unavailable)?;
         let stores = self.live.stores();
-        let store = stores.get(self.store.as_str()).map_err(|_| WriteError::Unavailable)?;
+        stores.get(self.store.as_str()).map_err(|_| WriteError::Unavailable)?;
+        let store = read_for.ok_or(WriteError::Unavailable)?;
         for change in &mut write.changes {
             change.qualify(store.schema());
         }

@@ -40,6 +40,9 @@ pub(super) struct Follower {
     pub statements: Statements,
     pub limits: RequestLimits,
     pub poll: Duration,
+    /// The longest time between two comparisons of all rows. Sidecars that are started together do not
+    /// make them together.
+    pub compare: Duration,
     pub live: Arc<Live>,
 }
 
@@ -49,6 +52,8 @@ pub(super) struct Cursor {
     known: KnownRows,
     /// When the triggers were last looked at.
     looked: Instant,
+    /// When all rows are to be compared.
+    next_compare: Instant,
 }
 
 impl Cursor {
@@ -115,7 +120,6 @@ impl Follower {
         connection: &Connection,
         cursor: &mut Option<Cursor>,
     ) -> Result<(), String> {
-        let client = &connection.client;
         if self.directory().is_none() {
             *cursor = None;
         }
@@ -128,35 +132,127 @@ impl Follower {
             *cursor = Some(self.read_all(connection).await?);
             return Ok(());
         }
-        let is_due = at.looked.elapsed() >= LOOK;
-        let polled = poll(client, &self.statements, &at.head, is_due).await;
-        if is_due && polled.is_ok() {
-            at.looked = Instant::now();
-        }
-        *cursor = match polled {
-            Ok(Poll::Same(head)) => {
-                self.confirm(&at, &head);
-                Some(Cursor { head, ..at })
-            }
-            Ok(Poll::Changed(head, rows)) => {
-                match self.change(Cursor { head, ..at }, rows).await? {
-                    Ok(at) => Some(at),
-                    Err(UnknownRow) => {
-                        let reason = "a row went that was not there";
-                        tracing::info!(store = %self.store, reason, "the directory is read anew");
-                        Some(self.read_all(connection).await?)
-                    }
-                }
-            }
+        let compares = Instant::now() >= at.next_compare;
+        let (head, rows) = match self.poll(connection, &mut at, compares).await {
+            Ok(Poll::Changes(head, rows)) => (head, rows),
             Ok(Poll::Anew(reason)) => {
-                tracing::info!(store = %self.store, reason, "the directory is read anew");
-                Some(self.read_all(connection).await?)
+                *cursor = Some(self.read_anew(connection, reason, compares).await?);
+                return Ok(());
+            }
+            Ok(Poll::Rewound(reason)) => {
+                self.renew(connection, compares).await?;
+                *cursor = Some(self.read_anew(connection, reason, false).await?);
+                return Ok(());
             }
             Err(problem) => {
                 *cursor = Some(at);
                 return Err(problem);
             }
         };
+        let is_restarted = head.started != at.head.started;
+        if is_restarted && !compares {
+            // Its data folder may have been put back as it was before. Then the changes do not lead on
+            // from what was seen, though no number says so.
+            tracing::info!(store = %self.store, "the server was started again: all rows are compared");
+            at.next_compare = Instant::now();
+            *cursor = Some(at);
+            return Ok(());
+        }
+        let started = at.head.started.clone();
+        let changed = if rows.is_empty() {
+            if !compares {
+                self.confirm(&at, &head);
+            }
+            Ok(Cursor { head, ..at })
+        } else {
+            self.change(Cursor { head, ..at }, rows).await?
+        };
+        *cursor = Some(match changed {
+            Ok(mut at) if compares => match self.compare(connection, is_restarted).await {
+                Ok(compared) => compared,
+                Err(problem) => {
+                    // It is still to be compared with what the server had before it was started.
+                    at.head.started = started;
+                    *cursor = Some(at);
+                    return Err(problem);
+                }
+            },
+            Ok(at) => at,
+            Err(UnknownRow) => {
+                self.read_anew(connection, "a row went that was not there", compares).await?
+            }
+        });
+        Ok(())
+    }
+
+    /// Asks what changed. Where all rows are to be compared, that is the begin of a transaction in which
+    /// they can be read as they are after these changes.
+    async fn poll(
+        &self,
+        connection: &Connection,
+        at: &mut Cursor,
+        compares: bool,
+    ) -> Result<Poll, String> {
+        let client = &connection.client;
+        if compares {
+            self.statements.begin(client).await?;
+        }
+        let is_due = compares || at.looked.elapsed() >= LOOK;
+        let polled = poll(client, &self.statements, &at.head, is_due).await?;
+        if is_due {
+            at.looked = Instant::now();
+        }
+        Ok(polled)
+    }
+
+    /// Reads everything anew, after the end of the transaction if one was begun.
+    async fn read_anew(
+        self: &Arc<Self>,
+        connection: &Connection,
+        reason: &str,
+        in_transaction: bool,
+    ) -> Result<Cursor, String> {
+        tracing::info!(store = %self.store, reason, "the directory is read anew");
+        if in_transaction {
+            self.statements.commit(&connection.client).await?;
+        }
+        self.read_all(connection).await
+    }
+
+    /// Reads all rows in the transaction that was begun, and holds what is in force against them: what
+    /// no trigger saw is found so, whatever wrote it.
+    async fn compare(
+        self: &Arc<Self>,
+        connection: &Connection,
+        is_restarted: bool,
+    ) -> Result<Cursor, String> {
+        let (cursor, is_same) = self.read_rows(connection, true).await?;
+        if !is_same {
+            tracing::warn!(
+                store = %self.store,
+                "rows were other than their recorded changes say, and are read anew: something writes \
+                 past the triggers, or the data folder was put back as it was before"
+            );
+            if is_restarted {
+                self.renew(connection, false).await?;
+            }
+        }
+        Ok(cursor)
+    }
+
+    /// Has versions refused that were given before the data folder was put back as it was.
+    async fn renew(&self, connection: &Connection, in_transaction: bool) -> Result<(), String> {
+        let client = &connection.client;
+        if in_transaction {
+            self.statements.commit(client).await?;
+        }
+        if let Err(problem) = self.statements.renew(client).await {
+            tracing::warn!(
+                store = %self.store,
+                "versions of rows that are gone are not refused: {problem}. Run what `humbaba directory \
+                 schema` prints"
+            );
+        }
         Ok(())
     }
 
@@ -200,51 +296,85 @@ impl Follower {
     /// Reads all rows into a directory of their own, and puts it in force.
     async fn read_all(self: &Arc<Self>, connection: &Connection) -> Result<Cursor, String> {
         self.statements.adopt(&connection.client).await?;
+        self.statements.begin(&connection.client).await?;
+        self.read_rows(connection, false).await.map(|(cursor, _)| cursor)
+    }
+
+    /// Reads all rows in the transaction that was begun. What is in force stays only where it is to be
+    /// compared and has the same rows, which is told.
+    async fn read_rows(
+        self: &Arc<Self>,
+        connection: &Connection,
+        compares: bool,
+    ) -> Result<(Cursor, bool), String> {
         let (parts, received) = mpsc::channel(WAITING);
         let follower = Arc::clone(self);
-        let loading = task::spawn_blocking(move || follower.load(received));
+        let loading = task::spawn_blocking(move || follower.load(received, compares));
         let read = self.statements.read_all(&connection.client, parts).await;
         let loaded = loading.await.map_err(|error| error.to_string())?;
         match (read, loaded) {
-            (_, Ok(Some(cursor))) => Ok(cursor),
+            (_, Ok(Some(loaded))) => Ok(loaded),
             (_, Err(problem)) | (Err(problem), Ok(None)) => Err(problem),
             (Ok(()), Ok(None)) => Err("the rows are not complete".to_owned()),
         }
     }
 
-    /// Makes a directory of the parts of a snapshot, and puts it in force; nothing where the end does
-    /// not come.
-    fn load(&self, mut parts: mpsc::Receiver<Part>) -> Result<Option<Cursor>, String> {
+    /// Makes a directory of the parts of a snapshot; nothing where the end does not come.
+    fn load(
+        &self,
+        mut parts: mpsc::Receiver<Part>,
+        compares: bool,
+    ) -> Result<Option<(Cursor, bool)>, String> {
         let Self { live, store, limits, .. } = self;
         let stores = live.stores();
         let read_for = Arc::clone(stores.get(store.as_str()).map_err(|_| NOT_LOADED)?);
         let empty = live.empty_directory(store, limits).ok_or(NOT_LOADED)?;
         let mut loading = Loading::begin(empty, read_for, limits.text_bytes);
         while let Some(part) = parts.blocking_recv() {
-            let rows = match part {
-                Part::Rows(rows) => rows,
+            match part {
+                Part::Rows(rows) => rows.into_iter().for_each(|row| loading.add(row)),
                 Part::End(head) => {
                     let (directory, known) = loading.finish();
-                    let (counts, version) = (directory.counts(), head.version());
-                    tracing::info!(
-                        %store,
-                        assignments = counts.assignments,
-                        entities = counts.entities,
-                        ignored = known.problems.count(),
-                        "the directory was read"
-                    );
-                    live.replace_directory(store, directory, version, known.problems.report());
-                    let cursor = Cursor { head, known, looked: Instant::now() };
-                    if let Some(fault) = cursor.fault() {
-                        tracing::error!(%store, "the directory is not confirmed: {fault}");
-                        self.failed(fault);
-                    }
-                    return Ok(Some(cursor));
+                    return Ok(Some(self.loaded(head, directory, known, compares)));
                 }
-            };
-            rows.into_iter().for_each(|row| loading.add(row));
+            }
         }
         Ok(None)
+    }
+
+    /// Puts a directory that was read in force, unless it is compared and the same.
+    fn loaded(
+        &self,
+        head: Head,
+        directory: Directory,
+        known: KnownRows,
+        compares: bool,
+    ) -> (Cursor, bool) {
+        let Self { live, store, .. } = self;
+        let (counts, version) = (directory.counts(), head.version());
+        let in_force = self.directory().filter(|_| compares);
+        let is_same = in_force.is_some_and(|in_force| in_force.has_same_rows(&directory));
+        if is_same {
+            live.confirm_directory_at(store, version);
+            live.report_directory_rows(store, known.problems.report());
+        } else {
+            tracing::info!(
+                %store,
+                assignments = counts.assignments,
+                entities = counts.entities,
+                ignored = known.problems.count(),
+                "the directory was read"
+            );
+            live.replace_directory(store, directory, version, known.problems.report());
+        }
+        let pause = self.compare.mul_f64(0.5 + fastrand::f64() / 2.0);
+        let now = Instant::now();
+        let cursor = Cursor { head, known, looked: now, next_compare: now + pause };
+        if let Some(fault) = cursor.fault() {
+            tracing::error!(%store, "the directory is not confirmed: {fault}");
+            self.failed(fault);
+        }
+        (cursor, is_same)
     }
 
     /// Puts changed rows in force, as a whole.

@@ -56,6 +56,7 @@ pub(super) fn start(
         statements: Statements::new(schema, options.limits.text_bytes),
         limits: options.limits.clone(),
         poll: options.poll,
+        compare: options.compare,
         live: Arc::clone(live),
     };
     Ok(PostgresSource(runtime.spawn(follower.run()).abort_handle()))

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio_postgres::Client;
 
 use super::{
-    read::{Head, NO_HEAD, Statements, rows_of, within},
+    read::{Head, Statements, rows_of, within},
     rows::{self, Row},
 };
 use crate::directory::Snapshot;
@@ -26,12 +26,12 @@ const MOST_CHANGES: usize = 10_000;
 /// The answer of a statement.
 #[derive(Debug)]
 pub(super) enum Poll {
-    /// Nothing changed, but maybe the versions that this state holds.
-    Same(Head),
-    /// The rows that changed, in order.
-    Changed(Head, Vec<Row>),
+    /// The rows that changed, in order, and the head that they lead to.
+    Changes(Head, Vec<Row>),
     /// The changes do not lead from the cursor to the state of the server.
     Anew(&'static str),
+    /// The server does not have any more what the cursor has seen.
+    Rewound(&'static str),
 }
 
 /// Asks what changed since the head was read, and for the triggers if so told.
@@ -47,8 +47,11 @@ pub(super) async fn poll(
     let Head { snapshot, seq, .. } = cursor;
     let statement = statements.changes_since(snapshot, *seq, MOST_CHANGES + 1, with_triggers);
     let answer = within(POLL_TIMEOUT, client.simple_query(&statement)).await?;
-    let mut head = rows_of(&answer).next().and_then(Head::read).ok_or(NO_HEAD)?;
+    let mut head = Head::of(&answer)?;
     head.triggers = head.triggers.or_else(|| cursor.triggers.clone());
+    if head.generation == cursor.generation && head.seq < cursor.seq {
+        return Ok(Poll::Rewound("the table of changes is older than it was"));
+    }
     if let Some(reason) = broken(cursor, &head) {
         return Ok(Poll::Anew(reason));
     }
@@ -63,7 +66,7 @@ pub(super) async fn poll(
             row => rows.push(row),
         }
     }
-    Ok(if rows.is_empty() { Poll::Same(head) } else { Poll::Changed(head, rows) })
+    Ok(Poll::Changes(head, rows))
 }
 
 /// Returns why changes do not lead from the cursor to the head, if they do not.
@@ -72,14 +75,11 @@ fn broken(cursor: &Head, head: &Head) -> Option<&'static str> {
     if head.generation != cursor.generation {
         return Some("the server, its history or the table of changes is another one");
     }
-    if head.seq < cursor.seq {
-        return Some("the table of changes is older than it was");
-    }
     if !cursor.snapshot.covers(trimmed) || cursor.seq < *trimmed_seq {
         return Some("changes were trimmed that were not seen yet");
     }
     if head.triggers != cursor.triggers {
-        return Some("a trigger was disabled, dropped or made, or a table was written anew");
+        return Some("a trigger, a table, a view or an enumeration was altered");
     }
     None
 }

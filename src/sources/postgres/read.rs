@@ -36,6 +36,8 @@ pub(super) struct Statements {
 pub(super) struct Head {
     pub snapshot: Snapshot,
     pub generation: String,
+    /// When the server was started.
+    pub started: String,
     /// The number of the last change.
     pub seq: u64,
     /// The last state of which changes were trimmed.
@@ -53,16 +55,29 @@ pub(super) enum Part {
 
 impl Head {
     /// The columns of [`Head::read`].
-    pub(super) const COLUMNS: usize = 7;
+    pub(super) const COLUMNS: usize = 9;
 
-    pub(super) fn read(row: &SimpleQueryRow) -> Option<Self> {
+    /// Reads the head that the first row of an answer begins with.
+    ///
+    /// # Errors
+    /// There is none, or the changes beside it may not be all.
+    pub(super) fn of(answer: &[SimpleQueryMessage]) -> Result<Self, String> {
+        let row = rows_of(answer).next().ok_or(NO_HEAD)?;
+        if row.try_get(8).ok().flatten() != Some("f") {
+            return Err(HIDDEN_CHANGES.to_owned());
+        }
+        Ok(Self::read(row).ok_or(NO_HEAD)?)
+    }
+
+    fn read(row: &SimpleQueryRow) -> Option<Self> {
         let get = |column: usize| row.try_get(column).ok().flatten();
         Some(Self {
             snapshot: get(0)?.parse().ok()?,
             generation: get(1)?.to_owned(),
             seq: get(2)?.parse().ok()?,
             trimmed: (get(3)?.parse().ok()?, get(4)?.parse().ok()?),
-            triggers: (get(5)? == "t").then(|| Triggers::read(get(6))),
+            started: get(5)?.to_owned(),
+            triggers: (get(6)? == "t").then(|| Triggers::read(get(7))),
         })
     }
 
@@ -81,9 +96,12 @@ impl Statements {
     fn head(&self, with_triggers: bool) -> String {
         let schema = &self.schema;
         let triggers = if with_triggers { Triggers::sql(schema) } else { "NULL".to_owned() };
+        let changes = format!("{schema}.changes").replace('\'', "''");
         format!(
             "pg_current_snapshot()::text, {schema}.generation(), {schema}.last_seq(), \
-             h.trimmed_snapshot::text, h.trimmed_seq, {with_triggers}, {triggers}"
+             h.trimmed_snapshot::text, h.trimmed_seq, \
+             date_part('epoch', pg_postmaster_start_time())::text, {with_triggers}, {triggers}, \
+             row_security_active('{changes}')"
         )
     }
 
@@ -171,13 +189,36 @@ impl Statements {
         within(ROWS_TIMEOUT, client.batch_execute(&adopt)).await
     }
 
-    /// Begins a transaction that only reads, and returns what it sees.
-    async fn begin(&self, client: &Client) -> Result<Head, String> {
-        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL timezone = 'UTC'";
-        within(ROWS_TIMEOUT, client.batch_execute(begin)).await?;
+    /// Begins a history of its own, after which older versions are refused.
+    ///
+    /// # Errors
+    /// The server fails or does not answer, or the schema is of an older version.
+    pub(super) async fn renew(&self, client: &Client) -> Result<(), String> {
+        let renew = format!("SELECT {}.renew()", self.schema);
+        within(ROWS_TIMEOUT, client.batch_execute(&renew)).await
+    }
+
+    /// Begins a transaction that only reads, all of the same moment.
+    ///
+    /// # Errors
+    /// The server fails or does not answer.
+    pub(super) async fn begin(&self, client: &Client) -> Result<(), String> {
+        within(ROWS_TIMEOUT, client.batch_execute(BEGIN)).await
+    }
+
+    /// Ends the transaction.
+    ///
+    /// # Errors
+    /// The server fails or does not answer.
+    pub(super) async fn commit(&self, client: &Client) -> Result<(), String> {
+        within(ROWS_TIMEOUT, client.batch_execute("COMMIT")).await
+    }
+
+    /// Returns what the transaction sees.
+    async fn read_head(&self, client: &Client) -> Result<Head, String> {
         let head = format!("SELECT {} FROM {}.history AS h", self.head(true), self.schema);
         let head = within(ROWS_TIMEOUT, client.simple_query(&head)).await?;
-        Ok(rows_of(&head).next().and_then(Head::read).ok_or(NO_HEAD)?)
+        Head::of(&head)
     }
 
     /// Asks for all that a sidecar asks for, but for one row of each table at most, and returns whether
@@ -186,7 +227,8 @@ impl Statements {
     /// # Errors
     /// The server fails or does not answer, or does not let it.
     pub(super) async fn look(&self, client: &Client) -> Result<bool, String> {
-        let Head { snapshot, seq, triggers, .. } = self.begin(client).await?;
+        self.begin(client).await?;
+        let Head { snapshot, seq, triggers, .. } = self.read_head(client).await?;
         let mut has_rows = false;
         for rows in [self.assignments(), self.entities()] {
             let one = format!("{rows} LIMIT 1");
@@ -203,14 +245,14 @@ impl Statements {
         if rows_of(&answer).next().and_then(|row| row.try_get(0).ok().flatten()) != Some("t") {
             return Err(format!("PostgreSQL: permission denied for function {adopt}"));
         }
-        within(ROWS_TIMEOUT, client.batch_execute("COMMIT")).await?;
+        self.commit(client).await?;
         if let Some(fault) = triggers.as_ref().and_then(Triggers::fault) {
             return Err(format!("PostgreSQL: {fault}"));
         }
         Ok(has_rows)
     }
 
-    /// Reads all rows in one transaction, and hands them on as they come.
+    /// Reads all rows in the transaction that was begun, hands them on as they come, and ends it.
     ///
     /// # Errors
     /// The server fails or does not answer.
@@ -219,7 +261,7 @@ impl Statements {
         client: &Client,
         parts: mpsc::Sender<Part>,
     ) -> Result<(), String> {
-        let head = self.begin(client).await?;
+        let head = self.read_head(client).await?;
         for statement in [self.assignments(), self.entities()] {
             let answer = within(ROWS_TIMEOUT, client.simple_query_raw(&statement)).await?;
             let mut answer = pin!(answer);
@@ -234,17 +276,26 @@ impl Statements {
             }
             parts.send(Part::Rows(rows)).await.map_err(|_| NOT_TAKEN)?;
         }
-        within(ROWS_TIMEOUT, client.batch_execute("COMMIT")).await?;
+        self.commit(client).await?;
         parts.send(Part::End(head)).await.map_err(|_| NOT_TAKEN.to_owned())
     }
 }
+
+/// What an expression of a mapping makes of a value may depend on these settings: the triggers set them
+/// too. Rows that row security would hide are an error.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL timezone = 'UTC'; \
+     SET LOCAL datestyle = 'ISO, YMD'; SET LOCAL intervalstyle = 'postgres'; \
+     SET LOCAL bytea_output = 'hex'; SET LOCAL extra_float_digits = 1; SET LOCAL row_security = off";
 
 /// The receiver is gone; it reports the reason.
 const NOT_TAKEN: &str = "the rows are not taken";
 
 /// The fault when a statement answers without its head.
-pub(super) const NO_HEAD: &str =
+const NO_HEAD: &str =
     "the tables are not as `humbaba directory schema` makes them: run what it prints";
+
+const HIDDEN_CHANGES: &str = "row security hides changes from the role of the sidecar: disable it for the \
+     tables of the directory's schema, for they are for that role to read";
 
 /// Writes the SQL of a moment in milliseconds since 1970. `-infinity` is the first of the year 1, and
 /// `infinity` is NULL. A year that microseconds in 64 bits do not reach is taken for 290000, which is as

@@ -22,19 +22,17 @@ pub struct Followed {
 impl Followed {
     /// Begins to follow PostgreSQL.
     pub fn postgres(store: &Arc<PolicyStore>, url_file: PathBuf) -> Self {
+        Self::postgres_comparing(store, url_file, Duration::from_secs(3_600))
+    }
+
+    /// The same, with all rows compared that often.
+    pub fn postgres_comparing(
+        store: &Arc<PolicyStore>,
+        url_file: PathBuf,
+        compare: Duration,
+    ) -> Self {
         let live = Arc::new(Live::default());
-        let options = SourceOptions {
-            max_age: Duration::from_secs(3_600),
-            limits: RequestLimits::default(),
-            bounds: FileBounds::default(),
-            rehash_interval: Duration::from_secs(3_600),
-            use_events: true,
-            data: None,
-            postgres_url_file: Some(url_file),
-            poll: Duration::from_millis(20),
-            kept_changes: 0,
-            followed_changes: 100,
-        };
+        let options = SourceOptions { postgres_url_file: Some(url_file), compare, ..options() };
         let source = Source::Postgres { schema: None };
         let sources = [SourceOf { store: store.name().clone(), source }];
         sources::announce(&sources, &options, &live);
@@ -72,6 +70,23 @@ impl Followed {
     /// The problems of rows.
     pub fn row_problems(&self) -> Vec<String> {
         self.live.state().directories[self.store.name()].rows.problems.to_vec()
+    }
+}
+
+/// Options under which nothing happens by itself within an hour.
+pub fn options() -> SourceOptions {
+    SourceOptions {
+        max_age: Duration::from_secs(3_600),
+        limits: RequestLimits::default(),
+        bounds: FileBounds::default(),
+        rehash_interval: Duration::from_secs(3_600),
+        use_events: true,
+        data: None,
+        postgres_url_file: None,
+        poll: Duration::from_millis(20),
+        compare: Duration::from_secs(3_600),
+        kept_changes: 0,
+        followed_changes: 100,
     }
 }
 

@@ -39,6 +39,8 @@ CREATE TABLE IF NOT EXISTS @schema@.history (
     trimmed_snapshot pg_snapshot NOT NULL,
     trimmed_seq bigint NOT NULL
 );
+-- Sets apart what came after a data folder was put back. Earlier forms of this script had no column.
+ALTER TABLE @schema@.history ADD COLUMN IF NOT EXISTS branch text NOT NULL DEFAULT '';
 INSERT INTO @schema@.history (origin, trimmed_snapshot, trimmed_seq) VALUES ('', '1:1:', 0)
     ON CONFLICT DO NOTHING;
 
@@ -59,11 +61,13 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $h
     )
 $humbaba$;
 
--- The history that versions belong to: a promoted standby has one of its own.
+-- The history that versions belong to: a promoted standby has one of its own, and so has a data folder
+-- that was put back as it was before, once `renew` was called.
 CREATE OR REPLACE FUNCTION @schema@.generation() RETURNS text
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $humbaba$
     SELECT left(encode(sha256(convert_to(concat_ws('/',
-        @schema@.origin(), substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8)
+        @schema@.origin(), substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8),
+        (SELECT nullif(branch, '') FROM @schema@.history)
     ), 'UTF8')), 'hex'), 16)
 $humbaba$;
 
@@ -114,8 +118,17 @@ BEGIN
 END
 $humbaba$;
 
--- Has every sidecar read everything anew. After writes that no trigger saw, such as those of
--- `pg_restore --disable-triggers`, they do so by themselves within two seconds.
+-- Begins a history of its own: versions from before are refused, and every sidecar reads everything
+-- anew. Sidecars call it where a server that was started again does not have what they have seen. One
+-- start of the server makes one history, whoever calls it.
+CREATE OR REPLACE FUNCTION @schema@.renew() RETURNS void
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $humbaba$
+    UPDATE @schema@.history SET branch = start FROM (
+        SELECT date_part('epoch', pg_postmaster_start_time())::text AS start
+    ) AS server WHERE branch <> start
+$humbaba$;
+
+-- Has every sidecar read everything anew, after writes that no trigger saw.
 CREATE OR REPLACE FUNCTION @schema@.reload() RETURNS void
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $humbaba$
     INSERT INTO @schema@.changes (kind) VALUES ('reload')

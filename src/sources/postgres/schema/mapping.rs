@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{ASSIGNMENTS, ENTITIES, Recorded, quoted};
+use super::{ASSIGNMENTS, ENTITIES, Recorded, recorded::TableName};
 use crate::{
     model::{Problem, Text},
     store::toml_problem,
@@ -120,7 +120,7 @@ impl Mapping {
     pub(super) fn assignments(&self) -> Vec<Recorded> {
         let recorded = self.assignments.iter().enumerate().map(|(index, from)| Recorded {
             name: format!("assignments_{}", index + 1),
-            table: quoted_table(&from.table),
+            table: table_name(&from.table),
             kind: &ASSIGNMENTS,
             values: from.columns().map(str::to_owned).to_vec(),
             condition: from.condition.clone(),
@@ -131,7 +131,7 @@ impl Mapping {
     pub(super) fn entities(&self) -> Vec<Recorded> {
         let recorded = self.entities.iter().enumerate().map(|(index, from)| Recorded {
             name: format!("entities_{}", index + 1),
-            table: quoted_table(&from.table),
+            table: table_name(&from.table),
             kind: &ENTITIES,
             values: from.columns().map(str::to_owned).to_vec(),
             condition: from.condition.clone(),
@@ -190,9 +190,7 @@ fn expression_fault(expression: &str) -> Option<&'static str> {
     (!is_fine).then_some("leave out `;`, `$humbaba$` and `@schema`")
 }
 
-fn quoted_table(name: &str) -> String {
-    match name.split_once('.') {
-        Some((schema, table)) => format!("{}.{}", quoted(schema), quoted(table)),
-        None => format!("{}.{}", quoted("public"), quoted(name)),
-    }
+fn table_name(name: &str) -> TableName {
+    let (schema, name) = name.split_once('.').unwrap_or(("public", name));
+    TableName { schema: schema.to_owned(), name: name.to_owned() }
 }

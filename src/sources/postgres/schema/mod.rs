@@ -11,11 +11,15 @@ use std::fmt::Write as _;
 pub(super) use self::quote::quoted;
 use self::{
     quote::text,
-    recorded::{ASSIGNMENTS, ENTITIES, Kind, Recorded},
+    recorded::{ASSIGNMENTS, ENTITIES, Kind, Recorded, TableName},
 };
 
 /// The schema of PostgreSQL in which a directory is, unless its source names another.
 pub const DEFAULT_SCHEMA: &str = "humbaba";
+
+/// The form of what is made here, which sidecars look for in the comments of its functions. It is
+/// another one after each change of the SQL without which sidecars could hold something wrong.
+pub(super) const FORM: &str = "form 2";
 
 const FRAME: &str = include_str!("frame.sql");
 const TRIGGER: &str = include_str!("trigger.sql");
@@ -39,8 +43,8 @@ pub fn schema_sql(options: &SchemaOptions) -> String {
     let name = options.schema.as_deref().unwrap_or(DEFAULT_SCHEMA);
     let schema = quoted(name);
     let (assignments, entities) = (options.mapping.assignments(), options.mapping.entities());
-    let mut tables = relation(&schema, &ASSIGNMENTS, assignments);
-    tables.push_str(&relation(&schema, &ENTITIES, entities));
+    let mut tables = relation(name, &ASSIGNMENTS, assignments);
+    tables.push_str(&relation(name, &ENTITIES, entities));
     FRAME
         .replace("@tables@", &tables)
         .replace("@grants@", &grants(&schema, options))
@@ -50,7 +54,8 @@ pub fn schema_sql(options: &SchemaOptions) -> String {
 
 /// Makes the table that the application writes, or the view of its own tables, and the triggers.
 fn relation(schema: &str, kind: &'static Kind, mapped: Vec<Recorded>) -> String {
-    let qualified = format!("{schema}.{}", kind.relation);
+    let table = TableName { schema: schema.to_owned(), name: kind.relation.to_owned() };
+    let (schema, qualified) = (quoted(schema), table.quoted());
     let mut sql = String::new();
     if mapped.is_empty() {
         let column = |(index, (name, _, sql_type)): (usize, &(&str, _, &str))| {
@@ -66,17 +71,14 @@ fn relation(schema: &str, kind: &'static Kind, mapped: Vec<Recorded>) -> String 
         );
         let values = kind.columns.iter().map(|(name, ..)| (*name).to_owned()).collect();
         let name = kind.relation.to_owned();
-        sql.push_str(&trigger(
-            schema,
-            &Recorded { name, table: qualified, kind, values, condition: None },
-        ));
+        sql.push_str(&trigger(&schema, &Recorded { name, table, kind, values, condition: None }));
         return sql;
     }
     let parts: Vec<_> = mapped
         .iter()
         .map(|from| {
-            let select = from.select(|(name, ..)| name);
-            format!("    {select} FROM {} AS t{}", from.table, from.condition())
+            let (select, table) = (from.select(), from.table.quoted());
+            format!("    {select} FROM {table} AS t{}", from.condition())
         })
         .collect();
     let _ = write!(
@@ -84,12 +86,14 @@ fn relation(schema: &str, kind: &'static Kind, mapped: Vec<Recorded>) -> String 
         "CREATE OR REPLACE VIEW {qualified} AS\n{};\n\n",
         parts.join("\n    UNION ALL\n")
     );
-    sql.extend(mapped.iter().map(|from| trigger(schema, from)));
+    sql.extend(mapped.iter().map(|from| trigger(&schema, from)));
     sql
 }
 
 fn trigger(schema: &str, from: &Recorded) -> String {
-    let columns: Vec<_> = from.kind.columns.iter().map(|(_, column, _)| *column).collect();
+    let TableName { schema: table_schema, name: table_name } = &from.table;
+    let table = from.table.quoted();
+    let comment = format!("{FORM}\n{table_schema}\n{table_name}");
     let function = format!("{schema}.record_{}", from.name);
     let triggers = [
         ("insert", "REFERENCING NEW TABLE AS new_rows "),
@@ -100,7 +104,7 @@ fn trigger(schema: &str, from: &Recorded) -> String {
     let triggers: String = triggers
         .map(|(event, rows)| {
             let name = quoted(&format!("humbaba_{}_{event}", from.name));
-            let (table, event) = (&from.table, event.to_uppercase());
+            let event = event.to_uppercase();
             format!(
                 "CREATE TRIGGER {name} AFTER {event} ON {table} {rows}FOR EACH STATEMENT\n    \
                  EXECUTE FUNCTION {function}();\n\
@@ -111,11 +115,13 @@ fn trigger(schema: &str, from: &Recorded) -> String {
     TRIGGER
         .replace("@triggers@", &triggers)
         .replace("@function@", &function)
-        .replace("@columns@", &columns.join(", "))
+        .replace("@comment@", &text(&comment))
+        .replace("@columns@", &from.kind.columns())
+        .replace("@kept@", &from.kind.kept())
         .replace("@add@", from.kind.add)
         .replace("@remove@", from.kind.remove)
-        .replace("@table_text@", &text(&from.table))
-        .replace("@select@", &from.select(|(_, column, _)| column))
+        .replace("@table_text@", &text(&table))
+        .replace("@select@", &from.select_exact())
         .replace("@where@", &from.condition())
 }
 
@@ -128,7 +134,7 @@ fn grants(schema: &str, options: &SchemaOptions) -> String {
              GRANT SELECT ON {schema}.assignments, {schema}.entities, {schema}.changes, \
              {schema}.history TO {reader};\n\
              GRANT EXECUTE ON FUNCTION {schema}.generation(), {schema}.last_seq(), \
-             {schema}.adopt() TO {reader};\n"
+             {schema}.adopt(), {schema}.renew() TO {reader};\n"
         );
     }
     if let Some(writer) = options.writer.as_deref().map(quoted) {
