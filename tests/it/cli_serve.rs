@@ -5,6 +5,7 @@ use std::{
     net::TcpListener,
     os::unix::{fs::PermissionsExt as _, net::UnixListener},
     path::Path,
+    process::Command,
 };
 
 use serde_json::{Value as Json, json};
@@ -70,6 +71,33 @@ fn it_does_not_start_without_a_valid_store() {
         let ended = end(command(&listen).args(["--policies", path.to_str().unwrap()]));
         assert_eq!(ended.code, 3, "{ended:?}");
         assert!(ended.err.contains(part), "no `{part}` in {}", ended.err);
+    }
+}
+
+#[test]
+fn a_pipe_where_a_file_is_named_ends_the_start_instead_of_holding_it_up() {
+    let (folder, place) = (policies(&["guard"]), TempDir::new().unwrap());
+    let pipe = place.path().join("pipe").to_str().unwrap().to_owned();
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let key = format!("decision_log.hash_key_file={pipe}");
+    let record = ["--decision-log", "--set", "decision_log.hash=principal.id", "--set", &key];
+    let writer = format!("directory.token_file={pipe}");
+    for named in [
+        &["--token-file", &pipe][..],
+        &["--config", &pipe],
+        &["--tls-cert", &pipe, "--tls-key", &pipe],
+        &["--set", "directory.listen=127.0.0.1:0", "--set", &writer],
+        &record,
+    ] {
+        let listen =
+            ["serve", "--listen", "127.0.0.1:0", "--http-listen", "off", "--web-listen", "off"];
+        // Where it waits for the pipe, no other signal may end it.
+        let mut serve = Command::new("timeout");
+        serve.args(["-s", "KILL", "30"]).arg(command(&[]).get_program()).args(listen);
+        let ended = end(serve.arg("--policies").arg(folder.path()).args(named));
+        assert_eq!(ended.code, 64, "{named:?}: {ended:?}");
+        let said = &ended.err;
+        assert!(said.contains(&pipe) && said.contains("not a regular file"), "{named:?}: {said}");
     }
 }
 
