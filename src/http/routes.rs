@@ -58,7 +58,8 @@ async fn status(State(server): State<AdminState>) -> Response {
     let (tls, shadow) = (tls.as_deref(), shadow.as_ref());
     let live = server.grpc().live().state();
     let page = StatusPage::new(&status, &live, tls, serving, uptime, decision_log, shadow);
-    Json(page.with_settings(server.settings())).into_response()
+    let page = page.with_tokens(server.grpc().tokens()).with_settings(server.settings());
+    Json(page).into_response()
 }
 
 /// Writes the metrics, on a thread where that holds up nothing else.
