@@ -2,7 +2,8 @@
 
 use std::{
     fs,
-    net::TcpListener,
+    io::Write as _,
+    net::{TcpListener, TcpStream},
     os::unix::{fs::PermissionsExt as _, net::UnixListener},
     path::Path,
     process::Command,
@@ -14,6 +15,7 @@ use tempfile::TempDir;
 use crate::{
     cli::{POLICIES, command, end, policies, run, write_store},
     cli_sidecar::{Sidecar, until},
+    observe_http::http,
 };
 
 #[test]
@@ -109,6 +111,29 @@ fn a_broken_store_does_not_keep_the_others_from_serving() {
     let ended = sidecar.check(&sidecar.tcp(), &["--store", "good", "--action", "view"]);
     assert_eq!(ended.code, 2, "{ended:?}");
     assert!(sidecar.log().contains("bad/policies.cedar"));
+}
+
+#[test]
+fn a_probe_over_a_unix_socket_finds_room_where_callers_over_tcp_have_taken_all() {
+    let folder = policies(&["guard"]);
+    let sidecar = Sidecar::start(folder.path(), &["--set", "limits.connections=4"]);
+    let address = sidecar.addresses["grpc"][0].as_str().unwrap();
+    let is_full = || {
+        let (_, metrics) = http(&sidecar, "GET", "/metrics", "", "");
+        metrics.contains("humbaba_connections{face=\"grpc\"} 4\n")
+    };
+    // Connections that speak HTTP/2 and ask nothing.
+    let mut idle = Vec::new();
+    until("all connections to be taken", || {
+        let mut connection = TcpStream::connect(address).unwrap();
+        let settings = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+        let _ = connection.write_all(settings);
+        idle.push(connection);
+        is_full().then_some(())
+    });
+    assert_eq!(run(&["healthcheck", "--address", &sidecar.tcp()]).code, 1);
+    assert_eq!(run(&["healthcheck", "--address", &sidecar.unix()]).code, 0);
+    assert!(is_full());
 }
 
 #[test]
