@@ -22,7 +22,7 @@ pub(super) struct StatusPage<'a> {
     uptime_seconds: u64,
     /// Calls are answered.
     serving: bool,
-    /// Everything that was found is in force.
+    /// Everything that was found is in force, and every directory decides.
     clean: bool,
     source: &'a str,
     last_attempt: Option<String>,
@@ -124,7 +124,7 @@ impl<'a> StatusPage<'a> {
             version: env!("CARGO_PKG_VERSION"),
             uptime_seconds: uptime.as_secs(),
             serving,
-            clean: status.is_clean(),
+            clean: status.is_clean() && live.directories_decide(),
             source: &status.source,
             last_attempt: status.last_attempt.map(text),
             last_change: status.last_change.map(text),
