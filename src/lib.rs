@@ -29,6 +29,9 @@ pub mod generate;
 pub mod analysis;
 
 #[cfg(feature = "server")]
+pub(crate) mod regular_file;
+
+#[cfg(feature = "server")]
 pub mod reload;
 
 #[cfg(feature = "prove")]

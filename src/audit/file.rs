@@ -1,5 +1,7 @@
 //! The file of the decision log. Lines are added whole or not at all, the file is rotated by size, and it
 //! is opened again where it was moved, deleted or truncated.
+//!
+//! A file that cannot be rotated is written all the same: too large a file is better than lost records.
 
 use std::{
     ffi::OsString,
@@ -7,12 +9,17 @@ use std::{
     io::{self, Write as _},
     os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 /// The mode of a new file: the owner writes, the group reads.
 const MODE: u32 = 0o640;
 /// Limits how often lines are written again because the file was deleted meanwhile.
 const ATTEMPTS: usize = 3;
+/// The pause after a rotation that failed.
+const ROTATION_PAUSE: Duration = Duration::from_secs(60);
+/// Symbolic links that are followed in a name, as many as the kernel follows.
+const MOST_LINKS: usize = 40;
 
 /// The file of the decision log.
 #[derive(Debug)]
@@ -25,8 +32,12 @@ pub(super) struct LogFile {
     /// True where lines must be on disk (`fdatasync`) before they count as written.
     synced: bool,
     open: Option<File>,
+    /// The open file may be renamed, so that another takes its name.
+    is_movable: bool,
     /// The file ends in the middle of a line, which could not be taken back.
     has_partial_line: bool,
+    /// The moment from which a rotation that failed is tried again.
+    rotate_from: Option<Instant>,
 }
 
 impl LogFile {
@@ -40,18 +51,33 @@ impl LogFile {
         keep_files: usize,
         synced: bool,
     ) -> io::Result<Self> {
-        let rotate_bytes = rotate_bytes as u64;
-        let mut file =
-            Self { path, rotate_bytes, keep_files, synced, open: None, has_partial_line: false };
+        let mut file = Self {
+            path,
+            rotate_bytes: rotate_bytes as u64,
+            keep_files,
+            synced,
+            open: None,
+            is_movable: false,
+            has_partial_line: false,
+            rotate_from: None,
+        };
         file.current()?;
         Ok(file)
     }
 
     /// Returns the bytes that fit into the file before it is rotated.
     pub fn room(&self) -> u64 {
-        let size =
-            self.open.as_ref().and_then(|file| file.metadata().ok()).map_or(0, |it| it.len());
-        if self.rotate_bytes == 0 { u64::MAX } else { self.rotate_bytes.saturating_sub(size) }
+        if !self.is_rotated() {
+            return u64::MAX;
+        }
+        let size = self.open.as_ref().and_then(|file| file.metadata().ok());
+        self.rotate_bytes.saturating_sub(size.map_or(0, |it| it.len()))
+    }
+
+    /// Returns whether the open file is rotated once it is full.
+    fn is_rotated(&self) -> bool {
+        let is_due = self.rotate_from.is_none_or(|from| Instant::now() >= from);
+        self.rotate_bytes > 0 && self.is_movable && is_due
     }
 
     /// Adds lines: all of them or, if it fails, none.
@@ -105,45 +131,97 @@ impl LogFile {
         if !is_current {
             // Closed before the new one is opened, which could be the same file and locked by this one.
             self.open = None;
-            self.open = Some(open(&self.path, self.synced)?);
+            let file = open(&self.path, self.synced)?;
+            let is_shared = leads_through_proc(&self.path);
+            self.is_movable = file.metadata()?.is_file() && !is_shared;
+            if self.rotate_bytes > 0 && file.metadata()?.is_file() && is_shared {
+                tracing::warn!(
+                    path = %self.path.display(),
+                    "the decision log is not rotated, for its name leads to a file that another \
+                     program has opened: name the file itself"
+                );
+            }
+            self.open = Some(file);
             self.has_partial_line = false;
         }
         self.open.as_mut().ok_or_else(|| io::Error::other("it is not open"))
     }
 
     fn rotate_if_full(&mut self, more: u64) -> io::Result<()> {
-        let limit = self.rotate_bytes;
-        let metadata = self.current()?.metadata()?;
-        let full = limit > 0 && metadata.len() > 0 && metadata.len().saturating_add(more) > limit;
-        if full && metadata.is_file() {
-            // Too large a file is better than lost records.
+        let size = self.current()?.metadata()?.len();
+        let is_full = size > 0 && size.saturating_add(more) > self.rotate_bytes;
+        if is_full && self.is_rotated() {
+            self.rotate_from = None;
             if let Err(error) = self.rotate() {
-                tracing::warn!(path = %self.path.display(), %error, "cannot rotate the decision log");
+                self.rotate_from = Instant::now().checked_add(ROTATION_PAUSE);
+                tracing::warn!(
+                    path = %self.path.display(),
+                    %error,
+                    "cannot rotate the decision log: it grows, and a minute later it is tried again"
+                );
             }
             self.current()?;
         }
         Ok(())
     }
 
-    /// Moves `log` to `log.1`, `log.1` to `log.2` and so on, and deletes the oldest.
-    fn rotate(&mut self) -> io::Result<()> {
+    /// Moves `log` to `log.1`, `log.1` to `log.2` and so on, and deletes the oldest. Where `log` is a
+    /// link, this is done with the file that it leads to, in the folder of that.
+    fn rotate(&self) -> io::Result<()> {
+        let log = fs::canonicalize(&self.path)?;
         if self.keep_files == 0 {
-            return fs::remove_file(&self.path);
+            return fs::remove_file(log);
         }
-        for number in (1..self.keep_files).rev() {
-            match fs::rename(self.older(number), self.older(number + 1)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
+        // First the file itself goes to a place of its own: should it not be movable, no older file must
+        // have made way for it.
+        let moved = older(&log, 0);
+        if is_there(&moved) {
+            // A rotation that ended here.
+            self.shift(&log)?;
         }
-        fs::rename(&self.path, self.older(1))
+        fs::rename(&log, moved)?;
+        self.shift(&log)
     }
 
-    fn older(&self, number: usize) -> PathBuf {
-        let mut name = OsString::from(&self.path);
-        name.push(format!(".{number}"));
-        name.into()
+    /// Moves `log.0` to `log.1`, `log.1` to `log.2` and so on up to a number that is free, or else to the
+    /// oldest. So files that cannot be moved cost none of the others, however often it is tried.
+    fn shift(&self, log: &Path) -> io::Result<()> {
+        let free = (1..self.keep_files).find(|number| !is_there(&older(log, *number)));
+        for number in (0..free.unwrap_or(self.keep_files)).rev() {
+            fs::rename(older(log, number), older(log, number + 1))?;
+        }
+        Ok(())
     }
+}
+
+fn older(log: &Path, number: usize) -> PathBuf {
+    let mut name = OsString::from(log);
+    name.push(format!(".{number}"));
+    name.into()
+}
+
+fn is_there(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
+/// Returns whether a name leads to a file that a process has open, as `/dev/stdout` does. Whoever opened
+/// it goes on to write to it, whatever its name.
+fn leads_through_proc(path: &Path) -> bool {
+    let mut path = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        let Ok(folder) = fs::canonicalize(folder(&path)) else { return false };
+        if folder.starts_with("/proc") {
+            return true;
+        }
+        let Ok(leads_to) = fs::read_link(&path) else { return false };
+        path = folder.join(leads_to);
+    }
+    false
+}
+
+fn folder(path: &Path) -> &Path {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or(Path::new("."))
 }
 
 fn is_same(one: &Metadata, other: &Metadata) -> bool {
@@ -168,8 +246,8 @@ fn open(path: &Path, synced: bool) -> io::Result<File> {
         Ok(()) | Err(TryLockError::Error(_)) => {}
     }
     if is_new && synced {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+        // The name of the file is in the folder to which a link leads.
+        File::open(folder(&fs::canonicalize(path)?))?.sync_all()?;
     }
     end_last_line(path, &mut file)?;
     Ok(file)

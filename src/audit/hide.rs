@@ -1,13 +1,13 @@
 //! Hiding fields of a record: leaving them out, or replacing them by a keyed hash or a mask.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Map, Value as Json};
 use sha2::Sha256;
 
 use super::{LogOptions, OpenError, RecordField};
-use crate::model::hex;
+use crate::{model::hex, regular_file};
 
 const MASK: &str = "[masked]";
 /// The least length of a key that a user gives: shorter ones can be guessed.
@@ -219,7 +219,7 @@ impl Uid {
 /// Reads the key of hashes from its file.
 fn read_key(path: &Path) -> Result<Vec<u8>, OpenError> {
     let refused = |reason: String| OpenError::Key { path: path.to_owned(), reason };
-    let key = fs::read(path).map_err(|error| refused(error.to_string()))?;
+    let key = regular_file::read(path).map_err(|error| refused(error.to_string()))?;
     let key = key.trim_ascii();
     if key.len() < MIN_KEY_BYTES {
         return Err(refused(format!("it is shorter than {MIN_KEY_BYTES} bytes")));

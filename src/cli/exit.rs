@@ -59,6 +59,13 @@ impl CliError {
         move |error| Self::Io { doing, error }
     }
 
+    /// Tells the user of it in one piece, and returns the exit code.
+    pub(super) fn tell(&self, to: &mut impl io::Write) -> Exit {
+        // There is nobody left to tell if this fails.
+        let _ = to.write_all(format!("error: {self}\n").as_bytes());
+        self.exit()
+    }
+
     /// The exit code of a command that ends so.
     #[must_use]
     pub fn exit(&self) -> Exit {

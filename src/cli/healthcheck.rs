@@ -32,7 +32,7 @@ pub(super) struct HealthcheckArgs {
     /// The gRPC service to ask about [default: the process as a whole]
     #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
     service: String,
-    /// Fail while a policy store or the policies folder is refused, too
+    /// Fail while a policy store, the policies folder or a directory is refused, too
     #[arg(long, conflicts_with = "service")]
     strict: bool,
     /// Seconds that the answer may take

@@ -48,7 +48,7 @@ mod watch;
 
 pub use exit::{CliError, Exit};
 
-use std::{ffi::OsString, io::Write as _, process::ExitCode, time::Instant};
+use std::{ffi::OsString, io, process::ExitCode, time::Instant};
 
 use clap::{Parser, Subcommand, error::ErrorKind};
 
@@ -139,12 +139,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, started: Instant) -> E
         Some(Command::Settings(args)) => settings_page::run(&args),
         Some(Command::Man(args)) => man::run(&args, command()),
     };
-    let exit = result.unwrap_or_else(|error| {
-        // There is nobody left to tell if this fails.
-        let _ = writeln!(std::io::stderr(), "error: {error}");
-        error.exit()
-    });
-    exit.into()
+    result.unwrap_or_else(|error| error.tell(&mut io::stderr())).into()
 }
 
 /// Help that was asked for, or a mistake in the arguments.

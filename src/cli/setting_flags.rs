@@ -1,9 +1,12 @@
 //! The settings of the process, for every command that needs them.
 
-use std::{env, fs, path::PathBuf};
+use std::{env, path::PathBuf};
 
 use super::CliError;
-use crate::settings::{FlagSetting, Settled, settle};
+use crate::{
+    regular_file,
+    settings::{FlagSetting, Settled, settle},
+};
 
 /// The flags that every command with settings has.
 #[derive(Debug, clap::Args)]
@@ -45,6 +48,6 @@ impl SettingFlags {
         let variables = env::vars_os().map(|(name, value)| {
             (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())
         });
-        Ok(settle(&flags, self.config.as_deref(), variables, |path| fs::read_to_string(path))?)
+        Ok(settle(&flags, self.config.as_deref(), variables, regular_file::read_text)?)
     }
 }

@@ -33,7 +33,7 @@ pub(super) struct HealthService {
 }
 
 /// The service name under which the process is SERVING only while everything that was found in the
-/// policies folder is in force. It cannot be watched.
+/// policies folder is in force and every directory decides. It cannot be watched.
 pub(crate) const STRICT: &str = "strict";
 
 impl HealthService {
@@ -93,7 +93,7 @@ impl Health for HealthService {
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<HealthCheckResponse>, Status> {
         let is_in_force = match request.get_ref().service.as_str() {
-            STRICT => self.live.status().is_clean(),
+            STRICT => self.live.is_clean(),
             service if self.is_known(service) => true,
             _ => return Err(Status::not_found("there is no such service")),
         };

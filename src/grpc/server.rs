@@ -35,6 +35,10 @@ use crate::{
     telemetry::MetricsProvider,
 };
 
+/// The settings that name the files of tokens.
+const TOKEN: &str = "auth.token_file";
+const DIRECTORY_TOKEN: &str = "directory.token_file";
+
 /// A listener on which directories are written and read, and nothing is decided.
 #[derive(Debug)]
 pub struct DirectoryListener {
@@ -56,6 +60,7 @@ struct Inner {
     state: ServerState,
     connections: Arc<ConnectionLimit>,
     tls: OnceLock<Tls>,
+    directory_token: OnceLock<BearerToken>,
     is_stopping: AtomicBool,
 }
 
@@ -94,6 +99,9 @@ impl GrpcServer {
         let waiting = Arc::new(ConcurrencyLimit::new("waiting", options.waiting, 0));
         let metrics = Metrics::new(metrics, &live, [&limit, &waiting], &decision_log);
         let metrics = Arc::new(metrics);
+        if let Some(token) = &options.token {
+            metrics.observe_token(TOKEN, token);
+        }
         let inner = Inner {
             connections: ConnectionLimit::new(options.connections, options.patience),
             state: ServerState {
@@ -109,6 +117,7 @@ impl GrpcServer {
                 embedded: Arc::default(),
             },
             tls: OnceLock::new(),
+            directory_token: OnceLock::new(),
             is_stopping: AtomicBool::new(false),
         };
         Self { inner: Arc::new(inner) }
@@ -171,6 +180,12 @@ impl GrpcServer {
         let mut calls: Vec<_> =
             listeners.into_iter().map(|listener| (listener, Arc::clone(&decisions))).collect();
         if let Some(DirectoryListener { listener, token }) = directory {
+            if let Some(token) = &token {
+                self.inner.directory_token.get_or_init(|| {
+                    self.metrics().observe_token(DIRECTORY_TOKEN, token);
+                    token.clone()
+                });
+            }
             let services = Services::directory(state, &pool)?;
             let handler = CallHandler::new(state, services, token, pool, limits);
             calls.push((listener, Arc::new(handler)));
@@ -223,6 +238,13 @@ impl GrpcServer {
 
     pub(crate) fn tls(&self) -> Option<&Tls> {
         self.inner.tls.get()
+    }
+
+    /// Returns the tokens that callers send, with the settings that name their files.
+    pub(crate) fn tokens(&self) -> impl Iterator<Item = (&'static str, &BearerToken)> {
+        let decisions = self.options().token.as_ref().map(|token| (TOKEN, token));
+        let directory = self.inner.directory_token.get().map(|token| (DIRECTORY_TOKEN, token));
+        decisions.into_iter().chain(directory)
     }
 
     pub(crate) fn live(&self) -> &Arc<Live> {

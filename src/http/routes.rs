@@ -30,8 +30,8 @@ async fn livez() -> &'static str {
 /// Reports ready where there is something to decide with, be it an older state than the files have
 /// now: a bad reload must not take every copy of a service out of rotation at once.
 ///
-/// With `?strict` it reports ready only where everything that was found is in force, for those who
-/// watch a rollout.
+/// With `?strict` it reports ready only where everything that was found is in force and every
+/// directory decides, for those who watch a rollout.
 async fn readyz(State(server): State<AdminState>, RawQuery(query): RawQuery) -> Response {
     let is_strict = query.is_some_and(|query| query.split('&').any(|one| one == "strict"));
     if server.grpc().is_stopping() {
@@ -41,8 +41,8 @@ async fn readyz(State(server): State<AdminState>, RawQuery(query): RawQuery) -> 
     } else if !server.grpc().is_serving() {
         (StatusCode::SERVICE_UNAVAILABLE, "a directory is not loaded: see /status\n")
             .into_response()
-    } else if is_strict && !server.grpc().live().status().is_clean() {
-        let message = "a policy store or the folder was refused: see /status\n";
+    } else if is_strict && !server.grpc().live().is_clean() {
+        let message = "a policy store, the folder or a directory was refused: see /status\n";
         (StatusCode::SERVICE_UNAVAILABLE, message).into_response()
     } else {
         "ok\n".into_response()
@@ -58,7 +58,8 @@ async fn status(State(server): State<AdminState>) -> Response {
     let (tls, shadow) = (tls.as_deref(), shadow.as_ref());
     let live = server.grpc().live().state();
     let page = StatusPage::new(&status, &live, tls, serving, uptime, decision_log, shadow);
-    Json(page.with_settings(server.settings())).into_response()
+    let page = page.with_tokens(server.grpc().tokens()).with_settings(server.settings());
+    Json(page).into_response()
 }
 
 /// Writes the metrics, on a thread where that holds up nothing else.

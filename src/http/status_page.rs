@@ -1,13 +1,16 @@
 //! The state of the process as JSON.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use serde::Serialize;
 
 use crate::{
     audit::LogCounts,
     model::{Problem, Revision, StoreName, Timestamp},
-    net::tls::TlsStatus,
+    net::{BearerToken, tls::TlsStatus},
     reload::{LiveDirectory, LiveState, LoadStatus, StoreStatus},
     shadow::{Comparison, ShadowCounts, ShadowStatus},
 };
@@ -19,7 +22,7 @@ pub(super) struct StatusPage<'a> {
     uptime_seconds: u64,
     /// Calls are answered.
     serving: bool,
-    /// Everything that was found is in force.
+    /// Everything that was found is in force, and every directory decides.
     clean: bool,
     source: &'a str,
     last_attempt: Option<String>,
@@ -34,6 +37,7 @@ pub(super) struct StatusPage<'a> {
     stores: Vec<StoreState<'a>>,
     directories: Vec<DirectoryStatus<'a>>,
     tls: Option<CertificateState>,
+    tokens: Vec<TokenState>,
     /// Null where no shadow decisions are made.
     shadow: Option<ShadowState<'a>>,
     /// The settings without secrets; null where they are not known.
@@ -79,6 +83,14 @@ struct CertificateState {
     problem: Option<String>,
 }
 
+/// The token whose file a setting names.
+#[derive(Debug, Serialize)]
+struct TokenState {
+    setting: &'static str,
+    /// Why the file as it is now holds no token; null where it does.
+    problem: Option<Arc<String>>,
+}
+
 #[derive(Debug, Serialize)]
 struct StoreState<'a> {
     name: &'a StoreName,
@@ -112,7 +124,7 @@ impl<'a> StatusPage<'a> {
             version: env!("CARGO_PKG_VERSION"),
             uptime_seconds: uptime.as_secs(),
             serving,
-            clean: status.is_clean(),
+            clean: status.is_clean() && live.directories_decide(),
             source: &status.source,
             last_attempt: status.last_attempt.map(text),
             last_change: status.last_change.map(text),
@@ -126,8 +138,19 @@ impl<'a> StatusPage<'a> {
             directories: live.directories.iter().map(DirectoryStatus::new).collect(),
             tls: tls.map(CertificateState::new),
             shadow: shadow.map(ShadowState::new),
+            tokens: Vec::new(),
             settings: None,
         }
+    }
+
+    pub fn with_tokens<'t>(
+        mut self,
+        tokens: impl Iterator<Item = (&'static str, &'t BearerToken)>,
+    ) -> Self {
+        let state =
+            |(setting, token): (_, &BearerToken)| TokenState { setting, problem: token.problem() };
+        self.tokens = tokens.map(state).collect();
+        self
     }
 
     pub fn with_settings(mut self, settings: &'a serde_json::Value) -> Self {

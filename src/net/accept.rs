@@ -42,7 +42,11 @@ pub(crate) async fn serve<F>(
             // Those that have ended must not be kept until the end.
             Some(_) = connections.join_next() => continue,
         };
-        let Some(permit) = limit.acquire() else { continue };
+        let permit = match &listener {
+            Listener::Unix(_) => limit.acquire_over_unix(),
+            Listener::Tcp(_) | Listener::Tls(..) => limit.acquire(),
+        };
+        let Some(permit) = permit else { continue };
         let Some(runtime) = runtimes.next() else { break };
         let (handshakes, serve_connection) = (handshakes.clone(), serve_connection.clone());
         let connection = async move {

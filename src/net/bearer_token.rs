@@ -1,16 +1,17 @@
 //! The token that callers send in `authorization: Bearer …`.
 
 use std::{
-    fs::File,
-    io::{self, Read as _},
+    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use hyper::{HeaderMap, header::AUTHORIZATION};
 use sha2::Sha256;
+
+use crate::regular_file;
 
 /// Bytes that a token has at least, so that nobody can guess it.
 const SHORTEST: usize = 32;
@@ -26,6 +27,7 @@ const SCHEME: &[u8] = b"bearer ";
 pub struct BearerToken {
     path: Arc<Path>,
     digest: Arc<ArcSwap<Vec<u8>>>,
+    problem: Arc<ArcSwapOption<String>>,
 }
 
 /// The file holds no token.
@@ -55,19 +57,30 @@ impl BearerToken {
     /// The file holds no token.
     pub fn load(path: &Path) -> Result<Self, TokenError> {
         let digest = Arc::new(ArcSwap::from_pointee(digest(&read(path)?)));
-        Ok(Self { path: path.into(), digest })
+        Ok(Self { path: path.into(), digest, problem: Arc::default() })
     }
 
     /// Reads the file again. Where it holds no token the last one stays.
     pub fn reload(&self) {
-        match read(&self.path).map(|token| digest(&token)) {
+        let read = read(&self.path).map(|token| digest(&token));
+        let problem = read.as_ref().err().map(ToString::to_string);
+        let before = self.problem.swap(problem.clone().map(Arc::new));
+        match read {
             Ok(new) if new == **self.digest.load() => {}
             Ok(new) => {
                 self.digest.store(Arc::new(new));
                 tracing::info!(file = %self.path.display(), "the token is replaced");
             }
+            // A file that stays as it is is logged once.
+            Err(_) if before.as_deref() == problem.as_ref() => {}
             Err(error) => tracing::error!("the token stays as it was: {error}"),
         }
+    }
+
+    /// Returns why the file as it is now holds no token, if it does not. It holds nothing of the file.
+    #[must_use]
+    pub fn problem(&self) -> Option<Arc<String>> {
+        self.problem.load_full()
     }
 
     /// Returns the file.
@@ -94,11 +107,7 @@ impl BearerToken {
 
 fn read(path: &Path) -> Result<Vec<u8>, TokenError> {
     let unreadable = |error| TokenError::Unreadable { path: path.to_owned(), error };
-    let mut bytes = Vec::new();
-    // More than fits would be no token either.
-    let limit = (2 * LONGEST) as u64;
-    let file = File::open(path).map_err(unreadable)?;
-    file.take(limit).read_to_end(&mut bytes).map_err(unreadable)?;
+    let bytes = regular_file::read(path).map_err(unreadable)?;
     let token = bytes.trim_ascii();
     if !(SHORTEST..=LONGEST).contains(&token.len()) || !token.iter().all(u8::is_ascii_graphic) {
         return Err(TokenError::Unfit(path.to_owned()));
@@ -164,6 +173,10 @@ mod tests {
         fs::write(&path, "short").unwrap();
         token.reload();
         assert!(token.is_sent(&headers(&format!("Bearer {new}"))));
+        assert!(token.problem().unwrap().contains("must hold one token"));
+        fs::write(&path, &new).unwrap();
+        token.reload();
+        assert_eq!(token.problem(), None);
     }
 
     #[test]

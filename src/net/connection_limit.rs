@@ -8,6 +8,10 @@ use std::{
     time::Duration,
 };
 
+/// Connections over Unix sockets that may be open beyond the limit: probes of this machine must find room
+/// where callers over TCP have taken all of it.
+const UNIX_RESERVE: usize = 8;
+
 /// Counts the open connections of one face, on all its listeners together, and refuses those beyond
 /// a limit.
 #[derive(Debug)]
@@ -43,7 +47,16 @@ impl ConnectionLimit {
     /// Returns a permit, unless as many connections are open as may be: then the next one is to be
     /// closed.
     pub(crate) fn acquire(self: &Arc<Self>) -> Option<ConnectionPermit> {
-        if self.open.fetch_add(1, Ordering::Relaxed) >= self.max {
+        self.acquire_below(self.max)
+    }
+
+    /// Returns a permit for a connection over a Unix socket, for which a few more may be open.
+    pub(crate) fn acquire_over_unix(self: &Arc<Self>) -> Option<ConnectionPermit> {
+        self.acquire_below(self.max.saturating_add(UNIX_RESERVE))
+    }
+
+    fn acquire_below(self: &Arc<Self>, max: usize) -> Option<ConnectionPermit> {
+        if self.open.fetch_add(1, Ordering::Relaxed) >= max {
             self.open.fetch_sub(1, Ordering::Relaxed);
             self.refused.fetch_add(1, Ordering::Relaxed);
             return None;
@@ -106,5 +119,7 @@ mod tests {
         drop(first);
         assert!(limit.acquire().is_some());
         assert_eq!((limit.open(), limit.refused()), (0, 2));
+        let all: Vec<_> = std::iter::from_fn(|| limit.acquire_over_unix()).collect();
+        assert_eq!(all.len(), 1 + UNIX_RESERVE);
     }
 }

@@ -43,6 +43,14 @@ pub struct LiveState {
     pub directories: BTreeMap<StoreName, LiveDirectory>,
 }
 
+impl LiveState {
+    /// Returns whether every store that has a directory can decide with it.
+    #[must_use]
+    pub fn directories_decide(&self) -> bool {
+        self.directories.values().all(|directory| directory.deciding().is_ok())
+    }
+}
+
 /// A store and its directory at one moment.
 #[derive(Debug, Clone)]
 pub struct InForce {
@@ -138,6 +146,12 @@ impl Live {
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
+    }
+
+    /// Returns whether everything that was found is in force, and every directory decides.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.status().is_clean() && self.state().directories_decide()
     }
 
     /// The state of loading.

@@ -1,6 +1,6 @@
 //! Connections to a collector.
 
-use std::{fs, time::Duration};
+use std::{path::Path, time::Duration};
 
 use percent_encoding::percent_decode_str;
 use tonic::{
@@ -9,6 +9,7 @@ use tonic::{
 };
 
 use super::{Signal, Variables};
+use crate::regular_file;
 
 /// The endpoint of OTLP over gRPC, unless the environment says otherwise.
 const DEFAULT: &str = "http://localhost:4317";
@@ -78,8 +79,11 @@ impl Endpoint {
 fn tls(variables: &Variables, signal: Signal) -> Result<ClientTlsConfig, String> {
     let read = |setting: &str| {
         let path = variables.of(signal, setting);
-        path.map(|path| fs::read(path).map_err(|error| format!("cannot read `{path}`: {error}")))
-            .transpose()
+        let read = |path| {
+            let bytes = regular_file::read(Path::new(path));
+            bytes.map_err(|error| format!("cannot read `{path}`: {error}"))
+        };
+        path.map(read).transpose()
     };
     let mut tls = ClientTlsConfig::new();
     tls = match read("CERTIFICATE")? {

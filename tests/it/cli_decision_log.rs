@@ -13,7 +13,10 @@ use crate::{
     cli::{POLICIES, command, end, policies, run, write_store},
     cli_sidecar::{Sidecar, until},
     observe_otlp::asking,
-    support::ask::{Asking as _, ask},
+    support::{
+        ask::{Asking as _, ask},
+        skip::skip_even_in_ci,
+    },
 };
 
 /// A log of an allow with an expired role, a deny, and the policies that decided.
@@ -211,6 +214,64 @@ fn records_go_to_stdout_where_no_file_is_named() {
     sidecar.stop();
     let [record] = <[Json; 1]>::try_from(lines(out.to_str().unwrap())).unwrap();
     assert_eq!(record["decision"], json!("deny"));
+}
+
+#[test]
+fn a_file_that_somebody_else_has_opened_is_not_rotated() {
+    let (folder, place) = (policies(&["guard"]), TempDir::new().unwrap());
+    let path = |name: &str| place.path().join(name);
+    std::os::unix::fs::symlink("/proc/self/fd/1", path("stdout")).unwrap();
+    let out = fs::File::create(path("out")).unwrap();
+    let stdout = path("stdout");
+    let args = ["--decision-log=required", "--decision-log-file", stdout.to_str().unwrap()];
+    let rotate = ["--set", "decision_log.rotate_bytes=1000"];
+    let shell = format!(r#"exec "$@" 2> {}"#, path("log").display());
+    let args = [&args[..], &rotate].concat();
+    let mut sidecar = Wrapped::start(&shell, &folder, &place, &args, out.into());
+    for _ in 0..5 {
+        assert_eq!(sidecar.ask(), 2);
+    }
+    sidecar.stop();
+    assert_eq!(lines(path("out").to_str().unwrap()).len(), 5);
+    assert!(fs::symlink_metadata(stdout).unwrap().is_symlink());
+    assert!(!path("stdout.1").exists() && !path("out.1").exists());
+    let log = fs::read_to_string(path("log")).unwrap();
+    assert_eq!(log.matches("the decision log is not rotated").count(), 1, "{log}");
+}
+
+#[test]
+fn a_file_that_cannot_be_moved_costs_no_older_one_and_one_line_of_the_log() {
+    let (folder, place) = (policies(&["guard"]), TempDir::new().unwrap());
+    let path = |name: &str| place.path().join(name);
+    if !Command::new("unshare").args(["-m", "true"]).status().is_ok_and(|made| made.success()) {
+        return skip_even_in_ci("nothing can be mounted (`unshare -m`)");
+    }
+    let file = path("decisions.jsonl").to_str().unwrap().to_owned();
+    fs::write(path("host"), "").unwrap();
+    fs::write(&file, "").unwrap();
+    let older = |number: usize| format!("{file}.{number}");
+    (1..=10).for_each(|number| fs::write(older(number), format!("{number}\n")).unwrap());
+    // As a container gets a single file of its host.
+    let shell = format!(
+        r#"exec unshare -m sh -c 'mount --bind {host} {file} && exec "$@" 2> {log}' sh "$@""#,
+        host = path("host").display(),
+        log = path("log").display(),
+    );
+    let args = ["--decision-log=required", "--decision-log-file", &file];
+    let rotate = ["--set", "decision_log.rotate_bytes=1000"];
+    let args = [&args[..], &rotate].concat();
+    let mut sidecar = Wrapped::start(&shell, &folder, &place, &args, Stdio::null());
+    for _ in 0..6 {
+        assert_eq!(sidecar.ask(), 2);
+    }
+    sidecar.stop();
+    assert_eq!(lines(path("host").to_str().unwrap()).len(), 6);
+    for number in 1..=10 {
+        assert_eq!(fs::read_to_string(older(number)).unwrap(), format!("{number}\n"));
+    }
+    let log = fs::read_to_string(path("log")).unwrap();
+    // It is tried again after a minute, which a slow machine may take.
+    assert!((1..3).contains(&log.matches("cannot rotate the decision log").count()), "{log}");
 }
 
 #[test]

@@ -2,9 +2,11 @@
 
 use std::{
     fs,
-    net::TcpListener,
+    io::Write as _,
+    net::{TcpListener, TcpStream},
     os::unix::{fs::PermissionsExt as _, net::UnixListener},
     path::Path,
+    process::Command,
 };
 
 use serde_json::{Value as Json, json};
@@ -13,6 +15,7 @@ use tempfile::TempDir;
 use crate::{
     cli::{POLICIES, command, end, policies, run, write_store},
     cli_sidecar::{Sidecar, until},
+    observe_http::http,
 };
 
 #[test]
@@ -74,6 +77,33 @@ fn it_does_not_start_without_a_valid_store() {
 }
 
 #[test]
+fn a_pipe_where_a_file_is_named_ends_the_start_instead_of_holding_it_up() {
+    let (folder, place) = (policies(&["guard"]), TempDir::new().unwrap());
+    let pipe = place.path().join("pipe").to_str().unwrap().to_owned();
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let key = format!("decision_log.hash_key_file={pipe}");
+    let record = ["--decision-log", "--set", "decision_log.hash=principal.id", "--set", &key];
+    let writer = format!("directory.token_file={pipe}");
+    for named in [
+        &["--token-file", &pipe][..],
+        &["--config", &pipe],
+        &["--tls-cert", &pipe, "--tls-key", &pipe],
+        &["--set", "directory.listen=127.0.0.1:0", "--set", &writer],
+        &record,
+    ] {
+        let listen =
+            ["serve", "--listen", "127.0.0.1:0", "--http-listen", "off", "--web-listen", "off"];
+        // Where it waits for the pipe, no other signal may end it.
+        let mut serve = Command::new("timeout");
+        serve.args(["-s", "KILL", "30"]).arg(command(&[]).get_program()).args(listen);
+        let ended = end(serve.arg("--policies").arg(folder.path()).args(named));
+        assert_eq!(ended.code, 64, "{named:?}: {ended:?}");
+        let said = &ended.err;
+        assert!(said.contains(&pipe) && said.contains("not a regular file"), "{named:?}: {said}");
+    }
+}
+
+#[test]
 fn a_broken_store_does_not_keep_the_others_from_serving() {
     let folder = policies(&["good"]);
     write_store(folder.path(), "bad", "permit");
@@ -81,6 +111,29 @@ fn a_broken_store_does_not_keep_the_others_from_serving() {
     let ended = sidecar.check(&sidecar.tcp(), &["--store", "good", "--action", "view"]);
     assert_eq!(ended.code, 2, "{ended:?}");
     assert!(sidecar.log().contains("bad/policies.cedar"));
+}
+
+#[test]
+fn a_probe_over_a_unix_socket_finds_room_where_callers_over_tcp_have_taken_all() {
+    let folder = policies(&["guard"]);
+    let sidecar = Sidecar::start(folder.path(), &["--set", "limits.connections=4"]);
+    let address = sidecar.addresses["grpc"][0].as_str().unwrap();
+    let is_full = || {
+        let (_, metrics) = http(&sidecar, "GET", "/metrics", "", "");
+        metrics.contains("humbaba_connections{face=\"grpc\"} 4\n")
+    };
+    // Connections that speak HTTP/2 and ask nothing.
+    let mut idle = Vec::new();
+    until("all connections to be taken", || {
+        let mut connection = TcpStream::connect(address).unwrap();
+        let settings = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+        let _ = connection.write_all(settings);
+        idle.push(connection);
+        is_full().then_some(())
+    });
+    assert_eq!(run(&["healthcheck", "--address", &sidecar.tcp()]).code, 1);
+    assert_eq!(run(&["healthcheck", "--address", &sidecar.unix()]).code, 0);
+    assert!(is_full());
 }
 
 #[test]

@@ -100,8 +100,11 @@ fn check_and_healthcheck_speak_tls() {
     let question = ["--action", "edit", "--role", "editor"];
     assert_eq!(sidecar.check(&sidecar.tcp(), &question).code, 0);
     assert_eq!(sidecar.check(&sidecar.unix(), &question).code, 0);
-    let log = sidecar.log();
-    assert!(log.contains("spiffe://example.org/evil") && log.contains("tls.client_ids"), "{log}");
+    until("the log to name the client", || {
+        let log = sidecar.log();
+        let is_named = log.contains("spiffe://example.org/evil") && log.contains("tls.client_ids");
+        is_named.then_some(())
+    });
 }
 
 #[test]

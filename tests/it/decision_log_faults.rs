@@ -190,6 +190,63 @@ async fn files_are_rotated_by_size_and_the_oldest_deleted() {
 }
 
 #[tokio::test]
+async fn a_link_stays_and_the_file_that_it_leads_to_is_rotated_where_it_is() {
+    let disk = TempDir::new().unwrap();
+    let recorded = Recorded::start(|options| {
+        options.mode = LogMode::Required;
+        options.rotate_bytes = 2_000;
+        let link = options.file.as_ref().unwrap();
+        symlink(disk.path().join("real.jsonl"), link).unwrap();
+    })
+    .await;
+    for _ in 0..10 {
+        recorded.server.allows(edit()).await;
+    }
+    assert_eq!(names(recorded.folder.path()), ["decisions.jsonl"]);
+    assert!(fs::symlink_metadata(recorded.path()).unwrap().is_symlink());
+    let files = names(disk.path());
+    assert!(files.len() > 2 && files.contains(&"real.jsonl.2".to_owned()), "{files:?}");
+    let count = files.iter().map(|name| records(&disk.path().join(name)).len()).sum::<usize>();
+    assert_eq!(count, 10);
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<_> = names.collect();
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn older_files_that_cannot_be_moved_cost_no_record() {
+    let recorded = Recorded::start(|options| {
+        options.mode = LogMode::Required;
+        options.rotate_bytes = 2_000;
+        options.keep_files = 3;
+        let older =
+            |number: usize| format!("{}.{number}", options.file.as_ref().unwrap().display());
+        fs::write(older(1), "1\n").unwrap();
+        fs::write(older(2), "2\n").unwrap();
+        // No file takes the place of a folder.
+        fs::create_dir_all(older(3)).unwrap();
+    })
+    .await;
+    for _ in 0..20 {
+        recorded.server.allows(edit()).await;
+    }
+    let file = |name: &str| recorded.folder.path().join(name);
+    for number in 1..3 {
+        let older = fs::read_to_string(file(&format!("decisions.jsonl.{number}"))).unwrap();
+        assert_eq!(older, format!("{number}\n"));
+    }
+    // The file itself made way once, and the one after it grows until it is tried again.
+    let (moved, last) = (records(&file("decisions.jsonl.0")), records(&recorded.path()));
+    assert!(!moved.is_empty(), "{moved:?}");
+    assert_eq!(moved.len() + last.len(), 20);
+}
+
+#[tokio::test]
 async fn half_a_line_of_a_killed_process_spoils_no_record() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("log");

@@ -154,6 +154,8 @@ async fn dashboard_and_alerts_speak_of_metrics_that_exist() {
     fs::write(folder.path().join("documents/store.toml"), rules).unwrap();
     fs::create_dir(files.path().join("directory")).unwrap();
     let directory = format!("documents=files:{}", path("directory"));
+    fs::write(files.path().join("token"), "0123456789abcdef0123456789abcdef").unwrap();
+    let token = format!("directory.token_file={}", path("token"));
     let more = ["--tls-client-ca", &ca, "--decision-log", "--decision-log-file", &log];
     let sidecar = Sidecar::start(
         folder.path(),
@@ -162,6 +164,7 @@ async fn dashboard_and_alerts_speak_of_metrics_that_exist() {
             &more,
             &["--set", "limits.role_assignments=1", "--require", "tests"],
             &["--directory", &directory],
+            &["--set", "directory.listen=127.0.0.1:0", "--set", &token],
         ]
         .concat(),
     );

@@ -170,6 +170,21 @@ fn only_the_strict_checks_fail_while_a_store_is_refused() {
 }
 
 #[test]
+fn the_strict_checks_fail_while_a_store_decides_nothing_because_of_its_directory() {
+    let (folder, place) = (policies(&["guard"]), tempfile::TempDir::new().unwrap());
+    let data = place.path().join("data");
+    std::fs::write(&data, "no folder").unwrap();
+    let data = ["--directory", "guard=embedded", "--data", data.to_str().unwrap()];
+    let sidecar = Sidecar::start(folder.path(), &data);
+    let ended = sidecar.check(&sidecar.tcp(), &["--action", "view"]);
+    assert!(ended.err.contains("directory"), "{ended:?}");
+    let strict = run(&["healthcheck", "--strict", "--address", &sidecar.tcp()]);
+    assert_eq!(strict.code, 1, "{strict:?}");
+    assert_eq!(http(&sidecar, "GET", "/readyz?strict", "", "").0, 503);
+    assert_eq!(http(&sidecar, "GET", "/readyz", "", "").0, 200);
+}
+
+#[test]
 fn the_process_tells_its_figures() {
     let folder = policies(&["guard"]);
     let sidecar = Sidecar::start(folder.path(), &[]);

@@ -6,6 +6,7 @@ use humbaba::{
     client::{Client, Error, Question, Uid},
     proto::authorization_service_client::AuthorizationServiceClient,
 };
+use serde_json::Value as Json;
 use tempfile::TempDir;
 use tonic::{Code, Request, Status};
 use tonic_health::pb::{
@@ -139,6 +140,24 @@ async fn a_changed_file_changes_the_token_over_grpc_and_http() {
     })
     .await;
     assert!(guarded.asked(Some(&new)).await.unwrap());
+    let seen = async |path: &str| {
+        let address = guarded.sidecar.addresses["http"].as_str().unwrap();
+        http::get(address.parse().unwrap(), path).await.body
+    };
+    let refused = "humbaba_token_refused{setting=\"auth.token_file\"}";
+    assert!(seen("/metrics").await.contains(&format!("{refused} 1")));
+    let status: Json = serde_json::from_str(&seen("/status").await).unwrap();
+    assert_eq!(status["tokens"][0]["setting"], "auth.token_file");
+    let problem = status["tokens"][0]["problem"].as_str().unwrap();
+    assert!(problem.contains("must hold one token"), "{problem}");
+    // The clock has it read again and again, which is logged once.
+    guarded.file("token", &new);
+    wait::until("the file is accepted", async || {
+        seen("/metrics").await.contains(&format!("{refused} 0"))
+    })
+    .await;
+    let log = guarded.sidecar.log();
+    assert_eq!(log.matches("the token stays as it was").count(), 1, "{log}");
     assert!(!guarded.sidecar.log().contains(&new[..16]), "{}", guarded.sidecar.log());
 }
 

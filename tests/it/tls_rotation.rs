@@ -107,7 +107,7 @@ fn without_a_good_certificate_there_is_no_beginning() {
     Tls::load(options(&folder)).unwrap();
     let mut pipe = options(&folder);
     pipe.key = "/dev/null".into();
-    assert!(Tls::load(pipe).unwrap_err().to_string().contains("it is not a file"));
+    assert!(Tls::load(pipe).unwrap_err().to_string().contains("it is not a regular file"));
 }
 
 #[tokio::test]

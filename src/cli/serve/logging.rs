@@ -1,7 +1,9 @@
 //! The process's log.
 
 use std::{
+    backtrace::{Backtrace, BacktraceStatus},
     io,
+    panic::{self, PanicHookInfo},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -12,16 +14,24 @@ use tracing_subscriber::{
     util::SubscriberInitExt as _,
 };
 
+use super::log_writer::LogWriter;
 use crate::{
     cli::output::has_colours,
     http::LogControl,
+    model::panic_message,
     settings::{LogFilter, LogFormat, LogSettings},
 };
 
-/// Begins to log to the standard error, as a line of text or a JSON object an event.
-pub(super) fn init(settings: &LogSettings) -> Arc<dyn LogControl> {
+/// Begins to log to the standard error, as a line of text or a JSON object an event. Returns the control of
+/// the log, and what writes it.
+///
+/// # Errors
+/// The thread of the log cannot be started.
+pub(super) fn init(settings: &LogSettings) -> io::Result<(Arc<dyn LogControl>, LogWriter)> {
+    let writer = LogWriter::start(io::stderr())?;
+    let lines = writer.clone();
     // Complaining about a log that cannot be written would write to the same place, and panic.
-    let layer = fmt::layer().with_writer(io::stderr).log_internal_errors(false);
+    let layer = fmt::layer().with_writer(move || lines.clone()).log_internal_errors(false);
     let layer = match settings.format {
         LogFormat::Text => layer.with_ansi(has_colours(&io::stderr())).boxed(),
         LogFormat::Json => layer.json().flatten_event(true).boxed(),
@@ -30,8 +40,23 @@ pub(super) fn init(settings: &LogSettings) -> Arc<dyn LogControl> {
     let subscriber = tracing_subscriber::registry().with(filter).with(layer);
     // It fails only where something logs already, which then goes on to do so.
     let _ = subscriber.try_init();
+    // The standard library's would wait for whoever reads the standard error.
+    panic::set_hook(Box::new(log_panic));
     let now = Mutex::new(settings.filter.clone());
-    Arc::new(Log { handle, settled: settings.filter.clone(), now })
+    Ok((Arc::new(Log { handle, settled: settings.filter.clone(), now }), writer))
+}
+
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let backtrace = Backtrace::capture();
+    let backtrace =
+        (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
+    let location = panic.location().map(ToString::to_string);
+    tracing::error!(
+        location,
+        backtrace,
+        panic = panic_message(panic.payload()),
+        "a thread panicked"
+    );
 }
 
 /// The log of the process, of which the filter can be changed.

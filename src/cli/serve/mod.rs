@@ -6,6 +6,7 @@ pub(super) mod file_handles;
 pub(super) mod flags;
 pub(super) mod listeners;
 mod loading;
+mod log_writer;
 mod logging;
 pub(super) mod options;
 mod process;
@@ -14,11 +15,17 @@ mod signals;
 pub(super) mod solver;
 pub(super) mod token;
 
-use std::{path::PathBuf, time::Instant};
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use super::{CliError, Exit, output};
 use crate::{settings::print, store::STACK_BYTES};
 use flags::ServeFlags;
+
+/// Time that the last lines of the log may take to be written.
+const LOG_FLUSH: Duration = Duration::from_secs(1);
 
 /// Serve decisions (the default command)
 ///
@@ -56,15 +63,24 @@ pub(super) fn run(args: &ServeArgs, started: Instant) -> Result<Exit, CliError> 
         return Ok(Exit::Ok);
     }
     let settings = settled.settings;
-    let log = logging::init(&settings.log);
+    let started_log = logging::init(&settings.log);
+    let (log, mut log_writer) = started_log.map_err(CliError::io("cannot start the log"))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .thread_stack_size(STACK_BYTES)
         .enable_all()
         .build();
     let runtime = runtime.map_err(CliError::io("cannot start the runtime"))?;
-    let result =
-        runtime.block_on(process::serve(&settings, log, args.addr_file.as_deref(), started));
+    let result = runtime.block_on(process::serve(
+        &settings,
+        log,
+        &log_writer,
+        args.addr_file.as_deref(),
+        started,
+    ));
     // Not waiting for a load that was interrupted.
     runtime.shutdown_background();
-    result
+    // An error goes the way of the log, for nobody may read the standard error.
+    let exit = result.unwrap_or_else(|error| error.tell(&mut log_writer));
+    log_writer.finish(LOG_FLUSH);
+    Ok(exit)
 }

@@ -12,6 +12,7 @@ use super::{
     certificate,
     listeners::{self, Listeners},
     loading::Loading,
+    log_writer::LogWriter,
     options::{server_options, source_options, web_options},
     serving::Serving,
     signals::{Signal, Signals},
@@ -40,6 +41,7 @@ const FLUSH: Duration = Duration::from_secs(5);
 pub(super) async fn serve(
     settings: &Settings,
     log: Arc<dyn LogControl>,
+    log_writer: &LogWriter,
     address_file: Option<&Path>,
     started: Instant,
 ) -> Result<Exit, CliError> {
@@ -71,6 +73,7 @@ pub(super) async fn serve(
     let web_options = web_options(settings, token, web_connections);
     let (tracer, records) = (telemetry.tracer(), decision_log.clone());
     let metrics = telemetry.metrics();
+    log_writer.observe(&metrics.meter());
     let shadow = start_shadow(settings, &live, metrics)?;
     let server = GrpcServer::with_shadow(
         Arc::clone(&live),

@@ -7,6 +7,7 @@ mod decisions;
 mod limits;
 mod observed;
 mod rpc;
+mod token;
 mod traffic;
 
 use std::{sync::Arc, time::Duration};
@@ -25,7 +26,7 @@ use crate::{
     audit::DecisionLog,
     engine::Decision,
     model::StoreName,
-    net::{ConcurrencyLimit, ConnectionLimit, Tls},
+    net::{BearerToken, ConcurrencyLimit, ConnectionLimit, Tls},
     reload::Live,
     request::Violation,
     telemetry::{MetricsError, MetricsProvider},
@@ -71,6 +72,11 @@ impl Metrics {
     pub fn observe_tls(&self, tls: &Tls) {
         certificate::observe(&self.meter, tls);
         limits::observe_tls(&self.meter, tls);
+    }
+
+    /// Adds the metric of the token whose file a setting names.
+    pub fn observe_token(&self, setting: &'static str, token: &BearerToken) {
+        token::observe(&self.meter, setting, token);
     }
 
     /// Adds metrics of the connections of gRPC and of `http_listen`.

@@ -1,19 +1,13 @@
 //! Reading certificates and keys from files.
 
-use std::{
-    fs::{self, File},
-    io::{self, Read as _},
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use sha2::{Digest as _, Sha256};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::{TlsError, TlsOptions};
-
-/// Bytes of one file. A bundle of every public certification authority has a quarter of it.
-const MAX_BYTES: u64 = 1024 * 1024;
+use crate::regular_file;
 
 /// The content of all files.
 pub(super) struct Files {
@@ -70,18 +64,7 @@ impl Files {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
-    let unreadable = |error| TlsError::Unreadable { path: path.to_owned(), error };
-    // Opening a pipe would wait for its writer.
-    if !fs::metadata(path).map_err(unreadable)?.is_file() {
-        return Err(unreadable(io::Error::other("it is not a file")));
-    }
-    let file = File::open(path).map_err(unreadable)?;
-    let mut text = Vec::new();
-    file.take(MAX_BYTES + 1).read_to_end(&mut text).map_err(unreadable)?;
-    if text.len() as u64 > MAX_BYTES {
-        return Err(unreadable(io::Error::other(format!("it has more than {MAX_BYTES} bytes"))));
-    }
-    Ok(text)
+    regular_file::read(path).map_err(|error| TlsError::Unreadable { path: path.to_owned(), error })
 }
 
 /// Parses all certificates of a file, and returns when the first of them ends.

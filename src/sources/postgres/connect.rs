@@ -1,14 +1,6 @@
 //! A connection to PostgreSQL, by the connection string of a file.
 
-use std::{
-    error::Error,
-    fmt::Write as _,
-    fs::File,
-    io::{self, Read as _},
-    path::Path,
-    sync::Arc,
-    time::Duration,
-};
+use std::{error::Error, fmt::Write as _, io, path::Path, sync::Arc, time::Duration};
 
 use rustls::{
     CertificateError, ClientConfig, RootCertStore,
@@ -20,15 +12,13 @@ use tokio_postgres::{Client, Config, config::TargetSessionAttrs};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::connection_string::ConnectionString;
+use crate::regular_file;
 
 /// Time that connecting may take, the handshake and the password included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Silence after which the system asks whether the peer is still there.
 const KEEPALIVE: Duration = Duration::from_secs(10);
-
-/// Bytes that a connection string may have.
-const MOST_BYTES: u64 = 65_536;
 
 /// A connection. Dropping it closes it.
 #[derive(Debug)]
@@ -48,8 +38,8 @@ impl Drop for Connection {
 /// # Errors
 /// The fault of the file, the certificates or the server, in words for an operator.
 pub(super) async fn connect(url_file: &Path) -> Result<Connection, String> {
-    let text =
-        read(url_file).map_err(|error| format!("cannot read `{}`: {error}", url_file.display()))?;
+    let text = regular_file::read_text(url_file)
+        .map_err(|error| format!("cannot read `{}`: {error}", url_file.display()))?;
     let ConnectionString { config, root_cert } = text
         .parse()
         .map_err(|fault| format!("the connection string in `{}`: {fault}", url_file.display()))?;
@@ -98,15 +88,6 @@ fn is_of_unknown_authority(cause: &(dyn Error + 'static)) -> bool {
     matches!(tls, Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)))
 }
 
-fn read(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    File::open(path)?.take(MOST_BYTES + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > MOST_BYTES {
-        return Err(io::Error::other(format!("it has more than {MOST_BYTES} bytes")));
-    }
-    Ok(text)
-}
-
 fn with_timeouts(mut config: Config) -> Config {
     if config.get_connect_timeout().is_none() {
         config.connect_timeout(CONNECT_TIMEOUT);
@@ -132,7 +113,8 @@ fn tls(root_cert: Option<&Path>) -> Result<MakeRustlsConnect, String> {
     let fault =
         |error: &dyn std::fmt::Display| format!("sslrootcert `{}`: {error}", path.display());
     let mut roots = RootCertStore::empty();
-    for cert in CertificateDer::pem_file_iter(path).map_err(|error| fault(&error))? {
+    let text = regular_file::read(path).map_err(|error| fault(&error))?;
+    for cert in CertificateDer::pem_slice_iter(&text) {
         let cert = cert.map_err(|error| fault(&error))?;
         roots.add(cert).map_err(|error| fault(&error))?;
     }
