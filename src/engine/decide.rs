@@ -26,12 +26,21 @@ pub fn decide_by_cedar(
     request: &Request,
     on_forbid_error: OnForbidError,
 ) -> Decision {
-    let outcome = match graph::entities(engine, request) {
-        Ok(entities) => {
-            let request = graph::cedar_request(request);
-            evaluate(engine.slices(), &request, &entities, on_forbid_error)
-        }
-        Err(message) => Outcome::undecidable(message),
-    };
-    Decision::from(outcome)
+    let decided = try_by_cedar(engine, request, on_forbid_error);
+    decided.unwrap_or_else(|message| Decision::from(Outcome::undecidable(message)))
+}
+
+/// Decides a request by Cedar's evaluator alone.
+///
+/// # Errors
+/// Cedar's evaluator cannot be asked: it is given all that a policy could look at, and something of that
+/// cannot be read.
+pub(super) fn try_by_cedar(
+    engine: &Engine,
+    request: &Request,
+    on_forbid_error: OnForbidError,
+) -> Result<Decision, String> {
+    let entities = graph::entities(engine, request)?;
+    let request = graph::cedar_request(request);
+    Ok(Decision::from(evaluate(engine.slices(), &request, &entities, on_forbid_error)))
 }

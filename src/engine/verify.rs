@@ -1,6 +1,6 @@
 //! Verifies a decision with Cedar's evaluator.
 
-use super::{Decision, Engine, PolicyNote, decide_by_cedar};
+use super::{Decision, Engine, PolicyNote, decide::try_by_cedar};
 use crate::{model::OnForbidError, request::Request};
 
 /// A decision of Cedar's evaluator, compared with another one.
@@ -25,7 +25,9 @@ pub struct Difference {
     pub errors: bool,
 }
 
-/// Decides a request by Cedar's evaluator, and compares that with a decision of [`super::decide`].
+/// Decides a request by Cedar's evaluator, and compares that with a decision of [`super::decide`]. That
+/// one stands where the evaluator cannot be asked, since something that a policy could look at cannot be
+/// read: the compiled policies looked at none of it.
 #[must_use]
 pub fn verify(
     engine: &Engine,
@@ -33,7 +35,9 @@ pub fn verify(
     on_forbid_error: OnForbidError,
     decision: Decision,
 ) -> Verified {
-    let cedars = decide_by_cedar(engine, request, on_forbid_error);
+    let Ok(cedars) = try_by_cedar(engine, request, on_forbid_error) else {
+        return Verified { decision, wrong: None };
+    };
     let difference = Difference::between(&decision, &cedars);
     Verified { decision: cedars, wrong: difference.map(|difference| (decision, difference)) }
 }

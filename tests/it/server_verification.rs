@@ -9,10 +9,12 @@ use humbaba::{
     },
     telemetry::Sampler,
 };
+use serde_json::json;
 
 use crate::support::{
     TestServer,
-    ask::{Asking as _, action, ask, assignment, long, uid},
+    ask::{Asking as _, action, ask, assignment, is_allow, long, uid},
+    directory::{give, held, held_entity},
     http, stores,
 };
 
@@ -107,4 +109,20 @@ async fn a_share_of_a_large_batch_is_verified() {
     // Eight standard deviations on each side.
     assert!((370..=630).contains(&verified), "{verified}");
     assert_eq!(wrong, 0);
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_and_that_no_policy_looks_at_makes_no_decision_wrong() {
+    let server = sampling(Sampler::ALL).await;
+    let store = server.live.stores().get("acme").unwrap().clone();
+    let team = json!({"attrs": {"team": {"type": "Team", "id": "web"}}});
+    let rows = vec![
+        held("User::alice", "viewer", "Site::1"),
+        held_entity("Site::1", &team),
+        held_entity("Team::web", &json!({"attrs": {"undeclared": 1}})),
+    ];
+    give(&server.live, &store, rows);
+    let answer = server.ask(ask("User::alice", "site.preview", "Site::1")).await.unwrap();
+    assert!(is_allow(&answer), "{answer:?}");
+    assert_eq!(verified(&server).await, (1, 0));
 }
