@@ -164,6 +164,8 @@ impl Loader {
             let problem = Problem::of_file(name.as_str(), message);
             let problem = problem.with_help("make the store smaller, or split it into several");
             self.refuse(&name, vec![problem], outcome);
+            // Where the state before comes back, its own report takes the place of this one.
+            self.stores.entry(name).or_default().seen = Some(Seen::Superseded);
         }
     }
 
@@ -226,7 +228,10 @@ impl Loader {
         if known.seen.as_ref() == Some(&seen) {
             return;
         }
-        known.proving = None;
+        // What was being proved has not been decided about: where it comes back it is looked at again.
+        if known.proving.take().is_some() {
+            known.seen = Some(Seen::Superseded);
+        }
         let problems = match found {
             Found::Files(files) | Found::Meanwhile(files) => {
                 known.loading = Some(Loading::begin(seen.clone()));
