@@ -257,13 +257,15 @@ impl Loader {
             Some(loading) if loading.seen == seen => known.loading = None,
             Some(newer) => {
                 // A store that is changed again before it is loaded must come in force some time, unless
-                // the newest change takes the others back.
+                // the newest change takes the others back. Proofs are for the newest alone, and what
+                // only takes rights away waits for none.
                 let in_force = known.in_force.as_ref();
                 let is_taken_back =
                     in_force.is_some_and(|old| newer.seen == Seen::Digest(old.digest().to_owned()));
                 if let Ok(store) = loaded.result
                     && !is_taken_back
-                    && self.options.slow_gates.is_none()
+                    && (self.options.slow_gates.is_none()
+                        || in_force.is_some_and(|old| only_narrows(&store, old)))
                 {
                     known.seen = Some(seen);
                     self.put_in_force(&name, store, loaded.took, outcome);

@@ -15,21 +15,27 @@ use humbaba::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::lab::{Lab, options, permit};
+use super::lab::{Lab, forbid, options, permit};
 
 /// True while neither the store with the policy `slow` is loaded nor anything is proved.
 static HELD: AtomicBool = AtomicBool::new(false);
+/// True while the store with the policy `narrower` is not loaded.
+static NARROWER_HELD: AtomicBool = AtomicBool::new(false);
+/// True while the store with the policy `last` is not loaded.
+static LAST_HELD: AtomicBool = AtomicBool::new(false);
 
-fn wait(is_over: impl Fn() -> bool) {
+fn wait(is_held: &AtomicBool, is_over: impl Fn() -> bool) {
     let begun = Instant::now();
-    while HELD.load(Relaxed) && !is_over() && begun.elapsed() < Duration::from_secs(30) {
+    while is_held.load(Relaxed) && !is_over() && begun.elapsed() < Duration::from_secs(30) {
         std::thread::sleep(Duration::from_millis(2));
     }
 }
 
 fn load_slowly(store: &PolicyStore) -> Vec<Problem> {
-    if store.policies().policies().any(|policy| policy.annotation("id") == Some("slow")) {
-        wait(|| false);
+    for (id, is_held) in [("slow", &HELD), ("narrower", &NARROWER_HELD), ("last", &LAST_HELD)] {
+        if store.policies().policies().any(|policy| policy.annotation("id") == Some(id)) {
+            wait(is_held, || false);
+        }
     }
     Vec::new()
 }
@@ -49,20 +55,23 @@ impl SlowGates for Passing {
         _: Option<&PolicyStore>,
         cancelled: &CancellationToken,
     ) -> Vec<GateRefusal> {
-        wait(|| cancelled.is_cancelled());
+        wait(&HELD, || cancelled.is_cancelled());
         Vec::new()
+    }
+}
+
+fn gated() -> Options {
+    Options {
+        require_tests: true,
+        run_tests: load_slowly,
+        slow_gates: Some(Arc::new(Passing)),
+        ..options()
     }
 }
 
 #[test]
 fn a_state_that_comes_back_while_a_newer_one_is_loaded_is_proved_again() {
-    let options = Options {
-        require_tests: true,
-        run_tests: load_slowly,
-        slow_gates: Some(Arc::new(Passing)),
-        ..options()
-    };
-    let lab = Lab::watched_with(options);
+    let lab = Lab::watched_with(gated());
     let is_proving = |lab: &Lab| lab.store("main").is_some_and(|store| store.proving);
     HELD.store(true, Relaxed);
     lab.write("main/policies.cedar", &permit("second"));
@@ -73,4 +82,20 @@ fn a_state_that_comes_back_while_a_newer_one_is_loaded_is_proved_again() {
     lab.until_read();
     HELD.store(false, Relaxed);
     lab.until_decides("main", "second");
+}
+
+#[test]
+fn a_revocation_that_is_edited_again_while_it_is_loaded_waits_for_no_further_edit() {
+    let lab = Lab::watched_with(gated());
+    NARROWER_HELD.store(true, Relaxed);
+    LAST_HELD.store(true, Relaxed);
+    lab.write("main/policies.cedar", &forbid("narrower"));
+    lab.until_read();
+    // What is loaded is not the newest any more.
+    lab.write("main/policies.cedar", &forbid("last"));
+    lab.until_read();
+    NARROWER_HELD.store(false, Relaxed);
+    lab.until_decides("main", "narrower");
+    LAST_HELD.store(false, Relaxed);
+    lab.until_decides("main", "last");
 }
