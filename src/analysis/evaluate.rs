@@ -124,10 +124,14 @@ impl<'a> Evaluation<'a> {
                     Err(open) => Ok(open),
                 }
             }
-            ExprKind::GetAttr { expr, attr } => self.attribute(self.evaluate(expr)?, attr),
-            ExprKind::HasAttr { expr, attr } => Ok(self.has(&self.evaluate(expr)?, attr)?.into()),
-            ExprKind::ExtHasAttr { expr, attrs } => {
-                let mut base = self.evaluate(expr)?;
+            ExprKind::GetAttr { expr: base, attr } => {
+                self.attribute(self.looked_into(expr, base)?, attr)
+            }
+            ExprKind::HasAttr { expr: base, attr } => {
+                Ok(self.has(&self.looked_into(expr, base)?, attr)?.into())
+            }
+            ExprKind::ExtHasAttr { expr: base, attrs } => {
+                let mut base = self.looked_into(expr, base)?;
                 let mut all = Truth::True;
                 for attr in attrs {
                     all = Truth::all([all, self.has(&base, attr)?]);
@@ -338,6 +342,14 @@ impl<'a> Evaluation<'a> {
             (false, _) => Origin::Given,
         };
         Ok((value?, origin))
+    }
+
+    /// Evaluates the entity or the record of which `expr` looks at a field.
+    fn looked_into(self, expr: &Expr, base: &Expr) -> Evaluated {
+        let (value, is_tried) = self.world.traced(|| self.evaluate(base));
+        let value = value?;
+        self.note_look_into(expr, &value, is_tried);
+        Ok(value)
     }
 
     /// Evaluates an expression, reads records as a whole, and tells where the value comes from.
