@@ -115,7 +115,8 @@ impl Constants {
     /// all that should be tried.
     pub(super) fn choices(&self, world: &World<'_>, fact: &Fact) -> (Vec<Choice>, Option<usize>) {
         let (shape, required) = match fact {
-            Fact::Member(..) => return (vec![Choice::Member(false), Choice::Member(true)], None),
+            Fact::Member(..) => return (vec![Choice::Holds(false), Choice::Holds(true)], None),
+            Fact::Sent(_) => return (vec![Choice::Holds(true), Choice::Holds(false)], None),
             Fact::Field(place) => match world.shape(place) {
                 Some(found) => found,
                 None => return (vec![Choice::Absent], None),

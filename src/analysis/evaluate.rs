@@ -2,7 +2,8 @@
 //! false, or open because of one of them.
 //!
 //! `x && false` is false though `x` is open. Cedar would fail where `x` does, so what is found here
-//! holds for stores in which no policy can fail, which `prove` checks.
+//! holds for stores in which no policy can fail, which `prove` checks. Where it is open which entities
+//! are sent, nothing is taken as known beside an operand that may look at one which is not.
 
 use std::sync::Arc;
 
@@ -51,6 +52,7 @@ impl<'a> Evaluation<'a> {
     }
 
     fn condition(self, condition: &Expr, if_it_fails: bool) -> Truth {
+        self.world.forget_failures();
         self.truth(condition).unwrap_or_else(|Fails| if_it_fails.into())
     }
 
@@ -77,7 +79,20 @@ impl<'a> Evaluation<'a> {
         }
     }
 
+    /// Evaluates an expression. It is open as long as it is open whether Cedar fails to evaluate one of
+    /// its operands.
     fn evaluate(self, expr: &Expr) -> Evaluated {
+        let failures = self.world.failures();
+        let result = self.evaluate_operator(expr)?;
+        match self.world.failure_after(failures) {
+            Some(because_of) if !matches!(result, Abstract::Open(_)) => {
+                Ok(Open { because_of, shape: None, role: None }.into())
+            }
+            _ => Ok(result),
+        }
+    }
+
+    fn evaluate_operator(self, expr: &Expr) -> Evaluated {
         match expr.expr_kind() {
             ExprKind::Lit(_) => self.by_cedar(expr),
             ExprKind::Var(Var::Principal) => Ok(known(&self.world.request.principal)),
@@ -196,7 +211,7 @@ impl<'a> Evaluation<'a> {
         });
         let (mut all, first) = (Truth::True, self.world.notes());
         for operand in operands {
-            let own = self.world.notes();
+            let (own, failures) = (self.world.notes(), self.world.failures());
             all = match (all, self.truth(operand)) {
                 (_, Ok(Truth::False)) => {
                     self.world.forget_notes(first..own);
@@ -206,6 +221,9 @@ impl<'a> Evaluation<'a> {
                 // The operands that follow may only be defined where those before them hold.
                 (open, _) => open,
             };
+            if self.world.failures() > failures {
+                return Ok(all);
+            }
         }
         Ok(all)
     }
@@ -218,7 +236,7 @@ impl<'a> Evaluation<'a> {
         });
         let (mut any, first) = (Truth::False, self.world.notes());
         for operand in operands {
-            let own = self.world.notes();
+            let (own, failures) = (self.world.notes(), self.world.failures());
             any = match (any, self.truth(operand)) {
                 (_, Ok(Truth::True)) => {
                     self.world.forget_notes(first..own);
@@ -228,6 +246,9 @@ impl<'a> Evaluation<'a> {
                 // The operands that follow may only be defined where those before them do not hold.
                 (open, _) => open,
             };
+            if self.world.failures() > failures {
+                return Ok(any);
+            }
         }
         Ok(any)
     }

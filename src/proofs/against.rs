@@ -1,6 +1,9 @@
 //! Two states of a store: who may more with the new one, who may less.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::OnceLock,
+};
 
 use super::{
     Outcome, ProofOptions, Solver,
@@ -93,7 +96,7 @@ fn compare_ways(
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Result<Comparison, String> {
     let (before, after) = (Prover::new(old)?, Prover::new(new)?);
-    let comparer = Comparer { ways, old, new };
+    let comparer = Comparer { ways, old, new, partly_sent: OnceLock::new() };
     let knows = |prover: &Prover<'_>, env: &Environment<'_>| {
         prover.environments.iter().any(|other| other.is(env))
     };
