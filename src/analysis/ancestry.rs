@@ -43,6 +43,9 @@ impl<'a> World<'a> {
         if role.is_none() && (engine.stored().contains(uid) || self.is_stored(uid)) {
             return false;
         }
+        if role.is_none() && self.is_sent(uid) == Some(false) {
+            return false;
+        }
         match self.open_roles_of(uid) {
             None => true,
             Some(open) => role.is_some_and(|(scope, slot)| {
@@ -87,7 +90,7 @@ impl<'a> World<'a> {
             }
         }
         for (place, (fact, choice)) in self.choices().iter().enumerate() {
-            if let (Fact::Member(member, of), Choice::Member(is_member)) = (fact, choice)
+            if let (Fact::Member(member, of), Choice::Holds(is_member)) = (fact, choice)
                 && member == uid
                 && (!is_stored || self.schema.is_role(of))
             {

@@ -39,7 +39,7 @@ pub(super) fn request_of(world: &World<'_>) -> Witness {
                 let entity = entity_of(schema, &mut input, uid);
                 entity.tags.push((name.to_string(), candidate.sent.clone()));
             }
-            (Fact::Member(member, of), Choice::Member(true)) => match schema.scope_of(of) {
+            (Fact::Member(member, of), Choice::Holds(true)) => match schema.scope_of(of) {
                 Some((scope, slot)) => input.role_assignments.push(RoleAssignmentInput {
                     principal: Some(name_of(schema, member)),
                     role: slot.as_str().to_owned(),
@@ -48,6 +48,9 @@ pub(super) fn request_of(world: &World<'_>) -> Witness {
                 }),
                 None => entity_of(schema, &mut input, member).parents.push(name_of(schema, of)),
             },
+            (Fact::Sent(uid), Choice::Holds(true)) => {
+                entity_of(schema, &mut input, uid);
+            }
             _ => {}
         }
     }

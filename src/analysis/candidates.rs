@@ -8,8 +8,10 @@ use smol_str::SmolStr;
 use super::{
     fact::{Candidate, Choice, Fact},
     literals::fits,
+    names::entity_named,
     near::{
         around, entity, near_decimal, record_of, sets, spoken_longs, spoken_moments, spoken_texts,
+        with_element,
     },
     texts::Texts,
     world::World,
@@ -17,7 +19,7 @@ use super::{
 use crate::{
     engine::PreparedPolicy,
     model::{self, Timestamp, extension},
-    schema::{Schema, Shape},
+    schema::{FieldShape, Schema, Shape},
 };
 
 /// Values tried for one fact.
@@ -33,6 +35,8 @@ pub(super) struct Constants {
     pub texts: Texts,
     /// Sets and records that are written out.
     pub wholes: Vec<Value>,
+    /// How many more are written out, which are not tried.
+    pub wholes_left_out: usize,
     pub entities: BTreeSet<EntityUID>,
     /// Entities of the stores that those lead to, or that are to be tried besides.
     pub reached: BTreeSet<EntityUID>,
@@ -111,7 +115,8 @@ impl Constants {
     /// all that should be tried.
     pub(super) fn choices(&self, world: &World<'_>, fact: &Fact) -> (Vec<Choice>, Option<usize>) {
         let (shape, required) = match fact {
-            Fact::Member(..) => return (vec![Choice::Member(false), Choice::Member(true)], None),
+            Fact::Member(..) => return (vec![Choice::Holds(false), Choice::Holds(true)], None),
+            Fact::Sent(_) => return (vec![Choice::Holds(true), Choice::Holds(false)], None),
             Fact::Field(place) => match world.shape(place) {
                 Some(found) => found,
                 None => return (vec![Choice::Absent], None),
@@ -133,7 +138,11 @@ impl Constants {
             return (choices, None);
         }
         let values = self.values(world, shape);
-        let beyond = Some(values.len()).filter(|count| *count > MOST);
+        let left_out = match shape {
+            Shape::Set(_) | Shape::Record(_) => self.wholes_left_out,
+            _ => 0,
+        };
+        let beyond = Some(values.len() + left_out).filter(|count| left_out > 0 || *count > MOST);
         choices.extend(values.into_iter().take(MOST).map(Choice::Value));
         (choices, beyond)
     }
@@ -162,22 +171,49 @@ impl Constants {
                 let mut sets = sets(self.values(world, element));
                 let place = sets.len().min(1);
                 sets.splice(place..place, self.wholes_of(shape));
+                // Those that have more than a policy writes out or looks for.
+                if let Some(unnamed) = self.unnamed(world, element) {
+                    sets.extend(with_element(&sets, &unnamed));
+                }
                 sets
             }
             Shape::Record(record) => {
-                // Inside a set or a tag: those that are written out, and the required fields, each with
-                // its plainest value.
+                // Inside a set or a tag: the required fields, each with its plainest value, those that are
+                // written out, and the first with each other value of one of the fields.
+                let values = |field: &FieldShape| self.values(world, &field.shape);
                 let required = record.fields.iter().filter(|(_, field)| field.required);
-                let fields: Option<Vec<_>> = required
-                    .map(|(name, field)| {
-                        let value = self.values(world, &field.shape).into_iter().next()?;
-                        Some((name.clone(), value))
-                    })
+                let plain: Option<Vec<_>> = required
+                    .map(|(name, field)| Some((name.clone(), values(field).into_iter().next()?)))
                     .collect();
-                fields.map(record_of).into_iter().chain(self.wholes_of(shape)).collect()
+                let Some(plain) = plain else { return self.wholes_of(shape) };
+                let others = record.fields.iter().flat_map(|(name, field)| {
+                    let others = values(field).into_iter().skip(usize::from(field.required));
+                    let with = |value: Candidate| {
+                        let kept = plain.iter().filter(|(other, _)| other != name).cloned();
+                        record_of(kept.chain([(name.clone(), value)]).collect())
+                    };
+                    others.map(with).collect::<Vec<_>>()
+                });
+                let others: Vec<_> = others.collect();
+                let written = self.wholes_of(shape);
+                std::iter::once(record_of(plain)).chain(written).chain(others).collect()
             }
             Shape::Extension(name) => self.extension(world, name),
         }
+    }
+
+    /// Returns a value of a type that no policy names, where there is one that is plain.
+    fn unnamed(&self, world: &World<'_>, shape: &Shape) -> Option<Candidate> {
+        let is_named = |value: &model::Value| match value {
+            model::Value::String(text) => self.texts.names(text),
+            model::Value::Long(number) => self.longs.contains(number),
+            model::Value::Entity(uid) => {
+                entity_named(world.schema, uid).is_none_or(|uid| self.entities.contains(&uid))
+            }
+            // The others are few, or compared with ranges.
+            _ => true,
+        };
+        self.values(world, shape).into_iter().find(|value| !is_named(&value.sent))
     }
 
     /// Returns the sets or records of a type that policies write out.

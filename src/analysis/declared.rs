@@ -1,6 +1,6 @@
 //! The declarations that a schema has for the facts of a request.
 
-use cedar_policy_core::ast::EntityUID;
+use cedar_policy_core::ast::{EntityType, EntityUID};
 
 use super::fact::{Base, Place};
 use crate::schema::{ActionSchema, RecordShape, Schema, Shape};
@@ -8,6 +8,17 @@ use crate::schema::{ActionSchema, RecordShape, Schema, Shape};
 /// Returns the declaration of an action.
 pub(super) fn action_in<'s>(schema: &'s Schema, uid: &EntityUID) -> Option<&'s ActionSchema> {
     schema.action(&uid.entity_type().to_string(), uid.eid().as_ref())
+}
+
+/// Returns whether a schema declares such requests.
+pub(super) fn knows(
+    schema: &Schema,
+    action: &EntityUID,
+    (principal, resource): (&EntityType, &EntityType),
+) -> bool {
+    action_in(schema, action).is_some_and(|action| {
+        action.principals.contains(principal) && action.resources.contains(resource)
+    })
 }
 
 /// Returns the declared type of a field of a request, and whether it is required.

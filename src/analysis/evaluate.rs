@@ -2,7 +2,8 @@
 //! false, or open because of one of them.
 //!
 //! `x && false` is false though `x` is open. Cedar would fail where `x` does, so what is found here
-//! holds for stores in which no policy can fail, which `prove` checks.
+//! holds for stores in which no policy can fail, which `prove` checks. Where it is open which entities
+//! are sent, nothing is taken as known beside an operand that may look at one which is not.
 
 use std::sync::Arc;
 
@@ -51,6 +52,7 @@ impl<'a> Evaluation<'a> {
     }
 
     fn condition(self, condition: &Expr, if_it_fails: bool) -> Truth {
+        self.world.forget_failures();
         self.truth(condition).unwrap_or_else(|Fails| if_it_fails.into())
     }
 
@@ -77,7 +79,20 @@ impl<'a> Evaluation<'a> {
         }
     }
 
+    /// Evaluates an expression. It is open as long as it is open whether Cedar fails to evaluate one of
+    /// its operands.
     fn evaluate(self, expr: &Expr) -> Evaluated {
+        let failures = self.world.failures();
+        let result = self.evaluate_operator(expr)?;
+        match self.world.failure_after(failures) {
+            Some(because_of) if !matches!(result, Abstract::Open(_)) => {
+                Ok(Open { because_of, shape: None, role: None }.into())
+            }
+            _ => Ok(result),
+        }
+    }
+
+    fn evaluate_operator(self, expr: &Expr) -> Evaluated {
         match expr.expr_kind() {
             ExprKind::Lit(_) => self.by_cedar(expr),
             ExprKind::Var(Var::Principal) => Ok(known(&self.world.request.principal)),
@@ -124,10 +139,14 @@ impl<'a> Evaluation<'a> {
                     Err(open) => Ok(open),
                 }
             }
-            ExprKind::GetAttr { expr, attr } => self.attribute(self.evaluate(expr)?, attr),
-            ExprKind::HasAttr { expr, attr } => Ok(self.has(&self.evaluate(expr)?, attr)?.into()),
-            ExprKind::ExtHasAttr { expr, attrs } => {
-                let mut base = self.evaluate(expr)?;
+            ExprKind::GetAttr { expr: base, attr } => {
+                self.attribute(self.looked_into(expr, base)?, attr)
+            }
+            ExprKind::HasAttr { expr: base, attr } => {
+                Ok(self.has(&self.looked_into(expr, base)?, attr)?.into())
+            }
+            ExprKind::ExtHasAttr { expr: base, attrs } => {
+                let mut base = self.looked_into(expr, base)?;
                 let mut all = Truth::True;
                 for attr in attrs {
                     all = Truth::all([all, self.has(&base, attr)?]);
@@ -192,7 +211,7 @@ impl<'a> Evaluation<'a> {
         });
         let (mut all, first) = (Truth::True, self.world.notes());
         for operand in operands {
-            let own = self.world.notes();
+            let (own, failures) = (self.world.notes(), self.world.failures());
             all = match (all, self.truth(operand)) {
                 (_, Ok(Truth::False)) => {
                     self.world.forget_notes(first..own);
@@ -202,6 +221,9 @@ impl<'a> Evaluation<'a> {
                 // The operands that follow may only be defined where those before them hold.
                 (open, _) => open,
             };
+            if self.world.failures() > failures {
+                return Ok(all);
+            }
         }
         Ok(all)
     }
@@ -214,7 +236,7 @@ impl<'a> Evaluation<'a> {
         });
         let (mut any, first) = (Truth::False, self.world.notes());
         for operand in operands {
-            let own = self.world.notes();
+            let (own, failures) = (self.world.notes(), self.world.failures());
             any = match (any, self.truth(operand)) {
                 (_, Ok(Truth::True)) => {
                     self.world.forget_notes(first..own);
@@ -224,6 +246,9 @@ impl<'a> Evaluation<'a> {
                 // The operands that follow may only be defined where those before them do not hold.
                 (open, _) => open,
             };
+            if self.world.failures() > failures {
+                return Ok(any);
+            }
         }
         Ok(any)
     }
@@ -338,6 +363,14 @@ impl<'a> Evaluation<'a> {
             (false, _) => Origin::Given,
         };
         Ok((value?, origin))
+    }
+
+    /// Evaluates the entity or the record of which `expr` looks at a field.
+    fn looked_into(self, expr: &Expr, base: &Expr) -> Evaluated {
+        let (value, is_tried) = self.world.traced(|| self.evaluate(base));
+        let value = value?;
+        self.note_look_into(expr, &value, is_tried);
+        Ok(value)
     }
 
     /// Evaluates an expression, reads records as a whole, and tells where the value comes from.

@@ -27,6 +27,9 @@ pub(super) enum Fact {
     Tag(EntityUID, SmolStr),
     /// The membership of the first entity in the second, directly.
     Member(EntityUID, EntityUID),
+    /// That anything is known of the entity: a caller may refer to one that it does not send, and that
+    /// no directory holds.
+    Sent(EntityUID),
 }
 
 impl fmt::Display for Place {
@@ -45,6 +48,7 @@ impl fmt::Display for Fact {
             Self::Field(place) => write!(f, "`{place}`"),
             Self::Tag(uid, name) => write!(f, "the tag `{name}` of a {}", uid.entity_type()),
             Self::Member(member, of) => write!(f, "that {member} is in {of}"),
+            Self::Sent(uid) => write!(f, "that {uid} is sent"),
         }
     }
 }
@@ -56,7 +60,8 @@ pub(super) enum Choice {
     /// A record, of which the fields are facts of their own.
     Record,
     Value(Candidate),
-    Member(bool),
+    /// A membership, or that an entity is sent.
+    Holds(bool),
 }
 
 /// A value in the two forms that it is needed in.
@@ -72,4 +77,6 @@ pub(super) enum FieldKnowledge {
     Record,
     Value(Value),
     Open,
+    /// It is there, and open, where its entity is sent, which is open too.
+    OpenIfSent(EntityUID),
 }

@@ -45,6 +45,9 @@ impl Evaluation<'_> {
                 let field = declared.and_then(|shape| shape.attributes.fields.get(name));
                 let slot = declared.and_then(|shape| shape.slots.get_key_value(name.as_str()));
                 let role = slot.map(|(slot, _)| ((**ty).clone(), slot.clone()));
+                if field.is_some_and(|field| field.required) && role.is_none() {
+                    self.may_fail(because_of.as_ref());
+                }
                 let shape = field.map(|field| field.shape.clone());
                 Ok(Open { because_of, shape, role }.into())
             }
@@ -61,6 +64,19 @@ impl Evaluation<'_> {
                 Ok(Open { because_of: Some(Arc::new(Fact::Field(place))), shape, role: None }
                     .into())
             }
+            FieldKnowledge::OpenIfSent(uid) => {
+                let shape = self.world.shape(&place).map(|(shape, _)| shape.clone());
+                let because_of = Some(Arc::new(Fact::Sent(uid)));
+                self.may_fail(because_of.as_ref());
+                Ok(Open { because_of, shape, role: None }.into())
+            }
+        }
+    }
+
+    /// Notes that Cedar may fail to look at an attribute, where it is open which entities are sent.
+    fn may_fail(self, because_of: Option<&Arc<Fact>>) {
+        if self.world.is_partly_sent {
+            self.world.may_fail(because_of.cloned());
         }
     }
 
@@ -86,7 +102,9 @@ impl Evaluation<'_> {
                 };
                 return Ok(match record.map(|record| record.fields.get(name)) {
                     Some(None) => Truth::False,
-                    Some(Some(field)) if field.required => Truth::True,
+                    Some(Some(field)) if field.required && !self.may_be_unsent(open, name) => {
+                        Truth::True
+                    }
                     _ => Truth::Open(open.because_of.clone()),
                 });
             }
@@ -100,7 +118,16 @@ impl Evaluation<'_> {
                 Truth::True
             }
             FieldKnowledge::Open => Truth::Open(Some(Arc::new(Fact::Field(place)))),
+            FieldKnowledge::OpenIfSent(uid) => Truth::Open(Some(Arc::new(Fact::Sent(uid)))),
         })
+    }
+
+    /// Returns whether an open value may be an entity of which nothing is sent. Slots it has even then.
+    fn may_be_unsent(self, open: &Open, name: &SmolStr) -> bool {
+        let Some(Shape::Entity(ty)) = &open.shape else { return false };
+        let shape = self.world.schema.entity(ty);
+        let is_slot = shape.is_some_and(|shape| shape.slots.contains_key(name.as_str()));
+        self.world.is_partly_sent && !is_slot
     }
 
     /// Evaluates `base.hasTag(name)` and `base.getTag(name)`.
@@ -117,7 +144,7 @@ impl Evaluation<'_> {
             return Ok(match known {
                 FieldKnowledge::Absent => Truth::False.into(),
                 FieldKnowledge::Record | FieldKnowledge::Value(_) => Truth::True.into(),
-                FieldKnowledge::Open => {
+                FieldKnowledge::Open | FieldKnowledge::OpenIfSent(_) => {
                     Truth::Open(Some(Arc::new(Fact::Tag(uid.clone(), name.clone())))).into()
                 }
             });
@@ -125,7 +152,7 @@ impl Evaluation<'_> {
         match known {
             FieldKnowledge::Absent | FieldKnowledge::Record => Err(Fails),
             FieldKnowledge::Value(value) => Ok(Abstract::Value(value)),
-            FieldKnowledge::Open => {
+            FieldKnowledge::Open | FieldKnowledge::OpenIfSent(_) => {
                 let declared = self.world.schema.entity(uid.entity_type());
                 Ok(Open {
                     because_of: Some(Arc::new(Fact::Tag(uid.clone(), name.clone()))),

@@ -40,13 +40,15 @@ pub struct Finder<'a> {
     store: &'a PolicyStore,
     constants: Constants,
     change: Option<&'a StateChange>,
+    is_partly_sent: bool,
 }
 
 impl<'a> Finder<'a> {
     /// Prepares a search of requests to a store, whose schema they fit. `engines` hold all policies
     /// that are asked.
     pub fn new<'e>(store: &'a PolicyStore, engines: impl IntoIterator<Item = &'e Engine>) -> Self {
-        Self { store, constants: Constants::of(engines), change: None }
+        let constants = Constants::of(engines);
+        Self { store, constants, change: None, is_partly_sent: false }
     }
 
     /// Prepares a search of requests to two states of a store, whose engines these are, in the schema of
@@ -57,7 +59,14 @@ impl<'a> Finder<'a> {
         change: &'a StateChange,
     ) -> Self {
         let constants = Constants::of_named(engines, change.changed.iter().cloned());
-        Self { store, constants, change: Some(change) }
+        Self { store, constants, change: Some(change), is_partly_sent: true }
+    }
+
+    /// Searches requests, too, that refer to entities of which nothing is sent.
+    #[must_use]
+    pub fn partly_sent(mut self) -> Self {
+        self.is_partly_sent = true;
+        self
     }
 
     /// Finds a request that one engine allows and the other denies.
@@ -125,6 +134,7 @@ impl<'a> Finder<'a> {
             let world = World::new(schema, stored, &input, DEFAULT_NOW, Optional::Open);
             let Ok(mut world) = world else { continue };
             world.open_roles = None;
+            world.is_partly_sent = self.is_partly_sent;
             match self.in_world(&mut world, goal) {
                 Ok(None) => {}
                 Ok(Some(witness)) => return Ok(Some(witness)),

@@ -19,7 +19,7 @@ const STORED: usize = 32;
 const REACHED: usize = 1_000;
 
 /// Sets and records that are tried because policies write them out.
-const WHOLES: usize = 64;
+const WHOLES: usize = 1_000;
 
 impl Constants {
     /// Gathers the literals of all policies of the engines.
@@ -88,7 +88,9 @@ impl Constants {
     }
 
     fn add_whole(&mut self, value: Value) {
-        if self.wholes.len() < WHOLES && !self.wholes.contains(&value) {
+        if self.wholes.len() >= WHOLES {
+            self.wholes_left_out += 1;
+        } else if !self.wholes.contains(&value) {
             self.wholes.push(value);
         }
     }

@@ -27,20 +27,30 @@ impl World<'_> {
         if let Some(known) = self.field_of_another(engine, place) {
             return known;
         }
+        if let (Base::Entity(uid), [name]) = (&place.base, &*place.path)
+            && let Some(role) = slot_of(self.schema, uid, name)
+        {
+            return FieldKnowledge::Value(role.into());
+        }
+        // Looked up before what was chosen, for that rests on it.
+        let is_sent = match &place.base {
+            Base::Entity(uid) => self.is_sent(uid),
+            Base::Context => Some(true),
+        };
+        if is_sent == Some(false) {
+            return FieldKnowledge::Absent;
+        }
         if let Some(choice) = self.chosen(|fact| matches!(fact, Fact::Field(at) if at == place)) {
             return match choice {
-                Choice::Absent | Choice::Member(_) => FieldKnowledge::Absent,
+                Choice::Absent | Choice::Holds(_) => FieldKnowledge::Absent,
                 Choice::Record => FieldKnowledge::Record,
                 Choice::Value(candidate) => FieldKnowledge::Value(candidate.known.clone()),
             };
         }
-        if let (Base::Entity(uid), [name]) = (&place.base, &*place.path) {
-            if let Some(role) = slot_of(self.schema, uid, name) {
-                return FieldKnowledge::Value(role.into());
-            }
-            if self.is_stored(uid) {
-                return FieldKnowledge::Absent;
-            }
+        if let (Base::Entity(uid), [_]) = (&place.base, &*place.path)
+            && self.is_stored(uid)
+        {
+            return FieldKnowledge::Absent;
         }
         if !self.opened.contains(place)
             && let Some(value) = self.given(place)
@@ -50,6 +60,10 @@ impl World<'_> {
         let field = self.record_of(place).zip(place.path.last());
         match field.and_then(|(record, name)| record.fields.get(name)) {
             None => FieldKnowledge::Absent,
+            Some(field) if field.required && is_sent.is_none() => match &place.base {
+                Base::Entity(uid) => FieldKnowledge::OpenIfSent(uid.clone()),
+                Base::Context => FieldKnowledge::Open,
+            },
             Some(field) if field.required || self.optional == Optional::Open => {
                 FieldKnowledge::Open
             }
@@ -57,6 +71,32 @@ impl World<'_> {
             Some(_) if self.is_now(place) => FieldKnowledge::Open,
             Some(_) => FieldKnowledge::Absent,
         }
+    }
+
+    /// Returns whether anything is sent of an entity; nothing where that is open.
+    pub(super) fn is_sent(&self, uid: &EntityUID) -> Option<bool> {
+        if !self.is_partly_sent || self.request.facts.entities.get(uid).is_some() {
+            return Some(true);
+        }
+        for (place, (fact, choice)) in self.choices().iter().enumerate() {
+            let (of, is_sent) = match (fact, choice) {
+                (Fact::Sent(of), Choice::Holds(is_sent)) => (of, *is_sent),
+                (
+                    Fact::Field(Place { base: Base::Entity(of), .. }) | Fact::Tag(of, _),
+                    Choice::Record | Choice::Value(_),
+                ) => (of, true),
+                // Roles are assigned to entities that are not sent, too.
+                (Fact::Member(of, above), Choice::Holds(true)) if !self.schema.is_role(above) => {
+                    (of, true)
+                }
+                _ => continue,
+            };
+            if of == uid {
+                self.consult(place);
+                return Some(is_sent);
+            }
+        }
+        None
     }
 
     fn is_now(&self, place: &Place) -> bool {
@@ -88,10 +128,11 @@ impl World<'_> {
         if let Some(choice) = self.chosen(is_it) {
             return match choice {
                 Choice::Value(candidate) => FieldKnowledge::Value(candidate.known.clone()),
-                Choice::Absent | Choice::Record | Choice::Member(_) => FieldKnowledge::Absent,
+                Choice::Absent | Choice::Record | Choice::Holds(_) => FieldKnowledge::Absent,
             };
         }
-        if self.is_stored(uid) || !self.knows_tags(engine, uid) {
+        if self.is_stored(uid) || !self.knows_tags(engine, uid) || self.is_sent(uid) == Some(false)
+        {
             return FieldKnowledge::Absent;
         }
         let entity = self.request.facts.entities.get(uid);

@@ -119,7 +119,10 @@ impl Facts<'_, '_> {
                     self.add(&[], &is_there);
                     self.equals(&[is_there], &attribute(text, name), &field.shape, &value);
                 }
-                FieldKnowledge::Absent | FieldKnowledge::Record | FieldKnowledge::Open => {}
+                FieldKnowledge::Absent
+                | FieldKnowledge::Record
+                | FieldKnowledge::Open
+                | FieldKnowledge::OpenIfSent(_) => {}
             }
         }
     }
@@ -142,7 +145,9 @@ impl Facts<'_, '_> {
                         let text = format!("{uid}.getTag({})", quoted(name));
                         self.equals(&[is_there], &text, shape, &value);
                     }
-                    FieldKnowledge::Record | FieldKnowledge::Open => {}
+                    FieldKnowledge::Record
+                    | FieldKnowledge::Open
+                    | FieldKnowledge::OpenIfSent(_) => {}
                 }
             }
         }

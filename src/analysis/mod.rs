@@ -65,7 +65,7 @@ pub use open_cell::{Answered, OpenCell};
 pub use people::{PersonChange, StoreWithDirectory, people};
 pub use reach::{Reach, Reaches};
 pub use review::{Finding, FindingKind, Review, ReviewRow, RowState};
-pub use schema_change::seen_schema_change;
+pub use schema_change::{not_comparable, seen_schema_change};
 pub use show::{
     Colours, matrix_as_csv, matrix_as_html, matrix_as_json, matrix_as_markdown, matrix_as_table,
     review_as_csv, review_as_html, review_as_json, review_as_table,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use cedar_policy_core::ast::{EntityUID, Value};
+use cedar_policy_core::ast::{EntityUID, Value, ValueKind};
 use smol_str::SmolStr;
 
 use super::{
@@ -95,6 +95,20 @@ pub(super) fn sets(values: Vec<Candidate>) -> Vec<Candidate> {
         sets.insert(2, set(values));
     }
     sets
+}
+
+/// Returns those of the sets that lack an element, with it.
+pub(super) fn with_element(sets: &[Candidate], element: &Candidate) -> Vec<Candidate> {
+    let with = sets.iter().filter_map(|set| match (&set.sent, &set.known.value) {
+        (model::Value::Set(sent), ValueKind::Set(known)) if !known.contains(&element.known) => {
+            let sent = sent.iter().chain([&element.sent]).cloned().collect();
+            let known = known.iter().chain([&element.known]).cloned();
+            Some(Candidate { sent: model::Value::Set(sent), known: Value::set(known, None) })
+        }
+        _ => None,
+    });
+    // The element alone is there already.
+    with.filter(|set| !sets.iter().any(|other| other.known == set.known)).collect()
 }
 
 pub(super) fn record_of(fields: Vec<(SmolStr, Candidate)>) -> Candidate {

@@ -32,6 +32,12 @@ impl World<'_> {
         {
             return Some(FieldKnowledge::Value(role.into()));
         }
+        // Nobody sends a slot, and what is none in the other schema is not filled there.
+        if let (Base::Entity(uid), [name]) = (&place.base, &*place.path)
+            && slot_of(self.schema, uid, name).is_some()
+        {
+            return Some(FieldKnowledge::Absent);
+        }
         let action = &self.request.action;
         let Some((of_engine, _)) = shape_in(schema, action, place) else {
             return Some(FieldKnowledge::Absent);
@@ -60,7 +66,14 @@ impl World<'_> {
             let stored = engine.stored().get(uid);
             stored.is_some_and(|stored| stored.ancestors().any(|ancestor| ancestor == of))
         };
-        self.is_own(engine.schema()) || may_be_parent(engine.schema(), uid, of) || is_stored()
+        // Roles are assigned, which a schema without the slot does not take.
+        let is_assigned = |schema: &Schema| {
+            schema.is_role_type(of.entity_type()) && schema.scope_of(of).is_some()
+        };
+        let is_known = || !is_assigned(self.schema) || is_assigned(engine.schema());
+        self.is_own(engine.schema())
+            || (may_be_parent(engine.schema(), uid, of) && is_known())
+            || is_stored()
     }
 
     /// Returns whether a store with another schema refuses the request: it lacks a fact that is required

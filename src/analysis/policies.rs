@@ -27,9 +27,11 @@ impl<'a> Policies<'a> {
             slices.of_action(action).chain(slices.of_any()).collect();
         all.sort_by_key(|policy| policy.id());
         let fits = |scope: &crate::engine::Scope, ty: &EntityType| {
+            let parents = engine.schema().entity(ty).map(|shape| &shape.parents);
+            let may_be_in = |of: &EntityType| parents.is_some_and(|types| types.contains(of));
+            let entity = scope.entity.as_deref().map(EntityUID::entity_type);
             scope.entity_type.as_deref().is_none_or(|of| of == ty)
-                && (!scope.exact
-                    || scope.entity.as_deref().is_none_or(|uid| uid.entity_type() == ty))
+                && entity.is_none_or(|of| of == ty || (!scope.exact && may_be_in(of)))
         };
         let (forbids, permits) = all
             .into_iter()

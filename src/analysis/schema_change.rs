@@ -21,14 +21,16 @@
 //! attribute, context field or tag that the policy looks at refers to it. What an entity is in is
 //! asked of all that it may be in.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use cedar_policy::Policy;
-use cedar_policy_core::ast::{EntityType, EntityUID};
+use cedar_policy_core::ast::{EntityType, EntityUID, Policy};
 use smol_str::SmolStr;
 
-use super::{Kind, policy_reads::PolicyReads};
-use crate::schema::{EntityShape, FieldShape, RecordShape, Schema, Shape};
+use super::{Kind, declared::knows, policies::Policies, policy_reads::PolicyReads};
+use crate::{
+    schema::{EntityShape, FieldShape, RecordShape, Schema, Shape},
+    store::PolicyStore,
+};
 
 /// Returns the first difference of two schemas that one of the policies sees in requests of a kind, in
 /// words; nothing where the policies decide all of them the same under both. Policies are static: links
@@ -40,10 +42,50 @@ pub fn seen_schema_change<'p>(
     policies: impl IntoIterator<Item = &'p Policy>,
 ) -> Option<String> {
     policies.into_iter().find_map(|policy| {
-        let reads = PolicyReads::of(policy.as_ref());
+        let reads = PolicyReads::of(policy);
         let change = SchemaChange { old, new, kind, reads }.seen()?;
         Some(format!("the new schema {change}, which the old policy `{}` looks at", policy.id()))
     })
+}
+
+/// Returns why requests of a kind cannot be compared under the new schema of a store: the first
+/// difference of the schemas that one of its old policies sees in them.
+pub fn not_comparable(old: &PolicyStore, new: &PolicyStore, kind: Kind<'_>) -> Option<String> {
+    if old.has_schema_of(new) {
+        return None;
+    }
+    let policies = Policies::new(old.engine(), kind.action, kind.principal, kind.resource);
+    let policies = policies.permits.iter().chain(&policies.forbids);
+    seen_schema_change(old.schema(), new.schema(), kind, policies.map(|policy| policy.policy()))
+}
+
+/// Returns the requests that cannot be compared, in words: a line for each difference of the schemas
+/// that old policies see.
+pub(super) fn all_not_comparable(old: &PolicyStore, new: &PolicyStore) -> Vec<String> {
+    let mut seen: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut actions: Vec<_> = new.schema().actions().collect();
+    actions.sort_by(|one, other| one.uid.cmp(&other.uid));
+    for action in actions {
+        for principal in &action.principals {
+            for resource in &action.resources {
+                let kind = Kind { action: &action.uid, principal, resource };
+                let is_known = knows(old.schema(), &action.uid, (principal, resource));
+                if let Some(change) = is_known.then(|| not_comparable(old, new, kind)).flatten() {
+                    let id = id_of(&action.uid);
+                    let place = format!("a {principal} asks for {id} on a {resource}");
+                    seen.entry(change).or_default().push(place);
+                }
+            }
+        }
+    }
+    let line = |(change, places): (String, Vec<String>)| {
+        let place = places.first().map(|place| format!(", where {place}")).unwrap_or_default();
+        match places.len().saturating_sub(1) {
+            0 => format!("{change}{place}"),
+            more => format!("{change}{place}, and {more} more like it"),
+        }
+    };
+    seen.into_iter().map(line).collect()
 }
 
 /// Two schemas, as one policy sees them in requests of a kind.

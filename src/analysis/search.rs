@@ -147,7 +147,7 @@ fn evaluate(world: &World<'_>, goal: &[Part<'_>]) -> Truth {
 /// Returns whether an entity would come to be in itself.
 fn closes_a_circle(world: &World<'_>, engine: &Engine, fact: &Fact, choice: &Choice) -> bool {
     match (fact, choice) {
-        (Fact::Member(member, of), Choice::Member(true)) => {
+        (Fact::Member(member, of), Choice::Holds(true)) => {
             world.ancestors(engine, of).contains(member)
         }
         _ => false,

@@ -152,6 +152,13 @@ impl Evaluation<'_> {
         }
     }
 
+    /// Notes a look into a record that was tried as a whole: few of its fields are tried.
+    pub(super) fn note_look_into(self, expr: &Expr, base: &Abstract, is_tried: bool) {
+        if is_tried && matches!(base, Abstract::Value(Value { value: ValueKind::Record(_), .. })) {
+            self.note(expr, NoteKind::Other);
+        }
+    }
+
     pub(super) fn note_pattern(self, expr: &Expr, origin: Origin, matches: bool) {
         match origin {
             Origin::Tried => self.note(expr, NoteKind::Pattern(matches)),

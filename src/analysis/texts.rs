@@ -28,16 +28,19 @@ impl Texts {
         self.patterns.insert(pattern.clone());
     }
 
+    /// Returns whether a policy names a text, or asks for a pattern that it matches.
+    pub(super) fn names(&self, text: &str) -> bool {
+        self.named.contains(text)
+            || self.patterns.iter().any(|pattern| pattern.wildcard_match(text))
+    }
+
     /// Returns the texts to try, the plainest first. `spoken_of` are those that the request has already.
     ///
     /// A text that is made of a pattern with a character that no policy has in place of each `*` matches
     /// only those patterns that match whatever the pattern matches.
     pub(super) fn tried(&self, spoken_of: &[SmolStr]) -> Vec<SmolStr> {
         let filler = self.filler();
-        let is_plain = |word: &&str| {
-            let matches = |pattern: &Pattern| pattern.wildcard_match(word);
-            !self.named.contains(*word) && !self.patterns.iter().any(matches)
-        };
+        let is_plain = |word: &&str| !self.names(word);
         let plain: Vec<_> = WORDS.iter().copied().filter(is_plain).collect();
         let fresh = |text: &SmolStr| !spoken_of.contains(text);
         let made_up = || (1..).map(|count| SmolStr::from(filler.to_string().repeat(count)));

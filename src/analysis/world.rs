@@ -3,6 +3,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
 };
 
 use cedar_policy_core::ast::{EntityType, EntityUID, Value};
@@ -53,6 +54,9 @@ pub(super) struct World<'a> {
     pub open_roles: Option<Vec<(EntityType, Slot)>>,
     /// Given facts that only stand for something: they are open.
     pub opened: Vec<Place>,
+    /// True where it is open which entities are sent: to look at an attribute of one that is not fails,
+    /// though the schema requires the attribute.
+    pub is_partly_sent: bool,
     /// Set where policies of two states are asked: the change between them.
     pub change: Option<&'a StateChange>,
     /// The entities that the state holds which is asked: no caller describes them.
@@ -66,6 +70,8 @@ pub(super) struct World<'a> {
     notes: RefCell<Vec<Note>>,
     /// True where an entity that two states hold differently was looked at since [`Self::forget_looks`].
     looked_at_change: Cell<bool>,
+    /// The facts because of which it is open whether the evaluation of a condition fails.
+    failures: RefCell<Vec<Option<Arc<Fact>>>>,
 }
 
 impl<'a> World<'a> {
@@ -91,6 +97,7 @@ impl<'a> World<'a> {
             optional,
             open_roles: Some(Vec::new()),
             opened,
+            is_partly_sent: false,
             change: None,
             stored: None,
             choices: Vec::new(),
@@ -98,6 +105,7 @@ impl<'a> World<'a> {
             evaluated: Cell::new(0),
             notes: RefCell::default(),
             looked_at_change: Cell::new(false),
+            failures: RefCell::default(),
         })
     }
 
@@ -163,6 +171,25 @@ impl<'a> World<'a> {
         let mut notes = self.notes.borrow_mut();
         let end = places.end.min(notes.len());
         notes.drain(places.start.min(end)..end);
+    }
+
+    /// Notes that a fact decides whether the evaluation fails.
+    pub(super) fn may_fail(&self, because_of: Option<Arc<Fact>>) {
+        self.failures.borrow_mut().push(because_of);
+    }
+
+    /// Returns how many such facts were noted.
+    pub(super) fn failures(&self) -> usize {
+        self.failures.borrow().len()
+    }
+
+    /// Returns the first of them that was noted after so many, if any was.
+    pub(super) fn failure_after(&self, count: usize) -> Option<Option<Arc<Fact>>> {
+        self.failures.borrow().get(count).cloned()
+    }
+
+    pub(super) fn forget_failures(&self) {
+        self.failures.borrow_mut().clear();
     }
 
     pub(super) fn take_notes(&self) -> Vec<Note> {
@@ -248,6 +275,7 @@ impl<'a> World<'a> {
                     found.push(uid.clone());
                 }
                 Fact::Member(member, of) => found.extend([member.clone(), of.clone()]),
+                Fact::Sent(uid) => found.push(uid.clone()),
                 Fact::Field(_) => {}
             }
             if let Choice::Value(candidate) = choice {

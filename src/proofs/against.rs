@@ -1,6 +1,9 @@
 //! Two states of a store: who may more with the new one, who may less.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::OnceLock,
+};
 
 use super::{
     Outcome, ProofOptions, Solver,
@@ -10,7 +13,7 @@ use super::{
     solver::work,
 };
 use crate::{
-    analysis::{self, seen_schema_change},
+    analysis::{self, not_comparable},
     store::PolicyStore,
 };
 
@@ -57,7 +60,7 @@ enum Task<'a, 'p> {
 
 /// Compares two states of a store. Kinds of requests are the same where action and types are; those that
 /// both states know are compared under the new schema, unless the old policies see a change of it
-/// ([`seen_schema_change`]).
+/// ([`not_comparable`]).
 ///
 /// # Errors
 /// The solver cannot be started, or a link cannot be filled in.
@@ -93,7 +96,7 @@ fn compare_ways(
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Result<Comparison, String> {
     let (before, after) = (Prover::new(old)?, Prover::new(new)?);
-    let comparer = Comparer { ways, old, new };
+    let comparer = Comparer { ways, old, new, partly_sent: OnceLock::new() };
     let knows = |prover: &Prover<'_>, env: &Environment<'_>| {
         prover.environments.iter().any(|other| other.is(env))
     };
@@ -101,7 +104,7 @@ fn compare_ways(
         after.environments.iter().cloned().partition(|env| knows(&before, env));
     let is_removed = |env: &&Environment<'_>| ways.contains(&Way::Loss) && !knows(&after, env);
     let removed = before.environments.iter().filter(is_removed).cloned();
-    let (both, not_comparable) = comparable(old, new, &before, both);
+    let (both, not_comparable) = comparable(old, new, both);
     let added = grouped(added, &[(new.schema(), &after.policies)], false);
     let removed = grouped(removed, &[(old.schema(), &before.policies)], false);
     let sets = [(old.schema(), &before.policies), (new.schema(), &after.policies)];
@@ -161,19 +164,12 @@ fn compare_ways(
 fn comparable<'a>(
     old: &PolicyStore,
     new: &PolicyStore,
-    before: &Prover<'_>,
     envs: Vec<Environment<'a>>,
 ) -> (Vec<Environment<'a>>, BTreeMap<String, Vec<Environment<'a>>>) {
     let mut others: BTreeMap<String, Vec<_>> = BTreeMap::new();
-    if old.has_schema_of(new) {
-        return (envs, others);
-    }
-    let (old, new) = (old.schema(), new.schema());
     let mut comparable = Vec::with_capacity(envs.len());
     for env in envs {
-        let applying = before.policies.applying(old, &env);
-        let policies = applying.into_iter().map(|policy| &policy.policy);
-        match seen_schema_change(old, new, env.kind(), policies) {
+        match not_comparable(old, new, env.kind()) {
             Some(change) => others.entry(change).or_default().push(env),
             None => comparable.push(env),
         }

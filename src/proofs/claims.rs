@@ -26,18 +26,32 @@ pub(super) fn set<'p>(
     schema: &Schema,
     env: &Environment<'_>,
 ) -> Result<CompiledPolicySet, String> {
-    let mut set = PolicySet::new();
-    for policy in policies {
-        set.add(policy.clone()).map_err(|error| error.to_string())?;
-    }
-    for (index, fact) in facts.iter().enumerate() {
+    let mut all: Vec<_> = policies.into_iter().cloned().collect();
+    all.extend(of_facts(facts)?);
+    compiled(all, schema.cedar(), env)
+}
+
+/// Returns facts as policies that deny what they do not hold of.
+pub(super) fn of_facts(facts: &[String]) -> Result<Vec<Policy>, String> {
+    let facts = facts.iter().enumerate().map(|(index, fact)| {
         let id = PolicyId::new(format!("{SLOTS} {index}"));
         let text = format!("forbid (principal, action, resource) unless {{ {fact} }};");
-        let policy = Policy::parse(Some(id), text).map_err(|error| error.to_string())?;
+        Policy::parse(Some(id), text).map_err(|error| error.to_string())
+    });
+    facts.collect()
+}
+
+/// Compiles policies for a kind of request under a schema of Cedar's.
+pub(super) fn compiled(
+    policies: impl IntoIterator<Item = Policy>,
+    schema: &cedar_policy::Schema,
+    env: &Environment<'_>,
+) -> Result<CompiledPolicySet, String> {
+    let mut set = PolicySet::new();
+    for policy in policies {
         set.add(policy).map_err(|error| error.to_string())?;
     }
-    CompiledPolicySet::compile(&set, &env.request(), schema.cedar())
-        .map_err(|error| text_of(&error))
+    CompiledPolicySet::compile(&set, &env.request(), schema).map_err(|error| text_of(&error))
 }
 
 /// Returns a permit of what the policy applies to.

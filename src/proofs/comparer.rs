@@ -1,12 +1,20 @@
 //! Two states of a store, compared for requests of one kind.
 
-use cedar_policy_symcc::{Env, always_denies_asserts, implies_asserts};
+use std::sync::OnceLock;
+
+use cedar_policy::Schema;
+use cedar_policy_core::ast::EntityUID;
+use cedar_policy_symcc::{
+    CompiledPolicy, Env, always_denies_asserts, implies_asserts, never_errors_asserts,
+};
 
 use super::{
     claims, counterexample,
-    policies::{Environment, Group, named_entities},
+    partly_sent::{self, Rewriter},
+    policies::{Environment, Group, StaticPolicy, named_entities},
     slots,
     solver::{Answer, Session},
+    text_of,
 };
 use crate::{
     analysis::{Finder, Witness},
@@ -47,6 +55,8 @@ pub(super) struct Comparer<'a> {
     pub ways: &'a [Way],
     pub old: &'a PolicyStore,
     pub new: &'a PolicyStore,
+    /// The schema of the new state in which what is sent of an entity is optional.
+    pub partly_sent: OnceLock<Result<Schema, String>>,
 }
 
 impl Comparer<'_> {
@@ -74,7 +84,11 @@ impl Comparer<'_> {
             .and_then(|set| session.counterexample(&always_denies_asserts(&set)));
         let mut found = Found::default();
         match asked {
-            Ok(None) => {}
+            Ok(None) => match self.differ_partly_sent(session, group, way, &group.policies) {
+                Ok(None) => {}
+                Ok(Some(difference)) => found.add(way, difference),
+                Err(reason) => found.unknown = Some(format!("{reason}, where {}", group.env)),
+            },
             Ok(Some(counterexample)) => {
                 let witness = self.witness(way, group, store, &counterexample);
                 found.add(way, Difference::of(group, witness));
@@ -111,7 +125,7 @@ impl Comparer<'_> {
         let mut found = Found::default();
         for &way in self.ways {
             let store = if way == Way::Gain { self.new } else { self.old };
-            let finder = Finder::new(store, [self.old.engine(), self.new.engine()]);
+            let finder = Finder::new(store, [self.old.engine(), self.new.engine()]).partly_sent();
             let shows = |witness: &Witness| self.shows(way, witness);
             let searched = envs.iter().take(SEARCHED).take_while(|_| session.is_over().is_none());
             let mut shown = searched.filter_map(|env| {
@@ -136,7 +150,7 @@ impl Comparer<'_> {
     fn found(&self, way: Way, group: &Group<'_, '_>) -> Option<Witness> {
         let (old, new) = (self.old.engine(), self.new.engine());
         let (allows, denies) = if way == Way::Gain { (new, old) } else { (old, new) };
-        let finder = Finder::new(self.new, [old, new]);
+        let finder = Finder::new(self.new, [old, new]).partly_sent();
         let witness = finder.allowed_by_one_alone(group.env.kind(), allows, denies)?;
         self.shows(way, &witness).then_some(witness)
     }
@@ -173,7 +187,10 @@ impl Comparer<'_> {
         };
         let (allows, denies) = compiled(&[])?;
         match session.holds(&implies_asserts(&allows, &denies)) {
-            Answer::Holds => return Ok(None),
+            Answer::Holds => {
+                let sides = group.policies.as_slice();
+                return self.differ_partly_sent(session, group, way, sides);
+            }
             Answer::Fails => {}
             Answer::Unknown(reason) => return Err(reason),
         }
@@ -189,6 +206,88 @@ impl Comparer<'_> {
             return Ok(Some(Difference::of(group, Some(found))));
         }
         let facts = slots::facts(schema, &group.env, &group.policies.concat());
+        Ok(witness(&facts)?.map(|found| Difference::of(group, found)))
+    }
+
+    /// Asks the solver for a request allowed by one state only that refers to entities of which nothing is
+    /// sent.
+    fn differ_partly_sent(
+        &self,
+        session: &mut Session<'_>,
+        group: &Group<'_, '_>,
+        way: Way,
+        sides: &[Vec<&StaticPolicy>],
+    ) -> Result<Option<Difference>, String> {
+        let (allows, denies) = match (sides, way) {
+            ([old, new], Way::Gain) => (&**new, &**old),
+            ([old, new], Way::Loss) => (&**old, &**new),
+            // What only the new state knows.
+            ([new], Way::Gain) => (&**new, &[][..]),
+            _ => return Ok(None),
+        };
+        let rewriter = Rewriter::new(self.new.schema(), &group.env);
+        let all = group.policies.concat();
+        if !all.iter().any(|policy| rewriter.can_tell(policy)) {
+            return Ok(None);
+        }
+        let schema = self.partly_sent.get_or_init(|| partly_sent::schema(self.new.schema()));
+        let schema = schema.as_ref().map_err(Clone::clone)?;
+        let rewritten = |policies: &[&StaticPolicy]| {
+            let policies = policies.iter().map(|policy| rewriter.policy(&policy.policy));
+            policies.collect::<Result<Vec<_>, _>>()
+        };
+        for policy in all.iter().filter(|policy| rewriter.may_revive(policy)) {
+            let compiled = CompiledPolicy::compile(
+                &rewriter.policy(&policy.policy)?,
+                &group.env.request(),
+                schema,
+            );
+            let compiled = compiled.map_err(|error| text_of(&error))?;
+            let id = policy.policy.id();
+            match session.holds(&never_errors_asserts(&compiled)) {
+                Answer::Holds => {}
+                Answer::Fails => {
+                    return Err(format!("`{id}` may fail where an entity is not sent"));
+                }
+                Answer::Unknown(reason) => return Err(reason),
+            }
+        }
+        let is_held =
+            |uid: &EntityUID| self.old.stored().contains(uid) && self.new.stored().contains(uid);
+        let named = named_entities(&all).into_iter().filter(is_held);
+        let named = named.filter(|uid| rewriter.can_be_sent(uid.entity_type()));
+        let held = named.map(|uid| partly_sent::is_sent(&uid)).collect::<Result<Vec<_>, _>>()?;
+        let compiled = |facts: &[String]| {
+            let facts = claims::of_facts(facts)?;
+            let facts = facts.iter().map(|fact| rewriter.fact(fact));
+            let facts = facts.chain(held.iter().cloned().map(Ok)).collect::<Result<Vec<_>, _>>()?;
+            let of = |policies: &[&StaticPolicy]| {
+                let policies = rewritten(policies)?.into_iter().chain(facts.iter().cloned());
+                claims::compiled(policies, schema, &group.env)
+            };
+            Ok::<_, String>((of(allows)?, of(denies)?))
+        };
+        let (more, less) = compiled(&[])?;
+        match session.holds(&implies_asserts(&more, &less)) {
+            Answer::Holds => return Ok(None),
+            Answer::Fails => {}
+            Answer::Unknown(reason) => return Err(reason),
+        }
+        let named = named_entities(&all);
+        let mut witness = |facts: &[String]| {
+            let (more, less) = compiled(facts)?;
+            let example = session.counterexample(&implies_asserts(&more, &less))?;
+            Ok::<_, String>(example.map(|example| {
+                let schema = self.new.schema();
+                let sent = &partly_sent::sent;
+                let witness = counterexample::witness_of(schema, &example, &named, sent)?;
+                counterexample::shrunk(witness, |one| self.shows(way, one)).map(Box::new)
+            }))
+        };
+        if let Ok(Some(Some(found))) = witness(&[]) {
+            return Ok(Some(Difference::of(group, Some(found))));
+        }
+        let facts = slots::facts(self.new.schema(), &group.env, &all);
         Ok(witness(&facts)?.map(|found| Difference::of(group, found)))
     }
 

@@ -26,6 +26,16 @@ pub(super) fn witness(
     counterexample: &Env,
     named: &BTreeSet<EntityUID>,
 ) -> Option<Witness> {
+    witness_of(schema, counterexample, named, &|entity| Some(entity.clone()))
+}
+
+/// Makes a request like [`witness`]. `sent` returns of an entity what is sent of it, if anything is.
+pub(super) fn witness_of(
+    schema: &Schema,
+    counterexample: &Env,
+    named: &BTreeSet<EntityUID>,
+    sent: &dyn Fn(&ast::Entity) -> Option<ast::Entity>,
+) -> Option<Witness> {
     let request: &ast::Request = counterexample.request.as_ref();
     let principal = request.principal().uid()?;
     let resource = request.resource().uid()?;
@@ -57,6 +67,7 @@ pub(super) fn witness(
                 });
             }
         }
+        let Some(entity) = sent(entity) else { continue };
         let slots = schema.entity(uid.entity_type()).map(|shape| &shape.slots);
         let is_slot = |name: &str| slots.is_some_and(|slots| slots.contains_key(name));
         inputs.push(EntityInput {

@@ -18,6 +18,7 @@ mod counterexample;
 mod gates;
 mod invariants;
 mod kept;
+mod partly_sent;
 mod policies;
 mod proof;
 mod prove;

@@ -60,6 +60,9 @@ pub(super) enum Seen {
     Meanwhile(String),
     Flaws(Vec<Flaw>),
     Unsettled,
+    /// One of which a newer state ended the proof or replaced the report. It equals none that is
+    /// found, so that it is looked at again where it comes back.
+    Superseded,
 }
 
 impl KnownStore {
@@ -123,7 +126,7 @@ impl Seen {
             Self::Meanwhile(digest) => {
                 in_force.is_some_and(|store| store.files().digest() == *digest)
             }
-            Self::Digest(_) | Self::Flaws(_) | Self::Unsettled => false,
+            Self::Digest(_) | Self::Flaws(_) | Self::Unsettled | Self::Superseded => false,
         }
     }
 }

@@ -164,6 +164,8 @@ impl Loader {
             let problem = Problem::of_file(name.as_str(), message);
             let problem = problem.with_help("make the store smaller, or split it into several");
             self.refuse(&name, vec![problem], outcome);
+            // Where the state before comes back, its own report takes the place of this one.
+            self.stores.entry(name).or_default().seen = Some(Seen::Superseded);
         }
     }
 
@@ -226,7 +228,10 @@ impl Loader {
         if known.seen.as_ref() == Some(&seen) {
             return;
         }
-        known.proving = None;
+        // What was being proved has not been decided about: where it comes back it is looked at again.
+        if known.proving.take().is_some() {
+            known.seen = Some(Seen::Superseded);
+        }
         let problems = match found {
             Found::Files(files) | Found::Meanwhile(files) => {
                 known.loading = Some(Loading::begin(seen.clone()));
@@ -258,7 +263,8 @@ impl Loader {
             Some(loading) if loading.seen == seen => known.loading = None,
             Some(newer) => {
                 // A store that is changed again before it is loaded must come in force some time, unless
-                // the newest change takes the others back.
+                // the newest change takes the others back. Proofs are for the newest alone, and what
+                // only takes rights away waits for none.
                 let in_force = known.in_force.as_ref();
                 let is_taken_back =
                     in_force.is_some_and(|old| newer.seen == Seen::Digest(old.digest().to_owned()));

@@ -271,7 +271,7 @@ async fn groups_that_are_in_themselves_allow_nothing() {
     shop.write("e.cedarentities.json", file("c"));
     shop.until_allowed(view("alice", "1"), true).await;
     // The rows are in force before they are reported.
-    wait::until("no row has a problem", async || shop.row_problems().is_empty()).await;
+    until("no row has a problem", async || shop.row_problems().is_empty()).await;
 }
 
 #[tokio::test]

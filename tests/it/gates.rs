@@ -142,6 +142,30 @@ fn exactly_the_approved_step_may_gain() {
 }
 
 #[test]
+fn no_gains_refuses_what_allows_more_where_an_entity_is_not_sent() {
+    let Some(_) = solver() else { return };
+    let folder = TempDir::new().unwrap();
+    let policy = |condition: &str| {
+        format!("@id(\"p\") permit (principal, action, resource) when {{ {condition} }};\n")
+    };
+    write_store(folder.path(), "guard", &policy("resource.team.flag || resource.public"));
+    let schema = "entity User; entity Team { flag: Bool }; entity Doc { team: Team, public: Bool };
+        action view appliesTo { principal: User, resource: Doc };";
+    fs::write(folder.path().join("guard/schema.cedarschema"), schema).unwrap();
+    let args = ["--require", "no-gains", "--set=reload.first=trust"];
+    let sidecar = Sidecar::start(folder.path(), &args);
+    let store = folder.path().join("guard/policies.cedar");
+    assert!(store.exists());
+    fs::write(&store, policy("resource.public || resource.team.flag")).unwrap();
+    let problem = until("a refusal", || {
+        let problem = status(&sidecar)["stores"][0]["problems"][0].clone();
+        (!problem.is_null()).then_some(problem)
+    });
+    let message = problem["message"].as_str().unwrap();
+    assert!(message.contains("no-gains: now allowed where a User asks for view"), "{message}");
+}
+
+#[test]
 fn an_approval_past_its_time_approves_nothing() {
     let Some(_) = solver() else { return };
     let folder = folder();

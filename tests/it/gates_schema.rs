@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use tempfile::TempDir;
 
 use crate::{
-    cli::run,
+    cli::{command, end, run},
     cli_sidecar::{Sidecar, until},
     support::http::get,
     symbolic::solver,
@@ -270,6 +270,78 @@ fn prove_tells_each_change_of_the_schema_that_old_policies_see() {
             ended.out
         );
     }
+}
+
+#[test]
+fn diff_tells_and_approves_each_change_of_the_schema_that_no_gains_refuses() {
+    let roles = "@role entity Role; entity User in [Role]; entity Doc { owner: Role, team?: User };
+        action see appliesTo { principal: User, resource: Doc };";
+    let step = |name, edit, condition: &str, told| Step {
+        name,
+        schema: roles,
+        edit,
+        old: format!("permit (principal, action, resource) when {{ {condition} }};"),
+        new: None,
+        held: None,
+        question: ["", "", ""],
+        told,
+    };
+    let by_slot = "principal in resource.owner";
+    let more = [
+        step("no-role", ("@role ", ""), by_slot, "declares otherwise `owner`"),
+        step(
+            "required",
+            ("team?", "team"),
+            "resource has team && resource.team == principal",
+            "declares otherwise `team`",
+        ),
+        step(
+            "slot",
+            ("owner: Role", "owner: Role, adm: Role"),
+            "principal in Role::\"Doc::1#adm\"",
+            "has a role slot",
+        ),
+    ];
+    for step in steps().into_iter().chain(more) {
+        let (old, new) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+        write(old.path(), &step, false);
+        write(new.path(), &step, true);
+        let args = ["diff", text(old.path()), text(new.path())];
+        let ended = end(command(&args).env("CVC5", "none"));
+        assert_eq!(ended.code, 2, "{}: {ended:?}", step.name);
+        let told = ended.out.contains("not comparable: the new schema ");
+        assert!(told && ended.out.contains(step.told), "{}: {}", step.name, ended.out);
+        let by = ["--approve", "--by", "carol", "--reason", "as meant"];
+        let ended = end(command(&args).args(by).env("CVC5", "none"));
+        assert_eq!(ended.code, 0, "{}: {ended:?}", step.name);
+        let approved = new.path().join(step.name).join("approved-gains.toml");
+        let approved = fs::read_to_string(approved).unwrap();
+        assert!(approved.contains("not comparable: "), "{}: {approved}", step.name);
+    }
+}
+
+#[test]
+fn who_gains_by_a_type_that_becomes_one_of_roles_is_found() {
+    let schema = "entity Role; entity User in [Role]; entity Doc { owner: Role };
+        action see appliesTo { principal: User, resource: Doc };";
+    let step = Step {
+        name: "role",
+        schema,
+        edit: ("entity Role", "@role entity Role"),
+        old: "permit (principal, action, resource) when { principal in resource.owner };"
+            .to_owned(),
+        new: None,
+        held: None,
+        question: ["", "", ""],
+        told: "",
+    };
+    let (old, new) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    write(old.path(), &step, false);
+    write(new.path(), &step, true);
+    let args = ["diff", text(old.path()), text(new.path())];
+    let ended = end(command(&args).env("CVC5", "none"));
+    assert_eq!(ended.code, 2, "{ended:?}");
+    assert!(ended.out.contains("is owner of Doc"), "{}", ended.out);
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod kubelet;
 pub mod lab;
 mod log;
 mod odd_files;
+mod proofs;
 mod refusals;
 mod removals;
 mod slow_stores;

@@ -7,13 +7,14 @@ use cedar_policy_core::ast::{EntityType, EntityUID};
 use super::{
     both::Both,
     changes::{CellChange, Diff, Direction, NotSettled, OtherChange},
-    schema_change::{SchemaChange, knows},
+    schema_change::SchemaChange,
 };
 use crate::{
     analysis::{
         Finder, Kind, MatrixError, Witness,
         candidates::named_by,
         cell, cell_world,
+        declared::knows,
         doubt::Doubt,
         find::Sought,
         matrix,

@@ -14,11 +14,13 @@ mod schema_change;
 use self::{
     comparison::Change,
     differing::{bridges, changed_entities, policies, unfit},
-    schema_change::{SchemaChange, knows},
+    schema_change::SchemaChange,
 };
 use super::{
     Finder, Kind, MatrixError,
+    declared::knows,
     policies::Policies,
+    schema_change::all_not_comparable,
     world::{StateChange, World},
 };
 use crate::{schema::ActionSchema, store::PolicyStore};
@@ -44,6 +46,7 @@ pub fn diff(old: &PolicyStore, new: &PolicyStore) -> Result<Diff, MatrixError> {
     };
     if !same_schema {
         diff.not_comparable = unfit(old, new);
+        diff.not_comparable.extend(all_not_comparable(old, new));
     }
     let states = StateChange {
         same_schema,

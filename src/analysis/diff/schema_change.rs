@@ -7,7 +7,7 @@ use smol_str::SmolStr;
 
 use crate::{
     engine::PreparedPolicy,
-    schema::{EntityShape, RecordShape, Schema},
+    schema::{EntityShape, RecordShape},
     store::PolicyStore,
 };
 
@@ -20,7 +20,8 @@ pub(super) struct SchemaChange {
     facts: BTreeMap<EntityUID, BTreeSet<SmolStr>>,
     /// Actions that are in other groups.
     regrouped: BTreeSet<EntityUID>,
-    /// True where entities of a type may be in others, have other tags or other ids.
+    /// True where entities of a type may be in others, have other tags, other ids or other role slots, or
+    /// where another type is one of roles.
     types: bool,
 }
 
@@ -32,7 +33,9 @@ impl SchemaChange {
         for shape in after.entities() {
             if let Some(was) = before.entity(&shape.entity_type) {
                 change.attributes.extend(differing(&was.attributes, &shape.attributes));
-                change.types |= is_other(was, shape);
+                let ty = &shape.entity_type;
+                change.types |=
+                    is_other(was, shape) || before.is_role_type(ty) != after.is_role_type(ty);
             }
         }
         for action in after.actions() {
@@ -78,7 +81,10 @@ fn differing(one: &RecordShape, other: &RecordShape) -> BTreeSet<SmolStr> {
 }
 
 fn is_other(one: &EntityShape, other: &EntityShape) -> bool {
-    one.parents != other.parents || one.tags != other.tags || one.ids != other.ids
+    one.parents != other.parents
+        || one.tags != other.tags
+        || one.ids != other.ids
+        || one.slots != other.slots
 }
 
 /// Returns the attributes that a policy looks at.
@@ -90,17 +96,5 @@ fn names(policy: &PreparedPolicy) -> impl Iterator<Item = &SmolStr> {
             ExprKind::ExtHasAttr { attrs, .. } => attrs.iter().collect(),
             _ => Vec::new(),
         }
-    })
-}
-
-/// Returns whether a schema declares such requests.
-pub(super) fn knows(
-    schema: &Schema,
-    action: &EntityUID,
-    types: (&cedar_policy_core::ast::EntityType, &cedar_policy_core::ast::EntityType),
-) -> bool {
-    let action = schema.action(&action.entity_type().to_string(), action.eid().as_ref());
-    action.is_some_and(|action| {
-        action.principals.contains(types.0) && action.resources.contains(types.1)
     })
 }

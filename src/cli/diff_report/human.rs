@@ -24,10 +24,14 @@ pub(in crate::cli) fn human(compared: &[Compared]) -> String {
             let (sign, what) = sign(change.kind);
             let _ = writeln!(text, "  {sign} {}{what}", change.id);
         }
-        for (_, sentence, witness) in store.sentences() {
+        for (direction, sentence, witness) in store.sentences() {
             let _ = writeln!(text, "  {sentence}");
             for line in witness.map(ToString::to_string).unwrap_or_default().lines() {
                 let _ = writeln!(text, "      {line}");
+            }
+            // A permit that failed granted nothing, which the request alone does not show.
+            for error in store.errors_before(direction, witness) {
+                let _ = writeln!(text, "      before: {error}");
             }
         }
         for flip in flips {

@@ -98,6 +98,14 @@ impl Compared {
         }
     }
 
+    /// Returns the errors with which the old state denied a request that the new one allows.
+    fn errors_before(&self, direction: Direction, witness: Option<&Witness>) -> Vec<String> {
+        let asked = self.stores.as_ref().zip(witness).filter(|_| direction.is_gain());
+        let decision = asked.and_then(|((old, _), witness)| witness.decide(old).ok());
+        let errors = decision.into_iter().flat_map(|decision| decision.errors);
+        errors.map(|error| format!("error in {}: {}", error.policy_id, error.message)).collect()
+    }
+
     /// Returns how many cells gain and how many lose, and what is told besides.
     fn summary(&self) -> String {
         let What::Differs(diff, flips, people) = &self.what else { return String::new() };
