@@ -216,8 +216,11 @@ proptest! {
         (before, after) in two_states(),
     ) {
         let (old, new) = (store(&before), store(&after));
-        let found = diff(&old, &new).unwrap();
-        prop_assert!(found.not_comparable.is_empty());
+        let mut found = diff(&old, &new).unwrap();
+        let is_regrouped = before.edit_reads != after.edit_reads;
+        prop_assert!(found.not_comparable.is_empty() || is_regrouped);
+        // What cannot be compared is searched all the same.
+        found.not_comparable.clear();
         for input in requests() {
             match (allows(&old, &input), allows(&new, &input)) {
                 (false, true) => prop_assert!(found.has_gains(), "not told: {input:?}"),
