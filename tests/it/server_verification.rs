@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::support::{
     TestServer,
     ask::{Asking as _, action, ask, assignment, is_allow, long, uid},
-    directory::{give, held, held_entity},
+    directory::{give, held, held_entity, version},
     http, stores,
 };
 
@@ -116,12 +116,11 @@ async fn a_row_that_cannot_be_read_and_that_no_policy_looks_at_makes_no_decision
     let server = sampling(Sampler::ALL).await;
     let store = server.live.stores().get("acme").unwrap().clone();
     let team = json!({"attrs": {"team": {"type": "Team", "id": "web"}}});
-    let rows = vec![
-        held("User::alice", "viewer", "Site::1"),
-        held_entity("Site::1", &team),
-        held_entity("Team::web", &json!({"attrs": {"undeclared": 1}})),
-    ];
-    give(&server.live, &store, rows);
+    give(&server.live, &store, vec![held("User::alice", "viewer", "Site::1")]);
+    let unreadable = json!({"attrs": {"undeclared": 1}});
+    let rows = vec![held_entity("Site::1", &team), held_entity("Team::web", &unreadable)];
+    let faults = server.live.change_directory(store.name(), rows, version(2));
+    assert_eq!(faults.len(), 1, "{faults:?}");
     let answer = server.ask(ask("User::alice", "site.preview", "Site::1")).await.unwrap();
     assert!(is_allow(&answer), "{answer:?}");
     assert_eq!(verified(&server).await, (1, 0));
