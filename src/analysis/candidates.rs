@@ -35,7 +35,7 @@ pub(super) struct Constants {
     pub texts: Texts,
     /// Sets and records that are written out.
     pub wholes: Vec<Value>,
-    /// How many more are written out, which are not tried.
+    /// The number of those that are not tried, for there are too many.
     pub wholes_left_out: usize,
     pub entities: BTreeSet<EntityUID>,
     /// Entities of the stores that those lead to, or that are to be tried besides.

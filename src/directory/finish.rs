@@ -36,8 +36,8 @@ impl Applying {
     }
 
     /// Makes the directory, and returns the rows that were held, or put, and are not held any more.
-    /// Where nothing was held and nothing is deleted these are the rows that share their key with a
-    /// later one.
+    /// In a directory that was empty and of which nothing is deleted, those rows share their key with
+    /// a later one.
     #[must_use]
     pub fn finish_with_replaced(mut self) -> (Directory, Vec<Change>) {
         self.make_lists();

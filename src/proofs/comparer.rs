@@ -221,7 +221,7 @@ impl Comparer<'_> {
         let (allows, denies) = match (sides, way) {
             ([old, new], Way::Gain) => (&**new, &**old),
             ([old, new], Way::Loss) => (&**old, &**new),
-            // What only the new state knows.
+            // Facts that only the new state knows.
             ([new], Way::Gain) => (&**new, &[][..]),
             _ => return Ok(None),
         };

@@ -1,4 +1,4 @@
-//! What the loader knows of one store.
+//! A store as the loader knows it: found, being loaded or proved, in force or refused.
 
 use std::{
     sync::Arc,

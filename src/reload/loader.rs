@@ -228,7 +228,7 @@ impl Loader {
         if known.seen.as_ref() == Some(&seen) {
             return;
         }
-        // What was being proved has not been decided about: where it comes back it is looked at again.
+        // A state of which the proof did not end is looked at again where it comes back.
         if known.proving.take().is_some() {
             known.seen = Some(Seen::Superseded);
         }

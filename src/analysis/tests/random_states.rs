@@ -219,7 +219,7 @@ proptest! {
         let mut found = diff(&old, &new).unwrap();
         let is_regrouped = before.edit_reads != after.edit_reads;
         prop_assert!(found.not_comparable.is_empty() || is_regrouped);
-        // What cannot be compared is searched all the same.
+        // A step that cannot be compared is searched all the same.
         found.not_comparable.clear();
         for input in requests() {
             match (allows(&old, &input), allows(&new, &input)) {

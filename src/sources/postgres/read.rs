@@ -281,8 +281,8 @@ impl Statements {
     }
 }
 
-/// What an expression of a mapping makes of a value may depend on these settings: the triggers set them
-/// too. Rows that row security would hide are an error.
+/// Begins the transaction that reads all rows. Expressions of a mapping may depend on its settings, so the
+/// triggers have the same. Rows that row security would hide are an error.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL timezone = 'UTC'; \
      SET LOCAL datestyle = 'ISO, YMD'; SET LOCAL intervalstyle = 'postgres'; \
      SET LOCAL bytea_output = 'hex'; SET LOCAL extra_float_digits = 1; SET LOCAL row_security = off";
