@@ -3,8 +3,8 @@ use std::{collections::BTreeSet, fmt::Write as _, io::stdout, path::PathBuf, syn
 use clap::ValueEnum;
 
 use super::{
-    CliError, Exit, open_cells::SolverFlags, output, progress::QuietFlag,
-    setting_flags::SettingFlags, stores,
+    CliError, Exit, output, progress::QuietFlag, setting_flags::SettingFlags,
+    solver_flags::SolverFlags, stores,
 };
 use crate::{
     analysis::{

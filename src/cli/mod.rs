@@ -22,7 +22,6 @@ mod init;
 mod man;
 mod matrix;
 mod new_store;
-mod open_cells;
 mod output;
 mod progress;
 #[cfg(feature = "prove")]
@@ -37,6 +36,7 @@ mod server_address;
 mod setting_flags;
 mod settings_page;
 mod shadow_report;
+mod solver_flags;
 mod source;
 mod stores;
 mod test;

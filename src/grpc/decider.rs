@@ -23,7 +23,7 @@ use crate::{
     proto,
     reload::InForce,
     request::{self, Request, RequestInput, Violation},
-    shadow::{Answer, Asked, Given, GivenList, Question, Shadow},
+    shadow::{Asked, Given, GivenList, Shadow, ShadowAnswer, ShadowQuestion},
     store::PolicyStore,
 };
 
@@ -62,7 +62,7 @@ impl DecisionAnswer {
     pub fn given(&self, request: &Request) -> Given {
         Given {
             action: AsRef::<str>::as_ref(request.action.eid()).to_owned(),
-            answer: Answer::from(&self.decision),
+            answer: ShadowAnswer::from(&self.decision),
             decision_id: self.id.clone().into(),
         }
     }
@@ -168,7 +168,7 @@ impl Decider {
         let decide = |request: &Request| {
             let decision = self.judge(store, request, call.rpc);
             if let Some(given) = &mut given {
-                given.push((request.action.clone(), Answer::from(&decision)));
+                given.push((request.action.clone(), ShadowAnswer::from(&decision)));
             }
             decision
         };
@@ -215,7 +215,7 @@ impl Decider {
         let store = in_force.store.name().clone();
         let revision = *in_force.store.revision();
         let held = in_force.held().cloned();
-        self.shadow.compare(Question { store, revision, now: call.now, held, asked });
+        self.shadow.compare(ShadowQuestion { store, revision, now: call.now, held, asked });
     }
 
     /// Returns what the decision log records of a list besides its results.

@@ -12,7 +12,7 @@ use crate::{
     model::{Problem, Revision, StoreName, Timestamp},
     net::{BearerToken, tls::TlsStatus},
     reload::{LiveDirectory, LiveState, LoadStatus, StoreStatus},
-    shadow::{Comparison, ShadowCounts, ShadowStatus},
+    shadow::{ShadowComparison, ShadowCounts, ShadowStatus},
 };
 
 /// The answer of `/status`.
@@ -70,7 +70,7 @@ struct ShadowState<'a> {
     stores: Vec<StoreState<'a>>,
     #[serde(flatten)]
     counts: ShadowCounts,
-    comparisons: &'a [Comparison],
+    comparisons: &'a [ShadowComparison],
 }
 
 #[derive(Debug, Serialize)]

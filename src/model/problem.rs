@@ -15,7 +15,7 @@ use serde::{Serialize, Serializer, ser::SerializeStruct as _};
 const LONGEST_LINE: usize = 1_000;
 
 /// The longest message or advice, in characters.
-const LONGEST_MESSAGE: usize = 10_000;
+const LONGEST_MESSAGE: usize = 3_000;
 
 /// One problem in one file of a policy store.
 #[derive(Debug, Clone)]

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    FolderError, Live, Options, Source, folder, known_store::Found, loader::Loader, snapshot::Read,
+    FolderError, Live, Options, Source, folder, known_store::StoreState, loader::Loader,
+    snapshot::Read,
 };
 use crate::store::embedded_stores;
 
@@ -28,7 +29,8 @@ pub fn load(source: &Source, options: &Options, live: &Live) -> Result<(), First
     match source {
         Source::Embedded => {
             let stores = embedded_stores().into_iter();
-            let found = stores.map(|files| (files.name().clone(), Found::Files(files))).collect();
+            let found =
+                stores.map(|files| (files.name().clone(), StoreState::Files(files))).collect();
             loader.apply(found, None, live);
         }
         Source::Folder(path) => load_folder(path, options, &mut loader, live)?,
@@ -63,9 +65,9 @@ fn load_folder(
     for (name, store) in content.stores {
         let store = match store.read {
             Read::Files(files) if files.is_empty() => continue,
-            Read::Files(files) => Found::Files(files),
-            Read::Flawed(flaws) => Found::Flawed(flaws),
-            Read::Moved => Found::NeverSettles,
+            Read::Files(files) => StoreState::Files(files),
+            Read::Flawed(flaws) => StoreState::Flawed(flaws),
+            Read::Moved => StoreState::NeverSettles,
         };
         found.insert(name, store);
     }

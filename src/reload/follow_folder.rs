@@ -11,12 +11,7 @@ use std::{
 };
 
 use super::{
-    Reloader,
-    listing::list,
-    paths::Places,
-    reloader::yield_to_calls,
-    signal::{Signal, Wake},
-    stamp::Stamp,
+    Reloader, listing::list, paths::Places, reloader::yield_to_calls, signal::Signal, stamp::Stamp,
     watcher::FolderWatch,
 };
 use crate::store::STACK_BYTES;
@@ -198,11 +193,8 @@ impl FollowFolder {
             let next = begun.elapsed().checked_add(next).and_then(|next| begun.checked_add(next));
             // If reading takes long, a stream of changes must not keep it reading all the time.
             let pause = begun.elapsed().clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
-            match signal.wait([next, watch.retry_at()].into_iter().flatten().min()) {
-                Wake::Stop => return,
-                Wake::Hint => drop(signal.settle(pause, pause)),
-                Wake::Time => {}
-                Wake::WatcherBroke(error) => watch.broke(&error),
+            if !watch.wait(next, pause, pause) {
+                return;
             }
         }
     }

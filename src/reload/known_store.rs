@@ -16,7 +16,7 @@ pub(super) const LONG_LOAD: Duration = Duration::from_secs(10);
 
 /// The state of a store in the folder.
 #[derive(Debug)]
-pub(super) enum Found {
+pub(super) enum StoreState {
     /// Its files.
     Files(StoreFiles),
     /// Its files, and those that may be on their way back. The state in force stays, unless these
@@ -110,13 +110,13 @@ impl Loading {
 
 impl Seen {
     /// Returns what was found; nothing while a store is being written to.
-    pub fn new(found: &Found) -> Option<Self> {
+    pub fn new(found: &StoreState) -> Option<Self> {
         match found {
-            Found::Files(files) => Some(Self::Digest(files.digest())),
-            Found::Meanwhile(files) => Some(Self::Meanwhile(files.digest())),
-            Found::Flawed(flaws) => Some(Self::Flaws(flaws.clone())),
-            Found::NeverSettles => Some(Self::Unsettled),
-            Found::Unsettled => None,
+            StoreState::Files(files) => Some(Self::Digest(files.digest())),
+            StoreState::Meanwhile(files) => Some(Self::Meanwhile(files.digest())),
+            StoreState::Flawed(flaws) => Some(Self::Flaws(flaws.clone())),
+            StoreState::NeverSettles => Some(Self::Unsettled),
+            StoreState::Unsettled => None,
         }
     }
 

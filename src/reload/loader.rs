@@ -8,8 +8,8 @@ use std::{
 
 use super::{
     Gate, Options, announce,
-    known_store::{Found, KnownStore, LONG_LOAD, Loading, Seen},
-    load::{Job, LoadQueue, Loaded, Refused},
+    known_store::{KnownStore, LONG_LOAD, Loading, Seen, StoreState},
+    load_queue::{Job, LoadQueue, Loaded, Refused},
     only_narrows,
     proving::Proving,
     retired::Retired,
@@ -109,7 +109,7 @@ impl Loader {
     /// Takes over the stores that were found, and puts in force those that are valid and new.
     pub fn apply(
         &mut self,
-        found: BTreeMap<StoreName, Found>,
+        found: BTreeMap<StoreName, StoreState>,
         folder_problem: Option<String>,
         live: &Live,
     ) {
@@ -214,7 +214,7 @@ impl Loader {
     }
 
     /// Begins the work for the state of a store, if that is a new one.
-    fn begin(&mut self, name: StoreName, found: Found, outcome: &mut LoadOutcome) {
+    fn begin(&mut self, name: StoreName, found: StoreState, outcome: &mut LoadOutcome) {
         let Some(seen) = Seen::new(&found) else { return };
         let known = self.stores.entry(name.clone()).or_default();
         let is_loading = known.loading.as_ref().is_some_and(|loading| loading.seen == seen);
@@ -233,13 +233,13 @@ impl Loader {
             known.seen = Some(Seen::Superseded);
         }
         let problems = match found {
-            Found::Files(files) | Found::Meanwhile(files) => {
+            StoreState::Files(files) | StoreState::Meanwhile(files) => {
                 known.loading = Some(Loading::begin(seen.clone()));
                 let job = Job { files, last: known.in_force.clone() };
                 return self.queue.add(name, seen, job);
             }
-            Found::Flawed(flaws) => flaws.iter().map(Flaw::problem).collect(),
-            Found::NeverSettles | Found::Unsettled => vec![unsettled(&name)],
+            StoreState::Flawed(flaws) => flaws.iter().map(Flaw::problem).collect(),
+            StoreState::NeverSettles | StoreState::Unsettled => vec![unsettled(&name)],
         };
         self.refuse(&name, problems, outcome);
         self.stores.entry(name).or_default().seen = Some(seen);

@@ -13,7 +13,7 @@ use super::{
     Reloader,
     folder::{FolderStores, stores_of, take_settled},
     folder_error::FolderError,
-    signal::{MOST_SETTLES, Signal, Wake},
+    signal::{MOST_SETTLES, Signal},
     watcher::FolderWatch,
 };
 use crate::store::{Bounds, STACK_BYTES};
@@ -59,14 +59,8 @@ impl WatchFolder {
                 tracing::error!("looking at a changed folder panicked");
             }
             let next = Instant::now().checked_add(self.interval.max(self.settle));
-            let next = [next, watch.retry_at()].into_iter().flatten().min();
-            match signal.wait(next) {
-                Wake::Stop => return,
-                Wake::Hint => {
-                    signal.settle(self.settle, self.settle.saturating_mul(MOST_SETTLES));
-                }
-                Wake::Time => {}
-                Wake::WatcherBroke(error) => watch.broke(&error),
+            if !watch.wait(next, self.settle, self.settle.saturating_mul(MOST_SETTLES)) {
+                return;
             }
         }
     }

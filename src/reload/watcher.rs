@@ -16,7 +16,7 @@ use notify::{
 
 use super::{
     paths::{FolderId, Places},
-    signal::{FileChange, Signal},
+    signal::{FileChange, Signal, Wake},
 };
 
 const FIRST_RETRY: Duration = Duration::from_secs(1);
@@ -63,6 +63,19 @@ impl FolderWatch {
     /// Returns the moment at which a broken watcher should be tried again.
     pub fn retry_at(&self) -> Option<Instant> {
         self.retry_at
+    }
+
+    /// Waits until the places are to be looked at: after a hint that is followed by quiet, at `next`,
+    /// or when a broken watcher should be tried again. Returns false where the signal says stop.
+    pub fn wait(&mut self, next: Option<Instant>, quiet: Duration, longest: Duration) -> bool {
+        let next = [next, self.retry_at].into_iter().flatten().min();
+        match self.signal.wait(next) {
+            Wake::Stop => return false,
+            Wake::Hint => drop(self.signal.settle(quiet, longest)),
+            Wake::Time => {}
+            Wake::WatcherBroke(error) => self.broke(&error),
+        }
+        true
     }
 
     /// Gives up the watcher after an error; the next [`Self::arm`] after a while makes another.

@@ -11,7 +11,7 @@ use std::{
 
 use super::{
     Options,
-    known_store::Found,
+    known_store::StoreState,
     loader::Loader,
     paths::FolderId,
     signal::{MOST_SETTLES, Signal, Wake},
@@ -197,7 +197,7 @@ impl Worker {
 
     /// Keeps stores whose folder is gone for no longer than `settle_removals`. It may be on its way back, and
     /// until then a request that names no store must not be decided by another one.
-    fn keep_vanished(&mut self, found: &mut BTreeMap<StoreName, Found>) {
+    fn keep_vanished(&mut self, found: &mut BTreeMap<StoreName, StoreState>) {
         let is_gone = |name: &StoreName| !found.contains_key(name);
         let gone: Vec<_> = self.loader.names_in_force().filter(|name| is_gone(name)).collect();
         self.vanished.retain(|name, _| gone.contains(name));
@@ -205,7 +205,7 @@ impl Worker {
             let since = *self.vanished.entry(name.clone()).or_insert_with(Instant::now);
             if since.elapsed() < self.options.settle_removals {
                 self.unsettled.entry(name.clone()).or_insert(since);
-                found.insert(name, Found::Unsettled);
+                found.insert(name, StoreState::Unsettled);
             }
         }
     }
@@ -218,7 +218,7 @@ impl Worker {
         store: StoreContent,
         heard: Instant,
         begun: Instant,
-    ) -> Found {
+    ) -> StoreState {
         let since = *self.unsettled.entry(name.clone()).or_insert(heard);
         let is_settled = match &store.read {
             Read::Moved => false,
@@ -228,13 +228,13 @@ impl Worker {
         };
         if !is_settled {
             let is_overdue = since.elapsed() >= NEVER_SETTLES;
-            return if is_overdue { Found::NeverSettles } else { Found::Unsettled };
+            return if is_overdue { StoreState::NeverSettles } else { StoreState::Unsettled };
         }
         if let Read::Files(files) = &store.read {
             let hidden = self.hidden_guards(name, files);
             if !hidden.is_empty() {
                 self.unsettled.remove(name);
-                return Found::Flawed(hidden);
+                return StoreState::Flawed(hidden);
             }
             if let Some(removed) = self.fresh_removal(name, files, &store) {
                 return with_removed(files, removed);
@@ -246,9 +246,9 @@ impl Worker {
             self.roots.insert(name.clone(), root);
         }
         match store.read {
-            Read::Files(files) => Found::Files(files),
-            Read::Flawed(flaws) => Found::Flawed(flaws),
-            Read::Moved => Found::Unsettled,
+            Read::Files(files) => StoreState::Files(files),
+            Read::Flawed(flaws) => StoreState::Flawed(flaws),
+            Read::Moved => StoreState::Unsettled,
         }
     }
 
@@ -327,11 +327,11 @@ fn is_blank(bytes: &[u8]) -> bool {
 }
 
 /// Returns the files of a store together with those that are gone from it for a moment only.
-fn with_removed(files: &StoreFiles, removed: Vec<(String, Arc<[u8]>)>) -> Found {
+fn with_removed(files: &StoreFiles, removed: Vec<(String, Arc<[u8]>)>) -> StoreState {
     let files = removed
         .into_iter()
         .fold(files.clone(), |files, (path, bytes)| files.with_file(path, bytes));
-    Found::Meanwhile(files)
+    StoreState::Meanwhile(files)
 }
 
 fn is_empty(store: &StoreContent) -> bool {

@@ -1,6 +1,6 @@
 //! The table of all settings.
 
-use super::{Settings, place::Place};
+use super::{Settings, place::SettingPlace};
 
 /// One setting.
 pub(super) struct SettingKey {
@@ -9,7 +9,7 @@ pub(super) struct SettingKey {
     /// Its meaning.
     pub about: &'static str,
     /// The place of its value in the settings.
-    pub place: for<'a> fn(&'a mut Settings) -> Place<'a>,
+    pub place: for<'a> fn(&'a mut Settings) -> SettingPlace<'a>,
 }
 
 macro_rules! keys {
@@ -17,7 +17,7 @@ macro_rules! keys {
         &[$(SettingKey {
             name: $name,
             about: $about,
-            place: |settings| Place::$kind(&mut settings.$($field).+),
+            place: |settings| SettingPlace::$kind(&mut settings.$($field).+),
         }),*]
     };
 }

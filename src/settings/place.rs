@@ -33,7 +33,7 @@ pub(super) enum Written {
 }
 
 /// The place where the value of a setting lives.
-pub(super) enum Place<'a> {
+pub(super) enum SettingPlace<'a> {
     Text(&'a mut dyn Text),
     Addresses(&'a mut Vec<ListenAddress>),
     ClientIds(&'a mut Vec<ClientId>),
@@ -93,7 +93,7 @@ impl Written {
     }
 }
 
-impl Place<'_> {
+impl SettingPlace<'_> {
     /// Takes a value over.
     pub(super) fn read(self, written: &Written) -> Result<(), String> {
         match self {

@@ -12,7 +12,7 @@ use crate::{
 
 /// An answer and the policies behind it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Answer {
+pub struct ShadowAnswer {
     /// Allow or deny.
     pub decision: Effect,
     /// The ids of the determining policies.
@@ -23,7 +23,7 @@ pub struct Answer {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Shadowed {
     /// It decides.
-    Decided(Answer),
+    Decided(ShadowAnswer),
     /// It refuses the question because of that field.
     Refused(String),
 }
@@ -59,13 +59,13 @@ impl Shadowed {
     }
 
     /// Returns how it differs from the answer that was given, if it does.
-    pub(super) fn direction(&self, given: &Answer) -> Option<Direction> {
+    pub(super) fn direction(&self, given: &ShadowAnswer) -> Option<Direction> {
         match (given.decision, self) {
             (_, Self::Refused(_)) => Some(Direction::Refused),
-            (Effect::Deny, Self::Decided(Answer { decision: Effect::Allow, .. })) => {
+            (Effect::Deny, Self::Decided(ShadowAnswer { decision: Effect::Allow, .. })) => {
                 Some(Direction::Gain)
             }
-            (Effect::Allow, Self::Decided(Answer { decision: Effect::Deny, .. })) => {
+            (Effect::Allow, Self::Decided(ShadowAnswer { decision: Effect::Deny, .. })) => {
                 Some(Direction::Loss)
             }
             (_, Self::Decided(_)) => None,
@@ -73,14 +73,14 @@ impl Shadowed {
     }
 }
 
-impl From<&Decision> for Answer {
+impl From<&Decision> for ShadowAnswer {
     fn from(decision: &Decision) -> Self {
         let policies = decision.determining.iter().map(PolicyNote::id).map(str::to_owned);
         Self { decision: decision.effect, policies: policies.collect() }
     }
 }
 
-impl fmt::Display for Answer {
+impl fmt::Display for ShadowAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let decision = match self.decision {
             Effect::Allow => "allow",

@@ -8,7 +8,7 @@ use std::{
 use serde::Serialize;
 
 use super::{
-    answer::{Answer, Direction, Shadowed},
+    answer::{Direction, ShadowAnswer, Shadowed},
     metrics::ShadowMetrics,
     question::Given,
 };
@@ -22,7 +22,7 @@ const KEPT: usize = 1_000;
 
 /// The answers of two revisions of one store.
 #[derive(Debug, Clone, Serialize)]
-pub struct Comparison {
+pub struct ShadowComparison {
     /// The store.
     pub store: StoreName,
     /// The revision that gives the answers.
@@ -55,9 +55,9 @@ pub struct Difference {
     /// The id of the decision in which it was last seen.
     pub decision_id: String,
     /// The answer that was given.
-    pub live: Answer,
+    pub live: ShadowAnswer,
     /// The candidate's answer; none where it refuses the question.
-    pub candidate: Option<Answer>,
+    pub candidate: Option<ShadowAnswer>,
     /// The field because of which it refuses the question.
     pub refused_field: Option<String>,
 }
@@ -112,7 +112,7 @@ impl Comparisons {
     }
 
     /// Returns the comparisons, by store.
-    pub(super) fn all(&self) -> Vec<Comparison> {
+    pub(super) fn all(&self) -> Vec<ShadowComparison> {
         let by_store = self.by_store.lock().unwrap_or_else(PoisonError::into_inner);
         by_store.iter().map(|(store, tally)| tally.comparison(store)).collect()
     }
@@ -154,11 +154,11 @@ impl Tally {
         Some(count)
     }
 
-    fn comparison(&self, store: &StoreName) -> Comparison {
+    fn comparison(&self, store: &StoreName) -> ShadowComparison {
         let mut differences: Vec<_> = self.differences.values().cloned().collect();
         differences.sort_by_key(|one| (one.direction, std::cmp::Reverse(one.count)));
         let total = |direction| self.totals.get(&direction).copied().unwrap_or_default();
-        Comparison {
+        ShadowComparison {
             store: store.clone(),
             live_revision: self.revisions.0,
             candidate_revision: self.revisions.1,

@@ -6,8 +6,8 @@ use cedar_policy_core::ast::EntityUID;
 
 use super::{
     ShadowOptions,
-    answer::{Answer, Shadowed},
-    question::{Given, GivenList, Question},
+    answer::{ShadowAnswer, Shadowed},
+    question::{Given, GivenList, ShadowQuestion},
 };
 use crate::{engine, model::Effect, request::RequestInput, request::Violation, store::PolicyStore};
 
@@ -17,7 +17,7 @@ pub(super) type List = Result<BTreeMap<EntityUID, Shadowed>, Vec<Violation>>;
 /// Lists the actions with the candidate.
 pub(super) fn candidate(
     candidate: &PolicyStore,
-    question: &Question,
+    question: &ShadowQuestion,
     input: &RequestInput,
     options: &ShadowOptions,
 ) -> List {
@@ -25,7 +25,7 @@ pub(super) fn candidate(
     let mut list = BTreeMap::new();
     let decide = |request: &crate::request::Request| {
         let decision = engine::decide(engine, request, options.on_forbid_error);
-        list.insert(request.action.clone(), Shadowed::Decided(Answer::from(&decision)));
+        list.insert(request.action.clone(), Shadowed::Decided(ShadowAnswer::from(&decision)));
         decision
     };
     let limits = &options.limits;
@@ -48,7 +48,7 @@ pub(super) fn compared(given: &GivenList, list: List) -> Vec<(Given, Shadowed)> 
                 .collect();
         }
     };
-    let denied = || Answer { decision: Effect::Deny, policies: Vec::new() };
+    let denied = || ShadowAnswer { decision: Effect::Deny, policies: Vec::new() };
     let mut compared = Vec::with_capacity(given.actions.len());
     for (action, answer) in &given.actions {
         let shadowed = match (answer.decision, list.remove(action)) {
@@ -60,7 +60,7 @@ pub(super) fn compared(given: &GivenList, list: List) -> Vec<(Given, Shadowed)> 
         compared.push((given.of(action, answer.clone()), shadowed));
     }
     let is_listed = |shadowed: &Shadowed| {
-        matches!(shadowed, Shadowed::Decided(Answer { decision: Effect::Allow, .. }))
+        matches!(shadowed, Shadowed::Decided(ShadowAnswer { decision: Effect::Allow, .. }))
     };
     let added = list.into_iter().filter(|(_, shadowed)| is_listed(shadowed));
     compared.extend(added.map(|(action, shadowed)| (given.of(&action, denied()), shadowed)));

@@ -16,11 +16,11 @@ mod question;
 mod state;
 mod worker;
 
-pub use answer::{Answer, Direction};
-pub use comparisons::{Comparison, Difference};
+pub use answer::{Direction, ShadowAnswer};
+pub use comparisons::{Difference, ShadowComparison};
 pub use cpu_limit::{CpuShare, CpuShareError};
 pub use options::ShadowOptions;
-pub use question::{Asked, Given, GivenList, Question};
+pub use question::{Asked, Given, GivenList, ShadowQuestion};
 
 use std::{
     io,
@@ -36,7 +36,7 @@ use serde::Serialize;
 use self::{
     comparisons::Comparisons,
     metrics::ShadowMetrics,
-    state::{State, observe_left_out},
+    state::{ShadowState, observe_left_out},
     worker::Worker,
 };
 use crate::{
@@ -51,9 +51,9 @@ pub struct Shadow(Option<Arc<Queue>>);
 
 #[derive(Debug)]
 struct Queue {
-    questions: mpsc::Sender<Question>,
+    questions: mpsc::Sender<ShadowQuestion>,
     most_bytes: usize,
-    state: Arc<State>,
+    state: Arc<ShadowState>,
 }
 
 /// The state of shadow decisions.
@@ -64,7 +64,7 @@ pub struct ShadowStatus {
     /// Questions that were counted.
     pub counts: ShadowCounts,
     /// The comparisons of the revisions that decide now, by store.
-    pub comparisons: Vec<Comparison>,
+    pub comparisons: Vec<ShadowComparison>,
 }
 
 /// Numbers of questions since the start of the process.
@@ -97,7 +97,7 @@ impl Shadow {
         metrics: &MetricsProvider,
     ) -> io::Result<Self> {
         let (questions, waiting) = mpsc::channel();
-        let state = Arc::new(State {
+        let state = Arc::new(ShadowState {
             live,
             candidate: Arc::default(),
             reloader: OnceLock::new(),
@@ -134,7 +134,7 @@ impl Shadow {
     }
 
     /// Compares the answers to a question with those of the candidate, later. Never waits.
-    pub fn compare(&self, question: Question) {
+    pub fn compare(&self, question: ShadowQuestion) {
         let Some(queue) = &self.0 else { return };
         let (state, bytes, questions) = (&queue.state, question.weight(), question.len());
         let before = state.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cedar_policy_core::ast::EntityUID;
 
-use super::answer::Answer;
+use super::answer::ShadowAnswer;
 use crate::{
     model::{Revision, StoreName, Timestamp},
     request::{BatchItemInput, Held, RequestInput},
@@ -12,7 +12,7 @@ use crate::{
 
 /// A question that was answered, or a batch of them.
 #[derive(Debug)]
-pub struct Question {
+pub struct ShadowQuestion {
     /// The store that decided.
     pub store: StoreName,
     /// The revision that decided.
@@ -42,7 +42,7 @@ pub struct Given {
     /// The action's id.
     pub action: String,
     /// The answer.
-    pub answer: Answer,
+    pub answer: ShadowAnswer,
     /// The id of the decision.
     pub decision_id: String,
 }
@@ -51,12 +51,12 @@ pub struct Given {
 #[derive(Debug, Clone)]
 pub struct GivenList {
     /// Each action that was decided, with its answer. Those that are allowed were listed.
-    pub actions: Vec<(EntityUID, Answer)>,
+    pub actions: Vec<(EntityUID, ShadowAnswer)>,
     /// The id of the decision.
     pub decision_id: String,
 }
 
-impl Question {
+impl ShadowQuestion {
     /// Returns about how many bytes of memory it takes.
     pub(super) fn weight(&self) -> usize {
         size_of_val(self)
@@ -67,7 +67,7 @@ impl Question {
                     shared.weight() + items.sum::<usize>()
                 }
                 Asked::Actions(input, given) => {
-                    let of_one = |(action, answer): &(EntityUID, Answer)| {
+                    let of_one = |(action, answer): &(EntityUID, ShadowAnswer)| {
                         size_of_val(action) + size_of_val(answer) + answer.weight()
                     };
                     let actions = given.actions.iter().map(of_one);
@@ -93,7 +93,7 @@ impl Given {
     }
 }
 
-impl Answer {
+impl ShadowAnswer {
     fn weight(&self) -> usize {
         self.policies.iter().map(|id| size_of_val(id) + id.len()).sum()
     }
@@ -101,7 +101,7 @@ impl Answer {
 
 impl GivenList {
     /// Returns the answer for one action.
-    pub(super) fn of(&self, action: &EntityUID, answer: Answer) -> Given {
+    pub(super) fn of(&self, action: &EntityUID, answer: ShadowAnswer) -> Given {
         Given {
             action: AsRef::<str>::as_ref(action.eid()).to_owned(),
             answer,

@@ -7,7 +7,7 @@ use std::sync::{
 
 use opentelemetry::metrics::Meter;
 
-use super::comparisons::{Comparison, Comparisons};
+use super::comparisons::{Comparisons, ShadowComparison};
 use crate::{
     model::{Revision, StoreName},
     reload::{Live, Reloader},
@@ -16,7 +16,7 @@ use crate::{
 
 /// The state that the queue and the thread that empties it share.
 #[derive(Debug)]
-pub(super) struct State {
+pub(super) struct ShadowState {
     pub live: Arc<Live>,
     pub candidate: Arc<Live>,
     pub reloader: OnceLock<Reloader>,
@@ -26,7 +26,7 @@ pub(super) struct State {
     pub comparisons: Comparisons,
 }
 
-impl State {
+impl ShadowState {
     /// Returns whether the candidate has other policies for a store. One that it does not have is
     /// not compared: who tries a change of one store need not copy the others.
     pub fn compares(&self, store: &PolicyStore) -> bool {
@@ -35,7 +35,7 @@ impl State {
     }
 
     /// Returns whether these revisions are those that would be compared now.
-    pub fn is_current(&self, comparison: &Comparison) -> bool {
+    pub fn is_current(&self, comparison: &ShadowComparison) -> bool {
         revision(&self.live, &comparison.store) == Some(comparison.live_revision)
             && revision(&self.candidate, &comparison.store) == Some(comparison.candidate_revision)
     }
@@ -50,7 +50,7 @@ fn revision(live: &Live, store: &StoreName) -> Option<Revision> {
 }
 
 /// Adds the number of answers that were not compared.
-pub(super) fn observe_left_out(meter: &Meter, state: &Arc<State>) {
+pub(super) fn observe_left_out(meter: &Meter, state: &Arc<ShadowState>) {
     let state = Arc::downgrade(state);
     meter
         .u64_observable_counter("humbaba_shadow_left_out_total")

@@ -14,11 +14,11 @@ use std::{
 
 use super::{
     ShadowOptions,
-    answer::{Answer, Shadowed},
+    answer::{ShadowAnswer, Shadowed},
     cpu_limit::CpuLimit,
     lists,
-    question::{Asked, Given, Question},
-    state::State,
+    question::{Asked, Given, ShadowQuestion},
+    state::ShadowState,
 };
 use crate::{
     engine,
@@ -37,8 +37,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Decides what is in the queue with the candidate.
 pub(super) struct Worker {
     options: ShadowOptions,
-    state: Arc<State>,
-    questions: Receiver<Question>,
+    state: Arc<ShadowState>,
+    questions: Receiver<ShadowQuestion>,
     cpu_limit: CpuLimit,
 }
 
@@ -46,8 +46,8 @@ impl Worker {
     /// Starts the thread, which ends when nobody can put a question into the queue any more.
     pub(super) fn start(
         options: ShadowOptions,
-        state: Arc<State>,
-        questions: Receiver<Question>,
+        state: Arc<ShadowState>,
+        questions: Receiver<ShadowQuestion>,
     ) -> io::Result<()> {
         let cpu_limit = CpuLimit::new(options.max_share);
         let worker = Self { options, state, questions, cpu_limit };
@@ -83,7 +83,7 @@ impl Worker {
         let _ = self.state.reloader.set(reloader);
     }
 
-    fn take(&mut self, question: Question) {
+    fn take(&mut self, question: ShadowQuestion) {
         let (bytes, count) = (question.weight(), question.len());
         let decide = AssertUnwindSafe(|| self.compare(&question));
         if catch_unwind(decide).is_err() {
@@ -94,7 +94,7 @@ impl Worker {
         self.state.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    fn compare(&mut self, question: &Question) {
+    fn compare(&mut self, question: &ShadowQuestion) {
         let name = question.store.as_str();
         let store = |live: &Live| live.stores().get(name).ok().cloned();
         let live = store(&self.state.live);
@@ -149,7 +149,7 @@ impl Worker {
             Ok(request) => {
                 let on_forbid_error = self.options.on_forbid_error;
                 let decision = engine::decide(candidate.engine(), &request, on_forbid_error);
-                Shadowed::Decided(Answer::from(&decision))
+                Shadowed::Decided(ShadowAnswer::from(&decision))
             }
             Err(violations) => Shadowed::refused(violations),
         };

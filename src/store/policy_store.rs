@@ -6,7 +6,8 @@ use cedar_policy::{PolicyId, PolicySet};
 
 use super::{
     AuthzenRules, Bounds, FileKind, ParsedPolicies, StoreFiles, approved_gains, entities, links,
-    policies, problems::Problems, schema, settings, text_bounds, unchanged::Unchanged,
+    policies, policy_checks, problems::Problems, schema, settings, text_bounds,
+    unchanged::Unchanged,
 };
 use crate::{
     engine::{self, Decision, Engine, Explanation},
@@ -82,8 +83,8 @@ impl PolicyStore {
         let unchanged = Unchanged::since(
             last.and_then(|last| last.policies_valid_with(&files, settings.level)),
         );
-        warnings.extend(policies::decide_nothing(&files, &parsed));
-        let of_policies = policies::validate(
+        warnings.extend(policy_checks::decide_nothing(&files, &parsed));
+        let of_policies = policy_checks::validate(
             &files,
             &schema,
             &parsed,
@@ -92,7 +93,7 @@ impl PolicyStore {
             bounds,
             problems,
         );
-        policies::check_index(&files, &schema, &parsed, bounds, problems);
+        policy_checks::check_index(&files, &schema, &parsed, bounds, problems);
         if !problems.is_empty() {
             return None;
         }
@@ -158,7 +159,7 @@ impl PolicyStore {
     /// # Errors
     /// The validation's error.
     pub fn validate(&self, policies: &PolicySet) -> Result<(), String> {
-        policies::validate_set(&self.schema, policies, self.level)
+        policy_checks::validate_set(&self.schema, policies, self.level)
     }
 
     /// The store's name.

@@ -6,7 +6,7 @@ use super::{
     case::{Case, DEFAULT_NOW, Expectation, ExpectedPolicies},
     facts::Facts,
     fixtures::{Fixtures, SHARED},
-    node::{Node, Place, TestFile, parse_toml},
+    node::{Node, TestFile, TestPlace, parse_toml},
     table::Table,
 };
 use crate::{
@@ -79,7 +79,7 @@ impl CaseReader<'_> {
     fn add(
         &mut self,
         name: String,
-        place: &Place,
+        place: &TestPlace,
         action: &str,
         facts: &Facts,
         expectation: Expectation,
@@ -101,7 +101,7 @@ impl CaseReader<'_> {
     }
 
     /// The actions that a case asks for, each with what is expected.
-    fn asked(&mut self, table: &mut Table, place: &Place) -> Asked {
+    fn asked(&mut self, table: &mut Table, place: &TestPlace) -> Asked {
         let action = table.string("action", self.problems);
         let expect = table.string("expect", self.problems);
         let message = table.string("message", self.problems);
@@ -174,8 +174,8 @@ impl CaseReader<'_> {
     fn expectation(
         &mut self,
         expect: &str,
-        place: &Place,
-        message: Option<(String, Place)>,
+        place: &TestPlace,
+        message: Option<(String, TestPlace)>,
         policies: ExpectedPolicies,
     ) -> Option<Expectation> {
         let effect = match expect {

@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use super::{
     case::{Case, DEFAULT_NOW, Expectation, ExpectedPolicies},
     facts::{EntityFact, Facts},
-    node::{Field, Node, Place, Plain, TestFile, of_json},
+    node::{Field, Node, Plain, TestFile, TestPlace, of_json},
     table::{self, Table},
     value::{pair, value},
 };
@@ -61,7 +61,7 @@ pub(super) fn read(store: &PolicyStore, problems: &mut Vec<Problem>) -> Vec<Case
 fn elements(
     file: &Arc<TestFile>,
     problems: &mut Vec<Problem>,
-) -> Option<Vec<(Place, serde_json::Value)>> {
+) -> Option<Vec<(TestPlace, serde_json::Value)>> {
     // The whole text is parsed first, so that an error has its place in the file.
     let parsed = model::json::parse(file.text.text());
     let parsed = parsed.and_then(|_| serde_json::from_str::<Vec<&RawValue>>(file.text.text()));
@@ -89,7 +89,7 @@ struct CedarTestReader<'a> {
 }
 
 impl CedarTestReader<'_> {
-    fn case(&mut self, place: &Place, test: &serde_json::Value, index: usize) -> Option<Case> {
+    fn case(&mut self, place: &TestPlace, test: &serde_json::Value, index: usize) -> Option<Case> {
         let found = self.problems.len();
         let mut table = Table::new(of_json(place, test), self.problems)?;
         let name = table.string("name", self.problems).map(|(name, _)| name);
@@ -145,7 +145,7 @@ impl CedarTestReader<'_> {
         count
     }
 
-    fn effect(&mut self, decision: &str, place: &Place) -> Option<Effect> {
+    fn effect(&mut self, decision: &str, place: &TestPlace) -> Option<Effect> {
         match decision {
             "allow" => Some(Effect::Allow),
             "deny" => Some(Effect::Deny),
@@ -174,7 +174,7 @@ impl CedarTestReader<'_> {
     }
 
     /// The entities of a case, which may be in a file of their own.
-    fn entities(&mut self, place: &Place, node: Node) -> Option<Vec<EntityFact>> {
+    fn entities(&mut self, place: &TestPlace, node: Node) -> Option<Vec<EntityFact>> {
         let node = match &node.plain {
             Plain::String(named) => self.entities_of_file(place, named)?,
             _ => node,
@@ -184,7 +184,7 @@ impl CedarTestReader<'_> {
         Some(entities)
     }
 
-    fn entities_of_file(&mut self, place: &Place, named: &str) -> Option<Node> {
+    fn entities_of_file(&mut self, place: &TestPlace, named: &str) -> Option<Node> {
         let files: &StoreFiles = self.store.files();
         let path = resolve(place.path(), named);
         let found = path.and_then(|path| files.get(&path).map(|bytes| (path, bytes)));

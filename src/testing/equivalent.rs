@@ -1,7 +1,7 @@
 //! `mutants.toml`: mutants that change no decision.
 
 use super::{
-    node::{Place, TestFile, parse_toml},
+    node::{TestFile, TestPlace, parse_toml},
     table::Table,
 };
 use crate::{model::Problem, store::StoreFiles};
@@ -13,7 +13,7 @@ const FILE: &str = "mutants.toml";
 pub(super) struct Equivalent {
     pub mutant: String,
     pub reason: String,
-    pub place: Place,
+    pub place: TestPlace,
 }
 
 pub(super) fn read(files: &StoreFiles, problems: &mut Vec<Problem>) -> Vec<Equivalent> {

@@ -1,7 +1,7 @@
 //! A set of facts: what a fixture, a case, or a column of the matrix says of a request.
 
 use super::{
-    node::{Field, Node, Place},
+    node::{Field, Node, TestPlace},
     table::{self, Table},
     value::value,
 };
@@ -181,7 +181,7 @@ fn role(node: Node, problems: &mut Vec<Problem>) -> Option<RoleAssignmentInput> 
     let role = table.required_string("role", problems);
     let assignment = RoleAssignmentInput {
         principal: table.uid("principal", problems),
-        role: role.map(|(role, _): (String, Place)| role).unwrap_or_default(),
+        role: role.map(|(role, _): (String, TestPlace)| role).unwrap_or_default(),
         scope: table.uid("scope", problems),
         expires_at: table.moment("expires_at", problems),
     };

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{facts::Facts, node::Place, table::Table};
+use super::{facts::Facts, node::TestPlace, table::Table};
 use crate::{model::Problem, schema::Schema};
 
 /// The file of fixtures for all files.
@@ -39,7 +39,7 @@ impl Fixtures {
     /// The facts of those fixtures, from the first to the last.
     pub(super) fn lay(
         &self,
-        names: &[(String, Place)],
+        names: &[(String, TestPlace)],
         schema: &Schema,
         problems: &mut Vec<Problem>,
     ) -> Facts {

@@ -9,7 +9,7 @@ use super::{
     facts::Facts,
     matrix_meaning::{Cond, Meaning, Side},
     matrix_rows::{Expected, ExpectedRow},
-    node::Place,
+    node::TestPlace,
 };
 use crate::{
     model::{Effect, Problem, Uid},
@@ -121,7 +121,7 @@ impl<'a> Cells<'a> {
         }
     }
 
-    fn missing(&mut self, kind: &'static str, name: &str, place: &Place) {
+    fn missing(&mut self, kind: &'static str, name: &str, place: &TestPlace) {
         if self.missing.insert((kind, name.to_owned())) {
             let message = format!("`{MEANING}` does not say what `{name}` means");
             let help = format!("add a table `[{kind}.{name}]` to it");

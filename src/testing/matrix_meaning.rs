@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     facts::Facts,
-    node::{Node, Place},
+    node::{Node, TestPlace},
     table::{self, Table},
 };
 use crate::model::Problem;
@@ -24,7 +24,7 @@ pub(super) struct Meaning {
 /// Facts of a scope or a column.
 #[derive(Debug)]
 pub(super) struct Named {
-    pub place: Place,
+    pub place: TestPlace,
     pub facts: Facts,
     pub open: OpenFacts,
 }
@@ -34,9 +34,9 @@ pub(super) struct Named {
 #[derive(Debug, Default)]
 pub(super) struct OpenFacts {
     /// Roles that the principal may hold besides: `Site.editor`, or `*` for all.
-    pub roles: Vec<(String, Place)>,
+    pub roles: Vec<(String, TestPlace)>,
     /// Attributes of the principal of which the value that is given is only an example.
-    pub attributes: Vec<(String, Place)>,
+    pub attributes: Vec<(String, TestPlace)>,
 }
 
 impl OpenFacts {
@@ -51,7 +51,7 @@ impl OpenFacts {
 /// The facts that make conditional cells true and false.
 #[derive(Debug)]
 pub(super) struct Cond {
-    pub place: Place,
+    pub place: TestPlace,
     pub name: String,
     pub cells: Cells,
     pub allow: Vec<Side>,
@@ -68,7 +68,7 @@ pub(super) struct Side {
 /// Cells that mean nothing as a request.
 #[derive(Debug)]
 pub(super) struct ExemptCells {
-    pub place: Place,
+    pub place: TestPlace,
     pub cells: Cells,
     pub reason: String,
 }
@@ -84,7 +84,7 @@ pub(super) struct Cells {
 /// A text in which `*` stands for any text.
 #[derive(Debug)]
 pub(super) struct Pattern {
-    pub place: Place,
+    pub place: TestPlace,
     text: String,
 }
 

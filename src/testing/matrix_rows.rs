@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use super::node::{Place, TestFile};
+use super::node::{TestFile, TestPlace};
 use crate::model::Problem;
 
 /// The columns that are not roles.
@@ -21,7 +21,7 @@ pub enum Expected {
 
 /// A row of the matrix.
 pub(super) struct ExpectedRow {
-    pub(super) place: Place,
+    pub(super) place: TestPlace,
     pub(super) scope: String,
     pub(super) action: String,
     pub(super) label: String,
@@ -88,7 +88,7 @@ pub(super) fn rows(file: &Arc<TestFile>, problems: &mut Vec<Problem>) -> Vec<Exp
     rows
 }
 
-fn row_place(file: &Arc<TestFile>, position: Option<&csv::Position>) -> Place {
+fn row_place(file: &Arc<TestFile>, position: Option<&csv::Position>) -> TestPlace {
     let start = position.and_then(|position| usize::try_from(position.byte()).ok());
     let start = start.unwrap_or_default().min(file.text.text().len());
     // The reader counts the blank before a record to the record.

@@ -43,19 +43,19 @@ impl TestFile {
         }
     }
 
-    pub(super) fn place(self: &Arc<Self>, span: Range<usize>) -> Place {
-        Place { file: Arc::clone(self), span }
+    pub(super) fn place(self: &Arc<Self>, span: Range<usize>) -> TestPlace {
+        TestPlace { file: Arc::clone(self), span }
     }
 }
 
 /// A place in a test file.
 #[derive(Debug, Clone)]
-pub(super) struct Place {
+pub(super) struct TestPlace {
     file: Arc<TestFile>,
     span: Range<usize>,
 }
 
-impl Place {
+impl TestPlace {
     /// The file, relative to the store's folder.
     pub(super) fn path(&self) -> &str {
         &self.file.path
@@ -74,7 +74,7 @@ impl Place {
 /// A value and where it is written.
 #[derive(Debug, Clone)]
 pub(super) struct Node {
-    pub place: Place,
+    pub place: TestPlace,
     pub plain: Plain,
 }
 
@@ -99,7 +99,7 @@ pub(super) enum Plain {
 #[derive(Debug, Clone)]
 pub(super) struct Field {
     pub name: String,
-    pub place: Place,
+    pub place: TestPlace,
     pub value: Node,
 }
 
@@ -164,7 +164,7 @@ fn of_value(file: &Arc<TestFile>, value: &DeValue<'_>) -> Plain {
 }
 
 /// A JSON value; all of it has one place, for JSON is read without places.
-pub(super) fn of_json(place: &Place, value: &serde_json::Value) -> Node {
+pub(super) fn of_json(place: &TestPlace, value: &serde_json::Value) -> Node {
     use serde_json::Value;
 
     let plain = match value {

@@ -1,11 +1,11 @@
 //! Taking a table apart: each key is taken by name, and what nobody took is unknown.
 
-use super::node::{Field, Node, Place, Plain};
+use super::node::{Field, Node, Plain, TestPlace};
 use crate::model::{Problem, Timestamp, Uid};
 
 /// A table that is being taken apart.
 pub(super) struct Table {
-    place: Place,
+    place: TestPlace,
     fields: Vec<Field>,
     known: Vec<&'static str>,
 }
@@ -24,7 +24,7 @@ impl Table {
     }
 
     /// Returns the place of the table.
-    pub(super) fn place(&self) -> &Place {
+    pub(super) fn place(&self) -> &TestPlace {
         &self.place
     }
 
@@ -45,7 +45,7 @@ impl Table {
         &mut self,
         key: &'static str,
         problems: &mut Vec<Problem>,
-    ) -> Option<(String, Place)> {
+    ) -> Option<(String, TestPlace)> {
         string(self.take(key)?, problems)
     }
 
@@ -54,7 +54,7 @@ impl Table {
         &mut self,
         key: &'static str,
         problems: &mut Vec<Problem>,
-    ) -> Option<(String, Place)> {
+    ) -> Option<(String, TestPlace)> {
         match self.take(key) {
             Some(node) => string(node, problems),
             None => {
@@ -74,7 +74,7 @@ impl Table {
         &mut self,
         key: &'static str,
         problems: &mut Vec<Problem>,
-    ) -> Vec<(String, Place)> {
+    ) -> Vec<(String, TestPlace)> {
         let nodes = self.array(key, problems);
         nodes.into_iter().filter_map(|node| string(node, problems)).collect()
     }
@@ -132,7 +132,7 @@ pub(super) fn array(node: Node, problems: &mut Vec<Problem>) -> Vec<Node> {
 }
 
 /// A text; anything else is a problem.
-pub(super) fn string(node: Node, problems: &mut Vec<Problem>) -> Option<(String, Place)> {
+pub(super) fn string(node: Node, problems: &mut Vec<Problem>) -> Option<(String, TestPlace)> {
     match node.plain {
         Plain::String(text) => Some((text, node.place)),
         plain => {

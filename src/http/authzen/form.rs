@@ -54,7 +54,7 @@ pub(super) struct Parts {
 
 /// A question that has all parts which it needs.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Question<'a> {
+pub(super) struct AuthzenQuestion<'a> {
     pub subject: &'a Entity,
     pub action: &'a Action,
     pub resource: &'a Entity,
@@ -80,8 +80,8 @@ impl Parts {
     ///
     /// # Errors
     /// A part is missing in both.
-    pub fn question<'a>(&'a self, defaults: &'a Self) -> Result<Question<'a>, Fault> {
-        Ok(Question {
+    pub fn question<'a>(&'a self, defaults: &'a Self) -> Result<AuthzenQuestion<'a>, Fault> {
+        Ok(AuthzenQuestion {
             subject: required("subject", self.subject.as_ref().or(defaults.subject.as_ref()))?,
             action: required("action", self.action.as_ref().or(defaults.action.as_ref()))?,
             resource: required("resource", self.resource.as_ref().or(defaults.resource.as_ref()))?,

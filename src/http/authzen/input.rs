@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use cedar_policy_core::ast::{Eid, EntityUID};
 
 use super::{
-    form::{Entity, Object, Question},
+    form::{AuthzenQuestion, Entity, Object},
     paths::Paths,
     values::ValueReader,
 };
@@ -36,7 +36,7 @@ pub(super) struct CheckedQuestion {
 
 impl ReadQuestion {
     /// Reads a question by the schema of the store that will decide it.
-    pub fn new(in_force: &InForce, question: &Question<'_>, limits: &RequestLimits) -> Self {
+    pub fn new(in_force: &InForce, question: &AuthzenQuestion<'_>, limits: &RequestLimits) -> Self {
         let mut reader = QuestionReader::new(in_force, limits);
         let mut input = RequestInput {
             principal: Some(question.subject.uid()),

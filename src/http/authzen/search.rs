@@ -11,9 +11,9 @@ use serde_json::json;
 
 use super::{
     Endpoint,
-    answer::{Answered, AuthzenCall},
+    answer::{AuthzenAnswer, AuthzenCall},
     fault::Fault,
-    form::{Action, Entity, Object, Question, action, entity, object, required, text},
+    form::{Action, AuthzenQuestion, Entity, Object, action, entity, object, required, text},
     input::ReadQuestion,
     page::SearchPage,
 };
@@ -46,7 +46,7 @@ pub(super) fn answer(
     call: &AuthzenCall<'_>,
     open: Side,
     mut form: Object,
-) -> Result<Answered, Fault> {
+) -> Result<AuthzenAnswer, Fault> {
     let search = Search::take(open, &mut form)?;
     let endpoint = match open {
         Side::Principal => Endpoint::SearchSubject,
@@ -67,7 +67,7 @@ pub(super) fn answer(
     });
     let results = found.allowed.iter().map(|uid| json!({"type": search.type_name, "id": id(uid)}));
     let body = page.response(results.collect(), found.next.as_deref());
-    Ok(Answered { body, allowed, denied, records: record.into_iter().collect() })
+    Ok(AuthzenAnswer { body, allowed, denied, records: record.into_iter().collect() })
 }
 
 fn id(uid: &EntityUID) -> &str {
@@ -234,11 +234,11 @@ impl Search {
         Entity { type_name, id: id.to_owned(), properties }
     }
 
-    fn question<'a>(&'a self, open: &'a Entity) -> Question<'a> {
+    fn question<'a>(&'a self, open: &'a Entity) -> AuthzenQuestion<'a> {
         let (subject, resource) = match self.open {
             Side::Principal => (open, &self.other),
             Side::Resource => (&self.other, open),
         };
-        Question { subject, action: &self.action, resource, context: self.context.as_ref() }
+        AuthzenQuestion { subject, action: &self.action, resource, context: self.context.as_ref() }
     }
 }

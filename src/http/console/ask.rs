@@ -36,18 +36,18 @@ struct AskPage {
     /// Roles are held by the directory, and a question may not bring any.
     roles_are_held: bool,
     has_directory: bool,
-    answer: Option<Answer>,
+    answer: Option<AskOutcome>,
 }
 
 /// The outcome of a question.
-enum Answer {
+enum AskOutcome {
     Refused(Vec<(String, String)>),
     Unavailable(String),
-    Decided(Box<Answered>, Box<Copies>),
+    Decided(Box<ExplainedDecision>, Box<Copies>),
 }
 
 /// A decision with its reasons.
-struct Answered {
+struct ExplainedDecision {
     is_allow: bool,
     revision: String,
     directory_version: String,
@@ -117,7 +117,7 @@ pub(super) async fn show(
         Ok(question) => question,
         Err(violations) => {
             let violations = violations.into_iter().map(|one| (one.field, one.description));
-            page.answer = Some(Answer::Refused(violations.collect()));
+            page.answer = Some(AskOutcome::Refused(violations.collect()));
             return respond::page(&page);
         }
     };
@@ -135,10 +135,10 @@ async fn answer(
     store: &Arc<PolicyStore>,
     question: RequestInput,
     base: &str,
-) -> Answer {
+) -> AskOutcome {
     let in_force = match console.live().in_force(store.name().as_str()) {
         Ok(in_force) => in_force,
-        Err(error) => return Answer::Unavailable(error.to_string()),
+        Err(error) => return AskOutcome::Unavailable(error.to_string()),
     };
     let options = console.0.grpc.options();
     let rules = Rules { limits: options.limits.clone(), on_forbid_error: options.on_forbid_error };
@@ -146,9 +146,9 @@ async fn answer(
     // It may take longer than a call should wait for.
     let decided = tokio::task::spawn_blocking(move || decide(&in_force, &question, &rules)).await;
     match decided {
-        Ok(Ok(answered)) => Answer::Decided(Box::new(answered), Box::new(copies)),
-        Ok(Err(violations)) => Answer::Refused(violations),
-        Err(error) => Answer::Unavailable(format!("the decision broke off: {error}")),
+        Ok(Ok(answered)) => AskOutcome::Decided(Box::new(answered), Box::new(copies)),
+        Ok(Err(violations)) => AskOutcome::Refused(violations),
+        Err(error) => AskOutcome::Unavailable(format!("the decision broke off: {error}")),
     }
 }
 
@@ -156,7 +156,7 @@ fn decide(
     in_force: &InForce,
     question: &RequestInput,
     rules: &Rules,
-) -> Result<Answered, Vec<(String, String)>> {
+) -> Result<ExplainedDecision, Vec<(String, String)>> {
     let elapsed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let now = Timestamp::after_1970(elapsed);
     let store = &in_force.store;
@@ -166,10 +166,10 @@ fn decide(
         })?;
     let decision = engine::decide(store.engine(), &request, rules.on_forbid_error);
     let explanation = store.explain(&request, &decision, rules.on_forbid_error);
-    Ok(Answered::new(in_force, &request, &decision, explanation))
+    Ok(ExplainedDecision::new(in_force, &request, &decision, explanation))
 }
 
-impl Answered {
+impl ExplainedDecision {
     fn new(
         in_force: &InForce,
         request: &Request,

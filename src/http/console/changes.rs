@@ -21,7 +21,7 @@ use crate::{model::StoreName, reload::PastRevision};
 struct ChangesPage {
     shell: Shell,
     revisions: Vec<RevisionLine>,
-    comparison: Option<Comparison>,
+    comparison: Option<RevisionComparison>,
 }
 
 /// A revision in the history.
@@ -34,7 +34,7 @@ struct RevisionLine {
     is_in_force: bool,
 }
 
-struct Comparison {
+struct RevisionComparison {
     from: String,
     to: String,
     changed: Result<Arc<Result<Changed, String>>, &'static str>,
@@ -106,7 +106,7 @@ async fn compare(
     name: &StoreName,
     from: Arc<PastRevision>,
     to: Arc<PastRevision>,
-) -> Comparison {
+) -> RevisionComparison {
     let (old, new) = (from.revision.to_string(), to.revision.to_string());
     let key = (name.clone(), format!("{old} {new}"));
     let (turns, comparisons) = (&console.0.turns, &console.0.comparisons);
@@ -117,5 +117,5 @@ async fn compare(
         Lookup::Working => Err("The comparison takes longer than usual: load the page again."),
         Lookup::Failed => Err("The comparison broke off: the log of the process says why."),
     };
-    Comparison { from: old, to: new, changed }
+    RevisionComparison { from: old, to: new, changed }
 }

@@ -9,12 +9,12 @@ const LINE_LENGTH: usize = 2_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Part<'a> {
     pub text: &'a str,
-    pub kind: Kind,
+    pub kind: PartKind,
 }
 
 /// The kinds of parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum PartKind {
     Plain,
     Comment,
     Text,
@@ -24,7 +24,7 @@ pub(super) enum Kind {
     Type,
 }
 
-impl Kind {
+impl PartKind {
     /// Returns the class of the element that is coloured; empty for plain text.
     pub fn class(self) -> &'static str {
         match self {
@@ -96,7 +96,7 @@ struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    fn push(&mut self, text: &'a str, kind: Kind) {
+    fn push(&mut self, text: &'a str, kind: PartKind) {
         let text = text.strip_suffix('\r').unwrap_or(text);
         if text.is_empty() || self.length > LINE_LENGTH {
             return;
@@ -108,7 +108,7 @@ impl<'a> Line<'a> {
             Some((end, _)) => {
                 self.length = LINE_LENGTH + 1;
                 self.parts.push(Part { text: text.get(..end).unwrap_or_default(), kind });
-                self.parts.push(Part { text: " …", kind: Kind::Comment });
+                self.parts.push(Part { text: " …", kind: PartKind::Comment });
             }
         }
     }
@@ -163,16 +163,16 @@ fn is_of_name(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-fn kind_of(part: &str, after: &str) -> Kind {
+fn kind_of(part: &str, after: &str) -> PartKind {
     match part.chars().next() {
-        Some('/') if part.starts_with("//") => Kind::Comment,
-        Some('"') if after.trim_start().starts_with(':') => Kind::Type,
-        Some('"') => Kind::Text,
-        Some('@') => Kind::Annotation,
-        _ if part == "forbid" => Kind::Forbid,
-        _ if KEYWORDS.contains(&part) => Kind::Keyword,
-        _ if part.contains("::") => Kind::Type,
-        _ => Kind::Plain,
+        Some('/') if part.starts_with("//") => PartKind::Comment,
+        Some('"') if after.trim_start().starts_with(':') => PartKind::Type,
+        Some('"') => PartKind::Text,
+        Some('@') => PartKind::Annotation,
+        _ if part == "forbid" => PartKind::Forbid,
+        _ if KEYWORDS.contains(&part) => PartKind::Keyword,
+        _ if part.contains("::") => PartKind::Type,
+        _ => PartKind::Plain,
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     model::{Problem, StoreName},
     reload::{LiveDirectory, StoreStatus},
-    shadow::{Comparison, Direction},
+    shadow::{Direction, ShadowComparison},
 };
 
 /// Stores on the page.
@@ -107,7 +107,7 @@ struct ShadowCard {
     left_out: u64,
     failed: u64,
     refused: Vec<(String, Vec<String>)>,
-    comparisons: Vec<Comparison>,
+    comparisons: Vec<ShadowComparison>,
 }
 
 pub(super) async fn show(State(console): State<Console>) -> Response {

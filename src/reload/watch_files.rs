@@ -11,7 +11,7 @@ use std::{
 use super::{
     Reloader,
     paths::Places,
-    signal::{MOST_SETTLES, Signal, Wake},
+    signal::{MOST_SETTLES, Signal},
     watcher::FolderWatch,
 };
 
@@ -58,14 +58,8 @@ impl WatchFiles {
                 tracing::error!("looking at changed files panicked");
             }
             let next = Instant::now().checked_add(self.interval.max(self.settle));
-            let next = [next, watch.retry_at()].into_iter().flatten().min();
-            match signal.wait(next) {
-                Wake::Stop => return,
-                Wake::Hint => {
-                    signal.settle(self.settle, self.settle.saturating_mul(MOST_SETTLES));
-                }
-                Wake::Time => {}
-                Wake::WatcherBroke(error) => watch.broke(&error),
+            if !watch.wait(next, self.settle, self.settle.saturating_mul(MOST_SETTLES)) {
+                return;
             }
         }
     }
