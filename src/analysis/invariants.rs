@@ -8,7 +8,7 @@ use cedar_policy::{Effect, Policy, PolicyId};
 
 use crate::{
     model::{Problem, Text},
-    store::{Bounds, ParsedPolicies, PolicyStore, decode},
+    store::{Bounds, ParsedPolicies, PolicyStore, Problems},
 };
 
 /// One invariant.
@@ -59,24 +59,24 @@ pub fn read_invariants(
     bounds: &Bounds,
 ) -> Result<Vec<Invariant>, Vec<Problem>> {
     let parsed = store.read_invariants(bounds)?;
-    let (mut invariants, mut problems) = (Vec::new(), Vec::new());
+    let mut problems = Problems::default();
     for template in parsed.set.templates() {
         let place = PolicyPlace::of(store, &parsed, template.id(), template.as_ref().loc());
         problems.push(place.problem("an invariant has no slots", "name the entity or its type"));
     }
-    for policy in parsed.set.policies() {
-        let place = PolicyPlace::of(store, &parsed, policy.id(), policy.as_ref().loc());
+    let policies = parsed.set.policies();
+    let mut policies: Vec<_> = policies
+        .map(|policy| (PolicyPlace::of(store, &parsed, policy.id(), policy.as_ref().loc()), policy))
+        .collect();
+    policies.sort_by_key(|(place, _)| (place.file, place.start));
+    let mut invariants = Vec::new();
+    for (place, policy) in policies {
         match invariant(policy, &place) {
             Ok(invariant) => invariants.push(invariant),
             Err(found) => problems.extend(found),
         }
     }
-    if !problems.is_empty() {
-        problems.sort_by_key(Problem::key);
-        return Err(problems);
-    }
-    invariants.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
-    Ok(invariants)
+    if problems.is_empty() { Ok(invariants) } else { Err(problems.into_vec()) }
 }
 
 fn invariant(policy: &Policy, place: &PolicyPlace<'_>) -> Result<Invariant, Vec<Problem>> {
@@ -121,32 +121,29 @@ fn invariant(policy: &Policy, place: &PolicyPlace<'_>) -> Result<Invariant, Vec<
 
 /// The place at which a policy is written.
 struct PolicyPlace<'a> {
-    store: &'a PolicyStore,
     file: &'a str,
-    text: &'a str,
+    text: Text,
     start: usize,
     end: usize,
 }
 
 impl<'a> PolicyPlace<'a> {
     fn of(
-        store: &'a PolicyStore,
+        store: &PolicyStore,
         parsed: &'a ParsedPolicies,
         id: &PolicyId,
         loc: Option<&cedar_policy_core::parser::Loc>,
     ) -> Self {
         let file = parsed.files.get(id).map_or("", String::as_str);
-        let text = store.files().get(file).and_then(|bytes| decode(bytes).ok());
         let (start, end) = loc.map_or((0, 0), |loc| (loc.start(), loc.end()));
-        Self { store, file, text: text.unwrap_or_default(), start, end }
+        Self { file, text: store.files().shared_text(file), start, end }
     }
 
     fn line(&self) -> usize {
-        self.text.get(..self.start).unwrap_or_default().matches('\n').count() + 1
+        self.text.line_number(self.start)
     }
 
     fn problem(&self, message: &str, help: &str) -> Problem {
-        let text = Text::new(self.store.files().path(self.file), self.text);
-        Problem::at(&text, self.start..self.end, message).with_help(help)
+        Problem::at(&self.text, self.start..self.end, message).with_help(help)
     }
 }

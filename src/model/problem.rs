@@ -244,12 +244,6 @@ impl Problem {
         self.source.as_ref()?.location(self.labels.first()?.offset())
     }
 
-    /// Returns what tells problems apart, without counting lines as [`Self::location`] does.
-    pub(crate) fn key(&self) -> (String, Option<usize>, String) {
-        let at = self.labels.first().map(LabeledSpan::offset);
-        (self.file.clone(), at, self.message.clone())
-    }
-
     /// Renders the problem with its piece of source and a caret, for a terminal or a log. Where a
     /// line of the source is very long, without it. A record stands unbroken on the last line.
     #[must_use]

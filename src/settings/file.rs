@@ -13,7 +13,8 @@ use super::{
 use crate::model::{Problem, Text};
 
 pub(super) fn read(path: &Path, text: &str, layers: &mut Layers) {
-    let mut reader = Reader { path, text, layers, problems: Vec::new() };
+    let shared = Text::new(path.display().to_string(), text);
+    let mut reader = Reader { path, text: shared, layers, problems: Vec::new() };
     let (table, errors) = DeTable::parse_recoverable(text);
     if errors.is_empty() {
         reader.table("", table.get_ref());
@@ -29,7 +30,7 @@ pub(super) fn read(path: &Path, text: &str, layers: &mut Layers) {
 
 struct Reader<'a> {
     path: &'a Path,
-    text: &'a str,
+    text: Text,
     layers: &'a mut Layers,
     /// The fault, with its place.
     problems: Vec<(usize, Problem)>,
@@ -65,8 +66,7 @@ impl Reader<'_> {
     ) {
         match (key.place)(&mut self.layers.settings).read(&as_written(written)) {
             Ok(()) => {
-                let before = self.text.get(..name.start).unwrap_or_default();
-                let line = before.matches('\n').count() + 1;
+                let line = self.text.line_number(name.start);
                 let origin = Origin::File { path: self.path.to_owned(), line };
                 self.layers.origins.insert(key.name, origin);
             }
@@ -76,8 +76,7 @@ impl Reader<'_> {
 
     fn problem(&mut self, span: Range<usize>, message: String, help: Option<String>) {
         let start = span.start;
-        let text = Text::new(self.path.display().to_string(), self.text);
-        let mut problem = Problem::at(&text, span, message);
+        let mut problem = Problem::at(&self.text, span, message);
         if let Some(help) = help {
             problem = problem.with_help(help);
         }

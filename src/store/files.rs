@@ -220,7 +220,7 @@ impl StoreFiles {
     }
 
     /// Returns the text of a file as all problems in it share it; empty where there is no such text.
-    pub(super) fn shared_text(&self, path: &str) -> Text {
+    pub(crate) fn shared_text(&self, path: &str) -> Text {
         let Some(file) = self.files.get(path) else { return Text::new(self.path(path), "") };
         let text = file.text.get_or_init(|| {
             Text::new(self.path(path), decode(file.content.bytes()).unwrap_or_default())

@@ -43,6 +43,7 @@ pub(crate) use files::decode;
 pub use format::{FormattedFile, FormattedFiles, format_policies};
 pub(crate) use parsed_policies::ParsedPolicies;
 pub use policy_store::PolicyStore;
+pub(crate) use problems::Problems;
 pub use schema_docs::SchemaDocs;
 pub(crate) use settings::toml_problem;
 pub use settings::{AuthzenRules, RolesProperty};

@@ -6,7 +6,7 @@ use std::{
     hash::{BuildHasher as _, RandomState},
 };
 
-use cedar_policy::{PolicyId, PolicySet};
+use cedar_policy::{Policy, PolicyId, PolicySet};
 use miette::Diagnostic;
 
 use super::{
@@ -76,32 +76,33 @@ pub(super) fn validate(
     warned
 }
 
-/// Refuses policies that together have too many places in the index of decisions. Policies that differ
-/// in nothing but their ids are validated once, and each has its own places.
-pub(super) fn check_index(
+/// Refuses policies that together have too many places in the index of decisions, and returns whether it
+/// did. Policies that differ in nothing but their ids are validated once, and each has its own places.
+pub(super) fn too_many_places(
     files: &StoreFiles,
     schema: &Schema,
     parsed: &ParsedPolicies,
     bounds: &Bounds,
     problems: &mut Problems,
-) {
+) -> bool {
     let kinds = RequestKinds::of(schema.cedar().as_ref());
     let mut places = 0_usize;
-    for policy in parsed.set.policies() {
+    let is_beyond = |policy: &&Policy| {
         places = places.saturating_add(kinds.places(policy.as_ref()));
-        if places > bounds.index_places {
-            let what = format!(
-                "the policies up to this one are to be looked at in {places} places (a policy counts \
-                 for each action that it is on, and once more for each kind of request where it names \
-                 neither a principal nor a resource)"
-            );
-            let message = more_than(&what, bounds.index_places, "index_places");
-            let problem = Texts { files, parsed }.problem(policy.id(), message);
-            return problems.push(problem.with_help(
-                "name a principal or a resource, or declare fewer types for the actions",
-            ));
-        }
-    }
+        places > bounds.index_places
+    };
+    let Some(policy) = parsed.set.policies().find(is_beyond) else { return false };
+    let what = format!(
+        "the policies up to this one are to be looked at in {places} places (a policy counts for each \
+         action that it is on, and once more for each kind of request where it names neither a \
+         principal nor a resource)"
+    );
+    let message = more_than(&what, bounds.index_places, "index_places");
+    let problem = Texts { files, parsed }.problem(policy.id(), message);
+    problems.push(
+        problem.with_help("name a principal or a resource, or declare fewer types for the actions"),
+    );
+    true
 }
 
 /// The texts in which policies are written.
@@ -122,13 +123,13 @@ impl Texts<'_> {
         for (id, diagnostic) in found {
             let label = diagnostic.labels().and_then(|mut labels| labels.next());
             let at = label.map(|label| label.offset());
-            if !seen.insert(hashes.hash_one((id, at, diagnostic.to_string()))) {
-                continue;
-            }
             let file = self.files.path(self.path(id));
             if problems.has_room(&file) {
-                problems.extend(self.problems(id, diagnostic));
-            } else {
+                if seen.insert(hashes.hash_one((id, at, diagnostic.to_string()))) {
+                    problems.extend(self.problems(id, diagnostic));
+                }
+            } else if seen.insert(hashes.hash_one((id, at))) {
+                // A message can name a type of thousands of attributes: it is not written for nothing.
                 problems.add(&file, || Problem::of_file(&file, diagnostic.to_string()));
             }
         }

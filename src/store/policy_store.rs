@@ -84,6 +84,10 @@ impl PolicyStore {
             last.and_then(|last| last.policies_valid_with(&files, settings.level)),
         );
         warnings.extend(policy_checks::decide_nothing(&files, &parsed));
+        // Before validation, which would take longest for the policies that have too many places.
+        if policy_checks::too_many_places(&files, &schema, &parsed, bounds, problems) {
+            return None;
+        }
         let of_policies = policy_checks::validate(
             &files,
             &schema,
@@ -93,7 +97,6 @@ impl PolicyStore {
             bounds,
             problems,
         );
-        policy_checks::check_index(&files, &schema, &parsed, bounds, problems);
         if !problems.is_empty() {
             return None;
         }

@@ -12,7 +12,7 @@ const OF_STORE: usize = 1_000;
 /// Collects problems. Those that nobody would read are counted and not kept: a file with a fault in
 /// every line must cost no more than one with a few.
 #[derive(Debug, Default)]
-pub(super) struct Problems {
+pub(crate) struct Problems {
     kept: Vec<Problem>,
     /// The problems of each file that was named, in the order of the first of each.
     of_file: HashMap<String, usize>,

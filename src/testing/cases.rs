@@ -10,13 +10,13 @@ use super::{
     table::Table,
 };
 use crate::{
-    model::{Effect, Problem, Uid},
+    model::{Effect, Uid},
     schema::Schema,
-    store::{FileKind, StoreFiles},
+    store::{FileKind, Problems, StoreFiles},
 };
 
 /// The cases of all TOML files, in the order of the files.
-pub(super) fn read(files: &StoreFiles, schema: &Schema, problems: &mut Vec<Problem>) -> Vec<Case> {
+pub(super) fn read(files: &StoreFiles, schema: &Schema, problems: &mut Problems) -> Vec<Case> {
     let mut shared = Fixtures::default();
     let mut tables = Vec::new();
     for (path, bytes) in
@@ -51,7 +51,7 @@ pub(super) fn read(files: &StoreFiles, schema: &Schema, problems: &mut Vec<Probl
 struct CaseReader<'a> {
     fixtures: Fixtures,
     schema: &'a Schema,
-    problems: &'a mut Vec<Problem>,
+    problems: &'a mut Problems,
     /// The line of each name.
     names: HashMap<String, usize>,
     cases: Vec<Case>,

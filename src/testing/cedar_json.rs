@@ -19,13 +19,13 @@ use super::{
     value::{pair, value},
 };
 use crate::{
-    model::{self, Effect, Problem, Uid, Value},
+    model::{self, Effect, Uid, Value},
     schema::{Schema, Shape},
-    store::{FileKind, PolicyStore, StoreFiles, json_problem},
+    store::{FileKind, PolicyStore, Problems, StoreFiles, json_problem},
 };
 
 /// The cases of all JSON files, in the order of the files.
-pub(super) fn read(store: &PolicyStore, problems: &mut Vec<Problem>) -> Vec<Case> {
+pub(super) fn read(store: &PolicyStore, problems: &mut Problems) -> Vec<Case> {
     let files = store.files();
     let mut reader = CedarTestReader { store, policies: policy_names(store), problems };
     let mut tests = Vec::new();
@@ -60,7 +60,7 @@ pub(super) fn read(store: &PolicyStore, problems: &mut Vec<Problem>) -> Vec<Case
 /// The elements of the array that a file is, each with its place.
 fn elements(
     file: &Arc<TestFile>,
-    problems: &mut Vec<Problem>,
+    problems: &mut Problems,
 ) -> Option<Vec<(TestPlace, serde_json::Value)>> {
     // The whole text is parsed first, so that an error has its place in the file.
     let parsed = model::json::parse(file.text.text());
@@ -85,7 +85,7 @@ struct CedarTestReader<'a> {
     store: &'a PolicyStore,
     /// The ids of policies by the names that Cedar's command line gives them.
     policies: HashMap<String, String>,
-    problems: &'a mut Vec<Problem>,
+    problems: &'a mut Problems,
 }
 
 impl CedarTestReader<'_> {

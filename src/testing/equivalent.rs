@@ -4,7 +4,7 @@ use super::{
     node::{TestFile, TestPlace, parse_toml},
     table::Table,
 };
-use crate::{model::Problem, store::StoreFiles};
+use crate::store::{Problems, StoreFiles};
 
 const FILE: &str = "mutants.toml";
 
@@ -16,7 +16,7 @@ pub(super) struct Equivalent {
     pub place: TestPlace,
 }
 
-pub(super) fn read(files: &StoreFiles, problems: &mut Vec<Problem>) -> Vec<Equivalent> {
+pub(super) fn read(files: &StoreFiles, problems: &mut Problems) -> Vec<Equivalent> {
     let file = files.get(FILE).and_then(|bytes| TestFile::new(files, FILE, bytes, problems));
     let node = file.and_then(|file| parse_toml(&file, problems));
     let Some(mut file) = node.and_then(|node| Table::new(node, problems)) else {

@@ -6,9 +6,10 @@ use super::{
     value::value,
 };
 use crate::{
-    model::{Problem, Timestamp, Uid},
+    model::{Timestamp, Uid},
     request::{EntityInput, RequestInput, RoleAssignmentInput},
     schema::{ActionSchema, EntityShape, Schema},
+    store::Problems,
 };
 
 /// A set of facts.
@@ -35,7 +36,7 @@ pub(super) struct EntityFact {
 
 impl Facts {
     /// Takes the facts out of a table; other keys stay in it.
-    pub(super) fn take(table: &mut Table, problems: &mut Vec<Problem>) -> Self {
+    pub(super) fn take(table: &mut Table, problems: &mut Problems) -> Self {
         let entities = table.array("entities", problems);
         let roles = table.array("roles", problems);
         let groups = table.array("groups", problems);
@@ -51,7 +52,7 @@ impl Facts {
     }
 
     /// The facts of a table that holds nothing else.
-    pub(super) fn read(node: Node, problems: &mut Vec<Problem>) -> Option<Self> {
+    pub(super) fn read(node: Node, problems: &mut Problems) -> Option<Self> {
         let mut table = Table::new(node, problems)?;
         let facts = Self::take(&mut table, problems);
         table.finish(problems);
@@ -159,7 +160,7 @@ fn context(
     fields.collect()
 }
 
-fn entity(node: Node, problems: &mut Vec<Problem>) -> Option<EntityFact> {
+fn entity(node: Node, problems: &mut Problems) -> Option<EntityFact> {
     let mut table = Table::new(node, problems)?;
     let uid = match table.take("uid") {
         Some(node) => table::uid(node, problems),
@@ -176,7 +177,7 @@ fn entity(node: Node, problems: &mut Vec<Problem>) -> Option<EntityFact> {
     Some(EntityFact { uid: uid?, attributes, parents, tags })
 }
 
-fn role(node: Node, problems: &mut Vec<Problem>) -> Option<RoleAssignmentInput> {
+fn role(node: Node, problems: &mut Problems) -> Option<RoleAssignmentInput> {
     let mut table = Table::new(node, problems)?;
     let role = table.required_string("role", problems);
     let assignment = RoleAssignmentInput {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{facts::Facts, node::TestPlace, table::Table};
-use crate::{model::Problem, schema::Schema};
+use crate::{schema::Schema, store::Problems};
 
 /// The file of fixtures for all files.
 pub(super) const SHARED: &str = "tests/fixtures.toml";
@@ -19,7 +19,7 @@ pub(super) struct Fixtures {
 
 impl Fixtures {
     /// Takes the fixtures out of a file.
-    pub(super) fn take(&mut self, file: &mut Table, problems: &mut Vec<Problem>) {
+    pub(super) fn take(&mut self, file: &mut Table, problems: &mut Problems) {
         for field in file.fields("fixtures", problems) {
             match self.by_name.entry(field.name) {
                 Entry::Occupied(known) => {
@@ -41,7 +41,7 @@ impl Fixtures {
         &self,
         names: &[(String, TestPlace)],
         schema: &Schema,
-        problems: &mut Vec<Problem>,
+        problems: &mut Problems,
     ) -> Facts {
         let mut facts = Facts::default();
         for (name, place) in names {

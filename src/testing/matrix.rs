@@ -15,7 +15,7 @@ use crate::{
     model::{Problem, Timestamp, Uid},
     request::RequestInput,
     schema::{Schema, Slot},
-    store::StoreFiles,
+    store::{Problems, StoreFiles},
 };
 
 /// A cell of the expected matrix as a request.
@@ -55,7 +55,7 @@ struct Files {
 /// # Errors
 /// Every problem of the two files, if there is one.
 pub fn matrix_cells(files: &StoreFiles, schema: &Schema) -> Result<Vec<MatrixCell>, Vec<Problem>> {
-    let mut problems = Vec::new();
+    let mut problems = Problems::default();
     let mut found = Vec::new();
     if let Some(Files { rows, meaning }) = read_files(files, &mut problems) {
         let mut cells = Cells::new(&meaning, schema, &mut problems);
@@ -78,10 +78,10 @@ pub fn matrix_cells(files: &StoreFiles, schema: &Schema) -> Result<Vec<MatrixCel
             }
         }
     }
-    if problems.is_empty() { Ok(found) } else { Err(problems) }
+    if problems.is_empty() { Ok(found) } else { Err(problems.into_vec()) }
 }
 
-fn read_files(files: &StoreFiles, problems: &mut Vec<Problem>) -> Option<Files> {
+fn read_files(files: &StoreFiles, problems: &mut Problems) -> Option<Files> {
     let mut open = |path| files.get(path).map(|bytes| TestFile::new(files, path, bytes, problems));
     let (csv, meaning) = (open(CSV), open(MEANING));
     let (csv, meaning) = match (csv, meaning) {
@@ -109,7 +109,7 @@ fn read_files(files: &StoreFiles, problems: &mut Vec<Problem>) -> Option<Files> 
 pub(super) fn read(
     files: &StoreFiles,
     schema: &Schema,
-    problems: &mut Vec<Problem>,
+    problems: &mut Problems,
 ) -> (Vec<Case>, Vec<Exempt>) {
     let Some(Files { rows, meaning }) = read_files(files, problems) else {
         return Default::default();
@@ -128,7 +128,7 @@ fn unused(
     meaning: &Meaning,
     rows: &[ExpectedRow],
     used: &HashSet<*const ()>,
-    problems: &mut Vec<Problem>,
+    problems: &mut Problems,
 ) {
     for (name, scope) in &meaning.scopes {
         if !rows.iter().any(|row| row.scope == *name) {

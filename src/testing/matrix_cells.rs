@@ -12,8 +12,9 @@ use super::{
     node::TestPlace,
 };
 use crate::{
-    model::{Effect, Problem, Uid},
+    model::{Effect, Uid},
     schema::{EntityShape, Schema, Slot},
+    store::Problems,
 };
 
 /// The file of the cells.
@@ -38,7 +39,7 @@ pub struct Exempt {
 pub(super) struct Cells<'a> {
     meaning: &'a Meaning,
     schema: &'a Schema,
-    problems: &'a mut Vec<Problem>,
+    problems: &'a mut Problems,
     /// Scopes and columns that were missed already.
     missing: HashSet<(&'static str, String)>,
     /// The places of the conditions and exemptions that a cell used.
@@ -48,7 +49,7 @@ pub(super) struct Cells<'a> {
 }
 
 impl<'a> Cells<'a> {
-    pub fn new(meaning: &'a Meaning, schema: &'a Schema, problems: &'a mut Vec<Problem>) -> Self {
+    pub fn new(meaning: &'a Meaning, schema: &'a Schema, problems: &'a mut Problems) -> Self {
         Self {
             meaning,
             schema,

@@ -7,7 +7,7 @@ use super::{
     node::{Node, TestPlace},
     table::{self, Table},
 };
-use crate::model::Problem;
+use crate::store::Problems;
 
 /// The meaning of the cells of the matrix as requests.
 #[derive(Debug, Default)]
@@ -40,7 +40,7 @@ pub(super) struct OpenFacts {
 }
 
 impl OpenFacts {
-    fn take(table: &mut Table, problems: &mut Vec<Problem>) -> Self {
+    fn take(table: &mut Table, problems: &mut Problems) -> Self {
         Self {
             roles: table.strings("open_roles", problems),
             attributes: table.strings("open_attributes", problems),
@@ -89,7 +89,7 @@ pub(super) struct Pattern {
 }
 
 impl Meaning {
-    pub(super) fn read(node: Node, problems: &mut Vec<Problem>) -> Option<Self> {
+    pub(super) fn read(node: Node, problems: &mut Problems) -> Option<Self> {
         let mut table = Table::new(node, problems)?;
         let mut meaning = Self {
             scopes: named(&mut table, "scopes", problems),
@@ -115,11 +115,7 @@ impl Meaning {
     }
 }
 
-fn named(
-    table: &mut Table,
-    key: &'static str,
-    problems: &mut Vec<Problem>,
-) -> BTreeMap<String, Named> {
+fn named(table: &mut Table, key: &'static str, problems: &mut Problems) -> BTreeMap<String, Named> {
     let mut named = BTreeMap::new();
     for field in table.fields(key, problems) {
         let Some(mut table) = Table::new(field.value, problems) else { continue };
@@ -136,7 +132,7 @@ fn named(
 }
 
 impl Cond {
-    fn read(node: Node, problems: &mut Vec<Problem>) -> Option<Self> {
+    fn read(node: Node, problems: &mut Problems) -> Option<Self> {
         let mut table = Table::new(node, problems)?;
         let name = table.required_string("name", problems);
         let cells = Cells::take(&mut table, problems);
@@ -155,7 +151,7 @@ impl Cond {
 }
 
 /// One set of facts, or several with names.
-fn sides(table: &mut Table, key: &'static str, problems: &mut Vec<Problem>) -> Vec<Side> {
+fn sides(table: &mut Table, key: &'static str, problems: &mut Problems) -> Vec<Side> {
     use super::node::Plain;
 
     let nodes = match table.take(key) {
@@ -175,7 +171,7 @@ fn sides(table: &mut Table, key: &'static str, problems: &mut Vec<Problem>) -> V
 }
 
 impl ExemptCells {
-    fn read(node: Node, problems: &mut Vec<Problem>) -> Option<Self> {
+    fn read(node: Node, problems: &mut Problems) -> Option<Self> {
         let mut table = Table::new(node, problems)?;
         let cells = Cells::take(&mut table, problems);
         let reason = table.required_string("reason", problems);
@@ -186,7 +182,7 @@ impl ExemptCells {
 }
 
 impl Cells {
-    fn take(table: &mut Table, problems: &mut Vec<Problem>) -> Self {
+    fn take(table: &mut Table, problems: &mut Problems) -> Self {
         let mut patterns = |key| {
             let texts = table.strings(key, problems);
             texts.into_iter().map(|(text, place)| Pattern { place, text }).collect()

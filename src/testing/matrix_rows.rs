@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use super::node::{TestFile, TestPlace};
-use crate::model::Problem;
+use crate::{model::Problem, store::Problems};
 
 /// The columns that are not roles.
 const OTHER_COLUMNS: [&str; 5] = ["scope", "action", "label", "condition", "source"];
@@ -30,7 +30,7 @@ pub(super) struct ExpectedRow {
 }
 
 /// Reads the rows of `matrix.csv`.
-pub(super) fn rows(file: &Arc<TestFile>, problems: &mut Vec<Problem>) -> Vec<ExpectedRow> {
+pub(super) fn rows(file: &Arc<TestFile>, problems: &mut Problems) -> Vec<ExpectedRow> {
     let mut reader = csv::ReaderBuilder::new().from_reader(file.text.text().as_bytes());
     let headers = match reader.headers() {
         Ok(headers) => headers.clone(),

@@ -52,7 +52,10 @@ pub use mutate::Mutant;
 pub use report::{CaseResult, Failure, Got, Group, TestReport};
 pub use text::{coverage_as_text, mutants_as_text, tests_as_text};
 
-use crate::{model::Problem, store::PolicyStore};
+use crate::{
+    model::Problem,
+    store::{PolicyStore, Problems},
+};
 
 /// Every case of a store: those of `tests/` and those of the matrix.
 ///
@@ -65,7 +68,8 @@ pub fn cases(store: &PolicyStore) -> Result<Vec<Case>, Vec<Problem>> {
 fn read(store: &PolicyStore) -> Result<(Vec<Case>, Vec<Exempt>), Vec<Problem>> {
     let is_of_tests =
         |path: &str| path == "tests" || path.starts_with("tests/") || path.starts_with("matrix.");
-    let mut problems: Vec<_> = store.files().unreadable(is_of_tests).collect();
+    let mut problems = Problems::default();
+    problems.extend(store.files().unreadable(is_of_tests));
     let mut cases = cases::read(store.files(), store.schema(), &mut problems);
     cases.extend(cedar_json::read(store, &mut problems));
     let (matrix, exempt) = matrix::read(store.files(), store.schema(), &mut problems);
@@ -73,11 +77,12 @@ fn read(store: &PolicyStore) -> Result<(Vec<Case>, Vec<Exempt>), Vec<Problem>> {
     if problems.is_empty() { Ok((cases, exempt)) } else { Err(in_order(problems)) }
 }
 
-/// Problems file by file, from the first line to the last.
-fn in_order(mut problems: Vec<Problem>) -> Vec<Problem> {
+/// Problems file by file, from the first line to the last; then those of the file as a whole.
+fn in_order(problems: Problems) -> Vec<Problem> {
+    let mut problems = problems.into_vec();
     problems.sort_by_cached_key(|problem| {
         let place = problem.location().map(|place| (place.line, place.column));
-        (problem.file().to_owned(), place)
+        (problem.file().to_owned(), place.is_none(), place)
     });
     problems
 }
@@ -108,17 +113,17 @@ pub fn run_where(
 /// nothing to fail.
 #[must_use]
 pub fn failures(store: &PolicyStore) -> Vec<Problem> {
-    match run(store) {
-        Err(problems) => problems,
-        Ok(report) => report
-            .failures()
-            .map(|(case, failure)| {
-                let (file, line) = (store.files().path(&case.file), case.line);
-                Problem::of_file(
-                    file,
-                    format!("the test `{}` in line {line} fails: {}", case.name, failure.reason),
-                )
-            })
-            .collect(),
+    let report = match run(store) {
+        Ok(report) => report,
+        Err(problems) => return problems,
+    };
+    let mut problems = Problems::default();
+    for (case, failure) in report.failures() {
+        let file = store.files().path(&case.file);
+        problems.add(&file, || {
+            let (name, line, reason) = (&case.name, case.line, &failure.reason);
+            Problem::of_file(&file, format!("the test `{name}` in line {line} fails: {reason}"))
+        });
     }
+    problems.into_vec()
 }

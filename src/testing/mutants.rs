@@ -17,7 +17,7 @@ use crate::{
     engine::{Outcome, Slices, cedar_request, evaluate, request_entities},
     model::{Effect, OnForbidError, Problem, StoreName},
     request::RequestLimits,
-    store::PolicyStore,
+    store::{PolicyStore, Problems},
 };
 
 /// The report on the mutants of a store.
@@ -85,7 +85,7 @@ pub fn run_mutants(
     progress: &dyn Fn(usize, usize),
 ) -> Result<MutantReport, Vec<Problem>> {
     let cases = super::cases(store)?;
-    let mut problems = Vec::new();
+    let mut problems = Problems::default();
     let equivalents = equivalent::read(store.files(), &mut problems);
     if !problems.is_empty() {
         return Err(super::in_order(problems));
@@ -104,7 +104,7 @@ pub fn run_mutants(
     for equivalent in equivalents {
         problems.extend(acknowledge(equivalent, &mut mutants));
     }
-    Ok(MutantReport { store: store.name().clone(), mutants, problems })
+    Ok(MutantReport { store: store.name().clone(), mutants, problems: problems.into_vec() })
 }
 
 /// Marks an equivalent mutant; a problem if it is none.

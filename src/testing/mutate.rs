@@ -66,10 +66,8 @@ pub(super) fn mutants(store: &PolicyStore) -> Vec<Mutant> {
 
 fn place(store: &PolicyStore, policy: &PolicyId, loc: Option<&Loc>) -> String {
     let file = store.file_of(policy).unwrap_or_default();
-    let text = store.files().get(file).and_then(|bytes| crate::store::decode(bytes).ok());
-    let before = loc.zip(text).and_then(|(loc, text)| text.get(..loc.start()));
-    match before {
-        Some(before) => format!("{file}:{}", before.matches('\n').count() + 1),
+    match loc {
+        Some(loc) => format!("{file}:{}", store.files().shared_text(file).line_number(loc.start())),
         None => file.to_owned(),
     }
 }

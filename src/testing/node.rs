@@ -7,7 +7,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::{
     model::{Problem, Text},
-    store::StoreFiles,
+    store::{Problems, StoreFiles},
 };
 
 /// A file with tests.
@@ -25,7 +25,7 @@ impl TestFile {
         files: &StoreFiles,
         path: &str,
         bytes: &[u8],
-        problems: &mut Vec<Problem>,
+        problems: &mut Problems,
     ) -> Option<Arc<Self>> {
         match crate::store::decode(bytes) {
             Ok(text) => Some(Arc::new(Self {
@@ -119,10 +119,13 @@ impl Plain {
 }
 
 /// Reads a TOML file. Reports everything that cannot be read, and then uses nothing of the file.
-pub(super) fn parse_toml(file: &Arc<TestFile>, problems: &mut Vec<Problem>) -> Option<Node> {
+pub(super) fn parse_toml(file: &Arc<TestFile>, problems: &mut Problems) -> Option<Node> {
     let (table, errors) = DeTable::parse_recoverable(file.text.text());
     if !errors.is_empty() {
-        problems.extend(errors.iter().map(|error| crate::store::toml_problem(&file.text, error)));
+        for error in &errors {
+            // Its place may have to be looked for in the whole text.
+            problems.add(file.text.name(), || crate::store::toml_problem(&file.text, error));
+        }
         return None;
     }
     let plain = of_table(file, table.get_ref());

@@ -1,7 +1,10 @@
 //! Taking a table apart: each key is taken by name, and what nobody took is unknown.
 
 use super::node::{Field, Node, Plain, TestPlace};
-use crate::model::{Problem, Timestamp, Uid};
+use crate::{
+    model::{Timestamp, Uid},
+    store::Problems,
+};
 
 /// A table that is being taken apart.
 pub(super) struct Table {
@@ -12,7 +15,7 @@ pub(super) struct Table {
 
 impl Table {
     /// The table that a node is; anything else is a problem.
-    pub(super) fn new(node: Node, problems: &mut Vec<Problem>) -> Option<Self> {
+    pub(super) fn new(node: Node, problems: &mut Problems) -> Option<Self> {
         match node.plain {
             Plain::Table(fields) => Some(Self { place: node.place, fields, known: Vec::new() }),
             plain => {
@@ -44,7 +47,7 @@ impl Table {
     pub(super) fn string(
         &mut self,
         key: &'static str,
-        problems: &mut Vec<Problem>,
+        problems: &mut Problems,
     ) -> Option<(String, TestPlace)> {
         string(self.take(key)?, problems)
     }
@@ -53,7 +56,7 @@ impl Table {
     pub(super) fn required_string(
         &mut self,
         key: &'static str,
-        problems: &mut Vec<Problem>,
+        problems: &mut Problems,
     ) -> Option<(String, TestPlace)> {
         match self.take(key) {
             Some(node) => string(node, problems),
@@ -65,7 +68,7 @@ impl Table {
     }
 
     /// The elements of the array of a key; none where it is not there.
-    pub(super) fn array(&mut self, key: &'static str, problems: &mut Vec<Problem>) -> Vec<Node> {
+    pub(super) fn array(&mut self, key: &'static str, problems: &mut Problems) -> Vec<Node> {
         self.take(key).map(|node| array(node, problems)).unwrap_or_default()
     }
 
@@ -73,14 +76,14 @@ impl Table {
     pub(super) fn strings(
         &mut self,
         key: &'static str,
-        problems: &mut Vec<Problem>,
+        problems: &mut Problems,
     ) -> Vec<(String, TestPlace)> {
         let nodes = self.array(key, problems);
         nodes.into_iter().filter_map(|node| string(node, problems)).collect()
     }
 
     /// The entity of a key.
-    pub(super) fn uid(&mut self, key: &'static str, problems: &mut Vec<Problem>) -> Option<Uid> {
+    pub(super) fn uid(&mut self, key: &'static str, problems: &mut Problems) -> Option<Uid> {
         uid(self.take(key)?, problems)
     }
 
@@ -88,7 +91,7 @@ impl Table {
     pub(super) fn moment(
         &mut self,
         key: &'static str,
-        problems: &mut Vec<Problem>,
+        problems: &mut Problems,
     ) -> Option<Timestamp> {
         let node = self.take(key)?;
         let text = match node.plain {
@@ -104,13 +107,13 @@ impl Table {
     }
 
     /// The fields of the table of a key; none where it is not there.
-    pub(super) fn fields(&mut self, key: &'static str, problems: &mut Vec<Problem>) -> Vec<Field> {
+    pub(super) fn fields(&mut self, key: &'static str, problems: &mut Problems) -> Vec<Field> {
         let table = self.take(key).and_then(|node| Self::new(node, problems));
         table.map(|table| table.fields).unwrap_or_default()
     }
 
     /// Ends the taking: what was not taken is unknown.
-    pub(super) fn finish(self, problems: &mut Vec<Problem>) {
+    pub(super) fn finish(self, problems: &mut Problems) {
         let known: Vec<_> = self.known.iter().map(|key| format!("`{key}`")).collect();
         for field in &self.fields {
             let problem = field.place.problem(format!("the key `{}` is unknown here", field.name));
@@ -120,7 +123,7 @@ impl Table {
 }
 
 /// The elements of an array; anything else is a problem.
-pub(super) fn array(node: Node, problems: &mut Vec<Problem>) -> Vec<Node> {
+pub(super) fn array(node: Node, problems: &mut Problems) -> Vec<Node> {
     match node.plain {
         Plain::Array(nodes) => nodes,
         plain => {
@@ -132,7 +135,7 @@ pub(super) fn array(node: Node, problems: &mut Vec<Problem>) -> Vec<Node> {
 }
 
 /// A text; anything else is a problem.
-pub(super) fn string(node: Node, problems: &mut Vec<Problem>) -> Option<(String, TestPlace)> {
+pub(super) fn string(node: Node, problems: &mut Problems) -> Option<(String, TestPlace)> {
     match node.plain {
         Plain::String(text) => Some((text, node.place)),
         plain => {
@@ -144,7 +147,7 @@ pub(super) fn string(node: Node, problems: &mut Vec<Problem>) -> Option<(String,
 }
 
 /// An entity; anything else is a problem.
-pub(super) fn uid(node: Node, problems: &mut Vec<Problem>) -> Option<Uid> {
+pub(super) fn uid(node: Node, problems: &mut Problems) -> Option<Uid> {
     let (text, place) = string(node, problems)?;
     text.parse()
         .map_err(|error: crate::model::UidParseError| {

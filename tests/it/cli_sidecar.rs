@@ -12,8 +12,7 @@ use tempfile::TempDir;
 
 use crate::cli::{Ended, command, end, run};
 
-/// The time that anything may take; reached only where a test fails.
-pub const DEADLINE: Duration = Duration::from_secs(30);
+pub use crate::support::wait::DEADLINE;
 
 /// Asks again and again until there is an answer.
 pub fn until<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {

@@ -341,6 +341,37 @@ fn validate_refuses_what_would_cost_much() {
 }
 
 #[test]
+fn invariants_with_a_fault_in_each_are_refused() {
+    let folder = policies(&["guard"]);
+    let invariants = folder.path().join("guard/invariants");
+    fs::create_dir(&invariants).unwrap();
+    let without_claim = |n| format!("@id(\"i{n}\") permit (principal, action, resource);\n");
+    fs::write(invariants.join("x.cedar"), many(20_000, without_claim)).unwrap();
+    let validated = end(bounded().arg("validate").arg(folder.path()));
+    assert_eq!(validated.code, 3, "{validated:?}");
+    assert!(validated.out.contains("19900 more are not shown"), "{}", validated.out);
+}
+
+#[test]
+fn tests_with_a_fault_in_each_line_are_refused() {
+    let one = "[[case]]\nname = \"c\"\nprincipal = 'User::\"a\"'\nresource = 'Doc::\"d\"'\n";
+    for (what, text) in [
+        ("deep tables", many(5_000, |n| format!("[a{n}{}]\n", ".a".repeat(100)))),
+        ("unknown tables", many(100_000, |n| format!("[a{n}.b]\n"))),
+        ("one case many times", format!("{one}allow = [{}]", "\"view\",".repeat(200_000))),
+    ] {
+        let folder = policies(&["guard"]);
+        let tests = folder.path().join("guard/tests");
+        fs::create_dir(&tests).unwrap();
+        fs::write(tests.join("t.toml"), text).unwrap();
+        let tested = end(bounded().arg("test").arg(folder.path()));
+        assert_eq!(tested.code, 3, "{what}: {tested:?}");
+        assert!(tested.out.contains("more are not shown"), "{what}: {}", tested.out);
+        assert!(tested.out.len() < 1_000_000, "{what}: {} bytes", tested.out.len());
+    }
+}
+
+#[test]
 fn many_warnings_and_many_types_are_loaded() {
     let dead = |n| {
         format!("@id(\"{n}\") permit (principal, action, resource) when {{ false && {n} == 1 }};\n")
