@@ -8,7 +8,7 @@ use super::{
     Origin, SettingError,
     keys::{self, SettingKey},
     layers::Layers,
-    place::Written,
+    setting_field::Written,
 };
 use crate::model::{Problem, Text};
 
@@ -63,7 +63,7 @@ impl Reader<'_> {
         value: Range<usize>,
         written: &DeValue<'_>,
     ) {
-        match (key.place)(&mut self.layers.settings).read(&as_written(written)) {
+        match (key.field)(&mut self.layers.settings).read(&as_written(written)) {
             Ok(()) => {
                 let before = self.text.get(..name.start).unwrap_or_default();
                 let line = before.matches('\n').count() + 1;
