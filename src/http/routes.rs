@@ -9,7 +9,7 @@ use axum::{
 };
 
 use super::{log_level, state::AdminState, status_page::StatusPage};
-use crate::{net::Tls, telemetry::MetricsProvider};
+use crate::{net::ServerTls, telemetry::MetricsProvider};
 
 /// Returns the routes of the HTTP face.
 pub(super) fn routes(server: AdminState) -> Router {
@@ -51,7 +51,7 @@ async fn readyz(State(server): State<AdminState>, RawQuery(query): RawQuery) -> 
 
 async fn status(State(server): State<AdminState>) -> Response {
     let status = server.grpc().live().status();
-    let tls = server.grpc().tls().map(Tls::status);
+    let tls = server.grpc().tls().map(ServerTls::status);
     let decision_log = server.grpc().decision_log().counts();
     let (serving, uptime) = (server.grpc().is_serving(), server.uptime());
     let shadow = server.grpc().shadow().status();

@@ -288,7 +288,7 @@ fn a_token_that_everybody_can_read_is_a_warning_and_one_that_is_none_a_problem()
     finds(&look(good, 0o644), "warning", "can be read by everybody (mode 0644)");
     let ended = look("short", 0o600);
     assert_eq!(ended.code, 1, "{ended:?}");
-    assert!(ended.out.contains("must hold one token"), "{ended:?}");
+    assert!(ended.out.contains("must be a token of 32"), "{ended:?}");
 }
 
 #[test]

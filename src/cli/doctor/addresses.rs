@@ -14,7 +14,7 @@ use crate::{
         server_address::{self, ServerAddress},
         tls_flags::TlsFlags,
     },
-    net::Tls,
+    net::ServerTls,
     settings::{ListenAddress, Settings},
 };
 
@@ -33,7 +33,7 @@ enum Occupant {
 /// Tries each address, and returns the status of the Humbaba that listens there, if one does.
 pub(super) fn look(
     settings: &Settings,
-    tls: Option<&Tls>,
+    tls: Option<&ServerTls>,
     flags: &TlsFlags,
     timeout: Duration,
     findings: &mut Findings,

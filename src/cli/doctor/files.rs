@@ -18,7 +18,7 @@ use crate::{
         serve::{certificate, token},
     },
     model::Timestamp,
-    net::Tls,
+    net::ServerTls,
     settings::Settings,
 };
 
@@ -34,7 +34,7 @@ pub(super) fn look(
     settings: &Arc<Settings>,
     timeout: Duration,
     findings: &mut Findings,
-) -> Option<Tls> {
+) -> Option<ServerTls> {
     let tls = certificates(settings, timeout, findings);
     let tokens = [
         (settings.token_file.as_deref(), "auth.token_file"),
@@ -63,7 +63,7 @@ fn certificates(
     settings: &Arc<Settings>,
     timeout: Duration,
     findings: &mut Findings,
-) -> Option<Tls> {
+) -> Option<ServerTls> {
     let named = Arc::clone(settings);
     let tls = match findings.take(TLS, timeout, move || certificate::load(&named))? {
         Ok(tls) => tls?,

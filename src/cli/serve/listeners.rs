@@ -18,7 +18,7 @@ use tokio::net::{TcpListener, UnixListener};
 use super::addresses::Addresses;
 use crate::{
     cli::CliError,
-    net::{Listener, Tls},
+    net::{Listener, ServerTls},
     settings::{ListenAddress, Settings, SocketGroup, TcpAddress},
 };
 
@@ -46,7 +46,10 @@ impl Drop for SocketFile {
 }
 
 /// Binds all addresses or none.
-pub(super) async fn bind(settings: &Settings, tls: Option<&Tls>) -> Result<Listeners, CliError> {
+pub(super) async fn bind(
+    settings: &Settings,
+    tls: Option<&ServerTls>,
+) -> Result<Listeners, CliError> {
     let mut bound = Listeners::default();
     for address in &settings.listen {
         let failed = CliError::io(format!("cannot listen on `{address}`"));
@@ -84,7 +87,7 @@ impl Listeners {
         &mut self,
         address: &ListenAddress,
         settings: &Settings,
-        tls: Option<&Tls>,
+        tls: Option<&ServerTls>,
     ) -> io::Result<(Listener, String)> {
         match address {
             ListenAddress::Tcp(tcp) => listen_tcp(tcp, settings, tls).await,
@@ -101,7 +104,7 @@ impl Listeners {
 async fn listen_tcp(
     address: &TcpAddress,
     settings: &Settings,
-    tls: Option<&Tls>,
+    tls: Option<&ServerTls>,
 ) -> io::Result<(Listener, String)> {
     let listener = TcpListener::bind((address.host.as_str(), address.port)).await?;
     let bound = listener.local_addr()?;
@@ -145,7 +148,7 @@ fn known_callers(
 pub(in crate::cli) async fn try_listen(
     address: &ListenAddress,
     settings: &Settings,
-    tls: Option<&Tls>,
+    tls: Option<&ServerTls>,
 ) -> io::Result<()> {
     match address {
         ListenAddress::Tcp(tcp) => {

@@ -4,16 +4,16 @@ use super::file_handles::{self, ConnectionCounts, Handles};
 use crate::{
     grpc::{GrpcOptions, Http2Limits},
     http::{HttpOptions, WebOptions},
-    net::BearerToken,
+    net::BearerTokens,
     settings::{ListenAddress, Settings},
     sources::SourceOptions,
 };
 
-/// Returns the options of gRPC and HTTP, and the connections that `web_listen` may have. `token` is that of
-/// callers over gRPC.
+/// Returns the options of gRPC and HTTP, and the connections that `web_listen` may have. `tokens` are those
+/// of callers over gRPC.
 pub(super) fn server_options(
     settings: &Settings,
-    token: Option<BearerToken>,
+    tokens: Option<BearerTokens>,
 ) -> (GrpcOptions, HttpOptions, usize) {
     let limits = &settings.limits;
     let defaults = GrpcOptions::default();
@@ -52,7 +52,7 @@ pub(super) fn server_options(
             keepalive_timeout: limits.keepalive_timeout,
         },
         workers: defaults.workers,
-        token,
+        tokens,
     };
     (grpc, http, connections.web)
 }
@@ -75,7 +75,7 @@ fn connections(Handles { handles, wanted, fitting }: Handles) -> ConnectionCount
 /// Returns the options of `web_listen`.
 pub(super) fn web_options(
     settings: &Settings,
-    token: Option<BearerToken>,
+    tokens: Option<BearerTokens>,
     connections: usize,
 ) -> WebOptions {
     let own = match settings.web_listen.address() {
@@ -89,7 +89,7 @@ pub(super) fn web_options(
         head_timeout: settings.limits.http_head_timeout,
         drain_timeout: settings.shutdown.drain,
         hosts: own.into_iter().chain(listed).collect(),
-        token,
+        tokens,
         public_url: settings.authzen.public_url.clone(),
         bounds: settings.bounds.clone(),
     }

@@ -60,7 +60,7 @@ pub(super) async fn serve(
         token.as_ref().map(|token| token::watch(token, settings)),
     ];
     let directory =
-        directory.map(|listener| DirectoryListener { listener, token: directory_token });
+        directory.map(|listener| DirectoryListener { listener, tokens: directory_token });
     let address_file = address_file.map(|path| write_addresses(path, &addresses)).transpose()?;
 
     // The listeners are open before anything is loaded, so that who asks meanwhile is told

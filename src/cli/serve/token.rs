@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::{
     cli::CliError,
-    net::BearerToken,
+    net::BearerTokens,
     reload::{Reloader, WatchFiles},
     settings::Settings,
 };
@@ -13,14 +13,14 @@ use crate::{
 pub(in crate::cli) fn load(
     path: Option<&Path>,
     setting: &str,
-) -> Result<Option<BearerToken>, CliError> {
-    path.map(BearerToken::load).transpose().map_err(|error| {
+) -> Result<Option<BearerTokens>, CliError> {
+    path.map(BearerTokens::load).transpose().map_err(|error| {
         CliError::Usage(format!("bad configuration\nsetting `{setting}`: {error}"))
     })
 }
 
 /// Reads it again whenever its file changes.
-pub(super) fn watch(token: &BearerToken, settings: &Settings) -> Reloader {
+pub(super) fn watch(token: &BearerTokens, settings: &Settings) -> Reloader {
     let watch = WatchFiles {
         paths: vec![token.path().to_owned()],
         settle: settings.reload.settle,

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{
     Endpoint,
-    answer::{Answered, AuthzenCall},
+    answer::{AuthzenAnswer, AuthzenCall},
     evaluation::message,
     fault::Fault,
     form::{Action, Entity, Object, Question, entity, object, required},
@@ -21,7 +21,7 @@ use crate::{
 ///
 /// # Errors
 /// The request does not have the form of one.
-pub(super) fn answer(call: &AuthzenCall<'_>, mut form: Object) -> Result<Answered, Fault> {
+pub(super) fn answer(call: &AuthzenCall<'_>, mut form: Object) -> Result<AuthzenAnswer, Fault> {
     let subject = required("subject", entity(&mut form, "subject")?)?;
     let resource = required("resource", entity(&mut form, "resource")?)?;
     let context = object(&mut form, "", "context")?;
@@ -43,7 +43,7 @@ pub(super) fn answer(call: &AuthzenCall<'_>, mut form: Object) -> Result<Answere
     let names = listed.allowed.iter().map(|uid| AsRef::<str>::as_ref(uid.eid()).to_owned());
     let (results, next) = page.cut(names);
     let results: Vec<_> = results.iter().map(|name| json!({"name": name})).collect();
-    Ok(Answered {
+    Ok(AuthzenAnswer {
         body: page.response(results, next.as_deref()),
         allowed: listed.allowed.len(),
         denied: listed.denied,

@@ -18,7 +18,7 @@ pub(super) struct AuthzenCall<'a> {
 
 /// The answer to a request.
 #[derive(Default)]
-pub(super) struct Answered {
+pub(super) struct AuthzenAnswer {
     pub body: Json,
     pub allowed: usize,
     pub denied: usize,
@@ -26,7 +26,7 @@ pub(super) struct Answered {
     pub records: Vec<Record>,
 }
 
-impl Answered {
+impl AuthzenAnswer {
     /// Adds the answer to one question and returns its JSON.
     pub fn add(&mut self, evaluated: Evaluated) -> Evaluation {
         if evaluated.is_decided {

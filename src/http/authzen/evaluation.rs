@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use super::{
-    answer::{Answered, AuthzenCall, Evaluated, Evaluation},
+    answer::{AuthzenAnswer, AuthzenCall, Evaluated, Evaluation},
     fault::Fault,
     form::{Object, Parts, Question, mistyped, object},
     input::{CheckedQuestion, ReadQuestion},
@@ -19,7 +19,7 @@ const SCHEMA_FAULT: u16 = 422;
 ///
 /// # Errors
 /// It does not have the form of one.
-pub(super) fn answer(call: &AuthzenCall<'_>, mut form: Object) -> Result<Answered, Fault> {
+pub(super) fn answer(call: &AuthzenCall<'_>, mut form: Object) -> Result<AuthzenAnswer, Fault> {
     let options = object(&mut form, "", "options")?.unwrap_or_default();
     answer_one(call, form, explains(&options)?)
 }
@@ -32,11 +32,11 @@ pub(super) fn answer_one(
     call: &AuthzenCall<'_>,
     mut form: Object,
     explain: bool,
-) -> Result<Answered, Fault> {
+) -> Result<AuthzenAnswer, Fault> {
     let parts = Parts::take(&mut form)?;
     let none = Parts::default();
     let question = parts.question(&none)?;
-    let mut answered = Answered::default();
+    let mut answered = AuthzenAnswer::default();
     let evaluation = answered.add(evaluate(call, &question, explain, None));
     answered.body = json!(evaluation);
     Ok(answered)

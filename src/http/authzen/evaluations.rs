@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use super::{
-    answer::{Answered, AuthzenCall, Evaluated},
+    answer::{AuthzenAnswer, AuthzenCall, Evaluated},
     evaluation,
     fault::Fault,
     form::{Object, Parts, kind, mistyped, object},
@@ -24,7 +24,7 @@ enum Semantic {
 ///
 /// # Errors
 /// It does not have the form of one, its defaults included.
-pub(super) fn answer(call: &AuthzenCall<'_>, mut form: Object) -> Result<Answered, Fault> {
+pub(super) fn answer(call: &AuthzenCall<'_>, mut form: Object) -> Result<AuthzenAnswer, Fault> {
     let items = match form.remove("evaluations") {
         None | Some(Json::Null) => Vec::new(),
         Some(Json::Array(items)) => items,
@@ -44,7 +44,7 @@ pub(super) fn answer(call: &AuthzenCall<'_>, mut form: Object) -> Result<Answere
         )));
     }
     let defaults = Parts::take(&mut form)?;
-    let mut answered = Answered::default();
+    let mut answered = AuthzenAnswer::default();
     let mut evaluations = Vec::with_capacity(items.len());
     for (number, item) in items.into_iter().enumerate() {
         let evaluated = evaluate(call, item, &defaults, explain, number)

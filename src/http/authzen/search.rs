@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::{
     Endpoint,
-    answer::{Answered, AuthzenCall},
+    answer::{AuthzenAnswer, AuthzenCall},
     fault::Fault,
     form::{Action, Entity, Object, Question, action, entity, object, required, text},
     input::ReadQuestion,
@@ -46,7 +46,7 @@ pub(super) fn answer(
     call: &AuthzenCall<'_>,
     open: Side,
     mut form: Object,
-) -> Result<Answered, Fault> {
+) -> Result<AuthzenAnswer, Fault> {
     let search = Search::take(open, &mut form)?;
     let endpoint = match open {
         Side::Principal => Endpoint::SearchSubject,
@@ -67,7 +67,7 @@ pub(super) fn answer(
     });
     let results = found.allowed.iter().map(|uid| json!({"type": search.type_name, "id": id(uid)}));
     let body = page.response(results.collect(), found.next.as_deref());
-    Ok(Answered { body, allowed, denied, records: record.into_iter().collect() })
+    Ok(AuthzenAnswer { body, allowed, denied, records: record.into_iter().collect() })
 }
 
 fn id(uid: &EntityUID) -> &str {
