@@ -125,7 +125,7 @@ impl GrpcServer {
 
     /// Reports in the gRPC health service whether the server answers: for the server as a whole,
     /// for the service of each listener and, while nothing is refused, for `strict`. A server that
-    /// was told to stop stays NOT_SERVING.
+    /// was told to stop stays NOT_SERVING, and one is NOT_SERVING while no store has a good state.
     pub fn set_serving(&self, serving: bool) {
         self.inner.state.health.set_serving(serving);
     }
@@ -253,6 +253,11 @@ impl GrpcServer {
 
     pub(crate) fn is_serving(&self) -> bool {
         self.inner.state.health.is_serving()
+    }
+
+    /// Returns whether the first load of stores and directories has ended.
+    pub(crate) fn is_loaded(&self) -> bool {
+        self.inner.state.health.is_loaded()
     }
 
     pub(crate) fn is_stopping(&self) -> bool {

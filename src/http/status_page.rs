@@ -101,6 +101,8 @@ struct StoreState<'a> {
     policies: usize,
     /// A solver judges the files as they are now.
     proving: bool,
+    /// Since when; null while none does.
+    proving_since: Option<String>,
     problems: Vec<RenderedProblem<'a>>,
     warnings: Vec<RenderedProblem<'a>>,
 }
@@ -218,7 +220,8 @@ impl<'a> StoreState<'a> {
             revision: store.revision.as_ref(),
             loaded_at: store.loaded_at.map(text),
             policies: store.policies,
-            proving: store.proving,
+            proving: store.proving_since.is_some(),
+            proving_since: store.proving_since.map(text),
             problems: store.problems.iter().map(RenderedProblem::new).collect(),
             warnings: store.warnings.iter().map(RenderedProblem::new).collect(),
         }
@@ -231,7 +234,8 @@ impl<'a> RenderedProblem<'a> {
     }
 }
 
-fn text(time: SystemTime) -> String {
+/// Returns a moment as text.
+pub(super) fn text(time: SystemTime) -> String {
     let elapsed = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Timestamp::after_1970(elapsed).to_string()
 }
