@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Reads the certificate, if the settings name one.
-pub(in crate::cli) fn load(settings: &Settings) -> Result<Option<ServerTls>, CliError> {
+pub(super) fn load(settings: &Settings) -> Result<Option<ServerTls>, CliError> {
     let tls = settings.tls_options().map(ServerTls::load).transpose();
     tls.map_err(|error| CliError::Usage(format!("bad configuration\nsetting `tls`: {error}")))
 }

@@ -1,12 +1,16 @@
 //! From the settings to the options of the servers.
 
+use std::{env, sync::Arc};
+
 use super::file_handles::{self, ConnectionCounts, Handles};
 use crate::{
     grpc::{GrpcOptions, Http2Limits},
     http::{HttpOptions, WebOptions},
     net::BearerTokens,
+    reload::{Gate, Options, SlowGates},
     settings::{ListenAddress, Settings},
     sources::SourceOptions,
+    telemetry::Variables,
 };
 
 /// Returns the options of gRPC and HTTP, and the connections that `web_listen` may have. `tokens` are those
@@ -113,4 +117,36 @@ pub(in crate::cli) fn source_options(settings: &Settings) -> SourceOptions {
         poll: settings.directory.poll,
         compare: settings.directory.compare,
     }
+}
+
+/// Returns the options of loading policies, without gates.
+pub(in crate::cli) fn reload_options(settings: &Settings) -> Options {
+    Options {
+        default_store: settings.default_store.clone(),
+        bounds: settings.bounds.clone(),
+        settle: settings.reload.settle,
+        settle_removals: settings.reload.settle_removals,
+        rehash_interval: settings.reload.rehash_interval,
+        use_events: settings.reload.use_events,
+        ..Options::default()
+    }
+}
+
+/// Returns the same with the gates that the settings name. Those that take a solver are given.
+pub(in crate::cli) fn gated_options(
+    settings: &Settings,
+    slow_gates: Option<Arc<dyn SlowGates>>,
+) -> Options {
+    Options {
+        require_tests: settings.reload.require.contains(&Gate::Tests),
+        slow_gates,
+        deny_warnings: settings.reload.deny_warnings,
+        ..reload_options(settings)
+    }
+}
+
+/// Returns the variables that say what is sent to a collector.
+pub(in crate::cli) fn telemetry_variables() -> Variables {
+    let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
+    Variables::new(env::vars_os().map(|(name, value)| (text(name), text(value))))
 }

@@ -9,24 +9,21 @@ use crate::{
     settings::Settings,
 };
 
-/// Reads the token of a file, if the setting names one.
-pub(in crate::cli) fn load(
-    path: Option<&Path>,
-    setting: &str,
-) -> Result<Option<BearerTokens>, CliError> {
+/// Reads the tokens of a file, if the setting names one.
+pub(super) fn load(path: Option<&Path>, setting: &str) -> Result<Option<BearerTokens>, CliError> {
     path.map(BearerTokens::load).transpose().map_err(|error| {
         CliError::Usage(format!("bad configuration\nsetting `{setting}`: {error}"))
     })
 }
 
-/// Reads it again whenever its file changes.
-pub(super) fn watch(token: &BearerTokens, settings: &Settings) -> Reloader {
+/// Reads them again whenever their file changes.
+pub(super) fn watch(tokens: &BearerTokens, settings: &Settings) -> Reloader {
     let watch = WatchFiles {
-        paths: vec![token.path().to_owned()],
+        paths: vec![tokens.path().to_owned()],
         settle: settings.reload.settle,
         interval: settings.reload.rehash_interval,
         use_events: settings.reload.use_events,
     };
-    let token = token.clone();
-    watch.start(move || token.reload())
+    let tokens = tokens.clone();
+    watch.start(move || tokens.reload())
 }
