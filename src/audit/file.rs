@@ -12,6 +12,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::fs::{Access, access};
+
 /// The mode of a new file: the owner writes, the group reads.
 const MODE: u32 = 0o640;
 /// Limits how often lines are written again because the file was deleted meanwhile.
@@ -63,6 +65,19 @@ impl LogFile {
         };
         file.current()?;
         Ok(file)
+    }
+
+    /// Looks whether the file could be opened, and neither makes nor changes it.
+    ///
+    /// # Errors
+    /// Those of [`Self::open`].
+    pub fn check(path: &Path) -> io::Result<()> {
+        if refuse_pipe(path)? {
+            // A file that is taken for a folder has no entry of that name.
+            let folder = folder(path).join(".");
+            return Ok(access(folder, Access::WRITE_OK | Access::EXEC_OK)?);
+        }
+        lock(&OpenOptions::new().append(true).open(path)?)
     }
 
     /// Returns the bytes that fit into the file before it is rotated.
@@ -229,28 +244,37 @@ fn is_same(one: &Metadata, other: &Metadata) -> bool {
 }
 
 fn open(path: &Path, synced: bool) -> io::Result<File> {
-    let is_new = match fs::metadata(path) {
-        // Opening a pipe waits for a reader.
-        Ok(metadata) if metadata.file_type().is_fifo() => {
-            return Err(io::Error::other("it is a pipe: leave the file out to write to stdout"));
-        }
-        Ok(_) => false,
-        Err(_) => true,
-    };
+    let is_new = refuse_pipe(path)?;
     let mut file = OpenOptions::new().append(true).create(true).mode(MODE).open(path)?;
-    match file.try_lock() {
-        Err(TryLockError::WouldBlock) => {
-            return Err(io::Error::other("another process writes to it: name another file"));
-        }
-        // Some file systems have no locks.
-        Ok(()) | Err(TryLockError::Error(_)) => {}
-    }
+    lock(&file)?;
     if is_new && synced {
         // The name of the file is in the folder to which a link leads.
         File::open(folder(&fs::canonicalize(path)?))?.sync_all()?;
     }
     end_last_line(path, &mut file)?;
     Ok(file)
+}
+
+/// Refuses a pipe, since opening one waits for a reader. Returns whether there is no file yet.
+fn refuse_pipe(path: &Path) -> io::Result<bool> {
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.file_type().is_fifo() => {
+            Err(io::Error::other("it is a pipe: leave the file out to write to stdout"))
+        }
+        Ok(_) => Ok(false),
+        Err(_) => Ok(true),
+    }
+}
+
+/// Keeps other processes from writing to the file, for as long as it is open.
+fn lock(file: &File) -> io::Result<()> {
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => {
+            Err(io::Error::other("another process writes to it: name another file"))
+        }
+        // Some file systems have no locks.
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(()),
+    }
 }
 
 /// Ends the last line, which a killed process may have left unfinished.

@@ -85,6 +85,18 @@ impl DecisionLog {
         Self::default()
     }
 
+    /// Looks whether a log with those options could be opened, and changes nothing. Needs a tokio runtime
+    /// around it where it sends to a collector.
+    ///
+    /// # Errors
+    /// Those of [`Self::open`].
+    pub fn check(options: &LogOptions) -> Result<(), OpenError> {
+        if options.mode == LogMode::Off && options.recent == 0 {
+            return Ok(());
+        }
+        Writer::check(options)
+    }
+
     /// Opens the log and starts its writer. Needs a tokio runtime around it where it sends to a
     /// collector.
     ///

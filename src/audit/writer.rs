@@ -19,6 +19,7 @@ use super::{
     hide::Hiding,
     otlp::{self, Deadline, Exporter},
 };
+use crate::telemetry::LogSender;
 
 /// Bytes that are written at once.
 const BATCH_BYTES: usize = 1024 * 1024;
@@ -87,6 +88,24 @@ impl Writer {
             }
         };
         Ok(Self { sink, hiding, required, counts, recent, drops_logged: (0, None) })
+    }
+
+    /// Looks whether [`Self::open`] would succeed, and changes nothing.
+    ///
+    /// # Errors
+    /// Those of [`Self::open`].
+    pub fn check(options: &LogOptions) -> Result<(), OpenError> {
+        Hiding::new(options)?;
+        match (options.mode, &options.file) {
+            (LogMode::Off, _) | (LogMode::On | LogMode::Required, None) => Ok(()),
+            (LogMode::Otlp, _) => {
+                LogSender::new(&options.otlp).map_err(OpenError::Otlp)?;
+                Ok(())
+            }
+            (LogMode::On | LogMode::Required, Some(path)) => {
+                LogFile::check(path).map_err(|error| OpenError::File { path: path.clone(), error })
+            }
+        }
     }
 
     /// Writes until the log is closed or dropped.

@@ -47,6 +47,7 @@ mod verdict;
 mod watch;
 
 pub use exit::{CliError, Exit};
+pub use serve::longest_stop;
 
 use std::{ffi::OsString, io, process::ExitCode, time::Instant};
 

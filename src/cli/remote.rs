@@ -8,8 +8,8 @@ use super::{
     tls_flags::TlsFlags,
     token_flag::TokenFlag,
     verdict::{
-        Clause, ClauseValue, Kind, NearPermit, Obstacle, Policy, PolicyError, Reasons, Role,
-        RoleHint, Verdict,
+        Clause, ClauseSection, ClauseValue, NearPermit, Obstacle, Policy, PolicyError, Reasons,
+        Role, RoleHint, Verdict,
     },
 };
 use crate::{
@@ -118,12 +118,12 @@ fn clause(clause: proto::Clause) -> Clause {
     });
     Clause {
         kind: match clause.kind() {
-            proto::ClauseKind::Principal => Kind::Principal,
-            proto::ClauseKind::Action => Kind::Action,
-            proto::ClauseKind::Resource => Kind::Resource,
-            proto::ClauseKind::When => Kind::When,
-            proto::ClauseKind::Unless => Kind::Unless,
-            proto::ClauseKind::Unspecified => Kind::Unknown,
+            proto::ClauseKind::Principal => ClauseSection::Principal,
+            proto::ClauseKind::Action => ClauseSection::Action,
+            proto::ClauseKind::Resource => ClauseSection::Resource,
+            proto::ClauseKind::When => ClauseSection::When,
+            proto::ClauseKind::Unless => ClauseSection::Unless,
+            proto::ClauseKind::Unspecified => ClauseSection::Unknown,
         },
         line: number(clause.line),
         column: number(clause.column),

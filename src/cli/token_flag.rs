@@ -7,19 +7,20 @@ use super::CliError;
 /// The flag for a server that asks for a token.
 #[derive(Debug, Default, Clone, clap::Args)]
 pub(super) struct TokenFlag {
-    /// The file with the token of the server
+    /// The file with the token of the server; of several, one on a line, the first is sent
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
 }
 
 impl TokenFlag {
-    /// Reads the token, if a file is named; blanks around it are left out.
+    /// Reads the token, if a file is named: the first one, where it holds several as the server's own
+    /// does. Blanks around it are left out.
     pub(super) fn read(&self) -> Result<Option<String>, CliError> {
         let Some(file) = &self.token_file else { return Ok(None) };
         let named = file.display();
         let token = fs::read_to_string(file);
         let token = token.map_err(CliError::io(format!("cannot read `{named}`")))?;
-        let token = token.trim();
+        let token = token.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
         if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(CliError::Usage(format!("`{named}` holds no token")));
         }

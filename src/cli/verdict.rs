@@ -76,7 +76,7 @@ pub(super) struct NearPermit {
 
 #[derive(Debug, Serialize)]
 pub(super) struct Clause {
-    pub kind: Kind,
+    pub kind: ClauseSection,
     pub text: String,
     pub line: Option<usize>,
     pub column: Option<usize>,
@@ -87,7 +87,7 @@ pub(super) struct Clause {
 /// The part of a policy that a clause belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Kind {
+pub(super) enum ClauseSection {
     Principal,
     Action,
     Resource,
@@ -190,12 +190,12 @@ impl Clause {
 
     fn write(&self, text: &mut String, file: Option<&str>, holds: bool) {
         // The condition of an `unless` is false where the clause holds.
-        let is = match (&self.error, holds == (self.kind == Kind::Unless)) {
+        let is = match (&self.error, holds == (self.kind == ClauseSection::Unless)) {
             (Some(error), _) => format!("failed: {error}"),
             (None, true) => "is false".to_owned(),
             (None, false) => "is true".to_owned(),
         };
-        let unless = if self.kind == Kind::Unless { "unless " } else { "" };
+        let unless = if self.kind == ClauseSection::Unless { "unless " } else { "" };
         let lines: Vec<_> = self.text.lines().map(str::trim).collect();
         let _ = writeln!(text, "    {}: {unless}`{}` {is}", self.place(file), lines.join(" "));
         for ClauseValue { expression, value, is_in, is_in_more } in &self.values {
@@ -254,11 +254,11 @@ impl From<engine::ClauseNote> for Clause {
         });
         Self {
             kind: match note.kind {
-                ClauseKind::Principal => Kind::Principal,
-                ClauseKind::Action => Kind::Action,
-                ClauseKind::Resource => Kind::Resource,
-                ClauseKind::When => Kind::When,
-                ClauseKind::Unless => Kind::Unless,
+                ClauseKind::Principal => ClauseSection::Principal,
+                ClauseKind::Action => ClauseSection::Action,
+                ClauseKind::Resource => ClauseSection::Resource,
+                ClauseKind::When => ClauseSection::When,
+                ClauseKind::Unless => ClauseSection::Unless,
             },
             text: note.text,
             line: note.location.map(|location| location.line),

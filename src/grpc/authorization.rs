@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     audit::DecisionLog,
-    net::{BlockingPool, CallPermit, ConcurrencyLimit},
+    net::{CallPermit, ConcurrencyLimit, LongCallPool},
     proto::{self, authorization_service_server::AuthorizationService},
     reload::{InForce, Live},
     request::Violation,
@@ -29,7 +29,7 @@ pub(super) struct Authorization {
     pub decider: Arc<Decider>,
     pub decision_log: DecisionLog,
     /// Decides long questions; none where the call is answered on the pool already.
-    pub pool: Option<BlockingPool>,
+    pub pool: Option<LongCallPool>,
     /// The limit on calls that wait for a version of a directory.
     pub waiting: Arc<ConcurrencyLimit>,
 }

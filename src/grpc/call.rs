@@ -34,7 +34,7 @@ use super::{
 };
 use crate::{
     model::panic_message,
-    net::{BearerToken, BlockingPool, CallPermit, ConcurrencyLimit, LimitReachedError},
+    net::{BearerTokens, CallPermit, ConcurrencyLimit, LimitReachedError, LongCallPool},
     proto::codec::{self, MessageCheck},
 };
 
@@ -58,9 +58,9 @@ pub(super) struct CallHandler {
     service: UnaryService,
     /// The same service for calls that are given to the pool as a whole.
     pooled_service: UnaryService,
-    /// The token that calls of the service need.
-    token: Option<BearerToken>,
-    pool: BlockingPool,
+    /// The tokens of which calls of the service need one.
+    tokens: Option<BearerTokens>,
+    pool: LongCallPool,
     /// Health, reflection and what of the service answers with a stream.
     auxiliary: Routes,
     calls: Arc<ConcurrencyLimit>,
@@ -104,8 +104,8 @@ impl CallHandler {
     pub fn new(
         server: &ServerState,
         services: Services,
-        token: Option<BearerToken>,
-        pool: BlockingPool,
+        tokens: Option<BearerTokens>,
+        pool: LongCallPool,
         auxiliary_limits: AuxiliaryLimits,
     ) -> Self {
         Self {
@@ -114,7 +114,7 @@ impl CallHandler {
             unary_methods: services.unary_methods,
             service: services.service,
             pooled_service: services.pooled_service,
-            token,
+            tokens,
             pool,
             auxiliary: services.auxiliary,
             calls: services.calls,
@@ -145,14 +145,14 @@ impl CallHandler {
         self.unary_methods.iter().copied().find(|name| *name == method)
     }
 
-    /// Returns whether a call has the token, where there is one. Health needs none, since a kubelet's
+    /// Returns whether a call has one of the tokens, where there are some. Health needs none, since a kubelet's
     /// probe can send none; nor does reflection, which describes the public contract. Neither tells
     /// anything of policies or of what anybody holds.
     fn may_call(&self, request: &Request<Incoming>) -> bool {
-        let Some(token) = &self.token else { return true };
+        let Some(tokens) = &self.tokens else { return true };
         let path = request.uri().path();
         OPEN_TO_ALL.iter().any(|service| path.starts_with(service))
-            || token.is_sent(request.headers())
+            || tokens.is_sent(request.headers())
     }
 
     async fn answer_unary(

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     directory::{Change, DirectoryVersion},
     model::{StoreName, Timestamp},
-    net::BlockingPool,
+    net::LongCallPool,
     proto::{self, directory_service_server::DirectoryService},
     reload::{DirectoryFollower, DirectoryState, FollowError, InForce, Live, VersionChanges},
     request::{FieldPath, Violation},
@@ -41,7 +41,7 @@ pub(super) struct Directories {
     pub health: HealthService,
     pub metrics: Arc<Metrics>,
     /// Searches lists; none where the call is answered on the pool already.
-    pub pool: Option<BlockingPool>,
+    pub pool: Option<LongCallPool>,
 }
 
 #[tonic::async_trait]

@@ -25,6 +25,7 @@ enum Phase {
 }
 
 /// Reports whether the server answers, for the server as a whole and for the one service of a listener.
+/// A server that can decide nothing, since the directory of every store was refused, does not.
 #[derive(Debug, Clone)]
 pub(super) struct HealthService {
     phase: watch::Sender<Phase>,
@@ -77,8 +78,21 @@ impl HealthService {
         service.is_empty() || service == self.service
     }
 
+    /// Returns whether the server answers calls, and has something to answer them with.
     pub fn is_serving(&self) -> bool {
+        self.status_in(*self.phase.borrow()) == ServingStatus::Serving
+    }
+
+    /// Returns whether the first load of stores and directories has ended.
+    pub fn is_loaded(&self) -> bool {
         *self.phase.borrow() == Phase::Serving
+    }
+
+    fn status_in(&self, phase: Phase) -> ServingStatus {
+        match phase {
+            Phase::Serving if self.live.state().has_good_state() => ServingStatus::Serving,
+            Phase::Serving | Phase::NotServing | Phase::Stopped => ServingStatus::NotServing,
+        }
     }
 }
 
@@ -110,16 +124,19 @@ impl Health for HealthService {
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
         let is_known = self.is_known(&request.get_ref().service);
-        let statuses = WatchStream::new(self.phase.subscribe()).map_while(move |phase| {
-            let status = match phase {
-                Phase::Stopped => return None,
+        let (health, mut told) = (self.clone(), None);
+        let changes = WatchStream::new(self.phase.subscribe()).map(|_| ());
+        let changes = changes.merge(WatchStream::from_changes(self.live.changes()));
+        let statuses = changes.map_while(move |()| {
+            let phase = *health.phase.borrow();
+            match phase {
+                Phase::Stopped => None,
                 // The specification wants it said and the watch kept open.
-                _ if !is_known => ServingStatus::ServiceUnknown,
-                Phase::NotServing => ServingStatus::NotServing,
-                Phase::Serving => ServingStatus::Serving,
-            };
-            Some(Ok(response(status)))
+                _ if !is_known => Some(ServingStatus::ServiceUnknown),
+                phase => Some(health.status_in(phase)),
+            }
         });
-        Ok(Response::new(Box::pin(statuses)))
+        let news = statuses.filter(move |status| told.replace(*status) != Some(*status));
+        Ok(Response::new(Box::pin(news.map(|status| Ok(response(status))))))
     }
 }

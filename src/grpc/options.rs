@@ -4,7 +4,7 @@ use std::{num::NonZeroUsize, thread::available_parallelism, time::Duration};
 
 use crate::{
     model::OnForbidError,
-    net::{BearerToken, ConnectionLimit, DRAIN_TIMEOUT},
+    net::{BearerTokens, ConnectionLimit, DRAIN_TIMEOUT},
     request::RequestLimits,
     telemetry::Sampler,
 };
@@ -57,8 +57,8 @@ pub struct GrpcOptions {
     pub http2: Http2Limits,
     /// Threads on which connections are served.
     pub workers: NonZeroUsize,
-    /// The token that callers of the listeners for decisions must send; unset: none.
-    pub token: Option<BearerToken>,
+    /// The tokens of which callers of the listeners for decisions must send one; unset: none.
+    pub tokens: Option<BearerTokens>,
 }
 
 /// Limits on what one HTTP/2 connection may do.
@@ -103,7 +103,7 @@ impl Default for GrpcOptions {
             patience: ConnectionLimit::PATIENCE,
             http2: Http2Limits::default(),
             workers: available_parallelism().unwrap_or(NonZeroUsize::MIN),
-            token: None,
+            tokens: None,
         }
     }
 }

@@ -33,7 +33,7 @@ pub struct Replay {
 
 /// The outcome of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answered {
+pub enum ReplayOutcome {
     /// The bytes do not decode, or have too many parts.
     Unreadable,
     /// The message does not fit the schema or the limits.
@@ -57,7 +57,7 @@ impl Replay {
 
     /// Answers the message as each of the calls that it may be, the first byte saying which.
     #[must_use]
-    pub fn answer(&self, bytes: &[u8], now: Timestamp) -> Answered {
+    pub fn answer(&self, bytes: &[u8], now: Timestamp) -> ReplayOutcome {
         let (in_force, decider) = (&self.in_force, &self.decider);
         let call = |rpc| CallContext {
             rpc,
@@ -83,7 +83,7 @@ impl Replay {
             Some((4, message)) => self.answer_as(Rpc::ListPrincipals, message, |rpc, sent| {
                 decider.list_principals(in_force, sent, &call(rpc))
             }),
-            _ => Answered::Unreadable,
+            _ => ReplayOutcome::Unreadable,
         }
     }
 
@@ -92,17 +92,17 @@ impl Replay {
         rpc: Rpc,
         message: &[u8],
         decide: impl FnOnce(Rpc, S) -> Result<Decided<R>, Vec<Violation>>,
-    ) -> Answered {
+    ) -> ReplayOutcome {
         if has_more_parts(rpc.name(), message, self.decider.options.message_parts) {
-            return Answered::Unreadable;
+            return ReplayOutcome::Unreadable;
         }
-        let Ok(sent) = decode_request(message) else { return Answered::Unreadable };
+        let Ok(sent) = decode_request(message) else { return ReplayOutcome::Unreadable };
         match decide(rpc, sent) {
             Ok(decided) => {
                 let _ = decided.response.encode_to_vec();
-                Answered::Decided
+                ReplayOutcome::Decided
             }
-            Err(_) => Answered::Refused,
+            Err(_) => ReplayOutcome::Refused,
         }
     }
 }

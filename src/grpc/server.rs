@@ -26,8 +26,8 @@ use crate::{
     audit::DecisionLog,
     model::StoreName,
     net::{
-        self, BearerToken, BlockingPool, ConcurrencyLimit, ConnectionLimit, Face, Listener, Tls,
-        WorkerThreads,
+        self, BearerTokens, ConcurrencyLimit, ConnectionLimit, Face, Listener, LongCallPool,
+        ServerTls, WorkerThreads,
     },
     reload::Live,
     shadow::Shadow,
@@ -36,17 +36,17 @@ use crate::{
 };
 
 /// The settings that name the files of tokens.
-const TOKEN: &str = "auth.token_file";
-const DIRECTORY_TOKEN: &str = "directory.token_file";
+const TOKENS: &str = "auth.token_file";
+const DIRECTORY_TOKENS: &str = "directory.token_file";
 
 /// A listener on which directories are written and read, and nothing is decided.
 #[derive(Debug)]
 pub struct DirectoryListener {
     /// The listener.
     pub listener: Listener,
-    /// The token that callers need; none where a client certificate or the mode of a Unix socket
+    /// The tokens of which callers need one; none where a client certificate or the mode of a Unix socket
     /// protects it.
-    pub token: Option<BearerToken>,
+    pub tokens: Option<BearerTokens>,
 }
 
 /// The gRPC face of one process. Clones are the same server.
@@ -59,8 +59,8 @@ pub struct GrpcServer {
 struct Inner {
     state: ServerState,
     connections: Arc<ConnectionLimit>,
-    tls: OnceLock<Tls>,
-    directory_token: OnceLock<BearerToken>,
+    tls: OnceLock<ServerTls>,
+    directory_tokens: OnceLock<BearerTokens>,
     is_stopping: AtomicBool,
 }
 
@@ -99,8 +99,8 @@ impl GrpcServer {
         let waiting = Arc::new(ConcurrencyLimit::new("waiting", options.waiting, 0));
         let metrics = Metrics::new(metrics, &live, [&limit, &waiting], &decision_log);
         let metrics = Arc::new(metrics);
-        if let Some(token) = &options.token {
-            metrics.observe_token(TOKEN, token);
+        if let Some(tokens) = &options.tokens {
+            metrics.observe_tokens(TOKENS, tokens);
         }
         let inner = Inner {
             connections: ConnectionLimit::new(options.connections, options.patience),
@@ -117,7 +117,7 @@ impl GrpcServer {
                 embedded: Arc::default(),
             },
             tls: OnceLock::new(),
-            directory_token: OnceLock::new(),
+            directory_tokens: OnceLock::new(),
             is_stopping: AtomicBool::new(false),
         };
         Self { inner: Arc::new(inner) }
@@ -125,7 +125,7 @@ impl GrpcServer {
 
     /// Reports in the gRPC health service whether the server answers: for the server as a whole,
     /// for the service of each listener and, while nothing is refused, for `strict`. A server that
-    /// was told to stop stays NOT_SERVING.
+    /// was told to stop stays NOT_SERVING, and one is NOT_SERVING while no store has a good state.
     pub fn set_serving(&self, serving: bool) {
         self.inner.state.health.set_serving(serving);
     }
@@ -169,25 +169,25 @@ impl GrpcServer {
     ) -> Result<(), ServeError> {
         let state = &self.inner.state;
         let workers = WorkerThreads::start(state.options.workers)?;
-        let pool = BlockingPool::start()?;
+        let pool = LongCallPool::start()?;
         let runtimes = workers.runtimes().iter().chain(pool.handle()).cloned();
         self.metrics().observe_tasks(runtimes.chain([Handle::current()]).collect());
         let limits = AuxiliaryLimits::new(&state.options);
         let services = Services::decisions(state, &pool)?;
-        let token = state.options.token.clone();
-        let handler = CallHandler::new(state, services, token, pool.clone(), limits.clone());
+        let tokens = state.options.tokens.clone();
+        let handler = CallHandler::new(state, services, tokens, pool.clone(), limits.clone());
         let decisions = Arc::new(handler);
         let mut calls: Vec<_> =
             listeners.into_iter().map(|listener| (listener, Arc::clone(&decisions))).collect();
-        if let Some(DirectoryListener { listener, token }) = directory {
-            if let Some(token) = &token {
-                self.inner.directory_token.get_or_init(|| {
-                    self.metrics().observe_token(DIRECTORY_TOKEN, token);
-                    token.clone()
+        if let Some(DirectoryListener { listener, tokens }) = directory {
+            if let Some(tokens) = &tokens {
+                self.inner.directory_tokens.get_or_init(|| {
+                    self.metrics().observe_tokens(DIRECTORY_TOKENS, tokens);
+                    tokens.clone()
                 });
             }
             let services = Services::directory(state, &pool)?;
-            let handler = CallHandler::new(state, services, token, pool, limits);
+            let handler = CallHandler::new(state, services, tokens, pool, limits);
             calls.push((listener, Arc::new(handler)));
         }
         let stop = CancellationToken::new();
@@ -236,14 +236,14 @@ impl GrpcServer {
         }
     }
 
-    pub(crate) fn tls(&self) -> Option<&Tls> {
+    pub(crate) fn tls(&self) -> Option<&ServerTls> {
         self.inner.tls.get()
     }
 
     /// Returns the tokens that callers send, with the settings that name their files.
-    pub(crate) fn tokens(&self) -> impl Iterator<Item = (&'static str, &BearerToken)> {
-        let decisions = self.options().token.as_ref().map(|token| (TOKEN, token));
-        let directory = self.inner.directory_token.get().map(|token| (DIRECTORY_TOKEN, token));
+    pub(crate) fn tokens(&self) -> impl Iterator<Item = (&'static str, &BearerTokens)> {
+        let decisions = self.options().tokens.as_ref().map(|tokens| (TOKENS, tokens));
+        let directory = self.inner.directory_tokens.get().map(|tokens| (DIRECTORY_TOKENS, tokens));
         decisions.into_iter().chain(directory)
     }
 
@@ -253,6 +253,11 @@ impl GrpcServer {
 
     pub(crate) fn is_serving(&self) -> bool {
         self.inner.state.health.is_serving()
+    }
+
+    /// Returns whether the first load of stores and directories has ended.
+    pub(crate) fn is_loaded(&self) -> bool {
+        self.inner.state.health.is_loaded()
     }
 
     pub(crate) fn is_stopping(&self) -> bool {

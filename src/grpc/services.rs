@@ -20,7 +20,7 @@ use super::{
     metrics::Rpc, state::ServerState,
 };
 use crate::{
-    net::{BlockingPool, ConcurrencyLimit},
+    net::{ConcurrencyLimit, LongCallPool},
     proto::{
         self,
         authorization_service_server::{self, AuthorizationServiceServer},
@@ -33,9 +33,9 @@ const AUXILIARY_BYTES: usize = 16 * 1024;
 
 /// A service as tonic generates it.
 pub(super) type UnaryService =
-    Arc<dyn Fn(Request<MessageBody<Incoming>>) -> Answered + Send + Sync>;
+    Arc<dyn Fn(Request<MessageBody<Incoming>>) -> UnaryFuture + Send + Sync>;
 
-type Answered = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+type UnaryFuture = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
 /// The services of a listener.
 pub(super) struct Services {
@@ -58,7 +58,7 @@ impl Services {
     ///
     /// # Errors
     /// The contract cannot be described for reflection.
-    pub fn decisions(server: &ServerState, pool: &BlockingPool) -> Result<Self, ServeError> {
+    pub fn decisions(server: &ServerState, pool: &LongCallPool) -> Result<Self, ServeError> {
         let options = &server.options;
         let decider = Arc::new(server.decider());
         let service = |pool| -> UnaryService {
@@ -88,7 +88,7 @@ impl Services {
     ///
     /// # Errors
     /// The contract cannot be described for reflection.
-    pub fn directory(server: &ServerState, pool: &BlockingPool) -> Result<Self, ServeError> {
+    pub fn directory(server: &ServerState, pool: &LongCallPool) -> Result<Self, ServeError> {
         let options = &server.options;
         let service = |pool| {
             DirectoryServiceServer::new(Directories {

@@ -7,6 +7,7 @@ mod console;
 mod log_level;
 mod options;
 mod public_url;
+mod readiness;
 mod routes;
 mod server;
 mod serving;

@@ -8,8 +8,8 @@ use axum::{
     routing::get,
 };
 
-use super::{log_level, state::AdminState, status_page::StatusPage};
-use crate::{net::Tls, telemetry::MetricsProvider};
+use super::{log_level, readiness::not_ready, state::AdminState, status_page::StatusPage};
+use crate::{net::ServerTls, telemetry::MetricsProvider};
 
 /// Returns the routes of the HTTP face.
 pub(super) fn routes(server: AdminState) -> Router {
@@ -34,24 +34,15 @@ async fn livez() -> &'static str {
 /// directory decides, for those who watch a rollout.
 async fn readyz(State(server): State<AdminState>, RawQuery(query): RawQuery) -> Response {
     let is_strict = query.is_some_and(|query| query.split('&').any(|one| one == "strict"));
-    if server.grpc().is_stopping() {
-        (StatusCode::SERVICE_UNAVAILABLE, "the process is stopping\n").into_response()
-    } else if server.grpc().live().stores().is_empty() {
-        (StatusCode::SERVICE_UNAVAILABLE, "no policy store is loaded\n").into_response()
-    } else if !server.grpc().is_serving() {
-        (StatusCode::SERVICE_UNAVAILABLE, "a directory is not loaded: see /status\n")
-            .into_response()
-    } else if is_strict && !server.grpc().live().is_clean() {
-        let message = "a policy store, the folder or a directory was refused: see /status\n";
-        (StatusCode::SERVICE_UNAVAILABLE, message).into_response()
-    } else {
-        "ok\n".into_response()
+    match not_ready(server.grpc(), is_strict) {
+        Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response(),
+        None => "ok\n".into_response(),
     }
 }
 
 async fn status(State(server): State<AdminState>) -> Response {
     let status = server.grpc().live().status();
-    let tls = server.grpc().tls().map(Tls::status);
+    let tls = server.grpc().tls().map(ServerTls::status);
     let decision_log = server.grpc().decision_log().counts();
     let (serving, uptime) = (server.grpc().is_serving(), server.uptime());
     let shadow = server.grpc().shadow().status();

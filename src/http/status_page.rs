@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::{
     audit::LogCounts,
     model::{Problem, Revision, StoreName, Timestamp},
-    net::{BearerToken, tls::TlsStatus},
+    net::{BearerTokens, tls::TlsStatus},
     reload::{LiveDirectory, LiveState, LoadStatus, StoreStatus},
     shadow::{ShadowComparison, ShadowCounts, ShadowStatus},
 };
@@ -37,7 +37,7 @@ pub(super) struct StatusPage<'a> {
     stores: Vec<StoreState<'a>>,
     directories: Vec<DirectoryStatus<'a>>,
     tls: Option<CertificateState>,
-    tokens: Vec<TokenState>,
+    tokens: Vec<TokensState>,
     /// Null where no shadow decisions are made.
     shadow: Option<ShadowState<'a>>,
     /// The settings without secrets; null where they are not known.
@@ -83,11 +83,13 @@ struct CertificateState {
     problem: Option<String>,
 }
 
-/// The token whose file a setting names.
+/// The tokens whose file a setting names.
 #[derive(Debug, Serialize)]
-struct TokenState {
+struct TokensState {
     setting: &'static str,
-    /// Why the file as it is now holds no token; null where it does.
+    /// Tokens that count: more than one during a rotation.
+    count: usize,
+    /// Why the file as it is now is refused; null where it is not.
     problem: Option<Arc<String>>,
 }
 
@@ -99,6 +101,8 @@ struct StoreState<'a> {
     policies: usize,
     /// A solver judges the files as they are now.
     proving: bool,
+    /// Since when; null while none does.
+    proving_since: Option<String>,
     problems: Vec<RenderedProblem<'a>>,
     warnings: Vec<RenderedProblem<'a>>,
 }
@@ -145,10 +149,13 @@ impl<'a> StatusPage<'a> {
 
     pub fn with_tokens<'t>(
         mut self,
-        tokens: impl Iterator<Item = (&'static str, &'t BearerToken)>,
+        tokens: impl Iterator<Item = (&'static str, &'t BearerTokens)>,
     ) -> Self {
-        let state =
-            |(setting, token): (_, &BearerToken)| TokenState { setting, problem: token.problem() };
+        let state = |(setting, tokens): (_, &BearerTokens)| TokensState {
+            setting,
+            count: tokens.count(),
+            problem: tokens.problem(),
+        };
         self.tokens = tokens.map(state).collect();
         self
     }
@@ -213,7 +220,8 @@ impl<'a> StoreState<'a> {
             revision: store.revision.as_ref(),
             loaded_at: store.loaded_at.map(text),
             policies: store.policies,
-            proving: store.proving,
+            proving: store.proving_since.is_some(),
+            proving_since: store.proving_since.map(text),
             problems: store.problems.iter().map(RenderedProblem::new).collect(),
             warnings: store.warnings.iter().map(RenderedProblem::new).collect(),
         }
@@ -226,7 +234,8 @@ impl<'a> RenderedProblem<'a> {
     }
 }
 
-fn text(time: SystemTime) -> String {
+/// Returns a moment as text.
+pub(super) fn text(time: SystemTime) -> String {
     let elapsed = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Timestamp::after_1970(elapsed).to_string()
 }

@@ -4,7 +4,7 @@ use std::{io, net, os::unix, time::Duration};
 
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
-use super::{Tls, authority::AuthorityStream, connection::Socket, peer::Peer};
+use super::{ServerTls, authority::AuthorityStream, connection::Socket, peer::Peer};
 
 /// A bound socket on which connections are accepted.
 #[derive(Debug)]
@@ -14,7 +14,7 @@ pub enum Listener {
     /// A Unix socket.
     Unix(UnixListener),
     /// TCP with TLS.
-    Tls(TcpListener, Tls),
+    Tls(TcpListener, ServerTls),
 }
 
 impl From<TcpListener> for Listener {

@@ -9,13 +9,13 @@
 
 mod accept;
 pub mod authority;
-mod bearer_token;
-mod blocking_pool;
+mod bearer_tokens;
 mod concurrency_limit;
 mod connection;
 mod connection_limit;
 mod face;
 mod listener;
+mod long_call_pool;
 mod peer;
 mod read_deadline;
 mod shutdown;
@@ -24,17 +24,17 @@ mod untaken_answers;
 mod worker_threads;
 
 pub(crate) use accept::serve;
-pub use bearer_token::{BearerToken, TokenError};
-pub(crate) use blocking_pool::BlockingPool;
+pub use bearer_tokens::{BearerTokens, TokenError};
 pub use concurrency_limit::LimitReachedError;
 pub(crate) use concurrency_limit::{CallPermit, ConcurrencyLimit};
 pub(crate) use connection::Connection;
 pub use connection_limit::ConnectionLimit;
 pub(crate) use face::Face;
 pub use listener::Listener;
+pub(crate) use long_call_pool::LongCallPool;
 pub(crate) use peer::Peer;
 pub(crate) use shutdown::serve_until_shutdown;
-pub use tls::Tls;
+pub use tls::ServerTls;
 pub(crate) use untaken_answers::{TrackedBody, UntakenAnswers};
 pub(crate) use worker_threads::WorkerThreads;
 

@@ -79,6 +79,12 @@ impl SlowGates for SolverGates {
         }
         refusals
     }
+
+    fn refuses_unproved(&self, candidate: &PolicyStore) -> Option<GateRefusal> {
+        let compared = self.no_gains.then(|| self.first_compared_with(candidate))?;
+        let problem = *compared.err()?;
+        Some(GateRefusal { gate: Gate::NoGains, problem })
+    }
 }
 
 impl SolverGates {
@@ -104,23 +110,15 @@ impl SolverGates {
         last: Option<&PolicyStore>,
         options: &ProofOptions,
     ) -> Vec<Problem> {
-        let baseline = match last {
-            Some(_) => Ok(None),
-            None => self.baseline(candidate),
+        let first = match last {
+            Some(_) => None,
+            None => match self.first_compared_with(candidate) {
+                Ok(first) => first,
+                Err(problem) => return vec![*problem],
+            },
         };
-        let baseline = match baseline {
-            Ok(baseline) => baseline,
-            Err(message) => return vec![not_passed(candidate, Gate::NoGains, &message)],
-        };
-        let Some(old) = last.or(baseline.as_ref()) else {
-            if self.trust_first {
-                return Vec::new();
-            }
-            let message = "there is nothing to compare the store with";
-            let help = "name a folder with `reload.baseline`, keep what is in force with `data`, or set \
-                        `reload.first = \"trust\"`";
-            return vec![not_passed(candidate, Gate::NoGains, message).with_help(help)];
-        };
+        // Nothing, where the store is trusted.
+        let Some(old) = last.or(first.as_ref()) else { return Vec::new() };
         let trust = candidate.more_trust_than(old);
         let same = old.revision() == candidate.revision();
         if trust.is_empty() && (same || reload::only_narrows(candidate, old)) {
@@ -154,6 +152,27 @@ impl SolverGates {
             problems.push(not_passed(candidate, Gate::NoGains, &more));
         }
         ended(approval, candidate, problems)
+    }
+
+    /// Returns the state with which a store is compared that this process has not had in force; nothing
+    /// where there is none, and the store is trusted.
+    ///
+    /// # Errors
+    /// It cannot be read, or there is none.
+    fn first_compared_with(
+        &self,
+        candidate: &PolicyStore,
+    ) -> Result<Option<PolicyStore>, Box<Problem>> {
+        match self.baseline(candidate) {
+            Ok(None) if !self.trust_first => {
+                let message = "there is nothing to compare the store with";
+                let help = "name a folder with `reload.baseline`, keep what is in force with `data`, \
+                            or set `reload.first = \"trust\"`";
+                Err(Box::new(not_passed(candidate, Gate::NoGains, message).with_help(help)))
+            }
+            Ok(found) => Ok(found),
+            Err(message) => Err(Box::new(not_passed(candidate, Gate::NoGains, &message))),
+        }
     }
 
     /// Loads the state with which a store is compared that this process has not had in force, if there

@@ -77,6 +77,12 @@ pub trait SlowGates: fmt::Debug + Send + Sync {
         last: Option<&PolicyStore>,
         cancelled: &CancellationToken,
     ) -> Vec<GateRefusal>;
+
+    /// Returns why a valid store that this process has not had in force is refused, where that is plain
+    /// without a proof: since there is nothing to compare it with.
+    fn refuses_unproved(&self, _candidate: &PolicyStore) -> Option<GateRefusal> {
+        None
+    }
 }
 
 /// Returns whether a new state can only take rights away: the schema and the entities are the same,

@@ -91,7 +91,7 @@ impl KnownStore {
                 .in_force
                 .as_ref()
                 .map_or_else(Vec::new, |store| store.warnings().to_vec()),
-            proving: self.proving.is_some(),
+            proving_since: self.proving.as_ref().map(Proving::since),
             problems: self.problems.clone(),
             refused: match &self.seen {
                 Some(Seen::Digest(digest)) if !self.problems.is_empty() => Some(digest.clone()),

@@ -49,6 +49,17 @@ impl LiveState {
     pub fn directories_decide(&self) -> bool {
         self.directories.values().all(|directory| directory.deciding().is_ok())
     }
+
+    /// Returns whether some store has a good state: it has no directory, or one that was loaded once,
+    /// however old that is by now. Without one nothing can be decided.
+    #[must_use]
+    pub fn has_good_state(&self) -> bool {
+        let mut stores = self.stores.iter();
+        stores.any(|store| {
+            let directory = self.directories.get(store.name());
+            directory.is_none_or(|directory| directory.state.is_some())
+        })
+    }
 }
 
 /// A store and its directory at one moment.

@@ -49,8 +49,8 @@ pub struct StoreStatus {
     pub policies: usize,
     /// The warnings of the revision that decides.
     pub warnings: Vec<Problem>,
-    /// True while a solver judges the files as they are now; until then the revision stays in force.
-    pub proving: bool,
+    /// Since when a solver judges the files as they are now; until it has, the revision stays in force.
+    pub proving_since: Option<SystemTime>,
     /// The problems of the files as they are now, if they were refused; the revision stays in force.
     pub problems: Vec<Problem>,
     /// The digest of those files, if they were read ([`StoreFiles::digest`]).
@@ -60,6 +60,11 @@ pub struct StoreStatus {
 }
 
 impl LoadStatus {
+    /// Returns the stores that a solver judges, with since when.
+    pub fn proving(&self) -> impl Iterator<Item = (&StoreName, SystemTime)> {
+        self.stores.iter().filter_map(|store| Some((&store.name, store.proving_since?)))
+    }
+
     /// Returns whether everything that was found is in force.
     #[must_use]
     pub fn is_clean(&self) -> bool {

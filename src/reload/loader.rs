@@ -139,7 +139,10 @@ impl Loader {
             let (done, is_more) = self.queue.take(until);
             let is_late = done.is_empty();
             for (name, seen, loaded) in done {
-                self.take_over(name, seen, loaded, &mut outcome);
+                self.take_over(name.clone(), seen, loaded, &mut outcome);
+                if self.signal.is_none() {
+                    self.wait_for_proof(&name, &mut outcome, live);
+                }
             }
             if is_late || !is_more {
                 break;
@@ -310,13 +313,22 @@ impl Loader {
         let proving = Proving::start(gates, Arc::clone(&store), last, took, self.signal.clone());
         if narrows {
             self.put_in_force(name, store, took, outcome);
-        } else if self.signal.is_some() {
+        } else {
             announce::proving(&store);
         }
         self.stores.entry(name.clone()).or_default().proving = Some(proving);
-        if self.signal.is_none() {
-            self.proved(outcome);
+    }
+
+    /// Waits for the proof of a store, and tells meanwhile what is waited for.
+    fn wait_for_proof(&mut self, name: &StoreName, outcome: &mut LoadOutcome, live: &Live) {
+        if self.stores.get(name).is_none_or(|known| known.proving.is_none()) {
+            return;
         }
+        live.publish_status(self.status());
+        if let Some(proving) = self.stores.get_mut(name).and_then(|known| known.proving.as_mut()) {
+            proving.wait();
+        }
+        self.proved(outcome);
     }
 
     /// Takes up the proofs that have ended.

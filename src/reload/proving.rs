@@ -3,8 +3,8 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, OnceLock},
-    thread,
-    time::Duration,
+    thread::{self, JoinHandle},
+    time::{Duration, SystemTime},
 };
 
 use tokio_util::sync::CancellationToken;
@@ -19,14 +19,15 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Proving {
     candidate: Arc<PolicyStore>,
+    since: SystemTime,
     loading_took: Duration,
     cancelled: CancellationToken,
     refusals: Arc<OnceLock<Vec<GateRefusal>>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Proving {
-    /// Starts a proof on a thread of its own. With a signal that is given once it has ended; without
-    /// one this waits for the end.
+    /// Starts a proof on a thread of its own. Where there is a signal it is given once that has ended.
     pub fn start(
         gates: Arc<dyn SlowGates>,
         candidate: Arc<PolicyStore>,
@@ -34,15 +35,16 @@ impl Proving {
         loading_took: Duration,
         signal: Option<Arc<Signal>>,
     ) -> Self {
-        let proving = Self {
+        let mut proving = Self {
             candidate: Arc::clone(&candidate),
+            since: SystemTime::now(),
             loading_took,
             cancelled: CancellationToken::new(),
             refusals: Arc::default(),
+            thread: None,
         };
         let judged_gates = gates.gates();
         let (cancelled, refusals) = (proving.cancelled.clone(), Arc::clone(&proving.refusals));
-        let waits = signal.is_none();
         let work = move || {
             let judge = || gates.judge(&candidate, last.as_deref(), &cancelled);
             let judged = catch_unwind(AssertUnwindSafe(judge)).unwrap_or_else(|panic| {
@@ -58,8 +60,7 @@ impl Proving {
         };
         let thread = thread::Builder::new().name("prove".to_owned()).stack_size(STACK_BYTES);
         match thread.spawn(work) {
-            Ok(thread) if waits => drop(thread.join()),
-            Ok(_) => {}
+            Ok(thread) => proving.thread = Some(thread),
             Err(error) => {
                 let message = format!("nothing is proved, for no thread can be started: {error}");
                 let _ = proving.refusals.set(refused(&proving.candidate, &judged_gates, &message));
@@ -71,6 +72,19 @@ impl Proving {
     /// Returns what came of it, once it has ended. Nothing refused means that the candidate passes.
     pub fn refusals(&self) -> Option<Vec<GateRefusal>> {
         self.refusals.get().cloned()
+    }
+
+    /// Waits until it has ended.
+    pub fn wait(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            // A panic in it is one of the refusals.
+            drop(thread.join());
+        }
+    }
+
+    /// Returns when it began.
+    pub fn since(&self) -> SystemTime {
+        self.since
     }
 
     pub fn candidate(&self) -> &Arc<PolicyStore> {

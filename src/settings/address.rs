@@ -3,6 +3,7 @@
 use std::{
     fmt,
     net::{IpAddr, SocketAddr},
+    os::unix,
     path::PathBuf,
     str::FromStr,
 };
@@ -38,10 +39,24 @@ pub struct TcpAddress {
 
 /// A text that is no address to listen on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{0}` is not an address: write `host:port`, e.g. `127.0.0.1:8180`, `tls:host:port` or `unix:/path`"
-)]
-pub struct ListenAddressError(String);
+pub enum ListenAddressError {
+    /// It has another form.
+    #[error(
+        "`{0}` is not an address: write `host:port`, e.g. `127.0.0.1:8180`, `tls:host:port` or \
+         `unix:/path`"
+    )]
+    Malformed(String),
+    /// The path of a Unix socket is longer than the system allows.
+    #[error(
+        "`{path}` has {} bytes, which is too long for the path of a Unix socket (Linux allows 107): \
+         name a shorter one",
+        path.len()
+    )]
+    LongPath {
+        /// The path.
+        path: String,
+    },
+}
 
 impl TcpAddress {
     pub(super) fn loopback(port: u16) -> Self {
@@ -56,6 +71,20 @@ impl TcpAddress {
             Err(_) => self.host.eq_ignore_ascii_case("localhost"),
         }
     }
+
+    /// Returns whether nobody can listen at both. Names are not looked up.
+    fn excludes(&self, other: &Self) -> bool {
+        let ip = |host: &str| host.parse::<IpAddr>().map(|ip| ip.to_canonical());
+        let is_one_host = match (ip(&self.host), ip(&other.host)) {
+            (Ok(one), Ok(other)) => {
+                let is_all = one.is_unspecified() || other.is_unspecified();
+                one == other || (is_all && one.is_ipv4() == other.is_ipv4())
+            }
+            _ => self.host.eq_ignore_ascii_case(&other.host),
+        };
+        // The system chooses another port each time.
+        self.port == other.port && self.port != 0 && is_one_host
+    }
 }
 
 impl ListenAddress {
@@ -63,6 +92,15 @@ impl ListenAddress {
         match self {
             Self::Tcp(address) => Some(address),
             Self::Unix(_) => None,
+        }
+    }
+
+    /// Returns whether nobody can listen at both. Names and links are not followed.
+    pub(super) fn excludes(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Tcp(one), Self::Tcp(other)) => one.excludes(other),
+            (Self::Unix(one), Self::Unix(other)) => one == other,
+            (Self::Tcp(_), Self::Unix(_)) | (Self::Unix(_), Self::Tcp(_)) => false,
         }
     }
 }
@@ -82,7 +120,7 @@ impl FromStr for TcpAddress {
     type Err = ListenAddressError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let error = || ListenAddressError(text.chars().take(80).collect());
+        let error = || ListenAddressError::Malformed(text.chars().take(80).collect());
         // A host may be called so too, but then a port follows and not an address.
         let (text, tls) = match text.split_once(':') {
             Some(("tls", rest)) if rest.contains(':') => (rest, Some(true)),
@@ -108,9 +146,12 @@ impl FromStr for ListenAddress {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let Some(path) = text.strip_prefix("unix:") else { return text.parse().map(Self::Tcp) };
         let path = path.strip_prefix("//").unwrap_or(path);
-        if path.is_empty() {
-            return Err(ListenAddressError(text.to_owned()));
+        if path.is_empty() || path.contains('\0') {
+            return Err(ListenAddressError::Malformed(text.chars().take(80).collect()));
         }
+        // That it is too long is the one thing that is left to be wrong with it.
+        unix::net::SocketAddr::from_pathname(path)
+            .map_err(|_| ListenAddressError::LongPath { path: path.to_owned() })?;
         Ok(Self::Unix(path.into()))
     }
 }

@@ -35,6 +35,22 @@ impl Layers {
         }
     }
 
+    /// Finds an address that is named twice, of which only one can be listened on.
+    pub(super) fn check_addresses(&mut self) {
+        let addresses: Vec<_> = self.settings.addresses().collect();
+        let taken = addresses.iter().enumerate().filter_map(|(index, (key, address))| {
+            let mut earlier = addresses.iter().take(index);
+            let (other, taken) = earlier.find(|(_, earlier)| earlier.excludes(address))?;
+            Some((
+                *key,
+                format!("`{address}` is taken by `{taken}` of `{other}`: name another one"),
+            ))
+        });
+        for (key, message) in taken.collect::<Vec<_>>() {
+            self.value_error(key, message);
+        }
+    }
+
     pub(super) fn value_error(&mut self, key: &'static str, message: String) {
         let origin = self.origins.get(key).cloned().unwrap_or_default();
         self.errors.push(SettingError::Value { key, origin, message });
@@ -60,13 +76,28 @@ impl Layers {
         let homeless = kept
             .find(|source| source.source == Source::Embedded && settings.data.is_none())
             .map(|source| format!("`{source}` needs a folder to be kept in: name one with `data`"));
+        let unreached = settings.directory.sources.iter().find(|source| {
+            let is_postgres = matches!(source.source, Source::Postgres { .. });
+            is_postgres && settings.directory.postgres_url_file.is_none()
+        });
+        let unreached = unreached.map(|source| {
+            format!(
+                "`{source}` needs a connection string: name its file with \
+                 `directory.postgres_url_file`"
+            )
+        });
         let twice = twice(&settings.directory.sources).map(|(one, other)| {
             format!(
                 "`{one}` and `{other}` are for one store, which has one directory: name one of them"
             )
         });
-        let faults = [("directory.listen", open), ("directory.sources", homeless)];
-        for (key, message) in faults.into_iter().chain([("directory.sources", twice)]) {
+        let faults = [
+            ("directory.listen", open),
+            ("directory.sources", homeless),
+            ("directory.sources", twice),
+            ("directory.sources", unreached),
+        ];
+        for (key, message) in faults {
             if let Some(message) = message {
                 self.value_error(key, message);
             }

@@ -21,7 +21,7 @@ pub struct DirectorySettings {
     pub kept_changes: NonZeroUsize,
     /// The address at which `DirectoryService` is served.
     pub listen: HttpListen,
-    /// The file with the token that callers of `DirectoryService` send.
+    /// The file with the tokens of which callers of `DirectoryService` send one.
     pub token_file: Option<PathBuf>,
     /// The file with the connection string of PostgreSQL, which all its sources share.
     pub postgres_url_file: Option<PathBuf>,

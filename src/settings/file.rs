@@ -8,7 +8,7 @@ use super::{
     Origin, SettingError,
     keys::{self, SettingKey},
     layers::Layers,
-    place::Written,
+    setting_field::Written,
 };
 use crate::model::{Problem, Text};
 
@@ -64,7 +64,7 @@ impl Reader<'_> {
         value: Range<usize>,
         written: &DeValue<'_>,
     ) {
-        match (key.place)(&mut self.layers.settings).read(&as_written(written)) {
+        match (key.field)(&mut self.layers.settings).read(&as_written(written)) {
             Ok(()) => {
                 let line = self.text.line_number(name.start);
                 let origin = Origin::File { path: self.path.to_owned(), line };

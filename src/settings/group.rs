@@ -2,7 +2,7 @@
 
 use std::{fs, io};
 
-use super::place::Text;
+use super::setting_field::Text;
 
 /// A group, by its number or by its name in `/etc/group`.
 #[derive(Debug, Clone, PartialEq, Eq)]

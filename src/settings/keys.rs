@@ -1,6 +1,6 @@
 //! The table of all settings.
 
-use super::{Settings, place::SettingPlace};
+use super::{Settings, setting_field::SettingField};
 
 /// One setting.
 pub(super) struct SettingKey {
@@ -8,8 +8,8 @@ pub(super) struct SettingKey {
     pub name: &'static str,
     /// Its meaning.
     pub about: &'static str,
-    /// The place of its value in the settings.
-    pub place: for<'a> fn(&'a mut Settings) -> SettingPlace<'a>,
+    /// The field of the settings that holds its value.
+    pub field: for<'a> fn(&'a mut Settings) -> SettingField<'a>,
 }
 
 macro_rules! keys {
@@ -17,7 +17,7 @@ macro_rules! keys {
         &[$(SettingKey {
             name: $name,
             about: $about,
-            place: |settings| SettingPlace::$kind(&mut settings.$($field).+),
+            field: |settings| SettingField::$kind(&mut settings.$($field).+),
         }),*]
     };
 }
@@ -40,13 +40,13 @@ pub(super) const KEYS: &[SettingKey] = keys! {
     "directory.max_age_s" PositiveSeconds directory.max_age: "how long a directory decides that its source does not confirm";
     "directory.kept_changes" Positive directory.kept_changes: "changes that a directory keeps for Watch; older ones are forgotten";
     "directory.listen" Text directory.listen: "where DirectoryService is served: host:port, tls:host:port, unix:/path or off";
-    "directory.token_file" Text directory.token_file: "the file with the token that callers of DirectoryService send; needed on TCP without client certificates";
+    "directory.token_file" Text directory.token_file: "the file with the tokens of callers of DirectoryService, one on a line; needed on TCP without client certificates";
     "directory.postgres_url_file" Text directory.postgres_url_file: "the file with the connection string of PostgreSQL";
     "directory.poll_ms" PositiveMillis directory.poll: "how often PostgreSQL is asked for changes";
     "directory.compare_s" PositiveSeconds directory.compare: "how often all rows of PostgreSQL are read again at least, and compared with what is in force";
     "authzen.public_url" Text authzen.public_url: "the https URL under which callers reach AuthZEN, for its discovery; empty: as they write it";
     "http.hosts" Hosts http_hosts: "names by which callers may reach web_listen besides its own and localhost, without a port";
-    "auth.token_file" Text token_file: "the file with the token that callers of gRPC and of web_listen send, of 32 bytes or more";
+    "auth.token_file" Text token_file: "the file with the tokens of callers of gRPC and of web_listen, one on a line, of 32 bytes or more";
     "tls.cert" Text tls.cert: "the file with the certificate and its intermediates, PEM";
     "tls.key" Text tls.key: "the file with the certificate's private key, PEM";
     "tls.client_ca" Text tls.client_ca: "the file with the certification authorities of clients, PEM; if set, clients need a certificate";

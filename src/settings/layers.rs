@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Origin, SettingError, Settings, keys::SettingKey, place::Written};
+use super::{Origin, SettingError, Settings, keys::SettingKey, setting_field::Written};
 
 #[derive(Default)]
 pub(super) struct Layers {
@@ -13,7 +13,7 @@ pub(super) struct Layers {
 
 impl Layers {
     pub fn set(&mut self, key: &'static SettingKey, written: &Written, origin: Origin) {
-        match (key.place)(&mut self.settings).read(written) {
+        match (key.field)(&mut self.settings).read(written) {
             Ok(()) => drop(self.origins.insert(key.name, origin)),
             Err(message) => {
                 self.errors.push(SettingError::Value { key: key.name, origin, message })

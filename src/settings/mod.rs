@@ -16,10 +16,10 @@ mod layers;
 mod limits;
 mod listeners;
 mod origin;
-mod place;
 mod print;
 mod reference;
 mod reload;
+mod setting_field;
 mod settle;
 mod shadow;
 mod tls;
@@ -64,7 +64,7 @@ pub struct Settings {
     pub web_listen: HttpListen,
     /// Names by which callers may reach `web_listen`, besides its own.
     pub http_hosts: Vec<HttpHost>,
-    /// The file with the token that callers of gRPC and of `web_listen` send.
+    /// The file with the tokens of which callers of gRPC and of `web_listen` send one.
     pub token_file: Option<PathBuf>,
     /// AuthZEN.
     pub authzen: AuthzenSettings,

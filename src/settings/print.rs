@@ -17,7 +17,7 @@ pub fn print(settled: &Settled) -> String {
             lines.push((String::new(), None));
             lines.push((format!("[{table}]"), None));
         }
-        let value = (key.place)(&mut settings).write();
+        let value = (key.field)(&mut settings).write();
         // A path in the origin could hold a line break, which would end the comment.
         let origin = settled.origin(key.name).to_string().replace(char::is_control, "?");
         lines.push((format!("{name} = {value}"), Some(format!("{origin}: {}", key.about))));
@@ -40,7 +40,7 @@ pub fn to_json(settings: &Settings) -> serde_json::Value {
     let mut settings = settings.clone();
     let mut all = serde_json::Map::new();
     for key in KEYS {
-        let value = (key.place)(&mut settings).write();
+        let value = (key.field)(&mut settings).write();
         let value = serde_json::to_value(value).unwrap_or_default();
         match key.name.split_once('.') {
             None => drop(all.insert(key.name.to_owned(), value)),

@@ -30,8 +30,8 @@ pub fn reference() -> Vec<SettingReference> {
             SettingReference {
                 name: key.name,
                 variable: variable(key.name),
-                form: (key.place)(&mut settings).form(unit),
-                default: (key.place)(&mut settings).write().to_string(),
+                form: (key.field)(&mut settings).form(unit),
+                default: (key.field)(&mut settings).write().to_string(),
                 about: key.about,
             }
         })

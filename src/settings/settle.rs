@@ -4,7 +4,7 @@ use std::{collections::HashMap, io, path::Path};
 
 use super::{
     Origin, SettingError, Settings, SettingsErrors, environment, file, keys, layers::Layers,
-    place::Written,
+    setting_field::Written,
 };
 
 /// One setting given as a flag.
@@ -79,6 +79,7 @@ pub fn settle(
 impl Layers {
     fn settle(mut self) -> Result<Settled, SettingsErrors> {
         self.check_tls();
+        self.check_addresses();
         self.check_directories();
         self.check_web_listen();
         let origins = &self.origins;

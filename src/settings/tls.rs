@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::place::Text;
+use super::setting_field::Text;
 use crate::net::tls::{ClientId, TlsVersion};
 
 /// The settings of TLS.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use tracing_subscriber::EnvFilter;
 
-use super::{HttpListen, place::Text};
+use super::{HttpListen, ListenAddressError, setting_field::Text};
 use crate::{
     audit::LogMode,
     http::PublicUrl,
@@ -146,11 +146,12 @@ impl Text for HttpListen {
     }
 
     fn read(&mut self, text: &str) -> Result<(), String> {
-        *self = text.parse().map_err(|_| {
-            format!(
+        *self = text.parse().map_err(|error| match error {
+            ListenAddressError::Malformed(_) => format!(
                 "`{text}` is not an address: write `host:port`, e.g. `127.0.0.1:8181`, \
                  `tls:host:port`, `unix:/path` or `off`"
-            )
+            ),
+            ListenAddressError::LongPath { .. } => error.to_string(),
         })?;
         Ok(())
     }

@@ -10,21 +10,23 @@ mod metrics;
 mod process;
 mod resource;
 mod sampler;
+mod sdk_events;
 mod variables;
 
 pub use logs::{LogSender, Logs};
 pub use metrics::{MetricsError, MetricsProvider};
 pub use sampler::{Sampler, SamplerError};
+pub use sdk_events::SdkEvents;
 pub use variables::{Signal, Variables};
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::{
     ExporterBuildError, MetricExporter, SpanExporter, WithExportConfig as _, WithTonicConfig as _,
 };
 use opentelemetry_sdk::{
-    error::OTelSdkResult,
+    error::{OTelSdkError, OTelSdkResult},
     trace::{SdkTracer, SdkTracerProvider},
 };
 
@@ -32,9 +34,6 @@ use self::{
     endpoint::Endpoint,
     resource::{resource, scope},
 };
-
-/// Limits how long the last spans and metrics are sent when the process ends.
-const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The metrics of a process, and the spans that it sends.
 #[derive(Debug)]
@@ -44,6 +43,9 @@ pub struct Telemetry {
 }
 
 impl Telemetry {
+    /// Limits how long the last spans and metrics are sent when the process ends.
+    pub const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
+
     /// Begins to send what the variables ask for. What cannot be sent is logged and left out, for
     /// decisions do not depend on it.
     ///
@@ -66,6 +68,15 @@ impl Telemetry {
         Self { spans, metrics: MetricsProvider::new(variables, metrics) }
     }
 
+    /// Returns what [`Self::start`] would log of spans and metrics that are asked for and cannot be sent.
+    ///
+    /// Needs a tokio runtime around it.
+    #[must_use]
+    pub fn problems(variables: &Variables) -> Vec<String> {
+        let signals = [Signal::Traces, Signal::Metrics].into_iter();
+        signals.filter_map(|signal| collector(variables, signal).err()).collect()
+    }
+
     /// Makes spans; `None` where nobody asked for them.
     #[must_use]
     pub fn tracer(&self) -> Option<SdkTracer> {
@@ -82,7 +93,7 @@ impl Telemetry {
     pub async fn finish(self) {
         let spans = async {
             if let Some(spans) = self.spans {
-                flush("spans", move || spans.shutdown_with_timeout(FLUSH_TIMEOUT)).await;
+                flush("spans", move || spans.shutdown_with_timeout(Self::FLUSH_TIMEOUT)).await;
             }
         };
         let metrics = flush("metrics", move || self.metrics.shutdown());
@@ -93,10 +104,13 @@ impl Telemetry {
 /// Runs the shutdown of a provider, which blocks.
 async fn flush(signal: &str, shutdown: impl FnOnce() -> OTelSdkResult + Send + 'static) {
     let ended = tokio::task::spawn_blocking(shutdown);
-    match tokio::time::timeout(FLUSH_TIMEOUT, ended).await {
+    match tokio::time::timeout(Telemetry::FLUSH_TIMEOUT, ended).await {
         Ok(Ok(Ok(()))) => {}
-        Ok(Ok(Err(error))) => tracing::warn!("the last {signal} were not sent: {error}"),
-        Ok(Err(_)) | Err(_) => tracing::warn!("the last {signal} were not sent in time"),
+        Ok(Ok(Err(OTelSdkError::Timeout(_)))) | Ok(Err(_)) | Err(_) => {
+            tracing::warn!("the last {signal} were not sent in time");
+        }
+        // The sending that failed has logged why.
+        Ok(Ok(Err(_))) => tracing::warn!("the last {signal} were not sent"),
     }
 }
 
@@ -106,14 +120,29 @@ fn exporter<E>(
     signal: Signal,
     build: impl FnOnce(&Endpoint) -> Result<E, ExporterBuildError>,
 ) -> Option<E> {
-    let built = match variables.is_asked(signal) {
-        Ok(false) => return None,
-        Ok(true) => Endpoint::new(variables, signal).and_then(|endpoint| {
-            let exporter = build(&endpoint).map_err(|error| error.to_string())?;
-            tracing::info!(endpoint = endpoint.address(), "{signal} are sent over OTLP");
-            Ok(exporter)
-        }),
-        Err(error) => Err(error),
-    };
-    built.inspect_err(|error| tracing::error!("no {signal} are sent: {error}")).ok()
+    let built = collector(variables, signal).and_then(|endpoint| {
+        let Some(endpoint) = endpoint else { return Ok(None) };
+        let exporter = build(&endpoint).map_err(|error| not_sent(signal, &error))?;
+        tracing::info!(endpoint = endpoint.address(), "{signal} are sent over OTLP");
+        Ok(Some(exporter))
+    });
+    built.unwrap_or_else(|problem| {
+        tracing::error!("{problem}");
+        None
+    })
+}
+
+/// Returns the collector of a signal, if it is asked for.
+///
+/// # Errors
+/// It is asked for, and the variables cannot be honoured.
+fn collector(variables: &Variables, signal: Signal) -> Result<Option<Endpoint>, String> {
+    let is_asked = variables.is_asked(signal);
+    let collector = is_asked
+        .and_then(|is_asked| is_asked.then(|| Endpoint::new(variables, signal)).transpose());
+    collector.map_err(|error| not_sent(signal, &error))
+}
+
+fn not_sent(signal: Signal, error: &dyn fmt::Display) -> String {
+    format!("no {signal} are sent: {error}")
 }

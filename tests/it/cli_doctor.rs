@@ -104,7 +104,9 @@ fn a_failing_test_is_a_problem_where_tests_are_required() {
                 roles = [{ role = \"viewer\" }]\nallow = [\"edit\"]\n";
     fs::write(folder.path().join("one/tests/x.toml"), case).unwrap();
     assert_eq!(doctor(folder.path(), &[]).code, 0);
-    finds(&doctor(folder.path(), &["--require", "tests"]), "problem", "1 test fails of `one`");
+    let ended = doctor(folder.path(), &["--require", "tests"]);
+    finds(&ended, "problem", "`one` is refused");
+    assert!(ended.out.contains("tests/x.toml"), "{ended:?}");
 }
 
 /// Asks the doctor with a listener of the test's own in the place of gRPC.
@@ -288,7 +290,7 @@ fn a_token_that_everybody_can_read_is_a_warning_and_one_that_is_none_a_problem()
     finds(&look(good, 0o644), "warning", "can be read by everybody (mode 0644)");
     let ended = look("short", 0o600);
     assert_eq!(ended.code, 1, "{ended:?}");
-    assert!(ended.out.contains("must hold one token"), "{ended:?}");
+    assert!(ended.out.contains("must be a token of 32"), "{ended:?}");
 }
 
 #[test]
@@ -408,4 +410,222 @@ fn a_data_folder_that_cannot_be_made_is_a_problem() {
     let data = files.path().join("new/data");
     assert_eq!(doctor(folder.path(), &["--data", data.to_str().unwrap()]).code, 0);
     assert!(!data.exists());
+}
+
+/// Settings with which a start ends, and words that it says.
+struct Refused {
+    said: &'static str,
+    arguments: Vec<String>,
+    variables: Vec<(&'static str, String)>,
+}
+
+fn refused(said: &'static str, arguments: &[&str]) -> Refused {
+    let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+    Refused { said, arguments, variables: Vec::new() }
+}
+
+impl Refused {
+    fn with(mut self, name: &'static str, value: &str) -> Self {
+        self.variables.push((name, value.to_owned()));
+        self
+    }
+
+    fn run(&self, subcommand: &str, policies: &Path) -> Ended {
+        // A process that starts all the same is ended, with a code of its own.
+        let mut command = std::process::Command::new("timeout");
+        let binary = command_of_tests(subcommand, &self.arguments);
+        command.arg("30").arg(binary.get_program()).args(binary.get_args());
+        for (name, value) in binary.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        if !self.arguments.iter().any(|argument| argument == "--policies") {
+            command.arg("--policies").arg(policies);
+        }
+        end(&mut command)
+    }
+}
+
+/// The binary with those arguments, and addresses of the system's choice where they name none.
+fn command_of_tests(subcommand: &str, arguments: &[String]) -> std::process::Command {
+    let mut command = command(&[subcommand]);
+    command.args(arguments);
+    for pair in FREE.chunks(2) {
+        if !arguments.iter().any(|argument| argument == pair[0]) {
+            command.args(pair);
+        }
+    }
+    command
+}
+
+#[test]
+fn what_a_start_refuses_is_told_in_the_same_words() {
+    let (folder, files) = (policies(&["one"]), TempDir::new().unwrap());
+    let path = |name: &str| files.path().join(name).to_str().unwrap().to_owned();
+    let (pipe, no_file, short) = (path("pipe"), path("folder"), path("short"));
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    fs::create_dir(&no_file).unwrap();
+    fs::write(&short, "short").unwrap();
+    fs::write(path("held"), "").unwrap();
+    let held = fs::File::open(path("held")).unwrap();
+    held.lock().unwrap();
+    let solver = path("cvc5");
+    fs::write(&solver, "#!/bin/sh\necho This is cvc5 version 0\n").unwrap();
+    fs::set_permissions(&solver, fs::Permissions::from_mode(0o755)).unwrap();
+    let bad = policies(&["bad"]);
+    fs::write(bad.path().join("bad/policies.cedar"), "permit (principal, action\n").unwrap();
+    let warned = policies(&["warned"]);
+    let never = "@id(\"never\") permit (principal, action, resource) when { false };\n";
+    fs::write(warned.path().join("warned/policies.cedar"), never).unwrap();
+    let certificate = certificate(files.path(), 2088);
+    let certificate: Vec<_> = certificate.iter().map(String::as_str).collect();
+    let other = TempDir::new().unwrap();
+    let [_, _, _, other_key] = self::certificate(other.path(), 2088);
+    let log_file =
+        |said, file: &str| refused(said, &["--decision-log", "--decision-log-file", file]);
+    let hash_key = |file: &str| {
+        let key = format!("decision_log.hash_key_file={file}");
+        let hash = ["--decision-log", "--set", "decision_log.hash=principal.id", "--set", &key];
+        refused("cannot use the key of hashes", &hash)
+    };
+    let long = format!("unix:/{}", "x".repeat(107));
+    for case in [
+        // The decision log.
+        log_file("it is a pipe", &pipe),
+        log_file("Is a directory", &no_file),
+        log_file("No such file", "/nowhere/log"),
+        log_file("Not a directory", &format!("{short}/log")),
+        log_file("another process writes to it", &path("held")),
+        hash_key(&short),
+        hash_key("/nowhere"),
+        refused("`http/json` is asked for", &["--decision-log=otlp"])
+            .with("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
+        refused("`OTEL_SDK_DISABLED`", &["--decision-log=otlp"]).with("OTEL_SDK_DISABLED", "true"),
+        refused("is not an endpoint", &["--decision-log=otlp"])
+            .with("OTEL_EXPORTER_OTLP_ENDPOINT", "http://"),
+        refused("needs a file", &["--decision-log=required"]),
+        // Gates.
+        refused("/nowhere/cvc5", &["--require", "invariants"]).with("CVC5", "/nowhere/cvc5"),
+        refused("there is nothing to compare the store with", &["--require", "no-gains"])
+            .with("CVC5", &solver),
+        refused(
+            "the baseline cannot be read",
+            &["--require", "no-gains", "--set", "reload.baseline=/nowhere"],
+        )
+        .with("CVC5", &solver),
+        // Addresses.
+        refused("too long for the path of a Unix socket", &["--listen", &long]),
+        refused("too long for the path of a Unix socket", &["--web-listen", &long]),
+        refused("is taken by", &["--listen", "127.0.0.1:1", "--http-listen", "127.0.0.1:1"]),
+        refused("No such file", &["--listen", "unix:/nowhere/x.sock"]),
+        refused("a file that is no socket", &["--listen", &format!("unix:{short}")]),
+        refused(
+            "no group is called `nobody-is-in-it`",
+            &[
+                "--listen",
+                &format!("unix:{}", path("x.sock")),
+                "--set",
+                "socket_group=nobody-is-in-it",
+            ],
+        ),
+        refused("there is no TLS", &["--listen", "0.0.0.0:0"]),
+        refused("nothing says who may call", &["--web-listen", "0.0.0.0:0", "--insecure"]),
+        refused("everybody who reaches", &["--directory-listen", "127.0.0.1:0"]),
+        // Certificates and tokens.
+        refused("cannot read `/nowhere`", &["--tls-cert", "/nowhere", "--tls-key", "/nowhere"]),
+        refused(
+            "is not the one of the certificate",
+            &[&certificate[..3], &[other_key.as_str()]].concat(),
+        ),
+        refused("must be a token of 32", &["--token-file", &short]),
+        refused("must be a token of 32", &["--directory-token-file", &short]),
+        refused("cannot read `/nowhere`", &["--token-file", "/nowhere"]),
+        // Directories.
+        refused("needs a folder to be kept in", &["--directory", "one=embedded"]),
+        refused("needs a connection string", &["--directory", "one=postgres"]),
+        // Policies.
+        refused("nothing to decide with: ", &["--policies", "/nowhere"]),
+        refused(
+            "nothing to decide with: no policy store is valid",
+            &["--policies", bad.path().to_str().unwrap()],
+        ),
+        refused(
+            "nothing to decide with: no policy store is valid",
+            &["--policies", warned.path().to_str().unwrap(), "--set", "reload.deny_warnings=true"],
+        ),
+        refused("did you mean `limits.entities`", &["--set", "limits.entites=1"]),
+    ] {
+        let Refused { said, arguments, .. } = &case;
+        let (serve, doctor) = (case.run("serve", folder.path()), case.run("doctor", folder.path()));
+        // 124 is that of `timeout`: it was started.
+        assert!([1, 3, 64].contains(&serve.code), "{arguments:?}: {serve:?}");
+        assert!(serve.err.contains(said), "{arguments:?}: {serve:?}");
+        assert_eq!(doctor.code, 1, "{arguments:?}: {doctor:?}");
+        assert!(doctor.out.contains(said), "{arguments:?}: {doctor:?}");
+        // What policies are refused for is in the log, with its time before it.
+        if serve.code != 3 {
+            let (_, error) = serve.err.split_once("error: ").unwrap();
+            for line in error.lines().filter(|line| *line != "bad configuration") {
+                assert!(doctor.out.contains(line.trim()), "`{line}`: {doctor:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_decision_log_that_is_looked_at_is_neither_made_nor_changed() {
+    let (folder, files) = (policies(&["one"]), TempDir::new().unwrap());
+    let file = files.path().join("log");
+    let look = || {
+        doctor(folder.path(), &["--decision-log", "--decision-log-file", file.to_str().unwrap()])
+    };
+    finds(&look(), "ok", "can be written");
+    assert!(!file.exists());
+    fs::write(&file, "half a line").unwrap();
+    finds(&look(), "ok", "can be written");
+    assert_eq!(fs::read_to_string(&file).unwrap(), "half a line");
+}
+
+#[test]
+fn the_decision_log_of_a_humbaba_that_runs_is_no_problem() {
+    let (folder, files) = (policies(&["one"]), TempDir::new().unwrap());
+    let file = files.path().join("log").to_str().unwrap().to_owned();
+    let log = ["--decision-log", "--decision-log-file", &file];
+    let sidecar = Sidecar::start(folder.path(), &log);
+    let http = sidecar.addresses["http"].as_str().unwrap();
+    let policies = ["doctor", "--policies", folder.path().to_str().unwrap()];
+    let look = |http: &str| {
+        run(&[&policies[..], &FREE[..2], &FREE[4..], &["--http-listen", http], &log].concat())
+    };
+    finds(&look(http), "ok", "the Humbaba that runs writes to");
+    finds(&look("127.0.0.1:0"), "problem", "another process writes to it");
+}
+
+#[test]
+fn variables_of_a_collector_that_cannot_be_honoured_are_a_problem() {
+    let folder = policies(&["one"]);
+    let policies = ["doctor", "--policies", folder.path().to_str().unwrap()];
+    let mut command = command(&[&policies[..], &FREE].concat());
+    command.env("OTEL_TRACES_EXPORTER", "zipkin").env("OTEL_METRICS_EXPORTER", "none");
+    let ended = end(&mut command);
+    finds(&ended, "problem", "no spans are sent: `OTEL_TRACES_EXPORTER` is `zipkin`");
+}
+
+#[test]
+fn two_names_of_one_address_are_a_problem() {
+    let (folder, files) = (policies(&["one"]), TempDir::new().unwrap());
+    let path = |name: &str| files.path().join(name);
+    fs::create_dir(path("folder")).unwrap();
+    std::os::unix::fs::symlink(path("folder"), path("link")).unwrap();
+    let address = |folder: &str| format!("unix:{}", path(folder).join("x.sock").display());
+    let (one, other) = (address("folder"), address("link"));
+    let policies = ["doctor", "--policies", folder.path().to_str().unwrap()];
+    let ended =
+        run(&[&policies[..], &["--listen", &one, "--http-listen", &other], &FREE[4..]].concat());
+    finds(&ended, "problem", &format!("cannot listen on `{other}` of `http_listen`"));
+    assert!(ended.out.contains("another address of the settings leads there too"), "{ended:?}");
+    assert!(!path("folder/x.sock").exists());
 }

@@ -7,6 +7,7 @@ use serde_json::{Value as Json, json};
 use crate::{
     cli::{command, end, policies, run, write_store},
     cli_sidecar::Sidecar,
+    support::stores,
 };
 
 #[test]
@@ -155,7 +156,9 @@ fn healthcheck_fails_where_nobody_serves() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let tcp = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
     let not_serving = tcp.local_addr().unwrap().to_string();
-    let live = std::sync::Arc::default();
+    let live = std::sync::Arc::<humbaba::reload::Live>::default();
+    let stores = humbaba::store::Stores::new(vec![stores::acme()], None);
+    live.publish(stores, humbaba::reload::LoadStatus::default());
     let server = humbaba::grpc::GrpcServer::new(
         live,
         humbaba::grpc::GrpcOptions::default(),

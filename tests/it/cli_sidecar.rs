@@ -73,6 +73,13 @@ impl Sidecar {
         Self::listening(command(&["--policies", policies.to_str().unwrap()]), more)
     }
 
+    /// The same with environment variables.
+    pub fn begin_with(policies: &Path, more: &[&str], variables: &[(&str, String)]) -> Self {
+        let mut command = command(&["--policies", policies.to_str().unwrap()]);
+        command.envs(variables.iter().map(|(name, value)| (name, value)));
+        Self::listening(command, more)
+    }
+
     fn listening(mut command: Command, more: &[&str]) -> Self {
         let folder = TempDir::new().unwrap();
         let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();

@@ -1,6 +1,6 @@
 //! `humbaba serve`: stopping.
 
-use std::os::unix::net::UnixListener;
+use std::{os::unix::net::UnixListener, process::Command};
 
 use humbaba::proto::{IsAuthorizedRequest, IsAuthorizedResponse};
 use tokio::sync::mpsc;
@@ -122,7 +122,34 @@ fn a_call_that_never_ends_cannot_hold_it_beyond_the_deadline() {
 }
 
 #[test]
-fn a_second_signal_ends_it_at_once() {
+fn a_signal_that_comes_twice_in_a_second_is_one_wish() {
+    let folder = policies(&["guard"]);
+    let mut sidecar = Sidecar::start(folder.path(), &["--set", "shutdown.drain_s=600"]);
+    let call = OpenCall::begin(sidecar.tcp());
+    until_begun(&sidecar);
+    // As `timeout` of coreutils sends it: to its child, and to the group of both.
+    let kill = format!("kill -TERM {id}; kill -INT {id}; kill -TERM {id}", id = sidecar.child.id());
+    assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    sidecar.event("stopping");
+    assert_eq!(call.finish().unwrap().decision(), humbaba::proto::Decision::Deny);
+    assert_eq!(sidecar.code(), 0, "{}", sidecar.log());
+    assert!(!sidecar.log().contains("stopped at once"), "{}", sidecar.log());
+}
+
+/// Signals again and again, as somebody does who will not wait any longer, and returns the exit code.
+pub fn insist(sidecar: &mut Sidecar, signal: &str) -> i32 {
+    let status = until("the end", || {
+        let ended = sidecar.child.try_wait().unwrap();
+        if ended.is_none() {
+            sidecar.signal(signal);
+        }
+        ended
+    });
+    status.code().expect("no signal ended it")
+}
+
+#[test]
+fn a_later_signal_ends_it_at_once() {
     let folder = policies(&["guard"]);
     let mut sidecar = Sidecar::start(
         folder.path(),
@@ -132,8 +159,7 @@ fn a_second_signal_ends_it_at_once() {
     until_begun(&sidecar);
     sidecar.signal("TERM");
     sidecar.event("stopping");
-    sidecar.signal("INT");
-    assert_eq!(sidecar.code(), 1);
+    assert_eq!(insist(&mut sidecar, "INT"), 1);
     assert!(!sidecar.socket().exists());
     drop(call);
 }

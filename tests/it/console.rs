@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use humbaba::{
     audit::{LogOptions, RecordField},
     http::WebOptions,
-    net::BearerToken,
+    net::BearerTokens,
     proto::IsAuthorizedRequest,
 };
 use tokio::{
@@ -328,8 +328,8 @@ async fn where_a_token_is_asked_for_a_reader_shows_it_once_and_the_cookie_opens_
     let folder = tempfile::TempDir::new().unwrap();
     let file = folder.path().join(".token");
     std::fs::write(&file, token).unwrap();
-    let held = BearerToken::load(&file).unwrap();
-    let options = WebOptions { token: Some(held), ..WebOptions::default() };
+    let held = BearerTokens::load(&file).unwrap();
+    let options = WebOptions { tokens: Some(held), ..WebOptions::default() };
     let console = ConsoleServer::with(folder, LogOptions::default(), options).await;
     for path in ["/", "/matrix", "/decisions/stream", "/health"] {
         let answer = console.get(path).await;

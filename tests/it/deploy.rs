@@ -434,6 +434,47 @@ async fn the_service_with_tls_is_started_with_its_settings_and_asks_for_certific
     assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
 }
 
+/// The number after a text, which is there once.
+fn number_after(file: &str, before: &str) -> u64 {
+    let text = text(file);
+    let mut parts = text.split(before);
+    let (_, rest) = (parts.next().unwrap(), parts.next().unwrap_or_else(|| panic!("{file}")));
+    assert!(parts.next().is_none(), "`{before}` is in {file} once");
+    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().unwrap_or_else(|_| panic!("no number after `{before}` in {file}"))
+}
+
+#[test]
+fn whoever_stops_it_waits_until_a_stop_with_the_default_settings_has_ended() {
+    let defaults = humbaba::settings::Settings::default().shutdown;
+    let stop = humbaba::cli::longest_stop(&defaults).as_secs();
+    let (standalone, chart) = ("kustomize/standalone/deployment.yaml", "helm/humbaba/values.yaml");
+    let grace = "\n      terminationGracePeriodSeconds: ";
+    // What the sidecar's pod has, where its own manifest does not say otherwise.
+    let default_of_kubernetes = 30;
+    for (given, needed) in [
+        (number_after("systemd/humbaba.service", "\nTimeoutStopSec="), stop),
+        (number_after("compose.yaml", "\n    stop_grace_period: "), stop),
+        (
+            number_after(standalone, grace),
+            number_after(standalone, "\n                seconds: ") + stop,
+        ),
+        (
+            number_after(chart, "\nterminationGracePeriodSeconds: "),
+            number_after(chart, "\npreStopSeconds: ") + stop,
+        ),
+        (default_of_kubernetes, stop),
+    ] {
+        assert!(given > needed, "{given} s are given, and {needed} s may be needed");
+    }
+    // Where the time is told to people.
+    for file in ["systemd/humbaba.service", "compose.yaml", standalone, chart] {
+        assert!(text(file).contains(&format!("{stop} s with the defaults of")), "{file}");
+    }
+    let told = text("../docs/observability.md");
+    assert!(told.contains(&format!("with the defaults the process has ended after {stop} s")));
+}
+
 #[test]
 fn the_readme_builds_the_binary_as_the_image_does() {
     let flags = |path: &str| {

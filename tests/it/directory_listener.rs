@@ -61,7 +61,7 @@ fn it_is_never_open_by_default() {
         ([&["--directory-listen", "127.0.0.1:0"][..], &tls].concat(), "directory.token_file"),
         (
             vec!["--directory-listen", "127.0.0.1:0", "--directory-token-file", &short],
-            "must hold one token of 32",
+            "must be a token of 32",
         ),
         (
             vec!["--directory-listen", "127.0.0.1:0", "--directory-token-file", "/nowhere"],
@@ -107,9 +107,15 @@ async fn only_callers_with_the_token_get_through() {
     }
     client.write(with_token(TOKEN)).await.unwrap();
     let new = TOKEN.replace('0', "x");
+    fs::write(&file, format!("{TOKEN}\n{new}\n")).unwrap();
+    wait::until("both count", async || client.write(with_token(&new)).await.is_ok()).await;
+    client.write(with_token(TOKEN)).await.unwrap();
     fs::write(&file, &new).unwrap();
-    wait::until("the new token is in force", async || client.write(with_token(&new)).await.is_ok())
-        .await;
+    wait::until("the old token counts no longer", async || {
+        client.write(with_token(TOKEN)).await.is_err()
+    })
+    .await;
+    client.write(with_token(&new)).await.unwrap();
     assert_eq!(client.write(with_token(TOKEN)).await.unwrap_err().code(), Code::Unauthenticated);
 
     let server = address(&running);
@@ -183,7 +189,7 @@ async fn a_directory_that_is_kept_elsewhere_is_not_written_here() {
     let name = "acme".parse().unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let directory = DirectoryListener { listener: Listener::Tcp(listener), token: None };
+    let directory = DirectoryListener { listener: Listener::Tcp(listener), tokens: None };
     let serving = server.server.clone();
     let serving = tokio::spawn(async move {
         serving.serve_with_directory(Vec::new(), Some(directory), std::future::pending()).await

@@ -4,7 +4,7 @@
 use std::{fs, path::PathBuf, sync::Arc, time::Instant};
 
 use humbaba::{
-    grpc::replay::{Answered, Replay},
+    grpc::replay::{Replay, ReplayOutcome},
     model::Timestamp,
     proto::{
         BatchIsAuthorizedItem, BatchIsAuthorizedRequest, ListActionsRequest, ListPrincipalsRequest,
@@ -123,10 +123,10 @@ fn requests() {
     let replay = Replay::new(garden::store(&[]).unwrap());
     let now = Timestamp::from_millis(1_767_225_600_000);
     for seed in &seeds {
-        assert_eq!(replay.answer(seed, now), Answered::Decided);
+        assert_eq!(replay.answer(seed, now), ReplayOutcome::Decided);
     }
     let kept = corpus("request");
-    assert!(kept.iter().any(|seed| replay.answer(seed, now) == Answered::Decided));
+    assert!(kept.iter().any(|seed| replay.answer(seed, now) == ReplayOutcome::Decided));
     seeds.extend(kept);
     mutated("requests", &seeds, |bytes| {
         let _ = replay.answer(bytes, now);

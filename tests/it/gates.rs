@@ -369,6 +369,28 @@ fn nobody_waits_for_a_proof_to_revoke_a_right_and_a_newer_state_ends_it() {
 }
 
 #[test]
+fn a_start_that_waits_for_a_proof_says_of_which_store_and_since_when() {
+    let folder = folder();
+    let solver = folder.path().join("never");
+    let script = "#!/bin/sh\nif [ \"$1\" = --version ]; then echo This is cvc5 version 0; exit; fi\n\
+                  exec sleep 600\n";
+    fs::write(&solver, script).unwrap();
+    fs::set_permissions(&solver, fs::Permissions::from_mode(0o755)).unwrap();
+    let cvc5 = [("CVC5", solver.to_str().unwrap().to_owned())];
+    let args = ["--require", "invariants", "--set=reload.gate_timeout_s=600"];
+    let sidecar = Sidecar::begin_with(folder.path(), &args, &cvc5);
+    let said = "no policy store is loaded yet: the gates of `guard` (since 20";
+    until("the proof", || page(&sidecar, "/readyz").starts_with(said).then_some(()));
+    let store = &status(&sidecar)["stores"][0];
+    assert_eq!((&store["name"], &store["proving"]), (&"guard".into(), &true.into()), "{store}");
+    let since: humbaba::model::Timestamp =
+        store["proving_since"].as_str().unwrap().parse().unwrap();
+    assert!(page(&sidecar, "/readyz").contains(&since.to_string()), "{since}");
+    let ended = run(&["healthcheck", "--address", &sidecar.tcp()]);
+    assert_eq!(ended.code, 1, "{ended:?}");
+}
+
+#[test]
 fn a_proof_that_takes_too_long_refuses() {
     let folder = folder();
     let solver = folder.path().join("never");

@@ -9,10 +9,14 @@ use std::{
 
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
 
 use crate::{
     cli::{POLICIES, command, policies, run, write_store},
-    cli_sidecar::{Sidecar, until},
+    cli_sidecar::{DEADLINE, Sidecar, until},
+    support::directory_client::channel,
 };
 
 /// An answer: status and body.
@@ -171,17 +175,68 @@ fn only_the_strict_checks_fail_while_a_store_is_refused() {
 
 #[test]
 fn the_strict_checks_fail_while_a_store_decides_nothing_because_of_its_directory() {
-    let (folder, place) = (policies(&["guard"]), tempfile::TempDir::new().unwrap());
+    let (folder, place) = (policies(&["guard", "open"]), tempfile::TempDir::new().unwrap());
     let data = place.path().join("data");
     std::fs::write(&data, "no folder").unwrap();
     let data = ["--directory", "guard=embedded", "--data", data.to_str().unwrap()];
     let sidecar = Sidecar::start(folder.path(), &data);
-    let ended = sidecar.check(&sidecar.tcp(), &["--action", "view"]);
+    let ended = sidecar.check(&sidecar.tcp(), &["--action", "view", "--store", "guard"]);
     assert!(ended.err.contains("directory"), "{ended:?}");
     let strict = run(&["healthcheck", "--strict", "--address", &sidecar.tcp()]);
     assert_eq!(strict.code, 1, "{strict:?}");
     assert_eq!(http(&sidecar, "GET", "/readyz?strict", "", "").0, 503);
     assert_eq!(http(&sidecar, "GET", "/readyz", "", "").0, 200);
+}
+
+#[test]
+fn a_process_that_can_decide_nothing_is_not_ready() {
+    let (folder, place) = (policies(&["guard"]), tempfile::TempDir::new().unwrap());
+    let data = place.path().join("data");
+    std::fs::write(&data, "no folder").unwrap();
+    let data = ["--directory", "guard=embedded", "--data", data.to_str().unwrap()];
+    let sidecar = Sidecar::begin(folder.path(), &data);
+    let said = "nothing can be decided, for the directory of every policy store was refused";
+    until("the reason", || {
+        http(&sidecar, "GET", "/readyz", "", "").1.starts_with(said).then_some(())
+    });
+    assert_eq!(http(&sidecar, "GET", "/readyz", "", "").0, 503);
+    assert!(sidecar.log().contains("not ready: nothing can be decided"), "{}", sidecar.log());
+    let mut watched = Watched::begin(&sidecar);
+    assert_eq!(watched.next(), ServingStatus::NotServing);
+    let health = || run(&["healthcheck", "--address", &sidecar.tcp()]).code;
+    assert_eq!(health(), 1);
+    // A store without a directory comes: it can be decided by the same process.
+    write_store(folder.path(), "open", POLICIES);
+    until("readiness", || (http(&sidecar, "GET", "/readyz", "", "").0 == 200).then_some(()));
+    assert_eq!((health(), watched.next()), (0, ServingStatus::Serving));
+}
+
+/// A watch of the health of a sidecar.
+struct Watched {
+    runtime: tokio::runtime::Runtime,
+    statuses: tonic::Streaming<tonic_health::pb::HealthCheckResponse>,
+}
+
+impl Watched {
+    fn begin(sidecar: &Sidecar) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let address = sidecar.tcp();
+        let statuses = runtime.block_on(async {
+            let mut client = HealthClient::new(channel(&address));
+            client.watch(HealthCheckRequest::default()).await.unwrap().into_inner()
+        });
+        Self { runtime, statuses }
+    }
+
+    fn next(&mut self) -> ServingStatus {
+        let Self { runtime, statuses } = self;
+        let message = async { tokio::time::timeout(DEADLINE, statuses.message()).await };
+        runtime.block_on(message).unwrap().unwrap().unwrap().status()
+    }
 }
 
 #[test]

@@ -19,6 +19,10 @@ use crate::{
     },
 };
 
+/// Words of OpenTelemetry's libraries. What they log is told in ours.
+const THEIRS: [&str; 5] =
+    ["opentelemetry", "Tonic", "Processor", "MeterProvider", "Operation failed"];
+
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const CALLER: &str = "00f067aa0ba902b7";
 
@@ -49,7 +53,11 @@ pub type Client = AuthorizationServiceClient<Channel>;
 fn stop(mut sidecar: Sidecar) -> String {
     sidecar.signal("TERM");
     assert_eq!(sidecar.code(), 0, "{}", sidecar.log());
-    sidecar.log()
+    let log = sidecar.log();
+    for word in THEIRS {
+        assert!(!log.contains(word), "{log}");
+    }
+    log
 }
 
 fn of<'a>(spans: &'a [Span], method: &str) -> Vec<(&'a Span, Attributes)> {
@@ -301,6 +309,34 @@ fn a_collector_that_is_not_there_holds_nothing_up() {
         let stopping = Instant::now();
         let log = stop(sidecar);
         assert!(stopping.elapsed() < Duration::from_secs(12), "{:?}", stopping.elapsed());
-        assert!(log.contains("not sent"), "{log}");
+        assert!(log.contains("spans were not sent"), "{log}");
+    }
+}
+
+#[test]
+fn the_log_tells_what_helps_against_lost_spans_and_a_wrong_sampler() {
+    let folder = policies(&["guard"]);
+    // It takes connections and never answers, so that nothing leaves the queue.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap();
+    let variables = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{address}")),
+        ("OTEL_METRICS_EXPORTER", "none".to_owned()),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "1".to_owned()),
+        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "1".to_owned()),
+        ("OTEL_TRACES_SAMPLER", "some_day".to_owned()),
+    ];
+    let sidecar = Sidecar::start_with(folder.path(), &[], &variables);
+    asking(&sidecar, async |mut client| {
+        crate::support::wait::until("spans are dropped", async || {
+            client.is_authorized(view()).await.unwrap();
+            sidecar.log().contains("raise `OTEL_BSP_MAX_QUEUE_SIZE`")
+        })
+        .await;
+    });
+    let log = sidecar.log();
+    assert!(log.contains("`OTEL_TRACES_SAMPLER` names no sampler"), "{log}");
+    for word in THEIRS {
+        assert!(!log.contains(word), "{log}");
     }
 }

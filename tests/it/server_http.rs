@@ -55,7 +55,7 @@ fn broken() -> StoreStatus {
         loaded_at: None,
         policies: 0,
         warnings: Vec::new(),
-        proving: false,
+        proving_since: None,
         refused: None,
         problems,
     }

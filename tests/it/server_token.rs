@@ -136,7 +136,7 @@ async fn a_changed_file_changes_the_token_over_grpc_and_http() {
     assert_eq!(guarded.asked(Some(TOKEN)).await.unwrap_err().code(), Code::Unauthenticated);
     guarded.file("token", "short");
     wait::until("the file is refused", async || {
-        guarded.sidecar.log().contains("the token stays as it was")
+        guarded.sidecar.log().contains("the tokens stay as they were")
     })
     .await;
     assert!(guarded.asked(Some(&new)).await.unwrap());
@@ -149,7 +149,7 @@ async fn a_changed_file_changes_the_token_over_grpc_and_http() {
     let status: Json = serde_json::from_str(&seen("/status").await).unwrap();
     assert_eq!(status["tokens"][0]["setting"], "auth.token_file");
     let problem = status["tokens"][0]["problem"].as_str().unwrap();
-    assert!(problem.contains("must hold one token"), "{problem}");
+    assert!(problem.contains("must be a token of 32"), "{problem}");
     // The clock has it read again and again, which is logged once.
     guarded.file("token", &new);
     wait::until("the file is accepted", async || {
@@ -157,8 +157,49 @@ async fn a_changed_file_changes_the_token_over_grpc_and_http() {
     })
     .await;
     let log = guarded.sidecar.log();
-    assert_eq!(log.matches("the token stays as it was").count(), 1, "{log}");
+    assert_eq!(log.matches("the tokens stay as they were").count(), 1, "{log}");
     assert!(!guarded.sidecar.log().contains(&new[..16]), "{}", guarded.sidecar.log());
+}
+
+/// Writes the file, and waits until as many tokens count.
+async fn replace(guarded: &Guarded, tokens: &[&str]) {
+    guarded.file("token", &format!("{}\n", tokens.join("\n")));
+    let address = guarded.sidecar.addresses["http"].as_str().unwrap().parse().unwrap();
+    wait::until("the tokens are in force", async || {
+        let status: Json = serde_json::from_str(&http::get(address, "/status").await.body).unwrap();
+        status["tokens"][0]["count"] == tokens.len()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn no_call_is_refused_while_one_token_takes_the_place_of_another() {
+    let guarded = Guarded::start(&["--set", "reload.rehash_interval_s=1"]);
+    let web = guarded.sidecar.addresses["web"].as_str().unwrap().parse().unwrap();
+    let over_http = async |token: &str| {
+        let bearer = format!("Authorization: Bearer {token}\r\n");
+        http::get_with(web, "/openapi.json", &bearer).await.status
+    };
+    // A client may read the same file: it sends the first token.
+    let file = guarded.folder.path().join("token").to_str().unwrap().to_owned();
+    let check = || {
+        let question = ["--action", "edit", "--role", "editor", "--token-file", &file];
+        guarded.sidecar.check(&guarded.sidecar.tcp(), &question).code
+    };
+    let new = TOKEN.to_uppercase();
+    for tokens in [&[TOKEN, &new][..], &[&new, TOKEN]] {
+        replace(&guarded, tokens).await;
+        for token in tokens {
+            assert!(guarded.asked(Some(token)).await.unwrap(), "{token}");
+            assert_eq!(over_http(token).await, 200, "{token}");
+        }
+        assert_eq!(check(), 0);
+    }
+    replace(&guarded, &[&new]).await;
+    assert!(guarded.asked(Some(&new)).await.unwrap());
+    assert_eq!(guarded.asked(Some(TOKEN)).await.unwrap_err().code(), Code::Unauthenticated);
+    assert_eq!(over_http(TOKEN).await, 401);
+    assert_eq!(check(), 0);
 }
 
 #[tokio::test]
@@ -226,10 +267,9 @@ fn a_file_without_a_token_keeps_the_process_from_starting() {
     let (policies, folder) = (policies(&["guard"]), TempDir::new().unwrap());
     let short = folder.path().join("short");
     fs::write(&short, "secret").unwrap();
-    for (file, said) in [
-        (short.to_str().unwrap(), "must hold one token of 32"),
-        ("/nowhere", "cannot read `/nowhere`"),
-    ] {
+    for (file, said) in
+        [(short.to_str().unwrap(), "must be a token of 32"), ("/nowhere", "cannot read `/nowhere`")]
+    {
         let serve = ["serve", "--web-listen=off", "--http-listen=off", "--token-file", file];
         let ended = end(command(&serve).arg("--policies").arg(policies.path()));
         assert_eq!(ended.code, 64, "{ended:?}");

@@ -229,8 +229,11 @@ async fn a_watch_of_health_hears_of_changes_and_of_the_end() {
     };
     assert_eq!(next(&mut known).await, Some(ServingStatus::NotServing));
     assert_eq!(next(&mut unknown).await, Some(ServingStatus::ServiceUnknown));
+    server.publish([stores::acme()], None);
     server.server.set_serving(true);
     assert_eq!(next(&mut known).await, Some(ServingStatus::Serving));
+    // Nothing more is said while the state stays the same.
+    server.publish([stores::acme()], None);
     // An open watch does not keep the server from stopping.
     let started = std::time::Instant::now();
     server.begin_stop();

@@ -281,6 +281,60 @@ fn bad_values_are_refused_with_their_origin() {
 }
 
 #[test]
+fn two_settings_name_no_address_at_which_only_one_can_listen() {
+    for (listen, http) in [
+        ("127.0.0.1:1", "127.0.0.1:1"),
+        ("tls:127.0.0.1:1", "plain:127.0.0.1:1"),
+        ("plain:0.0.0.0:1", "127.0.0.1:1"),
+        ("[::1]:1", "plain:[::]:1"),
+        ("127.0.0.1:1", "[::ffff:127.0.0.1]:1"),
+        ("localhost:1", "LOCALHOST:1"),
+        ("unix:/run/a.sock", "unix:/run/a.sock"),
+    ] {
+        let flags: &[(&str, &[&str])] = &[
+            ("listen", &[listen]),
+            ("http_listen", &[http]),
+            ("tls.cert", &["a"]),
+            ("tls.key", &["b"]),
+            ("insecure", &["true"]),
+        ];
+        let errors = Layers { flags, ..Layers::default() }.refused();
+        let shown = errors[0].to_string();
+        assert!(shown.contains(&format!("is taken by `{listen}` of `listen`")), "{shown}");
+    }
+    let twice =
+        Layers { flags: &[("listen", &["127.0.0.1:1", "127.0.0.1:1"])], ..Layers::default() };
+    assert_eq!(twice.refused().len(), 1);
+    for (listen, http) in [
+        ("127.0.0.1:0", "127.0.0.1:0"),
+        ("127.0.0.1:1", "127.0.0.1:2"),
+        ("127.0.0.1:1", "[::1]:1"),
+        ("127.0.0.1:1", "127.0.0.2:1"),
+        ("unix:/run/a.sock", "unix:/run/b.sock"),
+    ] {
+        let flags: &[(&str, &[&str])] = &[("listen", &[listen]), ("http_listen", &[http])];
+        Layers { flags, ..Layers::default() }.settled();
+    }
+}
+
+#[test]
+fn the_path_of_a_socket_is_no_longer_than_the_system_allows() {
+    let path = format!("/{}", "x".repeat(106));
+    let refused = |key: &str, path: &str| {
+        let address = format!("unix:{path}");
+        let value: &[&str] = &[&address];
+        let flags: &[(&str, &[&str])] = &[(key, value)];
+        let settled = Layers { flags, ..Layers::default() }.settle();
+        settled.err().map(|errors| errors.to_string())
+    };
+    for key in ["listen", "http_listen", "web_listen", "directory.listen"] {
+        assert_eq!(refused(key, &path), None);
+        let error = refused(key, &format!("{path}x")).unwrap();
+        assert!(error.contains("has 108 bytes, which is too long"), "{error}");
+    }
+}
+
+#[test]
 fn a_store_has_one_directory() {
     let sources = |texts: &[&str]| {
         let texts: Vec<_> = texts.iter().map(|text| format!("{text:?}")).collect();

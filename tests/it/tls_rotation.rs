@@ -10,7 +10,7 @@ use std::{
 };
 
 use humbaba::{
-    net::{Tls, tls::TlsError},
+    net::{ServerTls, tls::TlsError},
     reload::WatchFiles,
 };
 use serde_json::Value as Json;
@@ -22,7 +22,7 @@ use crate::support::{
     wait::until,
 };
 
-fn watch(tls: &Tls, use_events: bool) -> humbaba::reload::Reloader {
+fn watch(tls: &ServerTls, use_events: bool) -> humbaba::reload::Reloader {
     let watched = tls.clone();
     WatchFiles {
         paths: tls.paths(),
@@ -99,15 +99,15 @@ const NONSENSE: &str = "-----BEGIN CERTIFICATE-----\nbm9uc2Vuc2U=\n-----END CERT
 #[test]
 fn without_a_good_certificate_there_is_no_beginning() {
     let (folder, ca) = (TempDir::new().unwrap(), Authority::new("servers"));
-    assert!(matches!(Tls::load(options(&folder)), Err(TlsError::Unreadable { .. })));
+    assert!(matches!(ServerTls::load(options(&folder)), Err(TlsError::Unreadable { .. })));
     let (one, other) = (ca.server(2088), ca.server(2088));
     Pair { cert: one.cert.clone(), key: other.key }.write(folder.path());
-    assert!(matches!(Tls::load(options(&folder)), Err(TlsError::Mismatch { .. })));
+    assert!(matches!(ServerTls::load(options(&folder)), Err(TlsError::Mismatch { .. })));
     one.write(folder.path());
-    Tls::load(options(&folder)).unwrap();
+    ServerTls::load(options(&folder)).unwrap();
     let mut pipe = options(&folder);
     pipe.key = "/dev/null".into();
-    assert!(Tls::load(pipe).unwrap_err().to_string().contains("it is not a regular file"));
+    assert!(ServerTls::load(pipe).unwrap_err().to_string().contains("it is not a regular file"));
 }
 
 #[tokio::test]

@@ -5,16 +5,16 @@ use std::{io, time::Duration};
 use hyper::header::LOCATION;
 use tonic_health::pb::health_check_response::ServingStatus;
 
-use super::{finding::Findings, running::StatusPage};
+use super::{finding::Findings, running::RunningStatus};
 use crate::{
     cli::{
         CliError, healthcheck,
         http_get::{Page, get, get_any},
-        serve::listeners::try_listen,
+        serve::listeners::{TriedAddress, cannot_listen, try_listen},
         server_address::{self, ServerAddress},
         tls_flags::TlsFlags,
     },
-    net::Tls,
+    net::ServerTls,
     settings::{ListenAddress, Settings},
 };
 
@@ -33,32 +33,40 @@ enum Occupant {
 /// Tries each address, and returns the status of the Humbaba that listens there, if one does.
 pub(super) fn look(
     settings: &Settings,
-    tls: Option<&Tls>,
+    tls: Option<&ServerTls>,
     flags: &TlsFlags,
     timeout: Duration,
     findings: &mut Findings,
-) -> Option<StatusPage> {
+) -> Option<RunningStatus> {
     let (mut status, mut is_there, mut unknown) = (None, false, Vec::new());
+    // Held until all are tried, as a start holds them: two settings may lead to one address.
+    let mut held = Vec::new();
     for (key, address) in settings.addresses() {
         let shown = format!("`{address}` of `{key}`");
-        let tried =
-            server_address::run(timeout, async { Ok(try_listen(address, settings, tls).await) });
+        let Some(tried) = try_address(key, address, settings, tls, timeout, findings) else {
+            continue;
+        };
         let error = match tried {
-            Ok(Ok(())) => {
+            Ok(listener) => {
                 findings.ok(ADDRESSES, format!("{shown} is free"));
+                held.push(listener);
                 continue;
             }
-            Ok(Err(error)) => error,
-            Err(error) => {
-                let advice = "does a name server answer?";
-                findings.problem(ADDRESSES, format!("{shown}: {error}"), advice);
-                continue;
-            }
+            Err(error) => error,
         };
         if error.kind() != io::ErrorKind::AddrInUse {
-            let message = format!("cannot listen on {shown}: {error}");
+            let message = cannot_listen(key, address, &error);
             findings.problem(ADDRESSES, message, advice(&error));
             continue;
+        }
+        if !held.is_empty() {
+            held.clear();
+            let tried = try_address(key, address, settings, tls, timeout, findings);
+            if let Some(Ok(_)) = tried {
+                let advice = "another address of the settings leads there too: name one of them";
+                findings.problem(ADDRESSES, cannot_listen(key, address, &error), advice);
+                continue;
+            }
         }
         let server = ServerAddress::reaching(address, settings);
         let occupant = match key {
@@ -87,6 +95,25 @@ pub(super) fn look(
         }
     }
     status
+}
+
+/// Tries to listen on an address; nothing where that took too long, which is reported.
+fn try_address(
+    key: &str,
+    address: &ListenAddress,
+    settings: &Settings,
+    tls: Option<&ServerTls>,
+    timeout: Duration,
+    findings: &mut Findings,
+) -> Option<io::Result<TriedAddress>> {
+    let trying = async { Ok(try_listen(key, address, settings, tls).await) };
+    let tried = server_address::run(timeout, trying);
+    tried
+        .inspect_err(|error| {
+            let message = format!("`{address}` of `{key}`: {error}");
+            findings.problem(ADDRESSES, message, "does a name server answer?");
+        })
+        .ok()
 }
 
 fn tell(shown: &str, told: Result<String, String>, findings: &mut Findings) {
@@ -138,10 +165,10 @@ fn http(
     server: &ServerAddress,
     flags: &TlsFlags,
     timeout: Duration,
-    status: &mut Option<StatusPage>,
+    status: &mut Option<RunningStatus>,
 ) -> Occupant {
     ask(server, flags, timeout, get(server, flags, "/status"), |page| {
-        let page = StatusPage::read(page)?;
+        let page = RunningStatus::read(page)?;
         let version = format!("version {}", page.version);
         *status = Some(page);
         Ok(version)

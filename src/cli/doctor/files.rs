@@ -8,18 +8,22 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use rustix::fs::{Access, access};
-
-use super::finding::Findings;
+use super::{finding::Findings, machine, running::RunningStatus};
 use crate::{
     audit::LogMode,
     cli::{
         CliError,
-        serve::{certificate, token},
+        output::counted,
+        serve::{
+            options::telemetry_variables,
+            prerequisites::{Prerequisite, Prerequisites},
+        },
+        server_address,
     },
     model::Timestamp,
-    net::Tls,
+    net::{BearerTokens, ServerTls},
     settings::Settings,
+    telemetry::Telemetry,
 };
 
 const TLS: &str = "tls";
@@ -29,44 +33,69 @@ const LOG: &str = "decision log";
 /// Before its end, in seconds, a certificate should have been renewed.
 const SOON: i64 = 14 * 24 * 60 * 60;
 
-/// Reads the files as `serve` would, and returns the certificate, if there is one.
+/// Looks at all that a start opens but the decision log, and returns what could be opened.
 pub(super) fn look(
     settings: &Arc<Settings>,
     timeout: Duration,
     findings: &mut Findings,
-) -> Option<Tls> {
-    let tls = certificates(settings, timeout, findings);
-    let tokens = [
-        (settings.token_file.as_deref(), "auth.token_file"),
-        (settings.directory.token_file.as_deref(), "directory.token_file"),
-    ];
-    for (path, setting) in tokens {
-        token_file(path, setting, timeout, findings);
-    }
-    let secrets = [
-        (TLS, "tls.key", &settings.tls.key),
-        (TOKENS, "auth.token_file", &settings.token_file),
-        (TOKENS, "directory.token_file", &settings.directory.token_file),
-        ("directories", "directory.postgres_url_file", &settings.directory.postgres_url_file),
-        (LOG, "decision_log.hash_key_file", &settings.decision_log.hash_key_file),
-    ];
-    for (about, setting, path) in secrets {
-        if let Some(path) = path {
-            is_secret(about, setting, path, findings);
+) -> Prerequisites {
+    let mut opened = Prerequisites::default();
+    for one in Prerequisite::ALL {
+        match one {
+            // Looked at once it is known whether a Humbaba that runs writes it.
+            Prerequisite::DecisionLog => {}
+            Prerequisite::Gates => {
+                let checked = check(one, "solver", settings, timeout, findings);
+                let gates = checked.map(|checked| checked.map(|checked| checked.slow_gates));
+                opened.slow_gates = machine::solver(gates, timeout, findings);
+            }
+            Prerequisite::Certificate => {
+                let checked = check(one, TLS, settings, timeout, findings);
+                opened.tls = checked.and_then(|checked| certificate(checked, findings));
+            }
+            Prerequisite::DirectoryTokens => {
+                let checked = check(one, TOKENS, settings, timeout, findings);
+                opened.directory_tokens = checked.and_then(|checked| {
+                    let tokens = checked.map(|checked| checked.directory_tokens);
+                    token_file("directory.token_file", tokens, findings)
+                });
+            }
+            Prerequisite::Tokens => {
+                let checked = check(one, TOKENS, settings, timeout, findings);
+                opened.tokens = checked.and_then(|checked| {
+                    token_file("auth.token_file", checked.map(|checked| checked.tokens), findings)
+                });
+            }
         }
     }
-    decision_log(settings, findings);
-    tls
+    secrets(settings, findings);
+    opened
 }
 
-fn certificates(
+/// Checks one thing as a start would; nothing where that took too long, which is reported.
+fn check(
+    one: Prerequisite,
+    about: &'static str,
     settings: &Arc<Settings>,
     timeout: Duration,
     findings: &mut Findings,
-) -> Option<Tls> {
-    let named = Arc::clone(settings);
-    let tls = match findings.take(TLS, timeout, move || certificate::load(&named))? {
-        Ok(tls) => tls?,
+) -> Option<Result<Prerequisites, CliError>> {
+    let settings = Arc::clone(settings);
+    findings.take(about, timeout, move || {
+        server_address::run(timeout, async {
+            let mut checked = Prerequisites::default();
+            checked.check(one, &settings)?;
+            Ok(checked)
+        })
+    })
+}
+
+fn certificate(
+    checked: Result<Prerequisites, CliError>,
+    findings: &mut Findings,
+) -> Option<ServerTls> {
+    let tls = match checked {
+        Ok(checked) => checked.tls?,
         Err(error) => {
             findings.problem(TLS, without_heading(&error), "the process does not start with it");
             return None;
@@ -78,6 +107,26 @@ fn certificates(
         expiry("the certification authority of clients", expires, findings);
     }
     Some(tls)
+}
+
+fn token_file(
+    setting: &'static str,
+    tokens: Result<Option<BearerTokens>, CliError>,
+    findings: &mut Findings,
+) -> Option<BearerTokens> {
+    match tokens {
+        Ok(Some(tokens)) => {
+            let (file, count) =
+                (tokens.path().display(), counted(tokens.count(), "token", "tokens"));
+            findings.ok(TOKENS, format!("`{file}` of `{setting}` holds {count}"));
+            Some(tokens)
+        }
+        Ok(None) => None,
+        Err(error) => {
+            findings.error(TOKENS, without_heading(&error));
+            None
+        }
+    }
 }
 
 /// Returns an error without the line that says that it is one of the configuration.
@@ -100,18 +149,19 @@ fn expiry(subject: &str, expires: i64, findings: &mut Findings) {
     }
 }
 
-fn token_file(
-    path: Option<&Path>,
-    setting: &'static str,
-    timeout: Duration,
-    findings: &mut Findings,
-) {
-    let Some(path) = path.map(Path::to_owned) else { return };
-    let shown = path.display().to_string();
-    match findings.take(TOKENS, timeout, move || token::load(Some(&path), setting)) {
-        Some(Ok(_)) => findings.ok(TOKENS, format!("`{shown}` of `{setting}` holds a token")),
-        Some(Err(error)) => findings.error(TOKENS, without_heading(&error)),
-        None => {}
+/// Warns of each file with a secret that every account of the machine may read.
+fn secrets(settings: &Settings, findings: &mut Findings) {
+    let secrets = [
+        (TLS, "tls.key", &settings.tls.key),
+        (TOKENS, "auth.token_file", &settings.token_file),
+        (TOKENS, "directory.token_file", &settings.directory.token_file),
+        ("directories", "directory.postgres_url_file", &settings.directory.postgres_url_file),
+        (LOG, "decision_log.hash_key_file", &settings.decision_log.hash_key_file),
+    ];
+    for (about, setting, path) in secrets {
+        if let Some(path) = path {
+            is_secret(about, setting, path, findings);
+        }
     }
 }
 
@@ -132,37 +182,42 @@ fn is_secret(about: &'static str, setting: &str, path: &Path, findings: &mut Fin
     }
 }
 
-fn decision_log(settings: &Settings, findings: &mut Findings) {
-    let log = &settings.decision_log;
-    if log.mode == LogMode::Off {
-        return;
+/// Looks at the decision log and at the collector. `running` is the Humbaba that has the addresses.
+pub(super) fn telemetry(
+    settings: &Arc<Settings>,
+    running: Option<&RunningStatus>,
+    timeout: Duration,
+    findings: &mut Findings,
+) {
+    let checked = check(Prerequisite::DecisionLog, LOG, settings, timeout, findings);
+    match (checked, &settings.decision_log.file) {
+        (Some(Err(error)), file) => match file {
+            Some(file) if running.is_some_and(|running| running.writes_records_to(file)) => {
+                let file = file.display();
+                findings.ok(LOG, format!("the Humbaba that runs writes to `{file}`"));
+            }
+            _ => findings.problem(
+                LOG,
+                error.to_string(),
+                "mend what it names, give it to the account of the process, or change \
+                 `decision_log`",
+            ),
+        },
+        (Some(Ok(_)), file) => match (settings.decision_log.mode, file) {
+            (LogMode::Off, _) => {}
+            (LogMode::Otlp, _) => findings.ok(LOG, "records go to a collector"),
+            (LogMode::On | LogMode::Required, None) => {
+                findings.ok(LOG, "records go to the standard output");
+            }
+            (LogMode::On | LogMode::Required, Some(file)) => {
+                findings.ok(LOG, format!("`{}` can be written", file.display()));
+            }
+        },
+        (None, _) => {}
     }
-    if let Some(key) = &log.hash_key_file
-        && let Err(error) = access(key, Access::READ_OK)
-    {
-        let message = format!("cannot read `{}`: {error}", key.display());
-        findings.problem(LOG, message, "`decision_log.hash_key_file` must name a file with a key");
-    }
-    let Some(file) = &log.file else {
-        let collector = log.mode == LogMode::Otlp;
-        let to = if collector { "a collector" } else { "the standard output" };
-        findings.ok(LOG, format!("records go to {to}"));
-        return;
-    };
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
-    let writes = if file.exists() {
-        access(file, Access::WRITE_OK)
-    } else {
-        access(folder, Access::WRITE_OK | Access::EXEC_OK)
-    };
-    match writes {
-        Ok(()) => findings.ok(LOG, format!("`{}` can be written", file.display())),
-        Err(error) => findings.problem(
-            LOG,
-            format!("`{}` cannot be written: {error}", file.display()),
-            "make its folder, give it to the account of the process, or name another file with \
-             `decision_log.file`",
-        ),
+    let problems =
+        server_address::run(timeout, async { Ok(Telemetry::problems(&telemetry_variables())) });
+    for problem in problems.unwrap_or_default() {
+        findings.problem("collector", problem, "correct or unset the variables `OTEL_…`");
     }
 }

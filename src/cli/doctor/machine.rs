@@ -7,15 +7,16 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{finding::Findings, running::StatusPage};
+use super::{finding::Findings, running::RunningStatus};
 use crate::{
     audit::LogMode,
-    cli::serve::{
-        file_handles::{self, Handles},
-        solver::slow_gates,
+    cli::{
+        CliError,
+        serve::file_handles::{self, Handles},
     },
     grpc::GrpcOptions,
     model::Timestamp,
+    reload::SlowGates,
     settings::Settings,
 };
 
@@ -30,30 +31,33 @@ const AT_REST: u64 = 48 * 1024 * 1024;
 
 const MIB: u64 = 1024 * 1024;
 
-pub(super) fn look(
-    settings: &Arc<Settings>,
-    running: Option<&StatusPage>,
-    timeout: Duration,
-    findings: &mut Findings,
-) {
-    solver(settings, timeout, findings);
+pub(super) fn look(settings: &Settings, running: Option<&RunningStatus>, findings: &mut Findings) {
     clock(running.and_then(|page| page.date.as_deref()), findings);
     handles(settings, findings);
     memory(settings, findings);
 }
 
-fn solver(settings: &Arc<Settings>, timeout: Duration, findings: &mut Findings) {
+/// Reports whether there is a solver, and returns the gates that take it. `gates` are those of the settings,
+/// or nothing where they could not be looked at.
+pub(super) fn solver(
+    gates: Option<Result<Option<Arc<dyn SlowGates>>, CliError>>,
+    timeout: Duration,
+    findings: &mut Findings,
+) -> Option<Arc<dyn SlowGates>> {
     const SOLVER: &str = "solver";
-    let gated = Arc::clone(settings);
-    let gates =
-        findings.take(SOLVER, timeout, move || slow_gates(&gated).map(|gates| gates.is_some()));
-    match gates {
-        Some(Ok(true)) => findings.ok(SOLVER, format!("{}, for `reload.require`", found(timeout))),
-        Some(Ok(false)) => {
-            findings.ok(SOLVER, format!("{}; the settings need none", found(timeout)));
+    match gates? {
+        Ok(Some(gates)) => {
+            findings.ok(SOLVER, format!("{}, for `reload.require`", found(timeout)));
+            Some(gates)
         }
-        Some(Err(error)) => findings.problem(SOLVER, error.to_string(), "or leave the gate out"),
-        None => {}
+        Ok(None) => {
+            findings.ok(SOLVER, format!("{}; the settings need none", found(timeout)));
+            None
+        }
+        Err(error) => {
+            findings.problem(SOLVER, error.to_string(), "or leave the gate out");
+            None
+        }
     }
 }
 

@@ -26,8 +26,10 @@ use finding::{Findings, Level};
 ///
 /// Takes the settings of `serve` and looks at all that a process with them would meet: policies,
 /// addresses (is one free, or who is there?), directories, certificates, tokens, file handles, memory,
-/// the clock and the solver. Where a Humbaba runs with them it is asked for its state. Nothing is
-/// changed, and a port that is tried is let go of at once.
+/// the clock, the decision log and the solver. What a start refuses is a problem here, in the same
+/// words; the gates `invariants` and `no-gains` are not proved, which `humbaba prove` does. Where a Humbaba
+/// runs with them it is asked for its state. Nothing is changed, and an address that is tried is let go
+/// of at once.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Each line is `ok`, `warning` (it serves all the same) or `problem`, with what to do below it.
@@ -83,14 +85,15 @@ pub(super) fn run(args: &DoctorArgs) -> Result<Exit, CliError> {
 fn look(settled: &Settled, args: &DoctorArgs, findings: &mut Findings) {
     findings.ok("settings", origins(settled));
     let (settings, timeout) = (Arc::new(settled.settings.clone()), args.timeout);
-    let stores = policies::look(&settings, timeout, findings);
+    let opened = files::look(&settings, timeout, findings);
+    let stores = policies::look(&settings, opened.slow_gates.as_ref(), timeout, findings);
     directories::look(&settings, &stores, timeout, findings);
-    let tls = files::look(&settings, timeout, findings);
-    let running = addresses::look(&settings, tls.as_ref(), &args.tls, timeout, findings);
+    let running = addresses::look(&settings, opened.tls.as_ref(), &args.tls, timeout, findings);
     if let Some(page) = &running {
         running::look(page, &stores, findings);
     }
-    machine::look(&settings, running.as_ref(), timeout, findings);
+    files::telemetry(&settings, running.as_ref(), timeout, findings);
+    machine::look(&settings, running.as_ref(), findings);
 }
 
 /// Reports where the settings come from.

@@ -4,12 +4,15 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::finding::Findings;
 use crate::{
-    cli::{CliError, output::counted, source},
+    cli::{
+        output::counted,
+        serve::options::{gated_options, reload_options},
+        source,
+    },
     model::{Problem, StoreName},
-    reload::{FolderStores, Gate, Source},
+    reload::{self, Live, Options, SlowGates, Source},
     settings::Settings,
     store::PolicyStore,
-    testing,
 };
 
 /// Problems of one store that are shown.
@@ -20,15 +23,13 @@ const POLICIES: &str = "policies";
 /// The stores that could be loaded.
 pub(super) type Loaded = BTreeMap<StoreName, Arc<PolicyStore>>;
 
-/// The result of reading a folder: each store, or what is wrong with it.
-struct Read {
-    stores: Vec<(StoreName, Result<PolicyStore, Vec<Problem>>)>,
-    errors: Vec<String>,
-    unread: Vec<String>,
-}
-
-/// Loads the stores as `serve` would, and returns those that are valid.
-pub(super) fn look(settings: &Arc<Settings>, timeout: Duration, findings: &mut Findings) -> Loaded {
+/// Loads the stores as `serve` does, but for proofs, and returns those that are valid.
+pub(super) fn look(
+    settings: &Settings,
+    slow_gates: Option<&Arc<dyn SlowGates>>,
+    timeout: Duration,
+    findings: &mut Findings,
+) -> Loaded {
     let source = source::source(settings);
     match &source {
         Source::Folder(folder) => findings.ok(POLICIES, format!("from `{}`", folder.display())),
@@ -39,7 +40,7 @@ pub(super) fn look(settings: &Arc<Settings>, timeout: Duration, findings: &mut F
             "name a folder with `--policies` or the setting `policies`",
         ),
     }
-    let loaded = of_source(POLICIES, source, settings, timeout, findings);
+    let loaded = load(POLICIES, source, gated_options(settings, None), timeout, findings);
     if let Some(name) = &settings.default_store
         && !loaded.contains_key(name)
     {
@@ -50,71 +51,69 @@ pub(super) fn look(settings: &Arc<Settings>, timeout: Duration, findings: &mut F
             format!("`default_store` must name one of them: {}", there_are.join(", ")),
         );
     }
-    if settings.reload.require.contains(&Gate::Tests) {
-        loaded.values().for_each(|store| tests(store, timeout, findings));
+    if let Some(gates) = slow_gates {
+        loaded.values().for_each(|store| gate(gates, store, timeout, findings));
     }
     if let Some(folder) = &settings.shadow.folder {
         let source = Source::Folder(folder.clone());
-        of_source("shadow", source, settings, timeout, findings);
+        load("shadow", source, reload_options(settings), timeout, findings);
     }
     loaded
 }
 
-fn of_source(
+fn load(
     about: &'static str,
     source: Source,
-    settings: &Arc<Settings>,
+    options: Options,
     timeout: Duration,
     findings: &mut Findings,
 ) -> Loaded {
-    let bounded = Arc::clone(settings);
-    let read = findings.take(about, timeout, move || read(&source, &bounded));
-    let Read { stores, errors, unread } = match read {
-        Some(Ok(read)) => read,
-        Some(Err(error)) => {
-            findings.error(about, error.to_string());
-            return Loaded::new();
-        }
-        None => return Loaded::new(),
+    let load = move || {
+        let live = Live::default();
+        let loaded = reload::load(&source, &options, &live);
+        (loaded, live)
     };
-    errors.into_iter().for_each(|error| findings.error(about, error));
-    for file in unread {
+    let Some((loaded, live)) = findings.take(about, timeout, load) else { return Loaded::new() };
+    let status = live.status();
+    for file in &status.unread {
         let advice = "move it into the folder of a store";
         findings.warning(about, format!("`{file}` is not read"), advice);
     }
-    let mut loaded = Loaded::new();
-    for (name, store) in stores {
-        match store {
-            Ok(store) => {
-                valid(about, &store, settings, findings);
-                loaded.insert(name, Arc::new(store));
-            }
-            Err(problems) => refused(about, &name, &problems, findings),
-        }
+    for store in status.stores.iter().filter(|store| !store.problems.is_empty()) {
+        refused(about, &store.name, &store.problems, findings);
     }
-    loaded
+    match (loaded, &status.folder_problem) {
+        (Err(error), _) => findings.error(about, format!("nothing to decide with: {error}")),
+        (Ok(()), Some(problem)) => findings.error(about, problem.clone()),
+        (Ok(()), None) => {}
+    }
+    let stores = live.stores();
+    stores.iter().for_each(|store| valid(about, store, findings));
+    stores.iter().map(|store| (store.name().clone(), Arc::clone(store))).collect()
 }
 
-fn read(source: &Source, settings: &Settings) -> Result<Read, CliError> {
-    let FolderStores { stores, errors, unread, .. } = source::read(source, &settings.bounds)?;
-    let load = |files| PolicyStore::load(Arc::new(files), &settings.bounds);
-    Ok(Read {
-        stores: stores.into_iter().map(|files| (files.name().clone(), load(files))).collect(),
-        errors: errors.iter().map(ToString::to_string).collect(),
-        unread,
-    })
+/// Looks whether a gate refuses a store before anything is proved.
+fn gate(
+    gates: &Arc<dyn SlowGates>,
+    store: &Arc<PolicyStore>,
+    timeout: Duration,
+    findings: &mut Findings,
+) {
+    let (gates, candidate) = (Arc::clone(gates), Arc::clone(store));
+    let refusal = findings.take(POLICIES, timeout, move || gates.refuses_unproved(&candidate));
+    if let Some(refusal) = refusal.flatten() {
+        refused(POLICIES, store.name(), &[refusal.problem], findings);
+    }
 }
 
-fn valid(about: &'static str, store: &PolicyStore, settings: &Settings, findings: &mut Findings) {
+fn valid(about: &'static str, store: &PolicyStore, findings: &mut Findings) {
     let policies = counted(store.policies().policies().count(), "policy", "policies");
     let (name, revision) = (store.name(), store.revision());
     findings.ok(about, format!("`{name}` is valid: {policies}, revision {revision}"));
-    let (count, advice) = (store.warnings().len(), "`humbaba validate` shows them");
-    let warnings = counted(count, "warning", "warnings");
-    if count > 0 && settings.reload.deny_warnings {
-        let message = format!("`{name}` has {warnings}, and `reload.deny_warnings` refuses it");
-        findings.problem(about, message, advice);
-    } else if count > 0 {
+    let count = store.warnings().len();
+    if count > 0 {
+        let warnings = counted(count, "warning", "warnings");
+        let advice = "`humbaba validate` shows them";
         findings.warning(about, format!("`{name}` has {warnings}"), advice);
     }
 }
@@ -131,26 +130,4 @@ fn refused(about: &'static str, name: &StoreName, problems: &[Problem], findings
     }
     let advice = "`humbaba validate` shows the places; a running Humbaba keeps the last good state";
     findings.problem(about, lines.join("\n"), advice);
-}
-
-/// Runs the tests of a store, which the gate `tests` would.
-fn tests(store: &Arc<PolicyStore>, timeout: Duration, findings: &mut Findings) {
-    let (name, store) = (store.name().clone(), Arc::clone(store));
-    let advice = "`humbaba test` shows them";
-    match findings.take(POLICIES, timeout, move || testing::run(&store)) {
-        Some(Ok(report)) if report.failed() == 0 => {
-            findings.ok(POLICIES, format!("the tests of `{name}` pass, as `reload.require` asks"));
-        }
-        Some(Ok(report)) => {
-            let failed = counted(report.failed(), "test fails", "tests fail");
-            let message = format!("{failed} of `{name}`, and `reload.require` refuses it");
-            findings.problem(POLICIES, message, advice);
-        }
-        Some(Err(problems)) => {
-            let problems = counted(problems.len(), "problem", "problems");
-            let message = format!("the tests of `{name}` cannot be run: {problems}");
-            findings.problem(POLICIES, message, advice);
-        }
-        None => {}
-    }
 }

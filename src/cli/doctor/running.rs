@@ -1,6 +1,6 @@
 //! The state of a Humbaba that runs, by its own word.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use hyper::header::DATE;
 use serde::Deserialize;
@@ -15,22 +15,23 @@ const SHOWN: usize = 5;
 
 /// The answer of `/status`, as far as it is looked at.
 #[derive(Debug, Deserialize)]
-pub(super) struct StatusPage {
+pub(super) struct RunningStatus {
     pub version: String,
     uptime_seconds: u64,
     serving: bool,
     source: String,
     folder_problem: Option<String>,
     watch_problem: Option<String>,
-    stores: Vec<Store>,
-    directories: Vec<Directory>,
+    stores: Vec<RunningStore>,
+    directories: Vec<RunningDirectory>,
+    decision_log: Option<RunningLog>,
     /// The clock of the process, as the head of the answer gives it.
     #[serde(skip)]
     pub date: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Store {
+struct RunningStore {
     name: String,
     revision: Option<String>,
     problems: Vec<StoreProblem>,
@@ -45,23 +46,35 @@ struct StoreProblem {
 }
 
 #[derive(Debug, Deserialize)]
-struct Directory {
+struct RunningDirectory {
     store: String,
     unavailable: Option<String>,
     problem: Option<String>,
     ignored: usize,
 }
 
-impl StatusPage {
+/// The decision log that it writes.
+#[derive(Debug, Deserialize)]
+struct RunningLog {
+    destination: String,
+}
+
+impl RunningStatus {
     pub(super) fn read(page: Page) -> Result<Self, String> {
         let status: Self = serde_json::from_str(&page.body)
             .map_err(|error| format!("`/status` is not that of a Humbaba: {error}"))?;
         Ok(Self { date: page.header(DATE).map(ToOwned::to_owned), ..status })
     }
+
+    /// Returns whether it writes decision records to that file.
+    pub(super) fn writes_records_to(&self, file: &Path) -> bool {
+        let log = self.decision_log.as_ref();
+        log.is_some_and(|log| log.destination == file.display().to_string())
+    }
 }
 
 /// Reports the state of a running server, and compares it with the files of now.
-pub(super) fn look(page: &StatusPage, stores: &Loaded, findings: &mut Findings) {
+pub(super) fn look(page: &RunningStatus, stores: &Loaded, findings: &mut Findings) {
     let up = Duration::from_secs(page.uptime_seconds);
     let serving = if page.serving { "it serves" } else { "it does not serve" };
     findings.ok(
@@ -90,7 +103,7 @@ pub(super) fn look(page: &StatusPage, stores: &Loaded, findings: &mut Findings) 
     page.directories.iter().for_each(|directory| directory.look(findings));
 }
 
-impl Store {
+impl RunningStore {
     fn look(&self, stores: &Loaded, findings: &mut Findings) {
         let Self { name, revision, problems } = self;
         let here = stores.iter().find(|(store, _)| store.as_str() == name);
@@ -128,7 +141,7 @@ impl StoreProblem {
     }
 }
 
-impl Directory {
+impl RunningDirectory {
     fn look(&self, findings: &mut Findings) {
         let Self { store, unavailable, problem, ignored } = self;
         if let Some(why) = unavailable {

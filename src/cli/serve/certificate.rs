@@ -2,19 +2,19 @@
 
 use crate::{
     cli::CliError,
-    net::Tls,
+    net::ServerTls,
     reload::{Reloader, WatchFiles},
     settings::Settings,
 };
 
 /// Reads the certificate, if the settings name one.
-pub(in crate::cli) fn load(settings: &Settings) -> Result<Option<Tls>, CliError> {
-    let tls = settings.tls_options().map(Tls::load).transpose();
+pub(super) fn load(settings: &Settings) -> Result<Option<ServerTls>, CliError> {
+    let tls = settings.tls_options().map(ServerTls::load).transpose();
     tls.map_err(|error| CliError::Usage(format!("bad configuration\nsetting `tls`: {error}")))
 }
 
 /// Reads it again whenever its files change.
-pub(super) fn watch(tls: &Tls, settings: &Settings) -> Reloader {
+pub(super) fn watch(tls: &ServerTls, settings: &Settings) -> Reloader {
     let watch = WatchFiles {
         paths: tls.paths(),
         settle: settings.reload.settle,

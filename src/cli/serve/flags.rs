@@ -35,7 +35,7 @@ pub(in crate::cli) struct ServeFlags {
     /// `tls:host:port` with a token or client certificates [default: off]
     #[arg(long, value_name = "ADDR")]
     directory_listen: Option<String>,
-    /// The file with the token that callers of `DirectoryService` send
+    /// The file with the tokens of which callers of `DirectoryService` send one
     #[arg(long, value_name = "FILE")]
     directory_token_file: Option<String>,
     /// The folder in which embedded directories are kept
@@ -72,7 +72,7 @@ pub(in crate::cli) struct ServeFlags {
     /// [default: all with a certificate]
     #[arg(long, value_name = "NAME")]
     tls_client_id: Vec<String>,
-    /// The file with the token that callers of gRPC and of `--web-listen` send
+    /// The file with the tokens of which callers of gRPC and of `--web-listen` send one
     #[arg(long, value_name = "FILE")]
     token_file: Option<String>,
     /// Listen on addresses that other machines can reach without TLS

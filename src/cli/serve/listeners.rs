@@ -9,16 +9,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::{
-    fs::{Access, Mode, access},
-    process::umask,
-};
+use rustix::{fs::Mode, process::umask};
 use tokio::net::{TcpListener, UnixListener};
 
 use super::addresses::Addresses;
 use crate::{
     cli::CliError,
-    net::{Listener, Tls},
+    net::{Listener, ServerTls},
     settings::{ListenAddress, Settings, SocketGroup, TcpAddress},
 };
 
@@ -46,48 +43,75 @@ impl Drop for SocketFile {
 }
 
 /// Binds all addresses or none.
-pub(super) async fn bind(settings: &Settings, tls: Option<&Tls>) -> Result<Listeners, CliError> {
+pub(super) async fn bind(
+    settings: &Settings,
+    tls: Option<&ServerTls>,
+) -> Result<Listeners, CliError> {
     let mut bound = Listeners::default();
     for address in &settings.listen {
-        let failed = CliError::io(format!("cannot listen on `{address}`"));
-        let (listener, address) = bound.listen(address, settings, tls).await.map_err(failed)?;
+        let (listener, address) = bound.bind("listen", address, settings, tls).await?;
         bound.addresses.grpc.push(address);
         bound.grpc.push(listener);
     }
     if let Some(address) = settings.http_listen.address() {
-        let failed = CliError::io(format!("cannot listen on `{address}` for HTTP"));
-        let (listener, address) = bound.listen(address, settings, tls).await.map_err(failed)?;
+        let (listener, address) = bound.bind("http_listen", address, settings, tls).await?;
         bound.addresses.http = Some(address);
         bound.http = Some(listener);
     }
     if let Some(address) = settings.directory.listen.address() {
-        let failed = CliError::io(format!("cannot listen on `{address}` for directories"));
-        let (listener, address) = bound.listen(address, settings, tls).await.map_err(failed)?;
+        let (listener, address) = bound.bind("directory.listen", address, settings, tls).await?;
         bound.addresses.directory = Some(address);
         bound.directory = Some(listener);
     }
     if let Some(address) = settings.web_listen.address() {
-        let failed = CliError::io(format!(
-            "cannot listen on `{address}` for AuthZEN (`--web-listen` names another place, or `off`)"
-        ));
-        let listened = bound.listen(address, settings, tls).await;
-        let listened = listened.and_then(|listened| known_callers(address, settings, listened));
-        let (listener, address) = listened.map_err(failed)?;
+        let (listener, address) = bound.bind("web_listen", address, settings, tls).await?;
         bound.addresses.web = Some(address);
         bound.web = Some(listener);
     }
     Ok(bound)
 }
 
+/// Returns the words for an address that cannot be listened on.
+pub(in crate::cli) fn cannot_listen(
+    key: &str,
+    address: &ListenAddress,
+    error: &io::Error,
+) -> String {
+    format!("cannot listen on `{address}` of `{key}`: {error}")
+}
+
 impl Listeners {
-    async fn listen(
+    async fn bind(
         &mut self,
+        key: &str,
         address: &ListenAddress,
         settings: &Settings,
-        tls: Option<&Tls>,
+        tls: Option<&ServerTls>,
+    ) -> Result<(Listener, String), CliError> {
+        self.listen(key, address, settings, tls).await.map_err(|error| {
+            let advice = match error.kind() {
+                io::ErrorKind::AddrInUse => "; `humbaba doctor` tells who listens there",
+                _ => "",
+            };
+            CliError::Failure(cannot_listen(key, address, &error) + advice)
+        })
+    }
+
+    async fn listen(
+        &mut self,
+        key: &str,
+        address: &ListenAddress,
+        settings: &Settings,
+        tls: Option<&ServerTls>,
     ) -> io::Result<(Listener, String)> {
         match address {
-            ListenAddress::Tcp(tcp) => listen_tcp(tcp, settings, tls).await,
+            ListenAddress::Tcp(tcp) => {
+                let listened = listen_tcp(tcp, settings, tls).await?;
+                if key == "web_listen" {
+                    known_callers(tcp, settings, &listened.0)?;
+                }
+                Ok(listened)
+            }
             ListenAddress::Unix(path) => {
                 let group = settings.socket_group.as_ref().map(SocketGroup::number).transpose()?;
                 let listener = unix(path, settings.socket_mode.bits(), group)?;
@@ -101,7 +125,7 @@ impl Listeners {
 async fn listen_tcp(
     address: &TcpAddress,
     settings: &Settings,
-    tls: Option<&Tls>,
+    tls: Option<&ServerTls>,
 ) -> io::Result<(Listener, String)> {
     let listener = TcpListener::bind((address.host.as_str(), address.port)).await?;
     let bound = listener.local_addr()?;
@@ -119,50 +143,37 @@ async fn listen_tcp(
 }
 
 /// Refuses a name that was taken for this machine's and leads elsewhere, where anybody could ask.
-fn known_callers(
-    address: &ListenAddress,
-    settings: &Settings,
-    listened: (Listener, String),
-) -> io::Result<(Listener, String)> {
-    let (ListenAddress::Tcp(address), Listener::Tcp(listener) | Listener::Tls(listener, _)) =
-        (address, &listened.0)
-    else {
-        return Ok(listened);
-    };
+fn known_callers(address: &TcpAddress, settings: &Settings, listener: &Listener) -> io::Result<()> {
+    let (Listener::Tcp(listener) | Listener::Tls(listener, _)) = listener else { return Ok(()) };
     let bound = listener.local_addr()?;
     if bound.ip().to_canonical().is_loopback() || settings.knows_web_callers(address) {
-        return Ok(listened);
+        return Ok(());
     }
     Err(io::Error::other(format!(
         "it leads to {bound}, which can be reached from other machines, and nothing says who may call"
     )))
 }
 
-/// Tries whether an address could be listened on, and lets go of it.
+/// An address that is listened on until this is dropped.
+#[derive(Debug)]
+pub(in crate::cli) struct TriedAddress {
+    _listener: Listener,
+    _listeners: Listeners,
+}
+
+/// Listens on an address as a start does.
 ///
 /// # Errors
 /// The address cannot be listened on. It is [`io::ErrorKind::AddrInUse`] where somebody does.
 pub(in crate::cli) async fn try_listen(
+    key: &str,
     address: &ListenAddress,
     settings: &Settings,
-    tls: Option<&Tls>,
-) -> io::Result<()> {
-    match address {
-        ListenAddress::Tcp(tcp) => {
-            let listened = listen_tcp(tcp, settings, tls).await?;
-            if settings.web_listen.address() == Some(address) {
-                known_callers(address, settings, listened)?;
-            }
-            Ok(())
-        }
-        ListenAddress::Unix(path) => {
-            settings.socket_group.as_ref().map(SocketGroup::number).transpose()?;
-            socket_place(path)?;
-            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-            let folder = folder.unwrap_or(Path::new("."));
-            Ok(access(folder, Access::WRITE_OK | Access::EXEC_OK)?)
-        }
-    }
+    tls: Option<&ServerTls>,
+) -> io::Result<TriedAddress> {
+    let mut listeners = Listeners::default();
+    let (listener, _) = listeners.listen(key, address, settings, tls).await?;
+    Ok(TriedAddress { _listener: listener, _listeners: listeners })
 }
 
 /// Binds a socket that nobody can connect to before it has its group and mode.
@@ -188,22 +199,8 @@ fn unix(path: &Path, mode: u32, group: Option<u32>) -> io::Result<UnixListener> 
 /// Removes the socket that a process left behind when it was killed, but nothing else: neither a
 /// file of another kind nor a socket on which somebody still listens.
 fn make_way(path: &Path) -> io::Result<()> {
-    match socket_place(path)? {
-        SocketPlace::Free => Ok(()),
-        SocketPlace::LeftBehind => fs::remove_file(path),
-    }
-}
-
-/// The place of a socket at which nobody listens.
-enum SocketPlace {
-    Free,
-    /// There is a socket of a process that is gone.
-    LeftBehind,
-}
-
-fn socket_place(path: &Path) -> io::Result<SocketPlace> {
     match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(SocketPlace::Free),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
         Ok(metadata) if !metadata.file_type().is_socket() => {
             return Err(io::Error::new(
@@ -214,9 +211,7 @@ fn socket_place(path: &Path) -> io::Result<SocketPlace> {
         Ok(_) => {}
     }
     match UnixStream::connect(path) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            Ok(SocketPlace::LeftBehind)
-        }
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
         Err(error) => Err(error),
         Ok(_) => Err(io::Error::new(
             io::ErrorKind::AddrInUse,

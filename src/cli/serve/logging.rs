@@ -8,7 +8,9 @@ use std::{
 };
 
 use tracing_subscriber::{
-    EnvFilter, Layer as _, Registry, fmt,
+    EnvFilter, Layer as _, Registry,
+    filter::filter_fn,
+    fmt,
     layer::SubscriberExt as _,
     reload::{self, Handle},
     util::SubscriberInitExt as _,
@@ -20,6 +22,7 @@ use crate::{
     http::LogControl,
     model::panic_message,
     settings::{LogFilter, LogFormat, LogSettings},
+    telemetry::SdkEvents,
 };
 
 /// Begins to log to the standard error, as a line of text or a JSON object an event. Returns the control of
@@ -37,7 +40,8 @@ pub(super) fn init(settings: &LogSettings) -> io::Result<(Arc<dyn LogControl>, L
         LogFormat::Json => layer.json().flatten_event(true).boxed(),
     };
     let (filter, handle) = reload::Layer::new(settings.filter.to_env_filter());
-    let subscriber = tracing_subscriber::registry().with(filter).with(layer);
+    let layer = layer.with_filter(filter_fn(|metadata| !SdkEvents::replaces(metadata)));
+    let subscriber = tracing_subscriber::registry().with(filter).with(layer).with(SdkEvents);
     // It fails only where something logs already, which then goes on to do so.
     let _ = subscriber.try_init();
     // The standard library's would wait for whoever reads the standard error.

@@ -1,37 +1,36 @@
 //! `humbaba serve`.
 
 mod addresses;
-pub(super) mod certificate;
+mod certificate;
 pub(super) mod file_handles;
+mod first_load;
 pub(super) mod flags;
 pub(super) mod listeners;
-mod loading;
 mod log_writer;
 mod logging;
 pub(super) mod options;
+pub(super) mod prerequisites;
 mod process;
 mod serving;
 mod signals;
-pub(super) mod solver;
-pub(super) mod token;
+mod solver;
+mod stop_times;
+mod tokens;
 
-use std::{
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+pub use stop_times::longest_stop;
+
+use std::{path::PathBuf, time::Instant};
 
 use super::{CliError, Exit, output};
 use crate::{settings::print, store::STACK_BYTES};
 use flags::ServeFlags;
-
-/// Time that the last lines of the log may take to be written.
-const LOG_FLUSH: Duration = Duration::from_secs(1);
+use stop_times::LOG_LINES;
 
 /// Serve decisions (the default command)
 ///
 /// Loads policy stores, decides over gRPC, and reloads a store when a file of it changes. SIGHUP
 /// looks for changes at once; SIGTERM and SIGINT stop the process once the calls that have begun
-/// are answered, a second one at once.
+/// are answered, another one a second or more later at once.
 ///
 /// Spans and metrics are sent to a collector where the standard `OTEL_…` environment variables ask
 /// for it, e.g. `OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4317`.
@@ -81,6 +80,6 @@ pub(super) fn run(args: &ServeArgs, started: Instant) -> Result<Exit, CliError> 
     runtime.shutdown_background();
     // An error goes the way of the log, for nobody may read the standard error.
     let exit = result.unwrap_or_else(|error| error.tell(&mut log_writer));
-    log_writer.finish(LOG_FLUSH);
+    log_writer.finish(LOG_LINES);
     Ok(exit)
 }

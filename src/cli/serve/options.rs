@@ -1,19 +1,23 @@
 //! From the settings to the options of the servers.
 
+use std::{env, sync::Arc};
+
 use super::file_handles::{self, ConnectionCounts, Handles};
 use crate::{
     grpc::{GrpcOptions, Http2Limits},
     http::{HttpOptions, WebOptions},
-    net::BearerToken,
+    net::BearerTokens,
+    reload::{Gate, Options, SlowGates},
     settings::{ListenAddress, Settings},
     sources::SourceOptions,
+    telemetry::Variables,
 };
 
-/// Returns the options of gRPC and HTTP, and the connections that `web_listen` may have. `token` is that of
-/// callers over gRPC.
+/// Returns the options of gRPC and HTTP, and the connections that `web_listen` may have. `tokens` are those
+/// of callers over gRPC.
 pub(super) fn server_options(
     settings: &Settings,
-    token: Option<BearerToken>,
+    tokens: Option<BearerTokens>,
 ) -> (GrpcOptions, HttpOptions, usize) {
     let limits = &settings.limits;
     let defaults = GrpcOptions::default();
@@ -52,7 +56,7 @@ pub(super) fn server_options(
             keepalive_timeout: limits.keepalive_timeout,
         },
         workers: defaults.workers,
-        token,
+        tokens,
     };
     (grpc, http, connections.web)
 }
@@ -75,7 +79,7 @@ fn connections(Handles { handles, wanted, fitting }: Handles) -> ConnectionCount
 /// Returns the options of `web_listen`.
 pub(super) fn web_options(
     settings: &Settings,
-    token: Option<BearerToken>,
+    tokens: Option<BearerTokens>,
     connections: usize,
 ) -> WebOptions {
     let own = match settings.web_listen.address() {
@@ -89,7 +93,7 @@ pub(super) fn web_options(
         head_timeout: settings.limits.http_head_timeout,
         drain_timeout: settings.shutdown.drain,
         hosts: own.into_iter().chain(listed).collect(),
-        token,
+        tokens,
         public_url: settings.authzen.public_url.clone(),
         bounds: settings.bounds.clone(),
     }
@@ -113,4 +117,36 @@ pub(in crate::cli) fn source_options(settings: &Settings) -> SourceOptions {
         poll: settings.directory.poll,
         compare: settings.directory.compare,
     }
+}
+
+/// Returns the options of loading policies, without gates.
+pub(in crate::cli) fn reload_options(settings: &Settings) -> Options {
+    Options {
+        default_store: settings.default_store.clone(),
+        bounds: settings.bounds.clone(),
+        settle: settings.reload.settle,
+        settle_removals: settings.reload.settle_removals,
+        rehash_interval: settings.reload.rehash_interval,
+        use_events: settings.reload.use_events,
+        ..Options::default()
+    }
+}
+
+/// Returns the same with the gates that the settings name. Those that take a solver are given.
+pub(in crate::cli) fn gated_options(
+    settings: &Settings,
+    slow_gates: Option<Arc<dyn SlowGates>>,
+) -> Options {
+    Options {
+        require_tests: settings.reload.require.contains(&Gate::Tests),
+        slow_gates,
+        deny_warnings: settings.reload.deny_warnings,
+        ..reload_options(settings)
+    }
+}
+
+/// Returns the variables that say what is sent to a collector.
+pub(in crate::cli) fn telemetry_variables() -> Variables {
+    let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
+    Variables::new(env::vars_os().map(|(name, value)| (text(name), text(value))))
 }

@@ -1,41 +1,35 @@
 //! The life of a serving process: bind, load, serve, stop.
 
-use std::{
-    env,
-    path::Path,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{ops::ControlFlow, path::Path, sync::Arc, time::Instant};
 
 use super::{
     addresses::{AddressFile, Addresses},
     certificate,
-    listeners::{self, Listeners},
-    loading::Loading,
+    first_load::FirstLoad,
+    listeners::{self, Listeners, SocketFile},
     log_writer::LogWriter,
-    options::{server_options, source_options, web_options},
+    options::{
+        gated_options, reload_options, server_options, source_options, telemetry_variables,
+        web_options,
+    },
+    prerequisites::Prerequisites,
     serving::Serving,
-    signals::{Signal, Signals},
-    solver::{keep_in_force, slow_gates},
-    token,
+    signals::{ProcessSignal, Signals},
+    solver::keep_in_force,
+    stop_times::{GRACE, RECORDS},
+    tokens,
 };
 use crate::{
-    audit::{DecisionLog, OpenError},
+    audit::DecisionLog,
     cli::{CliError, Exit, exit::chain, source::source},
     grpc::{DirectoryListener, GrpcServer},
     http::{HttpServer, LogControl, WebServer},
-    reload::{EMBEDDED, Gate, Live, LiveDirectory, Options, Reloader},
+    reload::{EMBEDDED, Live, LiveDirectory, Options, Reloader},
     settings::{Settings, to_json},
     shadow::{Shadow, ShadowOptions},
-    sources,
-    telemetry::{MetricsProvider, Telemetry, Variables},
+    sources::{self, Sources},
+    telemetry::{MetricsProvider, Telemetry},
 };
-
-/// Time that the servers are given to stop beyond their own deadline.
-const GRACE: Duration = Duration::from_secs(1);
-
-/// Time that the decision log may take to write what is left.
-const FLUSH: Duration = Duration::from_secs(5);
 
 /// Serves until a signal ends it.
 pub(super) async fn serve(
@@ -45,133 +39,214 @@ pub(super) async fn serve(
     address_file: Option<&Path>,
     started: Instant,
 ) -> Result<Exit, CliError> {
-    let decision_log = open_log(settings)?;
-    let mut signals = Signals::listen().map_err(CliError::io("cannot listen for signals"))?;
-    let options = gated_options(settings)?;
-    let tls = certificate::load(settings)?;
-    let directory_token =
-        token::load(settings.directory.token_file.as_deref(), "directory.token_file")?;
-    let token = token::load(settings.token_file.as_deref(), "auth.token_file")?;
-    let Listeners { grpc, http, web, directory, addresses, sockets } =
-        listeners::bind(settings, tls.as_ref()).await?;
-    let watched = [
-        tls.map(|tls| certificate::watch(&tls, settings)),
-        directory_token.as_ref().map(|token| token::watch(token, settings)),
-        token.as_ref().map(|token| token::watch(token, settings)),
-    ];
-    let directory =
-        directory.map(|listener| DirectoryListener { listener, token: directory_token });
-    let address_file = address_file.map(|path| write_addresses(path, &addresses)).transpose()?;
-
-    // The listeners are open before anything is loaded, so that who asks meanwhile is told
-    // NOT_SERVING instead of being refused.
-    let live = Arc::new(Live::remembering(settings.console.history.get()));
-    let source_options = source_options(settings);
-    sources::announce(&settings.directory.sources, &source_options, &live);
-    let telemetry = Telemetry::start(&telemetry_variables());
-    let (grpc_options, http_options, web_connections) = server_options(settings, token.clone());
-    let web_options = web_options(settings, token, web_connections);
-    let (tracer, records) = (telemetry.tracer(), decision_log.clone());
-    let metrics = telemetry.metrics();
-    log_writer.observe(&metrics.meter());
-    let shadow = start_shadow(settings, &live, metrics)?;
-    let server = GrpcServer::with_shadow(
-        Arc::clone(&live),
-        grpc_options,
-        tracer,
-        metrics,
-        records,
-        shadow.clone(),
-    );
-    let http_server = HttpServer::new(&server, http_options, Some(log), to_json(settings));
-    let web_server = WebServer::new(&server, web_options);
-    let mut serving = Serving::start(&server, grpc, directory);
-    serving.start_http(&http_server, http);
-    serving.start_web(&web_server, web);
-    let loading = Loading { source: source(settings), options, live };
-    let reloader = tokio::select! {
-        reloader = loading.run() => match reloader? {
-            Some(reloader) => reloader,
-            None => return Ok(Exit::InvalidPolicies),
-        },
-        signal = signals.stop() => {
-            tracing::info!(signal, "stopped while loading");
-            return Ok(Exit::Ok);
-        }
-        error = serving.failure() => return Err(error),
+    let mut process = Process::begin(settings, log, log_writer, address_file).await?;
+    let reloader = match process.load_policies().await? {
+        ControlFlow::Continue(reloader) => reloader,
+        ControlFlow::Break(exit) => return Ok(exit),
     };
-    let sources = sources::start(&settings.directory.sources, &source_options, &loading.live)
-        .map_err(|error| CliError::Usage(chain(&error)))?;
-    server.set_embedded(sources.embedded().clone());
-    tokio::select! {
-        () = directories_loaded(&loading.live) => {}
-        signal = signals.stop() => {
-            tracing::info!(signal, "stopped while loading");
-            return Ok(Exit::Ok);
-        }
-        error = serving.failure() => return Err(error),
-    }
-    server.set_serving(true);
-    keep_in_force(settings, &loading.live);
-    log_ready(&addresses, &loading.live, started);
-    log_notices(settings, &loading.live);
+    let sources = match process.load_directories().await? {
+        ControlFlow::Continue(sources) => sources,
+        ControlFlow::Break(exit) => return Ok(exit),
+    };
+    process.announce(started);
+    process.serve_until_signal(&reloader, &sources).await?;
+    Ok(process.stop(Instant::now()).await)
+}
 
-    loop {
-        tokio::select! {
-            signal = signals.next() => match signal {
-                Signal::Changed => {
-                    tracing::info!(signal = "SIGHUP", "looking for changes");
-                    reloader.hint();
-                    shadow.hint();
-                    sources.hint();
-                    watched.iter().flatten().for_each(Reloader::hint);
-                }
-                Signal::Stop(signal) => {
-                    tracing::info!(signal, "stopping");
-                    break;
-                }
+/// A process that serves, from its first load to its end.
+struct Process<'a> {
+    settings: &'a Settings,
+    signals: Signals,
+    live: Arc<Live>,
+    /// The options of loading policies.
+    options: Options,
+    decision_log: DecisionLog,
+    telemetry: Telemetry,
+    shadow: Shadow,
+    server: GrpcServer,
+    serving: Serving,
+    addresses: Addresses,
+    /// What of the addresses is to be removed at the end.
+    files: (Vec<SocketFile>, Option<AddressFile>),
+    /// Reads certificates and tokens again when their files change.
+    watched: Vec<Reloader>,
+}
+
+impl<'a> Process<'a> {
+    /// Opens what is needed, and serves. The listeners are open before anything is loaded, so that who
+    /// asks meanwhile is told NOT_SERVING instead of being refused.
+    async fn begin(
+        settings: &'a Settings,
+        log: Arc<dyn LogControl>,
+        log_writer: &LogWriter,
+        address_file: Option<&Path>,
+    ) -> Result<Self, CliError> {
+        let signals = Signals::listen().map_err(CliError::io("cannot listen for signals"))?;
+        let opened = Prerequisites::open_all(settings)?;
+        let Listeners { grpc, http, web, directory, addresses, sockets } =
+            listeners::bind(settings, opened.tls.as_ref()).await?;
+        let watched = watch_files(settings, &opened);
+        let address_file =
+            address_file.map(|path| write_addresses(path, &addresses)).transpose()?;
+        let Prerequisites { decision_log, slow_gates, tls: _, directory_tokens, tokens } = opened;
+
+        let live = Arc::new(Live::remembering(settings.console.history.get()));
+        sources::announce(&settings.directory.sources, &source_options(settings), &live);
+        let telemetry = Telemetry::start(&telemetry_variables());
+        let metrics = telemetry.metrics();
+        log_writer.observe(&metrics.meter());
+        let shadow = start_shadow(settings, &live, metrics)?;
+        let (grpc_options, http_options, web_connections) =
+            server_options(settings, tokens.clone());
+        let server = GrpcServer::with_shadow(
+            Arc::clone(&live),
+            grpc_options,
+            telemetry.tracer(),
+            metrics,
+            decision_log.clone(),
+            shadow.clone(),
+        );
+        let directory =
+            directory.map(|listener| DirectoryListener { listener, tokens: directory_tokens });
+        let http_server = HttpServer::new(&server, http_options, Some(log), to_json(settings));
+        let web_server = WebServer::new(&server, web_options(settings, tokens, web_connections));
+        let mut serving = Serving::start(&server, grpc, directory);
+        serving.start_http(&http_server, http);
+        serving.start_web(&web_server, web);
+        Ok(Self {
+            settings,
+            signals,
+            live,
+            options: gated_options(settings, slow_gates),
+            decision_log,
+            telemetry,
+            shadow,
+            server,
+            serving,
+            addresses,
+            files: (sockets, address_file),
+            watched,
+        })
+    }
+
+    /// Loads the policies, and watches them from then on.
+    async fn load_policies(&mut self) -> Result<ControlFlow<Exit, Reloader>, CliError> {
+        let load = FirstLoad {
+            source: source(self.settings),
+            options: self.options.clone(),
+            live: Arc::clone(&self.live),
+        };
+        Ok(match self.unless_stopped(load.run()).await? {
+            ControlFlow::Continue(loaded) => match loaded? {
+                Some(reloader) => ControlFlow::Continue(reloader),
+                None => ControlFlow::Break(Exit::InvalidPolicies),
             },
-            error = serving.failure() => return Err(error),
+            ControlFlow::Break(exit) => ControlFlow::Break(exit),
+        })
+    }
+
+    /// Loads the directories, and follows their sources from then on.
+    async fn load_directories(&mut self) -> Result<ControlFlow<Exit, Sources>, CliError> {
+        let options = source_options(self.settings);
+        let sources = sources::start(&self.settings.directory.sources, &options, &self.live)
+            .map_err(|error| CliError::Usage(chain(&error)))?;
+        self.server.set_embedded(sources.embedded().clone());
+        let live = Arc::clone(&self.live);
+        let loaded = self.unless_stopped(directories_loaded(&live)).await?;
+        Ok(loaded.map_continue(|()| sources))
+    }
+
+    /// Waits for a step of the start, unless a signal or a server that fails ends it.
+    async fn unless_stopped<T>(
+        &mut self,
+        step: impl Future<Output = T>,
+    ) -> Result<ControlFlow<Exit, T>, CliError> {
+        tokio::select! {
+            done = step => Ok(ControlFlow::Continue(done)),
+            signal = self.signals.stop() => {
+                tracing::info!(signal, "stopped while loading");
+                Ok(ControlFlow::Break(Exit::Ok))
+            }
+            error = self.serving.failure() => Err(error),
         }
     }
-    let stop = async {
-        server.announce_stop();
-        tokio::time::sleep(settings.shutdown.delay).await;
-        // While the sockets are still listened on: later, a successor may have put its own there.
-        drop((sockets, address_file));
-        let drain = settings.shutdown.drain + GRACE;
-        match tokio::time::timeout(drain, serving.stop()).await {
-            Ok(()) => tracing::info!("stopped"),
-            Err(_) => tracing::warn!("stopped with calls unanswered"),
+
+    /// Tells everybody that questions are answered.
+    fn announce(&self, started: Instant) {
+        self.server.set_serving(true);
+        keep_in_force(self.settings, &self.live);
+        if self.live.state().has_good_state() {
+            log_ready(&self.addresses, &self.live, started);
+        } else {
+            tracing::error!(
+                "not ready: nothing can be decided, for the directory of every policy store was \
+                 refused; `/status` and the lines above say why"
+            );
         }
-        if !decision_log.close(FLUSH).await {
-            tracing::error!("stopped before every decision record was written");
+        log_notices(self.settings, &self.live);
+    }
+
+    /// Looks for changes at each SIGHUP, until a signal to stop.
+    async fn serve_until_signal(
+        &mut self,
+        reloader: &Reloader,
+        sources: &Sources,
+    ) -> Result<(), CliError> {
+        loop {
+            tokio::select! {
+                signal = self.signals.next() => match signal {
+                    ProcessSignal::Changed => {
+                        tracing::info!(signal = "SIGHUP", "looking for changes");
+                        reloader.hint();
+                        self.shadow.hint();
+                        sources.hint();
+                        self.watched.iter().for_each(Reloader::hint);
+                    }
+                    ProcessSignal::Stop(signal) => {
+                        tracing::info!(signal, "stopping");
+                        return Ok(());
+                    }
+                },
+                error = self.serving.failure() => return Err(error),
+            }
         }
-        telemetry.finish().await;
-    };
-    tokio::select! {
-        () = stop => Ok(Exit::Ok),
-        signal = signals.stop() => {
-            tracing::warn!(signal, "stopped at once");
-            Ok(Exit::Failure)
+    }
+
+    /// Stops, at once where another signal asks for it. `signalled` is when the first one came.
+    async fn stop(self, signalled: Instant) -> Exit {
+        let Self {
+            settings, mut signals, server, mut serving, files, decision_log, telemetry, ..
+        } = self;
+        let stop = async {
+            server.announce_stop();
+            tokio::time::sleep(settings.shutdown.delay).await;
+            // While the sockets are still listened on: later, a successor may have put its own there.
+            drop(files);
+            let drain = settings.shutdown.drain + GRACE;
+            match tokio::time::timeout(drain, serving.stop()).await {
+                Ok(()) => tracing::info!("stopped"),
+                Err(_) => tracing::warn!("stopped with calls unanswered"),
+            }
+            if !decision_log.close(RECORDS).await {
+                tracing::error!("stopped before every decision record was written");
+            }
+            telemetry.finish().await;
+        };
+        tokio::select! {
+            () = stop => Exit::Ok,
+            signal = signals.stop_at_once(signalled) => {
+                tracing::warn!(signal, "stopped at once");
+                Exit::Failure
+            }
         }
     }
 }
 
-fn open_log(settings: &Settings) -> Result<DecisionLog, CliError> {
-    let options = settings.decision_log.options(telemetry_variables());
-    DecisionLog::open(settings.console.keeping(options)).map_err(|error| match error {
-        OpenError::Key { .. } | OpenError::Otlp(_) => CliError::Usage(error.to_string()),
-        OpenError::File { .. }
-        | OpenError::Random(_)
-        | OpenError::Hmac(_)
-        | OpenError::Thread(_) => CliError::Failure(error.to_string()),
-    })
-}
-
-fn telemetry_variables() -> Variables {
-    let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
-    Variables::new(env::vars_os().map(|(name, value)| (text(name), text(value))))
+/// Has certificates and tokens read again whenever their files change.
+fn watch_files(settings: &Settings, opened: &Prerequisites) -> Vec<Reloader> {
+    let certificate = opened.tls.iter().map(|tls| certificate::watch(tls, settings));
+    let tokens = [&opened.directory_tokens, &opened.tokens].into_iter().flatten();
+    certificate.chain(tokens.map(|tokens| tokens::watch(tokens, settings))).collect()
 }
 
 fn write_addresses(path: &Path, addresses: &Addresses) -> Result<AddressFile, CliError> {
@@ -194,28 +269,6 @@ async fn directories_loaded(live: &Live) {
             return;
         }
     }
-}
-
-fn reload_options(settings: &Settings) -> Options {
-    Options {
-        default_store: settings.default_store.clone(),
-        bounds: settings.bounds.clone(),
-        settle: settings.reload.settle,
-        settle_removals: settings.reload.settle_removals,
-        rehash_interval: settings.reload.rehash_interval,
-        use_events: settings.reload.use_events,
-        ..Options::default()
-    }
-}
-
-/// Returns the same with the gates that the settings name.
-fn gated_options(settings: &Settings) -> Result<Options, CliError> {
-    Ok(Options {
-        require_tests: settings.reload.require.contains(&Gate::Tests),
-        slow_gates: slow_gates(settings)?,
-        deny_warnings: settings.reload.deny_warnings,
-        ..reload_options(settings)
-    })
 }
 
 /// Begins to compare answers with those of candidate policies, where the settings name some.

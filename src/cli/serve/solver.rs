@@ -15,9 +15,7 @@ use crate::{
 
 /// Returns the gates that take a solver, if the settings name one.
 #[cfg(feature = "prove")]
-pub(in crate::cli) fn slow_gates(
-    settings: &Settings,
-) -> Result<Option<Arc<dyn SlowGates>>, CliError> {
+pub(super) fn slow_gates(settings: &Settings) -> Result<Option<Arc<dyn SlowGates>>, CliError> {
     let reload = &settings.reload;
     let (invariants, no_gains) =
         (reload.require.contains(&Gate::Invariants), reload.require.contains(&Gate::NoGains));
@@ -40,9 +38,7 @@ pub(in crate::cli) fn slow_gates(
 }
 
 #[cfg(not(feature = "prove"))]
-pub(in crate::cli) fn slow_gates(
-    settings: &Settings,
-) -> Result<Option<Arc<dyn SlowGates>>, CliError> {
+pub(super) fn slow_gates(settings: &Settings) -> Result<Option<Arc<dyn SlowGates>>, CliError> {
     let slow = settings.reload.require.iter().find(|gate| **gate != Gate::Tests);
     match slow {
         Some(gate) => Err(CliError::Usage(format!(

@@ -2,10 +2,10 @@
 
 use opentelemetry::{KeyValue, metrics::Meter};
 
-use crate::net::{Face, Tls};
+use crate::net::{Face, ServerTls};
 
 /// Adds the metrics of TLS.
-pub(super) fn observe(meter: &Meter, tls: &Tls) {
+pub(super) fn observe(meter: &Meter, tls: &ServerTls) {
     let observed = tls.clone();
     meter
         .i64_observable_gauge("humbaba_certificate_expiry_timestamp_seconds")

@@ -11,7 +11,7 @@ use opentelemetry::{
     metrics::{AsyncInstrument, Meter},
 };
 
-use crate::net::{ConcurrencyLimit, ConnectionLimit, Face, Tls};
+use crate::net::{ConcurrencyLimit, ConnectionLimit, Face, ServerTls};
 
 /// Counts how often requests hit each limit, by the name of its setting under `limits`.
 #[derive(Debug, Default)]
@@ -60,7 +60,7 @@ pub(super) fn observe_connections(
 }
 
 /// Adds the limits on TLS handshakes.
-pub(super) fn observe_tls(meter: &Meter, tls: &Tls) {
+pub(super) fn observe_tls(meter: &Meter, tls: &ServerTls) {
     let tls = tls.clone();
     observe(meter, move |hit| {
         let refused = Face::ALL.into_iter().flat_map(|face| tls.handshakes(face).refused());

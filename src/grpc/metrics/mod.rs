@@ -7,7 +7,7 @@ mod decisions;
 mod limits;
 mod observed;
 mod rpc;
-mod token;
+mod tokens;
 mod traffic;
 
 use std::{sync::Arc, time::Duration};
@@ -26,7 +26,7 @@ use crate::{
     audit::DecisionLog,
     engine::Decision,
     model::StoreName,
-    net::{BearerToken, ConcurrencyLimit, ConnectionLimit, Tls},
+    net::{BearerTokens, ConcurrencyLimit, ConnectionLimit, ServerTls},
     reload::Live,
     request::Violation,
     telemetry::{MetricsError, MetricsProvider},
@@ -69,14 +69,14 @@ impl Metrics {
     }
 
     /// Adds metrics of the certificates and of the handshakes with them.
-    pub fn observe_tls(&self, tls: &Tls) {
+    pub fn observe_tls(&self, tls: &ServerTls) {
         certificate::observe(&self.meter, tls);
         limits::observe_tls(&self.meter, tls);
     }
 
-    /// Adds the metric of the token whose file a setting names.
-    pub fn observe_token(&self, setting: &'static str, token: &BearerToken) {
-        token::observe(&self.meter, setting, token);
+    /// Adds the metric of the tokens whose file a setting names.
+    pub fn observe_tokens(&self, setting: &'static str, tokens: &BearerTokens) {
+        tokens::observe(&self.meter, setting, tokens);
     }
 
     /// Adds metrics of the connections of gRPC and of `http_listen`.

@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 use crate::{
     model::StoreName,
     net::{ConcurrencyLimit, ConnectionLimit},
-    reload::{EMBEDDED, Live, LiveDirectory},
+    reload::{EMBEDDED, Live, LiveDirectory, StoreStatus},
 };
 
 /// Adds the metrics of calls under way.
@@ -84,33 +84,49 @@ pub(super) fn tasks(meter: &Meter, runtimes: Vec<Handle>) {
 
 /// Adds the metrics of stores and of reloading.
 pub(super) fn stores(meter: &Meter, live: &Arc<Live>) {
-    let observed = Arc::clone(live);
+    reloads(meter, live);
+    gate_refusals(meter, live);
+    last_attempt(meter, live);
+    folder_refused(meter, live);
+    last_good(meter, live);
+    each_store(meter, live);
+    revisions(meter, live);
+}
+
+fn reloads(meter: &Meter, live: &Arc<Live>) {
+    let live = Arc::clone(live);
     meter
         .u64_observable_counter("humbaba_reloads_total")
         .with_description("Attempts to load that put something new in force or were refused")
         .with_callback(move |observer| {
-            let status = observed.status();
+            let status = live.status();
             observer.observe(status.reloads, &[KeyValue::new("result", "applied")]);
             observer.observe(status.failures, &[KeyValue::new("result", "refused")]);
         })
         .build();
-    let observed = Arc::clone(live);
+}
+
+fn gate_refusals(meter: &Meter, live: &Arc<Live>) {
+    let live = Arc::clone(live);
     meter
         .u64_observable_counter("humbaba_gate_refusals_total")
         .with_description("Valid stores that a gate refused (reload.require), by gate")
         .with_callback(move |observer| {
-            for (gate, refusals) in &observed.status().gate_refusals {
+            for (gate, refusals) in &live.status().gate_refusals {
                 observer.observe(*refusals, &[KeyValue::new("gate", gate.as_str())]);
             }
         })
         .build();
-    let observed = Arc::clone(live);
+}
+
+fn last_attempt(meter: &Meter, live: &Arc<Live>) {
+    let live = Arc::clone(live);
     meter
         .f64_observable_gauge("humbaba_last_attempt_age_seconds")
         .with_description("Time since loading was last tried")
         .with_unit("s")
         .with_callback(move |observer| {
-            let status = observed.status();
+            let status = live.status();
             // Embedded stores are never read again, so they would seem ever more stale.
             let is_reread = status.source != EMBEDDED;
             if let Some(age) = status.last_attempt.filter(|_| is_reread).and_then(age) {
@@ -118,56 +134,74 @@ pub(super) fn stores(meter: &Meter, live: &Arc<Live>) {
             }
         })
         .build();
-    let observed = Arc::clone(live);
-    meter
-        .f64_observable_gauge("humbaba_last_good_age_seconds")
-        .with_description("Time since the revision that decides came into force, by store")
-        .with_unit("s")
-        .with_callback(move |observer| {
-            for store in &observed.status().stores {
-                if let Some(age) = store.loaded_at.and_then(age) {
-                    observer.observe(age, &[label(&store.name)]);
-                }
-            }
-        })
-        .build();
-    let observed = Arc::clone(live);
+}
+
+fn folder_refused(meter: &Meter, live: &Arc<Live>) {
+    let live = Arc::clone(live);
     meter
         .u64_observable_gauge("humbaba_folder_refused")
         .with_description(
             "1 where the policies folder as a whole cannot be used as it is now, else 0",
         )
         .with_callback(move |observer| {
-            observer.observe(u64::from(observed.status().folder_problem.is_some()), &[]);
+            observer.observe(u64::from(live.status().folder_problem.is_some()), &[]);
         })
         .build();
-    let observed = Arc::clone(live);
+}
+
+fn last_good(meter: &Meter, live: &Arc<Live>) {
+    let live = Arc::clone(live);
     meter
-        .u64_observable_gauge("humbaba_store_refused")
-        .with_description("1 where the files of a store as they are now were refused, else 0")
+        .f64_observable_gauge("humbaba_last_good_age_seconds")
+        .with_description("Time since the revision that decides came into force, by store")
+        .with_unit("s")
         .with_callback(move |observer| {
-            for store in &observed.status().stores {
-                let refused = u64::from(!store.problems.is_empty());
-                observer.observe(refused, &[label(&store.name)]);
+            for store in &live.status().stores {
+                if let Some(age) = store.loaded_at.and_then(age) {
+                    observer.observe(age, &[label(&store.name)]);
+                }
             }
         })
         .build();
-    let observed = Arc::clone(live);
-    meter
-        .u64_observable_gauge("humbaba_store_warnings")
-        .with_description("Warnings of the revision of each store that decides")
-        .with_callback(move |observer| {
-            for store in &observed.status().stores {
-                observer.observe(store.warnings.len() as u64, &[label(&store.name)]);
-            }
-        })
-        .build();
-    let observed = Arc::clone(live);
+}
+
+/// Counts something of a store.
+type StoreCount = fn(&StoreStatus) -> u64;
+
+fn each_store(meter: &Meter, live: &Arc<Live>) {
+    let counts: [(_, _, StoreCount); 2] = [
+        (
+            "humbaba_store_refused",
+            "1 where the files of a store as they are now were refused, else 0",
+            |store| u64::from(!store.problems.is_empty()),
+        ),
+        (
+            "humbaba_store_warnings",
+            "Warnings of the revision of each store that decides",
+            |store| store.warnings.len() as u64,
+        ),
+    ];
+    for (name, description, count) in counts {
+        let live = Arc::clone(live);
+        meter
+            .u64_observable_gauge(name)
+            .with_description(description)
+            .with_callback(move |observer| {
+                for store in &live.status().stores {
+                    observer.observe(count(store), &[label(&store.name)]);
+                }
+            })
+            .build();
+    }
+}
+
+fn revisions(meter: &Meter, live: &Arc<Live>) {
+    let live = Arc::clone(live);
     meter
         .u64_observable_gauge("humbaba_store_info")
         .with_description("The revision of each store that decides; always 1")
         .with_callback(move |observer| {
-            for store in observed.stores().iter() {
+            for store in live.stores().iter() {
                 let revision = KeyValue::new("revision", store.revision().to_string());
                 observer.observe(1, &[revision, label(store.name())]);
             }

@@ -43,11 +43,11 @@ struct AskPage {
 enum AskOutcome {
     Refused(Vec<(String, String)>),
     Unavailable(String),
-    Decided(Box<ExplainedDecision>, Box<Copies>),
+    Decided(Box<ShownDecision>, Box<Copies>),
 }
 
 /// A decision with its reasons.
-struct ExplainedDecision {
+struct ShownDecision {
     is_allow: bool,
     revision: String,
     directory_version: String,
@@ -142,7 +142,7 @@ async fn answer(
     };
     let options = console.0.grpc.options();
     let rules = Rules { limits: options.limits.clone(), on_forbid_error: options.on_forbid_error };
-    let copies = Copies::of(store.name(), &question, base, console.0.token.is_some());
+    let copies = Copies::of(store.name(), &question, base, console.0.tokens.is_some());
     // It may take longer than a call should wait for.
     let decided = tokio::task::spawn_blocking(move || decide(&in_force, &question, &rules)).await;
     match decided {
@@ -156,7 +156,7 @@ fn decide(
     in_force: &InForce,
     question: &RequestInput,
     rules: &Rules,
-) -> Result<ExplainedDecision, Vec<(String, String)>> {
+) -> Result<ShownDecision, Vec<(String, String)>> {
     let elapsed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let now = Timestamp::after_1970(elapsed);
     let store = &in_force.store;
@@ -166,10 +166,10 @@ fn decide(
         })?;
     let decision = engine::decide(store.engine(), &request, rules.on_forbid_error);
     let explanation = store.explain(&request, &decision, rules.on_forbid_error);
-    Ok(ExplainedDecision::new(in_force, &request, &decision, explanation))
+    Ok(ShownDecision::new(in_force, &request, &decision, explanation))
 }
 
-impl ExplainedDecision {
+impl ShownDecision {
     fn new(
         in_force: &InForce,
         request: &Request,

@@ -13,7 +13,7 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode
 use tokio::time::timeout;
 
 use super::{Console, respond};
-use crate::{http::caller_base::CallerBase, net::BearerToken};
+use crate::{http::caller_base::CallerBase, net::BearerTokens};
 
 /// The path of the form.
 pub(super) const PATH: &str = "/sign-in";
@@ -43,7 +43,7 @@ const OPEN: &[&str] = &[PATH, "/console.css", "/console.js"];
 #[template(path = "sign_in.html")]
 struct SignInPage {
     version: &'static str,
-    /// The token that was sent is not the right one.
+    /// The token that was sent is none of those that count.
     is_wrong: bool,
 }
 
@@ -52,7 +52,7 @@ pub(in crate::http) fn admits(
     method: &Method,
     uri: &Uri,
     headers: &HeaderMap,
-    token: &BearerToken,
+    tokens: &BearerTokens,
 ) -> bool {
     if OPEN.contains(&uri.path()) {
         return true;
@@ -60,7 +60,7 @@ pub(in crate::http) fn admits(
     is_page(method, uri)
         && cookies(headers).any(|sent| {
             let sent: Vec<u8> = percent_decode_str(sent).collect();
-            token.is(&sent)
+            tokens.has(&sent)
         })
 }
 
@@ -105,7 +105,7 @@ async fn enter(
     let sent = form.split('&').find_map(|field| field.strip_prefix(FIELD)).unwrap_or_default();
     let sent: Vec<u8> = percent_decode_str(sent).collect();
     let sent = sent.trim_ascii();
-    let is_right = console.0.token.as_ref().is_none_or(|token| token.is(sent));
+    let is_right = console.0.tokens.as_ref().is_none_or(|tokens| tokens.has(sent));
     let text = std::str::from_utf8(sent).unwrap_or_default();
     let secure = if base.starts_with("https:") { "; Secure" } else { "" };
     let cookie = format!(

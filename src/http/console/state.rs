@@ -10,7 +10,7 @@ use super::{
     coverage::Coverage,
     traffic::TrafficHistory,
 };
-use crate::{analysis::Matrix, grpc::GrpcServer, net::BearerToken, reload::Live, store::Bounds};
+use crate::{analysis::Matrix, grpc::GrpcServer, net::BearerTokens, reload::Live, store::Bounds};
 
 /// Questions that are decided at once.
 const ASKED_AT_ONCE: usize = 2;
@@ -33,15 +33,15 @@ pub(super) struct Inner {
     pub traffic: TrafficHistory,
     /// The turns of those who try questions.
     pub asking: Semaphore,
-    /// The token that readers must know; unset: none.
-    pub token: Option<BearerToken>,
+    /// The tokens of which readers must know one; unset: none.
+    pub tokens: Option<BearerTokens>,
 }
 
 impl Console {
     /// Makes the console of a server. `bounds` are those on stores, with which former revisions are
-    /// loaded again; `token` is what a reader must know.
+    /// loaded again; `tokens` are those of which a reader must know one.
     #[must_use]
-    pub fn new(grpc: &GrpcServer, bounds: Bounds, token: Option<BearerToken>) -> Self {
+    pub fn new(grpc: &GrpcServer, bounds: Bounds, tokens: Option<BearerTokens>) -> Self {
         Self(Arc::new(Inner {
             grpc: grpc.clone(),
             bounds,
@@ -51,7 +51,7 @@ impl Console {
             comparisons: Computed::new(COMPARISONS),
             traffic: TrafficHistory::default(),
             asking: Semaphore::new(ASKED_AT_ONCE),
-            token,
+            tokens,
         }))
     }
 

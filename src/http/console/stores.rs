@@ -143,7 +143,7 @@ impl StoreCard {
             (None, _) => Standing::Refused,
             _ if unavailable => Standing::Unavailable,
             (Some(_), false) => Standing::Kept,
-            (Some(_), true) if store.proving => Standing::Judged,
+            (Some(_), true) if store.proving_since.is_some() => Standing::Judged,
             (Some(_), true) => Standing::InForce,
         };
         Self {

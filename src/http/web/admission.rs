@@ -16,7 +16,7 @@ use super::hosts::AllowedHosts;
 use crate::{
     grpc::GrpcServer,
     http::{authzen, caller_base::CallerBase, console},
-    net::BearerToken,
+    net::BearerTokens,
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -25,7 +25,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 #[derive(Debug, Clone)]
 pub(super) struct Admission {
     pub hosts: Arc<AllowedHosts>,
-    pub token: Option<BearerToken>,
+    pub tokens: Option<BearerTokens>,
     /// `http` or `https`.
     pub scheme: &'static str,
     /// Counts what is asked without the token.
@@ -70,9 +70,9 @@ impl Admission {
         if !self.hosts.allows(&authority) {
             return Err(Refusal::OtherHost(authority));
         }
-        if let Some(token) = &self.token
-            && !token.is_sent(request.headers())
-            && !console::admits(request.method(), request.uri(), request.headers(), token)
+        if let Some(tokens) = &self.tokens
+            && !tokens.is_sent(request.headers())
+            && !console::admits(request.method(), request.uri(), request.headers(), tokens)
         {
             if let Some(rpc) = authzen::rpc_of(request.uri().path()) {
                 self.grpc.metrics().failed(rpc.name(), Code::Unauthenticated);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     http::{HttpOptions, PublicUrl},
-    net::{BearerToken, ConnectionLimit, DRAIN_TIMEOUT},
+    net::{BearerTokens, ConnectionLimit, DRAIN_TIMEOUT},
     store::Bounds,
 };
 
@@ -21,8 +21,8 @@ pub struct WebOptions {
     pub drain_timeout: Duration,
     /// Names by which callers may reach the listener besides its own, in lower case and without a port.
     pub hosts: Vec<String>,
-    /// The token that callers must send; unset: none.
-    pub token: Option<BearerToken>,
+    /// The tokens of which callers must send one; unset: none.
+    pub tokens: Option<BearerTokens>,
     /// The URL under which callers reach AuthZEN; unset: as they write it.
     pub public_url: Option<PublicUrl>,
     /// Bounds on stores, with which the console loads former revisions again.
@@ -37,7 +37,7 @@ impl Default for WebOptions {
             head_timeout: HttpOptions::default().head_timeout,
             drain_timeout: DRAIN_TIMEOUT,
             hosts: Vec::new(),
-            token: None,
+            tokens: None,
             public_url: None,
             bounds: Bounds::default(),
         }

@@ -17,7 +17,7 @@ use crate::{
         console::Console,
         serving::HttpFace,
     },
-    net::{BlockingPool, ConnectionLimit, Face, Listener},
+    net::{ConnectionLimit, Face, Listener, LongCallPool},
 };
 
 /// The server of `web_listen`, which decides as the gRPC server does. Clones are the same server.
@@ -59,12 +59,12 @@ impl WebServer {
         hosts.extend(options.public_url.as_ref().map(|url| url.host().to_owned()));
         let admission = Admission {
             hosts: Arc::new(AllowedHosts::new(&listener, hosts)),
-            token: options.token.clone(),
+            tokens: options.tokens.clone(),
             grpc: grpc.clone(),
             scheme: if matches!(listener, Listener::Tls(..)) { "https" } else { "http" },
         };
-        let authzen = Authzen::new(grpc, BlockingPool::start()?, options.public_url.clone());
-        let console = Console::new(grpc, options.bounds.clone(), options.token.clone());
+        let authzen = Authzen::new(grpc, LongCallPool::start()?, options.public_url.clone());
+        let console = Console::new(grpc, options.bounds.clone(), options.tokens.clone());
         let routes = authzen::routes(authzen)
             .merge(console.routes())
             .layer(middleware::from_fn_with_state(admission, admit));

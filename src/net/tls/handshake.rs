@@ -9,14 +9,14 @@ use std::{
 use tokio::{net::TcpStream, sync::oneshot, time::timeout};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use super::{Tls, client_id, handshake_counts::Refusal};
+use super::{ServerTls, client_id, handshake_counts::Refusal};
 use crate::net::Face;
 
 /// The handshakes of one listener. They go on side by side, each on the runtime of its connection,
 /// so that a slow client keeps nobody waiting.
 #[derive(Debug)]
 pub(in crate::net) struct Handshakes {
-    tls: Tls,
+    tls: ServerTls,
     face: Face,
     /// From the oldest to the youngest, those that are over and were not yet removed included.
     under_way: Mutex<VecDeque<oneshot::Sender<()>>>,
@@ -26,7 +26,7 @@ pub(in crate::net) struct Handshakes {
 type Encrypted = (TlsStream<TcpStream>, Option<Arc<str>>);
 
 impl Handshakes {
-    pub fn new(tls: Tls, face: Face) -> Self {
+    pub fn new(tls: ServerTls, face: Face) -> Self {
         Self { tls, face, under_way: Mutex::default() }
     }
 

@@ -8,12 +8,12 @@ mod handshake;
 mod handshake_counts;
 mod options;
 mod rate_limited_log;
-mod reload;
 mod server_config;
+mod server_tls;
 
 pub use client_id::{ClientId, ClientIdError};
 pub use error::TlsError;
 pub use options::{TlsOptions, TlsVersion};
-pub use reload::{Tls, TlsStatus};
+pub use server_tls::{ServerTls, TlsStatus};
 
 pub(super) use handshake::Handshakes;

@@ -10,10 +10,11 @@ const SILENCE: Duration = Duration::from_secs(10);
 
 /// Suppresses messages for a while after each one.
 #[derive(Debug, Default)]
-pub(super) struct RateLimitedLog(Mutex<State>);
+pub(super) struct RateLimitedLog(Mutex<Suppression>);
 
+/// When a message was logged last, and how many were suppressed since.
 #[derive(Debug, Default)]
-struct State {
+struct Suppression {
     last: Option<Instant>,
     suppressed: u64,
 }
@@ -21,13 +22,13 @@ struct State {
 impl RateLimitedLog {
     /// Returns the number of suppressed messages, or `None` while suppressed.
     pub fn allow(&self) -> Option<u64> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.last.is_some_and(|last| last.elapsed() < SILENCE) {
-            state.suppressed += 1;
+        let mut suppression = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if suppression.last.is_some_and(|last| last.elapsed() < SILENCE) {
+            suppression.suppressed += 1;
             return None;
         }
-        state.last = Some(Instant::now());
-        Some(std::mem::take(&mut state.suppressed))
+        suppression.last = Some(Instant::now());
+        Some(std::mem::take(&mut suppression.suppressed))
     }
 }
 

@@ -7,7 +7,7 @@ use http_body_util::Full;
 use humbaba::{
     grpc::GrpcOptions,
     http::{WebOptions, WebServer},
-    net::{BearerToken, Listener, Tls},
+    net::{BearerTokens, Listener, ServerTls},
 };
 use hyper::Request;
 use rustls::version::TLS13;
@@ -73,11 +73,11 @@ async fn a_token_is_asked_for_where_there_is_one() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("token");
     fs::write(&path, TOKEN).unwrap();
-    let token = Some(BearerToken::load(&path).unwrap());
+    let tokens = Some(BearerTokens::load(&path).unwrap());
     let web = Web::with(
         [stores::acme()],
         GrpcOptions::default(),
-        WebOptions { token, ..WebOptions::default() },
+        WebOptions { tokens, ..WebOptions::default() },
     )
     .await;
     for (sent, status) in [
@@ -172,7 +172,7 @@ async fn over_tls_clients_need_the_certificates_that_the_settings_want() {
     mutual(&clients, &["pep.example.com"])(&mut tls);
     // This is of `http_listen` alone.
     tls.http_client_certificates = false;
-    let tls = Tls::load(tls).unwrap();
+    let tls = ServerTls::load(tls).unwrap();
     let server = TestServer::start([stores::acme()]).await;
     let web = WebServer::new(&server.server, WebOptions::default());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -233,7 +233,7 @@ fn a_listener_that_anybody_could_ask_is_refused() {
             "nothing says who may call: set `tls.client_ca` or `auth.token_file`",
         ),
         (&["--web-listen", "0.0.0.0:0", "--set", &token], "there is no TLS"),
-        (&["--web-listen", "127.0.0.1:0", "--set", &short], "must hold one token of 32"),
+        (&["--web-listen", "127.0.0.1:0", "--set", &short], "must be a token of 32"),
         (&["--web-listen", "127.0.0.1:0", "--set", &missing], "cannot read"),
         (&["--set", "authzen.public_url=http://pdp.example.com"], "is not an `https` URL"),
         (&["--set", "authzen.public_url=https://pdp.example.com/?a=b"], "is not an `https` URL"),

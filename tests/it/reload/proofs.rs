@@ -72,7 +72,8 @@ fn gated() -> Options {
 #[test]
 fn a_state_that_comes_back_while_a_newer_one_is_loaded_is_proved_again() {
     let lab = Lab::watched_with(gated());
-    let is_proving = |lab: &Lab| lab.store("main").is_some_and(|store| store.proving);
+    let is_proving =
+        |lab: &Lab| lab.store("main").is_some_and(|store| store.proving_since.is_some());
     HELD.store(true, Relaxed);
     lab.write("main/policies.cedar", &permit("second"));
     lab.until("a proof", is_proving);

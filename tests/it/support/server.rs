@@ -205,7 +205,7 @@ pub fn status_of(stores: &[Arc<PolicyStore>]) -> LoadStatus {
         revision: Some(*store.revision()),
         loaded_at: now,
         policies: store.policies().policies().count(),
-        proving: false,
+        proving_since: None,
         refused: None,
         problems: Vec::new(),
         warnings: Vec::new(),

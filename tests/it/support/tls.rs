@@ -7,7 +7,7 @@ use humbaba::{
     grpc::{GrpcOptions, GrpcServer, ServeError},
     http::{HttpOptions, HttpServer},
     net::{
-        Listener, Tls,
+        Listener, ServerTls,
         tls::{TlsOptions, TlsVersion},
     },
     proto::authorization_service_client::AuthorizationServiceClient,
@@ -32,7 +32,7 @@ pub struct TlsServer {
     pub folder: TempDir,
     /// Whom the clients trust.
     pub ca: Authority,
-    pub tls: Tls,
+    pub tls: ServerTls,
     pub grpc: SocketAddr,
     pub https: SocketAddr,
     pub http: SocketAddr,
@@ -91,7 +91,7 @@ impl TlsServer {
         ca.server(2088).write(folder.path());
         let mut options = options(&folder);
         change(&mut options);
-        let tls = Tls::load(options).unwrap();
+        let tls = ServerTls::load(options).unwrap();
         let live = Arc::new(Live::default());
         let loaded = vec![stores::acme()];
         live.publish(Stores::new(loaded.clone(), None), status_of(&loaded));

@@ -24,7 +24,7 @@ use crate::{model::Timestamp, net::Face};
 
 /// The certificate in use, with the clients that it is for. Clones share it.
 #[derive(Debug, Clone)]
-pub struct Tls {
+pub struct ServerTls {
     inner: Arc<Inner>,
 }
 
@@ -56,7 +56,7 @@ pub struct TlsStatus {
     pub problem: Option<String>,
 }
 
-impl Tls {
+impl ServerTls {
     /// Reads the files.
     ///
     /// # Errors

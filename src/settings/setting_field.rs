@@ -1,4 +1,4 @@
-//! Reading a written value into the place where a setting lives.
+//! Reading a written value into the field of the settings that holds it.
 
 use std::{
     fmt,
@@ -32,8 +32,8 @@ pub(super) enum Written {
     Other(&'static str),
 }
 
-/// The place where the value of a setting lives.
-pub(super) enum SettingPlace<'a> {
+/// The field that holds the value of a setting.
+pub(super) enum SettingField<'a> {
     Text(&'a mut dyn Text),
     Addresses(&'a mut Vec<ListenAddress>),
     ClientIds(&'a mut Vec<ClientId>),
@@ -93,30 +93,30 @@ impl Written {
     }
 }
 
-impl SettingPlace<'_> {
+impl SettingField<'_> {
     /// Takes a value over.
     pub(super) fn read(self, written: &Written) -> Result<(), String> {
         match self {
-            Self::Text(place) => place.read(&one_text(written)?),
-            Self::Addresses(place) => addresses(written).map(|addresses| *place = addresses),
-            Self::ClientIds(place) => list(written).map(|ids| *place = ids),
-            Self::Fields(place) => list(written).map(|fields| *place = fields),
-            Self::Gates(place) => list(written).map(|gates| *place = gates),
-            Self::Hosts(place) => list(written).map(|hosts| *place = hosts),
-            Self::Sources(place) => list(written).map(|sources| *place = sources),
-            Self::Switch(place) => switch(written).map(|on| *place = on),
-            Self::Share(place) => share(written).map(|share| *place = share),
-            Self::CpuShare(place) => share(written).map(|share| *place = share),
-            Self::Count(place) => number(written).map(|number| *place = number),
-            Self::Positive(place) => positive(number(written)?).map(|number| *place = number),
-            Self::Small(place) => small(number(written)?).map(|number| *place = number),
-            Self::Millis(place) => time(number(written)?, 1).map(|time| *place = time),
-            Self::PositiveMillis(place) => {
-                time(positive(number(written)?)?.get(), 1).map(|time| *place = time)
+            Self::Text(field) => field.read(&one_text(written)?),
+            Self::Addresses(field) => addresses(written).map(|addresses| *field = addresses),
+            Self::ClientIds(field) => list(written).map(|ids| *field = ids),
+            Self::Fields(field) => list(written).map(|fields| *field = fields),
+            Self::Gates(field) => list(written).map(|gates| *field = gates),
+            Self::Hosts(field) => list(written).map(|hosts| *field = hosts),
+            Self::Sources(field) => list(written).map(|sources| *field = sources),
+            Self::Switch(field) => switch(written).map(|on| *field = on),
+            Self::Share(field) => share(written).map(|share| *field = share),
+            Self::CpuShare(field) => share(written).map(|share| *field = share),
+            Self::Count(field) => number(written).map(|number| *field = number),
+            Self::Positive(field) => positive(number(written)?).map(|number| *field = number),
+            Self::Small(field) => small(number(written)?).map(|number| *field = number),
+            Self::Millis(field) => time(number(written)?, 1).map(|time| *field = time),
+            Self::PositiveMillis(field) => {
+                time(positive(number(written)?)?.get(), 1).map(|time| *field = time)
             }
-            Self::Seconds(place) => time(number(written)?, 1_000).map(|time| *place = time),
-            Self::PositiveSeconds(place) => {
-                time(positive(number(written)?)?.get(), 1_000).map(|time| *place = time)
+            Self::Seconds(field) => time(number(written)?, 1_000).map(|time| *field = time),
+            Self::PositiveSeconds(field) => {
+                time(positive(number(written)?)?.get(), 1_000).map(|time| *field = time)
             }
         }
     }
@@ -124,7 +124,7 @@ impl SettingPlace<'_> {
     /// Returns the form of the value and its bounds, for people. `unit` is that of a number.
     pub(super) fn form(self, unit: &str) -> String {
         match self {
-            Self::Text(place) => place.form().to_owned(),
+            Self::Text(field) => field.form().to_owned(),
             Self::Addresses(_) => "list of addresses, at least one".to_owned(),
             Self::ClientIds(_) => "list of DNS names and URIs".to_owned(),
             Self::Fields(_) => "list of fields of records".to_owned(),
@@ -148,39 +148,39 @@ impl SettingPlace<'_> {
     pub(super) fn write(self) -> toml::Value {
         let integer = |number: u128| i64::try_from(number).unwrap_or(i64::MAX).into();
         match self {
-            Self::Text(place) => place.write().into(),
-            Self::Addresses(place) => {
-                let addresses: Vec<_> = place.iter().map(ToString::to_string).collect();
+            Self::Text(field) => field.write().into(),
+            Self::Addresses(field) => {
+                let addresses: Vec<_> = field.iter().map(ToString::to_string).collect();
                 addresses.into()
             }
-            Self::ClientIds(place) => {
-                let ids: Vec<_> = place.iter().map(ToString::to_string).collect();
+            Self::ClientIds(field) => {
+                let ids: Vec<_> = field.iter().map(ToString::to_string).collect();
                 ids.into()
             }
-            Self::Fields(place) => {
-                let fields: Vec<_> = place.iter().map(ToString::to_string).collect();
+            Self::Fields(field) => {
+                let fields: Vec<_> = field.iter().map(ToString::to_string).collect();
                 fields.into()
             }
-            Self::Gates(place) => {
-                let gates: Vec<_> = place.iter().map(ToString::to_string).collect();
+            Self::Gates(field) => {
+                let gates: Vec<_> = field.iter().map(ToString::to_string).collect();
                 gates.into()
             }
-            Self::Hosts(place) => {
-                let hosts: Vec<_> = place.iter().map(ToString::to_string).collect();
+            Self::Hosts(field) => {
+                let hosts: Vec<_> = field.iter().map(ToString::to_string).collect();
                 hosts.into()
             }
-            Self::Sources(place) => {
-                let sources: Vec<_> = place.iter().map(ToString::to_string).collect();
+            Self::Sources(field) => {
+                let sources: Vec<_> = field.iter().map(ToString::to_string).collect();
                 sources.into()
             }
-            Self::Switch(place) => (*place).into(),
-            Self::Share(place) => f64::from(*place).into(),
-            Self::CpuShare(place) => f64::from(*place).into(),
-            Self::Count(place) => integer(*place as u128),
-            Self::Positive(place) => integer(place.get() as u128),
-            Self::Small(place) => integer(place.get().into()),
-            Self::Millis(place) | Self::PositiveMillis(place) => integer(place.as_millis()),
-            Self::Seconds(place) | Self::PositiveSeconds(place) => integer(place.as_secs().into()),
+            Self::Switch(field) => (*field).into(),
+            Self::Share(field) => f64::from(*field).into(),
+            Self::CpuShare(field) => f64::from(*field).into(),
+            Self::Count(field) => integer(*field as u128),
+            Self::Positive(field) => integer(field.get() as u128),
+            Self::Small(field) => integer(field.get().into()),
+            Self::Millis(field) | Self::PositiveMillis(field) => integer(field.as_millis()),
+            Self::Seconds(field) | Self::PositiveSeconds(field) => integer(field.as_secs().into()),
         }
     }
 }

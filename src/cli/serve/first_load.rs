@@ -11,13 +11,13 @@ use crate::{
 };
 
 /// The first load.
-pub(super) struct Loading {
+pub(super) struct FirstLoad {
     pub source: Source,
     pub options: Options,
     pub live: Arc<Live>,
 }
 
-impl Loading {
+impl FirstLoad {
     /// Loads and then watches; nothing where there is nothing to decide with, which is logged.
     pub async fn run(&self) -> Result<Option<Reloader>, CliError> {
         let (source, options) = (self.source.clone(), self.options.clone());

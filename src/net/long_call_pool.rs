@@ -13,9 +13,9 @@ use tokio::{
 
 use crate::store::STACK_BYTES;
 
-/// Runs long work on threads of its own. Clones are the same pool; its threads end with the last.
+/// Runs long calls on threads of its own. Clones are the same pool; its threads end with the last.
 #[derive(Debug, Clone)]
-pub(crate) struct BlockingPool(Arc<PoolRuntime>);
+pub(crate) struct LongCallPool(Arc<PoolRuntime>);
 
 #[derive(Debug)]
 struct PoolRuntime(Option<Runtime>);
@@ -25,7 +25,7 @@ struct PoolRuntime(Option<Runtime>);
 #[error("the server is stopping")]
 pub(crate) struct PoolClosedError;
 
-impl BlockingPool {
+impl LongCallPool {
     /// Starts a pool of half as many threads as there are processors, so that the other half of the
     /// machine is left to short calls.
     ///
@@ -87,7 +87,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_passed_on_and_the_pool_goes_on() {
-        let pool = BlockingPool::start().unwrap();
+        let pool = LongCallPool::start().unwrap();
         for _ in 0..available_parallelism().unwrap().get() + 1 {
             let pool = pool.clone();
             let work = async move { pool.run(async { panic!("on purpose") }).await };
@@ -99,7 +99,7 @@ mod tests {
 
     #[tokio::test]
     async fn work_of_a_caller_that_gives_up_is_dropped() {
-        let pool = BlockingPool::start().unwrap();
+        let pool = LongCallPool::start().unwrap();
         let (sender, dropped) = tokio::sync::oneshot::channel::<()>();
         let work = async move {
             let _sender = sender;
