@@ -57,12 +57,12 @@ struct Shared<T> {
     /// Gets a hint when a store is loaded and nobody waits for it.
     signal: Option<Arc<Signal>>,
     most_threads: usize,
-    state: Mutex<State<T>>,
+    state: Mutex<QueueState<T>>,
     changed: Condvar,
 }
 
 #[derive(Debug)]
-struct State<T> {
+struct QueueState<T> {
     waiting: BTreeMap<StoreName, (T, Job)>,
     /// The stores of which states are being loaded, and of how many.
     running: BTreeMap<StoreName, usize>,
@@ -72,7 +72,7 @@ struct State<T> {
     is_awaited: bool,
 }
 
-impl<T> State<T> {
+impl<T> QueueState<T> {
     fn is_idle(&self) -> bool {
         self.waiting.is_empty() && self.running.is_empty()
     }
@@ -98,7 +98,7 @@ impl<T> State<T> {
 }
 
 impl<T> Shared<T> {
-    fn state(&self) -> MutexGuard<'_, State<T>> {
+    fn state(&self) -> MutexGuard<'_, QueueState<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -127,7 +127,7 @@ impl<T> Shared<T> {
 
 impl<T: Send + 'static> LoadQueue<T> {
     pub fn new(options: Options, signal: Option<Arc<Signal>>) -> Self {
-        let state = State {
+        let state = QueueState {
             waiting: BTreeMap::new(),
             running: BTreeMap::new(),
             done: Vec::new(),

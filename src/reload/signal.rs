@@ -19,12 +19,12 @@ const MAX_WRITTEN: usize = 10_000;
 /// Wakes the reloading thread. Keeps at most one hint, however many events come.
 #[derive(Debug, Default)]
 pub(super) struct Signal {
-    state: Mutex<State>,
+    state: Mutex<SignalState>,
     told: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct SignalState {
     stop: bool,
     burst: Option<Burst>,
     places: Places,
@@ -185,9 +185,9 @@ impl Signal {
 
     fn wait_for<'a>(
         &self,
-        state: MutexGuard<'a, State>,
+        state: MutexGuard<'a, SignalState>,
         left: Option<Duration>,
-    ) -> MutexGuard<'a, State> {
+    ) -> MutexGuard<'a, SignalState> {
         match left {
             Some(left) => {
                 let woken = self.told.wait_timeout(state, left);
@@ -197,12 +197,12 @@ impl Signal {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, SignalState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl SignalState {
     fn note_hint(&mut self) {
         let now = Instant::now();
         let first = self.burst.map_or(now, |burst| burst.first);

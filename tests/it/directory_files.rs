@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::symlink, path::Path, sync::Arc, time::Duration};
 use humbaba::{
     proto::{Entity, IsAuthorizedRequest},
     request::RequestLimits,
-    sources::{self, FileBounds, Source, SourceOf, SourceOptions, Sources},
+    sources::{self, DirectorySource, FileBounds, SourceOf, SourceOptions, Sources},
     store::PolicyStore,
 };
 use tempfile::TempDir;
@@ -40,7 +40,7 @@ const RULES: &str = r#"
 "#;
 const HEADER: &str = "principal_type,principal_id,role,scope_type,scope_id,expires_at\n";
 
-fn shop(settings: &str, schema: &str) -> Arc<PolicyStore> {
+fn store(settings: &str, schema: &str) -> Arc<PolicyStore> {
     stores::store(
         "shop",
         &[("schema.cedarschema", schema), ("policies.cedar", RULES), ("store.toml", settings)],
@@ -95,8 +95,8 @@ impl Shop {
             compare: Duration::from_secs(3_600),
         };
         change(&mut options);
-        let server = TestServer::start([shop(settings, SCHEMA)]).await;
-        let source = Source::Files(folder.path().to_owned());
+        let server = TestServer::start([store(settings, SCHEMA)]).await;
+        let source = DirectorySource::Files(folder.path().to_owned());
         let of = [SourceOf { store: "shop".parse().unwrap(), source }];
         sources::announce(&of, &options, &server.live);
         let sources = sources::start(&of, &options, &server.live).unwrap();
@@ -400,7 +400,7 @@ async fn a_swap_of_the_kubelet_is_one_change() {
     let shop = Shop::closed(&[], "", |_| ()).await;
     drop(shop.folder);
     let server = shop.server;
-    let source = Source::Files(folder.path().join("mount"));
+    let source = DirectorySource::Files(folder.path().join("mount"));
     let of = [SourceOf { store: "shop".parse().unwrap(), source }];
     let options = SourceOptions {
         max_age: Duration::from_secs(3_600),

@@ -32,7 +32,7 @@ use self::{
 pub(super) use self::{
     expr::RoleRef,
     facts::Facts,
-    narrow::{Narrowing, Source},
+    narrow::{CandidateSource, Narrowing},
 };
 use super::{Outcome, slices::Slices};
 use crate::{
