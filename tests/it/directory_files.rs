@@ -453,6 +453,49 @@ async fn entities_of_files_are_held() {
     assert!(!shop.server.allows(edit("bob", "1")).await, "the member is gone with the file");
 }
 
+#[tokio::test]
+async fn a_folder_that_is_named_as_a_file_of_assignments_is_reported_and_the_rest_goes_on() {
+    let shop = Shop::open(&[("a.assignments.csv", &rows(&[ALICE]))]).await;
+    let path = shop.folder.path().join("d.assignments.csv");
+    fs::create_dir(&path).unwrap();
+    shop.until_row_problem("d.assignments.csv: it is not a regular file").await;
+    shop.write("a.assignments.csv", rows(&[BOB]));
+    shop.until_allowed(view("bob", "1"), true).await;
+    assert!(!shop.server.allows(view("alice", "1")).await);
+    assert_eq!(shop.server.live.state().directories["shop"].problem, None);
+    let read = sources::read_folder(
+        shop.folder.path(),
+        &store("", SCHEMA),
+        &RequestLimits::default(),
+        &FileBounds::default(),
+    );
+    let read = read.unwrap();
+    assert_eq!((read.problem_count, read.directory.counts().assignments), (1, 1));
+    assert!(read.problems[0].starts_with("d.assignments.csv: it is not"), "{:?}", read.problems);
+    fs::remove_dir(&path).unwrap();
+    until("nothing is wrong", async || shop.row_problems().is_empty()).await;
+}
+
+/// Who mounts a file that is missing gets a folder of its name.
+#[tokio::test]
+async fn a_folder_that_is_named_as_a_file_of_entities_keeps_the_last_state() {
+    let shop = Shop::open(&[("a.assignments.csv", &rows(&[ALICE]))]).await;
+    let path = shop.folder.path().join("b.cedarentities.json");
+    fs::create_dir(&path).unwrap();
+    shop.until_problem("`b.cedarentities.json` is not a regular file").await;
+    shop.write("a.assignments.csv", rows(&[BOB]));
+    let read = sources::read_folder(
+        shop.folder.path(),
+        &store("", SCHEMA),
+        &RequestLimits::default(),
+        &FileBounds::default(),
+    );
+    assert!(read.unwrap_err().contains("`b.cedarentities.json` is not a regular file"));
+    assert!(shop.server.allows(view("alice", "1")).await);
+    fs::remove_dir(&path).unwrap();
+    shop.until_allowed(view("bob", "1"), true).await;
+}
+
 /// A row that does not fit may have held a lock, which must not go with it.
 #[tokio::test]
 async fn what_looks_at_an_entity_whose_row_cannot_be_read_is_denied() {
@@ -566,7 +609,7 @@ async fn a_row_whose_slot_a_policy_reload_removed_grants_nothing_and_is_told() {
     assert!(!shop.server.allows(view("alice", "1")).await);
     assert!(shop.server.allows(view("bob", "1")).await);
     shop.until_row_problem("a.assignments.csv:2: `role`: `Site` has no role `owner`").await;
-    shop.server.publish([self::shop("", SCHEMA)], None);
+    shop.server.publish([self::store("", SCHEMA)], None);
     shop.until_allowed(view("alice", "1"), true).await;
     until("no problem is left", async || shop.row_problems().is_empty()).await;
 }
