@@ -1,6 +1,7 @@
 """Processes that are measured, and times of calls."""
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -37,6 +38,15 @@ class Process:
         """Resident MiB."""
         pages = Path(f"/proc/{self.child.pid}/statm").read_text().split()[1]
         return int(pages) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+    def peak(self):
+        """The most MiB that were resident since the start, or since `forget_peak`."""
+        status = Path(f"/proc/{self.child.pid}/status").read_text()
+        return int(re.search(r"VmHWM:\s*(\d+)", status)[1]) / 1024
+
+    def forget_peak(self):
+        """Begins anew with the peak at what is resident now."""
+        Path(f"/proc/{self.child.pid}/clear_refs").write_text("5")
 
     def wait_until(self, is_ready):
         """Returns the seconds since the start of the process."""

@@ -70,7 +70,7 @@ def measure(args, scratch, answers, changes):
             Humbaba(args.binary, policies, "--directory", f"hitkeep=files:{files}") as full:
         # What reading took goes back to the system within seconds.
         time.sleep(10)
-        load.row("Humbaba, files", full.took, full.memory(), empty.memory())
+        load.row("Humbaba, files", full.took, full.memory(), full.peak(), empty.memory())
         sent = [empty.may_view(user, site, role) for user, role, site in asked]
         held = [full.may_view(user, site) for user, _, site in asked]
         alice, bob = full.sites_of("alice"), full.sites_of("bob")
@@ -137,10 +137,10 @@ def measure_embedded(args, scratch, policies, changes):
         for at in range(0, len(rows), BATCH):
             write(rows[at:at + BATCH])
         name = f"Humbaba, embedded, written by one client, {BATCH:,} rows at once"
-        load.row(name, time.monotonic() - begun, server.memory(), before)
+        load.row(name, time.monotonic() - begun, server.memory(), server.peak(), before)
     with Humbaba(args.binary, policies, *flags) as server:
         time.sleep(10)
-        load.row("Humbaba, embedded, started again", server.took, server.memory(), "")
+        load.row("Humbaba, embedded, started again", server.took, server.memory(), server.peak(), "")
         write = writer(scratch)
 
         def written(number):

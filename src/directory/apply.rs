@@ -3,7 +3,7 @@
 
 use std::{borrow::Borrow, sync::Arc};
 
-use cedar_policy_core::ast::EntityUID;
+use cedar_policy_core::ast::{Eid, EntityUID};
 use smol_str::SmolStr;
 
 use super::{
@@ -28,6 +28,9 @@ impl Directory {
     /// Such a row is kept, grants nothing, and comes in force once a schema has what it names. Not
     /// kept is what has an empty type or id, or a text of more than `limits.text_bytes`; what was
     /// held by the same key is then gone too.
+    ///
+    /// An entity of which such a row is kept cannot be read. If the schema does not have its type, those
+    /// cannot be read that have its id, the same type in another namespace and no row of their own.
     ///
     /// An entity that is in itself, through others, cannot be read either, and the change that has made
     /// it so has a fault.
@@ -221,17 +224,30 @@ impl Applying {
             Err(wrong) => (None, Err(wrong)),
         };
         if can_be_named(&row.uid, check.text_bytes()) {
-            let place = self.entity(&row.uid).0;
+            let (place, type_number) = self.entity(&row.uid);
             let parents = facts.iter().flat_map(|facts| &facts.parents);
             let parents = self.places_of(parents);
             let named = facts.iter().flat_map(EntityFacts::named);
             let named = self.places_of(named);
+            let may_mean = self.namesakes(type_number, &row.uid.id);
+            let may_mean = self.places_of(may_mean.iter());
             let json = row.json.into();
             let is_stored = check.is_stored(&row.uid);
-            let row = Some(Arc::new(HeldEntity { json, facts, is_stored, parents, named }));
+            let row = HeldEntity { json, facts, is_stored, parents, named, may_mean };
+            let row = Some(Arc::new(row));
             self.rows.push(RowChange { place, row, index: self.made });
         }
         wrong
+    }
+
+    /// Returns the entities that a row may be about of which the schema does not have the type. What the
+    /// policy store holds itself is none of them.
+    fn namesakes(&self, type_number: u32, id: &str) -> Vec<EntityUID> {
+        let record = self.next.types.get(type_number);
+        let types = record.map_or(&[][..], |record| &*record.namesakes).iter();
+        let uid = |ty| EntityUID::from_components(ty, Eid::new(id), None);
+        let uids = types.cloned().map(uid);
+        uids.filter(|uid| !self.next.check.stored.contains(uid)).collect()
     }
 
     /// Returns the places of entities, each once and with a use more, sorted.
@@ -310,7 +326,9 @@ impl Directory {
     /// Adds a type that is not there yet, with one use.
     fn add_type(&mut self, name: SmolStr) -> u32 {
         let entity_type = self.check.schema.entity_type(&name).cloned();
-        let number = self.types.insert(TypeRecord::new(name, entity_type.clone()));
+        let namesakes = self.check.namesakes(&name);
+        let record = TypeRecord::new(name, entity_type.clone(), namesakes);
+        let number = self.types.insert(record);
         if let Some(entity_type) = entity_type {
             Arc::make_mut(&mut self.type_numbers).insert(entity_type, number);
         }

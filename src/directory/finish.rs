@@ -126,8 +126,8 @@ impl Applying {
         });
     }
 
-    /// Puts and deletes rows of entities, makes the lists of members and of those that name an entity,
-    /// and returns the places of all.
+    /// Puts and deletes rows of entities, makes the lists of members, of those that name an entity and of
+    /// those that may mean it, and returns the places of all.
     fn change_rows(&mut self) -> Vec<Place> {
         let mut changes = std::mem::take(&mut self.rows);
         changes.sort_by_key(|change| change.place);
@@ -135,7 +135,7 @@ impl Applying {
         keep_last(&mut changes, place_of, |earlier| {
             self.dropped.rows.extend(earlier.row.clone().map(|row| (earlier.place, row)));
         });
-        let (mut members, mut named_by) = (Vec::new(), Vec::new());
+        let (mut members, mut named_by, mut meant_by) = (Vec::new(), Vec::new(), Vec::new());
         let mut touched: Vec<Place> = Vec::new();
         for RowChange { place, row, index } in changes {
             touched.push(place);
@@ -151,6 +151,7 @@ impl Applying {
                 counts.ignored -= usize::from(old.facts.is_none());
                 members.extend(old.parents.iter().map(|parent| (*parent, place, None)));
                 named_by.extend(old.named.iter().map(|named| (*named, place, None)));
+                meant_by.extend(old.may_mean.iter().map(|meant| (*meant, place, None)));
                 self.dropped.rows.push((place, old));
             }
             if let Some(new) = row {
@@ -158,10 +159,12 @@ impl Applying {
                 counts.ignored += usize::from(new.facts.is_none());
                 members.extend(new.parents.iter().map(|parent| (*parent, place, Some(place))));
                 named_by.extend(new.named.iter().map(|named| (*named, place, Some(place))));
+                meant_by.extend(new.may_mean.iter().map(|meant| (*meant, place, Some(place))));
             }
         }
         touched.extend(self.change_lists(members, |related| &mut related.members));
         touched.extend(self.change_lists(named_by, |related| &mut related.named_by));
+        touched.extend(self.change_lists(meant_by, |related| &mut related.meant_by));
         touched
     }
 
@@ -203,7 +206,8 @@ impl Applying {
         }
         for (place, row) in &self.dropped.rows {
             unuse(*place);
-            row.parents.iter().chain(&row.named).copied().for_each(&mut unuse);
+            let named = row.parents.iter().chain(&row.named).chain(&row.may_mean);
+            named.copied().for_each(&mut unuse);
         }
         let mut order = std::mem::take(&mut next.order);
         let by_name = |one: &Place, other: &Place| next.name_order(*one, *other);

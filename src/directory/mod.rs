@@ -14,10 +14,10 @@ mod finish;
 mod held_facts;
 mod name_order;
 mod page;
+mod postgres_snapshot;
 mod records;
 mod row_check;
 pub mod rows;
-mod snapshot;
 mod sorted;
 mod table;
 #[cfg(test)]
@@ -29,7 +29,7 @@ pub use apply::{Applying, ChangeFault};
 pub use change::{
     Assignment, AssignmentFilter, AssignmentKey, Change, EntityFilter, EntityRow, Fault,
 };
-pub use snapshot::{Snapshot, SnapshotError};
+pub use postgres_snapshot::{PostgresSnapshot, PostgresSnapshotError};
 pub use version::{DirectoryVersion, Position, VersionError};
 
 use std::{cmp::Ordering, collections::BTreeSet, fmt, sync::Arc};

@@ -8,7 +8,7 @@ use crate::{model::Uid, request::Place};
 
 /// An assignment by its places.
 #[derive(Clone, Copy)]
-struct Found<'a> {
+struct FoundAssignment<'a> {
     principal: Place,
     scope: Place,
     kind: u32,
@@ -115,9 +115,9 @@ impl Directory {
         &'a self,
         sought: &Sought<'_>,
         principals: impl IntoIterator<Item = Place>,
-    ) -> Vec<Found<'a>> {
+    ) -> Vec<FoundAssignment<'a>> {
         let scope = sought.filter.scope.as_ref().map(|scope| self.find(scope));
-        let mut page: Vec<Found<'a>> = Vec::new();
+        let mut page: Vec<FoundAssignment<'a>> = Vec::new();
         for principal in principals {
             let Some(record) = self.entity_record(principal) else { continue };
             let roles = match scope {
@@ -137,7 +137,11 @@ impl Directory {
         page
     }
 
-    fn first_on<'a>(&'a self, sought: &Sought<'_>, scope: Option<Place>) -> Vec<Found<'a>> {
+    fn first_on<'a>(
+        &'a self,
+        sought: &Sought<'_>,
+        scope: Option<Place>,
+    ) -> Vec<FoundAssignment<'a>> {
         let record = scope.and_then(|scope| Some((scope, self.entity_record(scope)?)));
         let holders = record.into_iter().flat_map(|(scope, record)| {
             record.holders().iter().map(move |holder| (holder.clone(), scope))
@@ -151,7 +155,7 @@ impl Directory {
         sought: &Sought<'_>,
         roles: impl Iterator<Item = (Holder, Place)>,
         limit: usize,
-    ) -> Vec<Found<'a>> {
+    ) -> Vec<FoundAssignment<'a>> {
         let of_filter = roles.filter(|(holder, _)| self.is_sought(sought, holder));
         let found = of_filter.filter_map(|(holder, scope)| self.found(&holder, scope));
         let mut found: Vec<_> =
@@ -175,11 +179,11 @@ impl Directory {
                 .is_none_or(|now| holder.is_in_force(now) && self.fits(holder.kind))
     }
 
-    fn found(&self, holder: &Holder, scope: Place) -> Option<Found<'_>> {
+    fn found(&self, holder: &Holder, scope: Place) -> Option<FoundAssignment<'_>> {
         let (principal_type, principal_id) = self.name(holder.principal)?;
         let (scope_type, scope_id) = self.name(scope)?;
         let role = self.kinds.get(holder.kind)?.slot.as_str();
-        Some(Found {
+        Some(FoundAssignment {
             principal: holder.principal,
             scope,
             kind: holder.kind,
@@ -187,7 +191,7 @@ impl Directory {
         })
     }
 
-    fn found_assignment(&self, found: &Found<'_>) -> Option<Assignment> {
+    fn found_assignment(&self, found: &FoundAssignment<'_>) -> Option<Assignment> {
         let roles = self.entity_record(found.principal)?.roles_on(found.scope);
         let role = roles.iter().find(|role| role.kind == found.kind)?;
         self.assignment(found.principal, role)

@@ -21,6 +21,8 @@ pub(super) struct TypeRecord {
     pub name: SmolStr,
     /// The type, if the schema has it.
     pub entity_type: Option<EntityType>,
+    /// The types of that name in other namespaces, if the schema does not have it.
+    pub namesakes: Arc<[EntityType]>,
     uses: u32,
 }
 
@@ -52,7 +54,8 @@ pub(super) enum RowState {
     None,
     /// The row fits the schema.
     Fits,
-    /// The row does not fit, or says that the entity is in itself; nobody knows what it restricts.
+    /// The row does not fit, or says that the entity is in itself; or there is one under a type that
+    /// the schema does not have any more. Nobody knows what it restricts.
     Unreadable,
 }
 
@@ -65,6 +68,8 @@ pub(super) struct Related {
     pub members: Arc<[Place]>,
     /// The entities of which an attribute names it, sorted.
     pub named_by: Arc<[Place]>,
+    /// Those whose rows may be about it, for the schema does not have their types, sorted.
+    pub meant_by: Arc<[Place]>,
     /// Its own row.
     pub row: Option<Arc<HeldEntity>>,
 }
@@ -128,6 +133,9 @@ pub(super) struct HeldEntity {
     pub parents: Box<[Place]>,
     /// The places of the entities that attributes name, sorted.
     pub named: Box<[Place]>,
+    /// The places of the entities that it may be about instead, as the schema does not have its type,
+    /// sorted.
+    pub may_mean: Box<[Place]>,
 }
 
 impl MaybeMoment {
@@ -155,7 +163,16 @@ impl Related {
         self.holders.is_empty()
             && self.members.is_empty()
             && self.named_by.is_empty()
+            && self.meant_by.is_empty()
             && self.row.is_none()
+    }
+
+    fn state(&self) -> RowState {
+        match &self.row {
+            Some(row) => row.state(),
+            None if self.meant_by.is_empty() => RowState::None,
+            None => RowState::Unreadable,
+        }
     }
 }
 
@@ -211,16 +228,16 @@ impl EntityRecord {
         self.row()?.facts.as_ref()
     }
 
-    /// Returns whether its row does not fit the schema, or says that it is in itself.
+    /// Returns whether a row is about it of which nobody knows what it restricts.
     pub(super) fn is_unreadable(&self) -> bool {
         self.row == RowState::Unreadable
     }
 
     /// Makes it one that cannot be read as it is in itself, or is so no more.
     pub(super) fn set_in_circle(&mut self, is_in_circle: bool) {
-        self.row = match self.row() {
+        self.row = match &self.related {
             Some(_) if is_in_circle => RowState::Unreadable,
-            row => row.map_or(RowState::None, |row| row.state()),
+            related => related.as_ref().map_or(RowState::None, |related| related.state()),
         };
     }
 
@@ -248,7 +265,7 @@ impl EntityRecord {
     pub(super) fn change_related<T>(&mut self, change: impl FnOnce(&mut Related) -> T) -> T {
         let related = Arc::make_mut(self.related.get_or_insert_default());
         let result = change(related);
-        self.row = related.row.as_ref().map_or(RowState::None, |row| row.state());
+        self.row = related.state();
         if related.is_empty() {
             self.related = None;
         }
@@ -265,8 +282,12 @@ impl EntityRecord {
 }
 
 impl TypeRecord {
-    pub(super) fn new(name: SmolStr, entity_type: Option<EntityType>) -> Self {
-        Self { name, entity_type, uses: 1 }
+    pub(super) fn new(
+        name: SmolStr,
+        entity_type: Option<EntityType>,
+        namesakes: Arc<[EntityType]>,
+    ) -> Self {
+        Self { name, entity_type, namesakes, uses: 1 }
     }
 
     pub(super) fn hash_of(state: &RandomState, name: &str) -> u64 {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cedar_policy_core::ast::{Eid, EntityUID};
+use cedar_policy_core::ast::{Eid, EntityType, EntityUID};
 
 use super::change::{Assignment, EntityRow};
 use crate::{
@@ -93,6 +93,17 @@ impl RowCheck {
         facts.map(drop).map_err(|violations| first(violations, "role_assignments[0]."))
     }
 
+    /// Returns the types that the full name of a type may mean which the schema does not have: those of
+    /// the same name in other namespaces.
+    pub(super) fn namesakes(&self, type_name: &str) -> Arc<[EntityType]> {
+        if self.schema.entity_type(type_name).is_some() {
+            return Arc::default();
+        }
+        let name = type_name.rsplit("::").next().unwrap_or(type_name);
+        let names = self.schema.types_named(name);
+        names.iter().filter_map(|name| self.schema.entity_type(name)).cloned().collect()
+    }
+
     /// Returns whether the policy store holds an entity itself.
     pub(super) fn is_stored(&self, uid: &Uid) -> bool {
         let entity_type = self.schema.entity_type(&uid.type_name).cloned();
@@ -147,6 +158,10 @@ impl RowCheck {
         let name = |uid: &Uid| (self.schema.full_type_name(&uid.type_name), uid.id.clone());
         match &entity.uid {
             Some(uid) if name(uid) == name(&row.uid) => Ok(entity),
+            _ if self.schema.entity_type(&row.uid.type_name).is_none() => Err((
+                "uid.type".to_owned(),
+                format!("the schema has no entity type `{}`", row.uid.type_name),
+            )),
             _ => Err((
                 "entity.uid".to_owned(),
                 format!("not the name of the row, which is `{}`: leave it out", row.uid),

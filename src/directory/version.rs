@@ -15,7 +15,7 @@
 
 use std::fmt;
 
-use super::Snapshot;
+use super::PostgresSnapshot;
 
 /// The version of a directory's state. Its text is opaque to callers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub enum Position {
     /// A state of PostgreSQL.
     Postgres {
         /// The transactions that had ended.
-        snapshot: Snapshot,
+        snapshot: PostgresSnapshot,
         /// The highest number of a change so far.
         seq: u64,
     },
@@ -116,7 +116,7 @@ impl AskedPosition {
                 let in_progress = before.map(|before| xmax.checked_sub(before.ok()?));
                 let in_progress: Vec<_> = in_progress.collect::<Option<_>>()?;
                 let fits = in_progress.len() <= IN_PROGRESS;
-                let snapshot = Snapshot::new(xmax, in_progress);
+                let snapshot = PostgresSnapshot::new(xmax, in_progress);
                 fits.then_some(Self::State(Position::Postgres { snapshot, seq }))
             }
             _ => None,

@@ -45,16 +45,16 @@ impl Directory {
     }
 
     fn check_types(&mut self) {
-        let types = self
-            .types
-            .iter()
-            .map(|(number, record)| (number, self.check.schema.entity_type(&record.name).cloned()));
+        let types = self.types.iter().map(|(number, record)| {
+            let entity_type = self.check.schema.entity_type(&record.name).cloned();
+            (number, entity_type, self.check.namesakes(&record.name))
+        });
         let types: Vec<_> = types.collect();
-        let known = types.iter().filter_map(|(number, of)| Some((of.clone()?, *number)));
+        let known = types.iter().filter_map(|(number, of, _)| Some((of.clone()?, *number)));
         self.type_numbers = Arc::new(known.collect());
-        for (number, entity_type) in types {
+        for (number, entity_type, namesakes) in types {
             if let Some(record) = self.types.get_mut(number) {
-                record.entity_type = entity_type;
+                (record.entity_type, record.namesakes) = (entity_type, namesakes);
             }
         }
     }

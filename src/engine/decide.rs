@@ -1,6 +1,8 @@
 //! The decision: compiled policies, or Cedar's evaluator where they do not suffice.
 
-use super::{Decision, Engine, Outcome, evaluate, graph};
+use cedar_policy_core::entities::Entities;
+
+use super::{Decision, Engine, EvaluationFailure, Outcome, evaluate, graph};
 use crate::{model::OnForbidError, request::Request};
 
 /// Decides a request that fits the store's schema.
@@ -26,8 +28,15 @@ pub fn decide_by_cedar(
     request: &Request,
     on_forbid_error: OnForbidError,
 ) -> Decision {
-    let decided = try_by_cedar(engine, request, on_forbid_error);
-    decided.unwrap_or_else(|message| Decision::from(Outcome::undecidable(message)))
+    let (entities, unreadable) = match graph::readable_entities(engine, request) {
+        Ok(gathered) => gathered,
+        Err(message) => return Decision::from(Outcome::undecidable(message)),
+    };
+    let mut outcome = outcome(engine, request, &entities, on_forbid_error);
+    if let Some(message) = unreadable.filter(|_| outcome.reads_unknown) {
+        outcome.errors.insert(0, EvaluationFailure { policy_id: String::new(), message });
+    }
+    Decision::from(outcome)
 }
 
 /// Decides a request by Cedar's evaluator alone.
@@ -41,6 +50,14 @@ pub(super) fn try_by_cedar(
     on_forbid_error: OnForbidError,
 ) -> Result<Decision, String> {
     let entities = graph::entities(engine, request)?;
-    let request = graph::cedar_request(request);
-    Ok(Decision::from(evaluate(engine.slices(), &request, &entities, on_forbid_error)))
+    Ok(Decision::from(outcome(engine, request, &entities, on_forbid_error)))
+}
+
+fn outcome(
+    engine: &Engine,
+    request: &Request,
+    entities: &Entities,
+    on_forbid_error: OnForbidError,
+) -> Outcome {
+    evaluate(engine.slices(), &graph::cedar_request(request), entities, on_forbid_error)
 }

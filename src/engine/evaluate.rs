@@ -12,6 +12,10 @@ use cedar_policy_core::{
 use super::slices::{PreparedPolicy, Slices};
 use crate::model::{Effect, OnForbidError};
 
+/// The error of a policy that reads a value which nobody knows.
+const READS_UNKNOWN: &str =
+    "it reads an attribute or tag that names an entity which cannot be read";
+
 /// A decision as Cedar's authorizer would give it.
 #[derive(Debug)]
 pub struct Outcome {
@@ -20,6 +24,8 @@ pub struct Outcome {
     /// True where a permit applied, whatever the forbids say.
     pub(super) permitted: bool,
     pub(super) determining: Vec<Arc<PreparedPolicy>>,
+    /// True where a policy read a value that nobody knows.
+    pub(super) reads_unknown: bool,
     /// The policies whose evaluation failed, by id.
     pub errors: Vec<EvaluationFailure>,
 }
@@ -41,6 +47,7 @@ impl Outcome {
             effect: Effect::Deny,
             permitted: false,
             determining: Vec::new(),
+            reads_unknown: false,
             errors: vec![failure],
         }
     }
@@ -54,7 +61,8 @@ impl Outcome {
 /// Decides a request over entities that are transitively closed.
 ///
 /// With [`OnForbidError::Skip`] the answer, its reasons and errors are those of Cedar's
-/// `Authorizer::is_authorized` on all policies.
+/// `Authorizer::is_authorized` on all policies. A forbid that reads a value which nobody knows denies
+/// whatever the mode, for it may apply.
 #[must_use]
 pub fn evaluate(
     slices: &Slices,
@@ -63,6 +71,7 @@ pub fn evaluate(
     on_forbid_error: OnForbidError,
 ) -> Outcome {
     let (mut permits, mut forbids, mut errors) = (Vec::new(), Vec::new(), Vec::new());
+    let mut reads_unknown = false;
     let uids = (request.principal().uid(), request.action().uid(), request.resource().uid());
     if let (Some(principal), Some(action), Some(resource)) = uids {
         let evaluator = Evaluator::new(request.clone(), entities, Extensions::all_available());
@@ -70,11 +79,12 @@ pub fn evaluate(
             let applies = match is_satisfied(&evaluator, policy) {
                 Ok(satisfied) => satisfied,
                 Err(error) => {
-                    errors.push(EvaluationFailure {
-                        policy_id: policy.id().to_owned(),
-                        message: error.to_string(),
-                    });
-                    policy.is_forbid() && on_forbid_error == OnForbidError::Deny
+                    let is_unknown = matches!(error, EvaluationError::NonValue(_));
+                    reads_unknown |= is_unknown;
+                    let message =
+                        if is_unknown { READS_UNKNOWN.to_owned() } else { error.to_string() };
+                    errors.push(EvaluationFailure { policy_id: policy.id().to_owned(), message });
+                    policy.is_forbid() && (is_unknown || on_forbid_error == OnForbidError::Deny)
                 }
             };
             if applies {
@@ -88,12 +98,12 @@ pub fn evaluate(
     let effect = if permitted && forbids.is_empty() { Effect::Allow } else { Effect::Deny };
     let mut determining = if effect == Effect::Allow { permits } else { forbids };
     determining.sort_by(|a, b| a.id().cmp(b.id()));
-    Outcome { effect, permitted, determining, errors }
+    Outcome { effect, permitted, determining, reads_unknown, errors }
 }
 
 /// Returns whether the condition of a policy holds.
 #[expect(clippy::result_large_err, reason = "the error is Cedar's own")]
-pub(super) fn is_satisfied(
+fn is_satisfied(
     evaluator: &Evaluator<'_>,
     policy: &PreparedPolicy,
 ) -> Result<bool, EvaluationError> {

@@ -2,12 +2,14 @@
 //! role assignments, closed under ancestry.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
 use cedar_policy_core::{
-    ast::{self, Context, Entity, EntityUID, EntityUIDEntry, PartialValue, Value, ValueKind},
+    ast::{
+        self, Context, Entity, EntityUID, EntityUIDEntry, PartialValue, Unknown, Value, ValueKind,
+    },
     entities::{Entities, NoEntitiesSchema, TCComputation},
     extensions::Extensions,
 };
@@ -36,20 +38,30 @@ struct Graph<'a> {
     to_visit: Vec<EntityUID>,
     /// The places of those visited entities of which the directory holds anything.
     places: BTreeSet<Place>,
-    /// A visited entity whose row in the directory cannot be read.
-    unreadable: Option<EntityUID>,
+    /// The visited entities whose rows in the directory cannot be read.
+    unreadable: BTreeSet<EntityUID>,
+    /// The entities from which the visit began, where there is a directory.
+    starts: HashSet<EntityUID>,
     /// The number of entities that were named by others which the directory or the caller describes.
     named: usize,
 }
 
 /// Converts a request into Cedar's.
 pub(crate) fn cedar_request(request: &Request) -> ast::Request {
+    cedar_request_in(request, Arc::clone(request.context.whole()))
+}
+
+/// Converts a request with another context into Cedar's.
+pub(super) fn cedar_request_in(
+    request: &Request,
+    context: Arc<BTreeMap<SmolStr, Value>>,
+) -> ast::Request {
     let known = |uid: &EntityUID| EntityUIDEntry::known(uid.clone(), None);
     ast::Request::new_unchecked(
         known(&request.principal),
         known(&request.action),
         known(&request.resource),
-        Some(Context::Value(Arc::clone(request.context.whole()))),
+        Some(Context::Value(context)),
     )
 }
 
@@ -60,13 +72,39 @@ pub(crate) fn cedar_request(request: &Request) -> ast::Request {
 /// not expected to happen.
 pub(crate) fn entities(engine: &Engine, request: &Request) -> Result<Entities, String> {
     let graph = gathered(engine, request).0;
-    match &graph.unreadable {
-        Some(uid) => Err(format!(
-            "the row of `{uid}` in the directory does not fit the schema, or says that it is in itself; \
-             nobody knows what it restricts: mend the row"
-        )),
+    match graph.unreadable.first() {
+        Some(uid) => Err(unreadable(uid)),
         None => graph.close(),
     }
+}
+
+/// Gathers them as far as they can be read. Where an entity that cannot be read is named by attributes
+/// and tags alone, the values of these are unknown. Returns what is wrong with such an entity.
+///
+/// # Errors
+/// Those of [`entities`]: an entity cannot be read that is more than the value of an attribute.
+pub(super) fn readable_entities(
+    engine: &Engine,
+    request: &Request,
+) -> Result<(Entities, Option<String>), String> {
+    let mut graph = gathered(engine, request).0;
+    let parents = || graph.nodes.values().flat_map(|node| &node.parents);
+    let is_value_alone =
+        |uid: &EntityUID| !graph.starts.contains(uid) && parents().all(|parent| parent != uid);
+    if let Some(uid) = graph.unreadable.iter().find(|uid| !is_value_alone(uid)) {
+        return Err(unreadable(uid));
+    }
+    let message = graph.unreadable.first().map(unreadable);
+    graph.forget_unreadable();
+    Ok((graph.close()?, message))
+}
+
+fn unreadable(uid: &EntityUID) -> String {
+    format!(
+        "the row of `{uid}` in the directory does not fit the schema, is written under a namespace that \
+         the schema does not have, or says that it is in itself; nobody knows what it restricts: mend \
+         the row"
+    )
 }
 
 /// Returns the request with the roles of the directory that a policy can look at in it spelled out,
@@ -124,7 +162,8 @@ fn gathered<'a>(engine: &'a Engine, request: &'a Request) -> (Graph<'a>, Vec<Rol
         nodes: HashMap::with_capacity(request.facts.entities.len() + 4),
         to_visit: vec![request.principal.clone(), request.resource.clone(), request.action.clone()],
         places: BTreeSet::new(),
-        unreadable: None,
+        unreadable: BTreeSet::new(),
+        starts: HashSet::new(),
         named: 0,
     };
     graph.to_visit.extend(request.facts.entities.iter().map(|entity| entity.uid.clone()));
@@ -140,6 +179,9 @@ fn gathered<'a>(engine: &'a Engine, request: &'a Request) -> (Graph<'a>, Vec<Rol
     for assignment in in_force() {
         graph.to_visit.extend([assignment.principal.clone(), assignment.scope.clone()]);
         graph.to_visit.extend(engine.schema().role(&assignment.scope, &assignment.slot));
+    }
+    if graph.held.is_some() {
+        graph.starts.extend(graph.to_visit.iter().cloned());
     }
     graph.gather();
     in_force().for_each(|assignment| graph.give(assignment));
@@ -176,7 +218,7 @@ impl Graph<'_> {
             {
                 self.places.insert(place);
                 if held.is_unreadable(place) && self.sent.get(&uid).is_none() {
-                    self.unreadable.get_or_insert_with(|| uid.clone());
+                    self.unreadable.insert(uid.clone());
                 }
             }
             let mut node = self.known(&uid);
@@ -275,6 +317,22 @@ impl Graph<'_> {
         }
     }
 
+    /// Makes those values unknown that name an entity which cannot be read. A policy that reads one
+    /// fails, so that none looks into that entity as if it said nothing.
+    fn forget_unreadable(&mut self) {
+        if self.unreadable.is_empty() {
+            return;
+        }
+        for node in self.nodes.values_mut() {
+            for value in node.attributes.values_mut().chain(node.tags.values_mut()) {
+                let PartialValue::Value(known) = value else { continue };
+                if let Some(uid) = self.unreadable.iter().find(|uid| names(&known.value, uid)) {
+                    *value = PartialValue::unknown(Unknown::new_untyped(uid.to_string()));
+                }
+            }
+        }
+    }
+
     fn close(self) -> Result<Entities, String> {
         let limits = self.limits();
         limits.check_named(self.named)?;
@@ -301,6 +359,16 @@ impl Graph<'_> {
             Extensions::all_available(),
         )
         .map_err(|error| error.to_string())
+    }
+}
+
+/// Returns whether a value is an entity, or has it in it.
+fn names(value: &ValueKind, uid: &EntityUID) -> bool {
+    match value {
+        ValueKind::Lit(ast::Literal::EntityUID(other)) => **other == *uid,
+        ValueKind::Set(set) => set.authoritative.iter().any(|value| names(&value.value, uid)),
+        ValueKind::Record(record) => record.values().any(|value| names(&value.value, uid)),
+        ValueKind::Lit(_) | ValueKind::ExtensionValue(_) => false,
     }
 }
 

@@ -4,7 +4,8 @@ use prost::Message as _;
 
 use super::{
     convert::{held_assignment, uid_of},
-    directory_page::{self, check_names, last_key, token_after},
+    directory_page::{self, check_names},
+    page_tokens::PageTokens,
 };
 use crate::{
     directory::{AssignmentFilter, AssignmentKey},
@@ -34,8 +35,8 @@ pub(super) fn page(
     check_names(known, &state.directory, names, question.include_ineffective, limits)?;
     let token = std::mem::take(&mut question.page_token);
     question.page_size = 0;
-    let asked = question.encode_to_vec();
-    let after = last_key(&token, &asked)?.map(assignment_key);
+    let tokens = PageTokens::new("ListAssignments", &question.encode_to_vec());
+    let after = tokens.read(&token).map_err(|error| vec![error.into()])?.map(assignment_key);
     let uid = |sent: Option<proto::EntityUid>| sent.map(uid_of);
     let filter = AssignmentFilter {
         principal: uid(question.principal),
@@ -48,7 +49,7 @@ pub(super) fn page(
     let is_last = page.len() <= size;
     page.truncate(size);
     let next_page_token = match page.last() {
-        Some(last) if !is_last => token_after(&token_key(&last.key), &asked),
+        Some(last) if !is_last => tokens.after(&token_key(&last.key)),
         _ => String::new(),
     };
     Ok(proto::ListAssignmentsResponse {

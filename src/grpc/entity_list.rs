@@ -4,7 +4,8 @@ use prost::Message as _;
 
 use super::{
     convert::held_entity,
-    directory_page::{self, check_names, last_key, token_after},
+    directory_page::{self, check_names},
+    page_tokens::PageTokens,
 };
 use crate::{
     directory::EntityFilter,
@@ -40,8 +41,8 @@ pub(super) fn page(
     check_names(known, &state.directory, names, question.include_ineffective, limits.request)?;
     let token = std::mem::take(&mut question.page_token);
     question.page_size = 0;
-    let asked = question.encode_to_vec();
-    let after = last_key::<(String, String)>(&token, &asked)?;
+    let tokens = PageTokens::new("ListEntities", &question.encode_to_vec());
+    let after = tokens.read::<(String, String)>(&token).map_err(|error| vec![error.into()])?;
     let mut last = after.map(|(type_name, id)| Uid::new(type_name, id));
     let filter = EntityFilter {
         entity_type: Some(question.r#type).filter(|name| !name.is_empty()),
@@ -55,7 +56,7 @@ pub(super) fn page(
         bytes += entity.encoded_len();
         if entities.len() == size || (bytes > limits.bytes && !entities.is_empty()) {
             let last = last.unwrap_or_default();
-            next_page_token = token_after(&(last.type_name, last.id), &asked);
+            next_page_token = tokens.after(&(last.type_name, last.id));
             break;
         }
         entities.push(entity);

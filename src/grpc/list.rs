@@ -3,7 +3,7 @@
 use super::{
     convert::{self, ReadInput},
     decider::{CallContext, Decided, Decider},
-    page_token::PageTokens,
+    page_tokens::PageTokens,
 };
 use crate::{
     engine::{ListOptions, ListedEntities, Page, list_entities},
@@ -80,7 +80,7 @@ impl Decider {
         call: &CallContext,
     ) -> Result<FoundPage, Vec<Violation>> {
         let (options, store) = (&self.options, &in_force.store);
-        let tokens = PageTokens::new(store.name(), &read.input);
+        let tokens = PageTokens::of_list(store.name(), &read.input);
         let list = |input: &_| self.list(in_force, input, &tokens, page, call);
         let (listed, input) = read.check(&options.limits, list)?;
         let (allowed, denied) = (listed.allowed.len(), listed.denied);
@@ -110,7 +110,7 @@ impl Decider {
         call: &CallContext,
     ) -> Result<ListedEntities, Vec<Violation>> {
         let (options, store) = (&self.options, &in_force.store);
-        let after = tokens.read(&page.token).map_err(|violation| vec![violation])?;
+        let after: Option<String> = tokens.read(&page.token).map_err(|error| vec![error.into()])?;
         let most = options.page_items;
         let asked = usize::try_from(page.size).unwrap_or(most);
         let size = if asked == 0 { most } else { asked.min(most) };

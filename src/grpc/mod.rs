@@ -24,7 +24,7 @@ mod message_body;
 mod message_parts;
 pub(crate) mod metrics;
 mod options;
-mod page_token;
+mod page_tokens;
 mod recording;
 #[doc(hidden)]
 pub mod replay;
@@ -39,6 +39,7 @@ pub(crate) use call_span::{CallSpan, caller_context};
 pub(crate) use convert::read_changes;
 pub(crate) use decider::{CallContext, Decider, DecisionAnswer};
 pub(crate) use metrics::Rpc;
+pub(crate) use page_tokens::PageTokens;
 
 pub use error::ServeError;
 pub use options::{GrpcOptions, Http2Limits};

@@ -229,7 +229,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        directory::{EntityRow, Position, Snapshot},
+        directory::{EntityRow, Position, PostgresSnapshot},
         model::Uid,
     };
 
@@ -239,7 +239,7 @@ mod tests {
 
     /// A state in which the transactions before `xmax` have ended but for some.
     fn state(xmax: u64, in_progress: &[u64], seq: u64) -> DirectoryVersion {
-        let snapshot = Snapshot::new(xmax, in_progress.to_vec());
+        let snapshot = PostgresSnapshot::new(xmax, in_progress.to_vec());
         let position = Position::Postgres { snapshot, seq };
         DirectoryVersion { generation: "g".to_owned(), position }
     }

@@ -1,7 +1,7 @@
 //! Following the files of a folder for somebody who reads them.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs, io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
@@ -44,6 +44,8 @@ pub struct FollowFolder {
 pub struct SeenFiles {
     /// The files by their names.
     pub files: BTreeMap<String, SeenFile>,
+    /// The names of wanted entries that are no regular files: folders, pipes, devices.
+    pub not_files: BTreeSet<String>,
 }
 
 /// A file and the state in which it was seen.
@@ -73,13 +75,13 @@ pub enum ReadError {
 }
 
 impl SeenFiles {
-    /// Returns whether both have the same files in the same places, whatever is in them.
+    /// Returns whether both have the same entries in the same places, whatever is in them.
     #[must_use]
     pub fn lie_where(&self, other: &Self) -> bool {
         let places = |seen: &Self| -> Vec<_> {
             seen.files.iter().map(|(name, file)| (name.clone(), file.path.clone())).collect()
         };
-        places(self) == places(other)
+        places(self) == places(other) && self.not_files == other.not_files
     }
 }
 
@@ -111,14 +113,14 @@ impl FollowFolder {
     /// Lists the wanted files.
     ///
     /// # Errors
-    /// The folder, or a wanted file, cannot be looked at.
+    /// The folder, or a wanted entry, cannot be looked at.
     pub fn list(&self) -> io::Result<SeenFiles> {
         self.list_noting(&mut Places::default())
     }
 
     fn list_noting(&self, places: &mut Places) -> io::Result<SeenFiles> {
         let folder = places.resolve(&std::path::absolute(&self.path)?)?;
-        let mut files = BTreeMap::new();
+        let (mut files, mut not_files) = (BTreeMap::new(), BTreeSet::new());
         for entry in list(&folder, self.most, places)? {
             let name = entry.name.to_string_lossy().into_owned();
             if !(self.wanted)(&name) {
@@ -130,7 +132,8 @@ impl FollowFolder {
             let path = path.map_err(of_file)?;
             let metadata = fs::metadata(&path).map_err(of_file)?;
             if !metadata.is_file() {
-                return Err(of_file(io::Error::other("it is not a regular file")));
+                not_files.insert(name);
+                continue;
             }
             // A linked file may be edited where it really is.
             if let Some(folder) = path.parent().filter(|_| entry.is_link) {
@@ -138,7 +141,7 @@ impl FollowFolder {
             }
             files.insert(name, SeenFile { path, stamp: Stamp::of(&metadata) });
         }
-        Ok(SeenFiles { files })
+        Ok(SeenFiles { files, not_files })
     }
 
     /// Calls `look` with the files, on a thread of its own, at once and whenever something may have

@@ -1,7 +1,7 @@
 //! Settings that do not fit together.
 
 use super::{HttpListen, SettingError, layers::Layers};
-use crate::sources::{Source, SourceOf};
+use crate::sources::{DirectorySource, SourceOf};
 
 impl Layers {
     /// Finds settings of TLS and addresses that do not go together.
@@ -74,7 +74,7 @@ impl Layers {
         });
         let mut kept = settings.directory.sources.iter();
         let homeless = kept
-            .find(|source| source.source == Source::Embedded && settings.data.is_none())
+            .find(|source| source.source == DirectorySource::Embedded && settings.data.is_none())
             .map(|source| format!("`{source}` needs a folder to be kept in: name one with `data`"));
         let unreached = settings.directory.sources.iter().find(|source| {
             let is_postgres = matches!(source.source, Source::Postgres { .. });

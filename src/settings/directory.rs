@@ -5,7 +5,7 @@ use std::{fmt, num::NonZeroUsize, path::PathBuf, str::FromStr, time::Duration};
 use super::HttpListen;
 use crate::{
     model::StoreName,
-    sources::{FileBounds, Source, SourceOf},
+    sources::{DirectorySource, FileBounds, SourceOf},
 };
 
 /// The settings of directories.
@@ -62,12 +62,12 @@ impl FromStr for SourceOf {
         let (store, source) = text.split_once('=').ok_or_else(error)?;
         let store: StoreName = store.parse().map_err(|_| error())?;
         let source = match source.split_once(':') {
-            None if source == "embedded" => Source::Embedded,
-            None if source == "postgres" => Source::Postgres { schema: None },
+            None if source == "embedded" => DirectorySource::Embedded,
+            None if source == "postgres" => DirectorySource::Postgres { schema: None },
             Some(("postgres", schema)) if !schema.is_empty() => {
-                Source::Postgres { schema: Some(schema.to_owned()) }
+                DirectorySource::Postgres { schema: Some(schema.to_owned()) }
             }
-            Some(("files", path)) if !path.is_empty() => Source::Files(path.into()),
+            Some(("files", path)) if !path.is_empty() => DirectorySource::Files(path.into()),
             _ => return Err(error()),
         };
         Ok(Self { store, source })

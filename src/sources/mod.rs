@@ -30,12 +30,12 @@ pub struct SourceOf {
     /// The store.
     pub store: StoreName,
     /// The source of the rows.
-    pub source: Source,
+    pub source: DirectorySource,
 }
 
 /// The source of the rows of a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
+pub enum DirectorySource {
     /// A folder of files.
     Files(PathBuf),
     /// The sidecar's own database, in the folder of the setting `data`.
@@ -47,7 +47,7 @@ pub enum Source {
     },
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for DirectorySource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Files(path) => write!(f, "files:{}", path.display()),
@@ -99,14 +99,14 @@ pub fn start(
     let mut running = Sources::default();
     for SourceOf { store, source } in sources {
         match source {
-            Source::Files(folder) => {
+            DirectorySource::Files(folder) => {
                 running.files.push(files::start(store, folder, options, live)?);
             }
-            Source::Embedded => {
+            DirectorySource::Embedded => {
                 let directory = embedded::start(store, options, live)?;
                 running.embedded.insert(store.clone(), directory);
             }
-            Source::Postgres { schema } => {
+            DirectorySource::Postgres { schema } => {
                 running.postgres.push(postgres::start(store, schema.as_deref(), options, live)?);
             }
         }

@@ -7,7 +7,7 @@ use humbaba::{
     model::Uid,
     reload::Live,
     request::Grant,
-    sources::{self, Source, SourceOf, SourceOptions, look_at_embedded},
+    sources::{self, DirectorySource, SourceOf, SourceOptions, look_at_embedded},
     store::{PolicyStore, Stores},
 };
 use tempfile::TempDir;
@@ -31,7 +31,7 @@ async fn a_deletion_beside_a_change_of_the_namespace_stays_made() {
     for _ in 0..20 {
         let (data, live) = (TempDir::new().unwrap(), Arc::new(Live::default()));
         let options = SourceOptions { data: Some(data.path().to_owned()), ..options() };
-        let sources = [SourceOf { store: bare.name().clone(), source: Source::Embedded }];
+        let sources = [SourceOf { store: bare.name().clone(), source: DirectorySource::Embedded }];
         sources::announce(&sources, &options, &live);
         let publish = |store: &Arc<PolicyStore>| {
             let stores = [Arc::clone(store)];

@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::symlink, path::Path, sync::Arc, time::Duration};
 use humbaba::{
     proto::{Entity, IsAuthorizedRequest},
     request::RequestLimits,
-    sources::{self, FileBounds, Source, SourceOf, SourceOptions, Sources},
+    sources::{self, DirectorySource, FileBounds, SourceOf, SourceOptions, Sources},
     store::PolicyStore,
 };
 use tempfile::TempDir;
@@ -40,7 +40,7 @@ const RULES: &str = r#"
 "#;
 const HEADER: &str = "principal_type,principal_id,role,scope_type,scope_id,expires_at\n";
 
-fn shop(settings: &str, schema: &str) -> Arc<PolicyStore> {
+fn store(settings: &str, schema: &str) -> Arc<PolicyStore> {
     stores::store(
         "shop",
         &[("schema.cedarschema", schema), ("policies.cedar", RULES), ("store.toml", settings)],
@@ -95,8 +95,8 @@ impl Shop {
             compare: Duration::from_secs(3_600),
         };
         change(&mut options);
-        let server = TestServer::start([shop(settings, SCHEMA)]).await;
-        let source = Source::Files(folder.path().to_owned());
+        let server = TestServer::start([store(settings, SCHEMA)]).await;
+        let source = DirectorySource::Files(folder.path().to_owned());
         let of = [SourceOf { store: "shop".parse().unwrap(), source }];
         sources::announce(&of, &options, &server.live);
         let sources = sources::start(&of, &options, &server.live).unwrap();
@@ -400,7 +400,7 @@ async fn a_swap_of_the_kubelet_is_one_change() {
     let shop = Shop::closed(&[], "", |_| ()).await;
     drop(shop.folder);
     let server = shop.server;
-    let source = Source::Files(folder.path().join("mount"));
+    let source = DirectorySource::Files(folder.path().join("mount"));
     let of = [SourceOf { store: "shop".parse().unwrap(), source }];
     let options = SourceOptions {
         max_age: Duration::from_secs(3_600),
@@ -451,6 +451,49 @@ async fn entities_of_files_are_held() {
     shop.remove("a.cedarentities.json");
     shop.until_allowed(edit("alice", "1"), true).await;
     assert!(!shop.server.allows(edit("bob", "1")).await, "the member is gone with the file");
+}
+
+#[tokio::test]
+async fn a_folder_that_is_named_as_a_file_of_assignments_is_reported_and_the_rest_goes_on() {
+    let shop = Shop::open(&[("a.assignments.csv", &rows(&[ALICE]))]).await;
+    let path = shop.folder.path().join("d.assignments.csv");
+    fs::create_dir(&path).unwrap();
+    shop.until_row_problem("d.assignments.csv: it is not a regular file").await;
+    shop.write("a.assignments.csv", rows(&[BOB]));
+    shop.until_allowed(view("bob", "1"), true).await;
+    assert!(!shop.server.allows(view("alice", "1")).await);
+    assert_eq!(shop.server.live.state().directories["shop"].problem, None);
+    let read = sources::read_folder(
+        shop.folder.path(),
+        &store("", SCHEMA),
+        &RequestLimits::default(),
+        &FileBounds::default(),
+    );
+    let read = read.unwrap();
+    assert_eq!((read.problem_count, read.directory.counts().assignments), (1, 1));
+    assert!(read.problems[0].starts_with("d.assignments.csv: it is not"), "{:?}", read.problems);
+    fs::remove_dir(&path).unwrap();
+    until("nothing is wrong", async || shop.row_problems().is_empty()).await;
+}
+
+/// Who mounts a file that is missing gets a folder of its name.
+#[tokio::test]
+async fn a_folder_that_is_named_as_a_file_of_entities_keeps_the_last_state() {
+    let shop = Shop::open(&[("a.assignments.csv", &rows(&[ALICE]))]).await;
+    let path = shop.folder.path().join("b.cedarentities.json");
+    fs::create_dir(&path).unwrap();
+    shop.until_problem("`b.cedarentities.json` is not a regular file").await;
+    shop.write("a.assignments.csv", rows(&[BOB]));
+    let read = sources::read_folder(
+        shop.folder.path(),
+        &store("", SCHEMA),
+        &RequestLimits::default(),
+        &FileBounds::default(),
+    );
+    assert!(read.unwrap_err().contains("`b.cedarentities.json` is not a regular file"));
+    assert!(shop.server.allows(view("alice", "1")).await);
+    fs::remove_dir(&path).unwrap();
+    shop.until_allowed(view("bob", "1"), true).await;
 }
 
 /// A row that does not fit may have held a lock, which must not go with it.
@@ -566,7 +609,7 @@ async fn a_row_whose_slot_a_policy_reload_removed_grants_nothing_and_is_told() {
     assert!(!shop.server.allows(view("alice", "1")).await);
     assert!(shop.server.allows(view("bob", "1")).await);
     shop.until_row_problem("a.assignments.csv:2: `role`: `Site` has no role `owner`").await;
-    shop.server.publish([self::shop("", SCHEMA)], None);
+    shop.server.publish([self::store("", SCHEMA)], None);
     shop.until_allowed(view("alice", "1"), true).await;
     until("no problem is left", async || shop.row_problems().is_empty()).await;
 }

@@ -47,6 +47,7 @@ mod directory_files;
 mod directory_groups;
 mod directory_kill;
 mod directory_listener;
+mod directory_namespaces;
 mod directory_postgres;
 mod directory_postgres_members;
 mod directory_postgres_shared_keys;

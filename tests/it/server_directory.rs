@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use humbaba::{
     directory::Assignment,
     grpc::GrpcOptions,
-    model::Timestamp,
+    model::{OnForbidError, Timestamp},
     proto::{
         BatchIsAuthorizedItem, BatchIsAuthorizedRequest, IsAuthorizedRequest, ListActionsRequest,
         RoleAssignments, batch_is_authorized_result::Result as ItemResult,
@@ -376,4 +376,69 @@ async fn a_role_that_a_reload_takes_away_grants_nothing_and_comes_back_with_it()
     server.publish([store], None);
     assert!(is_allow(&server.ask(view("User::alice")).await.unwrap()));
     assert_eq!(status(&server).await["ignored"], 0);
+}
+
+/// A store of which Cedar's evaluator decides everything, as nobody has a level.
+fn teams() -> Arc<PolicyStore> {
+    stores::store(
+        "teams",
+        &[
+            (
+                "schema.cedarschema",
+                "@role entity Role; entity User in [Role] = { level: Long };
+                entity Team = { active?: Bool };
+                entity Site = { owner: Role, team?: Team, more?: { teams: Set<Team> } } tags Team;
+                action view, edit, tag, sum appliesTo { principal: User, resource: Site };",
+            ),
+            (
+                "policies.cedar",
+                r#"@id("owner") permit (principal, action, resource)
+                when { principal in resource.owner };
+                @id("level") permit (principal, action, resource) when { principal.level > 3 };
+                @id("team") permit (principal, action == Action::"view", resource)
+                when { resource has team && resource.team has active && resource.team.active };
+                @id("inactive") forbid (principal, action == Action::"edit", resource)
+                when { resource has team && resource.team has active && !resource.team.active };
+                @id("tagged") forbid (principal, action == Action::"tag", resource)
+                when { resource.hasTag("of") && resource.getTag("of") has active };
+                @id("none") forbid (principal, action == Action::"sum", resource)
+                when { resource has more && resource.more.teams.isEmpty() };"#,
+            ),
+        ],
+    )
+}
+
+#[tokio::test]
+async fn a_value_that_names_an_entity_which_cannot_be_read_denies_what_reads_it_alone() {
+    for on_forbid_error in [OnForbidError::Deny, OnForbidError::Skip] {
+        let store = teams();
+        let options = GrpcOptions { on_forbid_error, ..GrpcOptions::default() };
+        let server = TestServer::with([Arc::clone(&store)], options).await;
+        let roles = ["Site::1", "Site::2", "Site::3", "Site::4"];
+        give(&server.live, &store, roles.map(|site| held("User::alice", "owner", site)).to_vec());
+        let web = json!({"type": "Team", "id": "web"});
+        let rows = vec![
+            held_entity("Team::web", &json!({"attrs": {"undeclared": 1}})),
+            held_entity("Site::1", &json!({"attrs": {"team": web}})),
+            held_entity("Site::2", &json!({"attrs": {}, "tags": {"of": web}})),
+            held_entity("Site::3", &json!({"attrs": {"more": {"teams": [web]}}})),
+        ];
+        let faults = server.live.change_directory(store.name(), rows, version(2));
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        for (action, denied) in [("view", ""), ("edit", "1"), ("tag", "2"), ("sum", "3")] {
+            for site in ["1", "2", "3", "4"] {
+                let question = ask("User::alice", action, &format!("Site::{site}"));
+                let answer = server.ask(question).await.unwrap();
+                assert_eq!(is_allow(&answer), site != denied, "{action} {site}: {answer:?}");
+                let names =
+                    answer.errors.iter().any(|error| error.message.contains("Team::\"web\""));
+                let reads = site == denied || (action, site) == ("view", "1");
+                assert_eq!(names, reads, "{action} {site}: {answer:?}");
+            }
+        }
+        // What is asked about is looked at by every policy.
+        let row = held_entity("Site::4", &json!({"attrs": {"undeclared": 1}}));
+        server.live.change_directory(store.name(), vec![row], version(3));
+        assert!(!is_allow(&server.ask(ask("User::alice", "view", "Site::4")).await.unwrap()));
+    }
 }

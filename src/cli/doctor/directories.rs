@@ -13,7 +13,7 @@ use crate::{
     cli::{output::counted, serve::options::source_options, server_address},
     model::StoreName,
     settings::Settings,
-    sources::{self, FolderRows, Source, SourceOf},
+    sources::{self, DirectorySource, FolderRows, SourceOf},
     store::PolicyStore,
 };
 
@@ -42,9 +42,9 @@ pub(super) fn look(
             continue;
         };
         match source {
-            Source::Files(folder) => files(folder, loaded, settings, timeout, findings),
-            Source::Embedded => embedded(loaded, settings, timeout, findings),
-            Source::Postgres { schema } => {
+            DirectorySource::Files(folder) => files(folder, loaded, settings, timeout, findings),
+            DirectorySource::Embedded => embedded(loaded, settings, timeout, findings),
+            DirectorySource::Postgres { schema } => {
                 postgres(store.as_str(), schema.clone(), settings, timeout, findings);
             }
         }

@@ -6,7 +6,7 @@ use csv::{Position, Reader, ReaderBuilder, StringRecord};
 
 use super::{
     FileRow, FileRows, RowFileError, RowReader,
-    columns::{COLUMNS, REQUIRED, Values},
+    row_reader::{COLUMNS, REQUIRED, Values},
 };
 use crate::directory::Change;
 

@@ -11,7 +11,7 @@ pub struct FileRows {
     /// The rows that could be read, in their order.
     pub rows: Vec<FileRow>,
     /// The rows that could not.
-    pub problems: RowProblems,
+    pub problems: LineProblems,
 }
 
 /// A row of a file.
@@ -25,26 +25,26 @@ pub struct FileRow {
 
 /// The problems of the rows of one file: the first hundred, and how many there are.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RowProblems {
+pub struct LineProblems {
     /// The first problems.
-    pub first: Vec<RowProblem>,
+    pub first: Vec<LineProblem>,
     /// The number of rows with a problem.
     pub count: usize,
 }
 
-impl RowProblems {
+impl LineProblems {
     /// Adds the problem of a row.
     pub fn add(&mut self, line: usize, message: impl Into<String>) {
         self.count += 1;
         if self.first.len() < PROBLEMS {
-            self.first.push(RowProblem { line, message: message.into() });
+            self.first.push(LineProblem { line, message: message.into() });
         }
     }
 }
 
 /// The problem of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RowProblem {
+pub struct LineProblem {
     /// The line on which the row begins, from 1.
     pub line: usize,
     /// The problem in words, with the name of the column.

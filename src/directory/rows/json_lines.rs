@@ -7,7 +7,8 @@ use serde::Deserialize;
 use super::{FileRow, FileRows, RowFileError, RowReader};
 use crate::directory::Change;
 
-/// A line of `*.assignments.jsonl`. Serde refuses a name that is unknown or there twice.
+/// A line of `*.assignments.jsonl`: the [`super::COLUMNS`], to which a test holds the fields. Serde
+/// refuses a name that is unknown or there twice.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Line<'a> {

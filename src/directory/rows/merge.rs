@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{FileRow, FileRows, RowHasher, RowProblems};
+use super::{FileRow, FileRows, LineProblems, RowHasher};
 use crate::{
     directory::{Assignment, Change},
     model::{
@@ -32,7 +32,7 @@ pub struct MergedFile {
     /// count.
     pub keys: Vec<u64>,
     /// The problems of its rows.
-    pub problems: RowProblems,
+    pub problems: LineProblems,
     /// A row for each key, until they are taken.
     rows: Vec<FileRow>,
     /// The places of the rows that do not count.

@@ -3,7 +3,6 @@
 //! A row that cannot be read is reported with its line and grants nothing; all other rows count. A
 //! file without a header, or that is not text, is an error.
 
-mod columns;
 mod csv;
 mod entities;
 mod error;
@@ -11,12 +10,13 @@ mod file_rows;
 mod hash;
 mod json_lines;
 mod merge;
+mod row_reader;
 
-pub use columns::{COLUMNS, RowReader};
 pub use error::RowFileError;
-pub use file_rows::{FileRow, FileRows, RowProblem, RowProblems};
+pub use file_rows::{FileRow, FileRows, LineProblem, LineProblems};
 pub use hash::RowHasher;
 pub use merge::{MergedFile, MergedRows, merge};
+pub use row_reader::{COLUMNS, RowReader};
 
 use crate::store::decode;
 

@@ -196,6 +196,17 @@ fn a_json_line_that_is_no_object_grants_nothing() {
 }
 
 #[test]
+fn csv_and_json_lines_have_the_same_columns() {
+    let object = |name: &str| format!("{{\"{name}\": \"x\"}}");
+    let lines: Vec<_> = COLUMNS.iter().map(|name| object(name)).chain([object("none")]).collect();
+    let read = read("a.assignments.jsonl", &lines.join("\n"));
+    let (unknown, known) = shown(&read).split_last().map(|(a, b)| (a.clone(), b.to_vec())).unwrap();
+    assert!(known.iter().all(|shown| shown.contains("missing field")), "{known:?}");
+    let names: Vec<_> = unknown.split('`').skip(3).step_by(2).map(str::to_owned).collect();
+    assert_eq!(names, COLUMNS, "{unknown}");
+}
+
+#[test]
 fn entities_are_read_with_their_lines() {
     let text = r#"[
         {"uid": {"type": "Site", "id": "1"}, "attrs": {}, "parents": []},

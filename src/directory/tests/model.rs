@@ -192,24 +192,45 @@ impl Model {
         let facts = self.entities();
         let parents = facts.values().flat_map(|facts| facts.parents.iter().map(Uid::from));
         let named = facts.values().flat_map(named);
-        of_roles.chain(self.rows.keys().cloned()).chain(parents).chain(named).collect()
+        let meant = self.may_mean();
+        of_roles.chain(self.rows.keys().cloned()).chain(parents).chain(named).chain(meant).collect()
     }
 
-    /// Returns everything that counts: what rows that fit name, and entities whose row does not.
+    /// Returns the entities that rows may be about of which the schema does not have the type.
+    fn may_mean(&self) -> BTreeSet<Uid> {
+        let schema = &self.store.schema;
+        let strange = self.rows.keys().filter(|uid| schema.entity_type(&uid.type_name).is_none());
+        let last = |name: &str| name.rsplit("::").next().unwrap().to_owned();
+        let meant = strange.flat_map(|uid| {
+            let types = schema.entities().map(|shape| shape.entity_type.to_string());
+            let types = types.filter(move |name| last(name) == last(&uid.type_name));
+            types.map(|name| Uid::new(name, uid.id.as_str()))
+        });
+        meant.filter(|uid| !self.is_stored(uid)).collect()
+    }
+
+    fn is_stored(&self, uid: &Uid) -> bool {
+        self.store.stored.uids().map(Uid::from).any(|stored| stored == *uid)
+    }
+
+    /// Returns the entities of which nobody knows what they restrict.
+    pub(super) fn unreadable(&self) -> BTreeSet<Uid> {
+        let facts = self.entities();
+        let unfit = self.rows.keys().filter(|uid| !facts.contains_key(*uid)).filter(|uid| {
+            self.store.schema.entity_type(&uid.type_name).is_some() && !self.is_stored(uid)
+        });
+        let meant = self.may_mean().into_iter().filter(|uid| !self.rows.contains_key(uid));
+        unfit.cloned().chain(meant).chain(self.in_circles()).collect()
+    }
+
+    /// Returns everything that counts: what rows that fit name, and entities that cannot be read.
     pub(super) fn visible(&self) -> BTreeSet<Uid> {
         let roles = self.roles();
         let of_roles = roles.into_iter().flat_map(|row| [row.key.principal, row.key.scope]);
         let facts = self.entities();
         let parents = facts.values().flat_map(|facts| facts.parents.iter().map(Uid::from));
-        let stored = |uid: &Uid| {
-            let stored = self.store.stored.uids().map(Uid::from);
-            stored.into_iter().any(|stored| stored == *uid)
-        };
-        let unreadable = self
-            .rows
-            .keys()
-            .filter(|uid| self.store.schema.entity_type(&uid.type_name).is_some() && !stored(uid));
-        of_roles.chain(unreadable.cloned()).chain(parents).collect()
+        let of_rows = facts.keys().cloned();
+        of_roles.chain(of_rows).chain(self.unreadable()).chain(parents).collect()
     }
 
     pub(super) fn listed(&self, filter: &AssignmentFilter) -> Vec<Assignment> {

@@ -176,12 +176,12 @@ fn assert_same(held: &Directory, model: &Model, store: &Store) {
 
 fn assert_entities_are_same(held: &Directory, model: &Model, places: &BTreeMap<Uid, Place>) {
     let entities = model.entities();
-    let in_circles = model.in_circles();
+    let (in_circles, unreadable) = (model.in_circles(), model.unreadable());
     let reported: BTreeSet<_> = held.in_circles().map(|(uid, _)| uid).collect();
     assert_eq!(reported, in_circles);
     for (uid, place) in places {
         let readable = entities.get(uid).filter(|_| !in_circles.contains(uid));
-        assert!(held.is_unreadable(*place) || !in_circles.contains(uid));
+        assert_eq!(held.is_unreadable(*place), unreadable.contains(uid), "{uid}");
         match (held.entity(*place), readable) {
             (Some(facts), Some(expected)) => assert!(facts.says_the_same(expected)),
             (facts, expected) => assert_eq!(facts.is_some(), expected.is_some()),

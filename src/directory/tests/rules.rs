@@ -197,3 +197,47 @@ fn entities_that_are_in_themselves_cannot_be_read_until_the_circle_is_broken() {
     assert_eq!((faults, unreadable(&held)), (vec![], [false; 4]));
     assert_eq!(held.counts().ignored, 0);
 }
+
+/// A namespace that was taken away, given, or is another one, beside types that are others.
+#[test]
+fn an_entity_of_a_type_that_is_known_in_another_namespace_alone_cannot_be_read() {
+    let schema = |namespace: &str| {
+        let types = "entity Role; entity User in [Role]; entity Site { editor: Role };";
+        store(&format!("namespace {namespace} {{ {types} }}"))
+    };
+    let two = store("namespace A { entity User; } namespace B { entity User; }");
+    let row = |type_name: &str| put_entity(&format!("{type_name}::bob"), "{}");
+    let unreadable = |held: &Directory, uid: &str| {
+        held.place(&uid.parse().unwrap()).is_some_and(|place| held.is_unreadable(place))
+    };
+    let limits = RequestLimits::default();
+    let (held, faults) = directory(&schema("App"), &limits).apply([row("User"), alice()]);
+    assert_eq!(faults, []);
+    for (next, meant) in [
+        (store(BARE), vec!["User"]),
+        (schema("Next"), vec!["Next::User"]),
+        (two, vec!["A::User", "B::User"]),
+        (store("entity Member; entity UserOf;"), vec![]),
+    ] {
+        let reloaded = with(&held, &next);
+        let (read, _) = directory(&next, &limits).apply([row("App::User"), alice()]);
+        for held in [reloaded, read] {
+            for meant in &meant {
+                assert!(unreadable(&held, &format!("{meant}::\"bob\"")), "{meant}");
+                // Who holds roles alone has no row that restricts.
+                assert!(!unreadable(&held, &format!("{meant}::\"alice\"")), "{meant}");
+            }
+            assert_eq!(held.entities().count(), 1);
+            for other in ["Member", "UserOf"] {
+                assert!(!unreadable(&held, &format!("{other}::\"bob\"")), "{other}");
+            }
+            // A row of its own says what it is, and without the others nothing is held.
+            let Some(meant) = meant.first() else { continue };
+            let (own, _) = held.apply([row(meant)]);
+            assert!(!unreadable(&own, &format!("{meant}::\"bob\"")));
+            let (gone, _) = held.apply([Change::DeleteEntity(Uid::new("App::User", "bob"))]);
+            assert!(!unreadable(&gone, &format!("{meant}::\"bob\"")));
+        }
+        assert!(!unreadable(&with(&with(&held, &next), &schema("App")), "App::User::\"bob\""));
+    }
+}

@@ -32,7 +32,7 @@ use self::{
 pub(super) use self::{
     expr::RoleRef,
     facts::Facts,
-    narrow::{Narrowing, Source},
+    narrow::{CandidateSource, Narrowing},
 };
 use super::{Outcome, slices::Slices};
 use crate::{
@@ -116,7 +116,7 @@ impl CompiledPolicies {
             .filter_map(|index| self.policies.get(index as usize))
             .map(|policy| Arc::clone(&policy.prepared))
             .collect();
-        Ok(Outcome { effect, permitted, determining, errors: Vec::new() })
+        Ok(Outcome { effect, permitted, determining, reads_unknown: false, errors: Vec::new() })
     }
 }
 

@@ -28,12 +28,12 @@ pub(in crate::engine) enum Narrowing<'a> {
     /// Every entity of the type.
     All,
     /// The entities of these sources, and no other.
-    Among(Vec<Source<'a>>),
+    Among(Vec<CandidateSource<'a>>),
 }
 
 /// The source of entities.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::engine) enum Source<'a> {
+pub(in crate::engine) enum CandidateSource<'a> {
     /// One entity.
     Entity(&'a EntityUID),
     /// An entity and everything that is in it.
@@ -61,7 +61,7 @@ pub(in crate::engine) enum Source<'a> {
 impl<'a> Narrowing<'a> {
     const NONE: Self = Self::Among(Vec::new());
 
-    fn of(source: Source<'a>) -> Self {
+    fn of(source: CandidateSource<'a>) -> Self {
         Self::Among(vec![source])
     }
 
@@ -91,11 +91,11 @@ impl<'a> Narrowing<'a> {
     }
 
     fn width(&self) -> usize {
-        let width = |source: &Source<'_>| match source {
-            Source::Entity(_) => 1,
-            Source::Scopes { .. } | Source::Holders(_) => 10,
-            Source::Under(_) => 100,
-            Source::Naming { .. } => 1_000,
+        let width = |source: &CandidateSource<'_>| match source {
+            CandidateSource::Entity(_) => 1,
+            CandidateSource::Scopes { .. } | CandidateSource::Holders(_) => 10,
+            CandidateSource::Under(_) => 100,
+            CandidateSource::Naming { .. } => 1_000,
         };
         match self {
             Self::All => usize::MAX,
@@ -172,10 +172,12 @@ impl<'a> ListNarrowing<'_, 'a> {
             return Narrowing::NONE;
         }
         match &scope.target {
-            Some(Target::Entity(entity)) if scope.exact => Narrowing::of(Source::Entity(entity)),
-            Some(Target::Entity(entity)) => Narrowing::of(Source::Under(entity)),
+            Some(Target::Entity(entity)) if scope.exact => {
+                Narrowing::of(CandidateSource::Entity(entity))
+            }
+            Some(Target::Entity(entity)) => Narrowing::of(CandidateSource::Under(entity)),
             Some(Target::Role(role)) if !scope.exact => {
-                Narrowing::of(Source::Holders(role.borrowed()))
+                Narrowing::of(CandidateSource::Holders(role.borrowed()))
             }
             Some(Target::Role(_) | Target::UnknownRole) | None => Narrowing::All,
         }
@@ -229,7 +231,7 @@ impl<'a> ListNarrowing<'_, 'a> {
             return Narrowing::All;
         }
         match self.evaluation.value(other) {
-            Ok(Val::Entity(entity)) => Narrowing::of(Source::Entity(entity)),
+            Ok(Val::Entity(entity)) => Narrowing::of(CandidateSource::Entity(entity)),
             // The open side is no Role.
             Ok(_) => Narrowing::NONE,
             Err(NeedsCedar) => Narrowing::All,
@@ -242,7 +244,7 @@ impl<'a> ListNarrowing<'_, 'a> {
             Elements::Listed(items) => {
                 items.iter().fold(Narrowing::NONE, |any, item| any.or(self.equal_to(item)))
             }
-            Elements::Of(set) => self.elements(set, Source::Entity),
+            Elements::Of(set) => self.elements(set, CandidateSource::Entity),
         }
     }
 
@@ -252,9 +254,9 @@ impl<'a> ListNarrowing<'_, 'a> {
             return Narrowing::All;
         }
         match self.evaluation.value(other) {
-            Ok(Val::Entity(entity)) => Narrowing::of(Source::Under(entity)),
-            Ok(Val::Role(role)) => Narrowing::of(Source::Holders(role)),
-            _ => self.elements(other, Source::Under),
+            Ok(Val::Entity(entity)) => Narrowing::of(CandidateSource::Under(entity)),
+            Ok(Val::Role(role)) => Narrowing::of(CandidateSource::Holders(role)),
+            _ => self.elements(other, CandidateSource::Under),
         }
     }
 
@@ -262,7 +264,7 @@ impl<'a> ListNarrowing<'_, 'a> {
     fn elements(
         &self,
         set: &'a Expr,
-        source: impl Fn(&'a EntityUID) -> Source<'a>,
+        source: impl Fn(&'a EntityUID) -> CandidateSource<'a>,
     ) -> Narrowing<'a> {
         if !self.is_closed(set) {
             return Narrowing::All;
@@ -282,7 +284,7 @@ impl<'a> ListNarrowing<'_, 'a> {
         let Ok(closure) = self.facts.closure(known) else { return Narrowing::All };
         if self.is_open(part) {
             let entities = closure.entities().iter().copied();
-            return Narrowing::Among(entities.map(Source::Entity).collect());
+            return Narrowing::Among(entities.map(CandidateSource::Entity).collect());
         }
         if self.is_closed(part) {
             let test = self.evaluation.value(part);
@@ -296,7 +298,7 @@ impl<'a> ListNarrowing<'_, 'a> {
             return Narrowing::All;
         }
         if self.is_open(&attribute.base) {
-            return Narrowing::of(Source::Scopes { holder: known, slot });
+            return Narrowing::of(CandidateSource::Scopes { holder: known, slot });
         }
         // The role of another entity, which the open side names in an attribute.
         if known == self.known() && !self.holds_on_some(slot, scope_type) {
@@ -305,7 +307,7 @@ impl<'a> ListNarrowing<'_, 'a> {
         match &attribute.base {
             Expr::Attribute(named) if self.is_open(&named.base) => {
                 let attribute = named.field.name.as_str();
-                Narrowing::of(Source::Naming { attribute, holder: known, slot })
+                Narrowing::of(CandidateSource::Naming { attribute, holder: known, slot })
             }
             _ => Narrowing::All,
         }

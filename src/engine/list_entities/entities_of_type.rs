@@ -8,7 +8,7 @@ use smol_str::SmolStr;
 use crate::{
     engine::{
         Engine,
-        compiled::{Facts, Narrowing, RoleRef, Source},
+        compiled::{CandidateSource, Facts, Narrowing, RoleRef},
     },
     model::hash::{HashMap, HashSet},
     request::{EntityFacts, HeldFacts, ListRequest, Place, Request},
@@ -104,19 +104,23 @@ impl<'a> EntitiesOfType<'a> {
     }
 
     /// Returns the entities of sources; nothing where they cannot be told.
-    fn of_sources<'s>(&self, sources: &[Source<'s>], facts: &Facts<'s>) -> Option<Vec<EntityUID>> {
+    fn of_sources<'s>(
+        &self,
+        sources: &[CandidateSource<'s>],
+        facts: &Facts<'s>,
+    ) -> Option<Vec<EntityUID>> {
         let mut found = HashSet::default();
         let mut starts = Vec::new();
         for source in sources {
             match source {
-                Source::Entity(uid) => drop(found.insert((*uid).clone())),
-                Source::Under(uid) => starts.push((*uid).clone()),
-                Source::Holders(role) => starts.extend(self.holders(*role)),
-                Source::Scopes { holder, slot } => {
+                CandidateSource::Entity(uid) => drop(found.insert((*uid).clone())),
+                CandidateSource::Under(uid) => starts.push((*uid).clone()),
+                CandidateSource::Holders(role) => starts.extend(self.holders(*role)),
+                CandidateSource::Scopes { holder, slot } => {
                     let scopes = scopes(facts, holder, slot)?.into_iter();
                     found.extend(scopes.filter(|scope| scope.entity_type() == self.entity_type));
                 }
-                Source::Naming { attribute, holder, slot } => {
+                CandidateSource::Naming { attribute, holder, slot } => {
                     let scopes = scopes(facts, holder, slot)?;
                     found.extend(self.naming(attribute, &scopes));
                 }

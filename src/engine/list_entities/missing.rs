@@ -1,136 +1,148 @@
 //! The missing facts without which a question of a list is not allowed.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use cedar_policy_core::{
-    ast::{EntityUID, Expr, ExprKind, Literal, SlotEnv, Value, ValueKind, Var},
+    ast::{EntityUID, Expr, ExprKind, Literal, SlotEnv, Value, ValueKind},
+    entities::Entities,
     evaluator::{EvaluationError, Evaluator},
     extensions::Extensions,
 };
+use smol_str::SmolStr;
 
+use super::{outcomes::Outcomes, possible_contexts::PossibleContexts};
 use crate::{
     engine::{
         Engine,
-        evaluate::is_satisfied,
-        graph::{cedar_request, entities},
+        graph::{cedar_request_in, entities},
         slices::PreparedPolicy,
     },
     model::OnForbidError,
-    request::{Held, Request, RequestFacts, Violation},
+    request::{Held, ListRequest, Request, RequestFacts},
 };
 
 /// The facts of a store and of its directory, to tell what a caller could send beside them.
 pub(super) struct MissingFacts<'a> {
-    pub engine: &'a Engine,
-    pub held: Option<&'a Held>,
-    /// Required facts of the context that were not sent.
-    pub context: &'a [Violation],
-    pub on_forbid_error: OnForbidError,
+    engine: &'a Engine,
+    held: Option<&'a Held>,
+    on_forbid_error: OnForbidError,
+    /// Required facts of the context that were not sent, in words.
+    context: Vec<String>,
+    possible: PossibleContexts,
 }
 
-/// The result of a policy as far as the facts that were sent tell it.
-enum Applies {
-    Yes,
-    No,
-    /// The answer depends on these facts, which were not sent.
-    Depends(Vec<String>),
-}
+impl<'a> MissingFacts<'a> {
+    pub(super) fn new(
+        engine: &'a Engine,
+        held: Option<&'a Held>,
+        on_forbid_error: OnForbidError,
+        list: &ListRequest,
+    ) -> Self {
+        let context = list.missing().iter().map(ToString::to_string).collect();
+        let possible = PossibleContexts::of(engine, list.shared());
+        Self { engine, held, on_forbid_error, context, possible }
+    }
 
-impl MissingFacts<'_> {
+    /// Returns how many times the policies are evaluated for one entity at most.
+    pub(super) fn evaluations(&self) -> usize {
+        self.possible.contexts.len()
+    }
+
     /// Returns the facts that are missing for a question that is no allow; nothing where it is denied
     /// whatever they are.
     pub(super) fn of(&self, request: &Request) -> Option<String> {
         let entities = entities(self.engine, request).ok()?;
-        let cedar_request = cedar_request(request);
-        let evaluator = Evaluator::new(cedar_request, &entities, Extensions::all_available());
-        let (mut permitted, mut forbidden) = (false, false);
-        let (mut for_permits, mut for_forbids) = (Vec::new(), Vec::new());
-        let (principal, resource) = (&request.principal, &request.resource);
-        let slices = self.engine.slices();
-        slices.matching(principal, &request.action, resource, &entities, |policy| {
-            match (self.applies(&evaluator, policy), policy.is_forbid()) {
-                (Applies::Yes, true) => forbidden = true,
-                (Applies::Yes, false) => permitted = true,
-                (Applies::No, _) => {}
-                (Applies::Depends(facts), true) => for_forbids.extend(facts),
-                (Applies::Depends(facts), false) => for_permits.extend(facts),
-            }
-        });
-        if forbidden || (!permitted && for_permits.is_empty()) {
-            return None;
-        }
-        let mut facts: Vec<_> = self.context.iter().map(ToString::to_string).collect();
-        if !permitted {
-            facts.extend(for_permits);
-        }
-        facts.extend(for_forbids);
+        let mut contexts = self.possible.contexts.iter();
+        let mut facts =
+            contexts.find_map(|context| self.that_allow(request, context, &entities))?;
+        facts.extend(self.context.iter().cloned());
         facts.sort_unstable();
         facts.dedup();
         (!facts.is_empty()).then(|| facts.join("; "))
     }
 
-    fn applies(&self, evaluator: &Evaluator<'_>, policy: &PreparedPolicy) -> Applies {
-        let of_context = self.of_context(policy.condition());
-        match is_satisfied(evaluator, policy) {
-            Ok(_) if of_context == Needs::Presence => Applies::Depends(self.context_facts()),
-            Ok(true) => Applies::Yes,
-            Ok(false) => Applies::No,
-            Err(_) if of_context != Needs::Nothing => Applies::Depends(self.context_facts()),
-            Err(error) => match self.could_be_sent(evaluator, policy, &error) {
-                Some(fact) => Applies::Depends(vec![fact]),
-                None if policy.is_forbid() && self.on_forbid_error == OnForbidError::Deny => {
-                    Applies::Yes
-                }
-                None => Applies::No,
-            },
-        }
-    }
-
-    fn context_facts(&self) -> Vec<String> {
-        self.context.iter().map(ToString::to_string).collect()
-    }
-
-    /// Returns what a condition does with facts of the context that are missing.
-    fn of_context(&self, condition: Option<&Expr>) -> Needs {
-        if self.context.is_empty() {
-            return Needs::Nothing;
-        }
-        let is_context = |expr: &Expr| matches!(expr.expr_kind(), ExprKind::Var(Var::Context));
-        let is_missing = |name: &str| {
-            self.context.iter().any(|one| one.field.strip_prefix("context.") == Some(name))
-        };
-        let (mut contexts, mut accesses, mut needs) = (0, 0, Needs::Nothing);
-        for part in condition.into_iter().flat_map(Expr::subexpressions) {
-            match part.expr_kind() {
-                ExprKind::Var(Var::Context) => contexts += 1,
-                ExprKind::GetAttr { expr, attr } if is_context(expr) => {
-                    accesses += 1;
-                    if is_missing(attr) {
-                        needs = needs.max(Needs::Value);
-                    }
-                }
-                ExprKind::HasAttr { expr, attr } if is_context(expr) => {
-                    accesses += 1;
-                    if is_missing(attr) {
-                        needs = Needs::Presence;
-                    }
-                }
-                ExprKind::ExtHasAttr { expr, attrs } if is_context(expr) => {
-                    accesses += 1;
-                    if is_missing(attrs.first()) {
-                        needs = Needs::Presence;
-                    }
-                }
-                _ => {}
+    /// Returns the attributes of entities for want of which a question is no allow in a context; nothing
+    /// where no value of them makes it one.
+    fn that_allow(
+        &self,
+        request: &Request,
+        context: &Arc<BTreeMap<SmolStr, Value>>,
+        entities: &Entities,
+    ) -> Option<Vec<String>> {
+        let cedar_request = cedar_request_in(request, Arc::clone(context));
+        let evaluator = Evaluator::new(cedar_request, entities, Extensions::all_available());
+        let (mut can_be_permitted, mut is_permitted, mut is_forbidden) = (false, false, false);
+        let (mut for_permits, mut for_forbids) = (Vec::new(), Vec::new());
+        let (principal, resource) = (&request.principal, &request.resource);
+        let slices = self.engine.slices();
+        slices.matching(principal, &request.action, resource, entities, |policy| {
+            if policy.is_forbid() {
+                let Outcomes { is_true, is_false, fails } =
+                    self.outcomes(&evaluator, policy, &mut for_forbids);
+                let fails_open = fails && self.on_forbid_error == OnForbidError::Skip;
+                is_forbidden |= (is_true || fails) && !is_false && !fails_open;
+            } else {
+                let outcomes = self.outcomes(&evaluator, policy, &mut for_permits);
+                can_be_permitted |= outcomes.is_true;
+                is_permitted |= outcomes == Outcomes::known(true);
             }
+        });
+        if is_forbidden || !can_be_permitted {
+            return None;
         }
-        // A context that is looked at as a whole is another one with every fact that is sent.
-        if contexts > accesses { Needs::Presence } else { needs }
+        if !is_permitted {
+            for_forbids.extend(for_permits);
+        }
+        Some(for_forbids)
     }
 
-    /// Returns the attribute of an entity for want of which a policy fails, if a caller could send it.
-    fn could_be_sent(
+    /// Returns the outcomes that a policy can have. Adds the attributes of entities to `missing` for want
+    /// of which it fails: whoever sends one may send others beside it, so that nothing is known then.
+    fn outcomes(
         &self,
         evaluator: &Evaluator<'_>,
         policy: &PreparedPolicy,
+        missing: &mut Vec<String>,
+    ) -> Outcomes {
+        let Some(condition) = policy.condition() else { return Outcomes::known(true) };
+        let before = missing.len();
+        let outcomes = Outcomes::of(condition, &mut |part: &Expr| {
+            self.outcomes_of_part(evaluator, part, policy.variables(), missing)
+        });
+        if missing.len() > before { Outcomes::ANY } else { outcomes }
+    }
+
+    fn outcomes_of_part(
+        &self,
+        evaluator: &Evaluator<'_>,
+        part: &Expr,
+        variables: &SlotEnv,
+        missing: &mut Vec<String>,
+    ) -> Outcomes {
+        if self.possible.asks_for_open(part) {
+            return Outcomes::known(true);
+        }
+        if self.possible.leave_open(part) {
+            return Outcomes::ANY;
+        }
+        match evaluator.interpret(part, variables) {
+            Ok(Value { value: ValueKind::Lit(Literal::Bool(value)), .. }) => Outcomes::known(value),
+            Ok(_) => Outcomes::FAILS,
+            Err(error) => {
+                let fact = self.could_be_sent(evaluator, part, variables, &error);
+                missing.extend(fact);
+                Outcomes::FAILS
+            }
+        }
+    }
+
+    /// Returns the attribute of an entity for want of which a part of a policy fails, if a caller could
+    /// send it.
+    fn could_be_sent(
+        &self,
+        evaluator: &Evaluator<'_>,
+        part: &Expr,
+        variables: &SlotEnv,
         error: &EvaluationError,
     ) -> Option<String> {
         let (EvaluationError::EntityDoesNotExist(_) | EvaluationError::EntityAttrDoesNotExist(_)) =
@@ -139,11 +151,10 @@ impl MissingFacts<'_> {
             return None;
         };
         let message = error.to_string();
-        let parts = policy.condition().into_iter().flat_map(Expr::subexpressions);
-        parts.into_iter().find_map(|part| {
+        part.subexpressions().find_map(|part| {
             let ExprKind::GetAttr { expr, attr } = part.expr_kind() else { return None };
-            let entity = self.entity(evaluator, expr, policy.variables())?;
-            let failed = evaluator.interpret(part, policy.variables()).err()?;
+            let entity = self.entity(evaluator, expr, variables)?;
+            let failed = evaluator.interpret(part, variables).err()?;
             (failed.to_string() == message && self.may_be_sent(&entity, attr))
                 .then(|| format!("entities: `{entity}` is not sent with its attribute `{attr}`"))
         })
@@ -176,15 +187,4 @@ impl MissingFacts<'_> {
         });
         is_declared && !is_held && !self.engine.stored().contains(entity)
     }
-}
-
-/// The use that a condition makes of facts of the context that are missing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Needs {
-    /// The condition looks at none of them.
-    Nothing,
-    /// The condition fails where it looks at one.
-    Value,
-    /// The condition asks first whether one is there.
-    Presence,
 }

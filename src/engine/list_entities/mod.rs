@@ -2,6 +2,8 @@
 
 mod entities_of_type;
 mod missing;
+mod outcomes;
+mod possible_contexts;
 
 use cedar_policy_core::ast::EntityUID;
 
@@ -70,7 +72,9 @@ pub struct UndecidedEntity {
 ///
 /// # Errors
 /// Everything that is wrong with the question but required facts of the context that were not sent:
-/// without them nothing is allowed, and what is not denied in any case is conditional.
+/// without them nothing is allowed, and what some values of them could allow is conditional. More than
+/// that is conditional where the policies read a fact of the context of which not a few values stand for
+/// all (`PossibleContexts`), and where an attribute of an entity is missing that could be sent.
 pub fn list_entities(
     engine: &Engine,
     input: &ListInput,
@@ -80,13 +84,9 @@ pub fn list_entities(
 ) -> Result<ListedEntities, Vec<Violation>> {
     let known = engine.known(options.held);
     let list = check_list(known, input, options.now, options.limits)?;
-    let missing = MissingFacts {
-        engine,
-        held: options.held,
-        context: list.missing(),
-        on_forbid_error: options.on_forbid_error,
-    };
-    let most = (FACTS / facts_in(list.shared())).clamp(1, DECISIONS);
+    let missing = MissingFacts::new(engine, options.held, options.on_forbid_error, &list);
+    let most = (FACTS / facts_in(list.shared())).min(DECISIONS) / missing.evaluations();
+    let most = most.max(1);
     let (candidates, mut is_last) = candidates(engine, &list, page.after, most);
     let mut listed = ListedEntities::default();
     let mut after = None;

@@ -1,12 +1,8 @@
-//! Pages of a search, and the tokens by which a caller goes on.
-//!
-//! A token names the last result that was given and the question that it belongs to. It is kept by
-//! nobody, so a reload between two pages breaks nothing.
+//! Pages of a search. The token of a page names the last result before it and the caller's limit.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value as Json, json};
-use sha2::{Digest as _, Sha256};
 
 use super::{
     Endpoint,
@@ -14,10 +10,7 @@ use super::{
     fault::Fault,
     form::{Object, mistyped, object},
 };
-use crate::model::{hex, unhex};
-
-/// Bytes of the digest of a question in a token.
-const DIGEST_BYTES: usize = 16;
+use crate::grpc::PageTokens;
 
 /// The page that is asked for.
 #[derive(Debug)]
@@ -30,9 +23,12 @@ pub(super) struct SearchPage {
     size: usize,
     /// The last result of the page before.
     after: Option<String>,
-    /// The digest of the question.
-    question: String,
+    /// The tokens of the question.
+    tokens: PageTokens,
 }
+
+/// The key of a page in its token: the limit, and the last result before it.
+type PageKey = (Option<usize>, Option<String>);
 
 impl SearchPage {
     /// Takes the page out of a request. `parts` are those that must not change between pages.
@@ -48,10 +44,10 @@ impl SearchPage {
         let largest = call.decider.options.page_items;
         let store = call.in_force.store.name();
         let parts = sorted(parts.clone());
-        let question = digest(&format!("{store}\n{}\n{parts}", endpoint.path()));
+        let tokens = PageTokens::new(endpoint.path(), format!("{store}\n{parts}").as_bytes());
         let Some(mut page) = object(form, "", "page")? else {
             let (limit, after) = (None, None);
-            return Ok(Self { is_asked_for: false, limit, size: largest, after, question });
+            return Ok(Self { is_asked_for: false, limit, size: largest, after, tokens });
         };
         object(&mut page, "page", "properties")?;
         let sent = match page.remove("limit") {
@@ -65,24 +61,21 @@ impl SearchPage {
             }
         };
         let token = match page.remove("token") {
-            None | Some(Json::Null) => None,
-            Some(Json::String(token)) if token.is_empty() => None,
-            Some(Json::String(token)) => Some(token),
+            None | Some(Json::Null) => String::new(),
+            Some(Json::String(token)) => token,
             Some(other) => return Err(mistyped("page", "token", "a string", &other)),
         };
-        let (limit, after) = match token {
-            None => (sent, None),
-            Some(token) => {
-                let read = read_token(&token).filter(|token| token.question == question);
-                let read = read.filter(|token| sent.is_none() || sent == token.limit);
-                let read = read.ok_or_else(|| {
-                    Fault::form("`page.token`: it is not of this question with this limit: begin without a token")
-                })?;
-                (read.limit, read.after)
+        let (limit, after) = match tokens.read::<PageKey>(&token) {
+            Ok(None) => (sent, None),
+            Ok(Some((limit, after))) if sent.is_none() || sent == limit => (limit, after),
+            _ => {
+                return Err(Fault::form(
+                    "`page.token`: it is not of this question with this limit: begin without a token",
+                ));
             }
         };
         let size = limit.map_or(largest, |limit| limit.min(largest));
-        Ok(Self { is_asked_for: true, limit, size, after, question })
+        Ok(Self { is_asked_for: true, limit, size, after, tokens })
     }
 
     /// Returns the most results of the page.
@@ -119,28 +112,8 @@ impl SearchPage {
     }
 
     fn token(&self, after: &str) -> String {
-        let limit = self.limit.map(|limit| limit.to_string()).unwrap_or_default();
-        format!("{}-{limit}-{}", self.question, hex(after.as_bytes()))
+        self.tokens.after(&(self.limit, Some(after).filter(|after| !after.is_empty())))
     }
-}
-
-/// The content of a token.
-struct Token {
-    question: String,
-    limit: Option<usize>,
-    after: Option<String>,
-}
-
-fn read_token(text: &str) -> Option<Token> {
-    let mut parts = text.split('-');
-    let (question, limit, after) = (parts.next()?, parts.next()?, parts.next()?);
-    if parts.next().is_some() {
-        return None;
-    }
-    let limit = if limit.is_empty() { None } else { Some(limit.parse().ok()?) };
-    let after = String::from_utf8(unhex(after)?).ok()?;
-    let after = (!after.is_empty()).then_some(after);
-    Some(Token { question: question.to_owned(), limit, after })
 }
 
 /// Returns a value with the members of each object in the order of their names.
@@ -154,9 +127,4 @@ fn sorted(json: Json) -> Json {
         }
         other => other,
     }
-}
-
-fn digest(text: &str) -> String {
-    let digest = Sha256::digest(text.as_bytes());
-    hex(digest.get(..DIGEST_BYTES).unwrap_or_default())
 }

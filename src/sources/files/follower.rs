@@ -1,7 +1,7 @@
 //! Keeps the directory of one store as the files of a folder have it.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     io,
     sync::Arc,
     time::{Duration, Instant},
@@ -11,7 +11,7 @@ use super::{
     super::SourceOptions,
     known::{KnownFile, NewRows, UNKNOWN},
     problems,
-    read::{AT_REST, ReadFile, Unreadable, read_files},
+    read::{AT_REST, ReadFile, Unreadable, read_files, refuse_not_files},
 };
 use crate::{
     directory::{
@@ -42,6 +42,8 @@ pub(super) struct Follower {
     /// The state of the store for which the files were read.
     read_for: Option<Arc<PolicyStore>>,
     files: BTreeMap<String, KnownFile>,
+    /// The entries that are named as files and are none.
+    not_files: BTreeSet<String>,
     /// The problem that was reported last.
     problem: Option<String>,
     /// When the folder began to change while it was read.
@@ -71,6 +73,7 @@ impl Follower {
             count: 0,
             read_for: None,
             files: BTreeMap::new(),
+            not_files: BTreeSet::new(),
             problem: None,
             moving: None,
         }
@@ -123,6 +126,7 @@ impl Follower {
         last: Option<&Arc<PolicyStore>>,
     ) -> Result<(), Unreadable> {
         let begun = Instant::now();
+        refuse_not_files(seen)?;
         let is_same = last.is_some_and(|last| reads_the_same(last, store));
         let anew = !is_same || !self.has_state();
         let is_known = |name: &str| {
@@ -133,7 +137,8 @@ impl Follower {
             seen.files.keys().map(String::as_str).filter(|name| !is_known(name)).collect();
         let gone: Vec<String> =
             self.files.keys().filter(|name| !seen.files.contains_key(*name)).cloned().collect();
-        if !anew && changed.is_empty() && gone.is_empty() {
+        let has_same_files = changed.is_empty() && gone.is_empty();
+        if !anew && has_same_files && self.not_files == seen.not_files {
             self.confirmed();
             return Ok(());
         }
@@ -147,6 +152,7 @@ impl Follower {
             return Err(Unreadable::Moved);
         }
         let names: Vec<String> = read.files.keys().cloned().collect();
+        self.note_not_files(seen);
         if anew {
             self.replace(seen, read)?;
         } else {
@@ -155,6 +161,15 @@ impl Follower {
         self.problem = None;
         self.log(anew, &names, begun);
         Ok(())
+    }
+
+    /// Notes the entries that are named as files and are none, and logs those that are new.
+    fn note_not_files(&mut self, seen: &SeenFiles) {
+        for name in seen.not_files.difference(&self.not_files) {
+            let problem = problems::of_not_a_file(name);
+            tracing::warn!(store = %self.store, problem, "an entry of the directory grants nothing");
+        }
+        self.not_files = seen.not_files.clone();
     }
 
     fn has_state(&self) -> bool {
@@ -307,10 +322,11 @@ impl Follower {
 
     fn row_report(&self) -> RowReport {
         let files = self.files.iter().map(|(name, file)| (name.as_str(), &file.problems));
-        RowReport {
-            left_out: self.files.values().map(|file| file.left_out).sum(),
-            problems: problems::first(files).into(),
-        }
+        let left_out: usize = self.files.values().map(|file| file.left_out).sum();
+        let mut problems: Vec<_> =
+            self.not_files.iter().map(|name| problems::of_not_a_file(name)).collect();
+        problems.extend(problems::first(files));
+        RowReport { left_out: left_out + self.not_files.len(), problems: problems.into() }
     }
 
     fn confirmed(&mut self) {

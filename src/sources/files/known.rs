@@ -6,7 +6,7 @@ use super::problems;
 use crate::{
     directory::{
         Change, EntityRow, Fault,
-        rows::{FileRow, MergedFile, RowHasher, RowProblems},
+        rows::{FileRow, LineProblems, MergedFile, RowHasher},
     },
     model::Uid,
     reload::SeenFile,
@@ -26,7 +26,7 @@ pub(super) struct KnownFile {
     /// The entities among the rows, by the fingerprints of their uids.
     pub entities: HashMap<u64, Uid>,
     /// The problems of rows.
-    pub problems: RowProblems,
+    pub problems: LineProblems,
     /// The number of its rows that the directory does not hold.
     pub left_out: usize,
 }

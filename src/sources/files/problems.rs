@@ -3,7 +3,7 @@
 use crate::{
     directory::{
         Fault,
-        rows::{RowProblem, RowProblems},
+        rows::{LineProblem, LineProblems},
     },
     model::Uid,
     request::shorten_to,
@@ -17,8 +17,15 @@ const MESSAGE: usize = 1_000;
 const LOGGED: usize = 10;
 
 /// Returns the problem of a row with its place.
-pub(super) fn of_row(file: &str, problem: &RowProblem) -> String {
+pub(super) fn of_row(file: &str, problem: &LineProblem) -> String {
     format!("{file}:{}: {}", problem.line, problem.message)
+}
+
+/// Returns the problem of an entry of the folder that is named as a file and is none.
+pub(super) fn of_not_a_file(name: &str) -> String {
+    format!(
+        "{name}: it is not a regular file, and nothing of it is read: put the file there, or remove it"
+    )
 }
 
 /// Returns the text of a fault of an assignment, in the names of the columns, or of an entity, of which
@@ -42,7 +49,7 @@ pub(super) fn of_fault(fault: &Fault, entity: Option<&Uid>) -> String {
 
 /// Returns the first problems of several files, and in one more text how many there are beside.
 pub(super) fn first<'a>(
-    files: impl Iterator<Item = (&'a str, &'a RowProblems)> + Clone,
+    files: impl Iterator<Item = (&'a str, &'a LineProblems)> + Clone,
 ) -> Vec<String> {
     listed(files, KEPT)
 }
@@ -50,7 +57,7 @@ pub(super) fn first<'a>(
 /// Logs the first problems of several files, and how many there are beside.
 pub(super) fn log<'a>(
     store: &str,
-    files: impl Iterator<Item = (&'a str, &'a RowProblems)> + Clone,
+    files: impl Iterator<Item = (&'a str, &'a LineProblems)> + Clone,
 ) {
     for problem in listed(files, LOGGED) {
         tracing::warn!(store, problem, "a row of the directory grants nothing");
@@ -58,7 +65,7 @@ pub(super) fn log<'a>(
 }
 
 fn listed<'a>(
-    files: impl Iterator<Item = (&'a str, &'a RowProblems)> + Clone,
+    files: impl Iterator<Item = (&'a str, &'a LineProblems)> + Clone,
     most: usize,
 ) -> Vec<String> {
     let count: usize = files.clone().map(|(_, problems)| problems.count).sum();

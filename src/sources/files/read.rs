@@ -10,7 +10,7 @@ use std::{
 use super::{
     super::{FileBounds, SourceOptions},
     known::NewRows,
-    problems::of_row,
+    problems::{of_not_a_file, of_row},
 };
 use crate::{
     directory::{
@@ -60,6 +60,20 @@ pub(super) fn follow_folder(folder: &Path, options: &SourceOptions) -> FollowFol
         // A folder at rest must be confirmed before the directory becomes too old.
         interval: options.rehash_interval.min(options.max_age / 4),
         use_events: options.use_events,
+    }
+}
+
+/// Refuses a folder in which something is named as a file of entities and is no file. Who mounts a file
+/// that is missing gets a folder of its name, and nobody knows what its entities would restrict. What is
+/// named as a file of assignments only grants nothing.
+pub(super) fn refuse_not_files(seen: &SeenFiles) -> Result<(), Unreadable> {
+    let is_of_entities = |name: &&String| RowFileKind::of(name) == Some(RowFileKind::Entities);
+    match seen.not_files.iter().find(is_of_entities) {
+        Some(name) => Err(Unreadable::Problem(format!(
+            "`{name}` is not a regular file, so that nobody knows what its entities restrict: put the \
+             file there, or remove it"
+        ))),
+        None => Ok(()),
     }
 }
 
@@ -141,10 +155,10 @@ pub fn read_folder(
         use_events: false,
     };
     let begun = Instant::now();
-    let files = loop {
+    let (seen, files) = loop {
         let read = read_once(&follow, store, limits, bounds);
         let is_settled = match &read {
-            Ok(files) => files.values().all(|file| file.is_whole),
+            Ok((_, files)) => files.values().all(|file| file.is_whole),
             Err(Unreadable::Moved) => false,
             Err(Unreadable::Problem(_)) => true,
         };
@@ -160,7 +174,10 @@ pub fn read_folder(
         ));
     }
     let files = files.into_iter().map(|(name, file)| (Arc::from(name), file.rows)).collect();
-    Ok(of_merged(merge(files, &RowHasher::default()), store, limits))
+    let mut rows = of_merged(merge(files, &RowHasher::default()), store, limits);
+    rows.problem_count += seen.not_files.len();
+    rows.problems.extend(seen.not_files.iter().map(|name| of_not_a_file(name)));
+    Ok(rows)
 }
 
 fn read_once(
@@ -168,12 +185,13 @@ fn read_once(
     store: &PolicyStore,
     limits: &RequestLimits,
     bounds: &FileBounds,
-) -> Result<BTreeMap<String, ReadFile>, Unreadable> {
+) -> Result<(SeenFiles, BTreeMap<String, ReadFile>), Unreadable> {
     let seen = follow.list().map_err(|error| Unreadable::Problem(error.to_string()))?;
+    refuse_not_files(&seen)?;
     let mut reader = RowReader::new(store.schema(), limits.text_bytes, bounds.rows);
     let files = read_files(&seen, seen.files.keys().map(String::as_str), &mut reader, bounds)?;
     match follow.list() {
-        Ok(now) if now == seen => Ok(files),
+        Ok(now) if now == seen => Ok((seen, files)),
         _ => Err(Unreadable::Moved),
     }
 }

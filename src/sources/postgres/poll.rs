@@ -15,7 +15,7 @@ use super::{
     read::{Head, Statements, rows_of, within},
     rows::{self, Row},
 };
-use crate::directory::Snapshot;
+use crate::directory::PostgresSnapshot;
 
 /// Time that the server may take to say what changed.
 const POLL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -71,7 +71,7 @@ pub(super) async fn poll(
 
 /// Returns why changes do not lead from the cursor to the head, if they do not.
 fn broken(cursor: &Head, head: &Head) -> Option<&'static str> {
-    let (trimmed, trimmed_seq): &(Snapshot, u64) = &head.trimmed;
+    let (trimmed, trimmed_seq): &(PostgresSnapshot, u64) = &head.trimmed;
     if head.generation != cursor.generation {
         return Some("the server, its history or the table of changes is another one");
     }

@@ -12,7 +12,9 @@ use super::{
     schema::quoted,
     triggers::Triggers,
 };
-use crate::directory::{DirectoryVersion, Position, Snapshot};
+use crate::directory::{
+    DirectoryVersion, Position, PostgresSnapshot, rows::COLUMNS as ASSIGNMENT_COLUMNS,
+};
 
 /// Time that the next rows may take. Some servers answer only once all rows are found.
 const ROWS_TIMEOUT: Duration = Duration::from_secs(60);
@@ -34,14 +36,14 @@ pub(super) struct Statements {
 /// The state of the server at one snapshot.
 #[derive(Debug)]
 pub(super) struct Head {
-    pub snapshot: Snapshot,
+    pub snapshot: PostgresSnapshot,
     pub generation: String,
     /// When the server was started.
     pub started: String,
     /// The number of the last change.
     pub seq: u64,
     /// The last state of which changes were trimmed.
-    pub trimmed: (Snapshot, u64),
+    pub trimmed: (PostgresSnapshot, u64),
     /// The triggers, where they were asked for.
     pub triggers: Option<Triggers>,
 }
@@ -106,21 +108,8 @@ impl Statements {
     }
 
     fn assignments(&self) -> String {
-        let text = |name: &str| self.text(name);
-        let columns = [
-            "'add'".to_owned(),
-            text("principal_type"),
-            text("principal_id"),
-            text("role"),
-            text("scope_type"),
-            text("scope_id"),
-            millis("expires_at"),
-            millis("granted_at"),
-            text("granted_by"),
-            text("reason"),
-            "NULL".to_owned(),
-        ];
-        format!("SELECT {} FROM {}.assignments", columns.join(", "), self.schema)
+        let columns = ASSIGNMENT_COLUMNS.map(|name| self.column(name));
+        format!("SELECT 'add', {}, NULL FROM {}.assignments", columns.join(", "), self.schema)
     }
 
     fn entities(&self) -> String {
@@ -142,17 +131,12 @@ impl Statements {
     /// written.
     pub(super) fn changes_since(
         &self,
-        snapshot: &Snapshot,
+        snapshot: &PostgresSnapshot,
         seq: u64,
         most: usize,
         with_triggers: bool,
     ) -> String {
-        let columns = COLUMNS.map(|name| match name {
-            "kind" => name.to_owned(),
-            "expires_at" | "granted_at" => millis(name),
-            "entity" => self.entity(),
-            _ => self.text(name),
-        });
+        let columns = COLUMNS.map(|name| self.column(name));
         let in_progress: Vec<_> = snapshot.in_progress().iter().map(u64::to_string).collect();
         let conditions = [
             format!("seq > {seq} ORDER BY seq"),
@@ -169,6 +153,15 @@ impl Statements {
             head = self.head(with_triggers),
             changes = changes.join(" UNION "),
         )
+    }
+
+    fn column(&self, name: &str) -> String {
+        match name {
+            "kind" => name.to_owned(),
+            "expires_at" | "granted_at" => millis(name),
+            "entity" => self.entity(),
+            _ => self.text(name),
+        }
     }
 
     fn text(&self, name: &str) -> String {

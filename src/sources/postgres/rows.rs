@@ -10,7 +10,8 @@ use crate::{
     sources::row_key::RowKey,
 };
 
-/// The columns of a row, in the order in which [`row`] reads them.
+/// The columns of the table of changes, in the order in which [`read`] reads them. Between the kind and the
+/// entity are those of an assignment, of which the principal's stand for an entity too.
 pub(super) const COLUMNS: [&str; 11] = [
     "kind",
     "type",

@@ -6,7 +6,7 @@ use humbaba::{
     directory::Assignment,
     reload::Live,
     request::RequestLimits,
-    sources::{self, FileBounds, Source, SourceOf, SourceOptions, Sources},
+    sources::{self, DirectorySource, FileBounds, SourceOf, SourceOptions, Sources},
     store::{PolicyStore, Stores},
 };
 
@@ -33,7 +33,7 @@ impl Followed {
     ) -> Self {
         let live = Arc::new(Live::default());
         let options = SourceOptions { postgres_url_file: Some(url_file), compare, ..options() };
-        let source = Source::Postgres { schema: None };
+        let source = DirectorySource::Postgres { schema: None };
         let sources = [SourceOf { store: store.name().clone(), source }];
         sources::announce(&sources, &options, &live);
         let stores = [Arc::clone(store)];

@@ -4,7 +4,7 @@ use cedar_policy_core::ast::PolicySet;
 
 use super::{generated::STORE, sample};
 use crate::{
-    engine::compiled::{CompiledPolicies, Facts, Narrowing, Source},
+    engine::compiled::{CandidateSource, CompiledPolicies, Facts, Narrowing},
     model::{Uid, Value},
     request::{
         EntityInput, ListInput, RequestInput, RequestLimits, RoleAssignmentInput, Side, check_list,
@@ -67,13 +67,15 @@ fn narrowed(policies: &str, input: &ListInput) -> String {
         Narrowing::Among(sources) => sources,
     };
     let sources = sources.iter().map(|source| match source {
-        Source::Entity(uid) => uid.eid().escaped().to_string(),
-        Source::Under(uid) => format!("under {}", uid.eid().escaped()),
-        Source::Holders(role) => format!("{} of {}", role.slot, role.scope.eid().escaped()),
-        Source::Scopes { holder, slot } => {
+        CandidateSource::Entity(uid) => uid.eid().escaped().to_string(),
+        CandidateSource::Under(uid) => format!("under {}", uid.eid().escaped()),
+        CandidateSource::Holders(role) => {
+            format!("{} of {}", role.slot, role.scope.eid().escaped())
+        }
+        CandidateSource::Scopes { holder, slot } => {
             format!("where {} is {slot}", holder.eid().escaped())
         }
-        Source::Naming { attribute, holder, slot } => {
+        CandidateSource::Naming { attribute, holder, slot } => {
             format!("with a {attribute} where {} is {slot}", holder.eid().escaped())
         }
     });

@@ -1,4 +1,4 @@
-//! The columns of role assignments, and a row read from their values.
+//! A row of a file read from its values, and the columns of role assignments.
 
 use crate::{
     directory::{Assignment, AssignmentKey},

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 /// The transactions that had ended when a snapshot was taken, as `pg_current_snapshot()` tells. Ids
 /// are those of top-level transactions, with their epoch (`xid8`).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Snapshot {
+pub struct PostgresSnapshot {
     /// No transaction of this id or a later one had ended.
     xmax: u64,
     /// Those before it that had not, in ascending order.
@@ -15,9 +15,9 @@ pub struct Snapshot {
 /// The text is no snapshot of PostgreSQL.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("this is no snapshot of PostgreSQL")]
-pub struct SnapshotError;
+pub struct PostgresSnapshotError;
 
-impl Snapshot {
+impl PostgresSnapshot {
     /// Makes a snapshot of its parts.
     #[must_use]
     pub fn new(xmax: u64, mut in_progress: Vec<u64>) -> Self {
@@ -53,14 +53,14 @@ impl Snapshot {
     }
 }
 
-impl FromStr for Snapshot {
-    type Err = SnapshotError;
+impl FromStr for PostgresSnapshot {
+    type Err = PostgresSnapshotError;
 
     /// Reads `xmin:xmax:xip,xip,…`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let mut parts = text.splitn(3, ':');
-        let mut part = || parts.next().ok_or(SnapshotError);
-        let number = |text: &str| text.parse::<u64>().map_err(|_| SnapshotError);
+        let mut part = || parts.next().ok_or(PostgresSnapshotError);
+        let number = |text: &str| text.parse::<u64>().map_err(|_| PostgresSnapshotError);
         number(part()?)?;
         let xmax = number(part()?)?;
         let listed = part()?.split(',').filter(|xid| !xid.is_empty());
@@ -68,7 +68,7 @@ impl FromStr for Snapshot {
     }
 }
 
-impl fmt::Display for Snapshot {
+impl fmt::Display for PostgresSnapshot {
     /// Writes the form that PostgreSQL reads.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let xmin = self.in_progress.first().unwrap_or(&self.xmax);
@@ -91,17 +91,17 @@ mod tests {
     #[test]
     fn a_snapshot_is_read_and_written_as_postgresql_does() {
         for text in ["10:10:", "10:20:10,14,15"] {
-            assert_eq!(text.parse::<Snapshot>().unwrap().to_string(), text);
+            assert_eq!(text.parse::<PostgresSnapshot>().unwrap().to_string(), text);
         }
         for text in
             ["", "10", "10:20", "a:20:", "10:b:", "10:20:c", "10:20:-1", "1:99999999999999999999:"]
         {
-            assert_eq!(text.parse::<Snapshot>(), Err(SnapshotError), "{text}");
+            assert_eq!(text.parse::<PostgresSnapshot>(), Err(PostgresSnapshotError), "{text}");
         }
     }
 
-    fn snapshots() -> impl Strategy<Value = Snapshot> {
-        (1..30_u64, vec(0..30_u64, 0..8)).prop_map(|(xmax, xip)| Snapshot::new(xmax, xip))
+    fn snapshots() -> impl Strategy<Value = PostgresSnapshot> {
+        (1..30_u64, vec(0..30_u64, 0..8)).prop_map(|(xmax, xip)| PostgresSnapshot::new(xmax, xip))
     }
 
     proptest! {
