@@ -102,7 +102,13 @@ fn gate(
     let (gates, candidate) = (Arc::clone(gates), Arc::clone(store));
     let refusal = findings.take(POLICIES, timeout, move || gates.refuses_unproved(&candidate));
     if let Some(refusal) = refusal.flatten() {
-        refused(POLICIES, store.name(), &[refusal.problem], findings);
+        let name = store.name();
+        let mut message = format!("`{name}` is refused at a start\n{}", refusal.problem);
+        if let Some(help) = refusal.problem.help() {
+            message.push_str(&format!("\n  {help}"));
+        }
+        let advice = "a Humbaba that has the store in force already goes on with it";
+        findings.problem(POLICIES, message, advice);
     }
 }
 
