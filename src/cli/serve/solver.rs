@@ -32,6 +32,7 @@ pub(in crate::cli) fn slow_gates(
         invariants,
         no_gains,
         timeout: reload.gate_timeout,
+        on_forbid_error: settings.on_forbid_error,
         bounds: settings.bounds.clone(),
         baseline: reload.baseline.clone(),
         kept: settings.data.as_deref().map(KeptStores::below),
