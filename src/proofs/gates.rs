@@ -82,6 +82,12 @@ impl SlowGates for SolverGates {
         }
         refusals
     }
+
+    fn before_in_force(&self, stores: &[Arc<PolicyStore>]) {
+        if let Some(kept) = &self.kept {
+            kept.keep(stores);
+        }
+    }
 }
 
 impl SolverGates {

@@ -16,7 +16,7 @@ use super::{
     options::{server_options, source_options, web_options},
     serving::Serving,
     signals::{Signal, Signals},
-    solver::{keep_in_force, slow_gates},
+    solver::slow_gates,
     token,
 };
 use crate::{
@@ -112,7 +112,6 @@ pub(super) async fn serve(
         error = serving.failure() => return Err(error),
     }
     server.set_serving(true);
-    keep_in_force(settings, &loading.live);
     log_ready(&addresses, &loading.live, started);
     log_notices(settings, &loading.live);
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     cli::CliError,
-    reload::{Gate, Live, SlowGates},
+    reload::{Gate, SlowGates},
     settings::Settings,
 };
 #[cfg(feature = "prove")]
@@ -35,7 +35,7 @@ pub(in crate::cli) fn slow_gates(
         on_forbid_error: settings.on_forbid_error,
         bounds: settings.bounds.clone(),
         baseline: reload.baseline.clone(),
-        kept: settings.data.as_deref().map(KeptStores::below),
+        kept: settings.data.as_deref().filter(|_| no_gains).map(KeptStores::below),
         trust_first: reload.first == FirstState::Trust,
     })))
 }
@@ -52,16 +52,3 @@ pub(in crate::cli) fn slow_gates(
         None => Ok(None),
     }
 }
-
-/// Begins to keep what is in force, where a gate compares with it after a restart.
-#[cfg(feature = "prove")]
-pub(super) fn keep_in_force(settings: &Settings, live: &Arc<Live>) {
-    if let Some(data) = &settings.data
-        && settings.reload.require.contains(&Gate::NoGains)
-    {
-        tokio::spawn(KeptStores::below(data).follow(Arc::clone(live)));
-    }
-}
-
-#[cfg(not(feature = "prove"))]
-pub(super) fn keep_in_force(_: &Settings, _: &Arc<Live>) {}
