@@ -85,6 +85,10 @@ const ATOMS: [&str; 32] = [
     "Team::\"held\".flag",
 ];
 
+fn one_of<'a>(random: &mut Random, among: &[&'a str]) -> &'a str {
+    among[random.below(among.len())]
+}
+
 /// A condition.
 #[derive(Clone)]
 enum Condition {
@@ -106,7 +110,7 @@ impl Condition {
             1 | 2 => Both(Box::new([part(), part()])),
             3 | 4 => Either(Box::new([part(), part()])),
             5 => If(Box::new([part(), part(), part()])),
-            _ => Atom(*random.pick(&ATOMS)),
+            _ => Atom(one_of(random, &ATOMS)),
         }
     }
 
@@ -130,7 +134,7 @@ impl Condition {
             2 => Not(Box::new(Not(also()))),
             3 => If(Box::new([same, Atom("true"), Atom("false")])),
             4 => {
-                let test = Atom(*random.pick(&ATOMS));
+                let test = Atom(one_of(random, &ATOMS));
                 If(Box::new([test, same.clone(), same]))
             }
             _ => same,
@@ -226,8 +230,8 @@ fn pair(random: &mut Random) -> Option<(String, String)> {
 fn request(random: &mut Random) -> RequestInput {
     let coin = |random: &mut Random| random.below(2) == 0;
     let of = |ty: &str, id: &str| Uid::new(ty, id);
-    let team = |random: &mut Random| of("Team", *random.pick(&["t", "s", "held"]));
-    let user = |random: &mut Random| of("User", *random.pick(&["u", "v"]));
+    let team = |random: &mut Random| of("Team", one_of(random, &["t", "s", "held"]));
+    let user = |random: &mut Random| of("User", one_of(random, &["u", "v"]));
     let field = |name: &str, value: Value| (name.to_owned(), value);
     let mut entities = Vec::new();
     for id in ["u", "v"] {
