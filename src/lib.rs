@@ -32,6 +32,9 @@ pub mod analysis;
 pub(crate) mod regular_file;
 
 #[cfg(feature = "server")]
+pub(crate) mod program;
+
+#[cfg(feature = "server")]
 pub mod reload;
 
 #[cfg(feature = "prove")]

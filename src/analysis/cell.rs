@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use super::{
     MatrixError, Witness, build,
-    candidates::Constants,
     cell_world::{applies, policies, world},
+    constants::Constants,
     evaluation::Evaluation,
     open_cell::{Answered, OpenCell, OpenPart},
     policies::Policies,

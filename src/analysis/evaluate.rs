@@ -8,11 +8,15 @@
 use std::sync::Arc;
 
 use cedar_policy_core::{
-    ast::{self, BinaryOp, EntityUID, Expr, ExprKind, Literal, UnaryOp, Value, ValueKind, Var},
+    ast::{
+        self, BinaryOp, EntityType, EntityUID, Expr, ExprKind, Literal, Name, Pattern, UnaryOp,
+        Value, ValueKind, Var,
+    },
     entities::Entities,
     evaluator::Evaluator,
     extensions::Extensions,
 };
+use smol_str::SmolStr;
 
 use super::{
     abstract_value::{Abstract, Evaluated, Fails, Open, entity, known, values},
@@ -110,35 +114,10 @@ impl<'a> Evaluation<'a> {
                 Truth::Open(fact) => Ok(self.either(fact, then_expr, else_expr)),
             },
             ExprKind::UnaryApp { op: UnaryOp::Not, arg } => Ok(self.truth(arg)?.not().into()),
-            ExprKind::UnaryApp { op, arg } => {
-                let (value, origin) = self.with_origin(arg)?;
-                match value {
-                    Abstract::Value(value) => {
-                        let result = self.by_cedar(&Expr::unary_app(*op, value.into()));
-                        if *op == UnaryOp::IsEmpty {
-                            self.note_set(expr, [origin, Origin::Literal], &result);
-                        }
-                        result
-                    }
-                    other => Ok(other.open_value()),
-                }
-            }
+            ExprKind::UnaryApp { op, arg } => self.unary(expr, *op, arg),
             ExprKind::BinaryApp { op, .. } if is_arithmetic(*op) => self.arithmetic(expr),
             ExprKind::BinaryApp { op, arg1, arg2 } => self.binary(expr, *op, arg1, arg2),
-            ExprKind::ExtensionFunctionApp { fn_name, args } => {
-                let args = args.iter().map(|arg| self.with_origin(arg));
-                let (args, origins): (Vec<_>, Vec<_>) =
-                    args.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
-                match values(args.into_iter().map(Ok))? {
-                    Ok(args) => {
-                        let args = args.into_iter().map(Expr::from).collect();
-                        let result = self.by_cedar(&Expr::call_extension_fn(fn_name.clone(), args));
-                        self.note_function(expr, fn_name, &origins, &result);
-                        result
-                    }
-                    Err(open) => Ok(open),
-                }
-            }
+            ExprKind::ExtensionFunctionApp { fn_name, args } => self.function(expr, fn_name, args),
             ExprKind::GetAttr { expr: base, attr } => {
                 self.attribute(self.looked_into(expr, base)?, attr)
             }
@@ -146,50 +125,16 @@ impl<'a> Evaluation<'a> {
                 Ok(self.has(&self.looked_into(expr, base)?, attr)?.into())
             }
             ExprKind::ExtHasAttr { expr: base, attrs } => {
-                let mut base = self.looked_into(expr, base)?;
-                let mut all = Truth::True;
-                for attr in attrs {
-                    all = Truth::all([all, self.has(&base, attr)?]);
-                    if all == Truth::False {
-                        break;
-                    }
-                    base = match self.attribute(base, attr) {
-                        Ok(inner) => inner,
-                        // There may be no such attribute, and then it is not looked into.
-                        Err(Fails) => break,
-                    };
-                }
-                Ok(all.into())
+                Ok(self.has_path(self.looked_into(expr, base)?, attrs)?.into())
             }
-            ExprKind::Like { expr: operand, pattern } => match self.with_origin(operand)? {
-                (
-                    Abstract::Value(Value { value: ValueKind::Lit(Literal::String(text)), .. }),
-                    origin,
-                ) => {
-                    let matches = pattern.wildcard_match(&text);
-                    self.note_pattern(expr, origin, matches);
-                    Ok(Truth::from(matches).into())
-                }
-                (Abstract::Open(open), _) => Ok(open.anything()),
-                (Abstract::Value(_) | Abstract::Record(_), _) => Err(Fails),
-            },
-            ExprKind::Is { expr, entity_type } => match self.evaluate(expr)? {
-                Abstract::Value(value) => {
-                    Ok(Truth::from(entity(&value)?.entity_type() == entity_type).into())
-                }
-                Abstract::Open(open) => match &open.shape {
-                    Some(Shape::Entity(ty)) => Ok(Truth::from(**ty == *entity_type).into()),
-                    _ => Ok(open.anything()),
-                },
-                Abstract::Record(_) => Err(Fails),
-            },
+            ExprKind::Like { expr: operand, pattern } => self.like(expr, operand, pattern),
+            ExprKind::Is { expr, entity_type } => self.is_of_type(expr, entity_type),
             ExprKind::Set(items) => match values(items.iter().map(|item| self.whole(item)))? {
                 Ok(items) => Ok(Abstract::Value(Value::set(items, None))),
                 Err(open) => Ok(open),
             },
             ExprKind::Record(fields) => {
-                let evaluated = fields.values().map(|value| self.whole(value));
-                match values(evaluated)? {
+                match values(fields.values().map(|value| self.whole(value)))? {
                     Ok(items) => {
                         let fields = fields.keys().cloned().zip(items);
                         Ok(Abstract::Value(Value::record(fields, None)))
@@ -200,6 +145,78 @@ impl<'a> Evaluation<'a> {
             ExprKind::Unknown(_) => Err(Fails),
             #[expect(unreachable_patterns, reason = "a feature of Cedar's has one variant more")]
             _ => Err(Fails),
+        }
+    }
+
+    /// Evaluates an operator with one operand, but for `!`.
+    fn unary(self, expr: &Expr, op: UnaryOp, operand: &Expr) -> Evaluated {
+        let (value, origin) = self.with_origin(operand)?;
+        let Abstract::Value(value) = value else { return Ok(value.open_value()) };
+        let result = self.by_cedar(&Expr::unary_app(op, value.into()));
+        if op == UnaryOp::IsEmpty {
+            self.note_set(expr, [origin, Origin::Literal], &result);
+        }
+        result
+    }
+
+    /// Evaluates a function of an extension type.
+    fn function(self, expr: &Expr, name: &Name, operands: &[Expr]) -> Evaluated {
+        let operands = operands.iter().map(|operand| self.with_origin(operand));
+        let (operands, origins): (Vec<_>, Vec<_>) =
+            operands.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
+        match values(operands.into_iter().map(Ok))? {
+            Ok(operands) => {
+                let operands = operands.into_iter().map(Expr::from).collect();
+                let result = self.by_cedar(&Expr::call_extension_fn(name.clone(), operands));
+                self.note_function(expr, name, &origins, &result);
+                result
+            }
+            Err(open) => Ok(open),
+        }
+    }
+
+    /// `has a.b.c`, of a value that has been evaluated.
+    fn has_path<'e>(
+        self,
+        mut base: Abstract,
+        names: impl IntoIterator<Item = &'e SmolStr>,
+    ) -> Result<Truth, Fails> {
+        let mut all = Truth::True;
+        for name in names {
+            all = Truth::all([all, self.has(&base, name)?]);
+            if all == Truth::False {
+                break;
+            }
+            base = match self.attribute(base, name) {
+                Ok(inner) => inner,
+                // There may be no such attribute, and then it is not looked into.
+                Err(Fails) => break,
+            };
+        }
+        Ok(all)
+    }
+
+    fn like(self, expr: &Expr, operand: &Expr, pattern: &Pattern) -> Evaluated {
+        let (value, origin) = self.with_origin(operand)?;
+        match value {
+            Abstract::Value(Value { value: ValueKind::Lit(Literal::String(text)), .. }) => {
+                let matches = pattern.wildcard_match(&text);
+                self.note_pattern(expr, origin, matches);
+                Ok(Truth::from(matches).into())
+            }
+            Abstract::Open(open) => Ok(open.anything()),
+            Abstract::Value(_) | Abstract::Record(_) => Err(Fails),
+        }
+    }
+
+    fn is_of_type(self, operand: &Expr, ty: &EntityType) -> Evaluated {
+        match self.evaluate(operand)? {
+            Abstract::Value(value) => Ok(Truth::from(entity(&value)?.entity_type() == ty).into()),
+            Abstract::Open(open) => match &open.shape {
+                Some(Shape::Entity(of)) => Ok(Truth::from(**of == *ty).into()),
+                _ => Ok(open.anything()),
+            },
+            Abstract::Record(_) => Err(Fails),
         }
     }
 

@@ -5,7 +5,7 @@ use cedar_policy_core::ast::{EntityType, EntityUID};
 
 use super::{
     Claim, Invariant, Witness, build,
-    candidates::{Constants, named_by},
+    constants::{Constants, named_by},
     doubt::Doubt,
     evaluation::Evaluation,
     names::name_of,

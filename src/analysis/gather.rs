@@ -3,7 +3,7 @@
 use cedar_policy_core::ast::{EntityUID, Expr, ExprKind, Literal, PartialValue, Value};
 
 use super::{
-    candidates::{Constants, is_nameless},
+    constants::{Constants, is_nameless},
     literals::{self, Literals},
     world::entities_in,
 };

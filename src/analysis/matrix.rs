@@ -6,8 +6,8 @@
 //! Required facts that nobody gave are always open.
 
 use super::{
-    candidates::Constants,
     cell::{Cell, cell},
+    constants::Constants,
     matrix_error::MatrixError,
     slots,
 };

@@ -8,10 +8,10 @@
 mod abstract_value;
 mod ancestry;
 mod build;
-mod candidates;
 mod cell;
 mod cell_world;
 mod complete;
+mod constants;
 mod declared;
 mod diff;
 mod doubt;
@@ -41,8 +41,8 @@ mod projection;
 mod reach;
 mod review;
 mod role_uses;
-mod schema_change;
 mod search;
+mod seen_schema_change;
 mod settled;
 mod show;
 mod slots;
@@ -63,9 +63,10 @@ pub use matrix::{Matrix, Row};
 pub use matrix_error::MatrixError;
 pub use open_cell::{Answered, OpenCell};
 pub use people::{PersonChange, StoreWithDirectory, people};
+pub(crate) use projection::taken_by;
 pub use reach::{Reach, Reaches};
 pub use review::{Finding, FindingKind, Review, ReviewRow, RowState};
-pub use schema_change::{not_comparable, seen_schema_change};
+pub use seen_schema_change::{not_comparable, seen_schema_change};
 pub use show::{
     Colours, matrix_as_csv, matrix_as_html, matrix_as_json, matrix_as_markdown, matrix_as_table,
     review_as_csv, review_as_html, review_as_json, review_as_table,

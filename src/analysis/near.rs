@@ -63,6 +63,11 @@ pub(super) fn around(numbers: impl Iterator<Item = i64>) -> Vec<i64> {
     all
 }
 
+/// Returns a moment and its neighbours.
+pub(super) fn near_moment(millis: i64) -> [i64; 3] {
+    [millis, millis.saturating_sub(1), millis.saturating_add(1)]
+}
+
 /// Returns a decimal and its neighbours, in the four places that Cedar has.
 pub(super) fn near_decimal(text: &str) -> Vec<String> {
     let (negative, digits) = match text.strip_prefix('-') {

@@ -10,7 +10,7 @@ use crate::{
 
 /// Returns a request to one state of a store as another can be asked it: without the facts that its schema
 /// does not declare, or declares of another type, and without descriptions of entities that it holds itself.
-pub(super) fn taken_by(state: &PolicyStore, of: &PolicyStore, witness: &Witness) -> Witness {
+pub(crate) fn taken_by(state: &PolicyStore, of: &PolicyStore, witness: &Witness) -> Witness {
     let mut witness = witness.clone();
     if std::ptr::eq(state, of) {
         return witness;

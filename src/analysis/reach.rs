@@ -3,7 +3,7 @@
 use cedar_policy_core::ast::{EntityType, EntityUID};
 
 use super::{
-    MatrixError, candidates::Constants, cell::cell, cell_world::applies, names::name_of,
+    MatrixError, cell::cell, cell_world::applies, constants::Constants, names::name_of,
     role_uses::RoleUses, slots::any,
 };
 use crate::{

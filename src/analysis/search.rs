@@ -2,7 +2,7 @@
 //! which an evaluation asks for them, until the goal holds.
 
 use super::{
-    candidates::Constants,
+    constants::Constants,
     doubt::{Doubt, Note, add_notes, doubt_of},
     fact::{Choice, Fact},
     truth::Truth,

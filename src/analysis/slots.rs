@@ -3,7 +3,7 @@
 
 use cedar_policy_core::ast::{Eid, EntityType, EntityUID};
 
-use super::{candidates::Constants, names::name_of};
+use super::{constants::Constants, names::name_of};
 use crate::{
     model::Uid,
     request::{RequestInput, RoleAssignmentInput},

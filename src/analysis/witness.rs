@@ -20,6 +20,8 @@ pub struct Witness {
     pub input: RequestInput,
     /// The time of the question.
     pub now: Timestamp,
+    /// The rule for a forbid whose evaluation fails.
+    pub on_forbid_error: OnForbidError,
 }
 
 impl Witness {
@@ -29,7 +31,7 @@ impl Witness {
     /// The violations where the request does not fit the store's schema.
     pub fn decide(&self, store: &PolicyStore) -> Result<Decision, Vec<Violation>> {
         let request = store.check(&self.input, self.now, &RequestLimits::default())?;
-        Ok(decide(store.engine(), &request, OnForbidError::default()))
+        Ok(decide(store.engine(), &request, self.on_forbid_error))
     }
 
     /// Asks a store and returns question and answer as a decision record of one line, which
@@ -67,7 +69,7 @@ impl Witness {
             entities: input.entities.iter().map(EntityJson::new).collect(),
             role_assignments: input.role_assignments.iter().map(RoleJson::new).collect(),
             now: self.now.to_string(),
-            on_forbid_error: OnForbidError::default(),
+            on_forbid_error: self.on_forbid_error,
             latency_us: 0,
         };
         // Writing to memory fails for no record.

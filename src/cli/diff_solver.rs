@@ -26,13 +26,10 @@ pub(super) fn settle(
     let comparison = comparison.map_err(CliError::Failure)?;
     let ways = [(Direction::Gain, comparison.gains), (Direction::Loss, comparison.losses)];
     for (direction, differences) in ways {
-        // A difference that no request shows says no more than the search does.
-        let is_shown = |difference: &Difference| difference.witness.is_some();
-        let is_settled = comparison.unknown.is_empty() && differences.iter().all(is_shown);
-        if is_settled {
+        if comparison.unknown.is_empty() {
             diff.unknown.retain(|unknown| unknown.direction != direction);
         }
-        for witness in differences.into_iter().filter_map(|difference| difference.witness) {
+        for Difference { witness, .. } in differences {
             add(diff, direction, *witness);
         }
     }

@@ -1,18 +1,18 @@
 //! A folder of stores, as it lies on disk or as it is in a commit.
 
-use std::{
-    collections::BTreeMap,
-    io::{Read as _, Write as _},
-    path::Path,
-    process::{Command, Stdio},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, path::Path, process::Command, sync::Arc, time::Duration};
 
 use super::{CliError, source};
 use crate::{
+    program::{self, ProgramError, ProgramLimits},
     reload::Source,
     store::{Bounds, StoreFiles},
 };
+
+/// Time that git may take. It reads files, but for a clone that has left some of them to its server.
+const GIT_TIME: Duration = Duration::from_secs(60);
+/// Bytes of git's list of a folder: some hundred thousand files.
+const LIST_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Reads the stores of a folder, or of `git:REV[:PATH]`: a folder in a commit of the repository in which
 /// the command runs. Without `PATH` that is `usual`.
@@ -30,15 +30,15 @@ pub(super) fn stores(
     };
     let usual = usual.to_string_lossy();
     let (revision, path) = commit.split_once(':').unwrap_or((commit, &usual));
-    of_commit(revision, path.trim_end_matches('/'))
+    of_commit(revision, path.trim_end_matches('/'), bounds)
 }
 
-fn of_commit(revision: &str, path: &str) -> Result<Vec<StoreFiles>, CliError> {
+fn of_commit(revision: &str, path: &str, bounds: &Bounds) -> Result<Vec<StoreFiles>, CliError> {
     // A path that begins with `./` is one from the working folder, as users write it.
     let below = if path.starts_with('.') { path.to_owned() } else { format!("./{path}") };
     let tree = format!("{revision}:{below}");
-    let listed =
-        git(&["ls-tree", "-r", "-z", "--full-tree", "--end-of-options", &tree], Vec::new())?;
+    let list = ["ls-tree", "-r", "-z", "--full-tree", "--end-of-options", &tree];
+    let listed = git(&list, Vec::new(), LIST_BYTES)?;
     let mut files = Vec::new();
     for entry in listed.split(|byte| *byte == 0).filter(|entry| !entry.is_empty()) {
         // 100644 blob 4b825dc642cb6eb9a060e54bf8d69288fbee4904<tab>path
@@ -53,7 +53,9 @@ fn of_commit(revision: &str, path: &str) -> Result<Vec<StoreFiles>, CliError> {
         }
     }
     let ids: String = files.iter().map(|(_, id)| format!("{id}\n")).collect();
-    let contents = git(&["cat-file", "--batch"], ids.into_bytes())?;
+    // As many bytes as a folder on disk may have, with a line about each file.
+    let most = (bounds.folder_bytes as u64).saturating_add(LIST_BYTES);
+    let contents = git(&["cat-file", "--batch"], ids.into_bytes(), most)?;
     let contents = contents_of(&contents, files.len())
         .ok_or_else(|| CliError::Failure("`git cat-file` answered in an unknown form".into()))?;
     let files = files.into_iter().map(|(path, _)| path).zip(contents);
@@ -109,32 +111,17 @@ fn contents_of(mut output: &[u8], count: usize) -> Option<Vec<Arc<[u8]>>> {
     Some(contents)
 }
 
-fn git(arguments: &[&str], input: Vec<u8>) -> Result<Vec<u8>, CliError> {
-    let cannot = |error: std::io::Error| {
-        CliError::Usage(format!("`git:…` needs git, and it cannot be started: {error}"))
-    };
-    let mut child = Command::new("git")
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(cannot)?;
-    let stdin = child.stdin.take();
-    // Git answers while it reads: both at once, or neither goes on.
-    let writer = std::thread::spawn(move || stdin.map(|mut stdin| stdin.write_all(&input)));
-    let (mut output, mut errors) = (Vec::new(), String::new());
-    let read = |from: Option<std::process::ChildStdout>, into: &mut Vec<u8>| {
-        from.map_or(Ok(0), |mut from| from.read_to_end(into))
-    };
-    read(child.stdout.take(), &mut output).map_err(CliError::io("cannot read from git"))?;
-    if let Some(mut stderr) = child.stderr.take() {
-        let _ = stderr.read_to_string(&mut errors);
+fn git(arguments: &[&str], input: Vec<u8>, output_bytes: u64) -> Result<Vec<u8>, CliError> {
+    let limits = ProgramLimits { time: GIT_TIME, output_bytes };
+    let ended = program::run(Command::new("git").args(arguments), input, limits);
+    let ended = ended.map_err(|error| match error {
+        ProgramError::NotStarted(error) => {
+            CliError::Usage(format!("`git:…` needs git, and it cannot be started: {error}"))
+        }
+        error => CliError::Failure(format!("`git {}`: {error}", arguments.join(" "))),
+    })?;
+    if !ended.status.success() {
+        return Err(CliError::Usage(format!("git: {}", ended.errors.trim())));
     }
-    let _ = writer.join();
-    let status = child.wait().map_err(CliError::io("cannot wait for git"))?;
-    if !status.success() {
-        return Err(CliError::Usage(format!("git: {}", errors.trim())));
-    }
-    Ok(output)
+    Ok(ended.output)
 }

@@ -58,7 +58,7 @@ pub(super) struct ProveArgs {
     #[arg(long, value_name = "FILE")]
     witness: Option<PathBuf>,
     /// How long the solver may take for one question, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 20)]
+    #[arg(long, value_name = "SECONDS", default_value_t = ProofOptions::QUERY_TIMEOUT_S)]
     query_timeout: u64,
     /// The form of the report
     #[arg(long, value_enum, default_value_t)]
@@ -74,7 +74,11 @@ pub(super) fn run(args: &ProveArgs) -> Result<Exit, CliError> {
     let stores = stores::of_paths(&args.paths, &args.store, &settings)?;
     let solver = Solver::find().map_err(|error| CliError::Usage(error.to_string()))?;
     let timeout = Duration::from_secs(args.query_timeout.max(1));
-    let options = ProofOptions { query_timeout: timeout, ..ProofOptions::default() };
+    let options = ProofOptions {
+        query_timeout: timeout,
+        on_forbid_error: settings.on_forbid_error,
+        ..ProofOptions::default()
+    };
     let run = Run { args, settings: &settings, solver: &solver, options };
     let mut report = Report::default();
     match &args.against {
@@ -250,20 +254,15 @@ impl Run<'_> {
                     0 => writeln!(told),
                     more => writeln!(told, ", and {more} more like it"),
                 };
-                let found = witness.as_ref().map(|witness| {
-                    let (id, record) = report.witness(store, kind, witness);
-                    let id = self.args.witness.is_some().then_some(id);
-                    human_witness(&mut told, witness);
-                    human_id(&mut told, id.as_deref());
-                    record
-                });
-                if found.is_none() {
-                    told.push_str("    of the solver's example no request could be made\n");
-                }
+                // A loss may have facts that only the new schema knows.
+                let store = if witness.decide(store).is_ok() { store } else { after };
+                let (id, record) = report.witness(store, kind, witness);
+                human_witness(&mut told, witness);
+                human_id(&mut told, self.args.witness.is_some().then_some(&*id));
                 if index < SHOWN {
                     text.push_str(&told);
                 }
-                listed.push(json!({ "where": environment, "count": count, "witness": found }));
+                listed.push(json!({ "where": environment, "count": count, "witness": record }));
             }
             if let Some(more @ 1..) = differences.len().checked_sub(SHOWN) {
                 let _ = writeln!(text, "  {kind}: {more} more, which `--format json` shows");

@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 use super::Exit;
 use crate::{
     analysis::Witness,
-    proofs::{Check, Comparison, Outcome, Proof, Solver, StoreProofs},
+    proofs::{Check, Outcome, Proof, Solver, StateComparison, StoreProofs},
     store::PolicyStore,
 };
 
@@ -82,7 +82,7 @@ pub(super) fn human(
 }
 
 /// Returns the verdict of a comparison in words.
-pub(super) fn verdict(comparison: &Comparison) -> &'static str {
+pub(super) fn verdict(comparison: &StateComparison) -> &'static str {
     let no_gain = comparison.gains.is_empty() && comparison.trust.is_empty();
     match (no_gain, comparison.losses.is_empty()) {
         (false, _) if !comparison.unknown.is_empty() => {

@@ -21,7 +21,7 @@ pub(super) struct SolverFlags {
     /// How long the solver cvc5, if there is one, may take for one question about a cell that is left
     /// open, in seconds
     #[cfg(feature = "prove")]
-    #[arg(long, value_name = "SECONDS", default_value_t = 20)]
+    #[arg(long, value_name = "SECONDS", default_value_t = ProofOptions::QUERY_TIMEOUT_S)]
     query_timeout: u64,
 }
 

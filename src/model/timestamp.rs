@@ -21,12 +21,12 @@ pub enum TimestampError {
     OutOfRange(String),
 }
 
-/// The first moment of the year 1, in milliseconds.
-const FIRST: i64 = -62_135_596_800_000;
-/// The last moment of the year 9999, in milliseconds.
-const LAST: i64 = 253_402_300_799_999;
-
 impl Timestamp {
+    /// The first moment of the year 1.
+    pub const FIRST: Self = Self(-62_135_596_800_000);
+    /// The last moment of the year 9999.
+    pub const LAST: Self = Self(253_402_300_799_999);
+
     /// Makes the moment that many milliseconds after (or before) 1970-01-01T00:00:00Z.
     #[must_use]
     pub const fn from_millis(millis: i64) -> Self {
@@ -55,7 +55,7 @@ impl Timestamp {
     /// Returns whether the moment is in the years 1 to 9999, in UTC.
     #[must_use]
     pub const fn is_in_range(self) -> bool {
-        FIRST <= self.0 && self.0 <= LAST
+        Self::FIRST.0 <= self.0 && self.0 <= Self::LAST.0
     }
 }
 
@@ -116,8 +116,8 @@ mod tests {
             ("2026-01-31T09:00:00Z", 1_769_850_000_000, "2026-01-31T09:00:00Z"),
             ("2026-01-31t10:00:00.5+01:00", 1_769_850_000_500, "2026-01-31T09:00:00.5Z"),
             ("1969-12-31T23:59:59.9999Z", -1, "1969-12-31T23:59:59.999Z"),
-            ("0001-01-01T00:00:00Z", FIRST, "0001-01-01T00:00:00Z"),
-            ("9999-12-31T23:59:59.999Z", LAST, "9999-12-31T23:59:59.999Z"),
+            ("0001-01-01T00:00:00Z", Timestamp::FIRST.0, "0001-01-01T00:00:00Z"),
+            ("9999-12-31T23:59:59.999Z", Timestamp::LAST.0, "9999-12-31T23:59:59.999Z"),
         ] {
             let moment: Timestamp = text.parse().unwrap();
             assert_eq!(moment.as_millis(), millis, "{text}");
@@ -142,7 +142,7 @@ mod tests {
             let error = text.parse::<Timestamp>().unwrap_err();
             assert_eq!(error, TimestampError::Unreadable(text.to_owned()));
         }
-        for millis in [FIRST - 1, LAST + 1, i64::MIN, i64::MAX] {
+        for millis in [Timestamp::FIRST.0 - 1, Timestamp::LAST.0 + 1, i64::MIN, i64::MAX] {
             let written = Timestamp::from_millis(millis).to_string();
             assert_eq!(written, format!("{millis} ms since 1970"));
         }

@@ -6,13 +6,13 @@ use cedar_policy_symcc::{Env, always_denies_asserts, implies_asserts, never_erro
 use super::{
     ProofOptions, Solver, claims, counterexample,
     policies::{Environment, StaticPolicies, StaticPolicy, environments, named_entities},
-    slots,
-    solver::{Answer, Session, work},
+    prover::NOT_REPLAYED,
+    request_facts::request_facts,
+    solver::{Session, SolverAnswer, work},
 };
 use crate::{
     analysis::{Answered, Matrix, OpenCell},
     model,
-    schema::Schema,
     store::PolicyStore,
 };
 
@@ -30,7 +30,7 @@ pub fn settle(
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Result<(), String> {
     let policies = StaticPolicies::of(store.policies())?;
-    let asker = Asker { schema: store.schema(), policies };
+    let asker = Asker { store, policies };
     let open: Vec<_> = matrix.open_cells().collect();
     let cells: Vec<_> = open.iter().map(|cell| (**cell).clone()).collect();
     let settled = work(solver, options, &cells, progress, |session, cell| {
@@ -45,7 +45,7 @@ pub fn settle(
 
 /// Asks a solver what cells leave open.
 struct Asker<'a> {
-    schema: &'a Schema,
+    store: &'a PolicyStore,
     policies: StaticPolicies,
 }
 
@@ -54,21 +54,22 @@ impl Asker<'_> {
         if let Some(reason) = session.is_over() {
             return Answered::Unknown(reason);
         }
-        let kind = question.kind();
+        let (kind, schema) = (question.kind(), self.store.schema());
         let is_it = |env: &Environment<'_>| {
             (env.principal, env.action, env.resource)
                 == (kind.principal, kind.action, kind.resource)
         };
-        let Some(env) = environments(self.schema).into_iter().find(is_it) else {
+        let Some(env) = environments(schema).into_iter().find(is_it) else {
             return Answered::Unknown("the schema has no such requests".to_owned());
         };
-        let policies = self.policies.applying(self.schema, &env);
+        let policies = self.policies.applying(schema, &env);
         match self.example(session, question, &env, &policies) {
             Ok(None) => Answered::None,
             Ok(Some(example)) => {
                 let mut named = named_entities(&policies);
                 named.extend(question.entities());
-                let example = counterexample::witness(self.schema, &example, &named);
+                let example =
+                    counterexample::witness(schema, &example, &named, &counterexample::all_of);
                 let witness = example.and_then(|example| question.witness(&example.input));
                 witness.map_or_else(not_replayed, Answered::Some)
             }
@@ -84,11 +85,12 @@ impl Asker<'_> {
         env: &Environment<'_>,
         policies: &[&StaticPolicy],
     ) -> Result<Option<Env>, String> {
+        let schema = self.store.schema();
         let mut facts: Vec<_> = question.facts().into_iter().collect();
-        facts.extend(slots::facts(self.schema, env, policies));
+        facts.extend(request_facts(schema, &[self.store.stored()], env, policies));
         let set = |policies: &[&StaticPolicy], facts: &[String]| {
             let policies = policies.iter().map(|policy| &policy.policy);
-            claims::set(policies, facts, self.schema, env)
+            claims::set(policies, facts, schema, env)
         };
         match question.wanted() {
             model::Effect::Allow => {
@@ -113,16 +115,16 @@ impl Asker<'_> {
     ) -> Result<(), String> {
         let forbids = policies.iter().filter(|policy| policy.policy.effect() == Effect::Forbid);
         for StaticPolicy { policy, .. } in forbids {
-            let compiled = claims::policy(policy, self.schema, env)?;
+            let compiled = claims::policy(policy, self.store.schema(), env)?;
             match session.holds(&never_errors_asserts(&compiled)) {
-                Answer::Holds => {}
-                Answer::Fails => {
+                SolverAnswer::Holds => {}
+                SolverAnswer::Fails => {
                     return Err(format!(
                         "an allow holds only if no forbid fails, and `{}` may",
                         policy.id()
                     ));
                 }
-                Answer::Unknown(reason) => return Err(reason),
+                SolverAnswer::Unknown(reason) => return Err(reason),
             }
         }
         Ok(())
@@ -130,8 +132,5 @@ impl Asker<'_> {
 }
 
 fn not_replayed() -> Answered {
-    Answered::Unknown(
-        "the solver has an example, of which no request could be made that the store decides so"
-            .to_owned(),
-    )
+    Answered::Unknown(NOT_REPLAYED.to_owned())
 }

@@ -3,26 +3,28 @@
 use std::sync::OnceLock;
 
 use cedar_policy::Schema;
-use cedar_policy_core::ast::EntityUID;
+use cedar_policy_core::ast::{Entity, EntityUID};
 use cedar_policy_symcc::{
-    CompiledPolicy, Env, always_denies_asserts, implies_asserts, never_errors_asserts,
+    CompiledPolicy, CompiledPolicySet, implies_asserts, never_errors_asserts,
 };
 
 use super::{
     claims, counterexample,
     partly_sent::{self, Rewriter},
     policies::{Environment, Group, StaticPolicy, named_entities},
-    slots,
-    solver::{Answer, Session},
+    prover::NOT_REPLAYED,
+    request_facts::request_facts,
+    solver::{Session, SolverAnswer},
     text_of,
 };
 use crate::{
-    analysis::{Finder, Witness},
+    analysis::{Finder, Witness, taken_by},
+    model::OnForbidError,
     store::PolicyStore,
 };
 
 /// Kinds of requests that are searched where they cannot be compared for the same reason.
-const SEARCHED: usize = 16;
+const KINDS_SEARCHED: usize = 16;
 
 /// The direction in which decisions differ.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -39,7 +41,7 @@ pub struct Difference {
     /// The number of differences with the same policies.
     pub count: usize,
     /// A request that both states have decided, one way and the other.
-    pub witness: Option<Box<Witness>>,
+    pub witness: Box<Witness>,
 }
 
 /// The differences of one group of requests.
@@ -55,46 +57,49 @@ pub(super) struct Comparer<'a> {
     pub ways: &'a [Way],
     pub old: &'a PolicyStore,
     pub new: &'a PolicyStore,
+    pub on_forbid_error: OnForbidError,
     /// The schema of the new state in which what is sent of an entity is optional.
     pub partly_sent: OnceLock<Result<Schema, String>>,
 }
 
+/// The policies that allow a request and those that deny it, compiled.
+type Sides = (CompiledPolicySet, CompiledPolicySet);
+
 impl Comparer<'_> {
-    fn allows(store: &PolicyStore, witness: &Witness) -> bool {
-        witness.decide(store).is_ok_and(|decision| decision.is_allow())
+    /// Returns whether a request to `store` is decided otherwise in that way. The other state is asked without
+    /// the facts that its schema does not know; a request that it does not take all the same is not allowed.
+    fn shows(&self, way: Way, store: &PolicyStore, witness: &Witness) -> bool {
+        let allows = |state: &PolicyStore| {
+            let decision = taken_by(state, store, witness).decide(state);
+            decision.is_ok_and(|decision| decision.is_allow())
+        };
+        let (more, less) = way.sides(self.old, self.new);
+        allows(more) && !allows(less)
     }
 
-    /// Returns whether a request is decided otherwise in that way. What a schema does not know is not
-    /// allowed.
-    fn shows(&self, way: Way, witness: &Witness) -> bool {
-        let (allows, denies) = match way {
-            Way::Gain => (self.new, self.old),
-            Way::Loss => (self.old, self.new),
-        };
-        Self::allows(allows, witness) && !Self::allows(denies, witness)
+    /// Makes the smallest request to `store` of a witness that is decided otherwise in that way.
+    fn shrunk(&self, way: Way, store: &PolicyStore, mut witness: Witness) -> Option<Box<Witness>> {
+        witness.on_forbid_error = self.on_forbid_error;
+        counterexample::shrunk(witness, |one| self.shows(way, store, one)).map(Box::new)
     }
 
     /// Asks for a request that the only state which knows its kind allows.
     pub fn only_in(&self, session: &mut Session<'_>, way: Way, group: &Group<'_, '_>) -> Found {
         let store = if way == Way::Gain { self.new } else { self.old };
         let policies = group.policies.concat();
-        let facts = slots::facts(store.schema(), &group.env, &policies);
-        let set = policies.iter().map(|policy| &policy.policy);
-        let asked = claims::set(set, &facts, store.schema(), &group.env)
-            .and_then(|set| session.counterexample(&always_denies_asserts(&set)));
+        let sides = |facts: &[String]| {
+            let set = |policies: &[&StaticPolicy]| {
+                let policies = policies.iter().map(|policy| &policy.policy);
+                claims::set(policies, facts, store.schema(), &group.env)
+            };
+            Ok((set(&policies)?, set(&[])?))
+        };
+        let asked = match self.ask(session, way, group, store, &sides, &counterexample::all_of) {
+            Ok(None) => self.differ_partly_sent(session, group, way),
+            asked => asked,
+        };
         let mut found = Found::default();
-        match asked {
-            Ok(None) => match self.differ_partly_sent(session, group, way, &group.policies) {
-                Ok(None) => {}
-                Ok(Some(difference)) => found.add(way, difference),
-                Err(reason) => found.unknown = Some(format!("{reason}, where {}", group.env)),
-            },
-            Ok(Some(counterexample)) => {
-                let witness = self.witness(way, group, store, &counterexample);
-                found.add(way, Difference::of(group, witness));
-            }
-            Err(reason) => found.unknown = Some(format!("{reason}, where {}", group.env)),
-        }
+        found.take(way, group, asked);
         found
     }
 
@@ -102,13 +107,13 @@ impl Comparer<'_> {
     pub fn both(&self, session: &mut Session<'_>, group: &Group<'_, '_>) -> Found {
         let mut found = Found::default();
         for &way in self.ways {
-            match self.differ(session, group, way) {
-                Ok(None) => {}
-                Ok(Some(difference)) => found.add(way, difference),
-                Err(reason) => {
-                    found.unknown = Some(format!("{reason}, where {}", group.env));
-                    break;
-                }
+            let asked = match self.differ(session, group, way) {
+                Ok(None) => self.differ_partly_sent(session, group, way),
+                asked => asked,
+            };
+            found.take(way, group, asked);
+            if found.unknown.is_some() {
+                break;
             }
         }
         found
@@ -126,14 +131,14 @@ impl Comparer<'_> {
         for &way in self.ways {
             let store = if way == Way::Gain { self.new } else { self.old };
             let finder = Finder::new(store, [self.old.engine(), self.new.engine()]).partly_sent();
-            let shows = |witness: &Witness| self.shows(way, witness);
-            let searched = envs.iter().take(SEARCHED).take_while(|_| session.is_over().is_none());
+            let shows = |witness: &Witness| self.shows(way, store, witness);
+            let searched =
+                envs.iter().take(KINDS_SEARCHED).take_while(|_| session.is_over().is_none());
             let mut shown = searched.filter_map(|env| {
                 let witness = finder.allowed_and_shown(env.kind(), store.engine(), &shows)?;
-                Some((env, counterexample::shrunk(witness, shows)?))
+                Some((env, self.shrunk(way, store, witness)?))
             });
             if let Some((env, witness)) = shown.next() {
-                let witness = Some(Box::new(witness));
                 found.add(way, Difference { environment: env.to_string(), count: 1, witness });
             }
         }
@@ -147,15 +152,16 @@ impl Comparer<'_> {
     }
 
     /// Searches for a witness without the solver, which is often sooner.
-    fn found(&self, way: Way, group: &Group<'_, '_>) -> Option<Witness> {
+    fn found(&self, way: Way, group: &Group<'_, '_>) -> Option<Box<Witness>> {
         let (old, new) = (self.old.engine(), self.new.engine());
-        let (allows, denies) = if way == Way::Gain { (new, old) } else { (old, new) };
+        let (allows, denies) = way.sides(old, new);
         let finder = Finder::new(self.new, [old, new]).partly_sent();
-        let witness = finder.allowed_by_one_alone(group.env.kind(), allows, denies)?;
-        self.shows(way, &witness).then_some(witness)
+        let mut witness = finder.allowed_by_one_alone(group.env.kind(), allows, denies)?;
+        witness.on_forbid_error = self.on_forbid_error;
+        self.shows(way, self.new, &witness).then(|| Box::new(witness))
     }
 
-    /// Asks the solver for a request allowed by one state only.
+    /// Asks for a request allowed by one state only in which all is sent that its entities' types require.
     fn differ(
         &self,
         session: &mut Session<'_>,
@@ -168,150 +174,163 @@ impl Comparer<'_> {
             return Err(reason);
         }
         if let Some(witness) = self.found(way, group) {
-            return Ok(Some(Difference::of(group, Some(Box::new(witness)))));
+            return Ok(Some(Difference::of(group, witness)));
         }
         // The old schema may have other action groups; whether an action is in them is decided.
         let old: Vec<_> = old
             .iter()
             .map(|policy| claims::of_any_action(&policy.policy))
             .collect::<Result<_, _>>()?;
-        let compiled = |facts: &[String]| {
+        let sides = |facts: &[String]| {
             let before = claims::set(&old, facts, schema, &group.env)
                 .map_err(|error| format!("not comparable under the new schema: {error}"))?;
             let new = new.iter().map(|policy| &policy.policy);
             let after = claims::set(new, facts, schema, &group.env)?;
-            Ok::<_, String>(match way {
-                Way::Gain => (after, before),
-                Way::Loss => (before, after),
-            })
+            Ok(way.sides(before, after))
         };
-        let (allows, denies) = compiled(&[])?;
-        match session.holds(&implies_asserts(&allows, &denies)) {
-            Answer::Holds => {
-                let sides = group.policies.as_slice();
-                return self.differ_partly_sent(session, group, way, sides);
-            }
-            Answer::Fails => {}
-            Answer::Unknown(reason) => return Err(reason),
-        }
-        let mut witness = |facts: &[String]| {
-            let (allows, denies) = compiled(facts)?;
-            let counterexample = session.counterexample(&implies_asserts(&allows, &denies))?;
-            Ok::<_, String>(
-                counterexample.map(|example| self.witness(way, group, self.new, &example)),
-            )
-        };
-        // As for an invariant: first the solver's own example, then one with what is true of slots.
-        if let Ok(Some(Some(found))) = witness(&[]) {
-            return Ok(Some(Difference::of(group, Some(found))));
-        }
-        let facts = slots::facts(schema, &group.env, &group.policies.concat());
-        Ok(witness(&facts)?.map(|found| Difference::of(group, found)))
+        self.ask(session, way, group, self.new, &sides, &counterexample::all_of)
     }
 
-    /// Asks the solver for a request allowed by one state only that refers to entities of which nothing is
-    /// sent.
+    /// Asks for a request allowed by one state only that refers to entities of which nothing is sent.
     fn differ_partly_sent(
         &self,
         session: &mut Session<'_>,
         group: &Group<'_, '_>,
         way: Way,
-        sides: &[Vec<&StaticPolicy>],
     ) -> Result<Option<Difference>, String> {
-        let (allows, denies) = match (sides, way) {
-            ([old, new], Way::Gain) => (&**new, &**old),
-            ([old, new], Way::Loss) => (&**old, &**new),
-            // Facts that only the new state knows.
-            ([new], Way::Gain) => (&**new, &[][..]),
+        let (old, new) = match (group.policies.as_slice(), way) {
+            ([old, new], _) => (&**old, &**new),
+            // A kind that only the new state knows.
+            ([new], Way::Gain) => (&[][..], &**new),
             _ => return Ok(None),
         };
-        let rewriter = Rewriter::new(self.new.schema(), &group.env);
+        let rewriter = Rewriter::new(self.new.schema(), &group.env, self.on_forbid_error);
         let all = group.policies.concat();
         if !all.iter().any(|policy| rewriter.can_tell(policy)) {
             return Ok(None);
         }
         let schema = self.partly_sent.get_or_init(|| partly_sent::schema(self.new.schema()));
         let schema = schema.as_ref().map_err(Clone::clone)?;
-        let rewritten = |policies: &[&StaticPolicy]| {
-            let policies = policies.iter().map(|policy| rewriter.policy(&policy.policy));
-            policies.collect::<Result<Vec<_>, _>>()
-        };
         for policy in all.iter().filter(|policy| rewriter.may_revive(policy)) {
-            let compiled = CompiledPolicy::compile(
-                &rewriter.policy(&policy.policy)?,
-                &group.env.request(),
-                schema,
-            );
-            let compiled = compiled.map_err(|error| text_of(&error))?;
-            let id = policy.policy.id();
-            match session.holds(&never_errors_asserts(&compiled)) {
-                Answer::Holds => {}
-                Answer::Fails => {
-                    return Err(format!("`{id}` may fail where an entity is not sent"));
-                }
-                Answer::Unknown(reason) => return Err(reason),
-            }
+            never_fails(session, policy, &rewriter, schema, &group.env)?;
         }
-        let is_held =
-            |uid: &EntityUID| self.old.stored().contains(uid) && self.new.stored().contains(uid);
-        let named = named_entities(&all).into_iter().filter(is_held);
-        let named = named.filter(|uid| rewriter.can_be_sent(uid.entity_type()));
-        let held = named.map(|uid| partly_sent::is_sent(&uid)).collect::<Result<Vec<_>, _>>()?;
-        let compiled = |facts: &[String]| {
+        let sent = self.entities_sent_always(&all, &rewriter)?;
+        let sides = |facts: &[String]| {
             let facts = claims::of_facts(facts)?;
             let facts = facts.iter().map(|fact| rewriter.fact(fact));
-            let facts = facts.chain(held.iter().cloned().map(Ok)).collect::<Result<Vec<_>, _>>()?;
-            let of = |policies: &[&StaticPolicy]| {
-                let policies = rewritten(policies)?.into_iter().chain(facts.iter().cloned());
-                claims::compiled(policies, schema, &group.env)
+            let facts = facts.collect::<Result<Vec<_>, _>>()?;
+            let set = |policies: &[&StaticPolicy]| {
+                let policies = policies.iter().map(|policy| rewriter.policy(policy));
+                let policies = policies.collect::<Result<Vec<_>, _>>()?;
+                let known = facts.iter().chain(&sent).cloned();
+                claims::compiled(policies.into_iter().chain(known), schema, &group.env)
             };
-            Ok::<_, String>((of(allows)?, of(denies)?))
+            Ok(way.sides(set(old)?, set(new)?))
         };
-        let (more, less) = compiled(&[])?;
-        match session.holds(&implies_asserts(&more, &less)) {
-            Answer::Holds => return Ok(None),
-            Answer::Fails => {}
-            Answer::Unknown(reason) => return Err(reason),
-        }
-        let named = named_entities(&all);
-        let mut witness = |facts: &[String]| {
-            let (more, less) = compiled(facts)?;
-            let example = session.counterexample(&implies_asserts(&more, &less))?;
-            Ok::<_, String>(example.map(|example| {
-                let schema = self.new.schema();
-                let sent = &partly_sent::sent;
-                let witness = counterexample::witness_of(schema, &example, &named, sent)?;
-                counterexample::shrunk(witness, |one| self.shows(way, one)).map(Box::new)
-            }))
-        };
-        if let Ok(Some(Some(found))) = witness(&[]) {
-            return Ok(Some(Difference::of(group, Some(found))));
-        }
-        let facts = slots::facts(self.new.schema(), &group.env, &all);
-        Ok(witness(&facts)?.map(|found| Difference::of(group, found)))
+        self.ask(session, way, group, self.new, &sides, &partly_sent::sent)
     }
 
-    /// Makes a request of a counterexample, if one shows what the counterexample does.
-    fn witness(
+    /// Returns the facts that something is sent of the entities that policies name and both states hold.
+    fn entities_sent_always(
         &self,
+        policies: &[&StaticPolicy],
+        rewriter: &Rewriter<'_>,
+    ) -> Result<Vec<cedar_policy::Policy>, String> {
+        let is_held =
+            |uid: &EntityUID| self.old.stored().contains(uid) && self.new.stored().contains(uid);
+        let named = named_entities(policies).into_iter().filter(is_held);
+        let named = named.filter(|uid| rewriter.can_be_sent(uid.entity_type()));
+        named.map(|uid| partly_sent::is_sent(&uid)).collect()
+    }
+
+    /// Asks for a request that one of two sides allows alone. `sides` makes them of requests of which some
+    /// facts hold, `sent` says what is sent of an entity of the solver's, and `store` has their schema.
+    /// Nothing means that there is none.
+    fn ask(
+        &self,
+        session: &mut Session<'_>,
         way: Way,
         group: &Group<'_, '_>,
         store: &PolicyStore,
-        counterexample: &Env,
-    ) -> Option<Box<Witness>> {
-        let named = named_entities(&group.policies.concat());
-        let witness = counterexample::witness(store.schema(), counterexample, &named)?;
-        counterexample::shrunk(witness, |one| self.shows(way, one)).map(Box::new)
+        sides: &dyn Fn(&[String]) -> Result<Sides, String>,
+        sent: &dyn Fn(&Entity) -> Option<Entity>,
+    ) -> Result<Option<Difference>, String> {
+        let (allows, denies) = sides(&[])?;
+        match session.holds(&implies_asserts(&allows, &denies)) {
+            SolverAnswer::Holds => return Ok(None),
+            SolverAnswer::Fails => {}
+            SolverAnswer::Unknown(reason) => return Err(reason),
+        }
+        let policies = group.policies.concat();
+        let named = named_entities(&policies);
+        let mut example = |facts: &[String]| {
+            let (allows, denies) = sides(facts)?;
+            let example = session.counterexample(&implies_asserts(&allows, &denies))?;
+            Ok::<_, String>(example.map(|example| {
+                let witness = counterexample::witness(store.schema(), &example, &named, sent)?;
+                self.shrunk(way, store, witness)
+            }))
+        };
+        // As for an invariant: first the solver's own example, then one with what is true of requests.
+        if let Ok(Some(Some(witness))) = example(&[]) {
+            return Ok(Some(Difference::of(group, witness)));
+        }
+        let stored = [self.old.stored(), self.new.stored()];
+        let facts = request_facts(store.schema(), &stored, &group.env, &policies);
+        match example(&facts)? {
+            None => Ok(None),
+            Some(Some(witness)) => Ok(Some(Difference::of(group, witness))),
+            Some(None) => Err(NOT_REPLAYED.to_owned()),
+        }
+    }
+}
+
+/// Proves that a rewritten policy never fails.
+fn never_fails(
+    session: &mut Session<'_>,
+    policy: &StaticPolicy,
+    rewriter: &Rewriter<'_>,
+    schema: &Schema,
+    env: &Environment<'_>,
+) -> Result<(), String> {
+    let rewritten = rewriter.policy(policy)?;
+    let compiled = CompiledPolicy::compile(&rewritten, &env.request(), schema);
+    let compiled = compiled.map_err(|error| text_of(&error))?;
+    match session.holds(&never_errors_asserts(&compiled)) {
+        SolverAnswer::Holds => Ok(()),
+        SolverAnswer::Fails => {
+            Err(format!("`{}` may fail where an entity is not sent", policy.policy.id()))
+        }
+        SolverAnswer::Unknown(reason) => Err(reason),
+    }
+}
+
+impl Way {
+    /// Returns what allows a request that shows a difference in this way, and what denies it.
+    fn sides<T>(self, old: T, new: T) -> (T, T) {
+        match self {
+            Self::Gain => (new, old),
+            Self::Loss => (old, new),
+        }
     }
 }
 
 impl Difference {
-    fn of(group: &Group<'_, '_>, witness: Option<Box<Witness>>) -> Self {
+    fn of(group: &Group<'_, '_>, witness: Box<Witness>) -> Self {
         Self { environment: group.env.to_string(), count: group.count, witness }
     }
 }
 
 impl Found {
+    /// Adds the answer to a question about a group.
+    fn take(&mut self, way: Way, group: &Group<'_, '_>, asked: Result<Option<Difference>, String>) {
+        match asked {
+            Ok(None) => {}
+            Ok(Some(difference)) => self.add(way, difference),
+            Err(reason) => self.unknown = Some(format!("{reason}, where {}", group.env)),
+        }
+    }
+
     fn add(&mut self, way: Way, difference: Difference) {
         match way {
             Way::Gain => self.gain = Some(difference),

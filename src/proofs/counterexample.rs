@@ -11,7 +11,7 @@ use cedar_policy_symcc::Env;
 
 use crate::{
     analysis::Witness,
-    model::{Timestamp, Uid, Value},
+    model::{OnForbidError, Timestamp, Uid, Value},
     request::{EntityInput, RequestInput, RoleAssignmentInput},
     schema::{Schema, Slot},
 };
@@ -20,17 +20,9 @@ use crate::{
 const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
 /// Makes a request of a counterexample. `named` are the entities that the policies name; those keep
-/// their ids. Nothing where the solver left something out.
+/// their ids. `sent` returns of an entity what is sent of it, if anything is. Nothing where the solver left
+/// something out.
 pub(super) fn witness(
-    schema: &Schema,
-    counterexample: &Env,
-    named: &BTreeSet<EntityUID>,
-) -> Option<Witness> {
-    witness_of(schema, counterexample, named, &|entity| Some(entity.clone()))
-}
-
-/// Makes a request like [`witness`]. `sent` returns of an entity what is sent of it, if anything is.
-pub(super) fn witness_of(
     schema: &Schema,
     counterexample: &Env,
     named: &BTreeSet<EntityUID>,
@@ -86,7 +78,13 @@ pub(super) fn witness_of(
         entities: inputs,
         role_assignments,
     };
-    Some(Witness { input: Names::new(schema, named, principal).rename(&input), now: NOW })
+    let input = Names::new(schema, named, principal).rename(&input);
+    Some(Witness { input, now: NOW, on_forbid_error: OnForbidError::default() })
+}
+
+/// Returns all of an entity, where all of it is sent.
+pub(super) fn all_of(entity: &ast::Entity) -> Option<ast::Entity> {
+    Some(entity.clone())
 }
 
 /// Leaves out of a witness what the claim does not need. Nothing where the claim does not hold of the

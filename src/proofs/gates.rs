@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     analysis::{Witness, read_invariants},
-    model::Problem,
+    model::{OnForbidError, Problem},
     reload::{self, Gate, GateRefusal, SlowGates},
     store::{Bounds, PolicyStore},
 };
@@ -35,11 +35,13 @@ pub struct SolverGates {
     pub no_gains: bool,
     /// Time that one store may take.
     pub timeout: Duration,
+    /// The rule for a forbid whose evaluation fails.
+    pub on_forbid_error: OnForbidError,
     /// Bounds on what is read.
     pub bounds: Bounds,
     /// The folder with which a store is compared that this process has not had in force.
     pub baseline: Option<PathBuf>,
-    /// The stores as they were last in force, where there is no such folder.
+    /// The stores as they were last in force, which count where there is no such folder.
     pub kept: Option<KeptStores>,
     /// Take a store as it is that this process has not had in force and that neither of them has.
     pub trust_first: bool,
@@ -64,6 +66,7 @@ impl SlowGates for SolverGates {
             deadline: Instant::now().checked_add(self.timeout),
             cancelled: cancelled.clone(),
             solvers: SOLVERS.min(ProofOptions::default().solvers),
+            on_forbid_error: self.on_forbid_error,
             ..ProofOptions::default()
         };
         let mut refusals = Vec::new();
@@ -84,6 +87,12 @@ impl SlowGates for SolverGates {
         let compared = self.no_gains.then(|| self.first_compared_with(candidate))?;
         let problem = *compared.err()?;
         Some(GateRefusal { gate: Gate::NoGains, problem })
+    }
+
+    fn before_in_force(&self, stores: &[Arc<PolicyStore>]) {
+        if let Some(kept) = &self.kept {
+            kept.keep(stores);
+        }
     }
 }
 
@@ -230,10 +239,7 @@ fn broken(store: &PolicyStore, proof: &Proof) -> Option<Problem> {
 fn gained(new: &PolicyStore, gain: &Difference, advice: &str) -> Problem {
     let message = format!("now allowed where {}", gain.environment);
     let problem = not_passed(new, Gate::NoGains, &message);
-    match gain.witness.as_deref() {
-        Some(witness) => shown(problem, new, witness, &format!("{advice}\n")),
-        None => problem.with_help(advice),
-    }
+    shown(problem, new, &gain.witness, &format!("{advice}\n"))
 }
 
 /// Adds the request that shows it. The help begins with `advice`.

@@ -7,9 +7,8 @@ use super::{
     claims,
     policies::{Environment, Group, StaticPolicy, grouped},
     proof::Outcome,
-    prover::{Prover, unknown},
-    slots,
-    solver::{Answer, Session},
+    prover::{NOT_REPLAYED, Prover, unknown},
+    solver::{Session, SolverAnswer},
 };
 use crate::{
     analysis::{Claim, Invariant, Witness},
@@ -62,9 +61,7 @@ impl Prover<'_> {
             }
         }
         match not_replayed {
-            Some(env) => Outcome::Unknown(format!(
-                "the solver has a counterexample where {env}, of which no request could be made"
-            )),
+            Some(env) => unknown(&env, NOT_REPLAYED),
             None => Outcome::Proved,
         }
     }
@@ -88,23 +85,23 @@ impl Prover<'_> {
         };
         let all = described(&[])?;
         match session.holds(&claim(&all)) {
-            Answer::Holds => return Ok(OfGroup::Holds),
-            Answer::Fails => {}
-            Answer::Unknown(reason) => return Err(reason),
+            SolverAnswer::Holds => return Ok(OfGroup::Holds),
+            SolverAnswer::Fails => {}
+            SolverAnswer::Unknown(reason) => return Err(reason),
         }
         let seen = [&policies[..], &[&question.describes]].concat();
         let engine = self.store.engine_of(&question.alone);
         let shows = |witness: &Witness| question.is_refuted_by(witness, self.store, &engine);
-        // The solver's own example serves in most cases, and is quick to find. Where it has a slot that
-        // no request has, what is true of slots is said.
+        // The solver's own example serves in most cases, and is quick to find. Where it has a slot or a
+        // moment that no request has, what is true of requests is said.
         if let Ok(Some(counterexample)) = session.counterexample(&claim(&all))
             && let Some(witness) = self.witness(&counterexample, &seen, shows)
         {
             return Ok(OfGroup::Refuted(witness));
         }
-        let real = described(&slots::facts(schema, &group.env, &seen))?;
+        let real = described(&self.facts(&group.env, &seen))?;
         let counterexample = session.counterexample(&claim(&real))?;
-        // It may hold of all requests whose slots are filled as the sidecar fills them.
+        // It may hold of all requests that the sidecar answers.
         let Some(counterexample) = counterexample else { return Ok(OfGroup::Holds) };
         let witness = self.witness(&counterexample, &seen, shows);
         Ok(witness.map_or(OfGroup::NotReplayed, OfGroup::Refuted))

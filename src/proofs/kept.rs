@@ -1,30 +1,51 @@
 //! The stores in force, kept on disk, so that after a restart the gate `no-gains` knows what a store
 //! is to be compared with.
+//!
+//! A store is kept before it comes in force, once it has passed its gates: were it the other way round, a
+//! process that dies in between would forget a right that has been taken away, and the next start would let
+//! it in again. A process that dies between the two keeps a state that never decided. The next start compares
+//! with that one, which passed the gates and is what the folder holds.
 
 use std::{
     collections::BTreeMap,
     fs::{self, File},
     io::{self, Write as _},
     path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
+    sync::{
+        Arc,
+        mpsc::{self, Receiver, RecvTimeoutError, Sender},
+    },
+    thread,
+    time::{Duration, Instant},
 };
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     model::StoreName,
-    reload::Live,
     store::{Bounds, PolicyStore, SETTINGS_FILE, StoreFiles},
 };
 
 /// Pause before a state that could not be written is written again.
 const RETRY: Duration = Duration::from_secs(5);
+/// Time that stores wait to be written before they come in force: a disk that does not answer must not hold up
+/// a revocation.
+const PATIENCE: Duration = Duration::from_secs(1);
 
-/// A folder with one file for each store that is, or was last, in force.
-#[derive(Debug, Clone)]
+/// A folder with one file for each store that is, or was last, in force. One thread writes them, in the order
+/// in which they come in force.
+#[derive(Debug)]
 pub struct KeptStores {
     folder: PathBuf,
+    writer: Sender<Coming>,
+}
+
+/// A store that is about to come in force.
+#[derive(Debug)]
+struct Coming {
+    store: Arc<PolicyStore>,
+    /// Is told once the store has been written, or could not be.
+    done: Sender<()>,
 }
 
 /// The content of such a file.
@@ -41,7 +62,14 @@ impl KeptStores {
     /// Keeps stores below the folder for what outlives the process.
     #[must_use]
     pub fn below(data: &Path) -> Self {
-        Self { folder: data.join("in-force") }
+        let folder = data.join("in-force");
+        let (writer, coming) = mpsc::channel();
+        let of_writer = folder.clone();
+        let thread = thread::Builder::new().name("keep".to_owned());
+        if let Err(error) = thread.spawn(move || write_all(&of_writer, &coming)) {
+            tracing::error!(%error, "the state in force will not be kept: no thread can be started");
+        }
+        Self { folder, writer }
     }
 
     /// Loads a store as it was last in force. `None`: it never was.
@@ -49,7 +77,7 @@ impl KeptStores {
     /// # Errors
     /// The file cannot be read, or is not as it was written.
     pub fn read(&self, name: &StoreName, bounds: &Bounds) -> Result<Option<PolicyStore>, String> {
-        let path = self.path(name);
+        let path = path(&self.folder, name);
         let failed = |error: &dyn std::fmt::Display| format!("`{}`: {error}", path.display());
         let text = match fs::read(&path) {
             Ok(text) => text,
@@ -71,71 +99,76 @@ impl KeptStores {
         }
     }
 
-    /// Keeps what is in force, now and after each change, until the task is dropped. A state that
-    /// cannot be written is logged, and tried again every few seconds. After a restart the store is
-    /// compared with the state that was written last, so that what was taken away since then counts as
-    /// no gain.
-    pub async fn follow(self, live: Arc<Live>) {
-        let mut changes = live.changes();
-        // The digest tells a change of `store.toml`, too, which the revision does not.
-        let mut written = BTreeMap::<StoreName, String>::new();
-        loop {
-            changes.mark_unchanged();
-            let mut is_kept = true;
-            for store in live.stores().iter() {
-                if written.get(store.name()).is_some_and(|digest| digest == store.digest()) {
-                    continue;
-                }
-                let (kept, store) = (self.clone(), Arc::clone(store));
-                let writing = tokio::task::spawn_blocking(move || {
-                    let result = kept.write(&store);
-                    (store, result)
-                });
-                match writing.await {
-                    Ok((store, Ok(()))) => {
-                        written.insert(store.name().clone(), store.digest().to_owned());
-                        continue;
-                    }
-                    Ok((store, Err(error))) => {
-                        let (store, folder) = (store.name().as_str(), self.folder.display());
-                        tracing::error!(store, %folder, %error, "the state in force is not kept");
-                    }
-                    Err(error) => tracing::error!(%error, "the state in force is not kept"),
-                }
-                is_kept = false;
-            }
-            let is_over = tokio::select! {
-                changed = changes.changed() => changed.is_err(),
-                () = tokio::time::sleep(RETRY), if !is_kept => false,
-            };
-            if is_over {
-                return;
+    /// Keeps stores that come in force next. Returns once all are written, or cannot be, or a second is over:
+    /// what is not written then is tried again every few seconds. Until that succeeds a restart compares with
+    /// the state that was written last.
+    pub fn keep(&self, stores: &[Arc<PolicyStore>]) {
+        let (done, written) = mpsc::channel();
+        for store in stores {
+            let coming = Coming { store: Arc::clone(store), done: done.clone() };
+            if self.writer.send(coming).is_err() {
+                tracing::error!(store = %store.name(), "the state in force is not kept");
             }
         }
+        drop(done);
+        let deadline = Instant::now() + PATIENCE;
+        let left = || deadline.saturating_duration_since(Instant::now());
+        // Ends once no store is waiting.
+        while written.recv_timeout(left()).is_ok() {}
     }
+}
 
-    /// Writes a store in one step: a crash leaves the older state or this one.
-    fn write(&self, store: &PolicyStore) -> io::Result<()> {
-        let files = store.files();
-        let settings = files.get(SETTINGS_FILE).map(|bytes| (SETTINGS_FILE, bytes));
-        let files = files.deciding().chain(settings);
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let kept = KeptStore {
-            policy_store: store.name().to_string(),
-            revision: store.revision().to_string(),
-            files: files.map(|(path, bytes)| (path.to_owned(), text(bytes))).collect(),
+/// Writes stores as they come, and those that cannot be written again, until nobody keeps any more.
+fn write_all(folder: &Path, coming: &Receiver<Coming>) {
+    let mut unwritten: BTreeMap<StoreName, Arc<PolicyStore>> = BTreeMap::new();
+    loop {
+        let next = if unwritten.is_empty() {
+            coming.recv().map_err(RecvTimeoutError::from)
+        } else {
+            coming.recv_timeout(RETRY)
         };
-        fs::create_dir_all(&self.folder)?;
-        let path = self.path(store.name());
-        let beside = path.with_extension("json.new");
-        let mut file = File::create(&beside)?;
-        file.write_all(&serde_json::to_vec(&kept)?)?;
-        file.sync_all()?;
-        fs::rename(&beside, &path)?;
-        File::open(&self.folder)?.sync_all()
+        let done = match next {
+            Ok(Coming { store, done }) => {
+                unwritten.insert(store.name().clone(), store);
+                Some(done)
+            }
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        unwritten.retain(|name, store| {
+            let written = write(folder, store);
+            if let Err(error) = &written {
+                let (store, folder) = (name.as_str(), folder.display());
+                tracing::error!(store, %folder, %error, "the state in force is not kept");
+            }
+            written.is_err()
+        });
+        // Nobody may wait any more.
+        let _ = done.map(|done| done.send(()));
     }
+}
 
-    fn path(&self, name: &StoreName) -> PathBuf {
-        self.folder.join(format!("{name}.json"))
-    }
+/// Writes a store in one step: a crash leaves the older state or this one.
+fn write(folder: &Path, store: &PolicyStore) -> io::Result<()> {
+    let files = store.files();
+    let settings = files.get(SETTINGS_FILE).map(|bytes| (SETTINGS_FILE, bytes));
+    let files = files.deciding().chain(settings);
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let kept = KeptStore {
+        policy_store: store.name().to_string(),
+        revision: store.revision().to_string(),
+        files: files.map(|(path, bytes)| (path.to_owned(), text(bytes))).collect(),
+    };
+    fs::create_dir_all(folder)?;
+    let path = path(folder, store.name());
+    let beside = path.with_extension("json.new");
+    let mut file = File::create(&beside)?;
+    file.write_all(&serde_json::to_vec(&kept)?)?;
+    file.sync_all()?;
+    fs::rename(&beside, &path)?;
+    File::open(folder)?.sync_all()
+}
+
+fn path(folder: &Path, name: &StoreName) -> PathBuf {
+    folder.join(format!("{name}.json"))
 }

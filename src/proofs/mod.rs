@@ -9,7 +9,6 @@
 //!
 //! [`Witness`]: crate::analysis::Witness
 
-mod against;
 mod approvals;
 mod cells;
 mod claims;
@@ -18,15 +17,18 @@ mod counterexample;
 mod gates;
 mod invariants;
 mod kept;
+mod moments;
 mod partly_sent;
 mod policies;
+mod policy_view;
 mod proof;
 mod prove;
 mod prover;
+mod request_facts;
 mod slots;
 mod solver;
+mod state_comparison;
 
-pub use against::{Comparison, compare, compare_gains};
 pub use cells::settle;
 pub use comparer::Difference;
 pub use gates::SolverGates;
@@ -34,6 +36,7 @@ pub use kept::KeptStores;
 pub use proof::{Check, Outcome, Proof, StoreProofs};
 pub use prove::{hold, prove};
 pub use solver::{ProofOptions, Solver, SolverMissing};
+pub use state_comparison::{StateComparison, compare, compare_gains};
 
 use cedar_policy_symcc::err::Error as SymccError;
 

@@ -143,6 +143,14 @@ impl StaticPolicy {
             && may_be(schema, core.resource_constraint().as_inner(), env.resource)
     }
 
+    /// Returns scope and conditions as one expression, without the action, which has been looked at.
+    pub fn condition(&self) -> Expr {
+        let core: &ast::Policy = self.policy.as_ref();
+        let scope = [core.principal_constraint().as_expr(), core.resource_constraint().as_expr()];
+        let parts = scope.into_iter().chain(core.non_scope_constraints().cloned());
+        parts.reduce(Expr::and).unwrap_or_else(|| Expr::val(true))
+    }
+
     /// Returns the kinds of requests to which the policy may apply. Of those that it cannot tell
     /// apart, one stands for all.
     pub fn environments<'a>(
@@ -203,14 +211,13 @@ pub(super) fn grouped<'a, 'p>(
 pub(super) fn named_attributes(policies: &[&StaticPolicy]) -> BTreeSet<SmolStr> {
     let mut named = BTreeSet::new();
     for policy in policies {
-        named.extend(conditions(policy.policy.as_ref()).filter_map(
-            |expr| match expr.expr_kind() {
-                ExprKind::GetAttr { attr, .. } | ExprKind::HasAttr { attr, .. } => {
-                    Some(attr.clone())
-                }
-                _ => None,
-            },
-        ));
+        named.extend(conditions(policy.policy.as_ref()).flat_map(|expr| match expr.expr_kind() {
+            ExprKind::GetAttr { attr, .. } | ExprKind::HasAttr { attr, .. } => {
+                vec![attr.clone()]
+            }
+            ExprKind::ExtHasAttr { attrs, .. } => attrs.iter().cloned().collect(),
+            _ => Vec::new(),
+        }));
     }
     named
 }

@@ -11,13 +11,16 @@ use super::{
         Environment, Group, StaticPolicies, StaticPolicy, environments, grouped, named_entities,
     },
     proof::{Check, Outcome, Proof},
-    slots,
-    solver::{Answer, Session},
+    request_facts::request_facts,
+    solver::{Session, SolverAnswer},
 };
 use crate::{
     analysis::{Finder, Witness},
     store::PolicyStore,
 };
+
+/// The reason where the solver's example is no request that a store has decided so.
+pub(super) const NOT_REPLAYED: &str = "the solver has an example of which no request could be made";
 
 /// One store, made ready for the solver.
 pub(super) struct Prover<'a> {
@@ -76,7 +79,7 @@ impl<'a> Prover<'a> {
     ) -> Outcome {
         let schema = self.store.schema();
         let shown = |env: &Environment<'_>| {
-            let facts = slots::facts(schema, env, &[policy]);
+            let facts = self.facts(env, &[policy]);
             let permit = claims::as_permit(&policy.policy)?;
             let compiled = claims::set([&permit], &facts, schema, env)?;
             Ok(session.holds(&always_denies_asserts(&compiled)))
@@ -84,32 +87,56 @@ impl<'a> Prover<'a> {
         self.shown_by_some(policy, shown, otherwise)
     }
 
+    /// Returns what holds of a kind of request and what those policies look at.
+    pub fn facts(&self, env: &Environment<'_>, policies: &[&StaticPolicy]) -> Vec<String> {
+        request_facts(self.store.schema(), &[self.store.stored()], env, policies)
+    }
+
     /// Proves that the evaluation of a policy never fails.
     pub fn never_fails(&self, session: &mut Session<'_>, policy: &StaticPolicy) -> Outcome {
-        let schema = self.store.schema();
-        for env in policy.environments(schema, &self.environments) {
-            let asked = claims::policy(&policy.policy, schema, &env).map(|compiled| match session
-                .holds(&never_errors_asserts(&compiled))
-            {
-                Answer::Fails => Some(session.counterexample(&never_errors_asserts(&compiled))),
-                Answer::Holds => None,
-                Answer::Unknown(reason) => Some(Err(reason)),
-            });
-            let counterexample = match asked {
-                Ok(None) | Ok(Some(Ok(None))) => continue,
-                Ok(Some(Ok(Some(counterexample)))) => counterexample,
-                Ok(Some(Err(reason))) | Err(reason) => return unknown(&env, &reason),
+        for env in policy.environments(self.store.schema(), &self.environments) {
+            // As for an invariant: first the solver's own example, then one with what is true of requests.
+            let failure = match self.failure(session, policy, &env, &[]) {
+                Ok(Failure::NotReplayed) => {
+                    self.failure(session, policy, &env, &self.facts(&env, &[policy]))
+                }
+                failure => failure,
             };
-            let id = policy.policy.id().to_string();
-            let witness = self.witness(&counterexample, &[policy], |witness| {
-                witness
-                    .decide(self.store)
-                    .is_ok_and(|decision| decision.errors.iter().any(|e| e.policy_id == id))
-            });
-            let message = format!("its evaluation can fail where {env}");
-            return Outcome::Refuted { message, witness };
+            match failure {
+                Ok(Failure::None) => {}
+                Ok(Failure::Shown(witness)) => {
+                    let message = format!("its evaluation can fail where {env}");
+                    return Outcome::Refuted { message, witness: Some(witness) };
+                }
+                Ok(Failure::NotReplayed) => return unknown(&env, NOT_REPLAYED),
+                Err(reason) => return unknown(&env, &reason),
+            }
         }
         Outcome::Proved
+    }
+
+    /// Asks for a request in which the evaluation of a policy fails and of which the facts hold.
+    fn failure(
+        &self,
+        session: &mut Session<'_>,
+        policy: &StaticPolicy,
+        env: &Environment<'_>,
+        facts: &[String],
+    ) -> Result<Failure, String> {
+        let compiled = claims::policy_given(policy, facts, self.store.schema(), env)?;
+        let claim = never_errors_asserts(&compiled);
+        match session.holds(&claim) {
+            SolverAnswer::Holds => return Ok(Failure::None),
+            SolverAnswer::Fails => {}
+            SolverAnswer::Unknown(reason) => return Err(reason),
+        }
+        let Some(example) = session.counterexample(&claim)? else { return Ok(Failure::None) };
+        let id = policy.policy.id().to_string();
+        let witness = self.witness(&example, &[policy], |witness| {
+            let decided = witness.decide(self.store);
+            decided.is_ok_and(|decision| decision.errors.iter().any(|e| e.policy_id == id))
+        });
+        Ok(witness.map_or(Failure::NotReplayed, Failure::Shown))
     }
 
     /// Proves that the policy makes a difference to some decision.
@@ -140,10 +167,10 @@ impl<'a> Prover<'a> {
                 Effect::Forbid => session.holds(&implies_asserts(&without, &with)),
             });
             match answer {
-                Ok(Answer::Holds) => {}
-                Ok(Answer::Fails) => return Outcome::Proved,
+                Ok(SolverAnswer::Holds) => {}
+                Ok(SolverAnswer::Fails) => return Outcome::Proved,
                 // Another kind of request may show it.
-                Ok(Answer::Unknown(reason)) | Err(reason) => {
+                Ok(SolverAnswer::Unknown(reason)) | Err(reason) => {
                     not_told = Some(unknown(&group.env, &reason));
                 }
             }
@@ -178,14 +205,14 @@ impl<'a> Prover<'a> {
     fn shown_by_some(
         &self,
         policy: &StaticPolicy,
-        mut none: impl FnMut(&Environment<'_>) -> Result<Answer, String>,
+        mut none: impl FnMut(&Environment<'_>) -> Result<SolverAnswer, String>,
         otherwise: &str,
     ) -> Outcome {
         for env in policy.environments(self.store.schema(), &self.environments) {
             match none(&env) {
-                Ok(Answer::Holds) => {}
-                Ok(Answer::Fails) => return Outcome::Proved,
-                Ok(Answer::Unknown(reason)) | Err(reason) => return unknown(&env, &reason),
+                Ok(SolverAnswer::Holds) => {}
+                Ok(SolverAnswer::Fails) => return Outcome::Proved,
+                Ok(SolverAnswer::Unknown(reason)) | Err(reason) => return unknown(&env, &reason),
             }
         }
         Outcome::Refuted { message: otherwise.to_owned(), witness: None }
@@ -199,9 +226,23 @@ impl<'a> Prover<'a> {
         shows: impl Fn(&Witness) -> bool,
     ) -> Option<Box<Witness>> {
         let named = named_entities(policies);
-        let witness = counterexample::witness(self.store.schema(), counterexample, &named)?;
+        let witness = counterexample::witness(
+            self.store.schema(),
+            counterexample,
+            &named,
+            &counterexample::all_of,
+        )?;
         counterexample::shrunk(witness, shows).map(Box::new)
     }
+}
+
+/// A request in which the evaluation of a policy fails.
+enum Failure {
+    /// There is none.
+    None,
+    Shown(Box<Witness>),
+    /// The solver has an example, but no request could be made of it.
+    NotReplayed,
 }
 
 /// Returns `Unknown` with the reason and the kind of request.

@@ -2,7 +2,9 @@
 
 use std::{
     ffi::OsString,
+    io,
     num::NonZeroUsize,
+    process,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -17,10 +19,20 @@ use cedar_policy_symcc::{
 use tokio::{process::Command, runtime::Runtime};
 use tokio_util::sync::CancellationToken;
 
-use crate::store::STACK_BYTES;
+use crate::{
+    model::OnForbidError,
+    program::{self, ProgramError, ProgramLimits},
+    store::STACK_BYTES,
+};
 
 /// The environment variable that names the solver.
 const VARIABLE: &str = "CVC5";
+/// Bounds on the answer to `--version`: cvc5 takes milliseconds for its 3 KB.
+const VERSION_LIMITS: ProgramLimits =
+    ProgramLimits { time: Duration::from_secs(10), output_bytes: 64 * 1024 };
+/// Time beyond the timeout of a question after which a solver is taken to be stuck. Its question is
+/// compiled in that time, too.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The solver cvc5.
 #[derive(Debug, Clone)]
@@ -42,7 +54,18 @@ pub enum SolverMissing {
         /// The program that was tried.
         program: String,
         /// The system's error.
-        error: std::io::Error,
+        error: io::Error,
+    },
+    /// It does not say what it is.
+    #[error(
+        "`{program} --version` does not say what it is: {reason}\n\
+         is CVC5 the path of the solver?"
+    )]
+    NoVersion {
+        /// The program that was tried.
+        program: String,
+        /// The reason.
+        reason: String,
     },
     /// The program that was started is not cvc5.
     #[error("`{program} --version` does not name cvc5: is CVC5 the path of the solver?")]
@@ -53,19 +76,24 @@ pub enum SolverMissing {
 }
 
 impl Solver {
-    /// Finds the solver that `CVC5` names, else `cvc5` on the PATH.
+    /// Finds the solver that `CVC5` names, else `cvc5` on the PATH. It is started to be asked for its
+    /// version, for which it has a few seconds; the calling thread waits.
     ///
     /// # Errors
     /// There is none, with advice on how to get it.
     pub fn find() -> Result<Self, SolverMissing> {
         let program = std::env::var_os(VARIABLE).unwrap_or_else(|| "cvc5".into());
         let name = program.to_string_lossy().into_owned();
-        let mut command = std::process::Command::new(&program);
-        let output = command.arg("--version").env_clear().envs(environment()).output();
-        let output = output
-            .map_err(|error| SolverMissing::NotStarted { program: name.clone(), error })?
-            .stdout;
-        let output = String::from_utf8_lossy(&output);
+        let mut command = process::Command::new(&program);
+        command.arg("--version").env_clear().envs(environment());
+        let ended = program::run(&mut command, Vec::new(), VERSION_LIMITS);
+        let ended = ended.map_err(|error| match error {
+            ProgramError::NotStarted(error) => {
+                SolverMissing::NotStarted { program: name.clone(), error }
+            }
+            error => SolverMissing::NoVersion { program: name.clone(), reason: error.to_string() },
+        })?;
+        let output = String::from_utf8_lossy(&ended.output);
         // This is cvc5 version 1.0.3
         let version = output.split_once("cvc5 version ").map(|(_, rest)| rest);
         let version = version.and_then(|rest| rest.split_whitespace().next());
@@ -91,22 +119,30 @@ pub struct ProofOptions {
     pub cancelled: CancellationToken,
     /// Solvers at once.
     pub solvers: NonZeroUsize,
+    /// The rule for a forbid whose evaluation fails, where two states are compared.
+    pub on_forbid_error: OnForbidError,
+}
+
+impl ProofOptions {
+    /// The default of [`Self::query_timeout`], in seconds.
+    pub const QUERY_TIMEOUT_S: u64 = 20;
 }
 
 impl Default for ProofOptions {
     fn default() -> Self {
         Self {
-            query_timeout: Duration::from_secs(20),
+            query_timeout: Duration::from_secs(Self::QUERY_TIMEOUT_S),
             deadline: None,
             cancelled: CancellationToken::new(),
             solvers: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            on_forbid_error: OnForbidError::default(),
         }
     }
 }
 
 /// The solver's answer to a claim.
 #[derive(Debug)]
-pub(super) enum Answer {
+pub(super) enum SolverAnswer {
     /// The claim holds for all requests.
     Holds,
     /// There is a request for which it does not.
@@ -140,11 +176,11 @@ impl<'a> Session<'a> {
     }
 
     /// Asks whether a claim holds.
-    pub fn holds(&mut self, claim: &WellFormedAsserts<'_>) -> Answer {
+    pub fn holds(&mut self, claim: &WellFormedAsserts<'_>) -> SolverAnswer {
         match self.ask(async |process| process.check_unsat(claim).await) {
-            Ok(true) => Answer::Holds,
-            Ok(false) => Answer::Fails,
-            Err(reason) => Answer::Unknown(reason),
+            Ok(true) => SolverAnswer::Holds,
+            Ok(false) => SolverAnswer::Fails,
+            Err(reason) => SolverAnswer::Unknown(reason),
         }
     }
 
@@ -172,11 +208,14 @@ impl<'a> Session<'a> {
                     None => std::future::pending().await,
                 }
             };
+            // A solver keeps to the timeout by itself, unless it is stuck or is no solver.
+            let is_stuck = tokio::time::sleep(options.query_timeout.saturating_add(PATIENCE));
             tokio::select! {
                 biased;
                 () = options.cancelled.cancelled() => Err("the proof was cancelled".to_owned()),
                 () = at_deadline => Err("the time for the proof is over".to_owned()),
                 result = question(&mut running) => Ok((result, running)),
+                () = is_stuck => Err("the solver does not answer".to_owned()),
             }
         });
         let (result, running) = asked?;

@@ -1,6 +1,6 @@
 //! Gates: what a valid store must pass before it comes in force.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use tokio_util::sync::CancellationToken;
 
@@ -83,6 +83,10 @@ pub trait SlowGates: fmt::Debug + Send + Sync {
     fn refuses_unproved(&self, _candidate: &PolicyStore) -> Option<GateRefusal> {
         None
     }
+
+    /// Takes notice of stores that have passed, before they come in force. It returns soon, for a revocation
+    /// waits for it.
+    fn before_in_force(&self, _: &[Arc<PolicyStore>]) {}
 }
 
 /// Returns whether a new state can only take rights away: the schema and the entities are the same,

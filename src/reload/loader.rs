@@ -404,10 +404,18 @@ impl Loader {
         let is_same = live_stores.iter().count() == stores.len()
             && live_stores.iter().zip(&stores).all(|(old, new)| Arc::ptr_eq(old, new))
             && live_stores.refused().eq(self.never_valid());
+        let is_new =
+            |store: &&Arc<PolicyStore>| live_stores.iter().all(|old| !Arc::ptr_eq(old, store));
+        let coming: Vec<_> = stores.iter().filter(is_new).cloned().collect();
         drop(live_stores);
         if is_same {
             live.publish_status(self.status());
         } else {
+            if let Some(gates) = &self.options.slow_gates
+                && !coming.is_empty()
+            {
+                gates.before_in_force(&coming);
+            }
             let stores = Stores::new(stores, self.options.default_store.clone())
                 .with_refused(self.never_valid().cloned());
             let old = live.publish(stores, self.status());

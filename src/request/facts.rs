@@ -14,8 +14,9 @@ use crate::{
     schema::{Schema, Slot},
 };
 
-/// Lists up to this length are searched one by one; longer ones are indexed when first asked.
-const SEARCHED: usize = 16;
+/// Lists up to this length are searched one by one, which is cheaper than making the key of a hash; longer ones
+/// are indexed.
+pub(crate) const SEARCHED: usize = 16;
 
 /// The facts that a caller sent of one entity.
 #[derive(Debug, Clone)]

@@ -23,6 +23,7 @@ pub use check::{
 };
 pub use context::Context;
 pub(crate) use extension::extension_value;
+pub(crate) use facts::SEARCHED;
 pub use facts::{EntityFacts, RoleAssignment, RoleAssignments, SentEntities};
 pub(crate) use held::WithoutRoles;
 pub use held::{Grant, Held, HeldFacts, HeldRole, Place, RequestFacts};

@@ -36,6 +36,11 @@ impl StoredEntities {
         self.entities.keys()
     }
 
+    /// Returns the types of all entities, in no order.
+    pub fn types(&self) -> &[EntityType] {
+        &self.types
+    }
+
     /// Collects entities that are transitively closed and whose slots are filled.
     pub fn new(entities: impl IntoIterator<Item = Entity>) -> Self {
         let entities: HashMap<_, _> =

@@ -1,5 +1,8 @@
 //! Why a source cannot start.
 
+/// The reason for which a directory waits whose rows cannot be checked yet.
+pub(super) const NOT_LOADED: &str = "its policy store is not loaded";
+
 /// A source cannot start, whatever its rows.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceStartError {

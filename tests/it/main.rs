@@ -71,6 +71,7 @@ mod gates;
 mod gates_random;
 mod gates_schema;
 mod gates_trust;
+mod gates_unsent;
 mod hostile_stores;
 mod hostility;
 mod hostility_limits;

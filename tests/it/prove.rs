@@ -1,11 +1,11 @@
 //! `humbaba prove`, invariants, and requests that refute something.
 
-use std::{fs, path::Path, time::Instant};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, time::Instant};
 
 use humbaba::{
-    analysis::{Witness, read_invariants},
-    model::{Timestamp, Uid},
-    proofs::{Outcome, ProofOptions, prove},
+    analysis::{Witness, diff, read_invariants},
+    model::{OnForbidError, Timestamp, Uid, Value},
+    proofs::{Outcome, ProofOptions, StateComparison, compare, prove},
     request::{RequestInput, RoleAssignmentInput},
     store::Bounds,
 };
@@ -82,7 +82,8 @@ fn a_witness_is_a_record_that_can_be_asked_again() {
         role_assignments: vec![role],
         ..RequestInput::default()
     };
-    let witness = Witness { input, now: Timestamp::from_millis(1_769_850_000_000) };
+    let now = Timestamp::from_millis(1_769_850_000_000);
+    let witness = Witness { input, now, on_forbid_error: OnForbidError::Deny };
     assert!(witness.decide(&store).unwrap().is_allow());
     let words = "User::\"alice\" asks for edit on Site::\"42\"\n\
                  User::\"alice\" is editor of Site::\"42\"";
@@ -442,6 +443,184 @@ fn a_commit_can_be_compared_with() {
         let ended = end(command(&args).current_dir(folder.path()));
         assert_eq!(ended.code, 64, "{ended:?}");
     }
+}
+
+/// Writes a program.
+fn program(path: &Path, script: &str) {
+    fs::write(path, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn a_solver_that_does_not_say_what_it_is_is_given_up() {
+    let folder = policies(&["guard"]);
+    let solver = folder.path().join("solver");
+    let serve = ["serve", "--policies", path(folder.path()), "--require", "no-gains"];
+    let prove = ["prove", path(folder.path())];
+    for (script, reason) in
+        [("exec sleep 600", "has not ended within 10 s"), ("exec yes", "writes more than")]
+    {
+        program(&solver, script);
+        std::thread::scope(|scope| {
+            for args in [&serve[..], &prove] {
+                let mut command = command(args);
+                command.env("CVC5", &solver);
+                scope.spawn(move || {
+                    let ended = end(&mut command);
+                    assert_eq!(ended.code, 64, "{ended:?}");
+                    let told =
+                        ended.err.contains("does not say what it is") && ended.err.contains(reason);
+                    assert!(told, "{ended:?}");
+                });
+            }
+        });
+    }
+}
+
+#[test]
+fn a_git_that_writes_without_end_is_given_up() {
+    let folder = policies(&["guard"]);
+    program(&folder.path().join("git"), "exec yes");
+    let among = format!("{}:{}", path(folder.path()), std::env::var("PATH").unwrap());
+    let mut diff = command(&["diff", "git:HEAD", path(folder.path())]);
+    let ended = end(diff.env("PATH", among));
+    assert_eq!(ended.code, 1, "{ended:?}");
+    assert!(ended.err.contains("`git ls-tree") && ended.err.contains("more than"), "{ended:?}");
+}
+
+/// Compares two states of a store with this schema.
+fn compared(schema: &str, old: &str, new: &str) -> Option<StateComparison> {
+    let solver = solver()?;
+    let store =
+        |policies| stores::store("docs", &[("s.cedarschema", schema), ("p.cedar", policies)]);
+    let options = ProofOptions::default();
+    Some(compare(&store(old), &store(new), &solver, &options, &|_, _| ()).unwrap())
+}
+
+fn permit(condition: &str) -> String {
+    format!("@id(\"p\") permit (principal, action, resource) when {{ {condition} }};")
+}
+
+/// What no search finds: the question is left to the solver.
+const HIDDEN: &str = "context.a > 1000 && context.a < 2000 && context.b > 0 && context.b < 2000 && \
+                      context.a - context.b == 37";
+
+const DOCS: &str = r#"
+@role entity Role;
+entity User in [Role] { active: Bool };
+entity Team { flag: Bool, boss: User, next: Team, owner: Role, viewer: Role };
+entity Doc { public: Bool, team: Team, owner: Role, viewer: Role };
+action view appliesTo {
+    principal: User, resource: Doc, context: { a: Long, b: Long, at?: datetime }
+};
+"#;
+
+#[test]
+fn the_roles_of_a_scope_that_a_policy_names_are_its_own() {
+    for (old, new) in [
+        (r#"principal in Doc::"x".owner"#, r#"principal in Role::"Doc::x#owner""#),
+        (
+            "principal in resource.owner",
+            r#"principal in resource.owner || Doc::"x".owner == Doc::"y".owner"#,
+        ),
+        (
+            r#"principal in Doc::"x".owner"#,
+            r#"principal in Doc::"x".owner || Doc::"x".owner in [Doc::"x".viewer]"#,
+        ),
+        (
+            "principal in resource.owner",
+            r#"principal in resource.owner || (resource != Doc::"x" && resource.owner == Doc::"x".owner)"#,
+        ),
+        (
+            "principal in resource.owner",
+            r#"principal in resource.owner || Team::"t".next.owner == resource.owner"#,
+        ),
+    ] {
+        let Some(compared) = compared(DOCS, &permit(old), &permit(new)) else { return };
+        assert!(compared.is_equivalent(), "{new}: {compared:#?}");
+    }
+}
+
+#[test]
+fn an_example_that_is_no_request_is_called_no_gain() {
+    // Four steps from the request: what is true of slots is not said of these.
+    let far = "resource.team.next.next.next";
+    let new = permit(&format!("resource.public || {far}.owner == {far}.viewer"));
+    let Some(compared) = compared(DOCS, &permit("resource.public"), &new) else { return };
+    assert!(compared.gains.is_empty() && compared.losses.is_empty(), "{compared:#?}");
+    let [unknown] = &*compared.unknown else { panic!("{compared:#?}") };
+    assert!(unknown.contains("an example of which no request could be made"), "{unknown}");
+    assert!(!compared.gains_nothing(), "which is not proved");
+}
+
+#[test]
+fn a_gain_of_what_is_not_sent_is_found_beside_one_that_no_request_shows() {
+    let old = permit(&format!("{HIDDEN} && (resource.team.flag || resource.public)"));
+    let new = permit(&format!(
+        "resource.owner == resource.viewer || ({HIDDEN} && (resource.public || resource.team.flag))"
+    ));
+    let Some(compared) = compared(DOCS, &old, &new) else { return };
+    assert_eq!(compared.gains.len(), 1, "{compared:#?}");
+    let sent = &compared.gains[0].witness.input.entities;
+    assert!(sent.iter().all(|entity| entity.uid.as_ref().unwrap().type_name != "Team"), "{sent:?}");
+}
+
+#[test]
+fn gains_of_what_is_not_sent_are_seen_in_whatever_words() {
+    let compared = |old: &str, new: &str| {
+        let hidden = |condition: &str| permit(&format!("{HIDDEN} && ({condition})"));
+        compared(DOCS, &hidden(old), &hidden(new))
+    };
+    for (old, new) in [
+        ("{d: resource}.d.public || context.a > 1", "context.a > 1 || {d: resource}.d.public"),
+        (
+            "!(resource.team has boss.active)",
+            "!(resource has public && resource.team has boss.active)",
+        ),
+        ("{d: principal}.d.active", "!({d: principal}.d has active) || {d: principal}.d.active"),
+    ] {
+        let Some(compared) = compared(old, new) else { return };
+        assert_eq!(compared.gains.len(), 1, "{new}: {compared:#?}");
+        assert!(compared.unknown.is_empty(), "{new}: {compared:#?}");
+    }
+    // What cannot be said otherwise is not proved.
+    let one = "(if principal has active then resource.team.boss else principal).active";
+    let (old, new) = (format!("{one} || context.a > 1"), format!("context.a > 1 || {one}"));
+    let compared = compared(&old, &new).unwrap();
+    assert!(!compared.gains_nothing(), "{compared:#?}");
+}
+
+#[test]
+fn no_request_has_a_moment_before_the_year_1_or_after_9999() {
+    let old = permit("resource.public");
+    for condition in [
+        "context.at < datetime(\"0001-01-01\")",
+        "context.at < datetime(\"0000-06-01\")",
+        "context.at > datetime(\"9999-12-31T23:59:59.999Z\")",
+        "context.at.toDate() < datetime(\"0000-12-31\")",
+    ] {
+        let new = permit(&format!("resource.public || (context has at && {condition})"));
+        let Some(compared) = compared(DOCS, &old, &new) else { return };
+        assert!(compared.is_equivalent(), "{condition}: {compared:#?}");
+        let store = |policies: &str| {
+            stores::store("docs", &[("s.cedarschema", DOCS), ("p.cedar", policies)])
+        };
+        let found = diff(&store(&old), &store(&new)).unwrap();
+        assert!(found.cells.is_empty() && found.others.is_empty(), "{condition}: {found:#?}");
+    }
+    // One that a request may have is found.
+    let new =
+        permit("resource.public || (context has at && context.at < datetime(\"0001-01-02\"))");
+    let compared = compared(DOCS, &old, &new).unwrap();
+    let [gain] = &*compared.gains else { panic!("{compared:#?}") };
+    let store = stores::store("docs", &[("s.cedarschema", DOCS), ("p.cedar", &new)]);
+    assert!(gain.witness.decide(&store).unwrap().is_allow());
+    let mut early = (*gain.witness).clone();
+    for (_, value) in early.input.context.iter_mut().filter(|(name, _)| name == "at") {
+        *value = Value::Datetime(Timestamp::from_millis(Timestamp::FIRST.as_millis() - 1));
+    }
+    let violations = early.decide(&store).unwrap_err();
+    assert!(violations[0].to_string().contains("years 1 to 9999"), "{violations:?}");
 }
 
 fn copy(from: &Path, to: &Path) {

@@ -7,20 +7,20 @@
 
 mod both;
 mod changes;
-mod comparison;
 mod differing;
 mod schema_change;
+mod state_pair;
 
 use self::{
-    comparison::Change,
     differing::{bridges, changed_entities, policies, unfit},
     schema_change::SchemaChange,
+    state_pair::StatePair,
 };
 use super::{
     Finder, Kind, MatrixError,
     declared::knows,
     policies::Policies,
-    schema_change::all_not_comparable,
+    seen_schema_change::all_not_comparable,
     world::{StateChange, World},
 };
 use crate::{schema::ActionSchema, store::PolicyStore};
@@ -54,7 +54,7 @@ pub fn diff(old: &PolicyStore, new: &PolicyStore) -> Result<Diff, MatrixError> {
         bridges: bridges(old, new, &changed_entities),
     };
     let finder = |store| Finder::of_two(store, [old.engine(), new.engine()], &states);
-    let change = Change {
+    let pair = StatePair {
         old,
         new,
         finder: finder(new),
@@ -68,8 +68,8 @@ pub fn diff(old: &PolicyStore, new: &PolicyStore) -> Result<Diff, MatrixError> {
             .collect(),
         changed_entities,
     };
-    change.cells(&mut diff)?;
-    change.others(&mut diff);
+    pair.cells(&mut diff)?;
+    pair.others(&mut diff);
     if !same_schema {
         lost_with_their_kind(old, new, &mut diff);
     }

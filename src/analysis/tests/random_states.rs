@@ -7,7 +7,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use crate::{
-    analysis::{Direction, diff},
+    analysis::{Direction, diff, taken_by},
     engine::decide,
     model::{Effect, OnForbidError, Uid, Value},
     request::{EntityInput, RequestInput, RequestLimits},
@@ -234,8 +234,10 @@ proptest! {
         });
         let of_others = found.others.iter().map(|other| (other.direction, &other.witness));
         for (direction, witness) in of_cells.chain(of_others) {
-            let answers = [&old, &new].map(|store| {
-                witness.decide(store).is_ok_and(|decision| decision.is_allow())
+            // A state that holds an entity is asked without what the request says of it.
+            let answers = [(&old, &new), (&new, &old)].map(|(store, other)| {
+                let asked = taken_by(store, other, witness);
+                asked.decide(store).is_ok_and(|decision| decision.is_allow())
             });
             let is_gain = direction == Direction::Gain;
             prop_assert_eq!(answers, [!is_gain, is_gain], "{}", witness);

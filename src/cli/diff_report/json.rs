@@ -2,11 +2,12 @@
 
 use serde_json::{Value as Json, json};
 
-use super::{Compared, What};
-use crate::cli::directory::ListedVersions;
+use super::{Compared, Flip, What};
 use crate::{
-    analysis::{Direction, PolicyChangeKind, Witness},
-    store::PolicyStore,
+    analysis::{
+        CellChange, Direction, OtherChange, PersonChange, PolicyChange, PolicyChangeKind, Witness,
+    },
+    cli::directory::ListedVersions,
     testing::Expected,
 };
 
@@ -21,91 +22,103 @@ impl Compared {
             What::Removed => return json!({ "store": self.name, "change": "removed" }),
             What::Differs(diff, flips, people) => (diff, flips, people),
         };
-        let stores = self.stores.as_ref();
-        let revision = |store: &PolicyStore| store.revision().as_str().to_owned();
-        let witness = |witness: &Witness| -> Json {
-            let record = stores.and_then(|(old, new)| {
-                let of = |store| witness.record(store, "witness").ok();
-                of(new).or_else(|| of(old))
-            });
-            record.and_then(|record| serde_json::from_str(&record).ok()).unwrap_or_default()
-        };
-        let kind = |kind| match kind {
-            PolicyChangeKind::Added => "added",
-            PolicyChangeKind::Removed => "removed",
-            PolicyChangeKind::Changed => "changed",
-            PolicyChangeKind::Annotations => "annotations",
-        };
-        let word = |direction| match direction {
-            Direction::Gain => "gain",
-            Direction::Loss => "loss",
-            Direction::Both => "both",
-        };
-        let value = |value| match value {
-            Expected::Allow => "allow",
-            Expected::Deny => "deny",
-            Expected::Cond => "cond",
-        };
-        let policies = diff
-            .policies
-            .iter()
-            .map(|change| json!({ "id": change.id, "change": kind(change.kind) }));
-        let cells = diff.cells.iter().map(|cell| {
-            json!({
-                "scope": cell.scope,
-                "action": cell.action,
-                "column": cell.column,
-                "before": value(cell.before),
-                "after": value(cell.after),
-                "direction": word(cell.direction),
-                "gain": cell.gain.as_ref().map(witness),
-                "loss": cell.loss.as_ref().map(witness),
-            })
-        });
-        let others = diff.others.iter().map(|other| {
-            json!({
-                "action": other.action,
-                "principal_type": other.principal,
-                "resource_type": other.resource,
-                "direction": word(other.direction),
-                "witness": witness(&other.witness),
-                "without_dropped_facts": other.without_dropped_facts,
-            })
-        });
-        let flips = flips.iter().map(|flip| {
-            json!({
-                "principal": flip.principal,
-                "action": flip.action,
-                "gains": flip.gains,
-                "count": flip.count,
-            })
-        });
-        let versions = people.versions.as_ref().map(ListedVersions::as_list);
-        let people = people.changes.iter().map(|person| {
-            json!({
-                "principal": person.principal,
-                "action": person.action,
-                "gains": !person.is_loss,
-                "count": person.count,
-                "example": person.example,
-            })
-        });
+        let revisions = self.stores.as_ref().map(|(old, new)| [old.revision(), new.revision()]);
+        let list = |parts: &mut dyn Iterator<Item = Json>| parts.collect::<Vec<_>>();
         json!({
             "store": self.name,
             "change": "compared",
-            "old_revision": stores.map(|(old, _)| revision(old)),
-            "new_revision": stores.map(|(_, new)| revision(new)),
-            "policies": policies.collect::<Vec<_>>(),
-            "cells": cells.collect::<Vec<_>>(),
-            "others": others.collect::<Vec<_>>(),
+            "old_revision": revisions.map(|[old, _]| old.as_str()),
+            "new_revision": revisions.map(|[_, new]| new.as_str()),
+            "policies": list(&mut diff.policies.iter().map(policy)),
+            "cells": list(&mut diff.cells.iter().map(|change| self.cell(change))),
+            "others": list(&mut diff.others.iter().map(|change| self.other(change))),
             "trust": self.trust(),
-            "recorded": flips.collect::<Vec<_>>(),
-            "people": people.collect::<Vec<_>>(),
-            "directory_versions": versions,
+            "recorded": list(&mut flips.iter().map(flip)),
+            "people": list(&mut people.changes.iter().map(person)),
+            "directory_versions": people.versions.as_ref().map(ListedVersions::as_list),
             "unknown": diff.unknown.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "columns_gone": diff.gone,
             "entities_differ": diff.entities_differ,
             "not_comparable": diff.not_comparable,
         })
+    }
+
+    fn cell(&self, change: &CellChange) -> Json {
+        let witness = |witness: &Option<Witness>| witness.as_ref().map(|one| self.witness(one));
+        json!({
+            "scope": change.scope,
+            "action": change.action,
+            "column": change.column,
+            "before": value(change.before),
+            "after": value(change.after),
+            "direction": direction(change.direction),
+            "gain": witness(&change.gain),
+            "loss": witness(&change.loss),
+        })
+    }
+
+    fn other(&self, change: &OtherChange) -> Json {
+        json!({
+            "action": change.action,
+            "principal_type": change.principal,
+            "resource_type": change.resource,
+            "direction": direction(change.direction),
+            "witness": self.witness(&change.witness),
+            "without_dropped_facts": change.without_dropped_facts,
+        })
+    }
+
+    /// Returns a request as a record of the new state, or of the old one where only its schema knows it.
+    fn witness(&self, witness: &Witness) -> Json {
+        let record = self.stores.as_ref().and_then(|(old, new)| {
+            let of = |store| witness.record(store, "witness").ok();
+            of(new).or_else(|| of(old))
+        });
+        record.and_then(|record| serde_json::from_str(&record).ok()).unwrap_or_default()
+    }
+}
+
+fn policy(change: &PolicyChange) -> Json {
+    let kind = match change.kind {
+        PolicyChangeKind::Added => "added",
+        PolicyChangeKind::Removed => "removed",
+        PolicyChangeKind::Changed => "changed",
+        PolicyChangeKind::Annotations => "annotations",
+    };
+    json!({ "id": change.id, "change": kind })
+}
+
+fn flip(flip: &Flip) -> Json {
+    json!({
+        "principal": flip.principal,
+        "action": flip.action,
+        "gains": flip.gains,
+        "count": flip.count,
+    })
+}
+
+fn person(change: &PersonChange) -> Json {
+    json!({
+        "principal": change.principal,
+        "action": change.action,
+        "gains": !change.is_loss,
+        "count": change.count,
+        "example": change.example,
+    })
+}
+
+fn direction(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Gain => "gain",
+        Direction::Loss => "loss",
+        Direction::Both => "both",
+    }
+}
+
+fn value(value: Expected) -> &'static str {
+    match value {
+        Expected::Allow => "allow",
+        Expected::Deny => "deny",
+        Expected::Cond => "cond",
     }
 }

@@ -15,7 +15,6 @@ use super::{
     prerequisites::Prerequisites,
     serving::Serving,
     signals::{ProcessSignal, Signals},
-    solver::keep_in_force,
     stop_times::{GRACE, RECORDS},
     tokens,
 };
@@ -174,7 +173,6 @@ impl<'a> Process<'a> {
     /// Tells everybody that questions are answered.
     fn announce(&self, started: Instant) {
         self.server.set_serving(true);
-        keep_in_force(self.settings, &self.live);
         if self.live.state().has_good_state() {
             log_ready(&self.addresses, &self.live, started);
         } else {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     cli::CliError,
-    reload::{Gate, Live, SlowGates},
+    reload::{Gate, SlowGates},
     settings::Settings,
 };
 #[cfg(feature = "prove")]
@@ -30,9 +30,10 @@ pub(super) fn slow_gates(settings: &Settings) -> Result<Option<Arc<dyn SlowGates
         invariants,
         no_gains,
         timeout: reload.gate_timeout,
+        on_forbid_error: settings.on_forbid_error,
         bounds: settings.bounds.clone(),
         baseline: reload.baseline.clone(),
-        kept: settings.data.as_deref().map(KeptStores::below),
+        kept: settings.data.as_deref().filter(|_| no_gains).map(KeptStores::below),
         trust_first: reload.first == FirstState::Trust,
     })))
 }
@@ -47,16 +48,3 @@ pub(super) fn slow_gates(settings: &Settings) -> Result<Option<Arc<dyn SlowGates
         None => Ok(None),
     }
 }
-
-/// Begins to keep what is in force, where a gate compares with it after a restart.
-#[cfg(feature = "prove")]
-pub(super) fn keep_in_force(settings: &Settings, live: &Arc<Live>) {
-    if let Some(data) = &settings.data
-        && settings.reload.require.contains(&Gate::NoGains)
-    {
-        tokio::spawn(KeptStores::below(data).follow(Arc::clone(live)));
-    }
-}
-
-#[cfg(not(feature = "prove"))]
-pub(super) fn keep_in_force(_: &Settings, _: &Arc<Live>) {}

@@ -12,10 +12,11 @@ use cedar_policy_core::ast::{EntityType, EntityUID};
 use super::{
     CompiledPolicy, Condition, NeedsCedar,
     expr::{Role, Target},
-    facts::{Closure, Facts, SEARCHED},
+    facts::{Closure, Facts},
 };
 use crate::{
     engine::slices::{PreparedPolicy, Slices},
+    request::SEARCHED,
     schema::Schema,
 };
 

@@ -16,12 +16,9 @@ use super::{
 };
 use crate::{
     model::Timestamp,
-    request::{EntityFacts, HeldFacts, Place, Request, RoleAssignments},
+    request::{EntityFacts, HeldFacts, Place, Request, RoleAssignments, SEARCHED},
     schema::{Schema, StoredEntities},
 };
-
-/// Lists up to this length are searched one by one; longer ones are indexed first.
-pub(super) const SEARCHED: usize = 16;
 
 type Hash = foldhash::fast::RandomState;
 

@@ -8,7 +8,7 @@ use cedar_policy_core::ast::{
 use smol_str::SmolStr;
 
 use super::{NeedsCedar, expr::RoleRef};
-use crate::request::Context;
+use crate::request::{Context, SEARCHED};
 
 #[derive(Debug, Clone)]
 pub(super) enum Val<'a> {
@@ -133,9 +133,6 @@ impl<'a> Val<'a> {
 fn ordered(value: &dyn InternalExtensionValue) -> bool {
     value.supports_operator_overloading()
 }
-
-/// Sets up to this size are searched one by one, which is cheaper than making the key of a hash.
-const SEARCHED: usize = 16;
 
 impl<'a> Items<'a> {
     /// The elements that were listed. Literals alone: Cedar compares other values in sets by their

@@ -97,7 +97,13 @@ impl Checker<'_> {
             (Value::Ip(text), Shape::Extension(name)) if name == "ipaddr" => extension::ip(text).map_err(|_| {
                 format!("`{}` is not an IP address or range, e.g. `192.168.0.1` or `10.0.0.0/8`", shorten(text))
             }),
-            (Value::Datetime(moment), Shape::Extension(name)) if name == "datetime" => extension::datetime(*moment),
+            (Value::Datetime(moment), Shape::Extension(name)) if name == "datetime" => {
+                if moment.is_in_range() {
+                    extension::datetime(*moment)
+                } else {
+                    Err("out of range: send a moment of the years 1 to 9999".to_owned())
+                }
+            }
             (Value::Duration(millis), Shape::Extension(name)) if name == "duration" => extension::duration(*millis),
             (Value::Missing, shape) => Err(format!("no value is set: {} is expected here", shape.with_article())),
             (sent, shape) => Err(format!("{} is expected here, not {}", shape.with_article(), kind(sent))),

@@ -20,13 +20,12 @@ use crate::{
     },
     model::{StoreName, Uid},
     reload::{FollowFolder, Live, RowReport, SeenFiles},
-    sources::reads_the_same,
+    sources::{error::NOT_LOADED, reads_the_same},
     store::PolicyStore,
 };
 
 /// Pause before a folder that changed while it was read is read again.
 const RETRY: Duration = Duration::from_millis(20);
-const NOT_LOADED: &str = "its policy store is not loaded";
 
 /// Keeps the directory of one store as the files of a folder have it.
 pub(super) struct Follower {

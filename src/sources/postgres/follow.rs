@@ -18,14 +18,15 @@ use super::{
     triggers::Triggers,
 };
 use crate::{
-    directory::Directory, model::StoreName, reload::Live, request::RequestLimits,
-    sources::reads_the_same,
+    directory::Directory,
+    model::StoreName,
+    reload::Live,
+    request::RequestLimits,
+    sources::{error::NOT_LOADED, reads_the_same},
 };
 
 /// Parts of a snapshot that wait to be put into the tables; the server waits beyond that.
 const WAITING: usize = 4;
-
-const NOT_LOADED: &str = "the store is not loaded";
 
 /// The first and the longest pause before connecting again.
 const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(5)];

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     time::{Duration, Instant},
@@ -10,12 +10,12 @@ use std::{
 
 use humbaba::{
     model::Problem,
-    reload::{Gate, GateRefusal, Options, SlowGates},
+    reload::{Gate, GateRefusal, Live, Options, SlowGates},
     store::PolicyStore,
 };
 use tokio_util::sync::CancellationToken;
 
-use super::lab::{Lab, forbid, options, permit};
+use super::lab::{Lab, decision, forbid, ids, options, permit};
 
 /// True while neither the store with the policy `slow` is loaded nor anything is proved.
 static HELD: AtomicBool = AtomicBool::new(false);
@@ -99,4 +99,57 @@ fn a_revocation_that_is_edited_again_while_it_is_loaded_waits_for_no_further_edi
     lab.until_decides("main", "narrower");
     LAST_HELD.store(false, Relaxed);
     lab.until_decides("main", "last");
+}
+
+/// A gate that all pass, and that notes of each store that comes in force what decides at that moment.
+#[derive(Debug, Default)]
+struct Noting {
+    live: OnceLock<Arc<Live>>,
+    noted: Mutex<Vec<[Option<Vec<String>>; 2]>>,
+}
+
+impl SlowGates for Noting {
+    fn gates(&self) -> Vec<Gate> {
+        vec![Gate::NoGains]
+    }
+
+    fn judge(
+        &self,
+        _: &PolicyStore,
+        _: Option<&PolicyStore>,
+        _: &CancellationToken,
+    ) -> Vec<GateRefusal> {
+        Vec::new()
+    }
+
+    fn before_in_force(&self, stores: &[Arc<PolicyStore>]) {
+        let deciding = decision(&self.live.get().unwrap().stores(), "main");
+        for store in stores {
+            let policies = store.policies().policies();
+            let coming = policies.filter_map(|policy| policy.annotation("id").map(str::to_owned));
+            let noted = [Some(coming.collect()), deciding.as_ref().map(ids)];
+            self.noted.lock().unwrap().push(noted);
+        }
+    }
+}
+
+#[test]
+fn gates_take_notice_of_a_store_before_it_comes_in_force() {
+    let (mut lab, noting) = (Lab::new(), Arc::new(Noting::default()));
+    noting.live.set(Arc::clone(&lab.live)).unwrap();
+    lab.add_store("main", "first");
+    lab.start(Options { slow_gates: Some(Arc::clone(&noting) as _), ..options() });
+    lab.write("main/policies.cedar", &permit("second"));
+    lab.until_decides("main", "second");
+    // What only takes rights away waits for no proof.
+    lab.write("main/policies.cedar", &(permit("second") + &forbid("narrower")));
+    lab.until_decides("main", "narrower");
+    let one = |id: &str| Some(vec![id.to_owned()]);
+    let narrowed = ["second", "narrower"].map(str::to_owned).to_vec();
+    let mut noted = noting.noted.lock().unwrap().clone();
+    noted.iter_mut().flatten().flatten().for_each(|ids| ids.sort_unstable());
+    let mut narrowed = Some(narrowed);
+    narrowed.iter_mut().for_each(|ids| ids.sort_unstable());
+    let expected = [[one("first"), None], [one("second"), one("first")], [narrowed, one("second")]];
+    assert_eq!(noted, expected);
 }

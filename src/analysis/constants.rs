@@ -1,4 +1,4 @@
-//! The values that an open fact is tried with.
+//! The literals of policies, and the values that an open fact is tried with because of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,8 +10,8 @@ use super::{
     literals::fits,
     names::entity_named,
     near::{
-        around, entity, near_decimal, record_of, sets, spoken_longs, spoken_moments, spoken_texts,
-        with_element,
+        around, entity, near_decimal, near_moment, record_of, sets, spoken_longs, spoken_moments,
+        spoken_texts, with_element,
     },
     texts::Texts,
     world::World,
@@ -255,12 +255,14 @@ impl Constants {
                 let now = world.request.now.as_millis();
                 let mut moments = vec![now];
                 for span in &self.durations {
-                    let (before, after) = (now.saturating_sub(*span), now.saturating_add(*span));
-                    moments.extend([before, before - 1, before + 1, after, after - 1, after + 1]);
+                    moments.extend(near_moment(now.saturating_sub(*span)));
+                    moments.extend(near_moment(now.saturating_add(*span)));
                 }
                 moments.extend([now - 1, now + 1]);
-                moments.extend(spoken_moments(world).flat_map(|at| [at, at - 1, at + 1]));
-                moments.extend(self.moments.iter().flat_map(|at| [*at, at - 1, at + 1]));
+                moments.extend(spoken_moments(world).flat_map(near_moment));
+                moments.extend(self.moments.iter().copied().flat_map(near_moment));
+                // No request has another.
+                moments.retain(|moment| Timestamp::from_millis(*moment).is_in_range());
                 let mut seen = BTreeSet::new();
                 moments.retain(|moment| seen.insert(*moment));
                 let candidate = |at| {

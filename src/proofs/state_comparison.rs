@@ -23,7 +23,7 @@ const ENTITIES_DIFFER: &str = "the entities that the store holds differ: what th
 
 /// The differences between the decisions of a new state and those of an old one.
 #[derive(Debug, Default)]
-pub struct Comparison {
+pub struct StateComparison {
     /// Kinds of requests of which the new state allows more.
     pub gains: Vec<Difference>,
     /// Kinds of requests of which the new state allows less.
@@ -34,7 +34,7 @@ pub struct Comparison {
     pub trust: Vec<String>,
 }
 
-impl Comparison {
+impl StateComparison {
     /// Returns whether no decision can differ.
     #[must_use]
     pub fn is_equivalent(&self) -> bool {
@@ -70,7 +70,7 @@ pub fn compare(
     solver: &Solver,
     options: &ProofOptions,
     progress: &(dyn Fn(usize, usize) + Sync),
-) -> Result<Comparison, String> {
+) -> Result<StateComparison, String> {
     compare_ways(&[Way::Gain, Way::Loss], old, new, solver, options, progress)
 }
 
@@ -83,7 +83,7 @@ pub fn compare_gains(
     new: &PolicyStore,
     solver: &Solver,
     options: &ProofOptions,
-) -> Result<Comparison, String> {
+) -> Result<StateComparison, String> {
     compare_ways(&[Way::Gain], old, new, solver, options, &|_, _| ())
 }
 
@@ -94,9 +94,10 @@ fn compare_ways(
     solver: &Solver,
     options: &ProofOptions,
     progress: &(dyn Fn(usize, usize) + Sync),
-) -> Result<Comparison, String> {
+) -> Result<StateComparison, String> {
     let (before, after) = (Prover::new(old)?, Prover::new(new)?);
-    let comparer = Comparer { ways, old, new, partly_sent: OnceLock::new() };
+    let on_forbid_error = options.on_forbid_error;
+    let comparer = Comparer { ways, old, new, on_forbid_error, partly_sent: OnceLock::new() };
     let knows = |prover: &Prover<'_>, env: &Environment<'_>| {
         prover.environments.iter().any(|other| other.is(env))
     };
@@ -146,7 +147,8 @@ fn compare_ways(
         Task::Both(group) => comparer.both(session, group),
         Task::NotComparable(why, envs) => comparer.not_comparable(session, why, envs),
     })?;
-    let mut comparison = Comparison { trust: new.more_trust_than(old), ..Comparison::default() };
+    let mut comparison =
+        StateComparison { trust: new.more_trust_than(old), ..StateComparison::default() };
     if !analysis::same_entities(old, new) {
         comparison.unknown.push(ENTITIES_DIFFER.to_owned());
         search_differences(ways, old, new, &mut comparison)?;
@@ -182,7 +184,7 @@ fn search_differences(
     ways: &[Way],
     old: &PolicyStore,
     new: &PolicyStore,
-    comparison: &mut Comparison,
+    comparison: &mut StateComparison,
 ) -> Result<(), String> {
     let found = analysis::diff(old, new).map_err(|_| "the expected matrix is broken".to_owned())?;
     let of_cells = found.cells.into_iter().flat_map(|cell| {
@@ -198,7 +200,7 @@ fn search_differences(
     });
     for (way, environment, witness) in of_cells.chain(of_others) {
         if ways.contains(&way) {
-            let difference = Difference { environment, count: 1, witness: Some(Box::new(witness)) };
+            let difference = Difference { environment, count: 1, witness: Box::new(witness) };
             match way {
                 Way::Gain => comparison.gains.push(difference),
                 Way::Loss => comparison.losses.push(difference),

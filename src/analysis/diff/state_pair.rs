@@ -1,4 +1,4 @@
-//! The comparison of two states, kind of requests by kind.
+//! Two states that are compared, kind of requests by kind.
 
 use std::collections::BTreeSet;
 
@@ -11,9 +11,8 @@ use super::{
 };
 use crate::{
     analysis::{
-        Finder, Kind, MatrixError, Witness,
-        candidates::named_by,
-        cell, cell_world,
+        Finder, Kind, MatrixError, Witness, cell, cell_world,
+        constants::named_by,
         declared::knows,
         doubt::Doubt,
         find::Sought,
@@ -30,8 +29,8 @@ use crate::{
     testing::{Expected, MatrixCell},
 };
 
-/// Two states that are being compared.
-pub(super) struct Change<'a> {
+/// Two states, and the means to find requests that they decide differently.
+pub(super) struct StatePair<'a> {
     pub old: &'a PolicyStore,
     pub new: &'a PolicyStore,
     /// Searches requests in the new state's schema.
@@ -47,7 +46,7 @@ pub(super) struct Change<'a> {
 
 const BOTH_WAYS: [Direction; 2] = [Direction::Gain, Direction::Loss];
 
-impl<'a> Change<'a> {
+impl<'a> StatePair<'a> {
     /// Compares the cells of the matrix of the new state, and those of the old one that it lacks.
     pub fn cells(&self, diff: &mut Diff) -> Result<(), MatrixError> {
         let key =

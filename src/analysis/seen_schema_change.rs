@@ -43,7 +43,7 @@ pub fn seen_schema_change<'p>(
 ) -> Option<String> {
     policies.into_iter().find_map(|policy| {
         let reads = PolicyReads::of(policy);
-        let change = SchemaChange { old, new, kind, reads }.seen()?;
+        let change = SeenSchemas { old, new, kind, reads }.seen()?;
         Some(format!("the new schema {change}, which the old policy `{}` looks at", policy.id()))
     })
 }
@@ -89,14 +89,14 @@ pub(super) fn all_not_comparable(old: &PolicyStore, new: &PolicyStore) -> Vec<St
 }
 
 /// Two schemas, as one policy sees them in requests of a kind.
-struct SchemaChange<'a> {
+struct SeenSchemas<'a> {
     old: &'a Schema,
     new: &'a Schema,
     kind: Kind<'a>,
     reads: PolicyReads,
 }
 
-impl<'a> SchemaChange<'a> {
+impl<'a> SeenSchemas<'a> {
     fn seen(&self) -> Option<String> {
         let values = self.values();
         let around =
