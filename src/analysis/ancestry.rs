@@ -4,6 +4,7 @@ use cedar_policy_core::ast::{EntityType, EntityUID};
 
 use super::{
     declared::may_be_parent,
+    doubt::Note,
     fact::{Choice, Fact},
     world::{Optional, World},
 };
@@ -39,11 +40,16 @@ impl<'a> World<'a> {
         if role.is_none() && self.schema.is_role(of) {
             return false;
         }
-        // A stored entity is in nothing else, but may be assigned roles.
-        if role.is_none() && (engine.stored().contains(uid) || self.is_stored(uid)) {
-            return false;
-        }
-        if role.is_none() && self.is_sent(uid) == Some(false) {
+        // A stored entity, and one of which nothing is sent, is in nothing else but may be assigned roles.
+        let is_fixed = engine.stored().contains(uid)
+            || self.is_stored(uid)
+            || self.is_sent(uid) == Some(false);
+        if role.is_none() && is_fixed {
+            if self.leads_on(engine, uid, of) {
+                self.note(Note::NotSearched(format!(
+                    "`{uid}` may be in `{of}` by a role or a group that it is in"
+                )));
+            }
             return false;
         }
         match self.open_roles_of(uid) {
@@ -52,6 +58,20 @@ impl<'a> World<'a> {
                 open.iter().any(|(ty, role)| ty == scope.entity_type() && *role == slot)
             }),
         }
+    }
+
+    /// Returns whether a role that an entity may be assigned, or an ancestor of it that the store does not
+    /// hold, may be in another entity. Requests with such ways are not searched.
+    fn leads_on(&self, engine: &Engine, uid: &EntityUID, of: &EntityUID) -> bool {
+        let parents_of = |ty| self.schema.entity(ty).map(|shape| &shape.parents);
+        let own = parents_of(uid.entity_type()).into_iter().flatten();
+        let mut roles = own.filter(|ty| self.schema.is_role_type(ty));
+        let by_role = roles
+            .any(|ty| parents_of(ty).is_some_and(|parents| parents.contains(of.entity_type())));
+        let may_lead = |above: &EntityUID| {
+            !engine.stored().contains(above) && may_be_parent(self.schema, above, of)
+        };
+        by_role || self.ancestors(engine, uid).iter().any(may_lead)
     }
 
     /// Returns the roles that an entity may be in besides its known ancestors; none where it may be

@@ -17,6 +17,8 @@ pub(super) enum Doubt {
     Condition { policy: SmolStr, text: String },
     /// There are more values than are tried.
     Values(String),
+    /// Requests with such a fact are not searched.
+    NotSearched(String),
     /// Nothing tells how a condition can be decided.
     Undecidable,
     /// The work that a search may take was done.
@@ -32,6 +34,7 @@ impl fmt::Display for Doubt {
                 write!(f, "`{text}` of policy `{policy}` cannot be searched")
             }
             Self::Values(what) => write!(f, "{what}, more than are tried"),
+            Self::NotSearched(what) => write!(f, "{what}, which is not searched"),
             Self::Undecidable => f.write_str("a condition cannot be searched"),
             Self::Budget => f.write_str("the search was given up"),
             Self::NotReplayed => {
@@ -59,6 +62,8 @@ pub(super) enum Note {
     Condition { kind: NoteKind, policy: SmolStr, clause: Expr },
     /// There are more values than were tried.
     Beyond(String),
+    /// A condition was decided without a fact that a request may have.
+    NotSearched(String),
     /// No choice would decide a condition.
     Undecidable,
 }
@@ -93,6 +98,7 @@ pub(super) fn doubt_of(notes: &[Note]) -> Option<Doubt> {
     let beyond = || {
         notes.iter().find_map(|note| match note {
             Note::Beyond(what) => Some(Doubt::Values(what.clone())),
+            Note::NotSearched(what) => Some(Doubt::NotSearched(what.clone())),
             Note::Undecidable => Some(Doubt::Undecidable),
             Note::Condition { .. } => None,
         })

@@ -37,7 +37,12 @@ impl Evaluation<'_> {
                         Some(Shape::Record(record)) => {
                             record.fields.get(name).map(|field| field.shape.clone())
                         }
-                        _ => None,
+                        Some(_) => None,
+                        // It may be an entity.
+                        None => {
+                            self.may_fail(because_of.as_ref());
+                            None
+                        }
                     };
                     return Ok(Open { because_of, shape, role: None }.into());
                 };

@@ -151,6 +151,7 @@ impl<'a> Finder<'a> {
     {
         world.change = self.change;
         world.stored = self.change.map(|_| self.store.stored());
+        world.authzen = Some(self.store.authzen());
         let search = Search { constants: &self.constants, engine: self.store.engine() };
         let found = search.settle(world, goal);
         let witness = matches!(found, Ok(true)).then(|| build::request_of(world));

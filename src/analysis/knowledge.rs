@@ -5,6 +5,7 @@ use smol_str::SmolStr;
 
 use super::{
     declared::{is_now, slot_of},
+    doubt::Note,
     fact::{Base, Choice, Fact, FieldKnowledge, Place},
     world::{Optional, World},
 };
@@ -18,6 +19,11 @@ impl World<'_> {
         if let (Base::Entity(uid), [name]) = (&place.base, &*place.path) {
             self.look_at(uid);
             if let Some(stored) = engine.stored().get(uid) {
+                if self.may_be_overridden(uid, name) {
+                    self.note(Note::NotSearched(format!(
+                        "a question may lay a value over `{name}` of `{uid}`"
+                    )));
+                }
                 return match stored.get(name) {
                     Some(PartialValue::Value(value)) => FieldKnowledge::Value(value.clone()),
                     _ => FieldKnowledge::Absent,
@@ -71,6 +77,11 @@ impl World<'_> {
             Some(_) if self.is_now(place) => FieldKnowledge::Open,
             Some(_) => FieldKnowledge::Absent,
         }
+    }
+
+    /// Returns whether a question in the form of AuthZEN may give a held entity another value there.
+    fn may_be_overridden(&self, uid: &EntityUID, name: &str) -> bool {
+        self.authzen.is_some_and(|rules| rules.is_overridable(self.schema, uid.entity_type(), name))
     }
 
     /// Returns whether anything is sent of an entity; nothing where that is open.

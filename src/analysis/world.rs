@@ -18,6 +18,7 @@ use crate::{
     model::Timestamp,
     request::{self, Request, RequestInput, RequestLimits, Violation},
     schema::{ActionSchema, RecordShape, Schema, Shape, Slot, StoredEntities},
+    store::AuthzenRules,
 };
 
 /// The treatment of optional facts that were not given.
@@ -61,6 +62,8 @@ pub(super) struct World<'a> {
     pub change: Option<&'a StateChange>,
     /// The entities that the state holds which is asked: no caller describes them.
     pub stored: Option<&'a StoredEntities>,
+    /// What questions in the form of AuthZEN may lay over them.
+    pub authzen: Option<&'a AuthzenRules>,
     choices: Vec<(Fact, Choice)>,
     /// The choices that were looked at, by their places, since [`Self::forget_consulted`].
     consulted: Cell<u128>,
@@ -100,6 +103,7 @@ impl<'a> World<'a> {
             is_partly_sent: false,
             change: None,
             stored: None,
+            authzen: None,
             choices: Vec::new(),
             consulted: Cell::new(0),
             evaluated: Cell::new(0),

@@ -67,6 +67,7 @@ mod examples;
 mod faults;
 mod faults_folder;
 mod fuzz_targets;
+mod gains_unseen;
 mod gates;
 mod gates_random;
 mod gates_schema;

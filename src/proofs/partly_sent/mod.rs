@@ -2,9 +2,9 @@
 //!
 //! To the solver each entity that is referred to is there, with all that its type requires. A caller may
 //! refer to one that neither it nor a directory or the store describes: it has its role slots and nothing
-//! else, is in nothing but roles, and to look at an attribute of it fails, though the schema requires the
-//! attribute. A permit that fails grants nothing, and a forbid that fails denies, or is skipped where the
-//! settings say so.
+//! else, is in nothing but roles and what these are in, and to look at an attribute of it fails, though the
+//! schema requires the attribute. A permit that fails grants nothing, and a forbid that fails denies, or is
+//! skipped where the settings say so.
 //!
 //! Here schema and policies are rewritten so that this is said without failing: what is sent of an entity is
 //! one optional record, and each policy asks for it before it looks into it. An operand that would fail makes

@@ -195,7 +195,7 @@ impl<'a> Rewriter<'a> {
                         Expr::and(is_sent, whole(&left, &right))
                     }
                     (BinaryOp::In, (Some(Shape::Entity(of)), Some(by)))
-                        if self.can_be_sent(&of) && !self.is_role(&by) =>
+                        if self.can_be_sent(&of) && !self.may_be_in_by_role(&of, &by) =>
                     {
                         let is_sent = Expr::has_attr(left.clone(), SENT.into());
                         let is_in = Expr::and(is_sent, whole(&left, &right));
@@ -313,13 +313,19 @@ impl<'a> Rewriter<'a> {
         shape.is_some_and(|shape| shape.ids.is_none()) && !self.schema.is_role_type(ty)
     }
 
-    /// Returns whether a type is one of roles, or a set of them.
-    fn is_role(&self, shape: &Shape) -> bool {
-        match shape {
-            Shape::Entity(ty) => self.schema.is_role_type(ty),
-            Shape::Set(element) => self.is_role(element),
-            _ => false,
-        }
+    /// Returns whether an entity of which nothing is sent may be in such a one, or in one of a set of them: a
+    /// role, or what a role may be in.
+    fn may_be_in_by_role(&self, of: &EntityType, by: &Shape) -> bool {
+        let by = match by {
+            Shape::Entity(ty) => ty,
+            Shape::Set(element) => return self.may_be_in_by_role(of, element),
+            _ => return true,
+        };
+        let parents_of = |ty| self.schema.entity(ty).map(|shape| &shape.parents);
+        let roles = parents_of(of).into_iter().flatten();
+        let mut roles = roles.filter(|ty| self.schema.is_role_type(ty));
+        self.schema.is_role_type(by)
+            || roles.any(|role| parents_of(role).is_some_and(|parents| parents.contains(&**by)))
     }
 }
 
