@@ -77,7 +77,7 @@ impl Layers {
             .find(|source| source.source == DirectorySource::Embedded && settings.data.is_none())
             .map(|source| format!("`{source}` needs a folder to be kept in: name one with `data`"));
         let unreached = settings.directory.sources.iter().find(|source| {
-            let is_postgres = matches!(source.source, Source::Postgres { .. });
+            let is_postgres = matches!(source.source, DirectorySource::Postgres { .. });
             is_postgres && settings.directory.postgres_url_file.is_none()
         });
         let unreached = unreached.map(|source| {
