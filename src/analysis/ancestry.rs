@@ -25,6 +25,10 @@ impl<'a> World<'a> {
         }
         let is_it = |fact: &Fact| *fact == Fact::Member(uid.clone(), of.clone());
         if self.chosen(is_it).is_some() || self.optional == Optional::Absent {
+            // It may be so without being sent, which a chosen membership is not.
+            if self.is_partly_sent && self.may_be_in_by_role(uid, of) {
+                self.note_other_ways(uid, of);
+            }
             return Some(false);
         }
         None
@@ -45,10 +49,11 @@ impl<'a> World<'a> {
             || self.is_stored(uid)
             || self.is_sent(uid) == Some(false);
         if role.is_none() && is_fixed {
-            if self.leads_on(engine, uid, of) {
-                self.note(Note::NotSearched(format!(
-                    "`{uid}` may be in `{of}` by a role or a group that it is in"
-                )));
+            let may_lead = |above: &EntityUID| {
+                !engine.stored().contains(above) && may_be_parent(self.schema, above, of)
+            };
+            if self.may_be_in_by_role(uid, of) || self.ancestors(engine, uid).iter().any(may_lead) {
+                self.note_other_ways(uid, of);
             }
             return false;
         }
@@ -60,18 +65,21 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Returns whether a role that an entity may be assigned, or an ancestor of it that the store does not
-    /// hold, may be in another entity. Requests with such ways are not searched.
-    fn leads_on(&self, engine: &Engine, uid: &EntityUID, of: &EntityUID) -> bool {
+    /// Returns whether an entity may be in another that is no role by a role that it is assigned.
+    fn may_be_in_by_role(&self, uid: &EntityUID, of: &EntityUID) -> bool {
         let parents_of = |ty| self.schema.entity(ty).map(|shape| &shape.parents);
-        let own = parents_of(uid.entity_type()).into_iter().flatten();
-        let mut roles = own.filter(|ty| self.schema.is_role_type(ty));
-        let by_role = roles
-            .any(|ty| parents_of(ty).is_some_and(|parents| parents.contains(of.entity_type())));
-        let may_lead = |above: &EntityUID| {
-            !engine.stored().contains(above) && may_be_parent(self.schema, above, of)
-        };
-        by_role || self.ancestors(engine, uid).iter().any(may_lead)
+        let roles = parents_of(uid.entity_type()).into_iter().flatten();
+        let mut roles = roles.filter(|ty| self.schema.is_role_type(ty));
+        !self.schema.is_role(of)
+            && roles
+                .any(|ty| parents_of(ty).is_some_and(|parents| parents.contains(of.entity_type())))
+    }
+
+    /// Notes that requests are not searched in which an entity is in another by what it is in.
+    fn note_other_ways(&self, uid: &EntityUID, of: &EntityUID) {
+        self.note(Note::NotSearched(format!(
+            "`{uid}` may be in `{of}` by a role or a group that it is in"
+        )));
     }
 
     /// Returns the roles that an entity may be in besides its known ancestors; none where it may be

@@ -82,10 +82,13 @@ impl Plain<'_> {
             Shape::Long => Value::Long(0),
             Shape::String => Value::String("text".to_owned()),
             Shape::Entity(ty) => {
-                let ids = self.schema.entity(ty).and_then(|shape| shape.ids.as_ref());
-                let id = match ids.and_then(|ids| ids.iter().min()) {
-                    Some(id) => id.to_string(),
-                    None => "1".to_owned(),
+                let declared = self.schema.entity(ty).and_then(|shape| shape.ids.as_ref());
+                let mut actions = self.schema.actions().map(|action| &action.uid);
+                let action = actions.find(|action| action.entity_type() == &**ty);
+                let id = match (declared.and_then(|ids| ids.iter().min()), action) {
+                    (Some(id), _) => id.to_string(),
+                    (None, Some(action)) => AsRef::<str>::as_ref(action.eid()).to_owned(),
+                    (None, None) => "1".to_owned(),
                 };
                 Value::Entity(Uid::new(ty.to_string(), id))
             }

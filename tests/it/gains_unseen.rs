@@ -56,6 +56,14 @@ fn searched() -> Vec<Pair> {
             permit(&format!("principal.active || {in_edit}")),
             permit(&format!("{in_edit} || principal.active")),
         ),
+        pair(
+            "a role that is in the permission of the scope",
+            ROLES,
+            FORBID.to_owned(),
+            "permit (principal in Permission::\"edit\", action, resource) \
+             unless { principal has active };"
+                .to_owned(),
+        ),
         Pair {
             files: &[(
                 "e.cedarentities.json",
