@@ -63,6 +63,7 @@ pub use matrix::{Matrix, Row};
 pub use matrix_error::MatrixError;
 pub use open_cell::{Answered, OpenCell};
 pub use people::{PersonChange, StoreWithDirectory, people};
+#[cfg(any(feature = "prove", test))]
 pub(crate) use projection::taken_by;
 pub use reach::{Reach, Reaches};
 pub use review::{Finding, FindingKind, Review, ReviewRow, RowState};

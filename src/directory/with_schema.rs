@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Assignment, Change, Directory, apply::Applying, row_check::RowCheck};
+use super::{Change, Directory, apply::Applying, row_check::RowCheck, rows::renamed};
 use crate::{
-    model::Uid,
     request::Place,
     schema::{Schema, StoredEntities},
 };
@@ -30,18 +29,12 @@ impl Directory {
         next
     }
 
-    /// Makes the directory of its rows, where names of types have come to mean others. Of two rows
-    /// that turn out to have one key, that which is written in full stays.
+    /// Makes the directory of its rows, where names of types have come to mean others.
     fn made_anew(&self, check: RowCheck) -> Self {
-        let is_full = |uid: &Uid| check.schema.full_type_name(&uid.type_name) == uid.type_name;
-        let is_first = |row: &Assignment| !is_full(&row.key.principal) || !is_full(&row.key.scope);
-        let first = self.assignments().filter(is_first);
-        let then = self.assignments().filter(|row| !is_first(row));
-        let entities = self.entities().filter(|row| !is_full(&row.uid));
-        let entities = entities.chain(self.entities().filter(|row| is_full(&row.uid)));
-        let changes = first.chain(then).map(Change::Put).chain(entities.map(Change::PutEntity));
-        let RowCheck { schema, stored, limits } = check.clone();
-        Self::new(schema, stored, limits).apply(changes).0
+        let entities = self.entities().map(Change::PutEntity);
+        let rows = renamed(self.assignments().map(Change::Put).chain(entities), &check.schema);
+        let RowCheck { schema, stored, limits } = check;
+        Self::new(schema, stored, limits).apply(rows).0
     }
 
     fn check_types(&mut self) {

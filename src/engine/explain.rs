@@ -84,9 +84,11 @@ fn explain_deny(
     file_of: &dyn Fn(&str) -> Option<String>,
 ) -> Explanation {
     let (engine, request) = (variations.engine, variations.request);
-    let entities = graph::entities(engine, request).unwrap_or_default();
+    let gathered = graph::readable_entities(engine, request);
+    // Over entities that cannot be read no clause is what it was.
+    let clauses_left = if gathered.is_ok() { variations.clauses() } else { 0 };
+    let entities = gathered.map(|(entities, _)| entities).unwrap_or_default();
     let evaluation = ClauseEvaluation::new(engine, request, &entities);
-    let clauses_left = variations.clauses();
     let forbids = || decision.determining.iter().filter(|policy| policy.is_forbid());
     let obstacles: Vec<_> = (0..)
         .zip(forbids())
@@ -101,7 +103,7 @@ fn explain_deny(
             },
         })
         .collect();
-    let nearest = if decision.permitted {
+    let nearest = if decision.permitted || clauses_left == 0 {
         Vec::new()
     } else {
         nearest(engine, request, &evaluation, file_of, clauses_left)

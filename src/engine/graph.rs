@@ -8,7 +8,8 @@ use std::{
 
 use cedar_policy_core::{
     ast::{
-        self, Context, Entity, EntityUID, EntityUIDEntry, PartialValue, Unknown, Value, ValueKind,
+        self, Context, Entity, EntityUID, EntityUIDEntry, Expr, ExprKind, PartialValue, Unknown,
+        Value, ValueKind,
     },
     entities::{Entities, NoEntitiesSchema, TCComputation},
     extensions::Extensions,
@@ -40,7 +41,8 @@ struct Graph<'a> {
     places: BTreeSet<Place>,
     /// The visited entities whose rows in the directory cannot be read.
     unreadable: BTreeSet<EntityUID>,
-    /// The entities from which the visit began, where there is a directory.
+    /// The entities from which the visit began, where there is a directory, but for those that conditions
+    /// of policies name.
     starts: HashSet<EntityUID>,
     /// The number of entities that were named by others which the directory or the caller describes.
     named: usize,
@@ -79,7 +81,8 @@ pub(crate) fn entities(engine: &Engine, request: &Request) -> Result<Entities, S
 }
 
 /// Gathers them as far as they can be read. Where an entity that cannot be read is named by attributes
-/// and tags alone, the values of these are unknown. Returns what is wrong with such an entity.
+/// and tags alone, the values of these are unknown; by policies on other actions nobody looks at it. Returns
+/// what is wrong with such an entity.
 ///
 /// # Errors
 /// Those of [`entities`]: an entity cannot be read that is more than the value of an attribute.
@@ -89,14 +92,31 @@ pub(super) fn readable_entities(
 ) -> Result<(Entities, Option<String>), String> {
     let mut graph = gathered(engine, request).0;
     let parents = || graph.nodes.values().flat_map(|node| &node.parents);
-    let is_value_alone =
-        |uid: &EntityUID| !graph.starts.contains(uid) && parents().all(|parent| parent != uid);
+    let is_value_alone = |uid: &EntityUID| {
+        !graph.starts.contains(uid)
+            && parents().all(|parent| parent != uid)
+            && !is_named_by_policies(engine, &request.action, uid)
+    };
     if let Some(uid) = graph.unreadable.iter().find(|uid| !is_value_alone(uid)) {
         return Err(unreadable(uid));
     }
     let message = graph.unreadable.first().map(unreadable);
     graph.forget_unreadable();
     Ok((graph.close()?, message))
+}
+
+/// Returns whether the condition of a policy on an action names an entity.
+fn is_named_by_policies(engine: &Engine, action: &EntityUID, uid: &EntityUID) -> bool {
+    let slices = engine.slices();
+    slices.of_any().chain(slices.of_action(action)).any(|policy| {
+        let parts = policy.condition().into_iter().flat_map(Expr::subexpressions);
+        let mut named = parts.filter_map(|part| match part.expr_kind() {
+            ExprKind::Lit(ast::Literal::EntityUID(named)) => Some(&**named),
+            ExprKind::Slot(slot) => policy.variables().get(slot),
+            _ => None,
+        });
+        named.any(|named| named == uid)
+    })
 }
 
 fn unreadable(uid: &EntityUID) -> String {
@@ -167,9 +187,7 @@ fn gathered<'a>(engine: &'a Engine, request: &'a Request) -> (Graph<'a>, Vec<Rol
         named: 0,
     };
     graph.to_visit.extend(request.facts.entities.iter().map(|entity| entity.uid.clone()));
-    graph.to_visit.extend(engine.literals().iter().cloned());
     if graph.held.is_some() {
-        graph.to_visit.extend(engine.looked_into().iter().cloned());
         graph.to_visit.extend(engine.named_roles().iter().map(|(scope, _)| scope.clone()));
     }
     for value in request.context.whole().values() {
@@ -182,7 +200,9 @@ fn gathered<'a>(engine: &'a Engine, request: &'a Request) -> (Graph<'a>, Vec<Rol
     }
     if graph.held.is_some() {
         graph.starts.extend(graph.to_visit.iter().cloned());
+        graph.to_visit.extend(engine.looked_into().iter().cloned());
     }
+    graph.to_visit.extend(engine.literals().iter().cloned());
     graph.gather();
     in_force().for_each(|assignment| graph.give(assignment));
     let mut held = Vec::new();

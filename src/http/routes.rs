@@ -33,7 +33,8 @@ async fn livez() -> &'static str {
 /// With `?strict` it reports ready only where everything that was found is in force and every
 /// directory decides, for those who watch a rollout.
 async fn readyz(State(server): State<AdminState>, RawQuery(query): RawQuery) -> Response {
-    let is_strict = query.is_some_and(|query| query.split('&').any(|one| one == "strict"));
+    let is_strict = query
+        .is_some_and(|query| query.split('&').any(|one| one.split('=').next() == Some("strict")));
     match not_ready(server.grpc(), is_strict) {
         Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response(),
         None => "ok\n".into_response(),

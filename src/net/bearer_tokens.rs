@@ -68,7 +68,8 @@ pub enum TokenError {
 }
 
 impl BearerTokens {
-    /// Reads the tokens of a file, one on a line. Blanks around a token and empty lines are left out.
+    /// Reads the tokens of a file, one on a line. Blanks around a token, empty lines and a token that
+    /// is there before are left out.
     ///
     /// # Errors
     /// The file holds no token, too many, or a line that is none.
@@ -146,10 +147,14 @@ fn read(path: &Path) -> Result<Vec<Vec<u8>>, TokenError> {
         if !(SHORTEST..=LONGEST).contains(&token.len()) || !token.iter().all(u8::is_ascii_graphic) {
             return Err(TokenError::Unfit { path: path.to_owned(), line: index + 1 });
         }
+        let digest = digest(token);
+        if digests.contains(&digest) {
+            continue;
+        }
         if digests.len() == MOST {
             return Err(TokenError::TooMany(path.to_owned()));
         }
-        digests.push(digest(token));
+        digests.push(digest);
     }
     if digests.is_empty() {
         return Err(TokenError::Empty(path.to_owned()));

@@ -128,6 +128,38 @@ async fn who_is_suspended_in_an_embedded_directory_stays_so_without_the_namespac
     until_allowed(&running).await;
 }
 
+#[tokio::test]
+async fn who_is_suspended_without_the_namespace_stays_so_when_it_comes_back() {
+    let (policies, data) = (policies(), TempDir::new().unwrap());
+    let running = sidecar(policies.path(), data.path(), &[]);
+    let mut client = directory(&running);
+    let bob = |suspended: bool| {
+        let bob = entity("User::bob").attribute("suspended", value(Kind::Boolean(suspended)));
+        change(Change::PutEntity(bob))
+    };
+    write(&mut client, [bob(false)]).await;
+    until_allowed(&running).await;
+    let revision = view(&running, "bob").await.revision;
+    let restored = async |had: &str| {
+        until("the policies are reloaded", async || view(&running, "bob").await.revision != had)
+            .await;
+        view(&running, "bob").await.revision
+    };
+    write_store(policies.path(), false);
+    let without = restored(&revision).await;
+    write(&mut client, [bob(true)]).await;
+    write_store(policies.path(), true);
+    restored(&without).await;
+    until("the rows are read again", async || {
+        assert!(!is_allow(&view(&running, "bob").await));
+        get(http(&running), "/status").await.body.contains("two rows of it differ")
+    })
+    .await;
+    assert!(!is_allow(&view(&running, "bob").await), "neither row is the narrower");
+    write(&mut client, [bob(false)]).await;
+    until_allowed(&running).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_suspended_in_postgresql_stays_so_without_the_namespace() {
     let Some(postgres) = Postgres::start().await else { return };

@@ -409,6 +409,32 @@ fn teams() -> Arc<PolicyStore> {
 }
 
 #[tokio::test]
+async fn an_entity_that_cannot_be_read_denies_only_the_actions_of_policies_that_name_it() {
+    let schema = "entity Group { n?: Long }; entity Team { flag: Bool }; entity User in [Group];
+                  entity Doc { team: Team };
+                  action x, y appliesTo { principal: User, resource: Doc };";
+    // The second policy fails, so that Cedar's evaluator decides.
+    let policies = r#"@id("all") permit (principal, action == Action::"x", resource);
+        @id("team") permit (principal, action == Action::"x", resource)
+        when { resource.team.flag };
+        @id("group") permit (principal, action == Action::"y", resource)
+        when { Group::"g" has n || true };"#;
+    let files = [("schema.cedarschema", schema), ("policies.cedar", policies)];
+    let store = stores::store("docs", &files);
+    let server = TestServer::with([Arc::clone(&store)], GrpcOptions::default()).await;
+    give(&server.live, &store, Vec::new());
+    let rows = vec![
+        held_entity("Group::g", &json!({"attrs": {"n": "not a number"}})),
+        held_entity("Doc::1", &json!({"attrs": {"team": {"type": "Team", "id": "t"}}})),
+    ];
+    server.live.change_directory(store.name(), rows, version(2));
+    let other = server.ask(ask("User::alice", "x", "Doc::1")).await.unwrap();
+    assert!(is_allow(&other), "{other:?}");
+    let named = server.ask(ask("User::alice", "y", "Doc::1")).await.unwrap();
+    assert!(!is_allow(&named) && named.errors[0].message.contains("Group::\"g\""), "{named:?}");
+}
+
+#[tokio::test]
 async fn a_value_that_names_an_entity_which_cannot_be_read_denies_what_reads_it_alone() {
     for on_forbid_error in [OnForbidError::Deny, OnForbidError::Skip] {
         let store = teams();

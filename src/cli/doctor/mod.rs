@@ -28,8 +28,8 @@ use finding::{Findings, Level};
 /// addresses (is one free, or who is there?), directories, certificates, tokens, file handles, memory,
 /// the clock, the decision log and the solver. What a start refuses is a problem here, in the same
 /// words; the gates `invariants` and `no-gains` are not proved, which `humbaba prove` does. Where a Humbaba
-/// runs with them it is asked for its state. Nothing is changed, and an address that is tried is let go
-/// of at once.
+/// runs with them it is asked for its state. No data is changed. An address that is free is listened on
+/// for a moment, in which nothing else can; the socket that a killed process left is removed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Each line is `ok`, `warning` (it serves all the same) or `problem`, with what to do below it.

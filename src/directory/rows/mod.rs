@@ -10,12 +10,14 @@ mod file_rows;
 mod hash;
 mod json_lines;
 mod merge;
+mod renamed;
 mod row_reader;
 
 pub use error::RowFileError;
 pub use file_rows::{FileRow, FileRows, LineProblem, LineProblems};
 pub use hash::RowHasher;
 pub use merge::{MergedFile, MergedRows, merge};
+pub use renamed::renamed;
 pub use row_reader::{COLUMNS, RowReader};
 
 use crate::store::decode;

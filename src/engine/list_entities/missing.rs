@@ -14,7 +14,7 @@ use super::{outcomes::Outcomes, possible_contexts::PossibleContexts};
 use crate::{
     engine::{
         Engine,
-        graph::{cedar_request_in, entities},
+        graph::{cedar_request_in, readable_entities},
         slices::PreparedPolicy,
     },
     model::OnForbidError,
@@ -51,7 +51,10 @@ impl<'a> MissingFacts<'a> {
     /// Returns the facts that are missing for a question that is no allow; nothing where it is denied
     /// whatever they are.
     pub(super) fn of(&self, request: &Request) -> Option<String> {
-        let entities = entities(self.engine, request).ok()?;
+        let Ok((entities, _)) = readable_entities(self.engine, request) else {
+            // A policy that does not look at what cannot be read may still allow it.
+            return (!self.context.is_empty()).then(|| self.context.join("; "));
+        };
         let mut contexts = self.possible.contexts.iter();
         let mut facts =
             contexts.find_map(|context| self.that_allow(request, context, &entities))?;

@@ -27,7 +27,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{FolderRows, SourceOptions, SourceStartError, row_problems::words};
 use crate::{
-    directory::{Change, ChangeFault, Directory, DirectoryVersion, Fault},
+    directory::{Change, ChangeFault, Directory, DirectoryVersion, Fault, rows::renamed},
     model::StoreName,
     reload::Live,
     request::RequestLimits,
@@ -88,7 +88,7 @@ pub fn look_at_embedded(
     let rows = rows.map_err(|error| format!("the database `{}`: {error}", path.display()))?;
     let Some(mut rows) = rows else { return Ok(None) };
     let (schema, stored) = (store.schema_arc(), store.stored_arc());
-    rows.sort_by_key(|row| row.is_qualified(schema));
+    rows = renamed(rows, schema);
     let empty = Directory::new(Arc::clone(schema), Arc::clone(stored), limits.clone());
     let (directory, faults) = empty.apply(&rows);
     let problem_count = faults.len();

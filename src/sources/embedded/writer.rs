@@ -10,7 +10,7 @@ use tokio::{
 
 use super::{WAITING, Write, WriteError, database::Database, error::DatabaseError};
 use crate::{
-    directory::{Change, ChangeFault, Directory, DirectoryVersion, Fault},
+    directory::{Change, ChangeFault, Directory, DirectoryVersion, Fault, rows::renamed},
     model::StoreName,
     reload::{KeptChanges, Live},
     request::RequestLimits,
@@ -228,8 +228,9 @@ impl Writer {
         let (schema, stored) = (store.schema_arc(), store.stored_arc());
         let has_other_names = rows.iter().any(|row| !row.is_qualified(schema));
         database.set_names(has_other_names.then(|| Arc::clone(schema)));
-        // Of two rows that turn out to be one, that with the full names counts.
-        rows.sort_by_key(|row| row.is_qualified(schema));
+        if has_other_names {
+            rows = renamed(rows, schema);
+        }
         let empty = Directory::new(Arc::clone(schema), Arc::clone(stored), self.limits.clone());
         let (directory, faults) = empty.apply(&rows);
         self.note_faults(rows, faults, schema);
