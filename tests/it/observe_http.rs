@@ -200,7 +200,9 @@ fn a_process_that_can_decide_nothing_is_not_ready() {
         http(&sidecar, "GET", "/readyz", "", "").1.starts_with(said).then_some(())
     });
     assert_eq!(http(&sidecar, "GET", "/readyz", "", "").0, 503);
-    assert!(sidecar.log().contains("not ready: nothing can be decided"), "{}", sidecar.log());
+    until("a line in the log", || {
+        sidecar.log().contains("not ready: nothing can be decided").then_some(())
+    });
     let mut watched = Watched::begin(&sidecar);
     assert_eq!(watched.next(), ServingStatus::NotServing);
     let health = || run(&["healthcheck", "--address", &sidecar.tcp()]).code;
