@@ -25,10 +25,10 @@ pub(crate) struct ProgramLimits {
     pub output_bytes: u64,
 }
 
-/// What a program that has ended has left.
+/// The status and the output of a program that has ended.
 #[derive(Debug)]
 pub(crate) struct ProgramOutput {
-    /// How it ended.
+    /// Its exit status.
     pub status: ExitStatus,
     /// All of its standard output.
     pub output: Vec<u8>,

@@ -62,7 +62,7 @@ pub(super) struct World<'a> {
     pub change: Option<&'a StateChange>,
     /// The entities that the state holds which is asked: no caller describes them.
     pub stored: Option<&'a StoredEntities>,
-    /// What questions in the form of AuthZEN may lay over them.
+    /// The values that questions in the form of AuthZEN may lay over them.
     pub authzen: Option<&'a AuthzenRules>,
     choices: Vec<(Fact, Choice)>,
     /// The choices that were looked at, by their places, since [`Self::forget_consulted`].

@@ -101,7 +101,7 @@ struct StoreState<'a> {
     policies: usize,
     /// A solver judges the files as they are now.
     proving: bool,
-    /// Since when; null while none does.
+    /// The start of that; null while none does.
     proving_since: Option<String>,
     problems: Vec<RenderedProblem<'a>>,
     warnings: Vec<RenderedProblem<'a>>,

@@ -1,4 +1,4 @@
-//! What the policies that are asked about can look at of a request, as expressions of Cedar's.
+//! The facts of a request that the policies which are asked about can look at, as expressions of Cedar's.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! What holds of every request that the sidecar answers, and what the solver does not know.
+//! Facts that hold of every request which the sidecar answers, and that the solver does not know.
 
 use super::{
     moments,

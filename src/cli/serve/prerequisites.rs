@@ -1,4 +1,4 @@
-//! What a process opens before it serves, from the settings alone. `humbaba doctor` checks the same, one
+//! Everything that a process opens before it serves, from the settings alone. `humbaba doctor` checks the same, one
 //! by one: what is opened here cannot be forgotten there.
 
 use std::sync::Arc;

@@ -65,7 +65,7 @@ struct Process<'a> {
     server: GrpcServer,
     serving: Serving,
     addresses: Addresses,
-    /// What of the addresses is to be removed at the end.
+    /// The files of the addresses that are removed at the end.
     files: (Vec<SocketFile>, Option<AddressFile>),
     /// Reads certificates and tokens again when their files change.
     watched: Vec<Reloader>,

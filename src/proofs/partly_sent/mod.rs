@@ -10,8 +10,8 @@
 //! one optional record, and each policy asks for it before it looks into it. An operand that would fail makes
 //! neither the condition nor its negation hold.
 //!
-//! What counts is that a rewritten policy decides a request of which some entities are not sent as the policy
-//! itself does. So nothing is left as it is where the type of an expression is not known: the rewriting says
+//! A rewritten policy must decide a request of which some entities are not sent as the policy itself
+//! does. So nothing is left as it is where the type of an expression is not known: the rewriting says
 //! that it cannot be done, and nothing is proved.
 
 mod expr_types;

@@ -1,4 +1,4 @@
-//! What is conditional, against every value that the missing facts may have.
+//! Conditional entities, against every value that the missing facts may have.
 
 use std::{
     cell::RefCell,
