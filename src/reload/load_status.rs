@@ -49,7 +49,8 @@ pub struct StoreStatus {
     pub policies: usize,
     /// The warnings of the revision that decides.
     pub warnings: Vec<Problem>,
-    /// Since when a solver judges the files as they are now; until it has, the revision stays in force.
+    /// The moment at which a solver began to judge the files as they are now; until it has, the revision
+    /// stays in force.
     pub proving_since: Option<SystemTime>,
     /// The problems of the files as they are now, if they were refused; the revision stays in force.
     pub problems: Vec<Problem>,

@@ -1,5 +1,5 @@
-//! What must hold of the policies of a store once they are read: they fit the schema, and the index of
-//! decisions has places for them.
+//! Checks of the policies of a store once they are read: they fit the schema, and the index of decisions
+//! has places for them.
 
 use std::{
     collections::HashSet,

@@ -476,7 +476,7 @@ async fn a_folder_that_is_named_as_a_file_of_assignments_is_reported_and_the_res
     until("nothing is wrong", async || shop.row_problems().is_empty()).await;
 }
 
-/// Who mounts a file that is missing gets a folder of its name.
+/// Mounting a file that is missing makes a folder of its name.
 #[tokio::test]
 async fn a_folder_that_is_named_as_a_file_of_entities_keeps_the_last_state() {
     let shop = Shop::open(&[("a.assignments.csv", &rows(&[ALICE]))]).await;

@@ -3,8 +3,9 @@
 use std::{fs, net::SocketAddr, path::Path};
 
 use humbaba::proto::{
-    IsAuthorizedResponse, authorization_service_client::AuthorizationServiceClient,
-    directory_change::Change, value::Kind,
+    DirectoryChange, IsAuthorizedResponse,
+    authorization_service_client::AuthorizationServiceClient, directory_change::Change,
+    value::Kind,
 };
 use tempfile::TempDir;
 
@@ -85,6 +86,12 @@ async fn assert_stays_suspended(sidecar: &Sidecar, policies: &TempDir) {
     assert!(bob.errors[0].message.starts_with(said), "{bob:?}");
 }
 
+/// The row of bob. An embedded directory knows it by its full name, however it was written.
+fn bob(suspended: bool) -> DirectoryChange {
+    let bob = entity("User::bob").attribute("suspended", value(Kind::Boolean(suspended)));
+    change(Change::PutEntity(bob))
+}
+
 async fn until_allowed(sidecar: &Sidecar) {
     until("a row says that bob may", async || is_allow(&view(sidecar, "bob").await)).await;
 }
@@ -112,11 +119,6 @@ async fn who_is_suspended_in_an_embedded_directory_stays_so_without_the_namespac
     let (policies, data) = (policies(), TempDir::new().unwrap());
     let running = sidecar(policies.path(), data.path(), &[]);
     let mut client = directory(&running);
-    // The directory knows the row by its full name, however it was written.
-    let bob = |suspended: bool| {
-        let bob = entity("User::bob").attribute("suspended", value(Kind::Boolean(suspended)));
-        change(Change::PutEntity(bob))
-    };
     write(&mut client, [bob(true)]).await;
     assert_stays_suspended(&running, &policies).await;
     write(&mut client, [bob(false)]).await;
@@ -133,10 +135,6 @@ async fn who_is_suspended_without_the_namespace_stays_so_when_it_comes_back() {
     let (policies, data) = (policies(), TempDir::new().unwrap());
     let running = sidecar(policies.path(), data.path(), &[]);
     let mut client = directory(&running);
-    let bob = |suspended: bool| {
-        let bob = entity("User::bob").attribute("suspended", value(Kind::Boolean(suspended)));
-        change(Change::PutEntity(bob))
-    };
     write(&mut client, [bob(false)]).await;
     until_allowed(&running).await;
     let revision = view(&running, "bob").await.revision;

@@ -10,7 +10,7 @@ use crate::{
     symbolic::solver,
 };
 
-/// What no search finds: the question is left to the solver.
+/// A condition that no search decides: the question is left to the solver.
 const HIDDEN: &str = "context has a && context has b && context.a > 1000 && context.a < 9000 && \
                       context.b > 0 && context.b < 9000 && context.a - context.b == 37";
 

@@ -343,19 +343,26 @@ fn a_disk_that_does_not_answer_holds_up_no_revocation() {
     assert!(!may(&sidecar, "view", "viewer") && may(&sidecar, "edit", "editor"));
 }
 
+/// Writes a solver `never` that says who it is, does what is given, and never answers. Returns the variable
+/// that names it.
+fn solver_that_never_answers(folder: &Path, first: &str) -> [(&'static str, String); 1] {
+    let solver = folder.join("never");
+    let script = format!(
+        "#!/bin/sh\nif [ \"$1\" = --version ]; then echo This is cvc5 version 0; exit; fi\n\
+         {first}exec sleep 600\n"
+    );
+    fs::write(&solver, script).unwrap();
+    fs::set_permissions(&solver, fs::Permissions::from_mode(0o755)).unwrap();
+    [("CVC5", solver.to_str().unwrap().to_owned())]
+}
+
 #[test]
 fn nobody_waits_for_a_proof_to_revoke_a_right_and_a_newer_state_ends_it() {
     let folder = folder();
-    // A solver that says who it is and never answers.
-    let solver = folder.path().join("never");
-    let script = "#!/bin/sh\nif [ \"$1\" = --version ]; then echo This is cvc5 version 0; exit; fi\n\
-                  env > \"$0.env\"\necho $$ >> \"$0.started\"\nexec sleep 600\n";
-    fs::write(&solver, script).unwrap();
-    fs::set_permissions(&solver, fs::Permissions::from_mode(0o755)).unwrap();
-    let variables = [
-        ("CVC5", solver.to_str().unwrap().to_owned()),
-        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=secret".to_owned()),
-    ];
+    let noted = "env > \"$0.env\"\necho $$ >> \"$0.started\"\n";
+    let [solver] = solver_that_never_answers(folder.path(), noted);
+    let secret = ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=secret".to_owned());
+    let variables = [solver, secret];
     let args = ["--require", "no-gains", "--set=reload.first=trust"];
     let sidecar = Sidecar::start_with(folder.path(), &args, &variables);
     write_store(folder.path(), "guard", &planted());
@@ -390,12 +397,7 @@ fn nobody_waits_for_a_proof_to_revoke_a_right_and_a_newer_state_ends_it() {
 #[test]
 fn a_start_that_waits_for_a_proof_says_of_which_store_and_since_when() {
     let folder = folder();
-    let solver = folder.path().join("never");
-    let script = "#!/bin/sh\nif [ \"$1\" = --version ]; then echo This is cvc5 version 0; exit; fi\n\
-                  exec sleep 600\n";
-    fs::write(&solver, script).unwrap();
-    fs::set_permissions(&solver, fs::Permissions::from_mode(0o755)).unwrap();
-    let cvc5 = [("CVC5", solver.to_str().unwrap().to_owned())];
+    let cvc5 = solver_that_never_answers(folder.path(), "");
     let args = ["--require", "invariants", "--set=reload.gate_timeout_s=600"];
     let sidecar = Sidecar::begin_with(folder.path(), &args, &cvc5);
     let said = "no policy store is loaded yet: the gates of `guard` (since 20";
@@ -412,12 +414,7 @@ fn a_start_that_waits_for_a_proof_says_of_which_store_and_since_when() {
 #[test]
 fn a_proof_that_takes_too_long_refuses() {
     let folder = folder();
-    let solver = folder.path().join("never");
-    let script = "#!/bin/sh\nif [ \"$1\" = --version ]; then echo This is cvc5 version 0; exit; fi\n\
-                  exec sleep 600\n";
-    fs::write(&solver, script).unwrap();
-    fs::set_permissions(&solver, fs::Permissions::from_mode(0o755)).unwrap();
-    let cvc5 = [("CVC5", solver.to_str().unwrap().to_owned())];
+    let cvc5 = solver_that_never_answers(folder.path(), "");
     let args =
         ["--require", "no-gains", "--set=reload.first=trust", "--set=reload.gate_timeout_s=1"];
     let sidecar = Sidecar::start_with(folder.path(), &args, &cvc5);

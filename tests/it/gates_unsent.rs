@@ -46,7 +46,7 @@ template = "template"
 principal = 'Group::"g"'
 "#;
 
-/// What no search finds: the first question is left to the solver.
+/// A condition that no search decides: the first question is left to the solver.
 const HIDDEN: &str = "context.a > 1000 && context.a < 2000 && context.b > 0 && context.b < 2000 && \
                       context.a - context.b == 37";
 

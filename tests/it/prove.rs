@@ -501,7 +501,7 @@ fn permit(condition: &str) -> String {
     format!("@id(\"p\") permit (principal, action, resource) when {{ {condition} }};")
 }
 
-/// What no search finds: the question is left to the solver.
+/// A condition that no search decides: the question is left to the solver.
 const HIDDEN: &str = "context.a > 1000 && context.a < 2000 && context.b > 0 && context.b < 2000 && \
                       context.a - context.b == 37";
 

@@ -63,9 +63,9 @@ pub(super) fn follow_folder(folder: &Path, options: &SourceOptions) -> FollowFol
     }
 }
 
-/// Refuses a folder in which something is named as a file of entities and is no file. Who mounts a file
-/// that is missing gets a folder of its name, and nobody knows what its entities would restrict. What is
-/// named as a file of assignments only grants nothing.
+/// Refuses a folder in which something is named as a file of entities and is no file. Mounting a
+/// file that is missing makes a folder of its name, and nobody knows what its entities would restrict. One
+/// that is named as a file of assignments only grants nothing.
 pub(super) fn refuse_not_files(seen: &SeenFiles) -> Result<(), Unreadable> {
     let is_of_entities = |name: &&String| RowFileKind::of(name) == Some(RowFileKind::Entities);
     match seen.not_files.iter().find(is_of_entities) {
