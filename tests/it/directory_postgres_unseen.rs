@@ -296,6 +296,61 @@ async fn rows_that_changed_unrecorded_are_found_by_comparing_all() {
     until("it is found", async || followed.assignments() == owners(&["bob"])).await;
 }
 
+/// The rows are read while another session holds a table of theirs.
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_do_not_wait_while_all_rows_are_compared() {
+    let Some(lab) = Lab::new().await else { return };
+    let often = Duration::from_millis(500);
+    let followed = Followed::postgres_comparing(&store(), lab.postgres.url_file(), often);
+    followed.at(&lab.version().await).await;
+    let (_, mut changes) = followed.live.follow_directory(store().name(), "").unwrap();
+    let holder = lab.postgres.client("postgres").await;
+    holder.batch_execute("BEGIN; LOCK humbaba.entities IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted
+        AND relation = 'humbaba.entities'::regclass";
+    until("the rows are being read", async || value(&lab.admin, waiting).await != "0").await;
+
+    lab.execute(&grant("bob")).await;
+    assert_eq!(followed.at(&lab.version().await).await, owners(&["alice", "bob"]));
+    lab.execute("DELETE FROM humbaba.assignments WHERE principal_id = 'alice'").await;
+    assert_eq!(followed.at(&lab.version().await).await, owners(&["bob"]));
+    assert_ne!(value(&lab.admin, waiting).await, "0");
+
+    // What came meanwhile is no difference: who follows the directory goes on.
+    holder.batch_execute("COMMIT").await.unwrap();
+    until("both sidecars only follow", async || value(&lab.admin, CONNECTIONS).await == "2").await;
+    lab.execute(&grant("carol")).await;
+    followed.at(&lab.version().await).await;
+    for _ in 0..3 {
+        assert_eq!(changes.next().await.unwrap().changes.len(), 1);
+    }
+}
+
+/// Connections of sidecars.
+const CONNECTIONS: &str = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'humbaba_reader'";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_comparison_that_gets_no_connection_is_tried_again_and_holds_nothing_up() {
+    let Some(lab) = Lab::new().await else { return };
+    lab.execute("ALTER ROLE humbaba_reader CONNECTION LIMIT 2").await;
+    let often = Duration::from_millis(200);
+    let followed = Followed::postgres_comparing(&store(), lab.postgres.url_file(), often);
+    assert_eq!(followed.at(&lab.version().await).await, owners(&["alice"]));
+    lab.execute("SELECT pg_sleep(0.5)").await;
+    let replaced = "UPDATE humbaba.assignments SET principal_id = ";
+    lab.execute(&format!("{replaced}'bob'")).await;
+    assert_eq!(followed.at(&lab.version().await).await, owners(&["bob"]));
+    let silent = format!(
+        "CREATE OR REPLACE FUNCTION humbaba.record_assignments() RETURNS trigger
+            LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+        {replaced}'carol'"
+    );
+    lab.execute(&silent).await;
+    assert_eq!(followed.problem(), "");
+    lab.execute("ALTER ROLE humbaba_reader CONNECTION LIMIT -1").await;
+    until("it is found", async || followed.assignments() == owners(&["carol"])).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_schema_of_an_older_version_is_followed_and_named() {
     let Some(lab) = Lab::new().await else { return };

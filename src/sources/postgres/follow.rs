@@ -9,6 +9,7 @@ use tokio::{
 };
 
 use super::{
+    compare::Comparison,
     connect::{self, Connection},
     known_rows::{KnownRows, Loading},
     poll::{Poll, poll},
@@ -18,7 +19,7 @@ use super::{
     triggers::Triggers,
 };
 use crate::{
-    directory::Directory,
+    directory::{Change, Directory},
     model::StoreName,
     reload::Live,
     request::RequestLimits,
@@ -49,17 +50,23 @@ pub(super) struct Follower {
 
 /// A state that was read, from which on changes are asked for.
 pub(super) struct Cursor {
-    head: Head,
-    known: KnownRows,
+    pub head: Head,
+    pub known: KnownRows,
     /// When the triggers were last looked at.
-    looked: Instant,
-    /// When all rows are to be compared.
-    next_compare: Instant,
+    pub looked: Instant,
+    pub comparison: Comparison,
+}
+
+/// All rows of one snapshot, read into a directory of their own.
+pub(super) struct AllRows {
+    head: Head,
+    pub directory: Directory,
+    pub known: KnownRows,
 }
 
 impl Cursor {
     /// Returns why nobody can say that the state is the server's, if so.
-    fn fault(&self) -> Option<&str> {
+    pub(super) fn fault(&self) -> Option<&str> {
         self.head.triggers.as_ref().and_then(Triggers::fault)
     }
 }
@@ -95,7 +102,7 @@ impl Follower {
     }
 
     /// Returns the state that changes can be applied to.
-    fn directory(&self) -> Option<Arc<Directory>> {
+    pub(super) fn directory(&self) -> Option<Arc<Directory>> {
         let state = self.live.state();
         let state = state.directories.get(&self.store)?.state.as_ref()?;
         Some(Arc::clone(&state.directory))
@@ -112,10 +119,13 @@ impl Follower {
             if let Err(problem) = self.step(&connection, cursor).await {
                 return problem;
             }
-            sleep_until(next).await;
+            if cursor.is_some() {
+                sleep_until(next).await;
+            }
         }
     }
 
+    /// Goes from one state of the server to the next. Without a cursor everything is read.
     async fn step(
         self: &Arc<Self>,
         connection: &Connection,
@@ -124,137 +134,86 @@ impl Follower {
         if self.directory().is_none() {
             *cursor = None;
         }
-        let Some(mut at) = cursor.take() else {
+        let Some(at) = cursor else {
             *cursor = Some(self.read_all(connection).await?);
             return Ok(());
         };
-        if self.fits_otherwise(&mut at) {
-            tracing::info!(store = %self.store, "rows are read anew: the schema of the store changed");
-            *cursor = Some(self.read_all(connection).await?);
+        if self.fits_otherwise(at) {
+            self.read_anew("the schema of the store changed", cursor);
             return Ok(());
         }
-        let compares = Instant::now() >= at.next_compare;
-        let (head, rows) = match self.poll(connection, &mut at, compares).await {
-            Ok(Poll::Changes(head, rows)) => (head, rows),
-            Ok(Poll::Anew(reason)) => {
-                *cursor = Some(self.read_anew(connection, reason, compares).await?);
-                return Ok(());
-            }
-            Ok(Poll::Rewound(reason)) => {
-                self.renew(connection, compares).await?;
-                *cursor = Some(self.read_anew(connection, reason, false).await?);
-                return Ok(());
-            }
-            Err(problem) => {
-                *cursor = Some(at);
-                return Err(problem);
-            }
-        };
-        let is_restarted = head.started != at.head.started;
-        if is_restarted && !compares {
-            // Its data folder may have been put back as it was before. Then the changes do not lead on
-            // from what was seen, though no number says so.
-            tracing::info!(store = %self.store, "the server was started again: all rows are compared");
-            at.next_compare = Instant::now();
-            *cursor = Some(at);
-            return Ok(());
-        }
-        let started = at.head.started.clone();
-        let changed = if rows.is_empty() {
-            if !compares {
-                self.confirm(&at, &head);
-            }
-            Ok(Cursor { head, ..at })
-        } else {
-            self.change(Cursor { head, ..at }, rows).await?
-        };
-        *cursor = Some(match changed {
-            Ok(mut at) if compares => match self.compare(connection, is_restarted).await {
-                Ok(compared) => compared,
-                Err(problem) => {
-                    // It is still to be compared with what the server had before it was started.
-                    at.head.started = started;
-                    *cursor = Some(at);
-                    return Err(problem);
-                }
-            },
-            Ok(at) => at,
-            Err(UnknownRow) => {
-                self.read_anew(connection, "a row went that was not there", compares).await?
-            }
-        });
-        Ok(())
+        self.go_on_comparing(connection, cursor).await?;
+        self.follow(connection, cursor).await
     }
 
-    /// Asks what changed. Where all rows are to be compared, that is the begin of a transaction in which
-    /// they can be read as they are after these changes.
-    async fn poll(
-        &self,
+    /// Asks what changed, and puts that in force.
+    async fn follow(
+        self: &Arc<Self>,
         connection: &Connection,
-        at: &mut Cursor,
-        compares: bool,
-    ) -> Result<Poll, String> {
-        let client = &connection.client;
-        if compares {
-            self.statements.begin(client).await?;
-        }
-        let is_due = compares || at.looked.elapsed() >= LOOK;
-        let polled = poll(client, &self.statements, &at.head, is_due).await?;
+        cursor: &mut Option<Cursor>,
+    ) -> Result<(), String> {
+        let Some(at) = cursor else { return Ok(()) };
+        let is_due = at.looked.elapsed() >= LOOK;
+        let polled = poll(&connection.client, &self.statements, &at.head, is_due).await?;
         if is_due {
             at.looked = Instant::now();
         }
-        Ok(polled)
-    }
-
-    /// Reads everything anew, after the end of the transaction if one was begun.
-    async fn read_anew(
-        self: &Arc<Self>,
-        connection: &Connection,
-        reason: &str,
-        in_transaction: bool,
-    ) -> Result<Cursor, String> {
-        tracing::info!(store = %self.store, reason, "the directory is read anew");
-        if in_transaction {
-            self.statements.commit(&connection.client).await?;
-        }
-        self.read_all(connection).await
-    }
-
-    /// Reads all rows in the transaction that was begun, and holds what is in force against them: what
-    /// no trigger saw is found so, whatever wrote it.
-    async fn compare(
-        self: &Arc<Self>,
-        connection: &Connection,
-        is_restarted: bool,
-    ) -> Result<Cursor, String> {
-        let (cursor, is_same) = self.read_rows(connection, true).await?;
-        if !is_same {
-            tracing::warn!(
-                store = %self.store,
-                "rows were other than their recorded changes say, and are read anew: something writes \
-                 past the triggers, or the data folder was put back as it was before"
-            );
-            if is_restarted {
-                self.renew(connection, false).await?;
+        match polled {
+            Poll::Changes(head, _) if head.started != at.head.started => {
+                // Its data folder may have been put back as it was before. Then the changes do not
+                // lead on from what was seen, though no number says so.
+                tracing::info!(store = %self.store, "the server was started again: all rows are compared");
+                at.comparison = Comparison::First;
+            }
+            Poll::Changes(head, rows) => self.advance(head, rows, cursor).await?,
+            Poll::Anew(reason) => self.read_anew(reason, cursor),
+            Poll::Rewound(reason) => {
+                self.renew(connection).await;
+                self.read_anew(reason, cursor);
             }
         }
-        Ok(cursor)
+        Ok(())
+    }
+
+    /// Puts changed rows in force, as a whole. Where they do not lead on, there is no cursor afterwards.
+    pub(super) async fn advance(
+        self: &Arc<Self>,
+        head: Head,
+        rows: Vec<Row>,
+        cursor: &mut Option<Cursor>,
+    ) -> Result<(), String> {
+        let Some(mut at) = cursor.take() else { return Ok(()) };
+        if rows.is_empty() {
+            self.confirm(&at, &head);
+            *cursor = Some(Cursor { head, ..at });
+            return Ok(());
+        }
+        at.head = head;
+        let follower = Arc::clone(self);
+        let changing =
+            task::spawn_blocking(move || follower.change_rows(&mut at, rows).map(|()| at));
+        match changing.await.map_err(|error| error.to_string())? {
+            Ok(at) => *cursor = Some(at),
+            Err(UnknownRow) => self.read_anew("a row went that was not there", cursor),
+        }
+        Ok(())
+    }
+
+    /// Has everything read anew.
+    pub(super) fn read_anew(&self, reason: &str, cursor: &mut Option<Cursor>) {
+        tracing::info!(store = %self.store, reason, "the directory is read anew");
+        *cursor = None;
     }
 
     /// Has versions refused that were given before the data folder was put back as it was.
-    async fn renew(&self, connection: &Connection, in_transaction: bool) -> Result<(), String> {
-        let client = &connection.client;
-        if in_transaction {
-            self.statements.commit(client).await?;
-        }
-        if let Err(problem) = self.statements.renew(client).await {
+    pub(super) async fn renew(&self, connection: &Connection) {
+        if let Err(problem) = self.statements.renew(&connection.client).await {
             tracing::warn!(
                 store = %self.store,
                 "versions of rows that are gone are not refused: {problem}. Run what `humbaba directory \
                  schema` prints"
             );
         }
-        Ok(())
     }
 
     /// Confirms the state, where all changes are recorded.
@@ -269,7 +228,7 @@ impl Follower {
     }
 
     /// Shows a fault, unless it is shown already.
-    fn failed(&self, fault: &str) {
+    pub(super) fn failed(&self, fault: &str) {
         let state = self.live.state();
         let shown = state.directories.get(&self.store).and_then(|live| live.problem.as_deref());
         if shown != Some(fault) {
@@ -298,34 +257,44 @@ impl Follower {
     async fn read_all(self: &Arc<Self>, connection: &Connection) -> Result<Cursor, String> {
         self.statements.adopt(&connection.client).await?;
         self.statements.begin(&connection.client).await?;
-        self.read_rows(connection, false).await.map(|(cursor, _)| cursor)
+        let AllRows { head, directory, known } = self.read_rows(connection).await?;
+        let (store, counts, version) = (&self.store, directory.counts(), head.version());
+        tracing::info!(
+            %store,
+            assignments = counts.assignments,
+            entities = counts.entities,
+            ignored = known.problems.count(),
+            "the directory was read"
+        );
+        self.live.replace_directory(store, directory, version, known.problems.report());
+        let comparison = self.next_comparison();
+        let cursor = Cursor { head, known, looked: Instant::now(), comparison };
+        if let Some(fault) = cursor.fault() {
+            tracing::error!(%store, "the directory is not confirmed: {fault}");
+            self.failed(fault);
+        }
+        Ok(cursor)
     }
 
-    /// Reads all rows in the transaction that was begun. What is in force stays only where it is to be
-    /// compared and has the same rows, which is told.
-    async fn read_rows(
+    /// Reads all rows in the transaction that was begun, and ends it.
+    pub(super) async fn read_rows(
         self: &Arc<Self>,
         connection: &Connection,
-        compares: bool,
-    ) -> Result<(Cursor, bool), String> {
+    ) -> Result<AllRows, String> {
         let (parts, received) = mpsc::channel(WAITING);
         let follower = Arc::clone(self);
-        let loading = task::spawn_blocking(move || follower.load(received, compares));
+        let loading = task::spawn_blocking(move || follower.load(received));
         let read = self.statements.read_all(&connection.client, parts).await;
         let loaded = loading.await.map_err(|error| error.to_string())?;
         match (read, loaded) {
-            (_, Ok(Some(loaded))) => Ok(loaded),
+            (_, Ok(Some(rows))) => Ok(rows),
             (_, Err(problem)) | (Err(problem), Ok(None)) => Err(problem),
             (Ok(()), Ok(None)) => Err("the rows are not complete".to_owned()),
         }
     }
 
     /// Makes a directory of the parts of a snapshot; nothing where the end does not come.
-    fn load(
-        &self,
-        mut parts: mpsc::Receiver<Part>,
-        compares: bool,
-    ) -> Result<Option<(Cursor, bool)>, String> {
+    fn load(&self, mut parts: mpsc::Receiver<Part>) -> Result<Option<AllRows>, String> {
         let Self { live, store, limits, .. } = self;
         let stores = live.stores();
         let read_for = Arc::clone(stores.get(store.as_str()).map_err(|_| NOT_LOADED)?);
@@ -336,65 +305,24 @@ impl Follower {
                 Part::Rows(rows) => rows.into_iter().for_each(|row| loading.add(row)),
                 Part::End(head) => {
                     let (directory, known) = loading.finish();
-                    return Ok(Some(self.loaded(head, directory, known, compares)));
+                    return Ok(Some(AllRows { head, directory, known }));
                 }
             }
         }
         Ok(None)
     }
 
-    /// Puts a directory that was read in force, unless it is compared and the same.
-    fn loaded(
-        &self,
-        head: Head,
-        directory: Directory,
-        known: KnownRows,
-        compares: bool,
-    ) -> (Cursor, bool) {
-        let Self { live, store, .. } = self;
-        let (counts, version) = (directory.counts(), head.version());
-        let in_force = self.directory().filter(|_| compares);
-        let is_same = in_force.is_some_and(|in_force| in_force.has_same_rows(&directory));
-        if is_same {
-            live.confirm_directory_at(store, version);
-            live.report_directory_rows(store, known.problems.report());
-        } else {
-            tracing::info!(
-                %store,
-                assignments = counts.assignments,
-                entities = counts.entities,
-                ignored = known.problems.count(),
-                "the directory was read"
-            );
-            live.replace_directory(store, directory, version, known.problems.report());
-        }
-        let pause = self.compare.mul_f64(0.5 + fastrand::f64() / 2.0);
-        let now = Instant::now();
-        let cursor = Cursor { head, known, looked: now, next_compare: now + pause };
-        if let Some(fault) = cursor.fault() {
-            tracing::error!(%store, "the directory is not confirmed: {fault}");
-            self.failed(fault);
-        }
-        (cursor, is_same)
-    }
-
-    /// Puts changed rows in force, as a whole.
-    async fn change(
-        self: &Arc<Self>,
-        mut cursor: Cursor,
-        rows: Vec<Row>,
-    ) -> Result<Result<Cursor, UnknownRow>, String> {
-        let follower = Arc::clone(self);
-        let changing =
-            task::spawn_blocking(move || follower.change_rows(&mut cursor, rows).map(|()| cursor));
-        changing.await.map_err(|error| error.to_string())
-    }
-
     fn change_rows(&self, cursor: &mut Cursor, rows: Vec<Row>) -> Result<(), UnknownRow> {
+        let directory = self.directory().ok_or(UnknownRow)?;
+        let changes = cursor.known.change(rows, &directory)?;
+        self.make(cursor, changes);
+        Ok(())
+    }
+
+    /// Makes changes that lead to the head of the cursor.
+    pub(super) fn make(&self, cursor: &mut Cursor, changes: Vec<Change>) {
         let is_confirmed = cursor.fault().is_none();
         let Cursor { head, known, .. } = cursor;
-        let directory = self.directory().ok_or(UnknownRow)?;
-        let changes = known.change(rows, &directory)?;
         let (made, version) = (changes.clone(), head.version());
         let faults = if is_confirmed {
             self.live.change_directory(&self.store, made, version)
@@ -406,6 +334,5 @@ impl Follower {
         }
         known.note_faults(&changes, faults);
         self.live.report_directory_rows(&self.store, known.problems.report());
-        Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! PostgreSQL, which many sidecars follow: a consistent snapshot of the rows, then every commit in
 //! order, found by comparing snapshots.
 
+mod compare;
 mod connect;
 mod connection_string;
 mod follow;
