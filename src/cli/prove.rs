@@ -272,7 +272,7 @@ impl Run<'_> {
             }
         }
         for more in &comparison.trust {
-            let _ = writeln!(text, "  gain: callers are believed more: {more}");
+            let _ = writeln!(text, "  gain: callers are understood otherwise: {more}");
         }
         for reason in &comparison.unknown {
             let _ = writeln!(text, "  unknown: {reason}");

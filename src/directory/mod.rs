@@ -63,6 +63,7 @@ pub struct Directory {
     counts: Counts,
     /// The entities that are in themselves, through others.
     circles: Arc<BTreeSet<Place>>,
+    was_renamed: bool,
 }
 
 /// The numbers of rows that a directory holds.
@@ -90,7 +91,15 @@ impl Directory {
             texts: Table::new(),
             counts: Counts::default(),
             circles: Arc::default(),
+            was_renamed: false,
         }
+    }
+
+    /// Returns whether names of types have come to mean others since the rows were read, so that only
+    /// their source knows what was written.
+    #[must_use]
+    pub fn was_renamed(&self) -> bool {
+        self.was_renamed
     }
 
     /// Returns whether the directory was made for that state of a store.

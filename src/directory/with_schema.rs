@@ -34,7 +34,8 @@ impl Directory {
         let entities = self.entities().map(Change::PutEntity);
         let rows = renamed(self.assignments().map(Change::Put).chain(entities), &check.schema);
         let RowCheck { schema, stored, limits } = check;
-        Self::new(schema, stored, limits).apply(rows).0
+        let directory = Self::new(schema, stored, limits).apply(rows).0;
+        Self { was_renamed: true, ..directory }
     }
 
     fn check_types(&mut self) {

@@ -128,7 +128,7 @@ impl SolverGates {
         };
         // Nothing, where the store is trusted.
         let Some(old) = last.or(first.as_ref()) else { return Vec::new() };
-        let trust = candidate.more_trust_than(old);
+        let trust = candidate.understands_otherwise_than(old);
         let same = old.revision() == candidate.revision();
         if trust.is_empty() && (same || reload::only_narrows(candidate, old)) {
             return Vec::new();
@@ -141,7 +141,7 @@ impl SolverGates {
         let advice = advice(old, candidate, &trust);
         let refusal =
             |message: &str| not_passed(candidate, Gate::NoGains, message).with_help(advice.clone());
-        let more = |more| refusal(&format!("the store believes callers more: {more}"));
+        let more = |more| refusal(&format!("callers are understood otherwise: {more}"));
         let mut problems: Vec<_> = trust.iter().map(more).collect();
         if same {
             return ended(approval, candidate, problems);

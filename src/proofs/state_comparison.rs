@@ -30,7 +30,7 @@ pub struct StateComparison {
     pub losses: Vec<Difference>,
     /// The questions that the solver cannot answer, or that cannot be compared, each with the reason.
     pub unknown: Vec<String>,
-    /// The ways in which the new state believes callers more ([`PolicyStore::more_trust_than`]).
+    /// The ways in which the new state understands callers otherwise ([`PolicyStore::understands_otherwise_than`]).
     pub trust: Vec<String>,
 }
 
@@ -147,8 +147,10 @@ fn compare_ways(
         Task::Both(group) => comparer.both(session, group),
         Task::NotComparable(why, envs) => comparer.not_comparable(session, why, envs),
     })?;
-    let mut comparison =
-        StateComparison { trust: new.more_trust_than(old), ..StateComparison::default() };
+    let mut comparison = StateComparison {
+        trust: new.understands_otherwise_than(old),
+        ..StateComparison::default()
+    };
     if !analysis::same_entities(old, new) {
         comparison.unknown.push(ENTITIES_DIFFER.to_owned());
         search_differences(ways, old, new, &mut comparison)?;

@@ -90,7 +90,7 @@ pub trait SlowGates: fmt::Debug + Send + Sync {
 }
 
 /// Returns whether a new state can only take rights away: the schema and the entities are the same,
-/// each permit was there before, each forbid still is, and callers are not believed more. This is
+/// each permit was there before, each forbid still is, and callers are understood alike. This is
 /// decided without a proof, so that nobody waits for one to revoke a right.
 #[must_use]
 pub fn only_narrows(new: &PolicyStore, old: &PolicyStore) -> bool {
@@ -102,7 +102,7 @@ pub fn only_narrows(new: &PolicyStore, old: &PolicyStore) -> bool {
         store.policies().policy(policy.id()) == Some(policy)
     };
     let permits = |policy: &&cedar_policy::Policy| policy.effect() == cedar_policy::Effect::Permit;
-    new.more_trust_than(old).is_empty()
+    new.understands_otherwise_than(old).is_empty()
         && others(new.files()) == others(old.files())
         && new.policies().policies().filter(permits).all(|permit| has(old, permit))
         && old.policies().policies().filter(|one| !permits(one)).all(|forbid| has(new, forbid))

@@ -219,6 +219,14 @@ impl Live {
         Some(Directory::new(Arc::clone(schema), Arc::clone(stored), limits.clone()))
     }
 
+    /// Returns the directory of a store, to which changes can be applied.
+    #[must_use]
+    pub fn directory(&self, name: &StoreName) -> Option<Arc<Directory>> {
+        let state = self.state.load();
+        let directory = state.directories.get(name)?.state.as_ref()?;
+        Some(Arc::clone(&directory.directory))
+    }
+
     /// Puts a state of a store's directory in force, and records what is wrong with single rows. Who
     /// followed it cannot go on.
     pub fn replace_directory(

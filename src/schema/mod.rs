@@ -136,6 +136,31 @@ impl Schema {
         names
     }
 
+    /// Finds names without a namespace that mean something else than in an old schema, each as
+    /// `name: old -> new`. A name that is new with what it means is left out.
+    #[must_use]
+    pub fn other_meanings(&self, old: &Self) -> Vec<String> {
+        let other = |written: &str, before: Option<&EntityType>, now: &EntityType| {
+            let before = before.map_or_else(|| "nothing".to_owned(), ToString::to_string);
+            format!("{written}: {before} -> {now}")
+        };
+        let types = self.types.iter().filter_map(|(written, now)| {
+            let before = old.types.get(written);
+            let was_asked_for = before.is_some() || old.entities.contains_key(now);
+            (before != Some(now) && was_asked_for).then(|| other(written, before, now))
+        });
+        let mut told: Vec<_> = types.collect();
+        told.extend(self.action_ids.iter().find_map(|(id, now)| {
+            let before = old.action_ids.get(id);
+            let was_asked_for = before.is_some() || old.actions.contains_key(now);
+            let before = before.map(EntityUID::entity_type);
+            (before != Some(now.entity_type()) && was_asked_for)
+                .then(|| other("Action", before, now.entity_type()))
+        }));
+        told.sort_unstable();
+        told
+    }
+
     /// Returns the only ids of the entity type of a name, if it is enumerated.
     #[must_use]
     pub fn enumerated(&self, written: &str) -> Option<&HashSet<SmolStr>> {

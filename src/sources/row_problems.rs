@@ -43,7 +43,8 @@ pub(super) struct RowProblem {
 /// The kind of a problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum ProblemKind {
-    /// The row cannot be read, or is too large: the directory does not hold it.
+    /// The row cannot be read, or is too large: the directory does not hold it; of an entity it knows
+    /// that there is one.
     LeftOut,
     /// Rows of one entity differ: the directory holds none of them.
     Contradiction,
@@ -66,6 +67,11 @@ impl RowProblems {
     /// Returns whether no row has a problem.
     pub(super) fn is_empty(&self) -> bool {
         self.count() == 0
+    }
+
+    /// Returns whether the row of a key is known to have a problem of a kind.
+    pub(super) fn has(&self, key: &RowKey, kind: ProblemKind) -> bool {
+        !self.by_row.is_empty() && self.by_row.contains_key(&(key.clone(), kind))
     }
 
     /// Records that the row of a key has no problem of a kind any more.

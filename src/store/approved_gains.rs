@@ -29,8 +29,8 @@ pub struct ApprovedStep {
     pub from: String,
     /// The revision after.
     pub to: String,
-    /// All the ways in which `store.toml` believes callers more, as
-    /// [`super::PolicyStore::more_trust_than`] tells them.
+    /// All the ways in which callers are understood otherwise, as
+    /// [`super::PolicyStore::understands_otherwise_than`] tells them.
     #[serde(default)]
     pub trust: BTreeSet<String>,
     /// The approver.

@@ -1,31 +1,33 @@
-//! Whom a store believes, compared with another state of it.
+//! How a store understands what callers say, compared with another state of it.
 
 use std::collections::BTreeSet;
 
 use super::{PolicyStore, RolesProperty};
-use crate::request::RequestFacts;
+use crate::{request::RequestFacts, schema::EntityShape};
 
 impl PolicyStore {
-    /// Returns how this state believes callers more than an old one, by what their `store.toml` say, each
-    /// as `key: old -> new`. The revision tells nothing of that.
+    /// Returns how this state understands what callers say otherwise than an old one, each as
+    /// `key: old -> new`. The revision tells nothing of that. To believe less can gain, too, where a role
+    /// or an attribute restricts; only facts that are refused from now on grant nothing.
     #[must_use]
-    pub fn more_trust_than(&self, old: &Self) -> Vec<String> {
-        let mut more = Vec::new();
+    pub fn understands_otherwise_than(&self, old: &Self) -> Vec<String> {
+        let mut told = Vec::new();
         if old.request_facts() < self.request_facts() {
             let (old, new) = (word(old.request_facts()), word(self.request_facts()));
-            more.push(format!("directory.request_facts: {old} -> {new}"));
+            told.push(format!("directory.request_facts: {old} -> {new}"));
         }
-        if old.authzen().roles < self.authzen().roles {
+        if old.authzen().roles != self.authzen().roles {
             let (old, new) = (old.authzen().roles.word(), self.authzen().roles.word());
-            more.push(format!("authzen.roles: {old} -> {new}"));
+            told.push(format!("authzen.roles: {old} -> {new}"));
         }
         let [before, now] = [old, self].map(Self::overridable);
-        if !now.is_subset(&before) {
+        if now != before {
             let list = |all: BTreeSet<String>| all.into_iter().collect::<Vec<_>>().join(", ");
-            more.push(format!("authzen.overridable: [{}] -> [{}]", list(before), list(now)));
+            told.push(format!("authzen.overridable: [{}] -> [{}]", list(before), list(now)));
         }
-        more.extend(self.roles_no_attribute_any_more(old));
-        more
+        told.extend(self.other_meanings_of_roles(old));
+        told.extend(self.schema().other_meanings(old.schema()));
+        told
     }
 
     /// Returns the attributes that a question may lay over those of held entities, by their full names.
@@ -37,25 +39,30 @@ impl PolicyStore {
         self.authzen().overridable.iter().map(full).collect()
     }
 
-    /// Finds types that declared an attribute `roles`, which a question's `roles` were then, and do no
-    /// longer, so that they are role assignments.
-    fn roles_no_attribute_any_more(&self, old: &Self) -> Vec<String> {
+    /// Finds types that declare an attribute `roles`, which a question's `roles` are then, in one of the
+    /// states alone: in the other they are role assignments.
+    fn other_meanings_of_roles(&self, old: &Self) -> Vec<String> {
         let roles = self.authzen().roles;
         if roles == RolesProperty::Ignore {
             return Vec::new();
         }
-        let was_attribute = old.schema().entities().filter(|before| {
-            let now = self.schema().entity(&before.entity_type);
-            before.attributes.fields.contains_key("roles")
-                && now.is_some_and(|now| !now.attributes.fields.contains_key("roles"))
-        });
-        let mut more: Vec<_> = was_attribute
-            .map(|shape| {
-                format!("authzen.roles of {}: attribute -> {}", shape.entity_type, roles.word())
-            })
-            .collect();
-        more.sort_unstable();
-        more
+        let word = |shape: &EntityShape| {
+            if shape.attributes.fields.contains_key("roles") { "attribute" } else { roles.word() }
+        };
+        let mut told = Vec::new();
+        for now in self.schema().entities() {
+            let Some(before) = old.schema().entity(&now.entity_type) else { continue };
+            if word(before) != word(now) {
+                told.push(format!(
+                    "authzen.roles of {}: {} -> {}",
+                    now.entity_type,
+                    word(before),
+                    word(now)
+                ));
+            }
+        }
+        told.sort_unstable();
+        told
     }
 }
 
@@ -88,7 +95,8 @@ mod tests {
     }
 
     #[test]
-    fn more_trust_is_told_and_less_is_not() {
+    fn what_callers_say_and_is_understood_otherwise_is_told() {
+        let set = "[authzen]\noverridable = [\"User.mfa\"]";
         for (old, new, told, back) in [
             (
                 "[directory]\nrequest_facts = \"refuse\"",
@@ -96,21 +104,26 @@ mod tests {
                 "directory.request_facts: refuse -> add",
                 "",
             ),
-            ("", "[authzen]\nroles = \"assignments\"", "authzen.roles: ignore -> assignments", ""),
+            (
+                "",
+                "[authzen]\nroles = \"assignments\"",
+                "authzen.roles: ignore -> assignments",
+                "authzen.roles: assignments -> ignore",
+            ),
             (
                 "[authzen]\nroles = \"assignments\"",
                 "[authzen]\nroles = \"assignments-and-bare\"",
                 "authzen.roles: assignments -> assignments-and-bare",
-                "",
+                "authzen.roles: assignments-and-bare -> assignments",
             ),
             (
                 "",
-                "[authzen]\noverridable = [\"User.mfa\"]",
+                set,
                 "authzen.overridable: [] -> [User.mfa]",
-                "",
+                "authzen.overridable: [User.mfa] -> []",
             ),
             (
-                "[authzen]\noverridable = [\"User.mfa\"]",
+                set,
                 "[authzen]\noverridable = [\"User.roles\"]",
                 "authzen.overridable: [User.mfa] -> [User.roles]",
                 "authzen.overridable: [User.roles] -> [User.mfa]",
@@ -118,17 +131,36 @@ mod tests {
             ("", "level = 3", "", ""),
         ] {
             let (old, new) = (store(SCHEMA, old), store(SCHEMA, new));
-            assert_eq!(new.more_trust_than(&old).concat(), told);
-            assert_eq!(old.more_trust_than(&new).concat(), back);
+            assert_eq!(new.understands_otherwise_than(&old).concat(), told);
+            assert_eq!(old.understands_otherwise_than(&new).concat(), back);
         }
     }
 
     #[test]
-    fn roles_that_are_no_attribute_any_more_are_more_trust() {
+    fn roles_that_are_an_attribute_in_one_state_alone_are_told() {
         let settings = "[authzen]\nroles = \"assignments\"";
-        let (old, without) = (store(SCHEMA, settings), SCHEMA.replace(", roles?: Set<String>", ""));
-        let told = store(&without, settings).more_trust_than(&old);
+        let without = SCHEMA.replace(", roles?: Set<String>", "");
+        let (with, without_them) = (store(SCHEMA, settings), store(&without, settings));
+        let told = without_them.understands_otherwise_than(&with);
         assert_eq!(told, ["authzen.roles of User: attribute -> assignments"]);
-        assert_eq!(store(&without, "").more_trust_than(&old), [""; 0]);
+        let told = with.understands_otherwise_than(&without_them);
+        assert_eq!(told, ["authzen.roles of User: assignments -> attribute"]);
+        let (with, without) = (store(SCHEMA, ""), store(&without, ""));
+        assert_eq!(without.understands_otherwise_than(&with), [""; 0]);
+    }
+
+    #[test]
+    fn names_without_a_namespace_that_mean_another_type_are_told() {
+        let other = "namespace B { entity User; action see appliesTo { principal: User, resource: User }; }";
+        let one = format!("namespace A {{ {SCHEMA} }}");
+        let both = store(&format!("{one} {other}"), "");
+        let told = store(other, "").understands_otherwise_than(&both);
+        assert_eq!(told, ["Action: A::Action -> B::Action", "User: A::User -> B::User"]);
+        let told = store(SCHEMA, "").understands_otherwise_than(&both);
+        assert_eq!(told.len(), 4, "{told:?}");
+        // Only more to ask for.
+        assert_eq!(both.understands_otherwise_than(&store(&one, "")), [""; 0]);
+        let more = SCHEMA.replace("entity Site", "entity Page; entity Site");
+        assert_eq!(store(&more, "").understands_otherwise_than(&store(SCHEMA, "")), [""; 0]);
     }
 }

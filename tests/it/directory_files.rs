@@ -515,6 +515,14 @@ async fn what_looks_at_an_entity_whose_row_cannot_be_read_is_denied() {
     let refused = shop.server.ask(described).await.unwrap_err();
     assert_eq!(fields(&refused), ["entities[0].uid"]);
 
+    // Half a character, a number beyond all, more levels than are read.
+    let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+    for locked in [r#""\ud83d""#, "1e999", &deep] {
+        shop.write("a.cedarentities.json", of_site("false"));
+        shop.until_allowed(edit("alice", "1"), true).await;
+        shop.write("a.cedarentities.json", of_site(locked));
+        shop.until_allowed(edit("alice", "1"), false).await;
+    }
     shop.write("a.cedarentities.json", of_site("false"));
     shop.until_allowed(edit("alice", "1"), true).await;
     shop.write("b.cedarentities.json", of_site("true"));

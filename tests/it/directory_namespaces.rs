@@ -179,3 +179,53 @@ async fn who_is_suspended_in_postgresql_stays_so_without_the_namespace() {
     app.batch_execute(&row("User", false)).await.unwrap();
     until_allowed(&running).await;
 }
+
+/// Writes the file of a row that says of bob that he is not suspended.
+fn write_bob(rows: &TempDir) {
+    let row =
+        r#"[{"uid": {"type": "User", "id": "bob"}, "attrs": {"suspended": false}, "parents": []}]"#;
+    fs::write(rows.path().join("users.cedarentities.json"), row).unwrap();
+}
+
+#[tokio::test]
+async fn a_namespace_that_comes_and_goes_while_files_cannot_be_read_changes_no_row() {
+    let (policies, rows) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    write_store(policies.path(), false);
+    write_bob(&rows);
+    let source = format!("guard=files:{}", rows.path().display());
+    let running = Sidecar::start(policies.path(), &["--directory", &source]);
+    until_allowed(&running).await;
+    let without = view(&running, "bob").await.revision;
+    let bad = rows.path().join("bad.assignments.csv");
+    fs::write(&bad, "principal\n").unwrap();
+    let status = async || get(http(&running), "/status").await.body;
+    until("the files cannot be read", async || status().await.contains("bad.assignments.csv"))
+        .await;
+    for has_namespace in [true, false] {
+        write_store(policies.path(), has_namespace);
+        until("the policies are reloaded", async || {
+            (view(&running, "bob").await.revision == without) != has_namespace
+        })
+        .await;
+    }
+    fs::remove_file(&bad).unwrap();
+    until_allowed(&running).await;
+}
+
+#[tokio::test]
+async fn a_row_of_a_type_that_the_schema_does_not_have_goes_with_its_line() {
+    let (policies, rows) = (policies(), TempDir::new().unwrap());
+    let file = rows.path().join("staff.assignments.csv");
+    let header = "principal_type,principal_id,role,scope_type,scope_id\n";
+    fs::write(&file, format!("{header}Group,staff,viewer,Site,1\n")).unwrap();
+    let source = format!("guard=files:{}", rows.path().display());
+    let running = Sidecar::start(policies.path(), &["--directory", &source]);
+    let held = async || {
+        let status = get(http(&running), "/status").await.body;
+        let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+        status["directories"][0]["assignments"].as_u64()
+    };
+    until("the row is held", async || held().await == Some(1)).await;
+    fs::write(&file, header).unwrap();
+    until("it is gone", async || held().await == Some(0)).await;
+}

@@ -207,6 +207,36 @@ async fn an_entity_of_which_rows_differ_cannot_be_read() {
     until("nothing is reported", async || lab.followed.row_problems().is_empty()).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entity_without_a_value_cannot_be_read() {
+    let Some(lab) = Lab::new("", &[]).await else { return };
+    let admin = lab.postgres.client("postgres").await;
+    let nullable = "ALTER TABLE humbaba.entities ALTER COLUMN entity DROP NOT NULL";
+    admin.batch_execute(nullable).await.unwrap();
+    let value = "'{\"attrs\": {\"active\": true}}'";
+    let (active, unreadable) =
+        ("Guard::Team::\"core\" {\"attrs\": {\"active\": true}}", "Guard::Team::\"core\" ");
+    lab.after(&format!("INSERT INTO humbaba.entities VALUES ('Team', 'core', {value})")).await;
+    assert_eq!(lab.entities(), [active]);
+    lab.after("UPDATE humbaba.entities SET entity = NULL").await;
+    assert_eq!(lab.entities(), [unreadable]);
+    until("it is reported", async || lab.followed.row_problems().len() == 1).await;
+    let told = lab.followed.row_problems();
+    assert!(told[0].contains("a column is NULL"), "{told:?}");
+
+    let lab = Lab { followed: Followed::postgres(&store(), lab.postgres.url_file()), ..lab };
+    lab.followed.at(&lab.version().await).await;
+    assert_eq!(lab.entities(), [unreadable]);
+    assert_eq!(lab.followed.row_problems(), told);
+    lab.after(&format!("UPDATE humbaba.entities SET entity = {value}")).await;
+    assert_eq!(lab.entities(), [active]);
+    until("nothing is reported", async || lab.followed.row_problems().is_empty()).await;
+    lab.after("UPDATE humbaba.entities SET entity = NULL").await;
+    lab.after("DELETE FROM humbaba.entities").await;
+    assert_eq!(lab.entities(), [""; 0]);
+    until("nothing is reported", async || lab.followed.row_problems().is_empty()).await;
+}
+
 /// Tables without a key, one of which writes types with their namespace.
 const TABLES: &str = "
     CREATE TABLE members (who int, role text, site int, leaves timestamptz);

@@ -12,7 +12,7 @@ use crate::{
         postgres::{Postgres, value},
         skip::skip,
         stores,
-        wait::until,
+        wait::{DEADLINE, until},
     },
 };
 
@@ -159,6 +159,10 @@ async fn a_table_whose_rows_are_changed_through_others_is_noticed() {
     let message = refused.as_db_error().unwrap().message().to_owned();
     assert!(message.contains("children or a parent"), "{message}");
     lab.execute("ROLLBACK; ALTER TABLE humbaba.assignments NO INHERIT humbaba.parent").await;
+    lab.until_no_problem().await;
+    lab.execute("ALTER TABLE humbaba.assignments SET UNLOGGED").await;
+    lab.until_problem(plain).await;
+    lab.execute("ALTER TABLE humbaba.assignments SET LOGGED").await;
     lab.until_no_problem().await;
     // What a subscription brings fires no trigger of a statement.
     let subscribe = "SET allow_system_table_mods = on;
@@ -324,6 +328,31 @@ async fn changes_do_not_wait_while_all_rows_are_compared() {
     for _ in 0..3 {
         assert_eq!(changes.next().await.unwrap().changes.len(), 1);
     }
+}
+
+/// What is held is the same until the other row goes, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_of_two_rows_of_a_role_that_went_unrecorded_is_found_by_comparing_all() {
+    let Some(lab) = Lab::new().await else { return };
+    lab.after(&grant("alice").replace("'User'", "'Guard::User'")).await;
+    let often = Duration::from_millis(200);
+    let followed = Followed::postgres_comparing(&store(), lab.postgres.url_file(), often);
+    assert_eq!(followed.at(&lab.version().await).await, owners(&["alice"]));
+    let (_, mut changes) = followed.live.follow_directory(store().name(), "").unwrap();
+    let record = "SELECT pg_get_functiondef('humbaba.record_assignments'::regproc)";
+    let unrecorded = format!(
+        "CREATE OR REPLACE FUNCTION humbaba.record_assignments() RETURNS trigger
+            LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+        DELETE FROM humbaba.assignments WHERE principal_type = 'Guard::User';
+        {}",
+        value(&lab.admin, record).await
+    );
+    lab.execute(&unrecorded).await;
+    // Who follows the directory cannot go on once its rows are read anew.
+    let next = tokio::time::timeout(DEADLINE, changes.next()).await;
+    assert!(next.expect("rows are compared").is_err());
+    lab.execute("DELETE FROM humbaba.assignments").await;
+    assert_eq!(followed.at(&lab.version().await).await, owners(&[]));
 }
 
 /// Connections of sidecars.

@@ -1,4 +1,4 @@
-//! Gates, where it is not the policies that change: settings that believe callers more, and stores
+//! Gates, where it is not the policies that change: settings by which callers are understood otherwise, and stores
 //! that go and come again.
 
 use std::{fs, path::Path};
@@ -110,7 +110,7 @@ fn whoever_is_believed_more_gains() {
     approve("trust = [\"directory.request_facts: refuse -> add\"]\n");
     until("the approved step", || (code() == 0).then_some(()));
 
-    // To believe callers less passes.
+    // To refuse what callers say passes.
     fs::remove_file(folder.path().join("guard/approved-gains.toml")).unwrap();
     settings(folder.path(), "");
     until("the narrower step", || (code() == 64).then_some(()));
@@ -118,7 +118,7 @@ fn whoever_is_believed_more_gains() {
 }
 
 #[test]
-fn diff_and_prove_tell_whom_a_store_believes_more() {
+fn diff_and_prove_tell_how_callers_are_understood_otherwise() {
     let (old, new) = two();
     settings(
         new.path(),
@@ -133,14 +133,20 @@ fn diff_and_prove_tell_whom_a_store_believes_more() {
     assert_eq!(differ.code, 2, "{differ:?}");
     assert!(told.iter().all(|told| differ.out.contains(told)), "{differ:?}");
     assert!(!differ.out.contains("nobody gains"), "{differ:?}");
+    let less = [
+        "authzen.overridable: [Guard::User.email] -> []",
+        "authzen.roles: assignments-and-bare -> ignore",
+    ];
     let back = run(&["diff", after, before]);
-    assert!(back.code == 0 && back.out.contains("nobody gains or loses anything"), "{back:?}");
+    assert_eq!(back.code, 2, "{back:?}");
+    assert!(less.iter().all(|told| back.out.contains(told)), "{back:?}");
     if solver().is_some() {
         let prove = run(&["prove", after, "--against", before]);
         assert_eq!(prove.code, 2, "{prove:?}");
         assert!(told.iter().all(|told| prove.out.contains(told)), "{prove:?}");
         let prove = run(&["prove", before, "--against", after]);
-        assert!(prove.code == 0 && prove.out.contains("equivalent"), "{prove:?}");
+        assert_eq!(prove.code, 2, "{prove:?}");
+        assert!(less.iter().all(|told| prove.out.contains(told)), "{prove:?}");
     }
 
     let approve = ["--approve", "--by", "carol", "--reason", "tokens of our own"];
@@ -161,20 +167,21 @@ fn diff_and_prove_tell_whom_a_store_believes_more() {
 fn after_a_restart_nobody_is_believed_more_than_last() {
     let Some(_) = solver() else { return };
     let (folder, data) = (policies(&["guard"]), TempDir::new().unwrap());
-    settings(folder.path(), "[authzen]\nroles = \"assignments\"\n");
+    let believing = "[directory]\nrequest_facts = \"add\"\n";
+    settings(folder.path(), believing);
     let args = [&NO_GAINS[..], &["--data", text(data.path())]].concat();
     let kept = || fs::read_to_string(data.path().join("in-force/guard.json")).unwrap_or_default();
     let sidecar = Sidecar::start(folder.path(), &args);
-    until("it is kept", || kept().contains("assignments").then_some(()));
+    until("it is kept", || kept().contains("request_facts").then_some(()));
     settings(folder.path(), "");
-    until("the narrower state is kept", || (!kept().contains("assignments")).then_some(()));
+    until("the narrower state is kept", || (!kept().contains("request_facts")).then_some(()));
     drop(sidecar);
-    settings(folder.path(), "[authzen]\nroles = \"assignments\"\n");
+    settings(folder.path(), believing);
     let off = ["--listen", "127.0.0.1:0", "--http-listen=off", "--web-listen=off"];
     let mut serve = command(&["serve", "--policies", text(folder.path())]);
     let ended = end(serve.args(off).args(args));
     assert_eq!(ended.code, 3, "{ended:?}");
-    assert!(ended.err.contains("authzen.roles: ignore -> assignments"), "{ended:?}");
+    assert!(ended.err.contains("directory.request_facts: refuse -> add"), "{ended:?}");
 }
 
 #[test]

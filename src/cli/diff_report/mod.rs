@@ -68,9 +68,9 @@ impl Compared {
         }
     }
 
-    /// Returns how the new state believes callers more ([`PolicyStore::more_trust_than`]).
+    /// Returns how the new state understands callers otherwise ([`PolicyStore::understands_otherwise_than`]).
     pub(super) fn trust(&self) -> Vec<String> {
-        self.stores.as_ref().map_or_else(Vec::new, |(old, new)| new.more_trust_than(old))
+        self.stores.as_ref().map_or_else(Vec::new, |(old, new)| new.understands_otherwise_than(old))
     }
 
     /// Returns what an approval of the step names: the gains, and what is not known of it.
@@ -90,8 +90,9 @@ impl Compared {
 
     pub(super) fn sentences(&self) -> Vec<(Direction, String, Option<&Witness>)> {
         let trust = self.trust().into_iter();
-        let trust =
-            trust.map(|more| (Direction::Gain, format!("callers gain trust: {more}"), None));
+        let trust = trust.map(|more| {
+            (Direction::Gain, format!("callers are understood otherwise: {more}"), None)
+        });
         match &self.what {
             What::Differs(diff, ..) => trust.chain(sentences(diff)).collect(),
             What::Added | What::Removed => Vec::new(),
@@ -111,7 +112,7 @@ impl Compared {
         let What::Differs(diff, flips, people) = &self.what else { return String::new() };
         let cells = summary(diff);
         let told = [
-            (self.trust().len(), "settings that believe callers more"),
+            (self.trust().len(), "ways in which callers are understood otherwise"),
             (flips.len(), "kinds of recorded requests that are decided otherwise"),
             (people.changes.len(), "gains and losses of people"),
         ];

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use serde::Deserialize;
 use serde_json::{Value as Json, value::RawValue};
 
 use super::{FileRow, FileRows, RowFileError, RowReader};
@@ -36,14 +37,13 @@ pub(super) fn read(reader: &mut RowReader<'_>, text: &str) -> Result<FileRows, R
 }
 
 fn entity(reader: &mut RowReader<'_>, text: &str) -> Result<EntityRow, String> {
-    let json = json::parse(text).or_else(|error| {
-        let message: String = error.to_string().chars().take(200).collect();
+    let uid = match json::parse(text) {
+        Ok(json) => json.get("uid").cloned().ok_or("`uid` is missing")?,
         // The directory has to know of an entity that it cannot read, and tells what is wrong with it.
-        let json = serde_json::from_str::<Json>(text).ok().filter(|json| json.get("uid").is_some());
-        json.ok_or(message)
-    })?;
-    let uid = json.get("uid").ok_or("`uid` is missing")?;
-    let uid = uid.get("__entity").unwrap_or(uid);
+        Err(error) => uid_alone(text)
+            .ok_or_else(|| error.to_string().chars().take(200).collect::<String>())?,
+    };
+    let uid = uid.get("__entity").unwrap_or(&uid);
     let part = |name: &str| {
         let part = uid.get(name).and_then(Json::as_str).filter(|part| !part.is_empty());
         part.ok_or_else(|| {
@@ -55,6 +55,19 @@ fn entity(reader: &mut RowReader<'_>, text: &str) -> Result<EntityRow, String> {
     let (entity_type, id) = (part("type")?, part("id")?);
     let uid = Uid::new(reader.full_type(entity_type), id);
     Ok(EntityRow { uid, json: text.to_owned() })
+}
+
+/// Reads the `uid` of an element of which the rest may be no values: numbers too large, halves of
+/// characters, too many levels.
+fn uid_alone(text: &str) -> Option<Json> {
+    #[derive(Deserialize)]
+    struct Element<'a> {
+        #[serde(borrow)]
+        uid: &'a RawValue,
+    }
+    let alone = serde_json::from_str::<Element<'_>>(text).ok();
+    let uid = alone.and_then(|element| serde_json::from_str(element.uid.get()).ok());
+    uid.or_else(|| serde_json::from_str::<Json>(text).ok()?.get("uid").cloned())
 }
 
 /// Counts lines as a text is gone through.

@@ -85,14 +85,13 @@ impl<'a> RowReader<'a> {
         })
     }
 
-    /// Returns the full name of a type, so that no two rows name one entity in two ways. A name that
-    /// the schema does not have stays as it is, and is told of when the row comes in force.
+    /// Returns the full name of a type, so that no two rows name one entity in two ways. One that the
+    /// schema does not have is told of when the row comes in force.
     pub(super) fn full_type(&mut self, written: &str) -> String {
         if let Some(full) = self.types.get(written) {
             return full.clone();
         }
-        let full = self.schema.entity_type(written);
-        let full = full.map_or_else(|| written.to_owned(), ToString::to_string);
+        let full = self.schema.full_type_name(written).to_string();
         // Only the schema's own names: a file of nonsense would fill the memory.
         if self.schema.entity_type(written).is_some() {
             self.types.insert(written.to_owned(), full.clone());

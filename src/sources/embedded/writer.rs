@@ -16,7 +16,8 @@ use crate::{
     request::RequestLimits,
     schema::Schema,
     sources::{
-        SourceOptions, reads_the_same,
+        SourceOptions,
+        reads_the_same::fits_otherwise,
         row_key::RowKey,
         row_problems::{ProblemKind, RowProblem, RowProblems},
     },
@@ -171,20 +172,12 @@ impl Writer {
     }
 
     /// Returns whether rows may fit the store as it is now otherwise than the one that they were read
-    /// for. Which of them do not is only said when they are read.
+    /// for.
     fn fits_otherwise(&self, read_for: &mut Option<Arc<PolicyStore>>) -> bool {
         let state = self.live.state();
         let Ok(store) = state.stores.get(self.store.as_str()) else { return false };
         let Some(last) = read_for else { return true };
-        let directory = state.directories.get(&self.store).and_then(|live| live.state.as_ref());
-        let ignored = directory.map_or(0, |state| state.directory.counts().ignored);
-        // Names without a namespace were read as names of the one that the schema had then.
-        let has_same_names = last.schema().namespace() == store.schema().namespace();
-        if (has_same_names && ignored == 0) || reads_the_same(last, store) {
-            *last = Arc::clone(store);
-            return false;
-        }
-        true
+        fits_otherwise(last, store, self.state().as_deref(), !self.problems.is_empty())
     }
 
     /// Puts the rows in force as soon as the store is loaded, and returns the store that they were read
@@ -276,9 +269,7 @@ impl Writer {
 
     /// Returns the rows in force.
     fn state(&self) -> Option<Arc<Directory>> {
-        let state = self.live.state();
-        let directory = state.directories.get(&self.store)?.state.as_ref()?;
-        Some(Arc::clone(&directory.directory))
+        self.live.directory(&self.store)
     }
 
     /// Makes writes durable together, and puts one after the other in force. Their types get the names

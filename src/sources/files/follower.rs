@@ -126,8 +126,9 @@ impl Follower {
     ) -> Result<(), Unreadable> {
         let begun = Instant::now();
         refuse_not_files(seen)?;
-        let is_same = last.is_some_and(|last| reads_the_same(last, store));
-        let anew = !is_same || !self.has_state();
+        let in_force = self.live.directory(&self.store);
+        let is_same = last.is_some_and(|last| reads_the_same(last, store, in_force.as_deref()));
+        let anew = !is_same || in_force.is_none();
         let is_known = |name: &str| {
             let known = self.files.get(name).and_then(|file| file.seen.as_ref());
             !anew && known == seen.files.get(name)
@@ -169,11 +170,6 @@ impl Follower {
             tracing::warn!(store = %self.store, problem, "an entry of the directory grants nothing");
         }
         self.not_files = seen.not_files.clone();
-    }
-
-    fn has_state(&self) -> bool {
-        let state = self.live.state();
-        state.directories.get(&self.store).is_some_and(|directory| directory.state.is_some())
     }
 
     fn read(
@@ -281,9 +277,8 @@ impl Follower {
             }
             None => true,
         });
-        let state = self.live.state();
-        let directory = state.directories.get(&self.store).and_then(|live| live.state.as_ref());
-        let assignments = directory.iter().flat_map(|state| state.directory.assignments());
+        let directory = self.live.directory(&self.store);
+        let assignments = directory.iter().flat_map(|directory| directory.assignments());
         for assignment in assignments {
             if keys.is_empty() {
                 break;

@@ -6,7 +6,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{task, time::Instant};
+use tokio::{
+    task,
+    time::{Instant, timeout},
+};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
@@ -15,6 +18,9 @@ use super::{
     poll::{Poll, poll},
     rows::Row,
 };
+
+/// The longest time that changes wait for the second connection.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The longest pause after a comparison that failed.
 const RETRY: Duration = Duration::from_secs(60);
@@ -25,7 +31,7 @@ pub(super) enum Comparison {
     Due(Instant),
     /// It is made before any further change.
     First,
-    /// A connection is being made for it.
+    /// A connection is being made for it, and a transaction begun on it.
     Connecting(AbortOnDropHandle<Result<Connection, String>>),
     /// Rows are being read. The result is true where they are as in force.
     Reading(AbortOnDropHandle<Result<bool, String>>),
@@ -56,8 +62,12 @@ impl Follower {
             // Not all changes are recorded, so that none leads on for certain.
             Comparison::Due(_) if has_fault => at.comparison = Comparison::First,
             Comparison::Due(_) => {
-                let url_file = self.url_file.clone();
-                let connecting = tokio::spawn(async move { connect::connect(&url_file).await });
+                let follower = Arc::clone(self);
+                let connecting = tokio::spawn(async move {
+                    let second = connect::connect(&follower.url_file).await?;
+                    follower.statements.begin(&second.client).await?;
+                    Ok(second)
+                });
                 at.comparison = Comparison::Connecting(AbortOnDropHandle::new(connecting));
             }
             Comparison::Connecting(task) if task.is_finished() => {
@@ -78,8 +88,8 @@ impl Follower {
         Ok(())
     }
 
-    /// Begins a transaction on the second connection, brings what is in force to the state that it
-    /// sees, and has its rows read.
+    /// Brings what is in force to the state that the transaction on the second connection sees, and has
+    /// its rows read.
     async fn begin_comparing(
         self: &Arc<Self>,
         connected: Result<Connection, String>,
@@ -87,19 +97,19 @@ impl Follower {
     ) -> Result<(), String> {
         let second = connected?;
         let Some(at) = cursor else { return Ok(()) };
-        self.statements.begin(&second.client).await?;
-        let polled = poll(&second.client, &self.statements, &at.head, false).await?;
+        let polling = poll(&second.client, &self.statements, &at.head, false);
+        let polled = timeout(PATIENCE, polling).await.map_err(|_| STALLED)??;
         let Poll::Changes(head, rows) = polled else { return Err(NOT_LED_ON.to_owned()) };
         if head.started != at.head.started {
             return Err(NOT_LED_ON.to_owned());
         }
         self.advance(head, rows, cursor).await?;
         let (Some(at), Some(in_force)) = (cursor, self.directory()) else { return Ok(()) };
-        let (follower, problems) = (Arc::clone(self), at.known.problems.count());
+        let (follower, shared) = (Arc::clone(self), Arc::clone(&at.known.shared));
         let reading = tokio::spawn(async move {
             let read = follower.read_rows(&second).await?;
             let compared = task::spawn_blocking(move || {
-                read.known.problems.count() == problems && read.directory.has_same_rows(&in_force)
+                read.known.shared.has_same_rows(&shared) && read.directory.has_same_rows(&in_force)
             });
             compared.await.map_err(|error| error.to_string())
         });
@@ -145,7 +155,9 @@ impl Follower {
         let directory = self.directory()?;
         let changes = at.known.change(rows, &directory).ok()?;
         let (expected, _) = directory.apply(&changes);
-        if !expected.has_same_rows(&read.directory) {
+        let are_same = at.known.shared.has_same_rows(&read.known.shared)
+            && expected.has_same_rows(&read.directory);
+        if !are_same {
             return None;
         }
         if !changes.is_empty() {
@@ -176,6 +188,8 @@ impl Follower {
         }
     }
 }
+
+const STALLED: &str = "its connection does not answer within a second";
 
 /// The second connection does not see the state that the first one follows.
 const NOT_LED_ON: &str = "its connection sees another state of the server";

@@ -23,7 +23,7 @@ use crate::{
     model::StoreName,
     reload::Live,
     request::RequestLimits,
-    sources::{error::NOT_LOADED, reads_the_same},
+    sources::{error::NOT_LOADED, reads_the_same::fits_otherwise},
 };
 
 /// Parts of a snapshot that wait to be put into the tables; the server waits beyond that.
@@ -103,9 +103,7 @@ impl Follower {
 
     /// Returns the state that changes can be applied to.
     pub(super) fn directory(&self) -> Option<Arc<Directory>> {
-        let state = self.live.state();
-        let state = state.directories.get(&self.store)?.state.as_ref()?;
-        Some(Arc::clone(&state.directory))
+        self.live.directory(&self.store)
     }
 
     /// Follows on one connection until it fails, and returns why. What is in force stays.
@@ -237,20 +235,12 @@ impl Follower {
     }
 
     /// Returns whether rows read for the store as it is now could fit otherwise than those that were
-    /// read. Which they are is only said when they are read.
+    /// read.
     fn fits_otherwise(&self, at: &mut Cursor) -> bool {
         let state = self.live.state();
         let Ok(store) = state.stores.get(self.store.as_str()) else { return false };
-        let ignored = self.directory().map_or(0, |directory| directory.counts().ignored);
-        let known = &mut at.known;
-        // Names without a namespace were read as names of the one that the schema had then.
-        let has_same_names = known.read_for.schema().namespace() == store.schema().namespace();
-        let all_fit = has_same_names && ignored == 0 && known.problems.count() == 0;
-        if all_fit || reads_the_same(&known.read_for, store) {
-            known.read_for = Arc::clone(store);
-            return false;
-        }
-        true
+        let KnownRows { read_for, problems, .. } = &mut at.known;
+        fits_otherwise(read_for, store, self.directory().as_deref(), !problems.is_empty())
     }
 
     /// Reads all rows into a directory of their own, and puts it in force.

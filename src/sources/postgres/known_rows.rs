@@ -7,7 +7,7 @@ use super::{
     shared_keys::{KeyChanges, SharedKeys, UnknownRow},
 };
 use crate::{
-    directory::{Applying, Change, ChangeFault, Directory, Fault},
+    directory::{Applying, Change, ChangeFault, Directory, EntityRow, Fault},
     model::Uid,
     sources::{
         row_key::RowKey,
@@ -26,7 +26,8 @@ pub(super) struct KnownRows {
     pub problems: RowProblems,
     /// The state of the store that the rows were read for.
     pub read_for: Arc<PolicyStore>,
-    shared: SharedKeys,
+    /// The rows that share a key.
+    pub shared: Arc<SharedKeys>,
     text_bytes: usize,
     /// The entities that are in themselves, which has been noted.
     in_circles: Vec<Uid>,
@@ -42,7 +43,7 @@ pub(super) struct Loading {
 impl Loading {
     /// Begins with an empty directory of a store.
     pub(super) fn begin(empty: Directory, read_for: Arc<PolicyStore>, text_bytes: usize) -> Self {
-        let (problems, shared) = (RowProblems::default(), SharedKeys::default());
+        let (problems, shared) = (RowProblems::default(), Arc::default());
         let in_circles = Vec::new();
         let known = KnownRows { problems, read_for, shared, text_bytes, in_circles };
         Self { applying: empty.begin(), empty, known }
@@ -57,7 +58,13 @@ impl Loading {
                     self.known.problems.add(Some(RowKey::of(&row)), RowProblem::unfit(&row, fault));
                 }
             }
-            Err(left_out) => self.known.leave_out(*left_out),
+            Err(left_out) => {
+                if let Some(row) = self.known.stand_in(&left_out) {
+                    // Its fault is that of the row.
+                    let _ = self.applying.make(&row);
+                }
+                self.known.leave_out(*left_out);
+            }
         }
     }
 
@@ -65,7 +72,7 @@ impl Loading {
     pub(super) fn finish(self) -> (Directory, KnownRows) {
         let Self { applying, mut known, .. } = self;
         let (directory, replaced) = applying.finish_with_replaced();
-        let mut keys = known.shared.change(&directory);
+        let mut keys = Arc::make_mut(&mut known.shared).change(&directory);
         replaced.into_iter().for_each(|row| keys.add(row));
         let changes = keys.finish();
         let (directory, _) = directory.apply(&changes);
@@ -88,7 +95,7 @@ impl KnownRows {
         directory: &Directory,
     ) -> Result<Vec<Change>, UnknownRow> {
         let mut shared = std::mem::take(&mut self.shared);
-        let mut keys = shared.change(directory);
+        let mut keys = Arc::make_mut(&mut shared).change(directory);
         let mut log = ProblemLog::default();
         for row in rows {
             self.change_row(row, &mut keys, directory, &mut log)?;
@@ -110,12 +117,18 @@ impl KnownRows {
                 Ok(row) => keys.add(row),
                 Err(left_out) => {
                     log.tell(self, &left_out.message);
+                    if let Some(row) = self.stand_in(&left_out) {
+                        keys.add(row);
+                    }
                     self.leave_out(*left_out);
                 }
             },
             Row::Removed(content) => match self.kept(content, directory) {
                 Ok(row) => keys.remove(&row)?,
                 Err(left_out) => {
+                    if let Some(row) = self.stand_in(&left_out) {
+                        keys.remove(&row)?;
+                    }
                     if let Some(key) = left_out.key {
                         self.problems.remove(&key, ProblemKind::LeftOut);
                     }
@@ -134,7 +147,9 @@ impl KnownRows {
             let key = RowKey::of(change);
             self.problems.remove(&key, ProblemKind::Unfit);
             let fault = faults.next_if(|fault| fault.index == index);
-            if let Some(fault) = fault.filter(|_| !self.shared.is_contradictory(&key)) {
+            let is_told =
+                self.problems.has(&key, ProblemKind::LeftOut) || self.shared.is_contradictory(&key);
+            if let Some(fault) = fault.filter(|_| !is_told) {
                 let Fault { field, description, .. } = fault;
                 let problem = RowProblem::unfit(change, ChangeFault { field, description });
                 log.tell(self, &problem.message);
@@ -161,6 +176,14 @@ impl KnownRows {
     /// Notes a row that the directory does not hold.
     fn leave_out(&mut self, Unreadable { key, message }: Unreadable) {
         self.problems.add(key, RowProblem { message, kind: ProblemKind::LeftOut });
+    }
+
+    /// Returns what stands for the row of an entity, so that the directory knows that there is one which
+    /// cannot be read.
+    fn stand_in(&self, left_out: &Unreadable) -> Option<Change> {
+        let Some(RowKey::Entity(uid)) = &left_out.key else { return None };
+        let row = Change::PutEntity(EntityRow { uid: uid.clone(), json: String::new() });
+        row.can_be_kept(self.text_bytes).then_some(row)
     }
 
     fn note_contradiction(&mut self, key: RowKey) {

@@ -102,7 +102,8 @@ impl Statements {
         format!(
             "pg_current_snapshot()::text, {schema}.generation(), {schema}.last_seq(), \
              h.trimmed_snapshot::text, h.trimmed_seq, \
-             date_part('epoch', pg_postmaster_start_time())::text, {with_triggers}, {triggers}, \
+             (date_part('epoch', pg_postmaster_start_time()) * 1000000)::bigint, {with_triggers}, \
+             {triggers}, \
              row_security_active('{changes}')"
         )
     }

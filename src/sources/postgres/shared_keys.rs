@@ -8,12 +8,12 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::{
-    directory::{Assignment, Change, Directory, EntityRow},
+    directory::{Assignment, Change, Directory, EntityRow, rows::RowHasher},
     sources::row_key::RowKey,
 };
 
 /// All rows of those keys that have more than one. The only row of a key is in the directory.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct SharedKeys(HashMap<RowKey, Vec<Change>>);
 
 /// A row is gone that was not there: only all rows together say what is held.
@@ -32,6 +32,20 @@ impl SharedKeys {
     /// Returns whether the rows of an entity differ.
     pub(super) fn is_contradictory(&self, key: &RowKey) -> bool {
         matches!(key, RowKey::Entity(_)) && self.0.get(key).is_some_and(|rows| !are_same(rows))
+    }
+
+    /// Returns whether the same rows share keys.
+    pub(super) fn has_same_rows(&self, other: &Self) -> bool {
+        let hasher = RowHasher::default();
+        let hashes = |rows: &[Change]| {
+            let mut hashes: Vec<_> = rows.iter().map(|row| hasher.row(row)).collect();
+            hashes.sort_unstable();
+            hashes
+        };
+        let is_same = |key: &RowKey, rows: &[Change]| {
+            other.0.get(key).is_some_and(|others| hashes(rows) == hashes(others))
+        };
+        self.0.len() == other.0.len() && self.0.iter().all(|(key, rows)| is_same(key, rows))
     }
 
     /// Begins to change the rows of a directory.

@@ -148,7 +148,7 @@ impl Catalog {
         if !table.is_plain {
             return Some(format!(
                 "`{}` is no plain table: what is written in its partitions, children or parent, or by a \
-                 subscription, fires no trigger of it",
+                 subscription, fires no trigger of it, nor does the loss of the rows of an unlogged one",
                 table.name
             ));
         }

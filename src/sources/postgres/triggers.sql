@@ -3,7 +3,7 @@
     'tables', (
         SELECT coalesce(json_agg(json_build_object(
             'relation', v.relname, 'oid', c.oid::text, 'name', format('%I.%I', n.nspname, c.relname),
-            'is_plain', c.relkind = 'r'
+            'is_plain', c.relkind = 'r' AND c.relpersistence = 'p'
                 AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits AS i WHERE c.oid IN (i.inhparent, i.inhrelid))
                 AND NOT EXISTS (SELECT FROM pg_catalog.pg_subscription_rel AS s WHERE s.srrelid = c.oid),
             'altered', c.xmin::text, 'file', c.relfilenode::text, 'view', w.xmin::text

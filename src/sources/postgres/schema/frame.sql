@@ -124,7 +124,7 @@ $humbaba$;
 CREATE OR REPLACE FUNCTION @schema@.renew() RETURNS void
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $humbaba$
     UPDATE @schema@.history SET branch = start FROM (
-        SELECT date_part('epoch', pg_postmaster_start_time())::text AS start
+        SELECT (date_part('epoch', pg_postmaster_start_time()) * 1000000)::bigint::text AS start
     ) AS server WHERE branch <> start
 $humbaba$;
 

@@ -2,9 +2,9 @@ DO $humbaba$
 BEGIN
     IF EXISTS (
         SELECT FROM pg_class
-        WHERE oid = @table_text@::regclass AND relkind <> 'r'
+        WHERE oid = @table_text@::regclass AND (relkind <> 'r' OR relpersistence <> 'p')
     ) OR EXISTS (SELECT FROM pg_inherits WHERE @table_text@::regclass IN (inhparent, inhrelid)) THEN
-        RAISE EXCEPTION 'the table % has partitions, children or a parent or is no table: its changes cannot be recorded', @table_text@;
+        RAISE EXCEPTION 'the table % has partitions, children or a parent, is unlogged or is no table: its changes cannot be recorded', @table_text@;
     END IF;
     IF row_security_active(@table_text@::regclass) THEN
         RAISE EXCEPTION 'row security hides rows of % from %: run this as its owner', @table_text@, current_user;
