@@ -14,7 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     connect::{self, Connection},
-    follow::{AllRows, Cursor, Follower},
+    follower::{AllRows, Comparison, Cursor, Follower},
     poll::{Poll, poll},
     rows::Row,
 };
@@ -25,25 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// The longest pause after a comparison that failed.
 const RETRY: Duration = Duration::from_secs(60);
 
-/// The next comparison. Dropping it ends what runs of it.
-pub(super) enum Comparison {
-    /// It begins at that time.
-    Due(Instant),
-    /// It is made before any further change.
-    First,
-    /// A connection is being made for it, and a transaction begun on it.
-    Connecting(AbortOnDropHandle<Result<Connection, String>>),
-    /// Rows are being read. The result is true where they are as in force.
-    Reading(AbortOnDropHandle<Result<bool, String>>),
-}
-
 impl Follower {
-    /// Returns the comparison that follows one of now. Sidecars that are started together do not make
-    /// them together.
-    pub(super) fn next_comparison(&self) -> Comparison {
-        Comparison::Due(Instant::now() + self.compare.mul_f64(0.5 + fastrand::f64() / 2.0))
-    }
-
     /// Begins a comparison where it is time, and takes the result of one that has ended. Waits only for
     /// one that comes first. Where the rows differ, there is no cursor afterwards.
     ///

@@ -5,6 +5,7 @@ mod compare;
 mod connect;
 mod connection_string;
 mod follow;
+mod follower;
 mod known_rows;
 mod poll;
 mod read;
@@ -19,7 +20,7 @@ use tokio::{runtime::Handle, task::AbortHandle};
 
 use super::{SourceOptions, SourceStartError};
 use crate::{model::StoreName, reload::Live};
-use follow::Follower;
+use follower::Follower;
 use read::Statements;
 
 /// A directory that is followed. Dropping it ends that.
