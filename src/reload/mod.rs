@@ -19,6 +19,7 @@ mod follow_folder;
 mod gate;
 mod history;
 mod known_store;
+mod known_stores;
 mod listing;
 mod live;
 mod live_directory;
