@@ -12,20 +12,20 @@ use crate::{
 };
 
 /// The message at the end.
-pub(super) struct Report {
+pub(super) struct ProofReport {
     pub stores: Vec<Json>,
     /// The lines of the file of witnesses.
     pub records: Vec<String>,
     pub exit: Exit,
 }
 
-impl Default for Report {
+impl Default for ProofReport {
     fn default() -> Self {
         Self { stores: Vec::new(), records: Vec::new(), exit: Exit::Ok }
     }
 }
 
-impl Report {
+impl ProofReport {
     pub fn fails(&mut self, exit: Exit) {
         if self.exit != Exit::InvalidPolicies {
             self.exit = exit;

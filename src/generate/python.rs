@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{
     Language, NameClash, Vocabulary, comment,
-    identifiers::{self, Case},
+    identifiers::{self, LetterCase},
     language::command,
     vocabulary::Word,
 };
@@ -45,7 +45,7 @@ class _Words(str, Enum):
 fn class(text: &mut String, name: &str, doc: &str, words: &[Word]) -> Result<(), NameClash> {
     let _ = writeln!(text, "\n\nclass {name}(_Words):\n    \"\"\"{doc}\"\"\"\n");
     for (Word { text: word, doc }, name) in
-        words.iter().zip(identifiers::of_words(words, Case::UpperSnake)?)
+        words.iter().zip(identifiers::of_words(words, LetterCase::UpperSnake)?)
     {
         text.push_str(&comment::behind("    # ", doc));
         let _ = writeln!(text, "    {name} = {}", literal(word));

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{
     Language, NameClash, Vocabulary, comment,
-    identifiers::{self, Case},
+    identifiers::{self, LetterCase},
     language::command,
     vocabulary::{Word, WordGroup},
 };
@@ -89,7 +89,7 @@ impl From<{name}> for String {{
 }
 
 fn enumeration(text: &mut String, name: &str, doc: &str, words: &[Word]) -> Result<(), NameClash> {
-    let names = identifiers::of_words(words, Case::Pascal)?;
+    let names = identifiers::of_words(words, LetterCase::Pascal)?;
     let _ = writeln!(text, "\n/// {doc}");
     text.push_str(if names.iter().any(|name| identifiers::is_spelled(name)) {
         "#[allow(dead_code, non_camel_case_types)]\n"

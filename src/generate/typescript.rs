@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{
     Language, NameClash, Vocabulary, comment,
-    identifiers::{self, Case},
+    identifiers::{self, LetterCase},
     language::command,
     vocabulary::Word,
 };
@@ -36,7 +36,7 @@ export const POLICY_STORE = \"{store}\";
 fn object(text: &mut String, name: &str, doc: &str, words: &[Word]) -> Result<(), NameClash> {
     let _ = writeln!(text, "\n/** {doc} */\nexport const {name} = {{");
     for (Word { text: word, doc }, name) in
-        words.iter().zip(identifiers::of_words(words, Case::Pascal)?)
+        words.iter().zip(identifiers::of_words(words, LetterCase::Pascal)?)
     {
         if !doc.is_empty() {
             let lines = comment::lines(&doc.replace("*/", "*\\/"));

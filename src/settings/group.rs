@@ -2,7 +2,7 @@
 
 use std::{fs, io};
 
-use super::setting_field::Text;
+use super::setting_field::TextSetting;
 
 /// A group, by its number or by its name in `/etc/group`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +39,7 @@ fn number_of(name: &str, groups: &str) -> Option<u32> {
     })
 }
 
-impl Text for Option<SocketGroup> {
+impl TextSetting for Option<SocketGroup> {
     fn form(&self) -> &'static str {
         "name or number, or empty"
     }

@@ -34,7 +34,7 @@ pub(super) enum Written {
 
 /// The field that holds the value of a setting.
 pub(super) enum SettingField<'a> {
-    Text(&'a mut dyn Text),
+    Text(&'a mut dyn TextSetting),
     Addresses(&'a mut Vec<ListenAddress>),
     ClientIds(&'a mut Vec<ClientId>),
     Fields(&'a mut Vec<RecordField>),
@@ -67,7 +67,7 @@ const LONGEST: usize = 365 * 24 * 60 * 60 * 1_000;
 const SMALL: u32 = (1 << 31) - 1;
 
 /// A setting that is written as one text.
-pub(super) trait Text {
+pub(super) trait TextSetting {
     /// The form of the text, for people.
     fn form(&self) -> &'static str;
     /// Takes the value over from text.

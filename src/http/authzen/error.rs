@@ -15,7 +15,7 @@ const RETRY_AFTER: &str = "1";
 
 /// A request that gets no answer.
 #[derive(Debug)]
-pub(super) struct Fault {
+pub(super) struct AuthzenError {
     pub status: StatusCode,
     pub message: String,
     /// The code in metrics and spans, in the words of gRPC.
@@ -24,7 +24,7 @@ pub(super) struct Fault {
     retry: bool,
 }
 
-impl Fault {
+impl AuthzenError {
     fn new(status: StatusCode, code: Code, message: impl Into<String>) -> Self {
         Self { status, message: message.into(), code, retry: false }
     }
@@ -99,7 +99,7 @@ impl Fault {
     }
 }
 
-impl IntoResponse for Fault {
+impl IntoResponse for AuthzenError {
     fn into_response(self) -> Response {
         let mut response = (self.status, self.message + "\n").into_response();
         if self.retry {
@@ -111,14 +111,14 @@ impl IntoResponse for Fault {
 }
 
 /// Answers a path that is not there.
-pub(super) async fn not_found(uri: Uri) -> Fault {
+pub(super) async fn not_found(uri: Uri) -> AuthzenError {
     let path: String = uri.path().chars().take(80).collect();
     let message = format!("nothing is at `{path}`: `/openapi.json` names the paths");
-    Fault::new(StatusCode::NOT_FOUND, Code::NotFound, message)
+    AuthzenError::new(StatusCode::NOT_FOUND, Code::NotFound, message)
 }
 
 /// Answers a method that a path does not have; the header `Allow` names those that it has.
-pub(super) async fn not_allowed(method: Method) -> Fault {
+pub(super) async fn not_allowed(method: Method) -> AuthzenError {
     let message = format!("this path is not asked with `{method}`: the header `Allow` says how");
-    Fault::new(StatusCode::METHOD_NOT_ALLOWED, Code::Unimplemented, message)
+    AuthzenError::new(StatusCode::METHOD_NOT_ALLOWED, Code::Unimplemented, message)
 }
