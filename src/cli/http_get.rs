@@ -19,7 +19,7 @@ use crate::settings::ListenAddress;
 /// Bytes of the largest page that is read.
 const MOST_BYTES: usize = 64 * 1024 * 1024;
 
-/// A page that was answered with.
+/// A page that the server answered with.
 pub(super) struct HttpPage {
     pub status: StatusCode,
     headers: HeaderMap,
@@ -27,7 +27,7 @@ pub(super) struct HttpPage {
 }
 
 impl HttpPage {
-    /// Returns a header that is there and is text.
+    /// Returns a header; nothing where it is missing or not text.
     pub(super) fn header(&self, name: HeaderName) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }

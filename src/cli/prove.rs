@@ -103,7 +103,7 @@ pub(super) fn run(args: &ProveArgs) -> Result<Exit, CliError> {
     Ok(report.exit)
 }
 
-/// The folder that is meant where only a commit is named.
+/// The folder that is read where only a commit is named.
 fn usual_folder(args: &ProveArgs, settings: &Settings) -> PathBuf {
     let named = args.paths.first().cloned().or_else(|| settings.policies.clone());
     named.unwrap_or_else(|| PathBuf::from("policies"))

@@ -1,4 +1,4 @@
-//! The forms in which proofs are told.
+//! The forms in which proofs are reported.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -49,8 +49,8 @@ impl ProofReport {
     }
 }
 
-/// Tells the proofs of a store in words. `witnesses` has the id of each proof's witness, where readers
-/// are to find it in the file.
+/// Describes the proofs of a store in words. `witnesses` has the id of each proof's witness, where it
+/// is written to the file.
 pub(super) fn human(
     proofs: &StoreProofs,
     store: &PolicyStore,

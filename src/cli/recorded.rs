@@ -1,4 +1,4 @@
-//! The records of a decision log, as they are read again.
+//! Reading the records of a decision log.
 
 use std::{fs, io::Read as _, path::Path};
 

@@ -54,7 +54,7 @@ pub(super) struct ShadowReportArgs {
     settings: SettingFlags,
 }
 
-/// The answer of `/status`, as far as it is looked at.
+/// The fields of `/status` that are read.
 #[derive(Debug, Deserialize)]
 struct Status {
     shadow: Option<serde_json::Value>,

@@ -1,7 +1,7 @@
 //! Role assignments and entities that the sidecar holds, so that a caller need not send them.
 //!
 //! A [`Directory`] never changes: [`Directory::apply`] makes another, and both share what is the same
-//! in them. Where rows come from is none of its business.
+//! in them. It does not know where rows come from.
 //!
 //! Entities are numbered ([`HeldPlace`]), and lie in chunks that states share. An assignment lies in the
 //! sorted list of its principal, and once more, shorter, in that of its scope. A change copies the

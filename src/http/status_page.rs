@@ -99,9 +99,9 @@ struct StorePart<'a> {
     revision: Option<&'a Revision>,
     loaded_at: Option<String>,
     policies: usize,
-    /// A solver judges the files as they are now.
+    /// True while a solver judges the files as they are now.
     proving: bool,
-    /// The start of that; null while none does.
+    /// When the solver began; null while none judges them.
     proving_since: Option<String>,
     problems: Vec<RenderedProblem<'a>>,
     warnings: Vec<RenderedProblem<'a>>,

@@ -33,8 +33,10 @@ impl InForce {
         self.directory.as_ref().map(|directory| directory.version_text.clone()).unwrap_or_default()
     }
 
-    /// Returns whether the directory holds all that the version of the text does. Every state does
-    /// where no version is asked for.
+    /// Returns whether the directory has reached the version `at_least`; true where that is empty.
+    ///
+    /// # Errors
+    /// The store has no directory, or the version is not one of it.
     fn has_reached(&self, at_least: &str) -> Result<bool, NotInForce> {
         match &self.directory {
             _ if at_least.is_empty() => Ok(true),
@@ -56,7 +58,7 @@ pub enum NotInForce {
     /// A version of its directory is asked for, and it has none.
     #[error("the policy store `{0}` has no directory")]
     NoDirectory(StoreName),
-    /// The version that is asked for is none of its directory.
+    /// The version that is asked for is not one of its directory.
     #[error(transparent)]
     Version(#[from] VersionError),
 }
@@ -80,7 +82,7 @@ impl Live {
     /// the version yet. An empty text asks for no version.
     ///
     /// # Errors
-    /// There is no such store, its directory cannot decide, or the version is none of it.
+    /// There is no such store, its directory cannot decide, or the version is not one of it.
     pub fn in_force_at_least(
         &self,
         name: &str,

@@ -277,7 +277,7 @@ impl Live {
     /// empty. Also returns the version of now. Waits while a change is made.
     ///
     /// # Errors
-    /// The version is none of this directory, or changes after it are not kept.
+    /// The version is not one of this directory, or changes after it are not kept.
     pub fn follow_directory(
         &self,
         name: &StoreName,

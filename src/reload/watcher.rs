@@ -26,7 +26,7 @@ const LAST_RETRY: Duration = Duration::from_secs(30);
 ///
 /// Every folder is watched by itself: a recursive watch would follow symbolic links anywhere.
 #[derive(Debug)]
-pub(super) struct FolderWatch {
+pub(super) struct FolderWatcher {
     signal: Arc<Signal>,
     is_wanted: bool,
     watcher: Option<RecommendedWatcher>,
@@ -36,7 +36,7 @@ pub(super) struct FolderWatch {
     retry_after: Duration,
 }
 
-impl FolderWatch {
+impl FolderWatcher {
     /// A watch that tells the signal; nothing is watched where it is not wanted.
     pub fn new(signal: Arc<Signal>, is_wanted: bool) -> Self {
         Self {
@@ -150,7 +150,7 @@ impl FolderWatch {
     }
 }
 
-impl Drop for FolderWatch {
+impl Drop for FolderWatcher {
     fn drop(&mut self) {
         self.drop_watcher();
     }

@@ -14,7 +14,7 @@ pub enum SocketGroup {
 }
 
 impl SocketGroup {
-    /// The group's number.
+    /// Returns the group's number.
     ///
     /// # Errors
     /// There is no group of that name.

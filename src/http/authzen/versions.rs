@@ -16,8 +16,8 @@ impl Authzen {
     /// the caller asks for. All of a request is decided with what this returns.
     ///
     /// # Errors
-    /// There is no such store, it cannot decide, the version is none of its directory, or too many
-    /// wait already.
+    /// There is no such store, it cannot decide, the version is not one of its directory, or too many
+    /// calls wait already.
     pub(super) async fn in_force(
         &self,
         store: &str,

@@ -70,7 +70,7 @@ struct Mark {
 
 type Marks = BTreeMap<usize, Vec<Mark>>;
 
-/// Returns the page of a file or policy; nothing where the store has none of that name.
+/// Returns the page of a file or policy; nothing where the store has no such file or policy.
 pub(super) fn file(
     shell: Shell,
     store: &PolicyStore,

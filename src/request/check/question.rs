@@ -9,13 +9,13 @@ use crate::{
 };
 
 /// The principal, action and resource of a request, as far as they are valid.
-pub(in crate::request) struct CheckedQuestion<'a> {
+pub(in crate::request) struct QuestionParts<'a> {
     pub principal: Option<EntityUID>,
     pub action: Option<&'a ActionSchema>,
     pub resource: Option<EntityUID>,
 }
 
-impl CheckedQuestion<'_> {
+impl QuestionParts<'_> {
     /// Returns the principal and scope of role assignments that name none.
     pub fn defaults(&self) -> (Option<&EntityUID>, Option<&EntityUID>) {
         (self.principal.as_ref(), self.resource.as_ref())
@@ -24,19 +24,19 @@ impl CheckedQuestion<'_> {
 
 impl<'a> Checker<'a> {
     /// Checks principal, action and resource.
-    pub fn question(&mut self, input: &RequestInput) -> CheckedQuestion<'a> {
+    pub fn question(&mut self, input: &RequestInput) -> QuestionParts<'a> {
         let principal = self.required(&FieldPath::Field("principal"), input.principal.as_ref());
         let action = self.action(&FieldPath::Field("action"), input.action.as_ref());
         let resource = self.required(&FieldPath::Field("resource"), input.resource.as_ref());
         if let Some(action) = action {
             self.applies(action, principal.as_ref(), resource.as_ref());
         }
-        CheckedQuestion { principal, action, resource }
+        QuestionParts { principal, action, resource }
     }
 
     pub fn finish_request(
         self,
-        question: CheckedQuestion<'_>,
+        question: QuestionParts<'_>,
         moment: TimedContext,
         facts: Facts,
     ) -> Result<Request, Vec<Violation>> {
