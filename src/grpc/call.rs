@@ -44,8 +44,9 @@ const DIRECTORY_WATCH: &str = "/humbaba.v1.DirectoryService/Watch";
 const OPEN_TO_ALL: [&str; 2] = ["/grpc.health.v1.", "/grpc.reflection."];
 const ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 
-/// The message of INTERNAL after a panic.
-const PANICKED: &str = "the server failed to answer this request; the reason is in its log";
+/// The message of an answer to a call that panicked.
+pub(crate) const PANICKED: &str =
+    "the server failed to answer this request; the reason is in its log";
 
 /// Answers the calls of the listeners that have the same service.
 pub(super) struct CallHandler {

@@ -13,6 +13,7 @@ use notify::{
     Config, ErrorKind, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _,
     event::{AccessKind, AccessMode, ModifyKind, RenameMode},
 };
+use rustix::io::Errno;
 
 use super::{
     paths::{FolderId, Places},
@@ -213,10 +214,12 @@ fn explain(error: &notify::Error) -> String {
              `fs.inotify.max_user_watches`"
         ),
         // If inotify is full, the system says that too many files are open.
-        ErrorKind::Io(error) if error.raw_os_error() == Some(libc::EMFILE) => format!(
-            "cannot watch{at}: {error}; raise the sysctl `fs.inotify.max_user_instances` or the \
+        ErrorKind::Io(error) if error.raw_os_error() == Some(Errno::MFILE.raw_os_error()) => {
+            format!(
+                "cannot watch{at}: {error}; raise the sysctl `fs.inotify.max_user_instances` or the \
              limit of open files"
-        ),
+            )
+        }
         ErrorKind::Io(error) => format!("cannot watch{at}: {error}"),
         _ => format!("cannot watch{at}: {error}"),
     }

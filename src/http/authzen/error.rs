@@ -7,7 +7,8 @@ use axum::{
 use tonic::{Code, Status};
 
 use crate::{
-    directory::VersionError, net::LimitReachedError, reload::NotInForce, store::StoreLookupError,
+    directory::VersionError, grpc::PANICKED, net::LimitReachedError, reload::NotInForce,
+    store::StoreLookupError,
 };
 
 /// Seconds after which a shed caller should try again. HTTP has no shorter time.
@@ -63,12 +64,11 @@ impl AuthzenError {
 
     /// Returns 500: the work for this request panicked.
     pub fn panicked() -> Self {
-        let message = "the server failed to answer this request; the reason is in its log";
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, message)
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, PANICKED)
     }
 
     /// Returns 503 where nothing can decide yet, 412 where no version of a directory can be compared
-    /// with the one that is asked for, 400 where that is none, else 404.
+    /// with the one that is asked for, 400 where the text that is sent is not a version, else 404.
     pub fn not_in_force(error: NotInForce) -> Self {
         let error = match error {
             NotInForce::Store(error) => error,
@@ -119,6 +119,8 @@ pub(super) async fn not_found(uri: Uri) -> AuthzenError {
 
 /// Answers a method that a path does not have; the header `Allow` names those that it has.
 pub(super) async fn not_allowed(method: Method) -> AuthzenError {
-    let message = format!("this path is not asked with `{method}`: the header `Allow` says how");
+    let message = format!(
+        "this path does not take `{method}`: the header `Allow` names the methods that it takes"
+    );
     AuthzenError::new(StatusCode::METHOD_NOT_ALLOWED, Code::Unimplemented, message)
 }
