@@ -1,11 +1,13 @@
 //! Reading the single files that settings name: configuration, certificates, keys and tokens.
 
 use std::{
-    fs::OpenOptions,
+    fs::{File, OpenOptions},
     io::{self, Read as _},
     os::unix::fs::OpenOptionsExt as _,
     path::Path,
 };
+
+use rustix::fs::OFlags;
 
 /// Bytes that such a file may have. A bundle of every public certification authority has a quarter of it.
 const MAX_BYTES: u64 = 1024 * 1024;
@@ -16,8 +18,7 @@ const MAX_BYTES: u64 = 1024 * 1024;
 /// It cannot be read, is too large, or is no regular file nor a link to one: a pipe could keep the process
 /// waiting for its writer.
 pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
-    // Without this flag, opening a pipe waits already.
-    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    let file = open(path)?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::other("it is not a regular file"));
     }
@@ -27,6 +28,12 @@ pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
         return Err(io::Error::other(format!("it has more than {MAX_BYTES} bytes")));
     }
     Ok(bytes)
+}
+
+/// Opens a file for reading. A pipe in its place is opened too, without waiting for a writer.
+pub(crate) fn open(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    OpenOptions::new().read(true).custom_flags(flags).open(path)
 }
 
 /// Reads a file of text.

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 /// Counts records, by what becomes of them.
 #[derive(Debug, Default)]
-pub(super) struct Counts {
+pub(super) struct RecordCounts {
     written: AtomicU64,
     dropped: AtomicU64,
     failed: AtomicU64,
@@ -39,7 +39,7 @@ pub struct LogCounts {
     pub problem: Option<String>,
 }
 
-impl Counts {
+impl RecordCounts {
     pub fn written(&self, records: usize) {
         self.written.fetch_add(records as u64, Ordering::Relaxed);
     }

@@ -105,7 +105,11 @@ impl Hiding {
 
     /// Returns the entity that a field names: `principal`, `resource`, or the id of one of them. Where
     /// a list has many in its place, that is every entity of their type.
-    fn entity_named_by(&self, record: &Map<String, Json>, field: &RecordField) -> Option<Uid> {
+    fn entity_named_by(
+        &self,
+        record: &Map<String, Json>,
+        field: &RecordField,
+    ) -> Option<HiddenUid> {
         let (root, whole) = match field.steps() {
             [root] => (root, true),
             [root, id] if id == "id" => (root, false),
@@ -118,10 +122,10 @@ impl Hiding {
             && listed.get("side").and_then(Json::as_str) == Some(root)
         {
             let type_name = listed.get("type")?.as_str()?.to_owned();
-            return Some(Uid { type_name, id: None, whole });
+            return Some(HiddenUid { type_name, id: None, whole });
         }
-        let uid = Uid::of(record.get(root)?)?;
-        Some(Uid { whole, ..uid })
+        let uid = HiddenUid::of(record.get(root)?)?;
+        Some(HiddenUid { whole, ..uid })
     }
 
     fn hide(&self, fields: &mut Map<String, Json>, steps: &[String], method: Method) -> bool {
@@ -152,8 +156,8 @@ impl Hiding {
     }
 
     /// Hides every reference to an entity in a value.
-    fn hide_entity(&self, value: &mut Json, uid: &Uid, method: Method) {
-        if Uid::of(value).is_some_and(|found| found.is_same_entity(uid)) {
+    fn hide_entity(&self, value: &mut Json, uid: &HiddenUid, method: Method) {
+        if HiddenUid::of(value).is_some_and(|found| found.is_same_entity(uid)) {
             if let Json::Object(fields) = value {
                 let names: &[&str] = if uid.whole { &["type", "id"] } else { &["id"] };
                 for name in names {
@@ -194,14 +198,14 @@ impl Hiding {
 }
 
 /// The name of an entity.
-struct Uid {
+struct HiddenUid {
     type_name: String,
     /// None: that of every entity of the type.
     id: Option<String>,
     whole: bool,
 }
 
-impl Uid {
+impl HiddenUid {
     fn of(value: &Json) -> Option<Self> {
         let fields = value.as_object().filter(|fields| fields.len() == 2)?;
         let text = |name| fields.get(name).and_then(Json::as_str).map(str::to_owned);

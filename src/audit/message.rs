@@ -6,7 +6,7 @@ use super::Record;
 
 /// A message to the writer.
 #[derive(Debug)]
-pub(super) enum Message {
+pub(super) enum WriterMessage {
     Record(Box<Record>, QueuePermit),
     /// Ends the writer once everything before it is written.
     Close(oneshot::Sender<()>),

@@ -40,9 +40,9 @@ use tokio::{
 };
 
 use self::{
-    counts::Counts,
-    message::{Message, QueuePermit},
-    writer::Writer,
+    counts::RecordCounts,
+    message::{QueuePermit, WriterMessage},
+    writer::RecordWriter,
 };
 use crate::{engine::Decision, telemetry::Sampler};
 
@@ -55,14 +55,14 @@ pub struct DecisionLog {
 
 #[derive(Debug)]
 struct Inner {
-    queue: mpsc::Sender<Message>,
+    queue: mpsc::Sender<WriterMessage>,
     /// Room of the queue, in bytes.
     room: Arc<Semaphore>,
     capacity: usize,
     required: bool,
     destination: String,
     allows: Sampler,
-    counts: Arc<Counts>,
+    counts: Arc<RecordCounts>,
     recent: Option<Arc<RecentDecisions>>,
     /// The moment until which the exporter may try, once the log is closed.
     deadline: watch::Sender<Option<Instant>>,
@@ -94,7 +94,7 @@ impl DecisionLog {
         if options.mode == LogMode::Off && options.recent == 0 {
             return Ok(());
         }
-        Writer::check(options)
+        RecordWriter::check(options)
     }
 
     /// Opens the log and starts its writer. Needs a tokio runtime around it where it sends to a
@@ -108,12 +108,12 @@ impl DecisionLog {
         }
         let recent = (options.recent > 0)
             .then(|| Arc::new(RecentDecisions::new(options.recent, options.recent_readers)));
-        let counts = Arc::new(Counts::default());
+        let counts = Arc::new(RecordCounts::default());
         let required = options.mode == LogMode::Required;
         let capacity = options.queue_bytes.min(Semaphore::MAX_PERMITS);
         let allows = Sampler::one_in(options.sample_allows);
         let (deadline, until) = watch::channel(None);
-        let writer = Writer::open(options, Arc::clone(&counts), recent.clone(), until)?;
+        let writer = RecordWriter::open(options, Arc::clone(&counts), recent.clone(), until)?;
         let destination = writer.destination();
         let (queue, messages) = mpsc::channel();
         std::thread::Builder::new()
@@ -176,7 +176,7 @@ impl DecisionLog {
             let room = room.acquire_many_owned(bytes).await.map_err(|_| NotRecorded)?;
             let (written, receipt) = oneshot::channel();
             let permit = QueuePermit { _room: room, written: Some(written) };
-            let message = Message::Record(Box::new(record), permit);
+            let message = WriterMessage::Record(Box::new(record), permit);
             return match inner.queue.send(message) {
                 Ok(()) => Ok(Receipt(Some(receipt))),
                 Err(_) => {
@@ -187,7 +187,7 @@ impl DecisionLog {
         }
         let sent = room.try_acquire_many_owned(bytes).is_ok_and(|room| {
             let permit = QueuePermit { _room: room, written: None };
-            inner.queue.send(Message::Record(Box::new(record), permit)).is_ok()
+            inner.queue.send(WriterMessage::Record(Box::new(record), permit)).is_ok()
         });
         if !sent {
             inner.counts.dropped(1);
@@ -216,7 +216,7 @@ impl DecisionLog {
         // Before the timeout, so that what did not arrive is counted.
         inner.deadline.send_replace(Some(Instant::now() + timeout.mul_f64(0.8)));
         // It fails where the log is closed already.
-        if inner.queue.send(Message::Close(done)).is_err() {
+        if inner.queue.send(WriterMessage::Close(done)).is_err() {
             return true;
         }
         tokio::time::timeout(timeout, closed).await.is_ok_and(|closed| closed.is_ok())

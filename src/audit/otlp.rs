@@ -14,7 +14,7 @@ use tokio::{
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-use super::{Record, RecordedOutcome, counts::Counts};
+use super::{Record, RecordedOutcome, counts::RecordCounts};
 use crate::{
     model::Effect,
     telemetry::{LogSender, Variables},
@@ -37,7 +37,7 @@ pub(super) type Deadline = watch::Receiver<Option<Instant>>;
 pub(super) struct Exporter {
     sender: LogSender,
     runtime: Handle,
-    counts: Arc<Counts>,
+    counts: Arc<RecordCounts>,
     deadline: Deadline,
 }
 
@@ -48,7 +48,7 @@ impl Exporter {
     /// The variables are wrong.
     pub fn new(
         variables: &Variables,
-        counts: Arc<Counts>,
+        counts: Arc<RecordCounts>,
         deadline: Deadline,
     ) -> Result<Self, String> {
         let runtime = Handle::try_current().map_err(|error| error.to_string())?;

@@ -13,8 +13,8 @@ use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use serde_json::Value as Json;
 
 use super::{
-    LogMode, LogOptions, Message, OpenError, QueuePermit, RecentDecisions, Record,
-    counts::Counts,
+    LogMode, LogOptions, OpenError, QueuePermit, RecentDecisions, Record, WriterMessage,
+    counts::RecordCounts,
     file::LogFile,
     hide::Hiding,
     otlp::{self, Deadline, Exporter},
@@ -32,11 +32,11 @@ const EXPORT_GATHER: Duration = Duration::from_millis(50);
 const DROPS_LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Writes records, on a thread of its own.
-pub(super) struct Writer {
+pub(super) struct RecordWriter {
     sink: Sink,
     hiding: Option<Hiding>,
     required: bool,
-    counts: Arc<Counts>,
+    counts: Arc<RecordCounts>,
     recent: Option<Arc<RecentDecisions>>,
     /// The number of dropped records when they were last logged, and when that was.
     drops_logged: (u64, Option<Instant>),
@@ -60,14 +60,14 @@ struct Batch {
     permits: Vec<QueuePermit>,
 }
 
-impl Writer {
+impl RecordWriter {
     /// Opens the file or prepares the exporter.
     ///
     /// # Errors
     /// The file, the key of hashes or the collector cannot be had.
     pub fn open(
         options: LogOptions,
-        counts: Arc<Counts>,
+        counts: Arc<RecordCounts>,
         recent: Option<Arc<RecentDecisions>>,
         deadline: Deadline,
     ) -> Result<Self, OpenError> {
@@ -109,14 +109,14 @@ impl Writer {
     }
 
     /// Writes until the log is closed or dropped.
-    pub fn run(mut self, messages: mpsc::Receiver<Message>) {
+    pub fn run(mut self, messages: mpsc::Receiver<WriterMessage>) {
         let mut batch = Batch::default();
         while let Ok(first) = messages.recv() {
             let mut next = Some(first);
             while let Some(message) = next {
                 match message {
-                    Message::Record(record, permit) => self.add(&mut batch, &record, permit),
-                    Message::Close(done) => {
+                    WriterMessage::Record(record, permit) => self.add(&mut batch, &record, permit),
+                    WriterMessage::Close(done) => {
                         self.write(&mut batch);
                         self.count_unwritten(&messages);
                         // Before the answer, so that whoever finds the log closed counts its record.
@@ -142,8 +142,9 @@ impl Writer {
     }
 
     /// Counts records that came after the log was closed.
-    fn count_unwritten(&self, messages: &mpsc::Receiver<Message>) {
-        let left = messages.try_iter().filter(|left| matches!(left, Message::Record(..))).count();
+    fn count_unwritten(&self, messages: &mpsc::Receiver<WriterMessage>) {
+        let left =
+            messages.try_iter().filter(|left| matches!(left, WriterMessage::Record(..))).count();
         if self.required {
             self.counts.failed(left);
         } else {

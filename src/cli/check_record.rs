@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use super::{
     CliError, Exit,
     output::{self, Format},
-    recorded::{self, Recorded, uid_of},
+    recorded::{self, RecordedDecision, uid_of},
     source,
     verdict::Verdict,
 };
@@ -143,7 +143,7 @@ impl RecordComparison<'_> {
     }
 }
 
-fn find(again: &RecordedQuestion<'_>) -> Result<Recorded, CliError> {
+fn find(again: &RecordedQuestion<'_>) -> Result<RecordedDecision, CliError> {
     let name = again.file.display();
     let wanted = |record: &Json| {
         let id = record.get("decision_id").and_then(Json::as_str);
@@ -153,7 +153,7 @@ fn find(again: &RecordedQuestion<'_>) -> Result<Recorded, CliError> {
     };
     let found = recorded::read(again.file, wanted)?;
     let count = found.len();
-    let [record] = <[Recorded; 1]>::try_from(found).map_err(|_| {
+    let [record] = <[RecordedDecision; 1]>::try_from(found).map_err(|_| {
         CliError::Usage(match count {
             0 => format!("`{name}` holds no such record"),
             _ => format!(

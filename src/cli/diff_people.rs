@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, path::Path, sync::Arc, time::SystemTime};
 
 use super::{
     CliError,
-    directory::{ConnectionFlags, ListedVersions, RowsWanted, RunningDirectory},
+    directory::{ConnectionFlags, DirectoryRows, ListedVersions, RowsWanted},
     server_address::ServerAddress,
 };
 use crate::{
@@ -46,7 +46,7 @@ impl JudgedBy<'_> {
         let bounds = &settings.directory.bounds;
         if let Some(server) = self.server {
             let (connection, wanted) = (self.connection, RowsWanted::All);
-            let running = RunningDirectory::read(server, connection, name, wanted, limits)?;
+            let running = DirectoryRows::read(server, connection, name, wanted, limits)?;
             let rows = |store: &PolicyStore| running.of_store(store, limits);
             let people = between((old, rows(old)), (new, rows(new)), diff, settings);
             return Ok(People { versions: Some(running.versions), ..people });

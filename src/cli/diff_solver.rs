@@ -36,7 +36,7 @@ pub(super) fn settle(
     Ok(())
 }
 
-/// Adds a change, unless one of such requests is told already.
+/// Adds a change, unless one for the same requests is listed already.
 fn add(diff: &mut Diff, direction: Direction, witness: Witness) {
     let input = &witness.input;
     let (Some(principal), Some(action), Some(resource)) =

@@ -25,7 +25,7 @@ use crate::{
 use client::ServerFlags;
 
 pub(super) use client::ConnectionFlags;
-pub(super) use rows::{ListedVersions, RowsWanted, RunningDirectory};
+pub(super) use rows::{DirectoryRows, ListedVersions, RowsWanted};
 
 /// Write and read the directory of a running Humbaba
 ///
@@ -39,15 +39,15 @@ Examples:
   humbaba directory list --server unix:/run/humbaba-directory.sock --format csv")]
 pub(super) struct DirectoryArgs {
     #[command(subcommand)]
-    command: Command,
+    command: DirectoryCommand,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum Command {
+enum DirectoryCommand {
     Put(PutArgs),
     Delete(DeleteArgs),
     List(list::ListArgs),
-    Watch(WatchArgs),
+    Watch(WatchChangesArgs),
     Restore(RestoreArgs),
     Schema(schema::SchemaArgs),
 }
@@ -126,7 +126,7 @@ struct WriteFlags {
 ///
 /// Prints a line a change: the version, then what changes. The first line is the version of now.
 #[derive(Debug, clap::Args)]
-struct WatchArgs {
+struct WatchChangesArgs {
     #[command(flatten)]
     server: ServerFlags,
     /// Begin with what changed after this version [default: now]
@@ -155,12 +155,12 @@ struct RestoreArgs {
 
 pub(super) fn run(args: &DirectoryArgs) -> Result<Exit, CliError> {
     match &args.command {
-        Command::Put(args) => write(&args.server, &args.write, args.changes()?),
-        Command::Delete(args) => write(&args.server, &args.write, vec![args.change()]),
-        Command::List(args) => list::run(args),
-        Command::Watch(args) => watch(args),
-        Command::Schema(args) => schema::run(args),
-        Command::Restore(RestoreArgs { backup, data, store, quiet }) => {
+        DirectoryCommand::Put(args) => write(&args.server, &args.write, args.changes()?),
+        DirectoryCommand::Delete(args) => write(&args.server, &args.write, vec![args.change()]),
+        DirectoryCommand::List(args) => list::run(args),
+        DirectoryCommand::Watch(args) => watch(args),
+        DirectoryCommand::Schema(args) => schema::run(args),
+        DirectoryCommand::Restore(RestoreArgs { backup, data, store, quiet }) => {
             let progress = quiet.progress(format!("restoring {store}"));
             let restored = sources::restore(backup, data, store);
             drop(progress);
@@ -243,7 +243,7 @@ fn write(server: &ServerFlags, write: &WriteFlags, changes: Vec<Change>) -> Resu
     Ok(Exit::Ok)
 }
 
-fn watch(args: &WatchArgs) -> Result<Exit, CliError> {
+fn watch(args: &WatchChangesArgs) -> Result<Exit, CliError> {
     let request = proto::WatchRequest {
         policy_store: args.server.store(),
         after_version: args.after.clone(),

@@ -9,7 +9,7 @@ use crate::{reload::FolderError, settings::SettingsErrors};
 pub enum Exit {
     /// All is well.
     Ok = 0,
-    /// Something failed that is no fault of the input.
+    /// Something failed, and the input is not at fault.
     Failure = 1,
     /// The decision is a deny, or a check failed.
     Refused = 2,
@@ -61,12 +61,12 @@ impl CliError {
 
     /// Tells the user of it in one piece, and returns the exit code.
     pub(super) fn tell(&self, to: &mut impl io::Write) -> Exit {
-        // There is nobody left to tell if this fails.
+        // A failure to write has nowhere to be reported.
         let _ = to.write_all(format!("error: {self}\n").as_bytes());
         self.exit()
     }
 
-    /// The exit code of a command that ends so.
+    /// Returns the exit code of a command that ends with this error.
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {

@@ -19,15 +19,15 @@ use crate::settings::ListenAddress;
 /// Bytes of the largest page that is read.
 const MOST_BYTES: usize = 64 * 1024 * 1024;
 
-/// A page that was answered with.
-pub(super) struct Page {
+/// A page that the server answered with.
+pub(super) struct HttpPage {
     pub status: StatusCode,
     headers: HeaderMap,
     pub body: String,
 }
 
-impl Page {
-    /// Returns a header that is there and is text.
+impl HttpPage {
+    /// Returns a header; nothing where it is missing or not text.
     pub(super) fn header(&self, name: HeaderName) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
@@ -41,7 +41,7 @@ pub(super) async fn get(
     address: &ServerAddress,
     tls: &TlsFlags,
     path: &str,
-) -> Result<Page, CliError> {
+) -> Result<HttpPage, CliError> {
     let page = get_any(address, tls, path).await?;
     match page.status {
         StatusCode::OK => Ok(page),
@@ -57,7 +57,7 @@ pub(super) async fn get_any(
     address: &ServerAddress,
     tls: &TlsFlags,
     path: &str,
-) -> Result<Page, CliError> {
+) -> Result<HttpPage, CliError> {
     let failed = CliError::io(format!("cannot reach `{address}`"));
     match address.listen_address() {
         ListenAddress::Unix(socket) => {
@@ -83,7 +83,7 @@ async fn ask(
     host: &str,
     address: &ServerAddress,
     path: &str,
-) -> Result<Page, CliError> {
+) -> Result<HttpPage, CliError> {
     let failed = |error: &dyn std::error::Error| {
         CliError::Failure(format!("cannot read `{address}{path}`: {}", chain(error)))
     };
@@ -96,5 +96,5 @@ async fn ask(
     let (status, headers) = (response.status(), response.headers().clone());
     let body = Limited::new(response.into_body(), MOST_BYTES).collect().await;
     let body = body.map_err(|error| failed(&*error))?.to_bytes();
-    Ok(Page { status, headers, body: String::from_utf8_lossy(&body).into_owned() })
+    Ok(HttpPage { status, headers, body: String::from_utf8_lossy(&body).into_owned() })
 }

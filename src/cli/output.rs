@@ -20,8 +20,8 @@ pub(super) enum Format {
     Json,
 }
 
-/// Prints to the standard output. That nobody reads to the end is no failure, and it must not
-/// change a command's exit code: a deny stays a deny.
+/// Prints to the standard output. A reader that stops early is no failure, and must not change a
+/// command's exit code: a deny stays a deny.
 pub(super) fn print(text: &str) -> Result<(), CliError> {
     let mut output = io::stdout().lock();
     match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {

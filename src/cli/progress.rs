@@ -45,7 +45,7 @@ impl QuietFlag {
 }
 
 impl Progress {
-    /// Takes over how many of how many pieces are done.
+    /// Shows how many of how many pieces are done.
     pub(super) fn set(&self, done: usize, all: usize) {
         if self.bar.length().is_none() {
             self.bar.set_style(style("{msg} {wide_bar} {pos} of {len} {elapsed}"));

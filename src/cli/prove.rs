@@ -8,7 +8,7 @@ use super::{
     CliError, Exit, folder_at,
     output::{self, Format},
     progress::QuietFlag,
-    prove_report::{Report, human, human_id, human_witness, json_of, verdict},
+    prove_report::{ProofReport, human, human_id, human_witness, json_of, verdict},
     setting_flags::SettingFlags,
     stores,
 };
@@ -80,7 +80,7 @@ pub(super) fn run(args: &ProveArgs) -> Result<Exit, CliError> {
         ..ProofOptions::default()
     };
     let run = Run { args, settings: &settings, solver: &solver, options };
-    let mut report = Report::default();
+    let mut report = ProofReport::default();
     match &args.against {
         Some(old) => {
             let old = folder_at::stores(old, &usual_folder(args, &settings), &settings.bounds)?;
@@ -103,7 +103,7 @@ pub(super) fn run(args: &ProveArgs) -> Result<Exit, CliError> {
     Ok(report.exit)
 }
 
-/// The folder that is meant where only a commit is named.
+/// The folder that is read where only a commit is named.
 fn usual_folder(args: &ProveArgs, settings: &Settings) -> PathBuf {
     let named = args.paths.first().cloned().or_else(|| settings.policies.clone());
     named.unwrap_or_else(|| PathBuf::from("policies"))
@@ -121,7 +121,7 @@ impl Run<'_> {
         self.args.format == Format::Human
     }
 
-    fn prove(&self, files: StoreFiles, report: &mut Report) -> Result<(), CliError> {
+    fn prove(&self, files: StoreFiles, report: &mut ProofReport) -> Result<(), CliError> {
         let bounds = &self.settings.bounds;
         let name = files.name().clone();
         let loaded = PolicyStore::load(Arc::new(files), bounds).and_then(|store| {
@@ -165,7 +165,7 @@ impl Run<'_> {
         &self,
         store: &StoreName,
         problems: &[Problem],
-        report: &mut Report,
+        report: &mut ProofReport,
     ) -> Result<(), CliError> {
         report.fails(Exit::InvalidPolicies);
         report.stores.push(json!({ "store": store, "problems": problems }));
@@ -179,7 +179,7 @@ impl Run<'_> {
         &self,
         new: Vec<StoreFiles>,
         old: Vec<StoreFiles>,
-        report: &mut Report,
+        report: &mut ProofReport,
     ) -> Result<(), CliError> {
         // Two single stores are compared whatever they are called.
         let single = new.len() == 1 && old.len() == 1;
@@ -219,7 +219,7 @@ impl Run<'_> {
         &self,
         before: &PolicyStore,
         after: &PolicyStore,
-        report: &mut Report,
+        report: &mut ProofReport,
     ) -> Result<(), CliError> {
         let name = after.name();
         let progress = self.args.quiet.progress(format!("proving {name}"));

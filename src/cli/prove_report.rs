@@ -1,4 +1,4 @@
-//! The forms in which proofs are told.
+//! The forms in which proofs are reported.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -12,20 +12,20 @@ use crate::{
 };
 
 /// The message at the end.
-pub(super) struct Report {
+pub(super) struct ProofReport {
     pub stores: Vec<Json>,
     /// The lines of the file of witnesses.
     pub records: Vec<String>,
     pub exit: Exit,
 }
 
-impl Default for Report {
+impl Default for ProofReport {
     fn default() -> Self {
         Self { stores: Vec::new(), records: Vec::new(), exit: Exit::Ok }
     }
 }
 
-impl Report {
+impl ProofReport {
     pub fn fails(&mut self, exit: Exit) {
         if self.exit != Exit::InvalidPolicies {
             self.exit = exit;
@@ -49,8 +49,8 @@ impl Report {
     }
 }
 
-/// Tells the proofs of a store in words. `witnesses` has the id of each proof's witness, where readers
-/// are to find it in the file.
+/// Describes the proofs of a store in words. `witnesses` has the id of each proof's witness, where it
+/// is written to the file.
 pub(super) fn human(
     proofs: &StoreProofs,
     store: &PolicyStore,

@@ -1,4 +1,4 @@
-//! The records of a decision log, as they are read again.
+//! Reading the records of a decision log.
 
 use std::{fs, io::Read as _, path::Path};
 
@@ -14,7 +14,7 @@ use crate::{
 
 /// The fields that are read of a record.
 #[derive(Deserialize)]
-pub(super) struct Recorded {
+pub(super) struct RecordedDecision {
     pub(super) record: String,
     pub(super) time: String,
     pub(super) decision_id: String,
@@ -47,7 +47,10 @@ pub(super) struct RecordedActions {
 
 /// Reads the wanted records of a file; `-` is the standard input. Of the others only the form as JSON
 /// matters.
-pub(super) fn read(file: &Path, wanted: impl Fn(&Json) -> bool) -> Result<Vec<Recorded>, CliError> {
+pub(super) fn read(
+    file: &Path,
+    wanted: impl Fn(&Json) -> bool,
+) -> Result<Vec<RecordedDecision>, CliError> {
     let name = file.display();
     let text = if file == Path::new("-") {
         let mut text = String::new();
@@ -65,7 +68,8 @@ pub(super) fn read(file: &Path, wanted: impl Fn(&Json) -> bool) -> Result<Vec<Re
         if !wanted(&record) {
             continue;
         }
-        let record: Recorded = serde_json::from_value(record).map_err(|error| bad(&error))?;
+        let record: RecordedDecision =
+            serde_json::from_value(record).map_err(|error| bad(&error))?;
         if record.record != RECORD_KIND {
             return Err(bad(&format!("its kind is `{}` and not `{RECORD_KIND}`", record.record)));
         }
@@ -74,7 +78,7 @@ pub(super) fn read(file: &Path, wanted: impl Fn(&Json) -> bool) -> Result<Vec<Re
     Ok(records)
 }
 
-impl Recorded {
+impl RecordedDecision {
     /// Returns what is wrong with a record that cannot be asked again.
     pub(super) fn bad(&self, violations: &[Violation]) -> CliError {
         let of_item = self.item.map(|item| format!(", item {item}")).unwrap_or_default();

@@ -8,8 +8,8 @@ use super::{
     tls_flags::TlsFlags,
     token_flag::TokenFlag,
     verdict::{
-        Clause, ClauseSection, ClauseValue, NearPermit, Obstacle, Policy, PolicyError, Reasons,
-        Role, RoleHint, Verdict,
+        ClauseSection, Policy, PolicyError, PrintedClause, PrintedNearPermit, PrintedObstacle,
+        PrintedRole, PrintedValue, Reasons, RoleHint, Verdict,
     },
 };
 use crate::{
@@ -75,7 +75,7 @@ fn reasons(explanation: proto::Explanation) -> Reasons {
         summary: explanation.summary,
         missing_roles: explanation.missing_roles.into_iter().map(role).collect(),
         obstacles: obstacles
-            .map(|one| Obstacle {
+            .map(|one| PrintedObstacle {
                 policy_id: one.policy_id,
                 advice: one.advice,
                 file: sent(one.file),
@@ -94,7 +94,7 @@ fn reasons(explanation: proto::Explanation) -> Reasons {
         nearest: explanation
             .nearest
             .into_iter()
-            .map(|near| NearPermit {
+            .map(|near| PrintedNearPermit {
                 policy_id: near.policy_id,
                 file: sent(near.file),
                 clauses_held: near.clauses_held as usize,
@@ -108,15 +108,15 @@ fn sent(text: String) -> Option<String> {
     Some(text).filter(|text| !text.is_empty())
 }
 
-fn clause(clause: proto::Clause) -> Clause {
+fn clause(clause: proto::Clause) -> PrintedClause {
     let number = |number| (number > 0).then_some(number as usize);
-    let values = clause.values.iter().map(|value| ClauseValue {
+    let values = clause.values.iter().map(|value| PrintedValue {
         expression: value.expression.clone(),
         value: value.value.clone(),
         is_in: value.is_in.clone(),
         is_in_more: value.is_in_more as usize,
     });
-    Clause {
+    PrintedClause {
         kind: match clause.kind() {
             proto::ClauseKind::Principal => ClauseSection::Principal,
             proto::ClauseKind::Action => ClauseSection::Action,
@@ -133,7 +133,7 @@ fn clause(clause: proto::Clause) -> Clause {
     }
 }
 
-fn role(role: proto::RoleAssignment) -> Role {
+fn role(role: proto::RoleAssignment) -> PrintedRole {
     let name = |uid: Option<proto::EntityUid>| {
         uid.map(|uid| Uid::new(uid.r#type, uid.id).to_string()).unwrap_or_default()
     };
@@ -141,7 +141,7 @@ fn role(role: proto::RoleAssignment) -> Role {
         let millis = moment.seconds.saturating_mul(1_000);
         Timestamp::from_millis(millis.saturating_add(i64::from(moment.nanos / 1_000_000)))
     });
-    Role {
+    PrintedRole {
         principal: name(role.principal),
         role: role.role,
         scope: name(role.scope),

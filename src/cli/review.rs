@@ -7,7 +7,7 @@ use clap::ValueEnum;
 
 use super::{
     CliError, Exit,
-    directory::{ConnectionFlags, RowsWanted, RunningDirectory},
+    directory::{ConnectionFlags, DirectoryRows, RowsWanted},
     matrix, output,
     progress::QuietFlag,
     server_address::ServerAddress,
@@ -132,7 +132,7 @@ fn rows(
     match (&args.server, &args.directory) {
         (Some(server), _) => {
             let (connection, wanted) = (&args.connection, RowsWanted::Assignments);
-            let running = RunningDirectory::read(server, connection, store.name(), wanted, limits)?;
+            let running = DirectoryRows::read(server, connection, store.name(), wanted, limits)?;
             running.versions.warn();
             Ok(running.of_store(store, limits))
         }

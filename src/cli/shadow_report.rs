@@ -54,31 +54,31 @@ pub(super) struct ShadowReportArgs {
     settings: SettingFlags,
 }
 
-/// The answer of `/status`, as far as it is looked at.
+/// The fields of `/status` that are read.
 #[derive(Debug, Deserialize)]
 struct Status {
     shadow: Option<serde_json::Value>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Report {
+struct ReportedShadow {
     source: String,
     folder_problem: Option<String>,
-    stores: Vec<Candidate>,
+    stores: Vec<ReportedCandidate>,
     left_out: u64,
     failed: u64,
     comparisons: Vec<ReportedComparison>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Candidate {
+struct ReportedCandidate {
     name: String,
     revision: Option<String>,
-    problems: Vec<Problem>,
+    problems: Vec<ReportedProblem>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Problem {
+struct ReportedProblem {
     rendered: String,
 }
 
@@ -134,7 +134,7 @@ pub(super) fn run(args: &ShadowReportArgs) -> Result<Exit, CliError> {
         let message = "no shadow decisions are made there: serve with `--shadow DIR`";
         return Err(CliError::Failure(message.to_owned()));
     };
-    let report = Report::deserialize(&shadow).map_err(unknown)?;
+    let report = ReportedShadow::deserialize(&shadow).map_err(unknown)?;
     match args.format {
         Format::Human => output::print(&report.human())?,
         Format::Json => output::print_json(&shadow)?,
@@ -151,7 +151,7 @@ fn read(file: &PathBuf) -> Result<String, CliError> {
     text.map_err(CliError::io(format!("cannot read `{}`", file.display())))
 }
 
-impl Report {
+impl ReportedShadow {
     fn exit(&self) -> Exit {
         if self.comparisons.iter().any(|comparison| comparison.gains > 0) {
             Exit::Refused
@@ -170,8 +170,8 @@ impl Report {
             let _ = writeln!(text, "  refused: {problem}");
         }
         for store in &self.stores {
-            let Candidate { name, revision, problems } = store;
-            for Problem { rendered } in problems {
+            let ReportedCandidate { name, revision, problems } = store;
+            for ReportedProblem { rendered } in problems {
                 let kept = match revision {
                     Some(revision) => format!("{revision} is compared still"),
                     None => "nothing is compared".to_owned(),

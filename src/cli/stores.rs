@@ -27,7 +27,7 @@ pub(super) fn of_paths(
 }
 
 /// Returns the stores of the wanted names, all where none is wanted.
-pub(super) fn of_names(
+fn of_names(
     mut stores: Vec<StoreFiles>,
     wanted: &[StoreName],
 ) -> Result<Vec<StoreFiles>, CliError> {

@@ -58,7 +58,7 @@ enum ReportFormat {
 }
 
 #[derive(Debug, Default, Serialize)]
-struct Report {
+struct ValidationReport {
     valid: bool,
     stores: Vec<StoreReport>,
     problems: Vec<String>,
@@ -82,7 +82,7 @@ struct StoreReport {
 
 pub(super) fn run(args: &ValidateArgs) -> Result<Exit, CliError> {
     let settings = args.settings.settle(Vec::new())?.settings;
-    let mut report = Report::default();
+    let mut report = ValidationReport::default();
     for source in source::sources(&args.paths, &settings) {
         match source::read(&source, &settings.bounds) {
             Ok(FolderStores { place, stores, errors, unread }) => {
@@ -149,7 +149,7 @@ impl StoreReport {
     }
 }
 
-fn human(report: &Report) -> String {
+fn human(report: &ValidationReport) -> String {
     let mut text = String::new();
     for problem in &report.problems {
         let _ = writeln!(text, "error: {problem}");
@@ -191,7 +191,7 @@ fn human(report: &Report) -> String {
 
 /// Writes the report as workflow commands, with paths from the folder in which the command runs
 /// (<https://docs.github.com/actions/reference/workflow-commands-for-github-actions>).
-fn github(report: &Report) -> String {
+fn github(report: &ValidationReport) -> String {
     let mut text = String::new();
     for problem in &report.problems {
         let _ = writeln!(text, "::error::{}", escaped(problem));

@@ -37,21 +37,21 @@ pub(super) struct PolicyError {
 #[derive(Debug, Serialize)]
 pub(super) struct Reasons {
     pub summary: String,
-    pub missing_roles: Vec<Role>,
-    pub obstacles: Vec<Obstacle>,
-    pub carried_by: Vec<Role>,
+    pub missing_roles: Vec<PrintedRole>,
+    pub obstacles: Vec<PrintedObstacle>,
+    pub carried_by: Vec<PrintedRole>,
     pub hints: Vec<RoleHint>,
-    pub nearest: Vec<NearPermit>,
+    pub nearest: Vec<PrintedNearPermit>,
 }
 
 #[derive(Debug, Serialize)]
 pub(super) struct RoleHint {
-    pub add: Role,
-    pub instead_of: Vec<Role>,
+    pub add: PrintedRole,
+    pub instead_of: Vec<PrintedRole>,
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct Role {
+pub(super) struct PrintedRole {
     pub principal: String,
     pub role: String,
     pub scope: String,
@@ -59,28 +59,28 @@ pub(super) struct Role {
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct Obstacle {
+pub(super) struct PrintedObstacle {
     pub policy_id: String,
     pub advice: String,
     pub file: Option<String>,
-    pub clauses: Vec<Clause>,
+    pub clauses: Vec<PrintedClause>,
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct NearPermit {
+pub(super) struct PrintedNearPermit {
     pub policy_id: String,
     pub file: Option<String>,
     pub clauses_held: usize,
-    pub clause: Clause,
+    pub clause: PrintedClause,
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct Clause {
+pub(super) struct PrintedClause {
     pub kind: ClauseSection,
     pub text: String,
     pub line: Option<usize>,
     pub column: Option<usize>,
-    pub values: Vec<ClauseValue>,
+    pub values: Vec<PrintedValue>,
     pub error: Option<String>,
 }
 
@@ -98,7 +98,7 @@ pub(super) enum ClauseSection {
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct ClauseValue {
+pub(super) struct PrintedValue {
     pub expression: String,
     /// Null where it is absent.
     pub value: Option<String>,
@@ -166,11 +166,11 @@ impl Verdict {
 impl Reasons {
     /// Writes the clauses that the policies came to.
     fn clauses(&self, text: &mut String) {
-        for NearPermit { policy_id, file, clause, .. } in &self.nearest {
+        for PrintedNearPermit { policy_id, file, clause, .. } in &self.nearest {
             let _ = writeln!(text, "  near: {policy_id}");
             clause.write(text, file.as_deref(), false);
         }
-        for Obstacle { policy_id, file, clauses, .. } in &self.obstacles {
+        for PrintedObstacle { policy_id, file, clauses, .. } in &self.obstacles {
             if !clauses.is_empty() {
                 let _ = writeln!(text, "  forbidden: {policy_id}");
             }
@@ -179,7 +179,7 @@ impl Reasons {
     }
 }
 
-impl Clause {
+impl PrintedClause {
     fn place(&self, file: Option<&str>) -> String {
         let file = file.unwrap_or("an unknown file");
         match (self.line, self.column) {
@@ -198,7 +198,7 @@ impl Clause {
         let unless = if self.kind == ClauseSection::Unless { "unless " } else { "" };
         let lines: Vec<_> = self.text.lines().map(str::trim).collect();
         let _ = writeln!(text, "    {}: {unless}`{}` {is}", self.place(file), lines.join(" "));
-        for ClauseValue { expression, value, is_in, is_in_more } in &self.values {
+        for PrintedValue { expression, value, is_in, is_in_more } in &self.values {
             let value = value.as_ref().map_or("absent", String::as_str);
             let _ = write!(text, "      `{expression}` is {value}");
             if !is_in.is_empty() {
@@ -214,29 +214,29 @@ impl Clause {
 
 impl From<Explanation> for Reasons {
     fn from(explanation: Explanation) -> Self {
-        let obstacles = explanation.obstacles.into_iter().map(|obstacle| Obstacle {
+        let obstacles = explanation.obstacles.into_iter().map(|obstacle| PrintedObstacle {
             policy_id: obstacle.policy_id,
             advice: obstacle.advice,
             file: obstacle.file,
-            clauses: obstacle.clauses.into_iter().map(Clause::from).collect(),
+            clauses: obstacle.clauses.into_iter().map(PrintedClause::from).collect(),
         });
-        let nearest = explanation.nearest.into_iter().map(|near| NearPermit {
+        let nearest = explanation.nearest.into_iter().map(|near| PrintedNearPermit {
             policy_id: near.policy_id,
             file: near.file,
             clauses_held: near.clauses_held,
-            clause: Clause::from(near.clause),
+            clause: PrintedClause::from(near.clause),
         });
         Self {
             summary: explanation.summary,
-            missing_roles: explanation.missing_roles.iter().map(Role::from).collect(),
+            missing_roles: explanation.missing_roles.iter().map(PrintedRole::from).collect(),
             obstacles: obstacles.collect(),
-            carried_by: explanation.carried_by.iter().map(Role::from).collect(),
+            carried_by: explanation.carried_by.iter().map(PrintedRole::from).collect(),
             hints: explanation
                 .hints
                 .iter()
                 .map(|hint| RoleHint {
-                    add: Role::from(&hint.add),
-                    instead_of: hint.instead_of.iter().map(Role::from).collect(),
+                    add: PrintedRole::from(&hint.add),
+                    instead_of: hint.instead_of.iter().map(PrintedRole::from).collect(),
                 })
                 .collect(),
             nearest: nearest.collect(),
@@ -244,9 +244,9 @@ impl From<Explanation> for Reasons {
     }
 }
 
-impl From<engine::ClauseNote> for Clause {
+impl From<engine::ClauseNote> for PrintedClause {
     fn from(note: engine::ClauseNote) -> Self {
-        let values = note.values.into_iter().map(|value| ClauseValue {
+        let values = note.values.into_iter().map(|value| PrintedValue {
             expression: value.expression,
             value: value.value,
             is_in: value.is_in,
@@ -269,7 +269,7 @@ impl From<engine::ClauseNote> for Clause {
     }
 }
 
-impl From<&RoleAssignment> for Role {
+impl From<&RoleAssignment> for PrintedRole {
     fn from(role: &RoleAssignment) -> Self {
         Self {
             principal: role.principal.to_string(),

@@ -9,13 +9,13 @@ use smol_str::SmolStr;
 use super::{
     Assignment, AssignmentKey, Change, Directory, EntityRow, Fault,
     change::can_be_named,
-    records::{EntityRecord, HeldEntity, Kind, Role, Text, TypeRecord},
+    records::{AssignmentKind, EntityRecord, HeldEntity, RoleRecord, SharedText, TypeRecord},
     row_check::Wrong,
     sorted::keep_last,
 };
 use crate::{
     model::{Uid, hash::HashMap},
-    request::{EntityFacts, Place},
+    request::{EntityFacts, HeldPlace},
     schema::Slot,
 };
 
@@ -95,37 +95,37 @@ pub struct Applying {
     pub(super) roles: Vec<RoleChange>,
     pub(super) rows: Vec<RowChange>,
     /// Entities that have parents by a new row, and the index of its change.
-    pub(super) with_parents: Vec<(Place, usize)>,
+    pub(super) with_parents: Vec<(HeldPlace, usize)>,
     /// Entities of which nothing was held before.
-    pub(super) new: Vec<Place>,
+    pub(super) new: Vec<HeldPlace>,
     /// Entities that have lost their row.
-    pub(super) dropped: Dropped,
+    pub(super) dropped: DroppedRows,
 }
 
 /// An assignment that is put, or is deleted.
 pub(super) struct RoleChange {
-    pub(super) principal: Place,
-    pub(super) scope: Place,
+    pub(super) principal: HeldPlace,
+    pub(super) scope: HeldPlace,
     pub(super) kind: u32,
-    pub(super) role: Option<Role>,
+    pub(super) role: Option<RoleRecord>,
 }
 
 /// The row of an entity that is put, or is deleted.
 pub(super) struct RowChange {
-    pub(super) place: Place,
+    pub(super) place: HeldPlace,
     pub(super) row: Option<Arc<HeldEntity>>,
     /// The index of the change.
     pub(super) index: usize,
 }
 
 #[derive(Default)]
-pub(super) struct Dropped {
-    pub(super) roles: Vec<(Place, Role)>,
-    pub(super) rows: Vec<(Place, Arc<HeldEntity>)>,
+pub(super) struct DroppedRows {
+    pub(super) roles: Vec<(HeldPlace, RoleRecord)>,
+    pub(super) rows: Vec<(HeldPlace, Arc<HeldEntity>)>,
 }
 
 impl RoleChange {
-    pub(super) fn key(&self) -> (Place, Place, u32) {
+    pub(super) fn key(&self) -> (HeldPlace, HeldPlace, u32) {
         (self.principal, self.scope, self.kind)
     }
 }
@@ -141,7 +141,7 @@ impl Applying {
             rows: Vec::new(),
             with_parents: Vec::new(),
             new: Vec::new(),
-            dropped: Dropped::default(),
+            dropped: DroppedRows::default(),
         }
     }
 
@@ -183,7 +183,7 @@ impl Applying {
         let (principal, principal_type) = self.entity(&key.principal);
         let (scope, scope_type) = self.entity(&key.scope);
         let kind = self.kind(principal_type, &key.role, scope_type);
-        let role = Role {
+        let role = RoleRecord {
             scope,
             kind,
             expires_at: row.expires_at.into(),
@@ -251,15 +251,15 @@ impl Applying {
     }
 
     /// Returns the places of entities, each once and with a use more, sorted.
-    fn places_of<'u>(&mut self, uids: impl Iterator<Item = &'u EntityUID>) -> Box<[Place]> {
+    fn places_of<'u>(&mut self, uids: impl Iterator<Item = &'u EntityUID>) -> Box<[HeldPlace]> {
         let mut places: Vec<_> = uids.map(|uid| self.entity(&Uid::from(uid)).0).collect();
         places.sort_unstable();
-        let itself = |place: &Place| *place;
+        let itself = |place: &HeldPlace| *place;
         keep_last(&mut places, itself, |twice| self.next.entities.release(twice.0));
         places.into()
     }
 
-    fn find(&self, uid: &Uid) -> Option<Place> {
+    fn find(&self, uid: &Uid) -> Option<HeldPlace> {
         match self.type_names.get(&uid.type_name) {
             Some(number) => self.next.find_entity(*number, &uid.id),
             None => self.next.find(uid),
@@ -267,7 +267,7 @@ impl Applying {
     }
 
     /// Returns the place of an entity, with a use more, and the number of its type.
-    fn entity(&mut self, uid: &Uid) -> (Place, u32) {
+    fn entity(&mut self, uid: &Uid) -> (HeldPlace, u32) {
         let type_number = self.type_number(&uid.type_name);
         if let Some(place) = self.next.find_entity(type_number, &uid.id) {
             self.next.entities.retain(place.0);
@@ -275,7 +275,7 @@ impl Applying {
         }
         self.next.types.retain(type_number);
         let record = EntityRecord::new(type_number, uid.id.as_str().into());
-        let place = Place(self.next.entities.insert(record));
+        let place = HeldPlace(self.next.entities.insert(record));
         self.new.push(place);
         (place, type_number)
     }
@@ -303,7 +303,7 @@ impl Applying {
             next.kinds.retain(kind);
             return kind;
         }
-        let mut kind = Kind::new(principal_type, Slot::new(slot), scope_type);
+        let mut kind = AssignmentKind::new(principal_type, Slot::new(slot), scope_type);
         kind.fits = next.kind_fits(&kind);
         next.kinds.insert(kind)
     }
@@ -311,13 +311,13 @@ impl Applying {
     /// Returns the number of a text, with a use more.
     fn text(&mut self, text: &str) -> u32 {
         let texts = &mut self.next.texts;
-        let hash = Text::hash_of(texts.state(), text);
+        let hash = SharedText::hash_of(texts.state(), text);
         match texts.find(hash, |other| other.text == text) {
             Some(number) => {
                 texts.retain(number);
                 number
             }
-            None => texts.insert(Text::new(text)),
+            None => texts.insert(SharedText::new(text)),
         }
     }
 }
@@ -336,7 +336,7 @@ impl Directory {
     }
 
     /// Returns whether the types and the role of a kind fit the schema.
-    pub(super) fn kind_fits(&self, kind: &Kind) -> bool {
+    pub(super) fn kind_fits(&self, kind: &AssignmentKind) -> bool {
         let name = |number| self.types.get(number).map(|record| record.name.as_str());
         name(kind.principal_type).zip(name(kind.scope_type)).is_some_and(|(principal, scope)| {
             self.check.kind_fits(principal, kind.slot.as_str(), scope)

@@ -6,17 +6,17 @@ use std::{collections::BTreeSet, sync::Arc};
 use super::{ChangeFault, Directory, apply::Applying};
 use crate::{
     model::{Uid, hash::HashMap},
-    request::Place,
+    request::HeldPlace,
 };
 
 /// Finds the entities that are in themselves, among those that some entities are in: Tarjan's strongly
 /// connected components.
-struct Search<'a> {
+struct CircleSearch<'a> {
     directory: &'a Directory,
-    visits: HashMap<Place, Visit>,
+    visits: HashMap<HeldPlace, Visit>,
     /// The visited entities that may still turn out to be in a circle.
-    open: Vec<Place>,
-    found: BTreeSet<Place>,
+    open: Vec<HeldPlace>,
+    found: BTreeSet<HeldPlace>,
 }
 
 /// A visited entity.
@@ -30,9 +30,9 @@ struct Visit {
 impl Applying {
     /// Finds the entities that are in themselves now, and returns those that have come to be and those
     /// that are no more. A new circle leads through a changed row.
-    pub(super) fn find_circles(&mut self) -> Vec<Place> {
+    pub(super) fn find_circles(&mut self) -> Vec<HeldPlace> {
         let before = Arc::clone(&self.next.circles);
-        let mut search = Search {
+        let mut search = CircleSearch {
             directory: &self.next,
             visits: HashMap::default(),
             open: Vec::new(),
@@ -64,7 +64,7 @@ impl Directory {
     }
 
     /// Describes the circle that an entity is in.
-    pub(super) fn circle_of(&self, place: Place) -> ChangeFault {
+    pub(super) fn circle_of(&self, place: HeldPlace) -> ChangeFault {
         let parents = self.parents(place).iter();
         let through = parents.filter(|parent| self.circles.contains(parent));
         let through = through.copied().find_map(|parent| self.written(parent));
@@ -78,14 +78,14 @@ impl Directory {
     }
 
     /// Returns the direct parents of an entity whose row fits the schema.
-    fn parents(&self, place: Place) -> &[Place] {
+    fn parents(&self, place: HeldPlace) -> &[HeldPlace] {
         let row = self.entity_record(place).and_then(|record| record.row());
         row.map_or(&[], |row| &row.parents)
     }
 }
 
-impl Search<'_> {
-    fn visit(&mut self, start: Place) {
+impl CircleSearch<'_> {
+    fn visit(&mut self, start: HeldPlace) {
         if self.visits.contains_key(&start) {
             return;
         }
@@ -116,13 +116,13 @@ impl Search<'_> {
         }
     }
 
-    fn enter(&mut self, place: Place) {
+    fn enter(&mut self, place: HeldPlace) {
         let order = self.visits.len();
         self.visits.insert(place, Visit { order, earliest: order, is_open: true });
         self.open.push(place);
     }
 
-    fn leads_to(&mut self, place: Place, order: usize) {
+    fn leads_to(&mut self, place: HeldPlace, order: usize) {
         if let Some(visit) = self.visits.get_mut(&place) {
             visit.earliest = visit.earliest.min(order);
         }
@@ -130,7 +130,7 @@ impl Search<'_> {
 
     /// Ends a visit, and returns the earliest open entity that it leads to. Where that is none before
     /// it, those that are open since are all in each other.
-    fn leave(&mut self, place: Place) -> usize {
+    fn leave(&mut self, place: HeldPlace) -> usize {
         let Some(Visit { order, earliest, .. }) = self.visits.get(&place) else {
             return usize::MAX;
         };

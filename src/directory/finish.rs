@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::{
     Change, ChangeFault, Directory, EntityRow, Fault,
     apply::{Applying, RoleChange, RowChange},
-    records::{Holder, Related, Role},
+    records::{Holder, Related, RoleRecord},
     sorted::{changed, keep_last},
 };
-use crate::request::Place;
+use crate::request::HeldPlace;
 
 impl Applying {
     /// Makes the directory with the changes.
@@ -70,14 +70,14 @@ impl Applying {
     }
 
     /// Makes the lists of principals and scopes, and returns the places of both.
-    fn change_roles(&mut self) -> Vec<Place> {
+    fn change_roles(&mut self) -> Vec<HeldPlace> {
         let mut changes = std::mem::take(&mut self.roles);
         changes.sort_by_key(RoleChange::key);
         keep_last(&mut changes, RoleChange::key, |earlier| {
             let role = earlier.role.clone().map(|role| (earlier.principal, role));
             self.dropped.roles.extend(role);
         });
-        let mut touched: Vec<Place> = Vec::new();
+        let mut touched: Vec<HeldPlace> = Vec::new();
         for of_principal in changes.chunk_by(|one, other| one.principal == other.principal) {
             touched.extend(of_principal.first().map(|change| change.principal));
             self.change_roles_of(of_principal);
@@ -97,10 +97,10 @@ impl Applying {
         let dropped = self.dropped.roles.len();
         let with_keys =
             changes.iter().map(|change| ((change.scope, change.kind), change.role.clone()));
-        let made = changed(&list, with_keys, Role::key, |old| {
+        let made = changed(&list, with_keys, RoleRecord::key, |old| {
             self.dropped.roles.push((*principal, old.clone()));
         });
-        let ignored = |role: &Role| !self.next.fits(role.kind);
+        let ignored = |role: &RoleRecord| !self.next.fits(role.kind);
         let put = changes.iter().filter_map(|change| change.role.as_ref());
         let ignored_put = put.filter(|role| ignored(role)).count();
         let old = self.dropped.roles.get(dropped..).unwrap_or_default();
@@ -118,7 +118,8 @@ impl Applying {
         let Some(record) = self.next.entities.get_mut(scope.0) else { return };
         let changes = changes.iter().map(|change| {
             let (principal, kind) = (change.principal, change.kind);
-            let holder = |role: &Role| Holder { principal, kind, expires_at: role.expires_at };
+            let holder =
+                |role: &RoleRecord| Holder { principal, kind, expires_at: role.expires_at };
             ((principal, kind), change.role.as_ref().map(holder))
         });
         record.change_related(|related| {
@@ -128,7 +129,7 @@ impl Applying {
 
     /// Puts and deletes rows of entities, makes the lists of members, of those that name an entity and of
     /// those that may mean it, and returns the places of all.
-    fn change_rows(&mut self) -> Vec<Place> {
+    fn change_rows(&mut self) -> Vec<HeldPlace> {
         let mut changes = std::mem::take(&mut self.rows);
         changes.sort_by_key(|change| change.place);
         let place_of = |change: &RowChange| change.place;
@@ -136,7 +137,7 @@ impl Applying {
             self.dropped.rows.extend(earlier.row.clone().map(|row| (earlier.place, row)));
         });
         let (mut members, mut named_by, mut meant_by) = (Vec::new(), Vec::new(), Vec::new());
-        let mut touched: Vec<Place> = Vec::new();
+        let mut touched: Vec<HeldPlace> = Vec::new();
         for RowChange { place, row, index } in changes {
             touched.push(place);
             if row.as_ref().is_some_and(|row| !row.parents.is_empty()) {
@@ -172,9 +173,9 @@ impl Applying {
     /// again where it is put and not removed. Returns the places of the entities.
     fn change_lists(
         &mut self,
-        mut changes: Vec<(Place, Place, Option<Place>)>,
-        list: impl Fn(&mut Related) -> &mut Arc<[Place]>,
-    ) -> Vec<Place> {
+        mut changes: Vec<(HeldPlace, HeldPlace, Option<HeldPlace>)>,
+        list: impl Fn(&mut Related) -> &mut Arc<[HeldPlace]>,
+    ) -> Vec<HeldPlace> {
         // A place that the new row names as well is removed before it is added.
         changes.sort_by_key(|(entity, item, _)| (*entity, *item));
         let mut touched = Vec::new();
@@ -196,7 +197,8 @@ impl Applying {
     fn forget(&mut self) {
         let next = &mut self.next;
         let mut unused = Vec::new();
-        let mut unuse = |place: Place| unused.extend(next.entities.unuse(place.0).then_some(place));
+        let mut unuse =
+            |place: HeldPlace| unused.extend(next.entities.unuse(place.0).then_some(place));
         for (principal, role) in &self.dropped.roles {
             unuse(*principal);
             unuse(role.scope);
@@ -210,7 +212,7 @@ impl Applying {
             named.copied().for_each(&mut unuse);
         }
         let mut order = std::mem::take(&mut next.order);
-        let by_name = |one: &Place, other: &Place| next.name_order(*one, *other);
+        let by_name = |one: &HeldPlace, other: &HeldPlace| next.name_order(*one, *other);
         self.new.sort_unstable_by(by_name);
         unused.sort_unstable_by(by_name);
         for (added, removed) in [(&self.new[..], &[][..]), (&[], &unused)] {
@@ -239,7 +241,7 @@ impl Directory {
     }
 
     /// Finds out whether anything is held of an entity that counts.
-    pub(super) fn update_visible(&mut self, place: Place) {
+    pub(super) fn update_visible(&mut self, place: HeldPlace) {
         let Some(record) = self.entity_record(place) else { return };
         let is_visible = record.roles.iter().any(|role| self.fits(role.kind))
             || record.facts().is_some()

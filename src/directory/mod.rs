@@ -1,9 +1,9 @@
 //! Role assignments and entities that the sidecar holds, so that a caller need not send them.
 //!
 //! A [`Directory`] never changes: [`Directory::apply`] makes another, and both share what is the same
-//! in them. Where rows come from is none of its business.
+//! in them. It does not know where rows come from.
 //!
-//! Entities are numbered ([`Place`]), and lie in chunks that states share. An assignment lies in the
+//! Entities are numbered ([`HeldPlace`]), and lie in chunks that states share. An assignment lies in the
 //! sorted list of its principal, and once more, shorter, in that of its scope. A change copies the
 //! lists, chunks and parts of indexes that it touches, and nothing else.
 
@@ -39,13 +39,13 @@ use smol_str::SmolStr;
 
 use self::{
     name_order::NameOrder,
-    records::{EntityRecord, Kind, Role, Text, TypeRecord},
+    records::{AssignmentKind, EntityRecord, RoleRecord, SharedText, TypeRecord},
     row_check::RowCheck,
     table::Table,
 };
 use crate::{
     model::{Uid, hash::HashMap},
-    request::{Grant, Place, RequestLimits},
+    request::{Grant, HeldPlace, RequestLimits},
     schema::{Schema, StoredEntities},
 };
 
@@ -58,17 +58,17 @@ pub struct Directory {
     type_numbers: Arc<HashMap<EntityType, u32>>,
     entities: Table<EntityRecord>,
     order: NameOrder,
-    kinds: Table<Kind>,
-    texts: Table<Text>,
-    counts: Counts,
+    kinds: Table<AssignmentKind>,
+    texts: Table<SharedText>,
+    counts: RowCounts,
     /// The entities that are in themselves, through others.
-    circles: Arc<BTreeSet<Place>>,
+    circles: Arc<BTreeSet<HeldPlace>>,
     was_renamed: bool,
 }
 
 /// The numbers of rows that a directory holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct RowCounts {
     /// Role assignments, those included that do not fit the schema.
     pub assignments: usize,
     /// Entities, those included that do not fit the schema.
@@ -89,7 +89,7 @@ impl Directory {
             order: NameOrder::default(),
             kinds: Table::new(),
             texts: Table::new(),
-            counts: Counts::default(),
+            counts: RowCounts::default(),
             circles: Arc::default(),
             was_renamed: false,
         }
@@ -122,7 +122,7 @@ impl Directory {
 
     /// Returns how many rows it holds.
     #[must_use]
-    pub fn counts(&self) -> Counts {
+    pub fn counts(&self) -> RowCounts {
         self.counts
     }
 
@@ -157,12 +157,12 @@ impl Directory {
         self.entity_row(self.find(uid)?)
     }
 
-    fn entity_row(&self, place: Place) -> Option<EntityRow> {
+    fn entity_row(&self, place: HeldPlace) -> Option<EntityRow> {
         let row = self.entity_record(place)?.row()?;
         Some(EntityRow { uid: self.written(place)?, json: row.json.to_string() })
     }
 
-    fn assignment(&self, principal: Place, role: &Role) -> Option<Assignment> {
+    fn assignment(&self, principal: HeldPlace, role: &RoleRecord) -> Option<Assignment> {
         let text = |number| self.texts.get(number).map(|text| text.text.to_string());
         Some(Assignment {
             key: AssignmentKey {
@@ -179,7 +179,7 @@ impl Directory {
         })
     }
 
-    fn entity_record(&self, place: Place) -> Option<&EntityRecord> {
+    fn entity_record(&self, place: HeldPlace) -> Option<&EntityRecord> {
         self.entities.get(place.0)
     }
 
@@ -189,17 +189,17 @@ impl Directory {
     }
 
     /// Returns the full name of the type, and the id, of an entity.
-    fn name(&self, place: Place) -> Option<(&SmolStr, &SmolStr)> {
+    fn name(&self, place: HeldPlace) -> Option<(&SmolStr, &SmolStr)> {
         let record = self.entity_record(place)?;
         Some((&self.types.get(record.type_number)?.name, &record.id))
     }
 
-    fn written(&self, place: Place) -> Option<Uid> {
+    fn written(&self, place: HeldPlace) -> Option<Uid> {
         self.name(place).map(|(type_name, id)| Uid::new(type_name.as_str(), id.as_str()))
     }
 
     /// Compares the names of entities.
-    fn name_order(&self, one: Place, other: Place) -> Ordering {
+    fn name_order(&self, one: HeldPlace, other: HeldPlace) -> Ordering {
         match (self.entity_record(one), self.entity_record(other)) {
             (Some(a), Some(b)) if a.type_number == b.type_number => a.id.cmp(&b.id),
             _ => self.name(one).cmp(&self.name(other)),
@@ -207,7 +207,7 @@ impl Directory {
     }
 
     /// Returns the place of an entity as it is written, whatever is held of it.
-    fn find(&self, uid: &Uid) -> Option<Place> {
+    fn find(&self, uid: &Uid) -> Option<HeldPlace> {
         let number = self.find_type(&self.check.schema.full_type_name(&uid.type_name))?;
         self.find_entity(number, &uid.id)
     }
@@ -217,14 +217,14 @@ impl Directory {
         self.types.find(hash, |record| record.name == full_name)
     }
 
-    fn find_entity(&self, type_number: u32, id: &str) -> Option<Place> {
+    fn find_entity(&self, type_number: u32, id: &str) -> Option<HeldPlace> {
         let hash = EntityRecord::hash_of(self.entities.state(), type_number, id);
         let is_it = |record: &EntityRecord| record.type_number == type_number && record.id == id;
-        self.entities.find(hash, is_it).map(Place)
+        self.entities.find(hash, is_it).map(HeldPlace)
     }
 
     fn find_kind(&self, principal_type: u32, slot: &str, scope_type: u32) -> Option<u32> {
-        let hash = Kind::hash_of(self.kinds.state(), principal_type, slot, scope_type);
+        let hash = AssignmentKind::hash_of(self.kinds.state(), principal_type, slot, scope_type);
         self.kinds.find(hash, |kind| {
             (kind.principal_type, kind.slot.as_str(), kind.scope_type)
                 == (principal_type, slot, scope_type)

@@ -2,7 +2,7 @@
 
 use std::{cmp::Ordering, sync::Arc};
 
-use crate::request::Place;
+use crate::request::HeldPlace;
 
 /// The longest run. A change copies the runs that it touches.
 const RUN: usize = 256;
@@ -10,18 +10,22 @@ const RUN: usize = 256;
 /// Places in the order of the names of their entities, in runs of which no one is empty.
 #[derive(Clone, Default)]
 pub(super) struct NameOrder {
-    runs: Arc<Vec<Arc<[Place]>>>,
+    runs: Arc<Vec<Arc<[HeldPlace]>>>,
 }
 
 impl NameOrder {
     /// Returns all places.
-    pub(super) fn iter(&self) -> impl Iterator<Item = Place> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = HeldPlace> {
         self.runs.iter().flat_map(|run| run.iter().copied())
     }
 
     /// Skips the leading places for which `is_before` is true.
-    pub(super) fn skip(&self, is_before: impl Fn(Place) -> bool) -> impl Iterator<Item = Place> {
-        let starts_before = |run: &Arc<[Place]>| run.first().is_some_and(|place| is_before(*place));
+    pub(super) fn skip(
+        &self,
+        is_before: impl Fn(HeldPlace) -> bool,
+    ) -> impl Iterator<Item = HeldPlace> {
+        let starts_before =
+            |run: &Arc<[HeldPlace]>| run.first().is_some_and(|place| is_before(*place));
         let run = self.runs.partition_point(starts_before).saturating_sub(1);
         let skipped =
             self.runs.get(run).map_or(0, |run| run.partition_point(|place| is_before(*place)));
@@ -32,9 +36,9 @@ impl NameOrder {
     /// Adds places that are not there yet, and removes those that are. Both are sorted.
     pub(super) fn change(
         &mut self,
-        added: &[Place],
-        removed: &[Place],
-        order: impl Fn(Place, Place) -> Ordering,
+        added: &[HeldPlace],
+        removed: &[HeldPlace],
+        order: impl Fn(HeldPlace, HeldPlace) -> Ordering,
     ) {
         if added.is_empty() && removed.is_empty() {
             return;
@@ -43,7 +47,7 @@ impl NameOrder {
         let mut made = Vec::with_capacity(self.runs.len() + added.len() / RUN);
         let mut rest = self.runs.as_slice();
         while let Some(next) = first_of(added, removed, &order) {
-            let starts_before = |run: &Arc<[Place]>| {
+            let starts_before = |run: &Arc<[HeldPlace]>| {
                 run.first().is_some_and(|first| order(*first, next) != Ordering::Greater)
             };
             let (before, from) =
@@ -54,7 +58,7 @@ impl NameOrder {
                 None => (&[][..], from),
             };
             let end = after.first().and_then(|run| run.first()).copied();
-            let of_run = |place: &Place| end.is_none_or(|end| order(*place, end).is_lt());
+            let of_run = |place: &HeldPlace| end.is_none_or(|end| order(*place, end).is_lt());
             let new;
             (new, added) = added.split_at(added.partition_point(of_run));
             let old;
@@ -68,10 +72,10 @@ impl NameOrder {
 }
 
 fn first_of(
-    added: &[Place],
-    removed: &[Place],
-    order: impl Fn(Place, Place) -> Ordering,
-) -> Option<Place> {
+    added: &[HeldPlace],
+    removed: &[HeldPlace],
+    order: impl Fn(HeldPlace, HeldPlace) -> Ordering,
+) -> Option<HeldPlace> {
     match (added.first().copied(), removed.first().copied()) {
         (Some(one), Some(other)) if order(other, one).is_lt() => Some(other),
         (None, other) => other,
@@ -80,11 +84,11 @@ fn first_of(
 }
 
 fn merged(
-    run: &[Place],
-    added: &[Place],
-    removed: &[Place],
-    order: impl Fn(Place, Place) -> Ordering,
-) -> Vec<Place> {
+    run: &[HeldPlace],
+    added: &[HeldPlace],
+    removed: &[HeldPlace],
+    order: impl Fn(HeldPlace, HeldPlace) -> Ordering,
+) -> Vec<HeldPlace> {
     let mut made = Vec::with_capacity(run.len() + added.len());
     let (mut added, mut removed) = (added.iter().peekable(), removed.iter().peekable());
     for place in run {
@@ -100,7 +104,7 @@ fn merged(
 }
 
 /// Adds a run: cut where it is too long, joined to the last where both are short.
-fn push(runs: &mut Vec<Arc<[Place]>>, mut run: Vec<Place>) {
+fn push(runs: &mut Vec<Arc<[HeldPlace]>>, mut run: Vec<HeldPlace>) {
     if let Some(last) = runs.pop_if(|last| last.len() + run.len() <= RUN / 2) {
         run.splice(..0, last.iter().copied());
     }

@@ -2,15 +2,15 @@
 
 use super::{
     Assignment, AssignmentFilter, AssignmentKey, Directory, EntityFilter, EntityRow,
-    records::{Holder, Role},
+    records::{Holder, RoleRecord},
 };
-use crate::{model::Uid, request::Place};
+use crate::{model::Uid, request::HeldPlace};
 
 /// An assignment by its places.
 #[derive(Clone, Copy)]
 struct FoundAssignment<'a> {
-    principal: Place,
-    scope: Place,
+    principal: HeldPlace,
+    scope: HeldPlace,
     kind: u32,
     key: Key<'a>,
 }
@@ -19,7 +19,7 @@ struct FoundAssignment<'a> {
 type Key<'a> = [&'a str; 5];
 
 /// An [`AssignmentFilter`] as this directory sees it.
-struct Sought<'a> {
+struct ResolvedFilter<'a> {
     filter: &'a AssignmentFilter,
     after: Option<Key<'a>>,
     limit: usize,
@@ -58,7 +58,7 @@ impl Directory {
         let after = after.as_ref().map(|(principal, scope, role)| {
             [&principal.type_name, &principal.id, &scope.type_name, &scope.id, *role]
         });
-        let sought = Sought { filter, after, limit };
+        let sought = ResolvedFilter { filter, after, limit };
         let found = match (&filter.principal, &filter.scope) {
             (Some(principal), _) => self.first_of(&sought, self.find(principal)),
             (None, Some(scope)) => self.first_on(&sought, self.find(scope)),
@@ -103,7 +103,7 @@ impl Directory {
     }
 
     /// Returns the entities in the order of their names, from the principal of a key on.
-    fn principals_from(&self, after: Option<Key<'_>>) -> impl Iterator<Item = Place> {
+    fn principals_from(&self, after: Option<Key<'_>>) -> impl Iterator<Item = HeldPlace> {
         self.order.skip(move |place| {
             after.zip(self.name(place)).is_some_and(|([type_name, id, ..], name)| {
                 (name.0.as_str(), name.1.as_str()) < (type_name, id)
@@ -113,8 +113,8 @@ impl Directory {
 
     fn first_of<'a>(
         &'a self,
-        sought: &Sought<'_>,
-        principals: impl IntoIterator<Item = Place>,
+        sought: &ResolvedFilter<'_>,
+        principals: impl IntoIterator<Item = HeldPlace>,
     ) -> Vec<FoundAssignment<'a>> {
         let scope = sought.filter.scope.as_ref().map(|scope| self.find(scope));
         let mut page: Vec<FoundAssignment<'a>> = Vec::new();
@@ -125,7 +125,7 @@ impl Directory {
                 Some(None) => &[],
                 None => &*record.roles,
             };
-            let holder = |role: &Role| {
+            let holder = |role: &RoleRecord| {
                 (Holder { principal, kind: role.kind, expires_at: role.expires_at }, role.scope)
             };
             let left = sought.limit.saturating_sub(page.len());
@@ -139,8 +139,8 @@ impl Directory {
 
     fn first_on<'a>(
         &'a self,
-        sought: &Sought<'_>,
-        scope: Option<Place>,
+        sought: &ResolvedFilter<'_>,
+        scope: Option<HeldPlace>,
     ) -> Vec<FoundAssignment<'a>> {
         let record = scope.and_then(|scope| Some((scope, self.entity_record(scope)?)));
         let holders = record.into_iter().flat_map(|(scope, record)| {
@@ -152,8 +152,8 @@ impl Directory {
     /// Returns the first assignments that are sought, in order.
     fn first<'a>(
         &'a self,
-        sought: &Sought<'_>,
-        roles: impl Iterator<Item = (Holder, Place)>,
+        sought: &ResolvedFilter<'_>,
+        roles: impl Iterator<Item = (Holder, HeldPlace)>,
         limit: usize,
     ) -> Vec<FoundAssignment<'a>> {
         let of_filter = roles.filter(|(holder, _)| self.is_sought(sought, holder));
@@ -168,7 +168,7 @@ impl Directory {
         found
     }
 
-    fn is_sought(&self, sought: &Sought<'_>, holder: &Holder) -> bool {
+    fn is_sought(&self, sought: &ResolvedFilter<'_>, holder: &Holder) -> bool {
         let is_of_role = |role: &String| {
             self.kinds.get(holder.kind).is_some_and(|kind| kind.slot.as_str() == role)
         };
@@ -179,7 +179,7 @@ impl Directory {
                 .is_none_or(|now| holder.is_in_force(now) && self.fits(holder.kind))
     }
 
-    fn found(&self, holder: &Holder, scope: Place) -> Option<FoundAssignment<'_>> {
+    fn found(&self, holder: &Holder, scope: HeldPlace) -> Option<FoundAssignment<'_>> {
         let (principal_type, principal_id) = self.name(holder.principal)?;
         let (scope_type, scope_id) = self.name(scope)?;
         let role = self.kinds.get(holder.kind)?.slot.as_str();

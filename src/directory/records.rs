@@ -7,10 +7,10 @@ use cedar_policy_core::ast::EntityType;
 use foldhash::fast::RandomState;
 use smol_str::SmolStr;
 
-use super::table::Record;
+use super::table::TableRecord;
 use crate::{
     model::Timestamp,
-    request::{EntityFacts, Place},
+    request::{EntityFacts, HeldPlace},
     schema::Slot,
 };
 
@@ -39,9 +39,9 @@ pub(super) struct EntityRecord {
     pub id: SmolStr,
     /// True where anything is held of it that counts: what fits the schema, or a row that does not.
     pub is_visible: bool,
-    row: RowState,
-    /// The roles that it holds, sorted by [`Role::key`].
-    pub roles: Arc<[Role]>,
+    row: EntityRowState,
+    /// The roles that it holds, sorted by [`RoleRecord::key`].
+    pub roles: Arc<[RoleRecord]>,
     related: Option<Arc<Related>>,
 }
 
@@ -49,7 +49,7 @@ const _: () = assert!(size_of::<EntityRecord>() == 64);
 
 /// The row of an entity, in a byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum RowState {
+pub(super) enum EntityRowState {
     /// There is no row, or the policy store holds the entity itself.
     None,
     /// The row fits the schema.
@@ -65,11 +65,11 @@ pub(super) struct Related {
     /// The holders of roles on it, sorted by [`Holder::key`].
     pub holders: Arc<[Holder]>,
     /// The entities of which it is a direct parent, sorted.
-    pub members: Arc<[Place]>,
+    pub members: Arc<[HeldPlace]>,
     /// The entities of which an attribute names it, sorted.
-    pub named_by: Arc<[Place]>,
+    pub named_by: Arc<[HeldPlace]>,
     /// Those whose rows may be about it, for the schema does not have their types, sorted.
-    pub meant_by: Arc<[Place]>,
+    pub meant_by: Arc<[HeldPlace]>,
     /// Its own row.
     pub row: Option<Arc<HeldEntity>>,
 }
@@ -78,7 +78,7 @@ pub(super) struct Related {
 /// assignments of a kind: ids do not matter, for an entity type that lists its ids can neither hold a
 /// role nor have one held on it.
 #[derive(Clone)]
-pub(super) struct Kind {
+pub(super) struct AssignmentKind {
     /// The number of the principal's type.
     pub principal_type: u32,
     /// The number of the scope's type.
@@ -90,7 +90,7 @@ pub(super) struct Kind {
 
 /// A text that several assignments share.
 #[derive(Clone)]
-pub(super) struct Text {
+pub(super) struct SharedText {
     pub text: SmolStr,
     uses: u32,
 }
@@ -101,8 +101,8 @@ pub(super) struct MaybeMoment(i64);
 
 /// A role assignment, kept with its principal.
 #[derive(Debug, Clone)]
-pub(super) struct Role {
-    pub scope: Place,
+pub(super) struct RoleRecord {
+    pub scope: HeldPlace,
     /// The number of its kind.
     pub kind: u32,
     pub expires_at: MaybeMoment,
@@ -116,7 +116,7 @@ pub(super) struct Role {
 /// The same assignment, kept with its scope.
 #[derive(Debug, Clone)]
 pub(super) struct Holder {
-    pub principal: Place,
+    pub principal: HeldPlace,
     /// The number of its kind.
     pub kind: u32,
     pub expires_at: MaybeMoment,
@@ -130,12 +130,12 @@ pub(super) struct HeldEntity {
     /// True where the policy store holds the entity itself.
     pub is_stored: bool,
     /// The places of the parents, sorted.
-    pub parents: Box<[Place]>,
+    pub parents: Box<[HeldPlace]>,
     /// The places of the entities that attributes name, sorted.
-    pub named: Box<[Place]>,
+    pub named: Box<[HeldPlace]>,
     /// The places of the entities that it may be about instead, as the schema does not have its type,
     /// sorted.
-    pub may_mean: Box<[Place]>,
+    pub may_mean: Box<[HeldPlace]>,
 }
 
 impl MaybeMoment {
@@ -167,27 +167,27 @@ impl Related {
             && self.row.is_none()
     }
 
-    fn state(&self) -> RowState {
+    fn state(&self) -> EntityRowState {
         match &self.row {
             Some(row) => row.state(),
-            None if self.meant_by.is_empty() => RowState::None,
-            None => RowState::Unreadable,
+            None if self.meant_by.is_empty() => EntityRowState::None,
+            None => EntityRowState::Unreadable,
         }
     }
 }
 
 impl HeldEntity {
-    fn state(&self) -> RowState {
+    fn state(&self) -> EntityRowState {
         match &self.facts {
-            Some(_) => RowState::Fits,
-            None if self.is_stored => RowState::None,
-            None => RowState::Unreadable,
+            Some(_) => EntityRowState::Fits,
+            None if self.is_stored => EntityRowState::None,
+            None => EntityRowState::Unreadable,
         }
     }
 }
 
-impl Role {
-    pub(super) fn key(&self) -> (Place, u32) {
+impl RoleRecord {
+    pub(super) fn key(&self) -> (HeldPlace, u32) {
         (self.scope, self.kind)
     }
 
@@ -197,7 +197,7 @@ impl Role {
 }
 
 impl Holder {
-    pub(super) fn key(&self) -> (Place, u32) {
+    pub(super) fn key(&self) -> (HeldPlace, u32) {
         (self.principal, self.kind)
     }
 
@@ -214,7 +214,7 @@ impl EntityRecord {
             uses: 1,
             id,
             is_visible: false,
-            row: RowState::None,
+            row: EntityRowState::None,
             roles: Arc::default(),
             related: None,
         }
@@ -222,7 +222,7 @@ impl EntityRecord {
 
     /// Returns what its row says, where that fits the schema.
     pub(super) fn facts(&self) -> Option<&EntityFacts> {
-        if self.row != RowState::Fits {
+        if self.row != EntityRowState::Fits {
             return None;
         }
         self.row()?.facts.as_ref()
@@ -230,14 +230,14 @@ impl EntityRecord {
 
     /// Returns whether a row is about it of which nobody knows what it restricts.
     pub(super) fn is_unreadable(&self) -> bool {
-        self.row == RowState::Unreadable
+        self.row == EntityRowState::Unreadable
     }
 
     /// Makes it one that cannot be read as it is in itself, or is so no more.
     pub(super) fn set_in_circle(&mut self, is_in_circle: bool) {
         self.row = match &self.related {
-            Some(_) if is_in_circle => RowState::Unreadable,
-            related => related.as_ref().map_or(RowState::None, |related| related.state()),
+            Some(_) if is_in_circle => EntityRowState::Unreadable,
+            related => related.as_ref().map_or(EntityRowState::None, |related| related.state()),
         };
     }
 
@@ -252,12 +252,12 @@ impl EntityRecord {
     }
 
     /// Returns the entities of which it is a direct parent.
-    pub(super) fn members(&self) -> &[Place] {
+    pub(super) fn members(&self) -> &[HeldPlace] {
         self.related.as_ref().map_or(&[], |related| &related.members)
     }
 
     /// Returns the entities of which an attribute names it.
-    pub(super) fn named_by(&self) -> &[Place] {
+    pub(super) fn named_by(&self) -> &[HeldPlace] {
         self.related.as_ref().map_or(&[], |related| &related.named_by)
     }
 
@@ -273,7 +273,7 @@ impl EntityRecord {
     }
 
     /// Returns the roles that it holds on a scope.
-    pub(super) fn roles_on(&self, scope: Place) -> &[Role] {
+    pub(super) fn roles_on(&self, scope: HeldPlace) -> &[RoleRecord] {
         let from = self.roles.partition_point(|role| role.scope < scope);
         let roles = self.roles.get(from..).unwrap_or_default();
         let count = roles.iter().take_while(|role| role.scope == scope).count();
@@ -295,7 +295,7 @@ impl TypeRecord {
     }
 }
 
-impl Record for TypeRecord {
+impl TableRecord for TypeRecord {
     fn hash(&self, state: &RandomState) -> u64 {
         Self::hash_of(state, &self.name)
     }
@@ -311,7 +311,7 @@ impl EntityRecord {
     }
 }
 
-impl Record for EntityRecord {
+impl TableRecord for EntityRecord {
     fn hash(&self, state: &RandomState) -> u64 {
         Self::hash_of(state, self.type_number, &self.id)
     }
@@ -321,7 +321,7 @@ impl Record for EntityRecord {
     }
 }
 
-impl Kind {
+impl AssignmentKind {
     /// Makes a kind that does not fit yet.
     pub(super) fn new(principal_type: u32, slot: Slot, scope_type: u32) -> Self {
         Self { principal_type, scope_type, slot, fits: false, uses: 1 }
@@ -337,7 +337,7 @@ impl Kind {
     }
 }
 
-impl Record for Kind {
+impl TableRecord for AssignmentKind {
     fn hash(&self, state: &RandomState) -> u64 {
         Self::hash_of(state, self.principal_type, self.slot.as_str(), self.scope_type)
     }
@@ -347,7 +347,7 @@ impl Record for Kind {
     }
 }
 
-impl Text {
+impl SharedText {
     pub(super) fn new(text: &str) -> Self {
         Self { text: text.into(), uses: 1 }
     }
@@ -357,7 +357,7 @@ impl Text {
     }
 }
 
-impl Record for Text {
+impl TableRecord for SharedText {
     fn hash(&self, state: &RandomState) -> u64 {
         Self::hash_of(state, &self.text)
     }

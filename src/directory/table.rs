@@ -13,7 +13,7 @@ const CHUNK: usize = 127;
 const SHARDS: usize = 256;
 
 /// A record of a [`Table`].
-pub(super) trait Record: Clone {
+pub(super) trait TableRecord: Clone {
     /// Returns the hash of what the record is found by.
     fn hash(&self, state: &RandomState) -> u64;
 
@@ -40,7 +40,7 @@ enum Cell<T> {
     Free { next: Option<u32> },
 }
 
-impl<T: Record> Table<T> {
+impl<T: TableRecord> Table<T> {
     pub(super) fn new() -> Self {
         Self {
             chunks: Arc::default(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Change, Directory, apply::Applying, row_check::RowCheck, rows::renamed};
 use crate::{
-    request::Place,
+    request::HeldPlace,
     schema::{Schema, StoredEntities},
 };
 
@@ -23,7 +23,7 @@ impl Directory {
         let has_changed = next.check_kinds();
         let mut next = next.check_rows();
         if has_changed {
-            let places: Vec<Place> = next.order.iter().collect();
+            let places: Vec<HeldPlace> = next.order.iter().collect();
             places.into_iter().for_each(|place| next.update_visible(place));
         }
         next

@@ -99,7 +99,7 @@ impl<'a> ClauseEvaluation<'a> {
             }
             _ => *clause,
         };
-        let mut values = Values { evaluation: self, clause, found: Vec::new() };
+        let mut values = ValueCollector { evaluation: self, clause, found: Vec::new() };
         values.of(&decided.expr());
         ClauseNote {
             kind: clause.kind,
@@ -154,13 +154,13 @@ impl<'a> ClauseEvaluation<'a> {
 }
 
 /// Collects the values that an expression looks at, from left to right.
-struct Values<'e, 'a> {
+struct ValueCollector<'e, 'a> {
     evaluation: &'e ClauseEvaluation<'a>,
     clause: &'e Clause<'e>,
     found: Vec<ClauseValue>,
 }
 
-impl Values<'_, '_> {
+impl ValueCollector<'_, '_> {
     fn of(&mut self, expr: &Expr) {
         let mut pending = vec![expr];
         while let Some(expr) = pending.pop() {

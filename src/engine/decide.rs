@@ -2,7 +2,7 @@
 
 use cedar_policy_core::entities::Entities;
 
-use super::{Decision, Engine, EvaluationFailure, Outcome, evaluate, graph};
+use super::{CedarDecision, Decision, Engine, EvaluationFailure, evaluate, graph};
 use crate::{model::OnForbidError, request::Request};
 
 /// Decides a request that fits the store's schema.
@@ -30,7 +30,7 @@ pub fn decide_by_cedar(
 ) -> Decision {
     let (entities, unreadable) = match graph::readable_entities(engine, request) {
         Ok(gathered) => gathered,
-        Err(message) => return Decision::from(Outcome::undecidable(message)),
+        Err(message) => return Decision::from(CedarDecision::undecidable(message)),
     };
     let mut outcome = outcome(engine, request, &entities, on_forbid_error);
     if let Some(message) = unreadable.filter(|_| outcome.reads_unknown) {
@@ -58,6 +58,6 @@ fn outcome(
     request: &Request,
     entities: &Entities,
     on_forbid_error: OnForbidError,
-) -> Outcome {
+) -> CedarDecision {
     evaluate(engine.slices(), &graph::cedar_request(request), entities, on_forbid_error)
 }

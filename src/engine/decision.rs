@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    evaluate::{EvaluationFailure, Outcome},
+    evaluate::{CedarDecision, EvaluationFailure},
     slices::PreparedPolicy,
 };
 use crate::model::Effect;
@@ -27,8 +27,8 @@ pub struct PolicyNote {
     policy: Arc<PreparedPolicy>,
 }
 
-impl From<Outcome> for Decision {
-    fn from(outcome: Outcome) -> Self {
+impl From<CedarDecision> for Decision {
+    fn from(outcome: CedarDecision) -> Self {
         Self {
             effect: outcome.effect,
             determining: outcome

@@ -18,7 +18,7 @@ const READS_UNKNOWN: &str =
 
 /// A decision as Cedar's authorizer would give it.
 #[derive(Debug)]
-pub struct Outcome {
+pub struct CedarDecision {
     /// The answer.
     pub effect: Effect,
     /// True where a permit applied, whatever the forbids say.
@@ -39,7 +39,7 @@ pub struct EvaluationFailure {
     pub message: String,
 }
 
-impl Outcome {
+impl CedarDecision {
     /// Denies a request that could not be evaluated at all.
     pub(super) fn undecidable(message: String) -> Self {
         let failure = EvaluationFailure { policy_id: String::new(), message };
@@ -69,7 +69,7 @@ pub fn evaluate(
     request: &ast::Request,
     entities: &Entities,
     on_forbid_error: OnForbidError,
-) -> Outcome {
+) -> CedarDecision {
     let (mut permits, mut forbids, mut errors) = (Vec::new(), Vec::new(), Vec::new());
     let mut reads_unknown = false;
     let uids = (request.principal().uid(), request.action().uid(), request.resource().uid());
@@ -98,7 +98,7 @@ pub fn evaluate(
     let effect = if permitted && forbids.is_empty() { Effect::Allow } else { Effect::Deny };
     let mut determining = if effect == Effect::Allow { permits } else { forbids };
     determining.sort_by(|a, b| a.id().cmp(b.id()));
-    Outcome { effect, permitted, determining, reads_unknown, errors }
+    CedarDecision { effect, permitted, determining, reads_unknown, errors }
 }
 
 /// Returns whether the condition of a policy holds.

@@ -18,13 +18,13 @@ use smol_str::SmolStr;
 
 use super::{
     Engine,
-    nodes::{GatherLimits, Node},
+    nodes::{EntityNode, GatherLimits},
 };
 use crate::{
     model::Timestamp,
     request::{
-        EntityFacts, EntityInput, Facts, HeldFacts, Place, Request, RequestInput, RoleAssignment,
-        RoleAssignmentInput, RoleAssignments, SentEntities, WithoutRoles,
+        EntityFacts, EntityInput, Facts, HeldFacts, HeldPlace, Request, RequestInput,
+        RoleAssignment, RoleAssignmentInput, RoleAssignments, SentEntities, WithoutRoles,
     },
     schema::Schema,
 };
@@ -35,10 +35,10 @@ struct Graph<'a> {
     asked: [&'a EntityUID; 2],
     sent: &'a SentEntities,
     held: Option<&'a dyn HeldFacts>,
-    nodes: HashMap<EntityUID, Node>,
+    nodes: HashMap<EntityUID, EntityNode>,
     to_visit: Vec<EntityUID>,
     /// The places of those visited entities of which the directory holds anything.
-    places: BTreeSet<Place>,
+    places: BTreeSet<HeldPlace>,
     /// The visited entities whose rows in the directory cannot be read.
     unreadable: BTreeSet<EntityUID>,
     /// The entities from which the visit began, where there is a directory, but for those that conditions
@@ -272,7 +272,7 @@ impl Graph<'_> {
     /// it takes a Role from a slot, or names it.
     fn held_roles(&self, now: Timestamp) -> Vec<RoleAssignment> {
         let Some(held) = self.held else { return Vec::new() };
-        let of_principal = |principal: &Place| {
+        let of_principal = |principal: &HeldPlace| {
             if held.role_count(*principal) <= self.places.len() {
                 let mut roles = held.roles_of(*principal, now);
                 roles.retain(|role| self.places.contains(&role.scope));
@@ -285,7 +285,7 @@ impl Graph<'_> {
         roles.filter_map(|role| role.assignment(held)).collect()
     }
 
-    fn known(&self, uid: &EntityUID) -> Node {
+    fn known(&self, uid: &EntityUID) -> EntityNode {
         let of_directory = || {
             let held = self.held?;
             held.entity(held.place(uid)?)
@@ -294,18 +294,18 @@ impl Graph<'_> {
             let values = |values: &[(SmolStr, Value)]| {
                 values.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect()
             };
-            return Node {
+            return EntityNode {
                 attributes: values(&described.attributes),
                 parents: described.parents.iter().cloned().collect(),
                 tags: values(&described.tags),
                 is_described: true,
             };
         }
-        self.engine.stored().get(uid).map_or_else(Node::default, |entity| {
+        self.engine.stored().get(uid).map_or_else(EntityNode::default, |entity| {
             let values = |values: &mut dyn Iterator<Item = (&SmolStr, &PartialValue)>| {
                 values.map(|(name, value)| (name.clone(), value.clone())).collect()
             };
-            Node {
+            EntityNode {
                 attributes: values(&mut entity.attrs()),
                 // A fixed entity brings all its ancestors: the store has them closed already.
                 parents: entity.ancestors().cloned().collect(),
@@ -393,7 +393,7 @@ fn names(value: &ValueKind, uid: &EntityUID) -> bool {
 }
 
 /// Fills the role slots of a scope that the caller left out.
-fn fill_slots(uid: &EntityUID, node: &mut Node, schema: &Schema) {
+fn fill_slots(uid: &EntityUID, node: &mut EntityNode, schema: &Schema) {
     let Some(shape) = schema.entity(uid.entity_type()) else { return };
     for slot in shape.slots.keys() {
         if !node.attributes.contains_key(slot.as_str())

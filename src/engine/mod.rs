@@ -29,7 +29,7 @@ pub use decision_record::{
     ActionsJson, CallerJson, CedarUid, DecisionRecord, ErrorJson, ListedJson, PolicyJson,
     RECORD_KIND, UndecidedEntityJson,
 };
-pub use evaluate::{EvaluationFailure, Outcome, evaluate};
+pub use evaluate::{CedarDecision, EvaluationFailure, evaluate};
 pub use explain::{Explanation, Obstacle, explain};
 pub use graph::without_directory;
 pub use hints::Hint;
@@ -38,7 +38,7 @@ pub use list_entities::{ListOptions, ListedEntities, Page, UndecidedEntity, list
 pub use nearest::NearPermit;
 pub use prepared::Engine;
 pub use slices::Slices;
-pub use verify::{Difference, Verified, verify};
+pub use verify::{DecisionDifference, Verified, verify};
 
 pub(crate) use clause_outcomes::{clause_outcomes, conditions_of};
 pub(crate) use clauses::clauses;

@@ -13,7 +13,7 @@ const PAIRS_PER_ANCESTOR: usize = 500;
 
 /// An entity while the request's entities are being gathered.
 #[derive(Debug, Default)]
-pub(super) struct Node {
+pub(super) struct EntityNode {
     pub attributes: BTreeMap<SmolStr, PartialValue>,
     pub parents: HashSet<EntityUID>,
     pub tags: BTreeMap<SmolStr, PartialValue>,
@@ -21,7 +21,7 @@ pub(super) struct Node {
     pub is_described: bool,
 }
 
-impl Node {
+impl EntityNode {
     pub(super) fn is_empty(&self) -> bool {
         self.attributes.is_empty() && self.parents.is_empty() && self.tags.is_empty()
     }
@@ -51,7 +51,7 @@ impl GatherLimits {
     /// An entity is in too many others, or all of them together are.
     pub(super) fn ancestors<'n>(
         self,
-        nodes: &'n HashMap<EntityUID, Node>,
+        nodes: &'n HashMap<EntityUID, EntityNode>,
         asked: [&EntityUID; 2],
     ) -> Result<HashMap<&'n EntityUID, HashSet<EntityUID>>, String> {
         let mut all = HashMap::with_capacity(nodes.len());
@@ -75,8 +75,8 @@ impl GatherLimits {
 
     fn ancestors_of(
         self,
-        (uid, node): (&EntityUID, &Node),
-        nodes: &HashMap<EntityUID, Node>,
+        (uid, node): (&EntityUID, &EntityNode),
+        nodes: &HashMap<EntityUID, EntityNode>,
     ) -> Result<HashSet<EntityUID>, String> {
         let (mut ancestors, mut described) = (HashSet::new(), 0);
         let mut pending: Vec<&EntityUID> = node.parents.iter().collect();

@@ -9,12 +9,12 @@ pub struct Verified {
     /// Cedar's decision, which counts.
     pub decision: Decision,
     /// The other decision with its differences; none where there are none.
-    pub wrong: Option<(Decision, Difference)>,
+    pub wrong: Option<(Decision, DecisionDifference)>,
 }
 
 /// The parts in which two decisions on one request differ.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Difference {
+pub struct DecisionDifference {
     /// The answer.
     pub effect: bool,
     /// True where one has a permit that applied and the other has none.
@@ -38,11 +38,11 @@ pub fn verify(
     let Ok(cedars) = try_by_cedar(engine, request, on_forbid_error) else {
         return Verified { decision, wrong: None };
     };
-    let difference = Difference::between(&decision, &cedars);
+    let difference = DecisionDifference::between(&decision, &cedars);
     Verified { decision: cedars, wrong: difference.map(|difference| (decision, difference)) }
 }
 
-impl Difference {
+impl DecisionDifference {
     /// Compares two decisions. Returns nothing where they are the same.
     #[must_use]
     pub fn between<'d>(one: &'d Decision, other: &'d Decision) -> Option<Self> {
@@ -162,8 +162,8 @@ mod tests {
             let verified = verify(store.engine(), &request, OnForbidError::Deny, changed);
             let (wrong, difference) = verified.wrong.unwrap_or_else(|| panic!("{number}"));
             assert_eq!(difference.parts().collect::<Vec<_>>(), parts, "{number}");
-            assert_eq!(Difference::between(&wrong, &verified.decision), Some(difference));
-            assert_eq!(Difference::between(&right, &verified.decision), None, "{number}");
+            assert_eq!(DecisionDifference::between(&wrong, &verified.decision), Some(difference));
+            assert_eq!(DecisionDifference::between(&right, &verified.decision), None, "{number}");
         }
         // All at once.
         let request = request(&store, 1);

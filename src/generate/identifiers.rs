@@ -6,7 +6,7 @@ use super::vocabulary::{Word, WordGroup};
 
 /// The form of a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Case {
+pub(super) enum LetterCase {
     /// `SiteGoalsCreate`
     Pascal,
     /// `SITE_GOALS_CREATE`
@@ -29,7 +29,7 @@ pub struct NameClash {
 const KEYWORDS: &[&str] = &["Self"];
 
 /// Returns a name for each word of a kind.
-pub(super) fn of_words(words: &[Word], case: Case) -> Result<Vec<String>, NameClash> {
+pub(super) fn of_words(words: &[Word], case: LetterCase) -> Result<Vec<String>, NameClash> {
     names(words.iter().map(|word| word.text.as_str()), case)
 }
 
@@ -38,18 +38,21 @@ pub(super) fn of_action_types(groups: &[WordGroup]) -> Result<Vec<String>, NameC
     // Not the store's own, it keeps its namespace apart from that of the own.
     let full = |of: &str| if of.is_empty() { "Action".to_owned() } else { format!("::{of}") };
     let texts: Vec<_> = groups.iter().map(|group| full(&group.of)).collect();
-    names(texts.iter().map(String::as_str), Case::Pascal)
+    names(texts.iter().map(String::as_str), LetterCase::Pascal)
 }
 
 /// Returns the names of the types that hold the roles on each type of scope.
 pub(super) fn of_role_types(groups: &[WordGroup]) -> Result<Vec<String>, NameClash> {
-    let scopes = names(groups.iter().map(|group| group.of.as_str()), Case::Pascal)?;
+    let scopes = names(groups.iter().map(|group| group.of.as_str()), LetterCase::Pascal)?;
     Ok(scopes.into_iter().map(|scope| format!("{scope}Role")).collect())
 }
 
 /// Returns a name for each text. One that has no readable name, or shares it, is spelled letter by
 /// letter.
-fn names<'a>(texts: impl Iterator<Item = &'a str>, case: Case) -> Result<Vec<String>, NameClash> {
+fn names<'a>(
+    texts: impl Iterator<Item = &'a str>,
+    case: LetterCase,
+) -> Result<Vec<String>, NameClash> {
     let texts: Vec<_> = texts.collect();
     let readable: Vec<_> = texts.iter().map(|text| readable(text, case)).collect();
     let mut uses = HashMap::<&str, usize>::new();
@@ -74,14 +77,14 @@ fn names<'a>(texts: impl Iterator<Item = &'a str>, case: Case) -> Result<Vec<Str
     Ok(names)
 }
 
-fn readable(text: &str, case: Case) -> Option<String> {
+fn readable(text: &str, case: LetterCase) -> Option<String> {
     let words = words(text);
     if words.is_empty() || !text.is_ascii() {
         return None;
     }
     let name = match case {
-        Case::Pascal => words.iter().map(|word| capitalized(word)).collect(),
-        Case::UpperSnake => words.join("_").to_ascii_uppercase(),
+        LetterCase::Pascal => words.iter().map(|word| capitalized(word)).collect(),
+        LetterCase::UpperSnake => words.join("_").to_ascii_uppercase(),
     };
     // No name begins with a digit.
     let name =
@@ -142,11 +145,11 @@ mod tests {
     use super::*;
 
     fn pascal<const N: usize>(texts: [&str; N]) -> Vec<String> {
-        names(texts.into_iter(), Case::Pascal).unwrap()
+        names(texts.into_iter(), LetterCase::Pascal).unwrap()
     }
 
     fn snake<const N: usize>(texts: [&str; N]) -> Vec<String> {
-        names(texts.into_iter(), Case::UpperSnake).unwrap()
+        names(texts.into_iter(), LetterCase::UpperSnake).unwrap()
     }
 
     #[test]
@@ -182,9 +185,9 @@ mod tests {
         // The first two are spelled, and so is the third by its own letters.
         let texts = ["a.1", "a-1", "x.a.2e.1"];
         assert_eq!(snake(texts), ["X_a_2e_1", "X_a_2d_1", "X_A_2E_1"]);
-        let clash = names(["1.2", "1-2", "x.1.2e.2"].into_iter(), Case::UpperSnake);
+        let clash = names(["1.2", "1-2", "x.1.2e.2"].into_iter(), LetterCase::UpperSnake);
         assert_eq!(clash.unwrap().len(), 3);
-        let clash = names(["1", "N1", "x.1"].into_iter(), Case::UpperSnake).unwrap_err();
+        let clash = names(["1", "N1", "x.1"].into_iter(), LetterCase::UpperSnake).unwrap_err();
         assert_eq!((clash.first.as_str(), clash.second.as_str()), ("1", "x.1"));
         assert_eq!(clash.name, "X_1");
     }
@@ -198,7 +201,7 @@ mod tests {
                 (0..random.usize(..5)).filter_map(|_| random.choice(&letters)).collect()
             };
             let texts: HashSet<String> = (0..8).map(|_| text()).collect();
-            for case in [Case::Pascal, Case::UpperSnake] {
+            for case in [LetterCase::Pascal, LetterCase::UpperSnake] {
                 let Ok(names) = names(texts.iter().map(String::as_str), case) else { continue };
                 assert_eq!(names.iter().collect::<HashSet<_>>().len(), texts.len());
                 for name in names {

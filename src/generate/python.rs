@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{
     Language, NameClash, Vocabulary, comment,
-    identifiers::{self, Case},
+    identifiers::{self, LetterCase},
     language::command,
     vocabulary::Word,
 };
@@ -29,15 +29,11 @@ class _Words(str, Enum):
 "
     );
     for (group, name) in actions.iter().zip(identifiers::of_action_types(actions)?) {
-        let doc = match group.of.as_str() {
-            "" => "The actions that can be asked for.".to_owned(),
-            of => format!("The actions of type `{of}` that can be asked for."),
-        };
-        class(&mut text, &name, &doc, &group.words)?;
+        class(&mut text, &name, &group.action_doc(), &group.words)?;
     }
     class(&mut text, "EntityType", "The types of entities.", entity_types)?;
     for (group, name) in roles.iter().zip(identifiers::of_role_types(roles)?) {
-        class(&mut text, &name, &format!("The roles on `{}`.", group.of), &group.words)?;
+        class(&mut text, &name, &group.role_doc(), &group.words)?;
     }
     Ok(text)
 }
@@ -45,7 +41,7 @@ class _Words(str, Enum):
 fn class(text: &mut String, name: &str, doc: &str, words: &[Word]) -> Result<(), NameClash> {
     let _ = writeln!(text, "\n\nclass {name}(_Words):\n    \"\"\"{doc}\"\"\"\n");
     for (Word { text: word, doc }, name) in
-        words.iter().zip(identifiers::of_words(words, Case::UpperSnake)?)
+        words.iter().zip(identifiers::of_words(words, LetterCase::UpperSnake)?)
     {
         text.push_str(&comment::behind("    # ", doc));
         let _ = writeln!(text, "    {name} = {}", literal(word));

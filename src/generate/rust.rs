@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{
     Language, NameClash, Vocabulary, comment,
-    identifiers::{self, Case},
+    identifiers::{self, LetterCase},
     language::command,
     vocabulary::{Word, WordGroup},
 };
@@ -28,7 +28,7 @@ pub const POLICY_STORE: &str = {store:?};
     enumeration(&mut text, "EntityType", "The types of entities.", entity_types)?;
     text.push_str(ENTITY_TYPE);
     for (group, name) in roles.iter().zip(identifiers::of_role_types(roles)?) {
-        enumeration(&mut text, &name, &format!("The roles on `{}`.", group.of), &group.words)?;
+        enumeration(&mut text, &name, &group.role_doc(), &group.words)?;
         into_text(&mut text, &name);
     }
     Ok(text)
@@ -53,17 +53,11 @@ impl From<EntityType> for String {
 ";
 
 fn action_type(text: &mut String, name: &str, group: &WordGroup) -> Result<(), NameClash> {
-    let (doc, uid) = match group.of.as_str() {
-        "" => (
-            "The actions that can be asked for.".to_owned(),
-            "Uid::action(action.as_str())".to_owned(),
-        ),
-        of => (
-            format!("The actions of type `{of}` that can be asked for."),
-            format!("Uid::new({of:?}, action.as_str())"),
-        ),
+    let uid = match group.of.as_str() {
+        "" => "Uid::action(action.as_str())".to_owned(),
+        of => format!("Uid::new({of:?}, action.as_str())"),
     };
-    enumeration(text, name, &doc, &group.words)?;
+    enumeration(text, name, &group.action_doc(), &group.words)?;
     let _ = writeln!(
         text,
         "
@@ -89,7 +83,7 @@ impl From<{name}> for String {{
 }
 
 fn enumeration(text: &mut String, name: &str, doc: &str, words: &[Word]) -> Result<(), NameClash> {
-    let names = identifiers::of_words(words, Case::Pascal)?;
+    let names = identifiers::of_words(words, LetterCase::Pascal)?;
     let _ = writeln!(text, "\n/// {doc}");
     text.push_str(if names.iter().any(|name| identifiers::is_spelled(name)) {
         "#[allow(dead_code, non_camel_case_types)]\n"

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{
     Language, NameClash, Vocabulary, comment,
-    identifiers::{self, Case},
+    identifiers::{self, LetterCase},
     language::command,
     vocabulary::Word,
 };
@@ -20,15 +20,11 @@ export const POLICY_STORE = \"{store}\";
 "
     );
     for (group, name) in actions.iter().zip(identifiers::of_action_types(actions)?) {
-        let doc = match group.of.as_str() {
-            "" => "The actions that can be asked for.".to_owned(),
-            of => format!("The actions of type `{of}` that can be asked for."),
-        };
-        object(&mut text, &name, &doc, &group.words)?;
+        object(&mut text, &name, &group.action_doc(), &group.words)?;
     }
     object(&mut text, "EntityType", "The types of entities.", entity_types)?;
     for (group, name) in roles.iter().zip(identifiers::of_role_types(roles)?) {
-        object(&mut text, &name, &format!("The roles on `{}`.", group.of), &group.words)?;
+        object(&mut text, &name, &group.role_doc(), &group.words)?;
     }
     Ok(text)
 }
@@ -36,7 +32,7 @@ export const POLICY_STORE = \"{store}\";
 fn object(text: &mut String, name: &str, doc: &str, words: &[Word]) -> Result<(), NameClash> {
     let _ = writeln!(text, "\n/** {doc} */\nexport const {name} = {{");
     for (Word { text: word, doc }, name) in
-        words.iter().zip(identifiers::of_words(words, Case::Pascal)?)
+        words.iter().zip(identifiers::of_words(words, LetterCase::Pascal)?)
     {
         if !doc.is_empty() {
             let lines = comment::lines(&doc.replace("*/", "*\\/"));

@@ -73,6 +73,19 @@ impl WordGroup {
         words.sort();
         Self { of, words }
     }
+
+    /// Describes a group of actions.
+    pub(super) fn action_doc(&self) -> String {
+        match self.of.as_str() {
+            "" => "The actions that can be asked for.".to_owned(),
+            of => format!("The actions of type `{of}` that can be asked for."),
+        }
+    }
+
+    /// Describes the group of roles on a type of scope.
+    pub(super) fn role_doc(&self) -> String {
+        format!("The roles on `{}`.", self.of)
+    }
 }
 
 struct Words<'a> {

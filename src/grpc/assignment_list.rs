@@ -18,7 +18,7 @@ use crate::{
 /// Returns one page of the assignments that a question asks for.
 ///
 /// # Errors
-/// The page token is none of this question, or the schema has no type or role of a name.
+/// The page token belongs to another question, or the schema does not have a type or role that is named.
 pub(super) fn page(
     state: &DirectoryState,
     known: Known<'_>,

@@ -44,8 +44,9 @@ const DIRECTORY_WATCH: &str = "/humbaba.v1.DirectoryService/Watch";
 const OPEN_TO_ALL: [&str; 2] = ["/grpc.health.v1.", "/grpc.reflection."];
 const ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 
-/// The message of INTERNAL after a panic.
-const PANICKED: &str = "the server failed to answer this request; the reason is in its log";
+/// The message of an answer to a call that panicked.
+pub(crate) const PANICKED: &str =
+    "the server failed to answer this request; the reason is in its log";
 
 /// Answers the calls of the listeners that have the same service.
 pub(super) struct CallHandler {
@@ -58,7 +59,7 @@ pub(super) struct CallHandler {
     service: UnaryService,
     /// The same service for calls that are given to the pool as a whole.
     pooled_service: UnaryService,
-    /// The tokens of which calls of the service need one.
+    /// The tokens, one of which each call of the service has to send; unset: none.
     tokens: Option<BearerTokens>,
     pool: LongCallPool,
     /// Health, reflection and what of the service answers with a stream.
@@ -174,7 +175,8 @@ impl CallHandler {
         response
     }
 
-    /// Reads the head of the message, and has the call answered where that holds nobody up.
+    /// Reads the head of the message, and has the call answered on the thread of its connection, or on
+    /// the pool where the message is long or compressed.
     async fn call(
         &self,
         method: &'static str,
@@ -255,7 +257,7 @@ impl CallHandler {
         })?;
         let deadline = timeout::of_caller(request.headers());
         let mut auxiliary = self.auxiliary.clone();
-        // The question of a stream is small.
+        // The message that opens a stream is small.
         let check: MessageCheck = Box::new(|_| Ok(()));
         let answer = codec::checking(check, auxiliary.call(request));
         let answer = async { Ok(answered(answer.await)) };
@@ -279,7 +281,7 @@ impl CallHandler {
         let setting = self.options.request_timeout;
         let time = deadline.map_or(setting, |deadline| deadline.min(setting));
         tokio::time::timeout(time, catch_panic(answer)).await.unwrap_or_else(|_| {
-            // The caller's own deadline is none of this server's limits.
+            // The caller's own deadline is not a limit of this server.
             if time == setting {
                 self.metrics.limit_hit("request_timeout_ms");
             }
@@ -300,7 +302,7 @@ fn decompression_failure(
 ) -> Option<Status> {
     let status = Status::from_header_map(response.headers()).filter(|_| head.is_compressed)?;
     match status.code() {
-        // One of this server's own has details.
+        // A status of this server itself has details.
         Code::ResourceExhausted if status.details().is_empty() => {
             Some(Status::out_of_range(format!(
                 "the message has more than the limit of {limit} bytes once it is decompressed: send \

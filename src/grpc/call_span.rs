@@ -83,7 +83,7 @@ pub(super) fn caller_span(headers: &http::HeaderMap) -> Option<SpanContext> {
 
 /// Reads the trace of the caller.
 pub(crate) fn caller_context(headers: &http::HeaderMap) -> Context {
-    TraceContextPropagator::new().extract_with_context(&Context::new(), &Headers(headers))
+    TraceContextPropagator::new().extract_with_context(&Context::new(), &MetadataExtractor(headers))
 }
 
 fn span_context(context: &Context) -> Option<SpanContext> {
@@ -189,9 +189,9 @@ fn name(code: Code) -> &'static str {
 }
 
 /// The metadata of a call, for the propagator.
-struct Headers<'a>(&'a http::HeaderMap);
+struct MetadataExtractor<'a>(&'a http::HeaderMap);
 
-impl Extractor for Headers<'_> {
+impl Extractor for MetadataExtractor<'_> {
     fn get(&self, key: &str) -> Option<&str> {
         self.0.get(key)?.to_str().ok()
     }

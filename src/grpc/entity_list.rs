@@ -27,7 +27,7 @@ pub(super) struct PageLimits<'a> {
 /// Returns one page of the entities that a question asks for.
 ///
 /// # Errors
-/// The page token is none of this question, or the schema has no type of that name.
+/// The page token belongs to another question, or the schema has no type of that name.
 pub(super) fn page(
     state: &DirectoryState,
     known: Known<'_>,

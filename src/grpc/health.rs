@@ -70,7 +70,7 @@ impl HealthService {
     /// Waits until the server stops.
     pub async fn stopped(&self) {
         let mut phase = self.phase.subscribe();
-        // It fails where nobody can say it any more.
+        // Fails once the sender is dropped, and the server with it.
         let _ = phase.wait_for(|phase| *phase == Phase::Stopped).await;
     }
 
@@ -131,7 +131,7 @@ impl Health for HealthService {
             let phase = *health.phase.borrow();
             match phase {
                 Phase::Stopped => None,
-                // The specification wants it said and the watch kept open.
+                // The specification wants SERVICE_UNKNOWN sent and the watch kept open.
                 _ if !is_known => Some(ServingStatus::ServiceUnknown),
                 phase => Some(health.status_in(phase)),
             }

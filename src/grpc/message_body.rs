@@ -64,7 +64,7 @@ where
                 }));
             };
             let frame = frame.map_err(|error| Status::from_error(error.into()))?;
-            // Trailers say nothing in a request.
+            // The trailers of a request have no meaning.
             let Ok(data) = frame.into_data() else { continue };
             read = if read.is_empty() { data } else { joined(&read, &data) };
         }

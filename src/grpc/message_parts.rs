@@ -22,7 +22,7 @@ struct Contract {
     fields: HashMap<(MessageType, u64), MessageType>,
 }
 
-/// A message by its place among all of the contract.
+/// A message, by its index in the list of all messages of the contract.
 type MessageType = usize;
 
 static CONTRACT: LazyLock<Contract> = LazyLock::new(|| {

@@ -35,6 +35,7 @@ mod status;
 mod timeout;
 mod verification;
 
+pub(crate) use call::PANICKED;
 pub(crate) use call_span::{CallSpan, caller_context};
 pub(crate) use convert::read_changes;
 pub(crate) use decider::{CallContext, Decider, DecisionAnswer};

@@ -137,10 +137,10 @@ impl GrpcServer {
         self.set_serving(false);
     }
 
-    /// Lets the directories be written that the sidecar keeps itself. Before this call none can be; a
-    /// second call does nothing.
+    /// Allows writes to the directories that the sidecar keeps itself. Before this call there are none
+    /// to write to; a second call does nothing.
     pub fn set_embedded(&self, directories: BTreeMap<StoreName, EmbeddedDirectory>) {
-        // It fails where they are set already.
+        // Fails where they are set already.
         let _ = self.inner.state.embedded.set(directories);
     }
 

@@ -34,12 +34,12 @@ pub(super) struct StatusPage<'a> {
     watch_problem: Option<&'a str>,
     /// Null where decisions are not recorded.
     decision_log: Option<LogCounts>,
-    stores: Vec<StoreState<'a>>,
+    stores: Vec<StorePart<'a>>,
     directories: Vec<DirectoryStatus<'a>>,
     tls: Option<CertificateState>,
     tokens: Vec<TokensState>,
     /// Null where no shadow decisions are made.
-    shadow: Option<ShadowState<'a>>,
+    shadow: Option<ShadowPart<'a>>,
     /// The settings without secrets; null where they are not known.
     settings: Option<&'a serde_json::Value>,
 }
@@ -62,12 +62,12 @@ struct DirectoryStatus<'a> {
 }
 
 #[derive(Debug, Serialize)]
-struct ShadowState<'a> {
+struct ShadowPart<'a> {
     source: &'a str,
     folder_problem: Option<&'a str>,
     unread: &'a [String],
     watch_problem: Option<&'a str>,
-    stores: Vec<StoreState<'a>>,
+    stores: Vec<StorePart<'a>>,
     #[serde(flatten)]
     counts: ShadowCounts,
     comparisons: &'a [ShadowComparison],
@@ -94,14 +94,14 @@ struct TokensState {
 }
 
 #[derive(Debug, Serialize)]
-struct StoreState<'a> {
+struct StorePart<'a> {
     name: &'a StoreName,
     revision: Option<&'a Revision>,
     loaded_at: Option<String>,
     policies: usize,
-    /// A solver judges the files as they are now.
+    /// True while a solver judges the files as they are now.
     proving: bool,
-    /// The start of that; null while none does.
+    /// When the solver began; null while none judges them.
     proving_since: Option<String>,
     problems: Vec<RenderedProblem<'a>>,
     warnings: Vec<RenderedProblem<'a>>,
@@ -138,10 +138,10 @@ impl<'a> StatusPage<'a> {
             unread: &status.unread,
             watch_problem: status.watch_problem.as_deref(),
             decision_log,
-            stores: status.stores.iter().map(StoreState::new).collect(),
+            stores: status.stores.iter().map(StorePart::new).collect(),
             directories: live.directories.iter().map(DirectoryStatus::new).collect(),
             tls: tls.map(CertificateState::new),
-            shadow: shadow.map(ShadowState::new),
+            shadow: shadow.map(ShadowPart::new),
             tokens: Vec::new(),
             settings: None,
         }
@@ -166,7 +166,7 @@ impl<'a> StatusPage<'a> {
     }
 }
 
-impl<'a> ShadowState<'a> {
+impl<'a> ShadowPart<'a> {
     fn new(shadow: &'a ShadowStatus) -> Self {
         let candidate = &shadow.candidate;
         Self {
@@ -174,7 +174,7 @@ impl<'a> ShadowState<'a> {
             folder_problem: candidate.folder_problem.as_deref(),
             unread: &candidate.unread,
             watch_problem: candidate.watch_problem.as_deref(),
-            stores: candidate.stores.iter().map(StoreState::new).collect(),
+            stores: candidate.stores.iter().map(StorePart::new).collect(),
             counts: shadow.counts,
             comparisons: &shadow.comparisons,
         }
@@ -213,7 +213,7 @@ impl CertificateState {
     }
 }
 
-impl<'a> StoreState<'a> {
+impl<'a> StorePart<'a> {
     fn new(store: &'a StoreStatus) -> Self {
         Self {
             name: &store.name,

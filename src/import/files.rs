@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, fmt::Write as _};
 
 use super::{
-    groups::{Group, conditions, covers, groups, slots},
-    sheet::{Cell, Sheet, SheetRow, one_line},
+    groups::{ActionGroup, conditions, covers, groups, slots},
+    sheet::{Sheet, SheetCell, SheetRow, one_line},
 };
 
 /// The types that the schema has beside the one that roles are held on.
@@ -12,7 +12,7 @@ pub(super) const OTHER_TYPES: [&str; 2] = ["Role", "User"];
 
 /// Writes the files of a store: path and text of each.
 pub(super) fn of(sheet: &Sheet, scope: &str) -> Vec<(String, String)> {
-    let writer = Writer { sheet, scope, groups: groups(sheet) };
+    let writer = StoreWriter { sheet, scope, groups: groups(sheet) };
     let mut files = vec![
         ("schema.cedarschema".to_owned(), writer.schema()),
         ("matrix.csv".to_owned(), writer.matrix()),
@@ -26,13 +26,13 @@ pub(super) fn of(sheet: &Sheet, scope: &str) -> Vec<(String, String)> {
     files
 }
 
-struct Writer<'a> {
+struct StoreWriter<'a> {
     sheet: &'a Sheet,
     scope: &'a str,
-    groups: Vec<Group<'a>>,
+    groups: Vec<ActionGroup<'a>>,
 }
 
-impl Writer<'_> {
+impl StoreWriter<'_> {
     fn schema(&self) -> String {
         let scope = self.scope;
         let roles = self.sheet.roles.iter().map(|role| format!("  {}: Role,\n", role.name));
@@ -65,7 +65,7 @@ impl Writer<'_> {
         text
     }
 
-    fn policies(&self, group: &Group<'_>) -> String {
+    fn policies(&self, group: &ActionGroup<'_>) -> String {
         let mut text =
             "// The roles that may do the actions below, as the spreadsheet has it.\n//\n"
                 .to_owned();
@@ -75,22 +75,28 @@ impl Writer<'_> {
             let line = format!("//   {:width$}  {}", shown(&row.action.name), one_line(&row.label));
             let _ = writeln!(text, "{}", line.trim_end());
         }
-        let allowed = slots(self.sheet, group.cells, |cell| cell == Cell::Allow);
+        let allowed = slots(self.sheet, group.cells, |cell| cell == SheetCell::Allow);
         if !allowed.is_empty() {
             let doc = format!("{} may.", allowed.join(", "));
-            text.push_str(&self.permit(group, Cell::Allow, &doc, &allowed));
+            text.push_str(&self.permit(group, SheetCell::Allow, &doc, &allowed));
         }
         for condition in conditions(group.cells) {
-            let allowed = slots(self.sheet, group.cells, |cell| cell == Cell::Cond(condition));
+            let allowed = slots(self.sheet, group.cells, |cell| cell == SheetCell::Cond(condition));
             let words = self.sheet.conditions.get(condition).map_or("", String::as_str);
 
             let doc = format!("{} may, if: {words}", allowed.join(", "));
-            text.push_str(&self.permit(group, Cell::Cond(condition), &doc, &allowed));
+            text.push_str(&self.permit(group, SheetCell::Cond(condition), &doc, &allowed));
         }
         text
     }
 
-    fn permit(&self, group: &Group<'_>, cell: Cell, doc: &str, slots: &[&str]) -> String {
+    fn permit(
+        &self,
+        group: &ActionGroup<'_>,
+        cell: SheetCell,
+        doc: &str,
+        slots: &[&str],
+    ) -> String {
         let actions: Vec<_> =
             group.rows.iter().map(|row| format!("Action::{}", quoted(&row.action.name))).collect();
         let action = match actions.as_slice() {
@@ -103,11 +109,11 @@ impl Writer<'_> {
             several => format!("[{}]", several.join(", ")),
         };
         let condition = match cell {
-            Cell::Cond(condition) => {
+            SheetCell::Cond(condition) => {
                 let fact = fact(condition);
                 format!("\nwhen {{ context has {fact} && context.{fact} }}")
             }
-            Cell::Allow | Cell::Deny => String::new(),
+            SheetCell::Allow | SheetCell::Deny => String::new(),
         };
         format!(
             "\n@id({})\n@doc({})\npermit (principal, action {action}, resource)\n\
@@ -125,9 +131,9 @@ impl Writer<'_> {
         let _ = writer.write_record(header.chain(["condition", "source"]));
         for row in &self.sheet.rows {
             let cells = row.cells.iter().map(|cell| match cell {
-                Cell::Allow => "allow",
-                Cell::Deny => "deny",
-                Cell::Cond(_) => "cond",
+                SheetCell::Allow => "allow",
+                SheetCell::Deny => "deny",
+                SheetCell::Cond(_) => "cond",
             });
             let words = self.words(row);
             let scope = self.scope_of(row);
@@ -171,7 +177,8 @@ impl Writer<'_> {
         }
         for group in &self.groups {
             for condition in conditions(group.cells) {
-                let columns = slots(self.sheet, group.cells, |cell| cell == Cell::Cond(condition));
+                let columns =
+                    slots(self.sheet, group.cells, |cell| cell == SheetCell::Cond(condition));
                 let words = self.sheet.conditions.get(condition).map_or("", String::as_str);
                 let fact = fact(condition);
                 let _ = writeln!(
@@ -194,18 +201,20 @@ impl Writer<'_> {
     fn mutants(&self) -> String {
         let mut text = "# Mutants that change no decision.\n".to_owned();
         for group in &self.groups {
-            let conditions = conditions(group.cells).into_iter().map(Cell::Cond);
-            for cell in std::iter::once(Cell::Allow).chain(conditions) {
+            let conditions = conditions(group.cells).into_iter().map(SheetCell::Cond);
+            for cell in std::iter::once(SheetCell::Allow).chain(conditions) {
                 let mut others = self.groups.iter().filter(|other| other.name != group.name);
                 if !group.cells.contains(&cell) || !others.all(|other| covers(other, group, cell)) {
                     continue;
                 }
                 let id = quoted_toml(&format!("{}/widen-action", group.policy_id(cell)));
                 let reason = match cell {
-                    Cell::Cond(_) => {
+                    SheetCell::Cond(_) => {
                         "The same roles may do the other actions, or those lack the condition."
                     }
-                    Cell::Allow | Cell::Deny => "The same roles may do all other actions.",
+                    SheetCell::Allow | SheetCell::Deny => {
+                        "The same roles may do all other actions."
+                    }
                 };
                 let _ = writeln!(text, "\n[[equivalent]]\nmutant = {id}\nreason = \"{reason}\"");
             }

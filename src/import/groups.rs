@@ -2,45 +2,47 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use super::sheet::{Cell, Sheet, SheetRow};
+use super::sheet::{Sheet, SheetCell, SheetRow};
 
 /// The longest name of a policy file, in bytes, without its ending.
 const NAME_BYTES: usize = 60;
 
 /// The actions that the same roles may do.
-pub(super) struct Group<'a> {
+pub(super) struct ActionGroup<'a> {
     /// The name of their policy file; empty where nobody may do them.
     pub name: String,
-    pub cells: &'a [Cell],
+    pub cells: &'a [SheetCell],
     pub rows: Vec<&'a SheetRow>,
 }
 
-impl Group<'_> {
+impl ActionGroup<'_> {
     /// The id of the policy that those cells become.
-    pub fn policy_id(&self, cell: Cell) -> String {
+    pub fn policy_id(&self, cell: SheetCell) -> String {
         match cell {
-            Cell::Cond(condition) => format!("{}-if-{}", self.name, condition + 1),
-            Cell::Allow | Cell::Deny => self.name.clone(),
+            SheetCell::Cond(condition) => format!("{}-if-{}", self.name, condition + 1),
+            SheetCell::Allow | SheetCell::Deny => self.name.clone(),
         }
     }
 }
 
 /// Gathers the actions that the same roles may do, in the order of the spreadsheet.
-pub(super) fn groups(sheet: &Sheet) -> Vec<Group<'_>> {
-    let mut groups: Vec<Group<'_>> = Vec::new();
-    let mut places: HashMap<&[Cell], usize> = HashMap::new();
+pub(super) fn groups(sheet: &Sheet) -> Vec<ActionGroup<'_>> {
+    let mut groups: Vec<ActionGroup<'_>> = Vec::new();
+    let mut places: HashMap<&[SheetCell], usize> = HashMap::new();
     for row in &sheet.rows {
         let place = *places.entry(&row.cells).or_insert(groups.len());
         match groups.get_mut(place) {
             Some(group) => group.rows.push(row),
-            None => groups.push(Group { name: String::new(), cells: &row.cells, rows: vec![row] }),
+            None => {
+                groups.push(ActionGroup { name: String::new(), cells: &row.cells, rows: vec![row] })
+            }
         }
     }
     // File names that differ in the case of letters only are one file on some systems.
     let mut taken = HashSet::new();
     for (index, group) in groups.iter_mut().enumerate() {
-        let allowed = slots(sheet, group.cells, |cell| cell == Cell::Allow);
-        let any = slots(sheet, group.cells, |cell| cell != Cell::Deny);
+        let allowed = slots(sheet, group.cells, |cell| cell == SheetCell::Allow);
+        let any = slots(sheet, group.cells, |cell| cell != SheetCell::Deny);
         let name = match (allowed.len(), any.len()) {
             (_, 0) => continue,
             (0, _) => any.join("-"),
@@ -60,29 +62,29 @@ pub(super) fn groups(sheet: &Sheet) -> Vec<Group<'_>> {
 /// Returns the roles whose cell is meant.
 pub(super) fn slots<'a>(
     sheet: &'a Sheet,
-    cells: &[Cell],
-    is_meant: impl Fn(Cell) -> bool,
+    cells: &[SheetCell],
+    is_meant: impl Fn(SheetCell) -> bool,
 ) -> Vec<&'a str> {
     let roles = sheet.roles.iter().zip(cells).filter(|(_, cell)| is_meant(**cell));
     roles.map(|(role, _)| role.name.as_str()).collect()
 }
 
 /// The conditions of a row of cells, each once.
-pub(super) fn conditions(cells: &[Cell]) -> BTreeSet<usize> {
+pub(super) fn conditions(cells: &[SheetCell]) -> BTreeSet<usize> {
     let conditions = cells.iter().filter_map(|cell| match cell {
-        Cell::Cond(condition) => Some(*condition),
-        Cell::Allow | Cell::Deny => None,
+        SheetCell::Cond(condition) => Some(*condition),
+        SheetCell::Allow | SheetCell::Deny => None,
     });
     conditions.collect()
 }
 
 /// Returns whether all roles that have a cell in one group may do the actions of another group
 /// already, as far as those know of the cell's condition.
-pub(super) fn covers(other: &Group<'_>, group: &Group<'_>, cell: Cell) -> bool {
+pub(super) fn covers(other: &ActionGroup<'_>, group: &ActionGroup<'_>, cell: SheetCell) -> bool {
     let knows = match cell {
-        Cell::Cond(condition) => conditions(other.cells).contains(&condition),
-        Cell::Allow | Cell::Deny => true,
+        SheetCell::Cond(condition) => conditions(other.cells).contains(&condition),
+        SheetCell::Allow | SheetCell::Deny => true,
     };
     let mut cells = group.cells.iter().zip(other.cells).filter(|(own, _)| **own == cell);
-    !knows || cells.all(|(_, other)| *other == Cell::Allow || *other == cell)
+    !knows || cells.all(|(_, other)| *other == SheetCell::Allow || *other == cell)
 }

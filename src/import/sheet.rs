@@ -75,12 +75,12 @@ pub(super) struct SheetRow {
     pub condition: String,
     pub source: String,
     /// A cell for each role.
-    pub cells: Vec<Cell>,
+    pub cells: Vec<SheetCell>,
 }
 
 /// The answer of a cell of the spreadsheet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) enum Cell {
+pub(super) enum SheetCell {
     Allow,
     Deny,
     /// Under the condition of that place among [`Sheet::conditions`].
@@ -156,7 +156,7 @@ fn delimiter(text: &str) -> u8 {
 
 /// The places of the columns.
 #[derive(Default)]
-struct Columns {
+struct SheetColumns {
     action: usize,
     /// The places of [`OTHER_COLUMNS`].
     others: [Option<usize>; OTHER_COLUMNS.len()],
@@ -164,7 +164,7 @@ struct Columns {
 }
 
 /// A place in the text: of a record.
-type Position = Option<csv::Position>;
+type RecordPosition = Option<csv::Position>;
 
 struct SheetReader {
     text: Text,
@@ -195,13 +195,15 @@ impl SheetReader {
         start + (rest.len() - rest.trim_start().len())
     }
 
-    fn columns(&mut self, headers: &StringRecord) -> Columns {
+    fn columns(&mut self, headers: &StringRecord) -> SheetColumns {
         let other =
             |header: &str| OTHER_COLUMNS.iter().position(|name| header.eq_ignore_ascii_case(name));
         let named = headers.iter().position(|header| header.eq_ignore_ascii_case(ACTION));
         let first = || headers.iter().position(|header| other(header).is_none());
-        let mut columns =
-            Columns { action: named.or_else(first).unwrap_or_default(), ..Columns::default() };
+        let mut columns = SheetColumns {
+            action: named.or_else(first).unwrap_or_default(),
+            ..SheetColumns::default()
+        };
         let mut written = HashSet::new();
         for (place, header) in headers.iter().enumerate() {
             let is_role = place != columns.action && !header.is_empty() && other(header).is_none();
@@ -229,7 +231,11 @@ impl SheetReader {
         columns
     }
 
-    fn row(&mut self, columns: &Columns, record: &StringRecord) -> Option<(Position, SheetRow)> {
+    fn row(
+        &mut self,
+        columns: &SheetColumns,
+        record: &StringRecord,
+    ) -> Option<(RecordPosition, SheetRow)> {
         let position = record.position().cloned();
         if record.iter().all(str::is_empty) {
             return None;
@@ -264,7 +270,7 @@ impl SheetReader {
             let message = format!("the spreadsheet has more than {CONDITIONS} conditions");
             self.problem(position.as_ref(), message);
         }
-        if written.contains('*') && cells.iter().any(|cell| matches!(cell, Cell::Cond(_))) {
+        if written.contains('*') && cells.iter().any(|cell| matches!(cell, SheetCell::Cond(_))) {
             let message = format!(
                 "`{written}` has a condition, and in `matrix.toml` a `*` stands for any text: \
                  write the action without it"
@@ -277,13 +283,13 @@ impl SheetReader {
         Some((position, SheetRow { scope, action, label, condition, source, cells }))
     }
 
-    fn cell(&mut self, text: &str, condition: &str) -> Cell {
+    fn cell(&mut self, text: &str, condition: &str) -> SheetCell {
         let lower = text.to_lowercase();
         if ALLOW.contains(&&*lower) {
-            return Cell::Allow;
+            return SheetCell::Allow;
         }
         if DENY.contains(&&*lower) {
-            return Cell::Deny;
+            return SheetCell::Deny;
         }
         let words = match (lower == COND, condition) {
             (true, "") => UNNAMED,
@@ -296,7 +302,7 @@ impl SheetReader {
         if place == next {
             self.conditions.push(words);
         }
-        Cell::Cond(place)
+        SheetCell::Cond(place)
     }
 
     fn too_long(&mut self, record: &StringRecord, place: usize) {
@@ -305,7 +311,7 @@ impl SheetReader {
     }
 
     /// Gives each action an id of its own: an action of several scopes has the scope in front.
-    fn name_actions(&mut self, rows: &mut [(Position, SheetRow)]) {
+    fn name_actions(&mut self, rows: &mut [(RecordPosition, SheetRow)]) {
         if rows.len() > ACTIONS {
             let message =
                 format!("the spreadsheet has {} actions, more than {ACTIONS}", rows.len());

@@ -9,11 +9,11 @@ pub(crate) struct Peer {
     pub address: Option<SocketAddr>,
     /// Process id and user id of the other end of a Unix socket.
     pub process: Option<(Option<i32>, u32)>,
-    /// Returns whether the connection is one of a Unix socket.
+    /// True for a connection over a Unix socket.
     pub is_unix: bool,
     /// The name that the client's certificate proves.
     pub identity: Option<Arc<str>>,
-    /// Returns whether the peer is on this machine; false if nothing is known of it.
+    /// True where the peer is on this machine; false where nothing is known of it.
     pub is_local: bool,
 }
 

@@ -12,7 +12,7 @@ use std::{
 
 use super::{
     Reloader, listing::list, paths::Places, reloader::yield_to_calls, signal::Signal, stamp::Stamp,
-    watcher::FolderWatch,
+    watcher::FolderWatcher,
 };
 use crate::store::STACK_BYTES;
 
@@ -169,7 +169,7 @@ impl FollowFolder {
         signal: &Arc<Signal>,
         mut look: impl FnMut(io::Result<SeenFiles>) -> Option<Duration>,
     ) {
-        let mut watch = FolderWatch::new(Arc::clone(signal), self.use_events);
+        let mut watch = FolderWatcher::new(Arc::clone(signal), self.use_events);
         let mut problem = None;
         let mut written_since: Option<Instant> = None;
         loop {
@@ -208,7 +208,7 @@ fn is_written(signal: &Signal, seen: &SeenFiles, begun: Instant) -> bool {
     signal.is_written(&paths, begun)
 }
 
-fn report(watch: &FolderWatch, path: &Path, reported: &mut Option<String>) {
+fn report(watch: &FolderWatcher, path: &Path, reported: &mut Option<String>) {
     if watch.problem() != reported.as_deref() {
         *reported = watch.problem().map(str::to_owned);
         if let Some(problem) = reported {

@@ -12,13 +12,13 @@ use tokio::sync::watch;
 use super::{
     History, LoadStatus,
     change_log::{DirectoryFollower, FollowError, KeptChanges},
-    live_directory::{DirectoryState, DirectoryUnavailable, LiveDirectory, RowReport},
+    live_directory::{DirectoryState, LiveDirectory, RowReport},
 };
 use crate::{
-    directory::{Change, Directory, DirectoryVersion, Fault, VersionError},
+    directory::{Change, Directory, DirectoryVersion, Fault},
     model::StoreName,
-    request::{Held, RequestLimits},
-    store::{PolicyStore, StoreLookupError, Stores},
+    request::RequestLimits,
+    store::Stores,
 };
 
 /// The stores that decide now, their directories, and the state of loading them. Reading never waits.
@@ -62,46 +62,6 @@ impl LiveState {
     }
 }
 
-/// A store and its directory at one moment.
-#[derive(Debug, Clone)]
-pub struct InForce {
-    /// The store.
-    pub store: Arc<PolicyStore>,
-    /// Its directory, where it has one.
-    pub directory: Option<Arc<DirectoryState>>,
-}
-
-impl InForce {
-    /// Returns what the directory holds.
-    #[must_use]
-    pub fn held(&self) -> Option<&Held> {
-        self.directory.as_ref().map(|directory| &directory.held)
-    }
-
-    /// Returns the version of the directory as answers carry it; empty without a directory.
-    #[must_use]
-    pub fn directory_version(&self) -> String {
-        self.directory.as_ref().map(|directory| directory.version_text.clone()).unwrap_or_default()
-    }
-}
-
-/// The store that was asked for cannot decide.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NotInForce {
-    /// There is no such store.
-    #[error(transparent)]
-    Store(#[from] StoreLookupError),
-    /// Its directory cannot decide.
-    #[error(transparent)]
-    Directory(#[from] DirectoryUnavailable),
-    /// A version of its directory is asked for, and it has none.
-    #[error("the policy store `{0}` has no directory")]
-    NoDirectory(StoreName),
-    /// The version that is asked for is none of its directory.
-    #[error(transparent)]
-    Version(#[from] VersionError),
-}
-
 impl Default for Live {
     fn default() -> Self {
         Self {
@@ -137,20 +97,6 @@ impl Live {
     #[must_use]
     pub fn state(&self) -> Guard<Arc<LiveState>> {
         self.state.load()
-    }
-
-    /// Returns the store of a name, and its directory, to decide one call with.
-    ///
-    /// # Errors
-    /// There is no such store, or its directory cannot decide.
-    pub fn in_force(&self, name: &str) -> Result<InForce, NotInForce> {
-        let state = self.state.load();
-        let store = state.stores.get(name)?;
-        let directory = match state.directories.get(store.name()) {
-            Some(directory) => Some(Arc::clone(directory.deciding()?)),
-            None => None,
-        };
-        Ok(InForce { store: Arc::clone(store), directory })
     }
 
     /// Returns a receiver that is notified after every change of stores or directories.
@@ -339,7 +285,7 @@ impl Live {
     /// empty. Also returns the version of now. Waits while a change is made.
     ///
     /// # Errors
-    /// The version is none of this directory, or changes after it are not kept.
+    /// The version is not one of this directory, or changes after it are not kept.
     pub fn follow_directory(
         &self,
         name: &StoreName,

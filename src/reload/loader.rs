@@ -1,108 +1,50 @@
-//! From the files of stores to stores in force, store by store.
+//! From the files of stores to stores in force.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
 use super::{
-    Gate, Options, announce,
-    known_store::{KnownStore, LONG_LOAD, Loading, Seen, StoreState},
-    load_queue::{Job, LoadQueue, Loaded, Refused},
-    only_narrows,
-    proving::Proving,
-    retired::Retired,
+    Options, announce,
+    known_store::StoreState,
+    known_stores::{KnownStores, LoadOutcome},
     signal::Signal,
-    tree::Flaw,
 };
 use crate::{
-    model::{Problem, StoreName},
+    model::StoreName,
     reload::{Live, LoadStatus},
     store::{PolicyStore, Stores},
 };
 
 /// Time that a load waits, when all is done, for calls that still use replaced stores.
 const PATIENCE_WITH_CALLS: Duration = Duration::from_millis(100);
-/// Time that is waited for stores to be loaded, so that those that changed together come in force
-/// together. Those that take longer come in force when they are loaded.
-const PATIENCE_WITH_STORES: Duration = Duration::from_millis(400);
 
-/// The stores as they were last loaded, and how that went.
+/// Loads what was found in a folder, and publishes the stores in force and the state of loading.
 #[derive(Debug)]
 pub(super) struct Loader {
     options: Options,
-    source: String,
-    stores: BTreeMap<StoreName, KnownStore>,
-    /// The stores that are gone, as they were last in force: what a gate compares them with when they
-    /// come again. None are kept without such a gate.
-    removed: BTreeMap<StoreName, Arc<PolicyStore>>,
-    folder_problem: Option<String>,
-    unread: Vec<String>,
-    watch_problem: Option<String>,
-    last_attempt: Option<SystemTime>,
-    last_change: Option<SystemTime>,
-    reloads: u64,
-    failures: u64,
-    gate_refusals: BTreeMap<Gate, u64>,
-    retired: Retired,
-    queue: LoadQueue<Seen>,
-    /// Wakes the thread that loads when a proof or a load has ended. Without it nobody goes on
-    /// meanwhile, and both are waited for.
-    signal: Option<Arc<Signal>>,
-}
-
-/// The outcome of an attempt.
-#[derive(Debug, Default)]
-struct LoadOutcome {
-    /// Something else decides.
-    changed: bool,
-    /// Something was refused that had not been before.
-    refused: bool,
+    stores: KnownStores,
+    /// The state of loading, without that of the stores.
+    status: LoadStatus,
 }
 
 impl Loader {
     /// Goes on from the stores in force.
     pub fn resume(source: String, options: Options, live: &Live) -> Self {
-        let status = live.status();
-        let mut stores: BTreeMap<_, KnownStore> = BTreeMap::new();
-        for store in &status.stores {
-            let known = stores.entry(store.name.clone()).or_default();
-            known.loaded_at = store.loaded_at;
-            known.problems.clone_from(&store.problems);
-            known.seen = store.refused.clone().map(Seen::Digest);
-        }
-        for store in live.stores().iter() {
-            let known = stores.entry(store.name().clone()).or_default();
-            if known.problems.is_empty() {
-                known.seen = Some(Seen::Digest(store.digest().to_owned()));
-            }
-            known.in_force = Some(Arc::clone(store));
-        }
+        let status = LoadStatus::clone(&live.status());
         Self {
-            queue: LoadQueue::new(options.clone(), None),
+            stores: KnownStores::resume(options.clone(), live),
             options,
-            source,
-            stores,
-            removed: BTreeMap::new(),
-            folder_problem: status.folder_problem.clone(),
-            unread: status.unread.clone(),
-            watch_problem: status.watch_problem.clone(),
-            last_attempt: status.last_attempt,
-            last_change: status.last_change,
-            reloads: status.reloads,
-            failures: status.failures,
-            gate_refusals: status.gate_refusals.clone(),
-            retired: Retired::default(),
-            signal: None,
+            status: LoadStatus { source, stores: Vec::new(), ..status },
         }
     }
 
     /// Has proofs and long loads run beside everything else, and be taken up on a signal.
     #[must_use]
     pub fn waking(mut self, signal: Arc<Signal>) -> Self {
-        self.queue = LoadQueue::new(self.options.clone(), Some(Arc::clone(&signal)));
-        self.signal = Some(signal);
+        self.stores.wake(signal);
         self
     }
 
@@ -115,301 +57,90 @@ impl Loader {
     ) {
         let mut outcome =
             LoadOutcome { refused: self.folder(folder_problem), ..LoadOutcome::default() };
-        self.stores.retain(|name, known| {
-            let stays = found.contains_key(name);
-            if !stays {
-                self.queue.cancel(name);
-                announce::removed(name, known.in_force.as_deref());
-                outcome.changed |= known.in_force.is_some();
-                match known.in_force.take() {
-                    Some(last) if self.options.slow_gates.is_some() => {
-                        self.removed.insert(name.clone(), last);
-                    }
-                    last => self.retired.store(last),
-                }
-            }
-            stays
-        });
+        self.stores.retain_found(&found, &mut outcome);
         for (name, found) in found {
-            self.begin(name, found, &mut outcome);
+            self.stores.begin(name, found, &mut outcome);
         }
-        self.proved(&mut outcome);
-        let until = self.signal.as_ref().map(|_| Instant::now() + PATIENCE_WITH_STORES);
-        loop {
-            let (done, is_more) = self.queue.take(until);
-            let is_late = done.is_empty();
-            for (name, seen, loaded) in done {
-                self.take_over(name.clone(), seen, loaded, &mut outcome);
-                if self.signal.is_none() {
-                    self.wait_for_proof(&name, &mut outcome, live);
-                }
-            }
-            if is_late || !is_more {
-                break;
-            }
-        }
-        self.long_loads(&mut outcome);
-        self.finish(&outcome, live);
-    }
-
-    /// Returns when to look again for stores that are still being loaded.
-    pub fn look_at(&self) -> Option<Instant> {
-        self.stores.values().filter_map(KnownStore::look_at).min()
-    }
-
-    /// Reports the stores that have been loading for long. They are put in force all the same once
-    /// they are loaded and valid.
-    fn long_loads(&mut self, outcome: &mut LoadOutcome) {
-        let stores = self.stores.iter_mut();
-        let long = stores.filter_map(|(name, known)| known.note_long().then(|| name.clone()));
-        for name in long.collect::<Vec<_>>() {
-            let message = format!("the store is still being loaded after {LONG_LOAD:?}");
-            let problem = Problem::of_file(name.as_str(), message);
-            let problem = problem.with_help("make the store smaller, or split it into several");
-            self.refuse(&name, vec![problem], outcome);
-            // Where the state before comes back, its own report takes the place of this one.
-            self.stores.entry(name).or_default().seen = Some(Seen::Superseded);
-        }
+        self.stores.take_proved(&mut outcome);
+        let status = &self.status;
+        let tell = |stores: &KnownStores| live.publish_status(stores.complete(status));
+        self.stores.take_loaded(&mut outcome, tell);
+        self.stores.report_long_loads(&mut outcome);
+        self.publish(&outcome, live);
     }
 
     /// Keeps everything in force, for the folder as a whole cannot be used.
     pub fn keep(&mut self, folder_problem: String, live: &Live) {
         let refused = self.folder(Some(folder_problem));
         let mut outcome = LoadOutcome { refused, ..LoadOutcome::default() };
-        self.long_loads(&mut outcome);
-        self.finish(&outcome, live);
+        self.stores.report_long_loads(&mut outcome);
+        self.publish(&outcome, live);
     }
 
     /// Records the files beside the stores' folders that are not read.
     pub fn unread(&mut self, files: Vec<String>) {
-        for file in files.iter().filter(|file| !self.unread.contains(file)) {
-            announce::unread(&self.source, file);
+        for file in files.iter().filter(|file| !self.status.unread.contains(file)) {
+            announce::unread(&self.status.source, file);
         }
-        self.unread = files;
+        self.status.unread = files;
     }
 
     /// Records the fault of watching, if there is one.
     pub fn watching(&mut self, problem: Option<&str>) {
-        if self.watch_problem.as_deref() != problem {
-            announce::watching(&self.source, problem);
-            self.watch_problem = problem.map(str::to_owned);
+        if self.status.watch_problem.as_deref() != problem {
+            announce::watching(&self.status.source, problem);
+            self.status.watch_problem = problem.map(str::to_owned);
         }
     }
 
     /// Returns the names of the stores that are in force.
     pub fn names_in_force(&self) -> impl Iterator<Item = StoreName> {
-        let in_force = self.stores.iter().filter(|(_, known)| known.in_force.is_some());
-        in_force.map(|(name, _)| name.clone())
+        self.stores.all_in_force().map(|store| store.name().clone())
     }
 
     /// Returns the store of that name that is in force.
     pub fn in_force(&self, name: &StoreName) -> Option<&PolicyStore> {
-        self.stores.get(name)?.in_force.as_deref()
+        self.stores.in_force(name)
     }
 
+    /// Returns when to look again for stores that are still being loaded.
+    pub fn look_at(&self) -> Option<Instant> {
+        self.stores.look_at()
+    }
+
+    /// Records the fault of the folder as a whole, if there is one. Returns whether it is a new one.
     fn folder(&mut self, problem: Option<String>) -> bool {
-        let is_new = problem != self.folder_problem;
+        let is_new = problem != self.status.folder_problem;
         if is_new {
-            announce::folder(&self.source, problem.as_deref());
+            announce::folder(&self.status.source, problem.as_deref());
         }
-        self.folder_problem = problem;
-        is_new && self.folder_problem.is_some()
+        self.status.folder_problem = problem;
+        is_new && self.status.folder_problem.is_some()
     }
 
-    /// Begins the work for the state of a store, if that is a new one.
-    fn begin(&mut self, name: StoreName, found: StoreState, outcome: &mut LoadOutcome) {
-        let Some(seen) = Seen::new(&found) else { return };
-        let known = self.stores.entry(name.clone()).or_default();
-        let is_loading = known.loading.as_ref().is_some_and(|loading| loading.seen == seen);
-        // Files that are taken while others may be on their way back end no load without those.
-        if is_loading || seen.is_in_force(known.in_force.as_deref()) {
-            return;
-        }
-        // Nobody waits for what is not there any more.
-        known.loading = None;
-        self.queue.cancel(&name);
-        if known.seen.as_ref() == Some(&seen) {
-            return;
-        }
-        // A state of which the proof did not end is looked at again where it comes back.
-        if known.proving.take().is_some() {
-            known.seen = Some(Seen::Superseded);
-        }
-        let problems = match found {
-            StoreState::Files(files) | StoreState::Meanwhile(files) => {
-                known.loading = Some(Loading::begin(seen.clone()));
-                let job = Job { files, last: known.in_force.clone() };
-                return self.queue.add(name, seen, job);
-            }
-            StoreState::Flawed(flaws) => flaws.iter().map(Flaw::problem).collect(),
-            StoreState::NeverSettles | StoreState::Unsettled => vec![unsettled(&name)],
-        };
-        self.refuse(&name, problems, outcome);
-        self.stores.entry(name).or_default().seen = Some(seen);
-    }
-
-    fn take_over(
-        &mut self,
-        name: StoreName,
-        seen: Seen,
-        loaded: Loaded,
-        outcome: &mut LoadOutcome,
-    ) {
-        let Some(known) = self.stores.get_mut(&name) else { return };
-        let narrows = loaded
-            .result
-            .as_ref()
-            .is_ok_and(|store| known.in_force.as_ref().is_some_and(|old| only_narrows(store, old)));
-        // Two states are mixed in it: rights may be taken away meanwhile, and none given.
-        let is_left_alone = matches!(seen, Seen::Meanwhile(_)) && !narrows;
-        match &known.loading {
-            Some(loading) if loading.seen == seen => known.loading = None,
-            Some(newer) => {
-                // A store that is changed again before it is loaded must come in force some time, unless
-                // the newest change takes the others back. Proofs are for the newest alone, and what
-                // only takes rights away waits for none.
-                let in_force = known.in_force.as_ref();
-                let is_taken_back =
-                    in_force.is_some_and(|old| newer.seen == Seen::Digest(old.digest().to_owned()));
-                if let Ok(store) = loaded.result
-                    && !is_taken_back
-                    && !is_left_alone
-                    && (narrows || self.options.slow_gates.is_none())
-                {
-                    known.seen = Some(seen);
-                    self.put_in_force(&name, store, loaded.took, outcome);
-                }
-                return;
-            }
-            None => return,
-        }
-        match loaded.result {
-            _ if is_left_alone => {}
-            Ok(store) => self.judge(&name, store, loaded.took, outcome),
-            Err(Refused { gate, problems }) => {
-                if let Some(gate) = gate {
-                    *self.gate_refusals.entry(gate).or_default() += 1;
-                }
-                self.refuse(&name, problems, outcome);
-            }
-        }
-        self.stores.entry(name).or_default().seen = Some(seen);
-    }
-
-    /// Puts a valid store in force, once it has passed its gates.
-    fn judge(
-        &mut self,
-        name: &StoreName,
-        store: Arc<PolicyStore>,
-        took: Duration,
-        outcome: &mut LoadOutcome,
-    ) {
-        let in_force = self.stores.get(name).and_then(|known| known.in_force.clone());
-        let last = in_force.or_else(|| self.removed.get(name).cloned());
-        let is_taken_back = last.as_ref().is_some_and(|old| old.digest() == store.digest());
-        let gates = self.options.slow_gates.clone().filter(|_| !is_taken_back);
-        let Some(gates) = gates else { return self.put_in_force(name, store, took, outcome) };
-        let narrows = last.as_ref().is_some_and(|old| only_narrows(&store, old));
-        let proving = Proving::start(gates, Arc::clone(&store), last, took, self.signal.clone());
-        if narrows {
-            self.put_in_force(name, store, took, outcome);
-        } else {
-            announce::proving(&store);
-        }
-        self.stores.entry(name.clone()).or_default().proving = Some(proving);
-    }
-
-    /// Waits for the proof of a store, and tells meanwhile what is waited for.
-    fn wait_for_proof(&mut self, name: &StoreName, outcome: &mut LoadOutcome, live: &Live) {
-        if self.stores.get(name).is_none_or(|known| known.proving.is_none()) {
-            return;
-        }
-        live.publish_status(self.status());
-        if let Some(proving) = self.stores.get_mut(name).and_then(|known| known.proving.as_mut()) {
-            proving.wait();
-        }
-        self.proved(outcome);
-    }
-
-    /// Takes up the proofs that have ended.
-    fn proved(&mut self, outcome: &mut LoadOutcome) {
-        let ended = self.stores.iter_mut().filter_map(|(name, known)| {
-            let refusals = known.proving.as_ref()?.refusals()?;
-            Some((name.clone(), known.proving.take()?, refusals))
-        });
-        for (name, proving, refusals) in ended.collect::<Vec<_>>() {
-            for gate in refusals.iter().map(|refusal| refusal.gate).collect::<BTreeSet<_>>() {
-                *self.gate_refusals.entry(gate).or_default() += 1;
-            }
-            let problems: Vec<_> = refusals.into_iter().map(|refusal| refusal.problem).collect();
-            let candidate = Arc::clone(proving.candidate());
-            let is_in_force =
-                self.in_force(&name).is_some_and(|old| old.digest() == candidate.digest());
-            if problems.is_empty() && !is_in_force {
-                self.put_in_force(&name, candidate, proving.loading_took(), outcome);
-            } else if is_in_force {
-                announce::not_passed(&candidate, &problems);
-                self.stores.entry(name).or_default().problems = problems;
-            } else {
-                self.refuse(&name, problems, outcome);
-            }
-        }
-    }
-
-    fn put_in_force(
-        &mut self,
-        name: &StoreName,
-        store: Arc<PolicyStore>,
-        took: Duration,
-        outcome: &mut LoadOutcome,
-    ) {
-        let known = self.stores.entry(name.clone()).or_default();
-        let old = known.in_force.replace(Arc::clone(&store));
-        let revision = old.as_ref().map(|store| store.revision());
-        if revision != Some(store.revision()) {
-            known.loaded_at = Some(SystemTime::now());
-            outcome.changed = true;
-        }
-        announce::loaded(&store, revision, took);
-        if revision != Some(store.revision()) {
-            announce::warnings(&store);
-        }
-        known.problems.clear();
-        self.retired.store(self.removed.remove(name));
-        self.retired.store(old.filter(|old| !Arc::ptr_eq(old, &store)));
-    }
-
-    fn refuse(&mut self, name: &StoreName, problems: Vec<Problem>, outcome: &mut LoadOutcome) {
-        let known = self.stores.entry(name.clone()).or_default();
-        // After a start the same problems are told again only if the files changed.
-        if known.seen.is_some() || texts(&problems) != texts(&known.problems) {
-            announce::refused(name, known.in_force.as_deref(), &problems);
-            outcome.refused = true;
-        }
-        known.problems = problems;
-    }
-
-    fn finish(&mut self, outcome: &LoadOutcome, live: &Live) {
+    /// Puts the stores that are now valid in force together, with the state of loading.
+    fn publish(&mut self, outcome: &LoadOutcome, live: &Live) {
         let now = SystemTime::now();
-        self.last_attempt = Some(now);
-        self.failures += u64::from(outcome.refused);
+        self.status.last_attempt = Some(now);
+        self.status.failures += u64::from(outcome.refused);
         if outcome.changed {
-            self.reloads += 1;
-            self.last_change = Some(now);
+            self.status.reloads += 1;
+            self.status.last_change = Some(now);
         }
+        let status = self.stores.complete(&self.status);
         // A changed test makes another store of the same revision.
-        let stores: Vec<_> =
-            self.stores.values().filter_map(|known| known.in_force.clone()).collect();
+        let stores: Vec<_> = self.stores.all_in_force().cloned().collect();
         let live_stores = live.stores();
         let is_same = live_stores.iter().count() == stores.len()
             && live_stores.iter().zip(&stores).all(|(old, new)| Arc::ptr_eq(old, new))
-            && live_stores.refused().eq(self.never_valid());
+            && live_stores.refused().eq(self.stores.never_valid());
         let is_new =
             |store: &&Arc<PolicyStore>| live_stores.iter().all(|old| !Arc::ptr_eq(old, store));
         let coming: Vec<_> = stores.iter().filter(is_new).cloned().collect();
         drop(live_stores);
-        if is_same {
-            live.publish_status(self.status());
+        let replaced = if is_same {
+            live.publish_status(status);
+            None
         } else {
             if let Some(gates) = &self.options.slow_gates
                 && !coming.is_empty()
@@ -417,40 +148,9 @@ impl Loader {
                 gates.before_in_force(&coming);
             }
             let stores = Stores::new(stores, self.options.default_store.clone())
-                .with_refused(self.never_valid().cloned());
-            let old = live.publish(stores, self.status());
-            self.retired.stores(old);
-        }
-        self.retired.drop_unused(PATIENCE_WITH_CALLS);
+                .with_refused(self.stores.never_valid().cloned());
+            Some(live.publish(stores, status))
+        };
+        self.stores.drop_replaced(replaced, PATIENCE_WITH_CALLS);
     }
-
-    /// Returns the names of stores that are there and have never been valid.
-    fn never_valid(&self) -> impl Iterator<Item = &StoreName> {
-        self.stores.iter().filter(|(_, known)| known.in_force.is_none()).map(|(name, _)| name)
-    }
-
-    fn status(&self) -> LoadStatus {
-        let stores = self.stores.iter().map(|(name, known)| known.status(name));
-        LoadStatus {
-            source: self.source.clone(),
-            last_attempt: self.last_attempt,
-            last_change: self.last_change,
-            reloads: self.reloads,
-            failures: self.failures,
-            gate_refusals: self.gate_refusals.clone(),
-            folder_problem: self.folder_problem.clone(),
-            unread: self.unread.clone(),
-            watch_problem: self.watch_problem.clone(),
-            stores: stores.collect(),
-        }
-    }
-}
-
-fn unsettled(name: &StoreName) -> Problem {
-    Problem::of_file(name.as_str(), "the files keep changing, or one is written to and not closed")
-        .with_help("write to another file and rename it over the old one")
-}
-
-fn texts(problems: &[Problem]) -> Vec<String> {
-    problems.iter().map(ToString::to_string).collect()
 }

@@ -10,7 +10,6 @@
 
 mod announce;
 mod arrival;
-mod at_least;
 mod change_log;
 mod first_load;
 mod folder;
@@ -18,7 +17,9 @@ mod folder_error;
 mod follow_folder;
 mod gate;
 mod history;
+mod in_force;
 mod known_store;
+mod known_stores;
 mod listing;
 mod live;
 mod live_directory;
@@ -47,7 +48,8 @@ pub use folder_error::FolderError;
 pub use follow_folder::{FollowFolder, ReadError, SeenFile, SeenFiles};
 pub use gate::{Gate, GateError, GateRefusal, SlowGates, only_narrows};
 pub use history::{History, PastRevision};
-pub use live::{InForce, Live, LiveState, NotInForce};
+pub use in_force::{InForce, NotInForce};
+pub use live::{Live, LiveState};
 pub use live_directory::{DirectoryState, DirectoryUnavailable, LiveDirectory, RowReport};
 pub use load_status::{EMBEDDED, LoadStatus, StoreStatus};
 pub use options::Options;

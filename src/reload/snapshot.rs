@@ -90,7 +90,7 @@ pub(super) fn take(
     let mut places = Places::default();
     let before = list_tree(path, bounds, layout, &mut places);
     let contents: Option<BTreeMap<_, _>> = before.as_ref().ok().map(|tree| {
-        let TooLarge { mut flaws, needed_only } = TooLarge::of(tree, bounds);
+        let OversizedStores { mut flaws, needed_only } = OversizedStores::of(tree, bounds);
         let read = |(name, store): (&StoreName, &StoreTree)| {
             let flawed = flaws.remove(name).map(|flaw| Read::Flawed(vec![flaw]));
             let read = || read(name, store, bounds, needed_only.contains(name));
@@ -148,14 +148,14 @@ fn unmoved(before: Tree, after: &Tree, mut contents: BTreeMap<StoreName, Read>) 
 
 /// The stores that are not read in full, because their files are too large together.
 #[derive(Debug, Default)]
-struct TooLarge {
+struct OversizedStores {
     /// Stores of which nothing is read.
     flaws: BTreeMap<StoreName, Flaw>,
     /// Stores of which only the files are read that they cannot do without.
     needed_only: BTreeSet<StoreName>,
 }
 
-impl TooLarge {
+impl OversizedStores {
     /// Compares the sizes of files with the bounds. Of all stores the largest give way.
     fn of(tree: &Tree, bounds: &Bounds) -> Self {
         let mut sizes: Vec<_> =

@@ -1,12 +1,14 @@
 //! The stamp of a file: it shows that it has changed.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs,
     io::{self, Read as _},
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    os::unix::fs::MetadataExt as _,
     path::Path,
     time::{Duration, SystemTime},
 };
+
+use crate::regular_file;
 
 /// The attributes that tell one state of a file from another.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,8 +34,8 @@ impl Stamp {
     /// Reads the file of this stamp, up to `most` bytes. Returns false where another file is there, or it
     /// has changed.
     pub fn read(&self, path: &Path, most: u64, bytes: &mut Vec<u8>) -> io::Result<bool> {
-        // Opening a pipe would wait for a writer, should one have taken the file's place.
-        let mut file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+        // A pipe may have taken the file's place.
+        let mut file = regular_file::open(path)?;
         if Self::of(&file.metadata()?) != *self {
             return Ok(false);
         }

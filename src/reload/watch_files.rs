@@ -12,7 +12,7 @@ use super::{
     Reloader,
     paths::Places,
     signal::{MOST_SETTLES, Signal},
-    watcher::FolderWatch,
+    watcher::FolderWatcher,
 };
 
 /// The watch over some files.
@@ -43,7 +43,7 @@ impl WatchFiles {
     }
 
     fn run(self, signal: Arc<Signal>, mut look: impl FnMut()) {
-        let mut watch = FolderWatch::new(Arc::clone(&signal), self.use_events);
+        let mut watch = FolderWatcher::new(Arc::clone(&signal), self.use_events);
         let mut problem = None;
         loop {
             // Before looking, so that no change falls between the two.

@@ -14,7 +14,7 @@ use super::{
     folder::{FolderStores, stores_of, take_settled},
     folder_error::FolderError,
     signal::{MOST_SETTLES, Signal},
-    watcher::FolderWatch,
+    watcher::FolderWatcher,
 };
 use crate::store::{Bounds, STACK_BYTES};
 
@@ -50,7 +50,7 @@ impl WatchFolder {
     }
 
     fn run(self, signal: Arc<Signal>, mut look: impl FnMut(Result<FolderStores, FolderError>)) {
-        let mut watch = FolderWatch::new(Arc::clone(&signal), true);
+        let mut watch = FolderWatcher::new(Arc::clone(&signal), true);
         loop {
             // Between reading and checking, so that no change falls between the two.
             let snapshot = take_settled(&self.path, &self.bounds, |places| watch.arm(places));

@@ -13,6 +13,7 @@ use notify::{
     Config, ErrorKind, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _,
     event::{AccessKind, AccessMode, ModifyKind, RenameMode},
 };
+use rustix::io::Errno;
 
 use super::{
     paths::{FolderId, Places},
@@ -26,7 +27,7 @@ const LAST_RETRY: Duration = Duration::from_secs(30);
 ///
 /// Every folder is watched by itself: a recursive watch would follow symbolic links anywhere.
 #[derive(Debug)]
-pub(super) struct FolderWatch {
+pub(super) struct FolderWatcher {
     signal: Arc<Signal>,
     is_wanted: bool,
     watcher: Option<RecommendedWatcher>,
@@ -36,7 +37,7 @@ pub(super) struct FolderWatch {
     retry_after: Duration,
 }
 
-impl FolderWatch {
+impl FolderWatcher {
     /// A watch that tells the signal; nothing is watched where it is not wanted.
     pub fn new(signal: Arc<Signal>, is_wanted: bool) -> Self {
         Self {
@@ -150,7 +151,7 @@ impl FolderWatch {
     }
 }
 
-impl Drop for FolderWatch {
+impl Drop for FolderWatcher {
     fn drop(&mut self) {
         self.drop_watcher();
     }
@@ -213,10 +214,12 @@ fn explain(error: &notify::Error) -> String {
              `fs.inotify.max_user_watches`"
         ),
         // If inotify is full, the system says that too many files are open.
-        ErrorKind::Io(error) if error.raw_os_error() == Some(libc::EMFILE) => format!(
-            "cannot watch{at}: {error}; raise the sysctl `fs.inotify.max_user_instances` or the \
+        ErrorKind::Io(error) if error.raw_os_error() == Some(Errno::MFILE.raw_os_error()) => {
+            format!(
+                "cannot watch{at}: {error}; raise the sysctl `fs.inotify.max_user_instances` or the \
              limit of open files"
-        ),
+            )
+        }
         ErrorKind::Io(error) => format!("cannot watch{at}: {error}"),
         _ => format!("cannot watch{at}: {error}"),
     }

@@ -17,7 +17,7 @@ use super::{
     signal::{MOST_SETTLES, Signal, Wake},
     snapshot::{Read, StoreContent, take},
     tree::{Flaw, Layout},
-    watcher::FolderWatch,
+    watcher::FolderWatcher,
 };
 use crate::{
     model::{StoreName, panic_message},
@@ -42,7 +42,7 @@ pub(super) struct Worker {
     options: Options,
     live: Arc<Live>,
     signal: Arc<Signal>,
-    watch: FolderWatch,
+    watch: FolderWatcher,
     loader: Loader,
     layout: Option<Layout>,
     /// Stores that are being written to, with the moment of the first event.
@@ -78,7 +78,7 @@ impl Worker {
         signal: Arc<Signal>,
     ) -> Self {
         Self {
-            watch: FolderWatch::new(Arc::clone(&signal), options.use_events),
+            watch: FolderWatcher::new(Arc::clone(&signal), options.use_events),
             loader: Loader::resume(source, options.clone(), &live).waking(Arc::clone(&signal)),
             layout: None,
             unsettled: BTreeMap::new(),

@@ -7,7 +7,7 @@ use cedar_policy_core::ast::EntityUID;
 use super::{
     EntityInput, Facts, FieldPath, Known, Request, RequestInput, RequestLimits,
     RoleAssignmentInput, Violation,
-    check::{Checker, Moment, check_facts},
+    check::{Checker, TimedContext, check_facts},
 };
 use crate::model::{
     Timestamp, Uid, Value,
@@ -83,7 +83,7 @@ pub struct BatchChecker<'a> {
     shared: &'a RequestInput,
     facts: Facts,
     /// The shared context as each action takes it.
-    contexts: HashMap<EntityUID, (Moment, Vec<Violation>)>,
+    contexts: HashMap<EntityUID, (TimedContext, Vec<Violation>)>,
 }
 
 impl<'a> BatchChecker<'a> {

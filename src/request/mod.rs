@@ -26,7 +26,7 @@ pub(crate) use extension::extension_value;
 pub(crate) use facts::SEARCHED;
 pub use facts::{EntityFacts, RoleAssignment, RoleAssignments, SentEntities};
 pub(crate) use held::WithoutRoles;
-pub use held::{Grant, Held, HeldFacts, HeldRole, Place, RequestFacts};
+pub use held::{Grant, Held, HeldFacts, HeldPlace, HeldRole, RequestFacts};
 pub use input::{EntityInput, RequestInput, RoleAssignmentInput};
 pub use known::Known;
 pub use limits::RequestLimits;

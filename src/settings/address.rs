@@ -22,7 +22,7 @@ pub enum ListenAddress {
 pub enum HttpListen {
     /// Nowhere, written `off`.
     Off,
-    /// There.
+    /// At this address.
     On(ListenAddress),
 }
 
@@ -121,7 +121,7 @@ impl FromStr for TcpAddress {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let error = || ListenAddressError::Malformed(text.chars().take(80).collect());
-        // A host may be called so too, but then a port follows and not an address.
+        // A host may be named `tls` or `plain`, but then a port follows it and no address.
         let (text, tls) = match text.split_once(':') {
             Some(("tls", rest)) if rest.contains(':') => (rest, Some(true)),
             Some(("plain", rest)) if rest.contains(':') => (rest, Some(false)),
@@ -149,7 +149,7 @@ impl FromStr for ListenAddress {
         if path.is_empty() || path.contains('\0') {
             return Err(ListenAddressError::Malformed(text.chars().take(80).collect()));
         }
-        // That it is too long is the one thing that is left to be wrong with it.
+        // No other fault is left.
         unix::net::SocketAddr::from_pathname(path)
             .map_err(|_| ListenAddressError::LongPath { path: path.to_owned() })?;
         Ok(Self::Unix(path.into()))

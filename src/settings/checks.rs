@@ -51,7 +51,7 @@ impl Layers {
         }
     }
 
-    pub(super) fn value_error(&mut self, key: &'static str, message: String) {
+    fn value_error(&mut self, key: &'static str, message: String) {
         let origin = self.origins.get(key).cloned().unwrap_or_default();
         self.errors.push(SettingError::Value { key, origin, message });
     }

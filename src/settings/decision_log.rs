@@ -52,7 +52,7 @@ impl Default for DecisionLogSettings {
 }
 
 impl DecisionLogSettings {
-    /// The settings as the log takes them. The variables say where the collector is.
+    /// Returns the options of the decision log. `variables` name the collector.
     #[must_use]
     pub fn options(&self, otlp: Variables) -> LogOptions {
         LogOptions {

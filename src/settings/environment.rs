@@ -12,7 +12,7 @@ const CONFIG: &str = "HUMBABA_CONFIG";
 
 /// The settings of the environment.
 #[derive(Default)]
-pub(super) struct Environment {
+pub(super) struct EnvironmentSettings {
     /// The configuration file.
     pub config: Option<PathBuf>,
     /// Settings with the name and value of the variable, in the order of the names.
@@ -22,8 +22,8 @@ pub(super) struct Environment {
 pub(super) fn read(
     variables: impl IntoIterator<Item = (String, String)>,
     errors: &mut Vec<SettingError>,
-) -> Environment {
-    let mut environment = Environment::default();
+) -> EnvironmentSettings {
+    let mut environment = EnvironmentSettings::default();
     let mut variables: Vec<_> =
         variables.into_iter().filter(|(name, _)| name.starts_with(PREFIX)).collect();
     variables.sort();

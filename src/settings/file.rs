@@ -14,7 +14,7 @@ use crate::model::{Problem, Text};
 
 pub(super) fn read(path: &Path, text: &str, layers: &mut Layers) {
     let shared = Text::new(path.display().to_string(), text);
-    let mut reader = Reader { path, text: shared, layers, problems: Vec::new() };
+    let mut reader = FileReader { path, text: shared, layers, problems: Vec::new() };
     let (table, errors) = DeTable::parse_recoverable(text);
     if errors.is_empty() {
         reader.table("", table.get_ref());
@@ -28,7 +28,7 @@ pub(super) fn read(path: &Path, text: &str, layers: &mut Layers) {
     layers.errors.extend(problems.into_iter().map(|(_, problem)| SettingError::File(problem)));
 }
 
-struct Reader<'a> {
+struct FileReader<'a> {
     path: &'a Path,
     text: Text,
     layers: &'a mut Layers,
@@ -36,7 +36,7 @@ struct Reader<'a> {
     problems: Vec<(usize, Problem)>,
 }
 
-impl Reader<'_> {
+impl FileReader<'_> {
     fn table(&mut self, prefix: &str, table: &DeTable<'_>) {
         for (name, value) in table {
             let full = format!("{prefix}{}", name.get_ref());

@@ -2,7 +2,7 @@
 
 use std::{fs, io};
 
-use super::setting_field::Text;
+use super::setting_field::TextSetting;
 
 /// A group, by its number or by its name in `/etc/group`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub enum SocketGroup {
 }
 
 impl SocketGroup {
-    /// The group's number.
+    /// Returns the group's number.
     ///
     /// # Errors
     /// There is no group of that name.
@@ -39,7 +39,7 @@ fn number_of(name: &str, groups: &str) -> Option<u32> {
     })
 }
 
-impl Text for Option<SocketGroup> {
+impl TextSetting for Option<SocketGroup> {
     fn form(&self) -> &'static str {
         "name or number, or empty"
     }

@@ -153,7 +153,7 @@ pub(super) fn suggestion(name: &str) -> Option<&'static str> {
     let last = |name: &'static str| name.rsplit('.').next().unwrap_or(name);
     let written_last = name.rsplit('.').next().unwrap_or(name);
     if written_last == "require_tests" {
-        // `reload.require = ["tests"]` since.
+        // The former name of `reload.require = ["tests"]`.
         return Some("reload.require");
     }
     // The right name in the wrong table is nearer than any misspelling.

@@ -15,7 +15,7 @@ impl Settings {
         self.listen.iter().map(|address| ("listen", address)).chain(others)
     }
 
-    /// Every TCP address, with the setting that names it.
+    /// Returns every TCP address, with the setting that names it.
     pub(super) fn tcp_addresses(&self) -> impl Iterator<Item = (&'static str, TcpAddress)> {
         self.addresses().filter_map(|(key, address)| Some((key, address.tcp()?.clone())))
     }

@@ -3,7 +3,7 @@ use std::{fmt, path::PathBuf};
 /// The origin of the value of a setting.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Origin {
-    /// Nobody said anything.
+    /// No layer gives a value: the default.
     #[default]
     Default,
     /// A line of the configuration file, counted from 1.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{Settings, Settled, keys::KEYS};
 
-/// The settings as a configuration file, with the origin of each value in a comment.
+/// Returns the settings as a configuration file, with the origin of each value in a comment.
 #[must_use]
 pub fn print(settled: &Settled) -> String {
     let mut settings = settled.settings.clone();
@@ -34,7 +34,7 @@ pub fn print(settled: &Settled) -> String {
     text
 }
 
-/// The settings as a JSON object, those of one table together.
+/// Returns the settings as a JSON object, those of one table together.
 #[must_use]
 pub fn to_json(settings: &Settings) -> serde_json::Value {
     let mut settings = settings.clone();

@@ -34,7 +34,7 @@ pub(super) enum Written {
 
 /// The field that holds the value of a setting.
 pub(super) enum SettingField<'a> {
-    Text(&'a mut dyn Text),
+    Text(&'a mut dyn TextSetting),
     Addresses(&'a mut Vec<ListenAddress>),
     ClientIds(&'a mut Vec<ClientId>),
     Fields(&'a mut Vec<RecordField>),
@@ -60,19 +60,19 @@ pub(super) enum SettingField<'a> {
     PositiveSeconds(&'a mut Duration),
 }
 
-/// A year, in milliseconds: who adds a longer time to the clock may find that it does not fit.
+/// A year, in milliseconds: the clock may not be able to represent a moment that lies further ahead.
 const LONGEST: usize = 365 * 24 * 60 * 60 * 1_000;
 
 /// The largest number of a field of HTTP/2.
 const SMALL: u32 = (1 << 31) - 1;
 
 /// A setting that is written as one text.
-pub(super) trait Text {
-    /// The form of the text, for people.
+pub(super) trait TextSetting {
+    /// Returns the form of the text, for people.
     fn form(&self) -> &'static str;
-    /// Takes the value over from text.
+    /// Reads the value from a text.
     fn read(&mut self, text: &str) -> Result<(), String>;
-    /// The value as it is written.
+    /// Returns the value as it is written.
     fn write(&self) -> String;
 }
 
@@ -94,7 +94,7 @@ impl Written {
 }
 
 impl SettingField<'_> {
-    /// Takes a value over.
+    /// Reads a value of one layer into the field.
     pub(super) fn read(self, written: &Written) -> Result<(), String> {
         match self {
             Self::Text(field) => field.read(&one_text(written)?),
@@ -144,7 +144,7 @@ impl SettingField<'_> {
         }
     }
 
-    /// The value as TOML.
+    /// Returns the value as TOML.
     pub(super) fn write(self) -> toml::Value {
         let integer = |number: u128| i64::try_from(number).unwrap_or(i64::MAX).into();
         match self {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::setting_field::Text;
+use super::setting_field::TextSetting;
 use crate::net::tls::{ClientId, TlsVersion};
 
 /// The settings of TLS.
@@ -35,7 +35,7 @@ impl Default for TlsSettings {
     }
 }
 
-impl Text for TlsVersion {
+impl TextSetting for TlsVersion {
     fn form(&self) -> &'static str {
         "`1.2` or `1.3`"
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use tracing_subscriber::EnvFilter;
 
-use super::{HttpListen, ListenAddressError, setting_field::Text};
+use super::{HttpListen, ListenAddressError, setting_field::TextSetting};
 use crate::{
     audit::LogMode,
     http::PublicUrl,
@@ -35,7 +35,7 @@ pub enum FirstState {
     Trust,
 }
 
-impl Text for FirstState {
+impl TextSetting for FirstState {
     fn form(&self) -> &'static str {
         "`refuse` or `trust`"
     }
@@ -89,7 +89,7 @@ impl SocketMode {
     }
 }
 
-impl Text for Option<PathBuf> {
+impl TextSetting for Option<PathBuf> {
     fn form(&self) -> &'static str {
         "path, or empty"
     }
@@ -104,7 +104,7 @@ impl Text for Option<PathBuf> {
     }
 }
 
-impl Text for Option<StoreName> {
+impl TextSetting for Option<StoreName> {
     fn form(&self) -> &'static str {
         "name of a store, or empty"
     }
@@ -122,7 +122,7 @@ impl Text for Option<StoreName> {
     }
 }
 
-impl Text for Option<PublicUrl> {
+impl TextSetting for Option<PublicUrl> {
     fn form(&self) -> &'static str {
         "https URL, or empty"
     }
@@ -140,7 +140,7 @@ impl Text for Option<PublicUrl> {
     }
 }
 
-impl Text for HttpListen {
+impl TextSetting for HttpListen {
     fn form(&self) -> &'static str {
         "address, or `off`"
     }
@@ -161,7 +161,7 @@ impl Text for HttpListen {
     }
 }
 
-impl Text for OnForbidError {
+impl TextSetting for OnForbidError {
     fn form(&self) -> &'static str {
         "`deny` or `skip`"
     }
@@ -183,7 +183,7 @@ impl Text for OnForbidError {
     }
 }
 
-impl Text for LogMode {
+impl TextSetting for LogMode {
     fn form(&self) -> &'static str {
         "`off`, `on`, `otlp` or `required`"
     }
@@ -209,7 +209,7 @@ impl Text for LogMode {
     }
 }
 
-impl Text for SocketMode {
+impl TextSetting for SocketMode {
     fn form(&self) -> &'static str {
         "octal digits, at most `0777`"
     }
@@ -248,7 +248,7 @@ impl std::fmt::Display for LogFilter {
     }
 }
 
-impl Text for LogFilter {
+impl TextSetting for LogFilter {
     fn form(&self) -> &'static str {
         "filter"
     }
@@ -263,7 +263,7 @@ impl Text for LogFilter {
     }
 }
 
-impl Text for LogFormat {
+impl TextSetting for LogFormat {
     fn form(&self) -> &'static str {
         "`text` or `json`"
     }

@@ -31,7 +31,7 @@ pub(super) enum Shadowed {
 /// The change that the candidate would make to an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Direction {
+pub enum ShadowDirection {
     /// It was denied and would be allowed.
     Gain,
     /// It was allowed and would be denied.
@@ -40,7 +40,7 @@ pub enum Direction {
     Refused,
 }
 
-impl Direction {
+impl ShadowDirection {
     /// The name, as metrics and status write it.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -59,14 +59,14 @@ impl Shadowed {
     }
 
     /// Returns how it differs from the answer that was given, if it does.
-    pub(super) fn direction(&self, given: &ShadowAnswer) -> Option<Direction> {
+    pub(super) fn direction(&self, given: &ShadowAnswer) -> Option<ShadowDirection> {
         match (given.decision, self) {
-            (_, Self::Refused(_)) => Some(Direction::Refused),
+            (_, Self::Refused(_)) => Some(ShadowDirection::Refused),
             (Effect::Deny, Self::Decided(ShadowAnswer { decision: Effect::Allow, .. })) => {
-                Some(Direction::Gain)
+                Some(ShadowDirection::Gain)
             }
             (Effect::Allow, Self::Decided(ShadowAnswer { decision: Effect::Deny, .. })) => {
-                Some(Direction::Loss)
+                Some(ShadowDirection::Loss)
             }
             (_, Self::Decided(_)) => None,
         }

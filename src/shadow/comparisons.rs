@@ -8,7 +8,7 @@ use std::{
 use serde::Serialize;
 
 use super::{
-    answer::{Direction, ShadowAnswer, Shadowed},
+    answer::{ShadowAnswer, ShadowDirection, Shadowed},
     metrics::ShadowMetrics,
     question::Given,
 };
@@ -38,18 +38,18 @@ pub struct ShadowComparison {
     /// Those decided, and refused by the candidate.
     pub refused: u64,
     /// The differences by action, gains first, the most frequent first.
-    pub differences: Vec<Difference>,
+    pub differences: Vec<ShadowDifference>,
     /// Differences of actions beyond those that are kept.
     pub unlisted: u64,
 }
 
 /// A difference on one action.
 #[derive(Debug, Clone, Serialize)]
-pub struct Difference {
+pub struct ShadowDifference {
     /// The action's id.
     pub action: String,
     /// The change that it would make.
-    pub direction: Direction,
+    pub direction: ShadowDirection,
     /// Number of answers.
     pub count: u64,
     /// The id of the decision in which it was last seen.
@@ -73,8 +73,8 @@ pub(super) struct Comparisons {
 struct Tally {
     revisions: (Revision, Revision),
     compared: u64,
-    totals: BTreeMap<Direction, u64>,
-    differences: BTreeMap<(Direction, String), Difference>,
+    totals: BTreeMap<ShadowDirection, u64>,
+    differences: BTreeMap<(ShadowDirection, String), ShadowDifference>,
     unlisted: u64,
 }
 
@@ -130,7 +130,12 @@ impl Tally {
     }
 
     /// Returns how often the difference was seen; nothing where it is not kept.
-    fn add(&mut self, direction: Direction, given: &Given, shadowed: &Shadowed) -> Option<u64> {
+    fn add(
+        &mut self,
+        direction: ShadowDirection,
+        given: &Given,
+        shadowed: &Shadowed,
+    ) -> Option<u64> {
         let key = (direction, given.action.clone());
         if self.differences.len() >= KEPT && !self.differences.contains_key(&key) {
             self.unlisted += 1;
@@ -141,7 +146,7 @@ impl Tally {
             Shadowed::Decided(answer) => (Some(answer.clone()), None),
             Shadowed::Refused(field) => (None, Some(field.clone())),
         };
-        let difference = Difference {
+        let difference = ShadowDifference {
             action: given.action.clone(),
             direction,
             count,
@@ -163,9 +168,9 @@ impl Tally {
             live_revision: self.revisions.0,
             candidate_revision: self.revisions.1,
             compared: self.compared,
-            gains: total(Direction::Gain),
-            losses: total(Direction::Loss),
-            refused: total(Direction::Refused),
+            gains: total(ShadowDirection::Gain),
+            losses: total(ShadowDirection::Loss),
+            refused: total(ShadowDirection::Refused),
             differences,
             unlisted: self.unlisted,
         }
@@ -176,7 +181,7 @@ impl Tally {
 fn log(
     live: &PolicyStore,
     candidate: &PolicyStore,
-    direction: Direction,
+    direction: ShadowDirection,
     given: &Given,
     shadowed: &Shadowed,
     count: Option<u64>,

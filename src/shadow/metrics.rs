@@ -6,7 +6,7 @@ use opentelemetry::{
     metrics::{Counter, Meter},
 };
 
-use super::answer::Direction;
+use super::answer::ShadowDirection;
 use crate::model::StoreName;
 
 /// Counts shadow decisions.
@@ -34,7 +34,12 @@ impl ShadowMetrics {
     }
 
     /// Counts a decision, and how the candidate's differs.
-    pub(super) fn compared(&self, store: &StoreName, action: &str, differs: Option<Direction>) {
+    pub(super) fn compared(
+        &self,
+        store: &StoreName,
+        action: &str,
+        differs: Option<ShadowDirection>,
+    ) {
         let store = KeyValue::new("store", store.as_str().to_owned());
         if let Some(direction) = differs {
             let action = KeyValue::new("action", action.to_owned());

@@ -16,8 +16,8 @@ mod question;
 mod state;
 mod worker;
 
-pub use answer::{Direction, ShadowAnswer};
-pub use comparisons::{Difference, ShadowComparison};
+pub use answer::{ShadowAnswer, ShadowDirection};
+pub use comparisons::{ShadowComparison, ShadowDifference};
 pub use cpu_limit::{CpuShare, CpuShareError};
 pub use options::ShadowOptions;
 pub use question::{Asked, Given, GivenList, ShadowQuestion};
@@ -37,7 +37,7 @@ use self::{
     comparisons::Comparisons,
     metrics::ShadowMetrics,
     state::{ShadowState, observe_left_out},
-    worker::Worker,
+    worker::ShadowWorker,
 };
 use crate::{
     reload::{Live, LoadStatus, Reloader},
@@ -108,7 +108,7 @@ impl Shadow {
         });
         observe_left_out(&metrics.meter(), &state);
         let most_bytes = options.queue_bytes;
-        Worker::start(options, Arc::clone(&state), waiting)?;
+        ShadowWorker::start(options, Arc::clone(&state), waiting)?;
         Ok(Self(Some(Arc::new(Queue { questions, most_bytes, state }))))
     }
 

@@ -35,14 +35,14 @@ const NICENESS: i32 = 10;
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Decides what is in the queue with the candidate.
-pub(super) struct Worker {
+pub(super) struct ShadowWorker {
     options: ShadowOptions,
     state: Arc<ShadowState>,
     questions: Receiver<ShadowQuestion>,
     cpu_limit: CpuLimit,
 }
 
-impl Worker {
+impl ShadowWorker {
     /// Starts the thread, which ends when nobody can put a question into the queue any more.
     pub(super) fn start(
         options: ShadowOptions,

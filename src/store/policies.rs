@@ -29,7 +29,7 @@ pub(super) fn read<'a>(
     for (path, text) in files.texts(FileKind::PoliciesJson, problems) {
         match json::parse(text) {
             Ok(value) => {
-                let mut reader = Reader { files, path, text, parsed: &mut parsed, problems };
+                let mut reader = PolicyReader { files, path, text, parsed: &mut parsed, problems };
                 links.extend(reader.json(value));
             }
             Err(error) => {
@@ -45,7 +45,7 @@ fn read_texts(files: &StoreFiles, kind: FileKind, problems: &mut Problems) -> Pa
     let mut parsed = ParsedPolicies::default();
     for (path, text) in files.texts(kind, problems) {
         match PolicySet::from_str(text) {
-            Ok(set) => Reader { files, path, text, parsed: &mut parsed, problems }.text(&set),
+            Ok(set) => PolicyReader { files, path, text, parsed: &mut parsed, problems }.text(&set),
             Err(error) => problems.extend(Problem::of_diagnostic(&files.shared_text(path), &error)),
         }
     }
@@ -71,7 +71,7 @@ pub(super) fn read_invariants(
 }
 
 /// Reads one file.
-struct Reader<'a, 'p> {
+struct PolicyReader<'a, 'p> {
     files: &'a StoreFiles,
     path: &'a str,
     text: &'a str,
@@ -79,7 +79,7 @@ struct Reader<'a, 'p> {
     problems: &'p mut Problems,
 }
 
-impl<'a> Reader<'a, '_> {
+impl<'a> PolicyReader<'a, '_> {
     fn text(&mut self, set: &PolicySet) {
         for policy in set.policies() {
             let id = named(annotated_id(policy.annotations()))

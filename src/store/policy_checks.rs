@@ -48,7 +48,7 @@ pub(super) fn validate(
     problems: &mut Problems,
 ) -> Problems {
     let is_valid = |id: &PolicyId| unchanged.contains(&parsed.set, id);
-    let texts = Texts { files, parsed };
+    let texts = PolicyTexts { files, parsed };
     let mut warned = Problems::default();
     let found = |Findings { errors, warnings }: Findings| {
         let errors = errors.iter().map(|error| (error.policy_id(), error as &dyn Diagnostic));
@@ -98,7 +98,7 @@ pub(super) fn too_many_places(
          principal nor a resource)"
     );
     let message = more_than(&what, bounds.index_places, "index_places");
-    let problem = Texts { files, parsed }.problem(policy.id(), message);
+    let problem = PolicyTexts { files, parsed }.problem(policy.id(), message);
     problems.push(
         problem.with_help("name a principal or a resource, or declare fewer types for the actions"),
     );
@@ -106,12 +106,12 @@ pub(super) fn too_many_places(
 }
 
 /// The texts in which policies are written.
-struct Texts<'a> {
+struct PolicyTexts<'a> {
     files: &'a StoreFiles,
     parsed: &'a ParsedPolicies,
 }
 
-impl Texts<'_> {
+impl PolicyTexts<'_> {
     /// Reports what Cedar finds. It tells a mistake once for each kind of request in which it shows.
     fn report<'d>(
         &self,

@@ -133,12 +133,9 @@ impl PolicyStore {
         is_comparable.then_some(&self.policies)
     }
 
-    /// Returns the store with other policies, validated like the store's own. It keeps the revision,
-    /// so it is for tests of tests, not for decisions that leave the process.
-    ///
-    /// # Errors
-    /// The validation's error.
-    pub fn with_policies(&self, policies: PolicySet) -> Result<Self, String> {
+    /// Returns the store with other policies, validated like the store's own. It keeps the revision.
+    #[cfg(test)]
+    pub(crate) fn with_policies(&self, policies: PolicySet) -> Result<Self, String> {
         self.validate(&policies)?;
         Ok(Self {
             engine: Engine::new(&policies, Arc::clone(&self.schema), Arc::clone(&self.stored)),

@@ -9,12 +9,12 @@ use cedar_policy_core::{
 
 /// Actions, and kinds of requests for them: pairs of the types of principal and resource.
 #[derive(Debug, Clone, Copy, Default)]
-struct Reach {
+struct KindCount {
     actions: usize,
     kinds: usize,
 }
 
-impl Reach {
+impl KindCount {
     fn plus(self, other: Self) -> Self {
         Self {
             actions: self.actions.saturating_add(other.actions),
@@ -30,11 +30,11 @@ const FIELDS_A_STEP: usize = 4;
 pub(super) struct RequestKinds<'a> {
     schema: &'a ValidatorSchema,
     by_action: HashMap<&'a EntityUID, usize>,
-    all: Reach,
+    all: KindCount,
     /// The parts of the largest type that an expression may have.
     widest_type: usize,
     /// The reach of a clause on one action or group, kept once it was counted.
-    of_named: RefCell<HashMap<EntityUID, Reach>>,
+    of_named: RefCell<HashMap<EntityUID, KindCount>>,
 }
 
 impl<'a> RequestKinds<'a> {
@@ -46,8 +46,8 @@ impl<'a> RequestKinds<'a> {
                 (action.name(), principals.saturating_mul(action.applies_to_resources().count()))
             })
             .collect();
-        let reach = |kinds: &usize| Reach { actions: 1, kinds: *kinds };
-        let all = by_action.values().map(reach).fold(Reach::default(), Reach::plus);
+        let reach = |kinds: &usize| KindCount { actions: 1, kinds: *kinds };
+        let all = by_action.values().map(reach).fold(KindCount::default(), KindCount::plus);
         let widest_type = widest_type(schema);
         Self { schema, by_action, all, widest_type, of_named: RefCell::default() }
     }
@@ -77,29 +77,29 @@ impl<'a> RequestKinds<'a> {
     }
 
     /// Returns the reach of the actions of a scope; some count twice where groups overlap.
-    fn of_scope(&self, scope: &ActionConstraint) -> Reach {
+    fn of_scope(&self, scope: &ActionConstraint) -> KindCount {
         match scope {
             ActionConstraint::Eq(action) => self.of_action(action),
             ActionConstraint::In(actions) => {
                 let reach = actions.iter().map(|action| self.of_group(action));
-                reach.fold(Reach::default(), Reach::plus)
+                reach.fold(KindCount::default(), KindCount::plus)
             }
             _ => self.all,
         }
     }
 
-    fn of_action(&self, action: &EntityUID) -> Reach {
-        Reach { actions: 1, kinds: self.by_action.get(action).copied().unwrap_or(0) }
+    fn of_action(&self, action: &EntityUID) -> KindCount {
+        KindCount { actions: 1, kinds: self.by_action.get(action).copied().unwrap_or(0) }
     }
 
-    fn of_group(&self, group: &EntityUID) -> Reach {
+    fn of_group(&self, group: &EntityUID) -> KindCount {
         if let Some(reach) = self.of_named.borrow().get(group) {
             return *reach;
         }
         let members = self.schema.get_action_id(group).into_iter();
         let members = members.flat_map(|group| group.descendants());
         let reach = members.map(|action| self.of_action(action));
-        let reach = reach.fold(self.of_action(group), Reach::plus);
+        let reach = reach.fold(self.of_action(group), KindCount::plus);
         self.of_named.borrow_mut().insert(group.clone(), reach);
         reach
     }

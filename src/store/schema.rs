@@ -53,7 +53,7 @@ pub(super) fn read(
         );
         return None;
     }
-    let schema = Files { store: files, files: &read };
+    let schema = SchemaFiles { store: files, files: &read };
     let excesses = schema_bounds::check(read.iter().map(|file| &file.fragment), bounds);
     problems.extend(excesses.into_iter().map(|excess| {
         schema.problem(excess.place.as_ref(), excess.message).with_help("split the schema")
@@ -128,12 +128,12 @@ pub(super) fn read_files<'a>(
 }
 
 /// All schema files of a store.
-struct Files<'a> {
+struct SchemaFiles<'a> {
     store: &'a StoreFiles,
     files: &'a [SchemaFile<'a>],
 }
 
-impl Files<'_> {
+impl SchemaFiles<'_> {
     #[expect(clippy::result_large_err, reason = "the error is Cedar's own")]
     fn build(&self) -> Result<ValidatorSchema, SchemaError> {
         let fragments = self.files.iter().map(|file| file.fragment.clone());

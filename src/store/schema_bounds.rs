@@ -18,7 +18,7 @@ use super::{
 };
 
 /// A bound that a schema exceeds, and where, if its text is known.
-pub(super) struct Excess {
+pub(super) struct SchemaExcess {
     pub message: String,
     pub place: Option<Loc>,
 }
@@ -27,7 +27,7 @@ pub(super) struct Excess {
 pub(super) fn check<'a>(
     fragments: impl Iterator<Item = &'a Fragment<RawName>>,
     bounds: &Bounds,
-) -> Vec<Excess> {
+) -> Vec<SchemaExcess> {
     let namespaces =
         fragments.flat_map(|fragment| &fragment.0).map(|(name, definition)| Namespace {
             prefix: name.as_ref().map(|name| format!("{name}::")).unwrap_or_default(),
@@ -43,7 +43,7 @@ pub(super) fn check<'a>(
 }
 
 /// Counts the kinds of requests: for each action its pairs of a type of principal and one of resource.
-fn request_kinds(namespaces: &[Namespace<'_>], bounds: &Bounds) -> Option<Excess> {
+fn request_kinds(namespaces: &[Namespace<'_>], bounds: &Bounds) -> Option<SchemaExcess> {
     let mut kinds = 0_usize;
     for action in namespaces.iter().flat_map(|namespace| namespace.definition.actions.values()) {
         let Some(spec) = &action.applies_to else { continue };
@@ -55,7 +55,7 @@ fn request_kinds(namespaces: &[Namespace<'_>], bounds: &Bounds) -> Option<Excess
                  principal, type of resource)"
             );
             let message = more_than(&what, bounds.request_kinds, "request_kinds");
-            return Some(Excess { message, place: action.loc.clone() });
+            return Some(SchemaExcess { message, place: action.loc.clone() });
         }
     }
     None
@@ -81,7 +81,11 @@ struct Member<'a> {
     place: Option<&'a Loc>,
 }
 
-fn ancestors(what: &str, members: BTreeMap<String, Member<'_>>, bounds: &Bounds) -> Option<Excess> {
+fn ancestors(
+    what: &str,
+    members: BTreeMap<String, Member<'_>>,
+    bounds: &Bounds,
+) -> Option<SchemaExcess> {
     let parents = members.iter().map(|(name, member)| (name, member.parents.iter().collect()));
     let (name, message) = match hierarchy::check(parents, bounds.schema_ancestors) {
         Ok(()) => return None,
@@ -94,7 +98,7 @@ fn ancestors(what: &str, members: BTreeMap<String, Member<'_>>, bounds: &Bounds)
         }
     };
     let place = members.get(name).and_then(|member| member.place.cloned());
-    Some(Excess { message, place })
+    Some(SchemaExcess { message, place })
 }
 
 fn entity_parents<'a>(namespaces: &[Namespace<'a>]) -> BTreeMap<String, Member<'a>> {
@@ -133,7 +137,7 @@ fn action_parents<'a>(namespaces: &[Namespace<'a>]) -> BTreeMap<String, Member<'
 }
 
 /// Counts the parts of all types, with every common type written out.
-fn types(namespaces: &[Namespace<'_>], bounds: &Bounds) -> Option<Excess> {
+fn types(namespaces: &[Namespace<'_>], bounds: &Bounds) -> Option<SchemaExcess> {
     let mut sizes =
         TypeSizes { common: HashMap::new(), known: HashMap::new(), most: bounds.type_parts };
     for namespace in namespaces {
@@ -156,7 +160,7 @@ fn types(namespaces: &[Namespace<'_>], bounds: &Bounds) -> Option<Excess> {
             } else {
                 continue;
             };
-            return Some(Excess { message, place: ty.loc().cloned() });
+            return Some(SchemaExcess { message, place: ty.loc().cloned() });
         }
     }
     None

@@ -5,7 +5,7 @@ use super::{
     Bounds, FileKind, StoreFiles,
     bounds::{SETTINGS_BYTES, more_than},
     problems::Problems,
-    text_scanner::{Excess, Scanner},
+    text_scanner::{Scanner, TextExcess},
 };
 use crate::model::Problem;
 
@@ -73,7 +73,7 @@ impl Total {
             // A file that is not UTF-8 is reported when it is really read.
             for (path, text) in files.texts(kind, &mut Problems::default()) {
                 let mut scanner = Scanner::new(kind, policy_tokens);
-                if let Err(Excess { at, message, help }) = scanner.scan(text) {
+                if let Err(TextExcess { at, message, help }) = scanner.scan(text) {
                     let problem = Problem::at(&files.shared_text(path), (at, 1), message);
                     problems.push(problem.with_help(help));
                 }

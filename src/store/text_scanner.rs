@@ -11,7 +11,7 @@ use super::{
 use crate::model::unknown_escape;
 
 /// A bound that a text exceeds, and the byte at which it does.
-pub(super) struct Excess {
+pub(super) struct TextExcess {
     pub at: usize,
     pub message: String,
     pub help: &'static str,
@@ -112,7 +112,7 @@ impl Scanner {
     }
 
     /// Reads a text up to its end or to the first bound that it exceeds.
-    pub fn scan(&mut self, text: &str) -> Result<(), Excess> {
+    pub fn scan(&mut self, text: &str) -> Result<(), TextExcess> {
         let mut rest = text.char_indices().peekable();
         while let Some((at, c)) = rest.next() {
             if c.is_whitespace() {
@@ -160,7 +160,7 @@ impl Scanner {
 
     /// Refuses a string with an escape that Cedar does not know: for each, Cedar's parser makes an
     /// error with a copy of the whole string.
-    fn string(&self, quoted: &str, at: usize, is_pattern: bool) -> Result<(), Excess> {
+    fn string(&self, quoted: &str, at: usize, is_pattern: bool) -> Result<(), TextExcess> {
         if !matches!(self.kind, FileKind::Schema | FileKind::Policies) {
             return Ok(());
         }
@@ -175,7 +175,7 @@ impl Scanner {
                 format!("`{shown}` in a string is no escape that Cedar knows")
             }
         };
-        Err(Excess {
+        Err(TextExcess {
             at: at + 1 + range.start,
             message,
             help: "write `\\\\` for a backslash, `\\n` and `\\r` for ends of lines, `\\u{e9}` for a \
@@ -250,7 +250,7 @@ impl Scanner {
         self.after_separator = is_separator;
     }
 
-    fn check(&self, at: usize) -> Result<(), Excess> {
+    fn check(&self, at: usize) -> Result<(), TextExcess> {
         let is_text = matches!(self.kind, FileKind::Schema | FileKind::Policies);
         // The JSON parser has a bound of its own on brackets.
         let message = if is_text && self.open.len() > BRACKETS {
@@ -267,7 +267,7 @@ impl Scanner {
         } else {
             return Ok(());
         };
-        Err(Excess { at, message, help: SPLIT })
+        Err(TextExcess { at, message, help: SPLIT })
     }
 }
 

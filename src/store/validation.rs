@@ -194,7 +194,7 @@ impl<'a> Alike<'a> {
         let mut policies: Vec<Vec<&Policy>> = Vec::new();
         let mut places = HashMap::new();
         for policy in set.policies().filter(|policy| !is_known(policy.id())) {
-            let place = Shape::of(schema, policy)
+            let place = PolicyShape::of(schema, policy)
                 .map_or(policies.len(), |shape| *places.entry(shape).or_insert(policies.len()));
             match policies.get_mut(place) {
                 Some(alike) => alike.push(policy),
@@ -238,11 +238,11 @@ impl Alike<'_> {
 
 /// All of a policy that the validator looks at.
 #[derive(PartialEq, Eq, Hash)]
-enum Shape<'a> {
+enum PolicyShape<'a> {
     Static {
-        principal: Scope<'a>,
+        principal: ScopeShape<'a>,
         action: &'a ActionConstraint,
-        resource: Scope<'a>,
+        resource: ScopeShape<'a>,
         condition: Option<&'a Expr>,
     },
     Link {
@@ -253,7 +253,7 @@ enum Shape<'a> {
 }
 
 #[derive(PartialEq, Eq, Hash)]
-enum Scope<'a> {
+enum ScopeShape<'a> {
     Any,
     Is(&'a EntityType),
     Eq(&'a EntityType),
@@ -261,16 +261,16 @@ enum Scope<'a> {
     IsIn(&'a EntityType, &'a EntityType),
 }
 
-impl<'a> Shape<'a> {
+impl<'a> PolicyShape<'a> {
     /// Returns the shape of a policy; none where the validator may look at more than that.
     fn of(schema: &ValidatorSchema, policy: &'a Policy) -> Option<Self> {
         let policy: &cedar_policy_core::ast::Policy = policy.as_ref();
         let template: &Template = policy.template();
         if policy.is_static() {
             return Some(Self::Static {
-                principal: Scope::of(schema, template.principal_constraint().as_inner())?,
+                principal: ScopeShape::of(schema, template.principal_constraint().as_inner())?,
                 action: template.action_constraint(),
-                resource: Scope::of(schema, template.resource_constraint().as_inner())?,
+                resource: ScopeShape::of(schema, template.resource_constraint().as_inner())?,
                 condition: template.non_scope_constraints(),
             });
         }
@@ -284,7 +284,7 @@ impl<'a> Shape<'a> {
     }
 }
 
-impl<'a> Scope<'a> {
+impl<'a> ScopeShape<'a> {
     fn of(schema: &ValidatorSchema, constraint: &'a Constraint) -> Option<Self> {
         let type_of = |reference: &'a EntityReference| match reference {
             EntityReference::EUID(uid) => type_alone(schema, uid),

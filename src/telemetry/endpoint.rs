@@ -16,14 +16,14 @@ const DEFAULT: &str = "http://localhost:4317";
 
 /// The collector of a signal: its address, and what goes with every sending.
 #[derive(Debug, Clone)]
-pub(super) struct Endpoint {
+pub(super) struct CollectorEndpoint {
     address: String,
     channel: Channel,
     metadata: MetadataMap,
     timeout: Duration,
 }
 
-impl Endpoint {
+impl CollectorEndpoint {
     /// Reads the endpoint from the variables. It is connected to when something is sent.
     ///
     /// # Errors
@@ -119,12 +119,12 @@ mod tests {
 
     use super::*;
 
-    fn endpoint(pairs: &[(&str, &str)]) -> Result<Endpoint, String> {
+    fn endpoint(pairs: &[(&str, &str)]) -> Result<CollectorEndpoint, String> {
         let pairs = pairs.iter();
         let variables = Variables::new(
             pairs.map(|(name, value)| (format!("OTEL_EXPORTER_OTLP_{name}"), (*value).to_owned())),
         );
-        Endpoint::new(&variables, Signal::Traces)
+        CollectorEndpoint::new(&variables, Signal::Traces)
     }
 
     #[tokio::test]

@@ -15,12 +15,12 @@ use opentelemetry_proto::{
 };
 use tonic::{Request, Status, transport::Channel};
 
-use super::{Signal, Variables, endpoint::Endpoint, resource, scope};
+use super::{Signal, Variables, endpoint::CollectorEndpoint, resource, scope};
 
 /// Sends log records.
 #[derive(Debug)]
 pub struct LogSender {
-    endpoint: Endpoint,
+    endpoint: CollectorEndpoint,
     client: LogsServiceClient<Channel>,
     resource: Resource,
 }
@@ -40,7 +40,7 @@ impl LogSender {
         if !variables.is_asked(Signal::Logs)? {
             return Err("`OTEL_SDK_DISABLED` or `OTEL_LOGS_EXPORTER` says not to".to_owned());
         }
-        let endpoint = Endpoint::new(variables, Signal::Logs)?;
+        let endpoint = CollectorEndpoint::new(variables, Signal::Logs)?;
         let client = LogsServiceClient::new(endpoint.channel());
         let attributes = ResourceAttributesWithSchema::from(&resource(variables)).attributes.0;
         let resource = Resource { attributes, ..Resource::default() };

@@ -80,7 +80,7 @@ impl MetricsProvider {
         self.registry.gather()
     }
 
-    /// Sends what the collector has not got, and ends. Blocks.
+    /// Sends what the collector does not have yet, and ends. Blocks.
     pub(super) fn shutdown(&self) -> OTelSdkResult {
         self.provider.shutdown()
     }

@@ -31,7 +31,7 @@ use opentelemetry_sdk::{
 };
 
 use self::{
-    endpoint::Endpoint,
+    endpoint::CollectorEndpoint,
     resource::{resource, scope},
 };
 
@@ -118,7 +118,7 @@ async fn flush(signal: &str, shutdown: impl FnOnce() -> OTelSdkResult + Send + '
 fn exporter<E>(
     variables: &Variables,
     signal: Signal,
-    build: impl FnOnce(&Endpoint) -> Result<E, ExporterBuildError>,
+    build: impl FnOnce(&CollectorEndpoint) -> Result<E, ExporterBuildError>,
 ) -> Option<E> {
     let built = collector(variables, signal).and_then(|endpoint| {
         let Some(endpoint) = endpoint else { return Ok(None) };
@@ -136,10 +136,11 @@ fn exporter<E>(
 ///
 /// # Errors
 /// It is asked for, and the variables cannot be honoured.
-fn collector(variables: &Variables, signal: Signal) -> Result<Option<Endpoint>, String> {
+fn collector(variables: &Variables, signal: Signal) -> Result<Option<CollectorEndpoint>, String> {
     let is_asked = variables.is_asked(signal);
-    let collector = is_asked
-        .and_then(|is_asked| is_asked.then(|| Endpoint::new(variables, signal)).transpose());
+    let collector = is_asked.and_then(|is_asked| {
+        is_asked.then(|| CollectorEndpoint::new(variables, signal)).transpose()
+    });
     collector.map_err(|error| not_sent(signal, &error))
 }
 

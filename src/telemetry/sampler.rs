@@ -1,7 +1,7 @@
 //! Random samples: of decisions to verify, of allows to record.
 
-/// Takes a share of the things that it is asked about. Each has the same chance, whatever came before
-/// it, so a caller can neither choose to be left out nor always be the one that is taken.
+/// Samples a share of what it is asked about. Each has the same chance, whatever came before it, so a
+/// caller can neither avoid being sampled nor make sure of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sampler {
     /// Takes `taken` in `of`; `taken` is at most `of`, and `of` is not 0.

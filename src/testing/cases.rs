@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use super::{
     case::{Case, DEFAULT_NOW, Expectation, ExpectedPolicies},
-    facts::Facts,
+    facts::TestFacts,
     fixtures::{Fixtures, SHARED},
     node::{Node, TestFile, TestPlace, parse_toml},
-    table::Table,
+    table::TestTable,
 };
 use crate::{
     model::{Effect, Uid},
@@ -24,7 +24,9 @@ pub(super) fn read(files: &StoreFiles, schema: &Schema, problems: &mut Problems)
     {
         let file = TestFile::new(files, path, bytes, problems);
         let node = file.and_then(|file| parse_toml(&file, problems));
-        let Some(mut table) = node.and_then(|node| Table::new(node, problems)) else { continue };
+        let Some(mut table) = node.and_then(|node| TestTable::new(node, problems)) else {
+            continue;
+        };
         if path == SHARED {
             shared.take(&mut table, problems);
         }
@@ -59,12 +61,12 @@ struct CaseReader<'a> {
 
 impl CaseReader<'_> {
     fn case(&mut self, node: Node) {
-        let Some(mut table) = Table::new(node, self.problems) else { return };
+        let Some(mut table) = TestTable::new(node, self.problems) else { return };
         let place = table.place().clone();
         let name = table.required_string("name", self.problems);
         let used = table.strings("use", self.problems);
         let mut facts = self.fixtures.lay(&used, self.schema, self.problems);
-        let own = Facts::take(&mut table, self.problems);
+        let own = TestFacts::take(&mut table, self.problems);
         facts.add(&own, self.schema);
         let place = name.as_ref().map_or(place, |(_, place)| place.clone());
         let name = name.map(|(name, _)| name).unwrap_or_default();
@@ -81,7 +83,7 @@ impl CaseReader<'_> {
         name: String,
         place: &TestPlace,
         action: &str,
-        facts: &Facts,
+        facts: &TestFacts,
         expectation: Expectation,
     ) {
         let line = place.line();
@@ -101,7 +103,7 @@ impl CaseReader<'_> {
     }
 
     /// The actions that a case asks for, each with what is expected.
-    fn asked(&mut self, table: &mut Table, place: &TestPlace) -> Asked {
+    fn asked(&mut self, table: &mut TestTable, place: &TestPlace) -> ExpectedAnswers {
         let action = table.string("action", self.problems);
         let expect = table.string("expect", self.problems);
         let message = table.string("message", self.problems);
@@ -109,7 +111,7 @@ impl CaseReader<'_> {
         let (has_allow, has_deny) = (table.has("allow"), table.has("deny"));
         let allow = table.strings("allow", self.problems);
         let deny = table.strings("deny", self.problems);
-        let mut asked = Asked { single: action.is_some(), each: Vec::new() };
+        let mut asked = ExpectedAnswers { single: action.is_some(), each: Vec::new() };
         if action.is_none() && !has_allow && !has_deny {
             self.problems.push(
                 place
@@ -154,7 +156,7 @@ impl CaseReader<'_> {
         asked
     }
 
-    fn policies(&mut self, table: &mut Table) -> ExpectedPolicies {
+    fn policies(&mut self, table: &mut TestTable) -> ExpectedPolicies {
         let one = table.string("policy", self.problems);
         let has_several = table.has("policies");
         let several = table.strings("policies", self.problems);
@@ -200,7 +202,7 @@ impl CaseReader<'_> {
     }
 }
 
-struct Asked {
+struct ExpectedAnswers {
     /// True where the case is about one action and keeps its name.
     single: bool,
     each: Vec<(String, Expectation)>,

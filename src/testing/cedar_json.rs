@@ -13,9 +13,9 @@ use serde_json::value::RawValue;
 
 use super::{
     case::{Case, DEFAULT_NOW, Expectation, ExpectedPolicies},
-    facts::{EntityFact, Facts},
-    node::{Field, Node, Plain, TestFile, TestPlace, of_json},
-    table::{self, Table},
+    facts::{EntityFact, TestFacts},
+    node::{Node, Plain, TestField, TestFile, TestPlace, of_json},
+    table::{self, TestTable},
     value::{pair, value},
 };
 use crate::{
@@ -91,10 +91,10 @@ struct CedarTestReader<'a> {
 impl CedarTestReader<'_> {
     fn case(&mut self, place: &TestPlace, test: &serde_json::Value, index: usize) -> Option<Case> {
         let found = self.problems.len();
-        let mut table = Table::new(of_json(place, test), self.problems)?;
+        let mut table = TestTable::new(of_json(place, test), self.problems)?;
         let name = table.string("name", self.problems).map(|(name, _)| name);
         let request = self.required(&mut table, "request");
-        let request = request.and_then(|node| Table::new(node, self.problems));
+        let request = request.and_then(|node| TestTable::new(node, self.problems));
         let entities = self.required(&mut table, "entities");
         let decision = table.required_string("decision", self.problems);
         let reason = self.required(&mut table, "reason");
@@ -126,7 +126,7 @@ impl CedarTestReader<'_> {
         })
     }
 
-    fn required(&mut self, table: &mut Table, key: &'static str) -> Option<Node> {
+    fn required(&mut self, table: &mut TestTable, key: &'static str) -> Option<Node> {
         let node = table.take(key);
         if node.is_none() {
             self.problems.push(table.place().problem(format!("the key `{key}` is missing here")));
@@ -157,18 +157,18 @@ impl CedarTestReader<'_> {
         }
     }
 
-    fn request(&mut self, mut table: Table) -> Option<(Uid, Facts)> {
+    fn request(&mut self, mut table: TestTable) -> Option<(Uid, TestFacts)> {
         for key in ["principal", "action", "resource"] {
             if !table.has(key) {
                 self.problems.push(table.place().problem(format!("the request has no `{key}`")));
             }
         }
         let action = table.uid("action", self.problems);
-        let facts = Facts {
+        let facts = TestFacts {
             principal: table.uid("principal", self.problems),
             resource: table.uid("resource", self.problems),
             context: table.fields("context", self.problems),
-            ..Facts::default()
+            ..TestFacts::default()
         };
         Some((action?, facts))
     }
@@ -205,7 +205,7 @@ impl CedarTestReader<'_> {
 
     /// One entity; none for an action, which the schema knows.
     fn entity(&mut self, node: Node) -> Option<EntityFact> {
-        let mut table = Table::new(node, self.problems)?;
+        let mut table = TestTable::new(node, self.problems)?;
         let Some(uid) = table.take("uid") else {
             self.problems.push(table.place().problem("an entity has no `uid`"));
             return None;
@@ -223,7 +223,7 @@ impl CedarTestReader<'_> {
     }
 
     /// Returns whether a field is a role slot that holds its own Role.
-    fn is_own_slot(&self, uid: &Uid, field: &Field) -> bool {
+    fn is_own_slot(&self, uid: &Uid, field: &TestField) -> bool {
         let schema = self.store.schema();
         let own = || {
             let scope_type = schema.entity_type(&uid.type_name)?;

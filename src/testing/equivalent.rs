@@ -2,7 +2,7 @@
 
 use super::{
     node::{TestFile, TestPlace, parse_toml},
-    table::Table,
+    table::TestTable,
 };
 use crate::store::{Problems, StoreFiles};
 
@@ -19,12 +19,12 @@ pub(super) struct Equivalent {
 pub(super) fn read(files: &StoreFiles, problems: &mut Problems) -> Vec<Equivalent> {
     let file = files.get(FILE).and_then(|bytes| TestFile::new(files, FILE, bytes, problems));
     let node = file.and_then(|file| parse_toml(&file, problems));
-    let Some(mut file) = node.and_then(|node| Table::new(node, problems)) else {
+    let Some(mut file) = node.and_then(|node| TestTable::new(node, problems)) else {
         return Vec::new();
     };
     let mut equivalents = Vec::new();
     for node in file.array("equivalent", problems) {
-        let Some(mut table) = Table::new(node, problems) else { continue };
+        let Some(mut table) = TestTable::new(node, problems) else { continue };
         let mutant = table.required_string("mutant", problems);
         let reason = table.required_string("reason", problems);
         table.finish(problems);

@@ -1,8 +1,8 @@
 //! A set of facts: what a fixture, a case, or a column of the matrix says of a request.
 
 use super::{
-    node::{Field, Node, TestPlace},
-    table::{self, Table},
+    node::{Node, TestField, TestPlace},
+    table::{self, TestTable},
     value::value,
 };
 use crate::{
@@ -14,14 +14,14 @@ use crate::{
 
 /// A set of facts.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Facts {
+pub(super) struct TestFacts {
     pub principal: Option<Uid>,
     pub resource: Option<Uid>,
     pub entities: Vec<EntityFact>,
     pub roles: Vec<RoleAssignmentInput>,
     /// Parents of the principal.
     pub groups: Vec<Uid>,
-    pub context: Vec<Field>,
+    pub context: Vec<TestField>,
     pub now: Option<Timestamp>,
 }
 
@@ -29,14 +29,14 @@ pub(super) struct Facts {
 #[derive(Debug, Clone)]
 pub(super) struct EntityFact {
     pub uid: Uid,
-    pub attributes: Vec<Field>,
+    pub attributes: Vec<TestField>,
     pub parents: Vec<Uid>,
-    pub tags: Vec<Field>,
+    pub tags: Vec<TestField>,
 }
 
-impl Facts {
+impl TestFacts {
     /// Takes the facts out of a table; other keys stay in it.
-    pub(super) fn take(table: &mut Table, problems: &mut Problems) -> Self {
+    pub(super) fn take(table: &mut TestTable, problems: &mut Problems) -> Self {
         let entities = table.array("entities", problems);
         let roles = table.array("roles", problems);
         let groups = table.array("groups", problems);
@@ -53,7 +53,7 @@ impl Facts {
 
     /// The facts of a table that holds nothing else.
     pub(super) fn read(node: Node, problems: &mut Problems) -> Option<Self> {
-        let mut table = Table::new(node, problems)?;
+        let mut table = TestTable::new(node, problems)?;
         let facts = Self::take(&mut table, problems);
         table.finish(problems);
         Some(facts)
@@ -148,7 +148,7 @@ impl EntityFact {
 }
 
 fn context(
-    fields: &[Field],
+    fields: &[TestField],
     action: Option<&ActionSchema>,
     schema: &Schema,
 ) -> Vec<(String, crate::model::Value)> {
@@ -161,7 +161,7 @@ fn context(
 }
 
 fn entity(node: Node, problems: &mut Problems) -> Option<EntityFact> {
-    let mut table = Table::new(node, problems)?;
+    let mut table = TestTable::new(node, problems)?;
     let uid = match table.take("uid") {
         Some(node) => table::uid(node, problems),
         None => {
@@ -178,7 +178,7 @@ fn entity(node: Node, problems: &mut Problems) -> Option<EntityFact> {
 }
 
 fn role(node: Node, problems: &mut Problems) -> Option<RoleAssignmentInput> {
-    let mut table = Table::new(node, problems)?;
+    let mut table = TestTable::new(node, problems)?;
     let role = table.required_string("role", problems);
     let assignment = RoleAssignmentInput {
         principal: table.uid("principal", problems),
@@ -191,7 +191,7 @@ fn role(node: Node, problems: &mut Problems) -> Option<RoleAssignmentInput> {
 }
 
 /// Lays fields over others: a later one replaces an earlier one of its name.
-fn lay(fields: &mut Vec<Field>, over: &[Field]) {
+fn lay(fields: &mut Vec<TestField>, over: &[TestField]) {
     for field in over {
         match fields.iter_mut().find(|known| known.name == field.name) {
             Some(known) => *known = field.clone(),

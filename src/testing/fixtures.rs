@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{facts::Facts, node::TestPlace, table::Table};
+use super::{facts::TestFacts, node::TestPlace, table::TestTable};
 use crate::{schema::Schema, store::Problems};
 
 /// The file of fixtures for all files.
@@ -14,12 +14,12 @@ pub(super) const SHARED: &str = "tests/fixtures.toml";
 /// Named facts.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Fixtures {
-    by_name: HashMap<String, Arc<Facts>>,
+    by_name: HashMap<String, Arc<TestFacts>>,
 }
 
 impl Fixtures {
     /// Takes the fixtures out of a file.
-    pub(super) fn take(&mut self, file: &mut Table, problems: &mut Problems) {
+    pub(super) fn take(&mut self, file: &mut TestTable, problems: &mut Problems) {
         for field in file.fields("fixtures", problems) {
             match self.by_name.entry(field.name) {
                 Entry::Occupied(known) => {
@@ -28,7 +28,7 @@ impl Fixtures {
                     problems.push(problem.with_help("give this one another name"));
                 }
                 Entry::Vacant(free) => {
-                    if let Some(facts) = Facts::read(field.value, problems) {
+                    if let Some(facts) = TestFacts::read(field.value, problems) {
                         free.insert(Arc::new(facts));
                     }
                 }
@@ -42,8 +42,8 @@ impl Fixtures {
         names: &[(String, TestPlace)],
         schema: &Schema,
         problems: &mut Problems,
-    ) -> Facts {
-        let mut facts = Facts::default();
+    ) -> TestFacts {
+        let mut facts = TestFacts::default();
         for (name, place) in names {
             match self.by_name.get(name) {
                 Some(fixture) => facts.add(fixture, schema),

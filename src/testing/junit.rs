@@ -4,7 +4,7 @@ use quick_junit::{NonSuccessKind, Report, SerializeError, TestCase, TestCaseStat
 
 use super::{
     mutants::{Fate, MutantReport},
-    report::{Group, TestReport},
+    report::{CaseGroup, TestReport},
 };
 use crate::model::{Problem, StoreName};
 
@@ -39,7 +39,7 @@ fn error(name: &str, problem: &Problem) -> TestCase {
     TestCase::new(name, status)
 }
 
-fn suite(report: &TestReport, group: &Group<'_>) -> TestSuite {
+fn suite(report: &TestReport, group: &CaseGroup<'_>) -> TestSuite {
     let mut suite = TestSuite::new(format!("{}/{}", report.store, group.file));
     for result in &group.results {
         let status = match &result.failure {

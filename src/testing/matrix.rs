@@ -6,7 +6,7 @@ use cedar_policy_core::ast::EntityType;
 
 use super::{
     case::{Case, DEFAULT_NOW},
-    matrix_cells::{CSV, Cells, Exempt, MEANING},
+    matrix_cells::{CSV, CellCases, Exempt, MEANING},
     matrix_meaning::Meaning,
     matrix_rows::{Expected, ExpectedRow, rows},
     node::{TestFile, parse_toml},
@@ -44,7 +44,7 @@ pub struct MatrixCell {
 }
 
 /// The files `matrix.csv` and `matrix.toml`.
-struct Files {
+struct MatrixFiles {
     rows: Vec<ExpectedRow>,
     meaning: Meaning,
 }
@@ -57,8 +57,8 @@ struct Files {
 pub fn matrix_cells(files: &StoreFiles, schema: &Schema) -> Result<Vec<MatrixCell>, Vec<Problem>> {
     let mut problems = Problems::default();
     let mut found = Vec::new();
-    if let Some(Files { rows, meaning }) = read_files(files, &mut problems) {
-        let mut cells = Cells::new(&meaning, schema, &mut problems);
+    if let Some(MatrixFiles { rows, meaning }) = read_files(files, &mut problems) {
+        let mut cells = CellCases::new(&meaning, schema, &mut problems);
         for row in &rows {
             for (column, expected) in &row.cells {
                 let Some(facts) = cells.facts(row, column) else { continue };
@@ -81,7 +81,7 @@ pub fn matrix_cells(files: &StoreFiles, schema: &Schema) -> Result<Vec<MatrixCel
     if problems.is_empty() { Ok(found) } else { Err(problems.into_vec()) }
 }
 
-fn read_files(files: &StoreFiles, problems: &mut Problems) -> Option<Files> {
+fn read_files(files: &StoreFiles, problems: &mut Problems) -> Option<MatrixFiles> {
     let mut open = |path| files.get(path).map(|bytes| TestFile::new(files, path, bytes, problems));
     let (csv, meaning) = (open(CSV), open(MEANING));
     let (csv, meaning) = match (csv, meaning) {
@@ -102,7 +102,7 @@ fn read_files(files: &StoreFiles, problems: &mut Problems) -> Option<Files> {
     let meaning = meaning
         .and_then(|file| parse_toml(&file, problems))
         .and_then(|node| Meaning::read(node, problems));
-    Some(Files { rows, meaning: meaning? })
+    Some(MatrixFiles { rows, meaning: meaning? })
 }
 
 /// The cases of the matrix and its exempt cells.
@@ -111,10 +111,10 @@ pub(super) fn read(
     schema: &Schema,
     problems: &mut Problems,
 ) -> (Vec<Case>, Vec<Exempt>) {
-    let Some(Files { rows, meaning }) = read_files(files, problems) else {
+    let Some(MatrixFiles { rows, meaning }) = read_files(files, problems) else {
         return Default::default();
     };
-    let mut cells = Cells::new(&meaning, schema, problems);
+    let mut cells = CellCases::new(&meaning, schema, problems);
     for row in &rows {
         cells.row(row);
     }

@@ -6,8 +6,8 @@ use cedar_policy_core::ast::EntityType;
 
 use super::{
     case::{Case, DEFAULT_NOW, Expectation, ExpectedPolicies},
-    facts::Facts,
-    matrix_meaning::{Cond, Meaning, Side},
+    facts::TestFacts,
+    matrix_meaning::{Cond, CondFacts, Meaning},
     matrix_rows::{Expected, ExpectedRow},
     node::TestPlace,
 };
@@ -36,7 +36,7 @@ pub struct Exempt {
 }
 
 /// Makes cases of cells.
-pub(super) struct Cells<'a> {
+pub(super) struct CellCases<'a> {
     meaning: &'a Meaning,
     schema: &'a Schema,
     problems: &'a mut Problems,
@@ -48,7 +48,7 @@ pub(super) struct Cells<'a> {
     pub exempt: Vec<Exempt>,
 }
 
-impl<'a> Cells<'a> {
+impl<'a> CellCases<'a> {
     pub fn new(meaning: &'a Meaning, schema: &'a Schema, problems: &'a mut Problems) -> Self {
         Self {
             meaning,
@@ -62,7 +62,7 @@ impl<'a> Cells<'a> {
     }
 
     /// The facts of a cell.
-    pub fn facts(&mut self, row: &ExpectedRow, column: &str) -> Option<Facts> {
+    pub fn facts(&mut self, row: &ExpectedRow, column: &str) -> Option<TestFacts> {
         let Some(scope) = self.meaning.scopes.get(&row.scope) else {
             self.missing("scopes", &row.scope, &row.place);
             return None;
@@ -171,7 +171,7 @@ impl<'a> Cells<'a> {
         row: &ExpectedRow,
         column: &str,
         cell: Expected,
-        facts: &Facts,
+        facts: &TestFacts,
         conds: &[&'a Cond],
     ) {
         match cell {
@@ -211,8 +211,8 @@ impl<'a> Cells<'a> {
         row: &ExpectedRow,
         column: &str,
         what: &str,
-        facts: &Facts,
-        more: Option<&Facts>,
+        facts: &TestFacts,
+        more: Option<&TestFacts>,
         effect: Effect,
     ) {
         let mut facts = facts.clone();
@@ -250,7 +250,7 @@ fn slots_named(schema: &Schema, name: &str) -> Vec<(EntityType, Slot)> {
     slots.into_iter().filter(|(_, of)| of.as_str() == slot).collect()
 }
 
-fn side_name(cond: &Cond, side: &Side, index: usize, count: usize) -> String {
+fn side_name(cond: &Cond, side: &CondFacts, index: usize, count: usize) -> String {
     match &side.name {
         Some(name) => format!("{}: {name}", cond.name),
         None if count == 1 => cond.name.clone(),

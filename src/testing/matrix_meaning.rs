@@ -3,19 +3,19 @@
 use std::collections::BTreeMap;
 
 use super::{
-    facts::Facts,
+    facts::TestFacts,
     node::{Node, TestPlace},
-    table::{self, Table},
+    table::{self, TestTable},
 };
 use crate::store::Problems;
 
 /// The meaning of the cells of the matrix as requests.
 #[derive(Debug, Default)]
 pub(super) struct Meaning {
-    pub scopes: BTreeMap<String, Named>,
-    pub columns: BTreeMap<String, Named>,
+    pub scopes: BTreeMap<String, NamedFacts>,
+    pub columns: BTreeMap<String, NamedFacts>,
     /// In the order of the file.
-    pub rows: Vec<(Pattern, Facts, OpenFacts)>,
+    pub rows: Vec<(Pattern, TestFacts, OpenFacts)>,
     /// In the order of the file.
     pub conds: Vec<Cond>,
     pub exempt: Vec<ExemptCells>,
@@ -23,9 +23,9 @@ pub(super) struct Meaning {
 
 /// Facts of a scope or a column.
 #[derive(Debug)]
-pub(super) struct Named {
+pub(super) struct NamedFacts {
     pub place: TestPlace,
-    pub facts: Facts,
+    pub facts: TestFacts,
     pub open: OpenFacts,
 }
 
@@ -40,7 +40,7 @@ pub(super) struct OpenFacts {
 }
 
 impl OpenFacts {
-    fn take(table: &mut Table, problems: &mut Problems) -> Self {
+    fn take(table: &mut TestTable, problems: &mut Problems) -> Self {
         Self {
             roles: table.strings("open_roles", problems),
             attributes: table.strings("open_attributes", problems),
@@ -53,29 +53,29 @@ impl OpenFacts {
 pub(super) struct Cond {
     pub place: TestPlace,
     pub name: String,
-    pub cells: Cells,
-    pub allow: Vec<Side>,
-    pub deny: Vec<Side>,
+    pub cells: CellSelector,
+    pub allow: Vec<CondFacts>,
+    pub deny: Vec<CondFacts>,
 }
 
 /// Facts under which a cond cell allows, or denies.
 #[derive(Debug)]
-pub(super) struct Side {
+pub(super) struct CondFacts {
     pub name: Option<String>,
-    pub facts: Facts,
+    pub facts: TestFacts,
 }
 
 /// Cells that mean nothing as a request.
 #[derive(Debug)]
 pub(super) struct ExemptCells {
     pub place: TestPlace,
-    pub cells: Cells,
+    pub cells: CellSelector,
     pub reason: String,
 }
 
 /// Selects cells.
 #[derive(Debug)]
-pub(super) struct Cells {
+pub(super) struct CellSelector {
     columns: Vec<Pattern>,
     actions: Vec<Pattern>,
     except: Vec<Pattern>,
@@ -90,7 +90,7 @@ pub(super) struct Pattern {
 
 impl Meaning {
     pub(super) fn read(node: Node, problems: &mut Problems) -> Option<Self> {
-        let mut table = Table::new(node, problems)?;
+        let mut table = TestTable::new(node, problems)?;
         let mut meaning = Self {
             scopes: named(&mut table, "scopes", problems),
             columns: named(&mut table, "columns", problems),
@@ -98,9 +98,9 @@ impl Meaning {
         };
         for field in table.fields("rows", problems) {
             let pattern = Pattern { place: field.place, text: field.name };
-            let Some(mut table) = Table::new(field.value, problems) else { continue };
+            let Some(mut table) = TestTable::new(field.value, problems) else { continue };
             let open = OpenFacts::take(&mut table, problems);
-            let facts = Facts::take(&mut table, problems);
+            let facts = TestFacts::take(&mut table, problems);
             table.finish(problems);
             meaning.rows.push((pattern, facts, open));
         }
@@ -115,27 +115,31 @@ impl Meaning {
     }
 }
 
-fn named(table: &mut Table, key: &'static str, problems: &mut Problems) -> BTreeMap<String, Named> {
+fn named(
+    table: &mut TestTable,
+    key: &'static str,
+    problems: &mut Problems,
+) -> BTreeMap<String, NamedFacts> {
     let mut named = BTreeMap::new();
     for field in table.fields(key, problems) {
-        let Some(mut table) = Table::new(field.value, problems) else { continue };
+        let Some(mut table) = TestTable::new(field.value, problems) else { continue };
         let open = if key == "columns" {
             OpenFacts::take(&mut table, problems)
         } else {
             OpenFacts::default()
         };
-        let facts = Facts::take(&mut table, problems);
+        let facts = TestFacts::take(&mut table, problems);
         table.finish(problems);
-        named.insert(field.name, Named { place: field.place, facts, open });
+        named.insert(field.name, NamedFacts { place: field.place, facts, open });
     }
     named
 }
 
 impl Cond {
     fn read(node: Node, problems: &mut Problems) -> Option<Self> {
-        let mut table = Table::new(node, problems)?;
+        let mut table = TestTable::new(node, problems)?;
         let name = table.required_string("name", problems);
-        let cells = Cells::take(&mut table, problems);
+        let cells = CellSelector::take(&mut table, problems);
         let allow = sides(&mut table, "allow", problems);
         let deny = sides(&mut table, "deny", problems);
         let place = name.as_ref().map_or_else(|| table.place().clone(), |(_, place)| place.clone());
@@ -151,7 +155,7 @@ impl Cond {
 }
 
 /// One set of facts, or several with names.
-fn sides(table: &mut Table, key: &'static str, problems: &mut Problems) -> Vec<Side> {
+fn sides(table: &mut TestTable, key: &'static str, problems: &mut Problems) -> Vec<CondFacts> {
     use super::node::Plain;
 
     let nodes = match table.take(key) {
@@ -161,19 +165,19 @@ fn sides(table: &mut Table, key: &'static str, problems: &mut Problems) -> Vec<S
     };
     let mut sides = Vec::new();
     for node in nodes {
-        let Some(mut table) = Table::new(node, problems) else { continue };
+        let Some(mut table) = TestTable::new(node, problems) else { continue };
         let name = table.string("name", problems).map(|(name, _)| name);
-        let facts = Facts::take(&mut table, problems);
+        let facts = TestFacts::take(&mut table, problems);
         table.finish(problems);
-        sides.push(Side { name, facts });
+        sides.push(CondFacts { name, facts });
     }
     sides
 }
 
 impl ExemptCells {
     fn read(node: Node, problems: &mut Problems) -> Option<Self> {
-        let mut table = Table::new(node, problems)?;
-        let cells = Cells::take(&mut table, problems);
+        let mut table = TestTable::new(node, problems)?;
+        let cells = CellSelector::take(&mut table, problems);
         let reason = table.required_string("reason", problems);
         let place = table.place().clone();
         table.finish(problems);
@@ -181,8 +185,8 @@ impl ExemptCells {
     }
 }
 
-impl Cells {
-    fn take(table: &mut Table, problems: &mut Problems) -> Self {
+impl CellSelector {
+    fn take(table: &mut TestTable, problems: &mut Problems) -> Self {
         let mut patterns = |key| {
             let texts = table.strings(key, problems);
             texts.into_iter().map(|(text, place)| Pattern { place, text }).collect()

@@ -49,7 +49,7 @@ pub use matrix_cells::Exempt;
 pub use matrix_rows::Expected;
 pub use mutants::{Fate, MutantReport, run_mutants};
 pub use mutate::Mutant;
-pub use report::{CaseResult, Failure, Got, Group, TestReport};
+pub use report::{CaseFailure, CaseGroup, CaseResult, Got, TestReport};
 pub use text::{coverage_as_text, mutants_as_text, tests_as_text};
 
 use crate::{

@@ -14,7 +14,7 @@ use super::{
     run::mismatch,
 };
 use crate::{
-    engine::{Outcome, Slices, cedar_request, evaluate, request_entities},
+    engine::{CedarDecision, Slices, cedar_request, evaluate, request_entities},
     model::{Effect, OnForbidError, Problem, StoreName},
     request::RequestLimits,
     store::{PolicyStore, Problems},
@@ -128,7 +128,7 @@ fn acknowledge(equivalent: Equivalent, mutants: &mut [(Mutant, Fate)]) -> Option
 }
 
 /// A case on the store's own policies.
-struct Decided<'a> {
+struct BaselineCase<'a> {
     case: &'a Case,
     request: ast::Request,
     entities: Entities,
@@ -139,7 +139,7 @@ struct Decided<'a> {
 
 struct Baseline<'a> {
     store: &'a PolicyStore,
-    decided: Vec<Decided<'a>>,
+    decided: Vec<BaselineCase<'a>>,
     /// The cases in which each policy is satisfied or fails: they are tried first.
     touched: HashMap<String, Vec<usize>>,
 }
@@ -151,7 +151,7 @@ struct Said {
 }
 
 impl Said {
-    fn new(outcome: &Outcome) -> Self {
+    fn new(outcome: &CedarDecision) -> Self {
         Self {
             satisfied: outcome.determining().map(str::to_owned).collect(),
             errors: outcome.errors.iter().map(|error| error.policy_id.clone()).collect(),
@@ -167,7 +167,7 @@ impl<'a> Baseline<'a> {
         };
         let (permits, forbids) = (of(ast::Effect::Permit), of(ast::Effect::Forbid));
         let decided = cases.iter().filter_map(|case| decide(store, case, &permits, &forbids));
-        let decided: Vec<_> = decided.filter(Decided::passes_unchanged).collect();
+        let decided: Vec<_> = decided.filter(BaselineCase::passes_unchanged).collect();
         let mut touched: HashMap<String, Vec<usize>> = HashMap::new();
         for (index, case) in decided.iter().enumerate() {
             for policy in case.permits.iter().chain(&case.forbids).chain(&case.errors) {
@@ -204,7 +204,7 @@ fn decide<'a>(
     case: &'a Case,
     permits: &Slices,
     forbids: &Slices,
-) -> Option<Decided<'a>> {
+) -> Option<BaselineCase<'a>> {
     if matches!(case.expectation, Expectation::Invalid { .. }) {
         // No policy is asked.
         return None;
@@ -215,7 +215,7 @@ fn decide<'a>(
     let said = |slices| Said::new(&evaluate(slices, &request, &entities, OnForbidError::Deny));
     let (permits, forbids) = (said(permits), said(forbids));
     let errors = [permits.errors, forbids.errors].concat();
-    Some(Decided {
+    Some(BaselineCase {
         case,
         permits: permits.satisfied,
         forbids: forbids.satisfied,
@@ -225,7 +225,7 @@ fn decide<'a>(
     })
 }
 
-impl Decided<'_> {
+impl BaselineCase<'_> {
     /// Returns whether the case passes on the mutant.
     fn passes(&self, mutant: &Mutant, changed: &Slices, is_permit: bool) -> bool {
         let outcome = evaluate(changed, &self.request, &self.entities, OnForbidError::Deny);

@@ -90,14 +90,14 @@ pub(super) enum Plain {
     Datetime(String),
     Array(Vec<Node>),
     /// Fields in the order of the file.
-    Table(Vec<Field>),
+    Table(Vec<TestField>),
     /// JSON's null.
     Null,
 }
 
 /// A field of a table.
 #[derive(Debug, Clone)]
-pub(super) struct Field {
+pub(super) struct TestField {
     pub name: String,
     pub place: TestPlace,
     pub value: Node,
@@ -135,7 +135,7 @@ pub(super) fn parse_toml(file: &Arc<TestFile>, problems: &mut Problems) -> Optio
 fn of_table(file: &Arc<TestFile>, table: &DeTable<'_>) -> Plain {
     let mut fields: Vec<_> = table
         .iter()
-        .map(|(name, value)| Field {
+        .map(|(name, value)| TestField {
             name: name.get_ref().to_string(),
             place: file.place(name.span()),
             value: Node { place: file.place(value.span()), plain: of_value(file, value.get_ref()) },
@@ -183,7 +183,7 @@ pub(super) fn of_json(place: &TestPlace, value: &serde_json::Value) -> Node {
         Value::Object(fields) => Plain::Table(
             fields
                 .iter()
-                .map(|(name, value)| Field {
+                .map(|(name, value)| TestField {
                     name: name.clone(),
                     place: place.clone(),
                     value: of_json(place, value),

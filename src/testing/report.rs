@@ -26,12 +26,12 @@ pub struct CaseResult {
     /// The case.
     pub case: Case,
     /// Why it failed, if it did.
-    pub failure: Option<Failure>,
+    pub failure: Option<CaseFailure>,
 }
 
 /// Why a case failed.
 #[derive(Debug)]
-pub struct Failure {
+pub struct CaseFailure {
     /// The reason in a few words.
     pub reason: String,
     /// The answer that came.
@@ -58,14 +58,14 @@ pub enum Got {
 
 /// The cases of one file.
 #[derive(Debug)]
-pub struct Group<'a> {
+pub struct CaseGroup<'a> {
     /// The file, relative to the store's folder.
     pub file: &'a str,
     /// Its cases.
     pub results: Vec<&'a CaseResult>,
 }
 
-impl Group<'_> {
+impl CaseGroup<'_> {
     /// Counts its cases that failed.
     #[must_use]
     pub fn failed(&self) -> usize {
@@ -81,25 +81,25 @@ impl TestReport {
     }
 
     /// The cases that failed, with the reason.
-    pub fn failures(&self) -> impl Iterator<Item = (&Case, &Failure)> {
+    pub fn failures(&self) -> impl Iterator<Item = (&Case, &CaseFailure)> {
         self.results.iter().filter_map(|result| Some((&result.case, result.failure.as_ref()?)))
     }
 
     /// The cases file by file.
     #[must_use]
-    pub fn groups(&self) -> Vec<Group<'_>> {
-        let mut groups: Vec<Group<'_>> = Vec::new();
+    pub fn groups(&self) -> Vec<CaseGroup<'_>> {
+        let mut groups: Vec<CaseGroup<'_>> = Vec::new();
         for result in &self.results {
             match groups.last_mut() {
                 Some(group) if group.file == result.case.file => group.results.push(result),
-                _ => groups.push(Group { file: &result.case.file, results: vec![result] }),
+                _ => groups.push(CaseGroup { file: &result.case.file, results: vec![result] }),
             }
         }
         groups
     }
 }
 
-impl Failure {
+impl CaseFailure {
     /// Describes the question, the expectation and the answer, one a line.
     #[must_use]
     pub fn details(&self, case: &Case) -> String {

@@ -2,7 +2,7 @@
 
 use super::{
     case::{Case, Expectation, ExpectedPolicies},
-    report::{CaseResult, Failure, Got, effect_name},
+    report::{CaseFailure, CaseResult, Got, effect_name},
 };
 use crate::{
     engine::{Decision, decide},
@@ -18,12 +18,12 @@ pub(super) fn run(store: &PolicyStore, case: Case) -> CaseResult {
         Ok(request) => {
             let decision = decide(store.engine(), &request, OnForbidError::Deny);
             failure(&case.expectation, &decision)
-                .map(|reason| Failure { reason, got: got(store, &request, &decision) })
+                .map(|reason| CaseFailure { reason, got: got(store, &request, &decision) })
         }
         Err(violations) => {
             let violations: Vec<_> = violations.iter().map(ToString::to_string).collect();
             unexpected_refusal(&case.expectation, &violations)
-                .map(|reason| Failure { reason, got: Got::Invalid(violations) })
+                .map(|reason| CaseFailure { reason, got: Got::Invalid(violations) })
         }
     };
     CaseResult { case, failure }

@@ -1,19 +1,19 @@
 //! Taking a table apart: each key is taken by name, and what nobody took is unknown.
 
-use super::node::{Field, Node, Plain, TestPlace};
+use super::node::{Node, Plain, TestField, TestPlace};
 use crate::{
     model::{Timestamp, Uid},
     store::Problems,
 };
 
 /// A table that is being taken apart.
-pub(super) struct Table {
+pub(super) struct TestTable {
     place: TestPlace,
-    fields: Vec<Field>,
+    fields: Vec<TestField>,
     known: Vec<&'static str>,
 }
 
-impl Table {
+impl TestTable {
     /// The table that a node is; anything else is a problem.
     pub(super) fn new(node: Node, problems: &mut Problems) -> Option<Self> {
         match node.plain {
@@ -107,7 +107,7 @@ impl Table {
     }
 
     /// The fields of the table of a key; none where it is not there.
-    pub(super) fn fields(&mut self, key: &'static str, problems: &mut Problems) -> Vec<Field> {
+    pub(super) fn fields(&mut self, key: &'static str, problems: &mut Problems) -> Vec<TestField> {
         let table = self.take(key).and_then(|node| Self::new(node, problems));
         table.map(|table| table.fields).unwrap_or_default()
     }

@@ -1,6 +1,6 @@
 //! Plain values of a test file, read by the type that the schema declares.
 
-use super::node::{Field, Node, Plain};
+use super::node::{Node, Plain, TestField};
 use crate::{
     model::{Uid, Value, duration_millis},
     schema::{RecordShape, Schema, Shape},
@@ -45,7 +45,7 @@ pub(super) fn value(node: &Node, shape: Option<&Shape>, schema: &Schema) -> Valu
     }
 }
 
-fn record(fields: &[Field], shape: Option<&RecordShape>, schema: &Schema) -> Value {
+fn record(fields: &[TestField], shape: Option<&RecordShape>, schema: &Schema) -> Value {
     let fields = fields.iter().map(|field| {
         let shape = shape.and_then(|shape| shape.fields.get(field.name.as_str()));
         (field.name.clone(), value(&field.value, shape.map(|field| &field.shape), schema))
@@ -92,19 +92,19 @@ fn explicit(node: &Node) -> Option<Value> {
     }
 }
 
-fn entity(fields: &[Field]) -> Option<Value> {
+fn entity(fields: &[TestField]) -> Option<Value> {
     let (type_name, id) = pair(fields, "type", "id")?;
     Some(Value::Entity(Uid::new(type_name, id)))
 }
 
-fn extension(fields: &[Field]) -> Option<Value> {
+fn extension(fields: &[TestField]) -> Option<Value> {
     let (function, argument) = pair(fields, "fn", "arg")?;
     of_extension(if function == "ip" { "ipaddr" } else { function }, argument)
 }
 
 /// The texts of a table that has just these two keys.
 pub(super) fn pair<'a>(
-    fields: &'a [Field],
+    fields: &'a [TestField],
     first: &str,
     second: &str,
 ) -> Option<(&'a str, &'a str)> {

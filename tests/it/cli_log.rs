@@ -10,6 +10,7 @@ use std::{
     thread,
 };
 
+use rustix::fs::OFlags;
 use serde_json::Value as Json;
 use tempfile::TempDir;
 
@@ -33,7 +34,8 @@ impl LogPipe {
         let path = folder.path().join("pipe");
         assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
         let mut options = OpenOptions::new();
-        let held = options.read(true).write(true).custom_flags(libc::O_NONBLOCK).open(&path);
+        let flags = OFlags::NONBLOCK.bits().cast_signed();
+        let held = options.read(true).write(true).custom_flags(flags).open(&path);
         Self { path, held: held.unwrap(), _folder: folder }
     }
 

@@ -17,6 +17,7 @@ use crate::{
     support::{
         TestServer,
         ask::{Asking as _, Knowing as _, ask, entity, fields},
+        followed,
         kubelet::Mount,
         stores,
         wait::until,
@@ -54,6 +55,11 @@ struct Shop {
     _sources: Sources,
 }
 
+/// Options under which nothing happens by itself within an hour.
+fn options() -> SourceOptions {
+    SourceOptions { kept_changes: 1, ..followed::options() }
+}
+
 impl Shop {
     async fn open(files: &[(&str, &str)]) -> Self {
         Self::with(files, "", |_| ()).await
@@ -81,19 +87,7 @@ impl Shop {
         for (name, text) in files {
             fs::write(folder.path().join(name), text).unwrap();
         }
-        let mut options = SourceOptions {
-            max_age: Duration::from_secs(3_600),
-            limits: RequestLimits::default(),
-            bounds: FileBounds::default(),
-            rehash_interval: Duration::from_secs(3_600),
-            use_events: true,
-            data: None,
-            kept_changes: 1,
-            followed_changes: 100,
-            postgres_url_file: None,
-            poll: Duration::from_millis(100),
-            compare: Duration::from_secs(3_600),
-        };
+        let mut options = options();
         change(&mut options);
         let server = TestServer::start([store(settings, SCHEMA)]).await;
         let source = DirectorySource::Files(folder.path().to_owned());
@@ -402,19 +396,7 @@ async fn a_swap_of_the_kubelet_is_one_change() {
     let server = shop.server;
     let source = DirectorySource::Files(folder.path().join("mount"));
     let of = [SourceOf { store: "shop".parse().unwrap(), source }];
-    let options = SourceOptions {
-        max_age: Duration::from_secs(3_600),
-        limits: RequestLimits::default(),
-        bounds: FileBounds::default(),
-        rehash_interval: Duration::from_secs(3_600),
-        use_events: true,
-        data: None,
-        kept_changes: 1,
-        followed_changes: 100,
-        postgres_url_file: None,
-        poll: Duration::from_millis(100),
-        compare: Duration::from_secs(3_600),
-    };
+    let options = options();
     drop(shop._sources);
     sources::announce(&of, &options, &server.live);
     let _sources = sources::start(&of, &options, &server.live).unwrap();

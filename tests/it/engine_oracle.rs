@@ -10,7 +10,7 @@ use cedar_policy::{
     Schema, SlotId,
 };
 use humbaba::{
-    engine::{EvaluationFailure, Outcome, Slices, evaluate},
+    engine::{CedarDecision, EvaluationFailure, Slices, evaluate},
     model::{Effect, OnForbidError},
 };
 use proptest::prelude::*;
@@ -38,7 +38,7 @@ impl Answer {
         }
     }
 
-    pub fn of_outcome(outcome: &Outcome) -> Self {
+    pub fn of_outcome(outcome: &CedarDecision) -> Self {
         let errors = outcome.errors.iter();
         Self {
             allow: outcome.effect == Effect::Allow,

@@ -7,12 +7,9 @@ use tempfile::TempDir;
 
 use crate::{
     cli::{command, end},
+    support::hidden::HIDDEN_IF_SENT,
     symbolic::solver,
 };
-
-/// A condition that no search decides: the question is left to the solver.
-const HIDDEN: &str = "context has a && context has b && context.a > 1000 && context.a < 9000 && \
-                      context.b > 0 && context.b < 9000 && context.a - context.b == 37";
 
 const FORBID: &str = "forbid (principal, action, resource);";
 
@@ -21,7 +18,7 @@ struct Pair {
     what: &'static str,
     /// Without the action.
     schema: &'static str,
-    /// The fields of the context besides those of [`HIDDEN`].
+    /// The fields of the context besides those of [`HIDDEN_IF_SENT`].
     context: &'static str,
     old: String,
     new: String,
@@ -38,7 +35,7 @@ fn pair(what: &'static str, schema: &'static str, old: String, new: String) -> P
 }
 
 fn hidden(condition: &str) -> String {
-    permit(&format!("{HIDDEN} && {condition}"))
+    permit(&format!("{HIDDEN_IF_SENT} && {condition}"))
 }
 
 /// Gains that a search finds or owns up to not searching.

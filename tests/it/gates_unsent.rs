@@ -13,7 +13,10 @@ use humbaba::{
 };
 use proptest::test_runner::{RngAlgorithm, TestRng};
 
-use crate::{support::random::Random, symbolic::solver};
+use crate::{
+    support::{hidden::HIDDEN, random::Random},
+    symbolic::solver,
+};
 
 /// Pairs of states that are compared.
 const PAIRS: usize = 40;
@@ -45,10 +48,6 @@ id = "linked"
 template = "template"
 principal = 'Group::"g"'
 "#;
-
-/// A condition that no search decides: the first question is left to the solver.
-const HIDDEN: &str = "context.a > 1000 && context.a < 2000 && context.b > 0 && context.b < 2000 && \
-                      context.a - context.b == 37";
 
 const ATOMS: [&str; 32] = [
     "resource.public",

@@ -7,12 +7,9 @@ use humbaba::{
     model::{Timestamp, Uid, Value as Fact},
     store::PolicyStore,
 };
-use proptest::{
-    prelude::*,
-    test_runner::{Config, TestRunner},
-};
+use proptest::prelude::*;
 
-use crate::support::replay::{Question, Table, entities, entity, random, shipped};
+use crate::support::replay::{self, Question, Table, entities, entity, shipped};
 
 /// olga owns the account of both sites.
 const USERS: [&str; 5] = ["olga", "ada", "uri", "vera", "sam"];
@@ -375,13 +372,7 @@ fn change() -> impl Strategy<Value = Change> {
 /// Looks for changes after which somebody has a permission that was never given.
 fn search(store: &PolicyStore) -> Result<(), String> {
     let changes = prop::collection::vec((0..USERS.len(), 0..SITES.len(), change()), 1..24);
-    let config = Config { cases: 64, failure_persistence: None, ..Config::default() };
-    TestRunner::new_with_rng(config, random())
-        .run(&changes, |changes| match gain(store, &changes) {
-            None => Ok(()),
-            Some(gain) => Err(TestCaseError::fail(gain)),
-        })
-        .map_err(|error| error.to_string())
+    replay::search(64, &changes, |changes| gain(store, &changes))
 }
 
 #[test]

@@ -8,12 +8,9 @@ use humbaba::{
     model::{Timestamp, Uid, Value as Fact},
     store::PolicyStore,
 };
-use proptest::{
-    prelude::*,
-    test_runner::{Config, TestRunner},
-};
+use proptest::prelude::*;
 
-use crate::support::replay::{Question, Table, entities, entity, random, shipped};
+use crate::support::replay::{self, Question, Table, entities, entity, shipped};
 
 /// olga owns the account, amy is Admin, uma User, rita Read-Only; nell has no level yet.
 const USERS: [&str; 5] = ["olga", "amy", "uma", "rita", "nell"];
@@ -428,15 +425,9 @@ fn step() -> impl Strategy<Value = Step> {
 /// Looks for steps after which somebody has a permission that was never given.
 fn search(store: &PolicyStore) -> Result<(), String> {
     let steps = (any::<bool>(), prop::collection::vec(step(), 1..32));
-    let config = Config { cases: 128, failure_persistence: None, ..Config::default() };
-    TestRunner::new_with_rng(config, random())
-        .run(&steps, |(is_approval_required, steps)| {
-            match gain(store, is_approval_required, &steps) {
-                None => Ok(()),
-                Some(gain) => Err(TestCaseError::fail(gain)),
-            }
-        })
-        .map_err(|error| error.to_string())
+    replay::search(128, &steps, |(is_approval_required, steps)| {
+        gain(store, is_approval_required, &steps)
+    })
 }
 
 #[test]

@@ -7,12 +7,9 @@ use humbaba::{
     model::{Timestamp, Uid},
     store::PolicyStore,
 };
-use proptest::{
-    prelude::*,
-    test_runner::{Config, TestRunner},
-};
+use proptest::prelude::*;
 
-use crate::support::replay::{Question, Table, entities, entity, shipped};
+use crate::support::replay::{self, Question, Table, entities, entity, shipped};
 
 const USERS: [&str; 4] = ["olga", "mia", "eve", "vic"];
 const GROUPS: [&str; 2] = ["editors", "viewers"];
@@ -331,13 +328,7 @@ fn change() -> impl Strategy<Value = Change> {
 /// Looks for changes after which somebody has a permission that was never given.
 fn search(store: &PolicyStore) -> Result<(), String> {
     let changes = prop::collection::vec((0..USERS.len(), change()), 1..24);
-    let config = Config { cases: 96, failure_persistence: None, ..Config::default() };
-    TestRunner::new_with_rng(config, crate::support::replay::random())
-        .run(&changes, |changes| match gain(store, &changes) {
-            None => Ok(()),
-            Some(gain) => Err(TestCaseError::fail(gain)),
-        })
-        .map_err(|error| error.to_string())
+    replay::search(96, &changes, |changes| gain(store, &changes))
 }
 
 #[test]

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use crate::{
     cli::{Ended, POLICIES, command, end, policies, run, write_store},
     decision_log::SCHEMA as RECORD_SCHEMA,
-    support::stores,
+    support::{hidden::HIDDEN, stores},
     symbolic::solver,
 };
 
@@ -500,10 +500,6 @@ fn compared(schema: &str, old: &str, new: &str) -> Option<StateComparison> {
 fn permit(condition: &str) -> String {
     format!("@id(\"p\") permit (principal, action, resource) when {{ {condition} }};")
 }
-
-/// A condition that no search decides: the question is left to the solver.
-const HIDDEN: &str = "context.a > 1000 && context.a < 2000 && context.b > 0 && context.b < 2000 && \
-                      context.a - context.b == 37";
 
 const DOCS: &str = r#"
 @role entity Role;

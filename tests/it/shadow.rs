@@ -78,6 +78,18 @@ pub async fn guard(candidate: &TempDir) -> TestServer {
     server
 }
 
+/// A server of the store `guard`, whose queue has no room for a question to the candidate.
+pub async fn without_room(candidate: &TempDir) -> TestServer {
+    let live = cli::policies(&["guard"]);
+    let options = ShadowOptions { queue_bytes: 1, ..options(candidate.path()) };
+    let server = TestServer::shadowed([load(live.path(), "guard")], options).await;
+    until("the candidate is loaded", async || {
+        shadow(&server).await["stores"][0]["revision"].is_string()
+    })
+    .await;
+    server
+}
+
 pub fn question(action: &str, role: &str) -> IsAuthorizedRequest {
     ask("User::alice", action, "Site::1").role(role, "Site::1")
 }
@@ -227,13 +239,8 @@ async fn a_question_that_the_candidate_would_refuse_is_told_with_the_field() {
 
 #[tokio::test]
 async fn what_the_queue_has_no_room_for_is_counted_and_answered() {
-    let (candidate, live) = (candidate(VIEWERS_EDIT), cli::policies(&["guard"]));
-    let options = ShadowOptions { queue_bytes: 1, ..options(candidate.path()) };
-    let server = TestServer::shadowed([load(live.path(), "guard")], options).await;
-    until("the candidate is loaded", async || {
-        shadow(&server).await["stores"][0]["revision"].is_string()
-    })
-    .await;
+    let candidate = candidate(VIEWERS_EDIT);
+    let server = without_room(&candidate).await;
     for _ in 0..20 {
         assert!(!server.allows(question("edit", "viewer")).await);
     }

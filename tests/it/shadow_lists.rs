@@ -13,7 +13,7 @@ use crate::{
     cli,
     shadow::{
         NOBODY_VIEWS, VIEWERS_EDIT, candidate, compared, guard, load, metric, options, question,
-        shadow,
+        shadow, without_room,
     },
     support::{
         TestServer,
@@ -121,13 +121,8 @@ async fn a_list_that_the_candidate_refuses_is_told_for_each_action() {
 
 #[tokio::test]
 async fn the_actions_of_a_list_without_room_are_counted_as_left_out() {
-    let (candidate, live) = (candidate(VIEWERS_EDIT), cli::policies(&["guard"]));
-    let options = ShadowOptions { queue_bytes: 1, ..options(candidate.path()) };
-    let server = TestServer::shadowed([load(live.path(), "guard")], options).await;
-    until("the candidate is loaded", async || {
-        shadow(&server).await["stores"][0]["revision"].is_string()
-    })
-    .await;
+    let candidate = candidate(VIEWERS_EDIT);
+    let server = without_room(&candidate).await;
     for _ in 0..10 {
         assert_eq!(list(&server, "viewer", &[]).await, ["view"]);
     }

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// A client of the service.
-pub(super) type Client = DirectoryServiceClient<Channel>;
+pub(super) type DirectoryClient = DirectoryServiceClient<Channel>;
 
 /// The flags that name the server.
 #[derive(Debug, clap::Args)]
@@ -46,20 +46,20 @@ pub(in crate::cli) struct ConnectionFlags {
 }
 
 /// Why a conversation did not go on.
-pub(super) enum Failure {
+pub(super) enum CallError {
     /// The server says so.
     Status(Status),
     /// Something here.
     Here(CliError),
 }
 
-impl From<Status> for Failure {
+impl From<Status> for CallError {
     fn from(status: Status) -> Self {
         Self::Status(status)
     }
 }
 
-impl From<CliError> for Failure {
+impl From<CliError> for CallError {
     fn from(error: CliError) -> Self {
         Self::Here(error)
     }
@@ -84,7 +84,7 @@ impl ServerFlags {
     /// Holds a conversation that takes as long as the flag says at most.
     pub(super) fn ask<T>(
         &self,
-        talk: impl AsyncFnOnce(Client) -> Result<T, Failure>,
+        talk: impl AsyncFnOnce(DirectoryClient) -> Result<T, CallError>,
     ) -> Result<T, CliError> {
         self.connection.ask(&self.server, talk)
     }
@@ -92,7 +92,7 @@ impl ServerFlags {
     /// Holds a conversation that takes as long as it takes.
     pub(super) fn follow<T>(
         &self,
-        talk: impl AsyncFnOnce(Client) -> Result<T, Failure>,
+        talk: impl AsyncFnOnce(DirectoryClient) -> Result<T, CallError>,
     ) -> Result<T, CliError> {
         server_address::run(Duration::MAX, self.connection.talk(&self.server, talk))
     }
@@ -116,7 +116,7 @@ impl ConnectionFlags {
     pub(super) fn ask<T>(
         &self,
         server: &ServerAddress,
-        talk: impl AsyncFnOnce(Client) -> Result<T, Failure>,
+        talk: impl AsyncFnOnce(DirectoryClient) -> Result<T, CallError>,
     ) -> Result<T, CliError> {
         server_address::run(self.timeout, self.talk(server, talk))
     }
@@ -124,13 +124,13 @@ impl ConnectionFlags {
     async fn talk<T>(
         &self,
         server: &ServerAddress,
-        talk: impl AsyncFnOnce(Client) -> Result<T, Failure>,
+        talk: impl AsyncFnOnce(DirectoryClient) -> Result<T, CallError>,
     ) -> Result<T, CliError> {
         let connected = server.connect(&self.tls, None, self.timeout).await?;
         let client = DirectoryServiceClient::new(connected.channel());
         talk(client).await.map_err(|failure| match failure {
-            Failure::Status(status) => refusal(&status),
-            Failure::Here(error) => error,
+            CallError::Status(status) => refusal(&status),
+            CallError::Here(error) => error,
         })
     }
 }

@@ -49,7 +49,7 @@ enum ListFormat {
 }
 
 #[derive(Serialize)]
-struct Row {
+struct ListedRow {
     principal_type: String,
     principal_id: String,
     role: String,
@@ -83,7 +83,7 @@ pub(super) fn run(args: &ListArgs) -> Result<Exit, CliError> {
         }
         ListFormat::Csv => output::print(&csv(rows)?)?,
         ListFormat::Json => {
-            let rows: Vec<_> = rows.into_iter().map(Row::from).collect();
+            let rows: Vec<_> = rows.into_iter().map(ListedRow::from).collect();
             output::print_json(&rows)?;
         }
     }
@@ -95,13 +95,13 @@ fn csv(rows: Vec<proto::RoleAssignment>) -> Result<String, CliError> {
     let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
     writer.write_record(COLUMNS).map_err(|error| failed(error.to_string()))?;
     for row in rows {
-        writer.serialize(Row::from(row)).map_err(|error| failed(error.to_string()))?;
+        writer.serialize(ListedRow::from(row)).map_err(|error| failed(error.to_string()))?;
     }
     let bytes = writer.into_inner().map_err(|error| failed(error.to_string()))?;
     String::from_utf8(bytes).map_err(|error| failed(error.to_string()))
 }
 
-impl From<proto::RoleAssignment> for Row {
+impl From<proto::RoleAssignment> for ListedRow {
     fn from(row: proto::RoleAssignment) -> Self {
         let (principal, scope) = (row.principal.unwrap_or_default(), row.scope.unwrap_or_default());
         let grant = row.grant.unwrap_or_default();

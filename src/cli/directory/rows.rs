@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::client::{Client, ConnectionFlags, Failure};
+use super::client::{CallError, ConnectionFlags, DirectoryClient};
 use crate::{
     cli::{CliError, server_address::ServerAddress},
     directory::{Assignment, AssignmentKey, Change, Directory},
@@ -26,7 +26,7 @@ pub(in crate::cli) struct ListedVersions {
 
 /// The rows that a running Humbaba holds for a store.
 #[derive(Debug)]
-pub(in crate::cli) struct RunningDirectory {
+pub(in crate::cli) struct DirectoryRows {
     rows: Vec<Change>,
     /// The versions that show these rows.
     pub versions: ListedVersions,
@@ -62,11 +62,11 @@ impl ListedVersions {
 
 /// Lists assignments, page by page.
 pub(super) async fn assignments(
-    client: &mut Client,
+    client: &mut DirectoryClient,
     connection: &ConnectionFlags,
     mut question: proto::ListAssignmentsRequest,
     versions: &mut ListedVersions,
-) -> Result<Vec<proto::RoleAssignment>, Failure> {
+) -> Result<Vec<proto::RoleAssignment>, CallError> {
     let mut rows = Vec::new();
     loop {
         let request = connection.request(question.clone())?;
@@ -82,11 +82,11 @@ pub(super) async fn assignments(
 
 /// Lists entities, page by page.
 async fn entities(
-    client: &mut Client,
+    client: &mut DirectoryClient,
     connection: &ConnectionFlags,
     mut question: proto::ListEntitiesRequest,
     versions: &mut ListedVersions,
-) -> Result<Vec<proto::Entity>, Failure> {
+) -> Result<Vec<proto::Entity>, CallError> {
     let mut rows = Vec::new();
     loop {
         let request = connection.request(question.clone())?;
@@ -100,7 +100,7 @@ async fn entities(
     }
 }
 
-impl RunningDirectory {
+impl DirectoryRows {
     /// Reads the rows that a running Humbaba holds for a store, those included that do not fit its
     /// policies. Where the directory changes meanwhile they are read again, and where it changes each
     /// time they are rows of several versions.
@@ -152,12 +152,12 @@ impl RunningDirectory {
 }
 
 async fn read_once(
-    client: &mut Client,
+    client: &mut DirectoryClient,
     connection: &ConnectionFlags,
     store: &StoreName,
     wanted: RowsWanted,
     limits: &RequestLimits,
-) -> Result<RunningDirectory, Failure> {
+) -> Result<DirectoryRows, CallError> {
     let mut versions = ListedVersions::default();
     let question = proto::ListAssignmentsRequest {
         policy_store: store.to_string(),
@@ -180,7 +180,7 @@ async fn read_once(
             CliError::Failure(format!("the entities of the server cannot be read: {first}"))
         })?);
     }
-    Ok(RunningDirectory { rows, versions })
+    Ok(DirectoryRows { rows, versions })
 }
 
 fn assignment(row: proto::RoleAssignment) -> Assignment {

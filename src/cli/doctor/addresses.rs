@@ -5,11 +5,11 @@ use std::{io, time::Duration};
 use hyper::header::LOCATION;
 use tonic_health::pb::health_check_response::ServingStatus;
 
-use super::{finding::Findings, running::RunningStatus};
+use super::{finding::DoctorFindings, running::RunningStatus};
 use crate::{
     cli::{
         CliError, healthcheck,
-        http_get::{Page, get, get_any},
+        http_get::{HttpPage, get, get_any},
         serve::listeners::{TriedAddress, cannot_listen, try_listen},
         server_address::{self, ServerAddress},
         tls_flags::TlsFlags,
@@ -36,7 +36,7 @@ pub(super) fn look(
     tls: Option<&ServerTls>,
     flags: &TlsFlags,
     timeout: Duration,
-    findings: &mut Findings,
+    findings: &mut DoctorFindings,
 ) -> Option<RunningStatus> {
     let (mut status, mut is_there, mut unknown) = (None, false, Vec::new());
     // Held until all are tried, as a start holds them: two settings may lead to one address.
@@ -104,7 +104,7 @@ fn try_address(
     settings: &Settings,
     tls: Option<&ServerTls>,
     timeout: Duration,
-    findings: &mut Findings,
+    findings: &mut DoctorFindings,
 ) -> Option<io::Result<TriedAddress>> {
     let trying = async { Ok(try_listen(key, address, settings, tls).await) };
     let tried = server_address::run(timeout, trying);
@@ -116,7 +116,7 @@ fn try_address(
         .ok()
 }
 
-fn tell(shown: &str, told: Result<String, String>, findings: &mut Findings) {
+fn tell(shown: &str, told: Result<String, String>, findings: &mut DoctorFindings) {
     match told {
         Ok(state) => findings.ok(ADDRESSES, format!("{shown}: a Humbaba listens, {state}")),
         Err(state) => {
@@ -126,7 +126,7 @@ fn tell(shown: &str, told: Result<String, String>, findings: &mut Findings) {
     }
 }
 
-fn stranger(shown: &str, address: &ListenAddress, why: &str, findings: &mut Findings) {
+fn stranger(shown: &str, address: &ListenAddress, why: &str, findings: &mut DoctorFindings) {
     let other = match address {
         ListenAddress::Tcp(tcp) => format!("`ss -ltnp 'sport = :{}'` names it", tcp.port),
         ListenAddress::Unix(path) => format!("`ss -lxp | grep {}` names it", path.display()),
@@ -191,8 +191,8 @@ fn ask(
     server: &ServerAddress,
     flags: &TlsFlags,
     timeout: Duration,
-    getting: impl Future<Output = Result<Page, CliError>>,
-    read: impl FnOnce(Page) -> Result<String, String>,
+    getting: impl Future<Output = Result<HttpPage, CliError>>,
+    read: impl FnOnce(HttpPage) -> Result<String, String>,
 ) -> Occupant {
     if server.speaks_tls() && flags.read().is_err() {
         return Occupant::Unknown;

@@ -8,7 +8,7 @@ use std::{
 
 use rustix::fs::{Access, access};
 
-use super::{finding::Findings, policies::Loaded};
+use super::{finding::DoctorFindings, policies::LoadedStores};
 use crate::{
     cli::{output::counted, serve::options::source_options, server_address},
     model::StoreName,
@@ -25,9 +25,9 @@ const SHOWN: usize = 5;
 /// Reads each folder once, and asks each database.
 pub(super) fn look(
     settings: &Arc<Settings>,
-    stores: &Loaded,
+    stores: &LoadedStores,
     timeout: Duration,
-    findings: &mut Findings,
+    findings: &mut DoctorFindings,
 ) {
     if let Some(data) = &settings.data {
         data_folder(data, findings);
@@ -52,7 +52,7 @@ pub(super) fn look(
 }
 
 /// Looks whether the folder can be written to, or the folder that it would be made in.
-fn data_folder(data: &Path, findings: &mut Findings) {
+fn data_folder(data: &Path, findings: &mut DoctorFindings) {
     let there = data.ancestors().map(|folder| match folder {
         empty if empty.as_os_str().is_empty() => Path::new("."),
         folder => folder,
@@ -85,7 +85,7 @@ fn files(
     store: &Arc<PolicyStore>,
     settings: &Arc<Settings>,
     timeout: Duration,
-    findings: &mut Findings,
+    findings: &mut DoctorFindings,
 ) {
     let (folder, name): (PathBuf, _) = (folder.to_owned(), store.name().clone());
     let (store, settings) = (Arc::clone(store), Arc::clone(settings));
@@ -110,7 +110,7 @@ fn embedded(
     store: &Arc<PolicyStore>,
     settings: &Arc<Settings>,
     timeout: Duration,
-    findings: &mut Findings,
+    findings: &mut DoctorFindings,
 ) {
     // The settings are refused without it.
     let Some(data) = settings.data.clone() else { return };
@@ -134,7 +134,7 @@ fn embedded(
     }
 }
 
-fn report(name: &StoreName, rows: FolderRows, advice: &str, findings: &mut Findings) {
+fn report(name: &StoreName, rows: FolderRows, advice: &str, findings: &mut DoctorFindings) {
     let FolderRows { directory, problems, problem_count } = rows;
     let counts = directory.counts();
     findings.ok(
@@ -157,7 +157,7 @@ fn postgres(
     schema: Option<String>,
     settings: &Settings,
     timeout: Duration,
-    findings: &mut Findings,
+    findings: &mut DoctorFindings,
 ) {
     let options = source_options(settings);
     let look = async { Ok(sources::look_at_postgres(schema.as_deref(), &options).await) };

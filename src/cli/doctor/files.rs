@@ -8,7 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{finding::Findings, machine, running::RunningStatus};
+use super::{finding::DoctorFindings, machine, running::RunningStatus};
 use crate::{
     audit::LogMode,
     cli::{
@@ -37,7 +37,7 @@ const SOON: i64 = 14 * 24 * 60 * 60;
 pub(super) fn look(
     settings: &Arc<Settings>,
     timeout: Duration,
-    findings: &mut Findings,
+    findings: &mut DoctorFindings,
 ) -> Prerequisites {
     let mut opened = Prerequisites::default();
     for one in Prerequisite::ALL {
@@ -78,7 +78,7 @@ fn check(
     about: &'static str,
     settings: &Arc<Settings>,
     timeout: Duration,
-    findings: &mut Findings,
+    findings: &mut DoctorFindings,
 ) -> Option<Result<Prerequisites, CliError>> {
     let settings = Arc::clone(settings);
     findings.take(about, timeout, move || {
@@ -92,7 +92,7 @@ fn check(
 
 fn certificate(
     checked: Result<Prerequisites, CliError>,
-    findings: &mut Findings,
+    findings: &mut DoctorFindings,
 ) -> Option<ServerTls> {
     let tls = match checked {
         Ok(checked) => checked.tls?,
@@ -112,7 +112,7 @@ fn certificate(
 fn token_file(
     setting: &'static str,
     tokens: Result<Option<BearerTokens>, CliError>,
-    findings: &mut Findings,
+    findings: &mut DoctorFindings,
 ) -> Option<BearerTokens> {
     match tokens {
         Ok(Some(tokens)) => {
@@ -135,7 +135,7 @@ fn without_heading(error: &CliError) -> String {
     text.strip_prefix("bad configuration\n").map(ToOwned::to_owned).unwrap_or(text)
 }
 
-fn expiry(subject: &str, expires: i64, findings: &mut Findings) {
+fn expiry(subject: &str, expires: i64, findings: &mut DoctorFindings) {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let left = expires.saturating_sub(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
     let until = Timestamp::from_seconds(expires);
@@ -150,7 +150,7 @@ fn expiry(subject: &str, expires: i64, findings: &mut Findings) {
 }
 
 /// Warns of each file with a secret that every account of the machine may read.
-fn secrets(settings: &Settings, findings: &mut Findings) {
+fn secrets(settings: &Settings, findings: &mut DoctorFindings) {
     let secrets = [
         (TLS, "tls.key", &settings.tls.key),
         (TOKENS, "auth.token_file", &settings.token_file),
@@ -166,7 +166,7 @@ fn secrets(settings: &Settings, findings: &mut Findings) {
 }
 
 /// Warns of a file with a secret that every account of the machine may read.
-fn is_secret(about: &'static str, setting: &str, path: &Path, findings: &mut Findings) {
+fn is_secret(about: &'static str, setting: &str, path: &Path, findings: &mut DoctorFindings) {
     // One that cannot be read is reported by its reader.
     let Ok(metadata) = fs::metadata(path) else { return };
     let mode = metadata.permissions().mode() & 0o777;
@@ -187,7 +187,7 @@ pub(super) fn telemetry(
     settings: &Arc<Settings>,
     running: Option<&RunningStatus>,
     timeout: Duration,
-    findings: &mut Findings,
+    findings: &mut DoctorFindings,
 ) {
     let checked = check(Prerequisite::DecisionLog, LOG, settings, timeout, findings);
     match (checked, &settings.decision_log.file) {

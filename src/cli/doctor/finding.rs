@@ -9,7 +9,7 @@ use crate::store::STACK_BYTES;
 /// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Level {
+pub(super) enum Severity {
     Ok,
     /// Humbaba serves all the same.
     Warning,
@@ -19,8 +19,8 @@ pub(super) enum Level {
 
 /// One thing that was looked at.
 #[derive(Debug, Serialize)]
-pub(super) struct Finding {
-    pub level: Level,
+pub(super) struct DoctorFinding {
+    pub level: Severity,
     /// The part of the settings or of the machine.
     pub about: &'static str,
     pub message: String,
@@ -30,11 +30,11 @@ pub(super) struct Finding {
 
 /// Everything that was found, in the order in which it was looked at.
 #[derive(Debug, Default)]
-pub(super) struct Findings(Vec<Finding>);
+pub(super) struct DoctorFindings(Vec<DoctorFinding>);
 
-impl Findings {
+impl DoctorFindings {
     pub(super) fn ok(&mut self, about: &'static str, message: impl Into<String>) {
-        self.add(Level::Ok, about, message.into(), None);
+        self.add(Severity::Ok, about, message.into(), None);
     }
 
     pub(super) fn warning(
@@ -43,7 +43,7 @@ impl Findings {
         message: impl Into<String>,
         advice: impl Into<String>,
     ) {
-        self.add(Level::Warning, about, message.into(), Some(advice.into()));
+        self.add(Severity::Warning, about, message.into(), Some(advice.into()));
     }
 
     pub(super) fn problem(
@@ -52,16 +52,22 @@ impl Findings {
         message: impl Into<String>,
         advice: impl Into<String>,
     ) {
-        self.add(Level::Problem, about, message.into(), Some(advice.into()));
+        self.add(Severity::Problem, about, message.into(), Some(advice.into()));
     }
 
     /// Adds an error of which the message says what to do.
     pub(super) fn error(&mut self, about: &'static str, message: impl Into<String>) {
-        self.add(Level::Problem, about, message.into(), None);
+        self.add(Severity::Problem, about, message.into(), None);
     }
 
-    fn add(&mut self, level: Level, about: &'static str, message: String, advice: Option<String>) {
-        self.0.push(Finding { level, about, message, advice });
+    fn add(
+        &mut self,
+        level: Severity,
+        about: &'static str,
+        message: String,
+        advice: Option<String>,
+    ) {
+        self.0.push(DoctorFinding { level, about, message, advice });
     }
 
     /// Takes the result of a look, or says that it took too long.
@@ -82,11 +88,11 @@ impl Findings {
         found
     }
 
-    pub(super) fn all(&self) -> &[Finding] {
+    pub(super) fn all(&self) -> &[DoctorFinding] {
         &self.0
     }
 
-    pub(super) fn count(&self, level: Level) -> usize {
+    pub(super) fn count(&self, level: Severity) -> usize {
         self.0.iter().filter(|finding| finding.level == level).count()
     }
 
@@ -94,11 +100,11 @@ impl Findings {
     pub(super) fn human(&self) -> String {
         let width = self.0.iter().map(|finding| finding.about.len()).max().unwrap_or_default();
         let mut text = String::new();
-        for Finding { level, about, message, advice } in &self.0 {
+        for DoctorFinding { level, about, message, advice } in &self.0 {
             let level = match level {
-                Level::Ok => "ok",
-                Level::Warning => "warning",
-                Level::Problem => "problem",
+                Severity::Ok => "ok",
+                Severity::Warning => "warning",
+                Severity::Problem => "problem",
             };
             let mut lines = message.lines().chain(advice.iter().flat_map(|advice| advice.lines()));
             let first = lines.next().unwrap_or_default();

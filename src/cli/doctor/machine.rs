@@ -7,7 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{finding::Findings, running::RunningStatus};
+use super::{finding::DoctorFindings, running::RunningStatus};
 use crate::{
     audit::LogMode,
     cli::{
@@ -31,7 +31,11 @@ const AT_REST: u64 = 48 * 1024 * 1024;
 
 const MIB: u64 = 1024 * 1024;
 
-pub(super) fn look(settings: &Settings, running: Option<&RunningStatus>, findings: &mut Findings) {
+pub(super) fn look(
+    settings: &Settings,
+    running: Option<&RunningStatus>,
+    findings: &mut DoctorFindings,
+) {
     clock(running.and_then(|page| page.date.as_deref()), findings);
     handles(settings, findings);
     memory(settings, findings);
@@ -42,7 +46,7 @@ pub(super) fn look(settings: &Settings, running: Option<&RunningStatus>, finding
 pub(super) fn solver(
     gates: Option<Result<Option<Arc<dyn SlowGates>>, CliError>>,
     timeout: Duration,
-    findings: &mut Findings,
+    findings: &mut DoctorFindings,
 ) -> Option<Arc<dyn SlowGates>> {
     const SOLVER: &str = "solver";
     match gates? {
@@ -75,7 +79,7 @@ fn found(_: Duration) -> String {
     "this is built without the feature `prove`".to_owned()
 }
 
-fn clock(date: Option<&str>, findings: &mut Findings) {
+fn clock(date: Option<&str>, findings: &mut DoctorFindings) {
     const CLOCK: &str = "clock";
     let advice = "set the clock: ends of roles and certificates are judged by it";
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -98,7 +102,7 @@ fn clock(date: Option<&str>, findings: &mut Findings) {
     }
 }
 
-fn handles(settings: &Settings, findings: &mut Findings) {
+fn handles(settings: &Settings, findings: &mut DoctorFindings) {
     const HANDLES: &str = "file handles";
     let workers = GrpcOptions::default().workers;
     let Handles { handles, wanted, fitting } =
@@ -119,7 +123,7 @@ fn handles(settings: &Settings, findings: &mut Findings) {
     );
 }
 
-fn memory(settings: &Settings, findings: &mut Findings) {
+fn memory(settings: &Settings, findings: &mut DoctorFindings) {
     const MEMORY: &str = "memory";
     let Some(limit) = memory_limit() else {
         findings.ok(MEMORY, "no cgroup limits it");

@@ -20,7 +20,7 @@ use super::{
     tls_flags::TlsFlags,
 };
 use crate::settings::Settled;
-use finding::{Findings, Level};
+use finding::{DoctorFindings, Severity};
 
 /// Tell why a Humbaba does not start, or answers oddly
 ///
@@ -59,7 +59,7 @@ pub(super) struct DoctorArgs {
 }
 
 pub(super) fn run(args: &DoctorArgs) -> Result<Exit, CliError> {
-    let mut findings = Findings::default();
+    let mut findings = DoctorFindings::default();
     match args.flags.settle() {
         Ok(settled) => look(&settled, args, &mut findings),
         Err(error) => {
@@ -67,10 +67,10 @@ pub(super) fn run(args: &DoctorArgs) -> Result<Exit, CliError> {
             findings.problem("settings", error.to_string(), advice);
         }
     }
-    let problems = findings.count(Level::Problem);
+    let problems = findings.count(Severity::Problem);
     match args.format {
         Format::Human => {
-            let warnings = findings.count(Level::Warning);
+            let warnings = findings.count(Severity::Warning);
             let problems = counted(problems, "problem", "problems");
             let warnings = counted(warnings, "warning", "warnings");
             output::print(&format!("{}{problems}, {warnings}\n", findings.human()))?;
@@ -82,7 +82,7 @@ pub(super) fn run(args: &DoctorArgs) -> Result<Exit, CliError> {
     Ok(if problems == 0 { Exit::Ok } else { Exit::Failure })
 }
 
-fn look(settled: &Settled, args: &DoctorArgs, findings: &mut Findings) {
+fn look(settled: &Settled, args: &DoctorArgs, findings: &mut DoctorFindings) {
     findings.ok("settings", origins(settled));
     let (settings, timeout) = (Arc::new(settled.settings.clone()), args.timeout);
     let opened = files::look(&settings, timeout, findings);

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use super::finding::Findings;
+use super::finding::DoctorFindings;
 use crate::{
     cli::{
         output::counted,
@@ -21,15 +21,15 @@ const SHOWN: usize = 5;
 const POLICIES: &str = "policies";
 
 /// The stores that could be loaded.
-pub(super) type Loaded = BTreeMap<StoreName, Arc<PolicyStore>>;
+pub(super) type LoadedStores = BTreeMap<StoreName, Arc<PolicyStore>>;
 
 /// Loads the stores as `serve` does, but for proofs, and returns those that are valid.
 pub(super) fn look(
     settings: &Settings,
     slow_gates: Option<&Arc<dyn SlowGates>>,
     timeout: Duration,
-    findings: &mut Findings,
-) -> Loaded {
+    findings: &mut DoctorFindings,
+) -> LoadedStores {
     let source = source::source(settings);
     match &source {
         Source::Folder(folder) => findings.ok(POLICIES, format!("from `{}`", folder.display())),
@@ -66,14 +66,16 @@ fn load(
     source: Source,
     options: Options,
     timeout: Duration,
-    findings: &mut Findings,
-) -> Loaded {
+    findings: &mut DoctorFindings,
+) -> LoadedStores {
     let load = move || {
         let live = Live::default();
         let loaded = reload::load(&source, &options, &live);
         (loaded, live)
     };
-    let Some((loaded, live)) = findings.take(about, timeout, load) else { return Loaded::new() };
+    let Some((loaded, live)) = findings.take(about, timeout, load) else {
+        return LoadedStores::new();
+    };
     let status = live.status();
     for file in &status.unread {
         let advice = "move it into the folder of a store";
@@ -97,7 +99,7 @@ fn gate(
     gates: &Arc<dyn SlowGates>,
     store: &Arc<PolicyStore>,
     timeout: Duration,
-    findings: &mut Findings,
+    findings: &mut DoctorFindings,
 ) {
     let (gates, candidate) = (Arc::clone(gates), Arc::clone(store));
     let refusal = findings.take(POLICIES, timeout, move || gates.refuses_unproved(&candidate));
@@ -112,7 +114,7 @@ fn gate(
     }
 }
 
-fn valid(about: &'static str, store: &PolicyStore, findings: &mut Findings) {
+fn valid(about: &'static str, store: &PolicyStore, findings: &mut DoctorFindings) {
     let policies = counted(store.policies().policies().count(), "policy", "policies");
     let (name, revision) = (store.name(), store.revision());
     findings.ok(about, format!("`{name}` is valid: {policies}, revision {revision}"));
@@ -124,7 +126,12 @@ fn valid(about: &'static str, store: &PolicyStore, findings: &mut Findings) {
     }
 }
 
-fn refused(about: &'static str, name: &StoreName, problems: &[Problem], findings: &mut Findings) {
+fn refused(
+    about: &'static str,
+    name: &StoreName,
+    problems: &[Problem],
+    findings: &mut DoctorFindings,
+) {
     let mut lines = vec![format!("`{name}` is refused")];
     for problem in problems.iter().take(SHOWN) {
         lines.push(problem.to_string());

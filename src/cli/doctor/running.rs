@@ -5,8 +5,8 @@ use std::{path::Path, time::Duration};
 use hyper::header::DATE;
 use serde::Deserialize;
 
-use super::{finding::Findings, policies::Loaded};
-use crate::cli::{http_get::Page, output::counted};
+use super::{finding::DoctorFindings, policies::LoadedStores};
+use crate::cli::{http_get::HttpPage, output::counted};
 
 const RUNNING: &str = "running";
 
@@ -60,7 +60,7 @@ struct RunningLog {
 }
 
 impl RunningStatus {
-    pub(super) fn read(page: Page) -> Result<Self, String> {
+    pub(super) fn read(page: HttpPage) -> Result<Self, String> {
         let status: Self = serde_json::from_str(&page.body)
             .map_err(|error| format!("`/status` is not that of a Humbaba: {error}"))?;
         Ok(Self { date: page.header(DATE).map(ToOwned::to_owned), ..status })
@@ -74,7 +74,7 @@ impl RunningStatus {
 }
 
 /// Reports the state of a running server, and compares it with the files of now.
-pub(super) fn look(page: &RunningStatus, stores: &Loaded, findings: &mut Findings) {
+pub(super) fn look(page: &RunningStatus, stores: &LoadedStores, findings: &mut DoctorFindings) {
     let up = Duration::from_secs(page.uptime_seconds);
     let serving = if page.serving { "it serves" } else { "it does not serve" };
     findings.ok(
@@ -104,7 +104,7 @@ pub(super) fn look(page: &RunningStatus, stores: &Loaded, findings: &mut Finding
 }
 
 impl RunningStore {
-    fn look(&self, stores: &Loaded, findings: &mut Findings) {
+    fn look(&self, stores: &LoadedStores, findings: &mut DoctorFindings) {
         let Self { name, revision, problems } = self;
         let here = stores.iter().find(|(store, _)| store.as_str() == name);
         let here = here.map(|(_, store)| store.revision().to_string());
@@ -142,7 +142,7 @@ impl StoreProblem {
 }
 
 impl RunningDirectory {
-    fn look(&self, findings: &mut Findings) {
+    fn look(&self, findings: &mut DoctorFindings) {
         let Self { store, unavailable, problem, ignored } = self;
         if let Some(why) = unavailable {
             let advice = "questions to the store are UNAVAILABLE until its directory is there";

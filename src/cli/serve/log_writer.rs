@@ -25,19 +25,19 @@ const QUEUE_BYTES: usize = 4 * 1024 * 1024;
 /// A writer to the log. Each call of `write` is a line. Clones write to the same log.
 #[derive(Debug, Clone)]
 pub(super) struct LogWriter {
-    queue: mpsc::Sender<Message>,
-    counts: Arc<Counts>,
+    queue: mpsc::Sender<LogMessage>,
+    counts: Arc<LineCounts>,
 }
 
 #[derive(Debug, Default)]
-struct Counts {
+struct LineCounts {
     queued_bytes: AtomicUsize,
     /// Lines that were left out or could not be written.
     lost: AtomicU64,
 }
 
 #[derive(Debug)]
-enum Message {
+enum LogMessage {
     Line(Vec<u8>),
     /// Answers once everything before it is written.
     Flush(mpsc::Sender<()>),
@@ -50,7 +50,7 @@ impl LogWriter {
     /// No thread can be started.
     pub fn start(out: impl Write + Send + 'static) -> io::Result<Self> {
         let (queue, messages) = mpsc::channel();
-        let counts = Arc::new(Counts::default());
+        let counts = Arc::new(LineCounts::default());
         let counted = Arc::clone(&counts);
         let thread = thread::Builder::new().name("process-log".to_owned());
         thread.spawn(move || run(&messages, out, &counted))?;
@@ -61,7 +61,7 @@ impl LogWriter {
     pub fn finish(&self, timeout: Duration) {
         let (done, flushed) = mpsc::channel();
         // Lines that nobody takes in time are lost with the process.
-        if self.queue.send(Message::Flush(done)).is_ok() {
+        if self.queue.send(LogMessage::Flush(done)).is_ok() {
             let _ = flushed.recv_timeout(timeout);
         }
     }
@@ -87,7 +87,7 @@ impl Write for LogWriter {
         let waiting = self.counts.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
         // A line that is longer than the queue is written where nothing else waits.
         let has_room = waiting == 0 || waiting.saturating_add(bytes) <= QUEUE_BYTES;
-        let is_sent = has_room && self.queue.send(Message::Line(line.to_owned())).is_ok();
+        let is_sent = has_room && self.queue.send(LogMessage::Line(line.to_owned())).is_ok();
         if !is_sent {
             self.counts.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
             self.counts.lost.fetch_add(1, Ordering::Relaxed);
@@ -100,12 +100,12 @@ impl Write for LogWriter {
     }
 }
 
-fn run(messages: &mpsc::Receiver<Message>, mut out: impl Write, counts: &Counts) {
+fn run(messages: &mpsc::Receiver<LogMessage>, mut out: impl Write, counts: &LineCounts) {
     let mut told = 0;
     for message in messages {
         let line = match message {
-            Message::Line(line) => line,
-            Message::Flush(done) => {
+            LogMessage::Line(line) => line,
+            LogMessage::Flush(done) => {
                 // Whoever asked may have stopped waiting.
                 let _ = done.send(());
                 continue;

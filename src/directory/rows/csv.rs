@@ -6,7 +6,7 @@ use csv::{Position, Reader, ReaderBuilder, StringRecord};
 
 use super::{
     FileRow, FileRows, RowFileError, RowReader,
-    row_reader::{COLUMNS, REQUIRED, Values},
+    row_reader::{COLUMNS, REQUIRED, RowValues},
 };
 use crate::directory::Change;
 
@@ -99,7 +99,7 @@ impl Columns {
         Ok(Self { places, count: header.len() })
     }
 
-    fn values<'r>(&self, record: &'r StringRecord) -> Result<Values<'r>, String> {
+    fn values<'r>(&self, record: &'r StringRecord) -> Result<RowValues<'r>, String> {
         if record.len() != self.count {
             return Err(format!(
                 "the row has {} values, and the header {} columns",

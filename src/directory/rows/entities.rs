@@ -23,7 +23,7 @@ pub(super) fn read(reader: &mut RowReader<'_>, text: &str) -> Result<FileRows, R
         return Err(RowFileError::TooManyRows(reader.rows));
     }
     let mut read = FileRows::default();
-    let mut lines = Lines { text, line: 1, at: 0 };
+    let mut lines = LineCounter { text, line: 1, at: 0 };
     for element in elements {
         // The element is a piece of the text.
         let start = (element.get().as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
@@ -71,13 +71,13 @@ fn uid_alone(text: &str) -> Option<Json> {
 }
 
 /// Counts lines as a text is gone through.
-struct Lines<'a> {
+struct LineCounter<'a> {
     text: &'a str,
     line: usize,
     at: usize,
 }
 
-impl Lines<'_> {
+impl LineCounter<'_> {
     /// Returns the line of a byte that is not before the last one that was asked for.
     fn line_of(&mut self, byte: usize) -> usize {
         let passed: Range<usize> = self.at..byte;

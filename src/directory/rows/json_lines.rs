@@ -11,7 +11,7 @@ use crate::directory::Change;
 /// refuses a name that is unknown or there twice.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Line<'a> {
+struct AssignmentLine<'a> {
     #[serde(borrow)]
     principal_type: Cow<'a, str>,
     #[serde(borrow)]
@@ -70,7 +70,7 @@ pub(super) fn read(reader: &mut RowReader<'_>, text: &str) -> Result<FileRows, R
 }
 
 /// Reads a line. Serde would take an array of nine values too.
-fn object(text: &str) -> Result<Line<'_>, String> {
+fn object(text: &str) -> Result<AssignmentLine<'_>, String> {
     if !text.trim_start().starts_with('{') {
         return Err(
             "the line is no JSON object: write `{\"principal_type\": \"User\", …}`".to_owned()

@@ -36,7 +36,7 @@ pub struct RowReader<'a> {
 }
 
 /// The values of a role assignment in the order of [`COLUMNS`]; empty where there is none.
-pub(super) type Values<'a> = [&'a str; COLUMNS.len()];
+pub(super) type RowValues<'a> = [&'a str; COLUMNS.len()];
 
 impl<'a> RowReader<'a> {
     /// Makes a reader that refuses values of more than `text_bytes` bytes and files of more than `rows`
@@ -47,7 +47,7 @@ impl<'a> RowReader<'a> {
     }
 
     /// Makes a role assignment of its values.
-    pub(super) fn assignment(&mut self, values: Values<'_>) -> Result<Assignment, String> {
+    pub(super) fn assignment(&mut self, values: RowValues<'_>) -> Result<Assignment, String> {
         for (name, value) in COLUMNS.iter().zip(values) {
             if value.len() > self.text_bytes {
                 let (length, limit) = (value.len(), self.text_bytes);

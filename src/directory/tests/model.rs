@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::support::Store;
 use crate::{
-    directory::{Assignment, AssignmentFilter, AssignmentKey, Change, Counts, EntityRow},
+    directory::{Assignment, AssignmentFilter, AssignmentKey, Change, EntityRow, RowCounts},
     model::{Timestamp, Uid},
     request::{
         EntityFacts, Known, RequestInput, RequestLimits, RoleAssignmentInput, check_facts,
@@ -145,10 +145,10 @@ impl Model {
         self.assignments.values().cloned().collect()
     }
 
-    pub(super) fn counts(&self) -> Counts {
+    pub(super) fn counts(&self) -> RowCounts {
         let roles = self.assignments.values().filter(|row| !self.role_fits(row)).count();
         let rows = self.rows.values().filter(|row| self.facts(row).is_none()).count();
-        Counts {
+        RowCounts {
             assignments: self.assignments.len(),
             entities: self.rows.len(),
             ignored: roles + rows + self.in_circles().len(),

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     directory::{Assignment, AssignmentFilter, AssignmentKey, Change, Directory, EntityRow},
     model::{Timestamp, Uid},
-    request::{Grant, HeldFacts, HeldRole, Place, RequestLimits},
+    request::{Grant, HeldFacts, HeldPlace, HeldRole, RequestLimits},
 };
 
 #[derive(Debug, Clone)]
@@ -130,7 +130,7 @@ fn sorted(held: &Directory, roles: &[HeldRole<'_>]) -> Vec<Plain> {
     roles
 }
 
-fn names(held: &Directory, places: Vec<Place>) -> BTreeSet<Uid> {
+fn names(held: &Directory, places: Vec<HeldPlace>) -> BTreeSet<Uid> {
     let names: BTreeSet<_> =
         places.iter().map(|place| Uid::from(&held.uid(*place).unwrap())).collect();
     assert_eq!(names.len(), places.len());
@@ -174,7 +174,7 @@ fn assert_same(held: &Directory, model: &Model, store: &Store) {
     assert_nothing_is_left(held, model);
 }
 
-fn assert_entities_are_same(held: &Directory, model: &Model, places: &BTreeMap<Uid, Place>) {
+fn assert_entities_are_same(held: &Directory, model: &Model, places: &BTreeMap<Uid, HeldPlace>) {
     let entities = model.entities();
     let (in_circles, unreadable) = (model.in_circles(), model.unreadable());
     let reported: BTreeSet<_> = held.in_circles().map(|(uid, _)| uid).collect();
@@ -207,7 +207,7 @@ fn entity_uid(uid: &Uid) -> Option<EntityUID> {
     Some(EntityUID::from_components(entity_type, Eid::new(uid.id.as_str()), None))
 }
 
-fn assert_roles_are_same(held: &Directory, model: &Model, places: &BTreeMap<Uid, Place>) {
+fn assert_roles_are_same(held: &Directory, model: &Model, places: &BTreeMap<Uid, HeldPlace>) {
     let roles = model.roles();
     for now in NOWS.map(at) {
         let in_force: Vec<_> =

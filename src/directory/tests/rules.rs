@@ -2,7 +2,7 @@
 
 use super::support::{BARE, FULL, LESS, at, directory, key, put, put_entity, store, with};
 use crate::{
-    directory::{Assignment, Change, Counts, Directory, Fault},
+    directory::{Assignment, Change, Directory, Fault, RowCounts},
     model::Uid,
     request::{HeldFacts, RequestLimits},
 };
@@ -31,7 +31,7 @@ fn a_role_comes_back_with_its_slot() {
     assert!(alice_edits(&held));
     let without = with(&held, &less);
     assert!(!alice_edits(&without));
-    assert_eq!(without.counts(), Counts { assignments: 1, entities: 0, ignored: 1 });
+    assert_eq!(without.counts(), RowCounts { assignments: 1, entities: 0, ignored: 1 });
     assert!(alice_edits(&with(&without, &full)));
 }
 
@@ -57,7 +57,7 @@ fn a_short_name_that_comes_to_mean_a_type_is_that_type() {
     assert!(alice_edits(&held));
     let [principal, role, scope] = ALICE_EDITS;
     let (held, _) = held.apply([Change::Delete(key(principal, role, scope))]);
-    assert_eq!(held.counts(), Counts::default());
+    assert_eq!(held.counts(), RowCounts::default());
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn an_assignment_that_cannot_be_kept_ends_the_one_that_it_replaces() {
     let (held, faults) = held.apply([Change::Put(row)]);
     let description = "24 bytes, more than the limit of 20".to_owned();
     assert_eq!(faults, [Fault { index: 0, field: "reason".to_owned(), description }]);
-    assert_eq!(held.counts(), Counts::default());
+    assert_eq!(held.counts(), RowCounts::default());
     assert!(!alice_edits(&held));
 }
 
@@ -120,7 +120,7 @@ fn of_many_faults_the_first_are_described_and_the_others_counted() {
     let wrong = |n: usize| put(&format!("User::u{n}"), "janitor", "Site::42");
     let (held, faults) =
         directory(&store(FULL), &RequestLimits::default()).apply((0..5_000).map(wrong));
-    assert_eq!(held.counts(), Counts { assignments: 5_000, entities: 0, ignored: 5_000 });
+    assert_eq!(held.counts(), RowCounts { assignments: 5_000, entities: 0, ignored: 5_000 });
     assert!(faults.iter().map(|fault| fault.index).eq(0..5_000));
     let (described, others) = faults.split_at(1_000);
     assert!(described.iter().all(|fault| fault.field == "role"));
@@ -137,7 +137,7 @@ fn what_a_policy_store_holds_itself_is_ignored() {
     let (held, faults) =
         directory(&full, &RequestLimits::default()).apply([put_entity("Team::core", "{}")]);
     assert_eq!(faults.len(), 1);
-    assert_eq!(held.counts(), Counts { assignments: 0, entities: 1, ignored: 1 });
+    assert_eq!(held.counts(), RowCounts { assignments: 0, entities: 1, ignored: 1 });
     assert!(held.place(&"App::Team::\"core\"".parse().unwrap()).is_none());
 }
 

@@ -7,10 +7,10 @@ use proptest::prelude::*;
 use crate::{
     directory::{
         name_order::NameOrder,
-        records::Text,
-        table::{Record, Table},
+        records::SharedText,
+        table::{Table, TableRecord},
     },
-    request::Place,
+    request::HeldPlace,
 };
 
 proptest! {
@@ -24,7 +24,7 @@ proptest! {
     ) {
         let (mut order, mut set) = (NameOrder::default(), BTreeSet::new());
         for (places, is_removal) in steps {
-            let places: BTreeSet<_> = places.into_iter().map(Place).collect();
+            let places: BTreeSet<_> = places.into_iter().map(HeldPlace).collect();
             let changed: Vec<_> =
                 places.into_iter().filter(|place| set.contains(place) == is_removal).collect();
             if is_removal {
@@ -35,8 +35,8 @@ proptest! {
                 set.extend(changed);
             }
             prop_assert!(order.iter().eq(set.iter().copied()));
-            let skipped = order.skip(|place| place < Place(from));
-            prop_assert!(skipped.eq(set.range(Place(from)..).copied()));
+            let skipped = order.skip(|place| place < HeldPlace(from));
+            prop_assert!(skipped.eq(set.range(HeldPlace(from)..).copied()));
         }
     }
 }
@@ -44,8 +44,8 @@ proptest! {
 #[test]
 fn numbers_are_given_again_and_old_states_keep_their_records() {
     let mut table = Table::new();
-    let name = |n: u32| Text::new(&n.to_string());
-    let find = |table: &Table<Text>, n: u32| {
+    let name = |n: u32| SharedText::new(&n.to_string());
+    let find = |table: &Table<SharedText>, n: u32| {
         table.find(name(n).hash(table.state()), |text| text.text == n.to_string())
     };
     let numbers: Vec<_> = (0..1_000).map(|n| table.insert(name(n))).collect();
@@ -68,7 +68,7 @@ fn numbers_are_given_again_and_old_states_keep_their_records() {
 #[test]
 fn a_record_goes_with_its_last_use() {
     let mut table = Table::new();
-    let number = table.insert(Text::new("root"));
+    let number = table.insert(SharedText::new("root"));
     table.retain(number);
     table.release(number);
     assert!(table.get(number).is_some());

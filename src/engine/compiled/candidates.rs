@@ -12,7 +12,7 @@ use cedar_policy_core::ast::{EntityType, EntityUID};
 use super::{
     CompiledPolicy, Condition, NeedsCedar,
     expr::{Role, Target},
-    facts::{Closure, Facts},
+    facts::{Closure, CompiledFacts},
 };
 use crate::{
     engine::slices::{PreparedPolicy, Slices},
@@ -31,7 +31,7 @@ pub(super) struct Candidates {
     /// Actions with the same policies and types share them.
     by_action: HashMap<EntityUID, Arc<OfAction>, Random>,
     /// Policies on every action that name a principal or a resource, kept once.
-    of_any: Named,
+    of_any: NamedPolicies,
     random: Random,
 }
 
@@ -39,7 +39,7 @@ pub(super) struct Candidates {
 struct OfAction {
     /// Policies that name neither, for each pair of types of principal and resource.
     unnamed: Box<[OfTypes]>,
-    named: Named,
+    named: NamedPolicies,
 }
 
 #[derive(Debug)]
@@ -54,7 +54,7 @@ struct OfTypes {
 /// Policies under hashes of what their scopes name. Two names may share a hash, so a policy that is
 /// found here has yet to be tested whether its scope holds.
 #[derive(Debug, Default)]
-struct Named {
+struct NamedPolicies {
     by_principal: HashMap<u64, Vec<Index>, Random>,
     by_resource: HashMap<u64, Vec<Index>, Random>,
     by_both: HashMap<(u64, u64), Vec<Index>, Random>,
@@ -74,7 +74,7 @@ struct NamedRoles(Vec<Role>);
 impl Candidates {
     pub(super) fn new(policies: &[CompiledPolicy], slices: &Slices, schema: &Schema) -> Self {
         let random = Random::default();
-        let mut of_any = Named::default();
+        let mut of_any = NamedPolicies::default();
         for index in slices.of_any().map(|policy| policy.index()) {
             if let Some(policy) = get(policies, index) {
                 of_any.add(index, policy, &random);
@@ -92,7 +92,7 @@ impl Candidates {
             let of_action = known
                 .entry((all, unnamed, &action.principals, &action.resources))
                 .or_insert_with_key(|(all, unnamed, principals, resources)| {
-                    let mut named = Named::default();
+                    let mut named = NamedPolicies::default();
                     for index in all {
                         if let Some(policy) = get(policies, *index) {
                             named.add(*index, policy, &random);
@@ -114,7 +114,7 @@ impl Candidates {
     /// Calls `visit` with the place of every policy that may apply. Some may come twice.
     pub(super) fn visit<'a>(
         &'a self,
-        facts: &Facts<'a>,
+        facts: &CompiledFacts<'a>,
         mut visit: impl FnMut(Index) -> Result<(), NeedsCedar>,
     ) -> Result<(), NeedsCedar> {
         let request = facts.request();
@@ -168,7 +168,7 @@ impl OfTypes {
     }
 }
 
-impl Named {
+impl NamedPolicies {
     fn add(&mut self, index: Index, policy: &CompiledPolicy, random: &Random) {
         let hash = |target: &Target| match target {
             Target::Entity(uid) => Some(hash_entity(random, uid)),
@@ -202,7 +202,7 @@ impl Named {
 
     fn visit<'a>(
         &'a self,
-        facts: &Facts<'a>,
+        facts: &CompiledFacts<'a>,
         random: &Random,
         visit: &mut impl FnMut(Index) -> Result<(), NeedsCedar>,
     ) -> Result<(), NeedsCedar> {
@@ -254,7 +254,7 @@ impl NamedRoles {
     fn hashes<'c, 'a>(
         &'a self,
         random: &'c Random,
-        facts: &'c Facts<'a>,
+        facts: &'c CompiledFacts<'a>,
         closure: &'c Closure<'a>,
     ) -> impl Iterator<Item = u64> + use<'c, 'a> {
         let all_roles = || {

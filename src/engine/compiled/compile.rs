@@ -10,7 +10,7 @@ use cedar_policy_core::{
 };
 use smol_str::SmolStr;
 
-use super::expr::{Arithmetic, Attribute, Call, Elements, Expr, Field, Has, Role, Target};
+use super::expr::{Arithmetic, Attribute, Call, Elements, Expr, Has, Role, SlotField, Target};
 use crate::schema::Schema;
 
 /// Levels to which an expression may nest; deeper ones are left to Cedar, which checks its stack.
@@ -165,8 +165,8 @@ impl<'a> Compiler<'a> {
         Some(Expr::Entity(Box::new(self.own(uid))))
     }
 
-    fn field(&self, name: &SmolStr) -> Field {
-        Field { name: name.clone(), slot_of: self.schema.scopes_of(name) }
+    fn field(&self, name: &SmolStr) -> SlotField {
+        SlotField { name: name.clone(), slot_of: self.schema.scopes_of(name) }
     }
 
     /// The value of an expression that is the same for every request and names no Role.

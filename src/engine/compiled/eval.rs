@@ -4,18 +4,18 @@ use cedar_policy_core::ast::EntityUID;
 
 use super::{
     NeedsCedar,
-    expr::{Arithmetic, Elements, Expr, Field},
-    facts::Facts,
+    expr::{Arithmetic, Elements, Expr, SlotField},
+    facts::CompiledFacts,
     value::{Items, Val},
 };
 
 /// Evaluates conditions over the facts of one request.
-pub(super) struct Evaluation<'f, 'a> {
-    facts: &'f Facts<'a>,
+pub(super) struct Evaluator<'f, 'a> {
+    facts: &'f CompiledFacts<'a>,
 }
 
-impl<'f, 'a> Evaluation<'f, 'a> {
-    pub(super) fn new(facts: &'f Facts<'a>) -> Self {
+impl<'f, 'a> Evaluator<'f, 'a> {
+    pub(super) fn new(facts: &'f CompiledFacts<'a>) -> Self {
         Self { facts }
     }
 
@@ -129,7 +129,7 @@ impl<'f, 'a> Evaluation<'f, 'a> {
         })
     }
 
-    fn get(&self, base: &Val<'a>, field: &'a Field) -> Result<Option<Val<'a>>, NeedsCedar> {
+    fn get(&self, base: &Val<'a>, field: &'a SlotField) -> Result<Option<Val<'a>>, NeedsCedar> {
         match base {
             Val::Record(record) => record
                 .get(field.name.as_str())
@@ -145,7 +145,7 @@ impl<'f, 'a> Evaluation<'f, 'a> {
         }
     }
 
-    fn has(&self, base: Val<'a>, fields: &'a [Field]) -> Result<bool, NeedsCedar> {
+    fn has(&self, base: Val<'a>, fields: &'a [SlotField]) -> Result<bool, NeedsCedar> {
         let Some((last, path)) = fields.split_last() else { return Err(NeedsCedar) };
         let mut base = base;
         for field in path {

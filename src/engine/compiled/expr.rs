@@ -93,12 +93,12 @@ impl Expr {
 #[derive(Debug)]
 pub(super) struct Attribute {
     pub base: Expr,
-    pub field: Field,
+    pub field: SlotField,
 }
 
 /// An attribute name with the types of which it is a role slot.
 #[derive(Debug)]
-pub(super) struct Field {
+pub(super) struct SlotField {
     pub name: SmolStr,
     /// The types of which it is a role slot.
     pub slot_of: Arc<[EntityType]>,
@@ -108,7 +108,7 @@ pub(super) struct Field {
 #[derive(Debug)]
 pub(super) struct Has {
     pub base: Expr,
-    pub fields: Box<[Field]>,
+    pub fields: Box<[SlotField]>,
 }
 
 /// The operand where a set or, after `in`, an entity is expected.

@@ -10,20 +10,20 @@ use cedar_policy_core::ast::{EntityUID, PartialValue};
 
 use super::{
     NeedsCedar,
-    expr::{Field, RoleRef},
+    expr::{RoleRef, SlotField},
     held_entities::HeldEntities,
     value::Val,
 };
 use crate::{
     model::Timestamp,
-    request::{EntityFacts, HeldFacts, Place, Request, RoleAssignments, SEARCHED},
+    request::{EntityFacts, HeldFacts, HeldPlace, Request, RoleAssignments, SEARCHED},
     schema::{Schema, StoredEntities},
 };
 
 type Hash = foldhash::fast::RandomState;
 
 /// The facts of one request.
-pub(in crate::engine) struct Facts<'a> {
+pub(in crate::engine) struct CompiledFacts<'a> {
     schema: &'a Schema,
     stored: &'a StoredEntities,
     request: &'a Request,
@@ -44,10 +44,10 @@ pub(in crate::engine) struct Closure<'a> {
     /// thousand, of which an item is about one.
     roles: OnceCell<HashSet<RoleRef<'a>, Hash>>,
     /// The places of those entities of which the directory holds anything.
-    places: Vec<Place>,
+    places: Vec<HeldPlace>,
 }
 
-impl<'a> Facts<'a> {
+impl<'a> CompiledFacts<'a> {
     pub(in crate::engine) fn new(
         schema: &'a Schema,
         stored: &'a StoredEntities,
@@ -91,7 +91,7 @@ impl<'a> Facts<'a> {
     pub(super) fn attribute(
         &self,
         uid: &'a EntityUID,
-        field: &'a Field,
+        field: &'a SlotField,
     ) -> Result<Option<Val<'a>>, NeedsCedar> {
         // Whoever describes the entity, a slot has the slot's own Role.
         if is_slot(uid, field) {
@@ -113,7 +113,7 @@ impl<'a> Facts<'a> {
     pub(super) fn has_attribute(
         &self,
         uid: &'a EntityUID,
-        field: &Field,
+        field: &SlotField,
     ) -> Result<bool, NeedsCedar> {
         if is_slot(uid, field) {
             return Ok(true);
@@ -151,7 +151,8 @@ impl<'a> Facts<'a> {
             return false;
         };
         let Some(scope) = held.place(role.scope) else { return false };
-        let holds = |place: &Place| held.facts().holds(*place, scope, role.slot, self.request.now);
+        let holds =
+            |place: &HeldPlace| held.facts().holds(*place, scope, role.slot, self.request.now);
         closure.places.iter().any(holds)
     }
 
@@ -202,7 +203,7 @@ impl<'a> Facts<'a> {
     }
 }
 
-fn is_slot(uid: &EntityUID, field: &Field) -> bool {
+fn is_slot(uid: &EntityUID, field: &SlotField) -> bool {
     field.slot_of.contains(uid.entity_type())
 }
 

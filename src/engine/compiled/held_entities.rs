@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use cedar_policy_core::ast::EntityUID;
 
 use super::NeedsCedar;
-use crate::request::{EntityFacts, HeldFacts, Place};
+use crate::request::{EntityFacts, HeldFacts, HeldPlace};
 
 /// Entities that are remembered; they are searched one by one.
 const REMEMBERED: usize = 16;
@@ -15,7 +15,7 @@ const REMEMBERED: usize = 16;
 pub(super) struct HeldEntities<'a> {
     facts: &'a dyn HeldFacts,
     /// The entities that were looked up, the first of them where they are many.
-    looked_up: RefCell<Vec<(&'a EntityUID, Option<Place>)>>,
+    looked_up: RefCell<Vec<(&'a EntityUID, Option<HeldPlace>)>>,
 }
 
 impl<'a> HeldEntities<'a> {
@@ -28,7 +28,7 @@ impl<'a> HeldEntities<'a> {
     }
 
     /// Returns the place of an entity of which anything is held.
-    pub(super) fn place(&self, uid: &'a EntityUID) -> Option<Place> {
+    pub(super) fn place(&self, uid: &'a EntityUID) -> Option<HeldPlace> {
         let mut looked_up = self.looked_up.borrow_mut();
         let known = looked_up.iter().find(|(other, _)| std::ptr::eq(*other, uid) || *other == uid);
         if let Some((_, place)) = known {

@@ -25,16 +25,16 @@ use std::sync::Arc;
 use self::{
     candidates::Candidates,
     compile::Compiler,
-    eval::Evaluation,
+    eval::Evaluator,
     needs_cedar::NeedsCedar,
     policy::{CompiledPolicy, Condition, ScopeTest},
 };
 pub(super) use self::{
     expr::RoleRef,
-    facts::Facts,
+    facts::CompiledFacts,
     narrow::{CandidateSource, Narrowing},
 };
-use super::{Outcome, slices::Slices};
+use super::{CedarDecision, slices::Slices};
 use crate::{
     model::Effect,
     request::Request,
@@ -92,12 +92,12 @@ impl CompiledPolicies {
         schema: &Schema,
         stored: &StoredEntities,
         request: &Request,
-    ) -> Option<Outcome> {
-        self.outcome(&Facts::new(schema, stored, request).ok()?).ok()
+    ) -> Option<CedarDecision> {
+        self.outcome(&CompiledFacts::new(schema, stored, request).ok()?).ok()
     }
 
-    fn outcome<'a>(&'a self, facts: &Facts<'a>) -> Result<Outcome, NeedsCedar> {
-        let evaluation = Evaluation::new(facts);
+    fn outcome<'a>(&'a self, facts: &CompiledFacts<'a>) -> Result<CedarDecision, NeedsCedar> {
+        let evaluation = Evaluator::new(facts);
         let (mut permits, mut forbids) = (Vec::new(), Vec::new());
         self.candidates.visit(facts, |index| {
             let policy = self.policies.get(index as usize).ok_or(NeedsCedar)?;
@@ -116,7 +116,13 @@ impl CompiledPolicies {
             .filter_map(|index| self.policies.get(index as usize))
             .map(|policy| Arc::clone(&policy.prepared))
             .collect();
-        Ok(Outcome { effect, permitted, determining, reads_unknown: false, errors: Vec::new() })
+        Ok(CedarDecision {
+            effect,
+            permitted,
+            determining,
+            reads_unknown: false,
+            errors: Vec::new(),
+        })
     }
 }
 

@@ -11,9 +11,9 @@ use smol_str::SmolStr;
 
 use super::{
     CompiledPolicies, CompiledPolicy, Condition, NeedsCedar, ScopeTest,
-    eval::Evaluation,
+    eval::Evaluator,
     expr::{Elements, Expr, RoleRef, Target},
-    facts::Facts,
+    facts::CompiledFacts,
     value::Val,
 };
 use crate::{
@@ -110,13 +110,13 @@ impl CompiledPolicies {
         &'a self,
         slices: &Slices,
         schema: &'a Schema,
-        facts: &Facts<'a>,
+        facts: &CompiledFacts<'a>,
         list: &'a ListRequest,
     ) -> Narrowing<'a> {
         if schema.is_role_type(list.entity_type()) {
             return Narrowing::All;
         }
-        let evaluation = Evaluation::new(facts);
+        let evaluation = Evaluator::new(facts);
         let of_list = ListNarrowing { schema, facts, list, evaluation, held: OnceCell::new() };
         let policies = slices.of_action(&list.shared().action).chain(slices.of_any());
         let mut narrowing = Narrowing::NONE;
@@ -136,9 +136,9 @@ impl CompiledPolicies {
 /// Narrows the entities of one list.
 struct ListNarrowing<'f, 'a> {
     schema: &'a Schema,
-    facts: &'f Facts<'a>,
+    facts: &'f CompiledFacts<'a>,
     list: &'a ListRequest,
-    evaluation: Evaluation<'f, 'a>,
+    evaluation: Evaluator<'f, 'a>,
     /// The slots that the known side holds, each with the type of a scope on which it does.
     held: OnceCell<HashSet<(SmolStr, EntityType)>>,
 }

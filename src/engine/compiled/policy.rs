@@ -7,9 +7,9 @@ use cedar_policy_core::ast::{EntityType, EntityUID};
 use super::{
     NeedsCedar,
     compile::Compiler,
-    eval::Evaluation,
+    eval::Evaluator,
     expr::{Expr, Target},
-    facts::Facts,
+    facts::CompiledFacts,
 };
 use crate::engine::slices::{PreparedPolicy, Scope};
 
@@ -44,8 +44,8 @@ pub(super) enum Condition {
 impl CompiledPolicy {
     pub fn applies<'a>(
         &'a self,
-        facts: &Facts<'a>,
-        evaluation: &Evaluation<'_, 'a>,
+        facts: &CompiledFacts<'a>,
+        evaluation: &Evaluator<'_, 'a>,
     ) -> Result<bool, NeedsCedar> {
         let request = facts.request();
         Ok(self.principal.holds(facts, &request.principal)?
@@ -67,7 +67,11 @@ impl ScopeTest {
         }
     }
 
-    pub fn holds<'a>(&'a self, facts: &Facts<'a>, uid: &'a EntityUID) -> Result<bool, NeedsCedar> {
+    pub fn holds<'a>(
+        &'a self,
+        facts: &CompiledFacts<'a>,
+        uid: &'a EntityUID,
+    ) -> Result<bool, NeedsCedar> {
         if self.entity_type.as_deref().is_some_and(|ty| ty != uid.entity_type()) {
             return Ok(false);
         }

@@ -8,10 +8,10 @@ use smol_str::SmolStr;
 use crate::{
     engine::{
         Engine,
-        compiled::{CandidateSource, Facts, Narrowing, RoleRef},
+        compiled::{CandidateSource, CompiledFacts, Narrowing, RoleRef},
     },
     model::hash::{HashMap, HashSet},
-    request::{EntityFacts, HeldFacts, ListRequest, Place, Request},
+    request::{EntityFacts, HeldFacts, HeldPlace, ListRequest, Request},
 };
 
 /// The entities of a type that the store or the directory holds, that the question describes, or that
@@ -42,7 +42,7 @@ impl<'a> EntitiesOfType<'a> {
         let (schema, stored) = (self.engine.schema(), self.engine.stored());
         let among = || {
             let compiled = self.engine.compiled()?;
-            let facts = Facts::new(schema, stored, list.shared()).ok()?;
+            let facts = CompiledFacts::new(schema, stored, list.shared()).ok()?;
             match compiled.narrow(self.engine.slices(), schema, &facts, list) {
                 Narrowing::Among(sources) => self.of_sources(&sources, &facts),
                 Narrowing::All => None,
@@ -57,7 +57,7 @@ impl<'a> EntitiesOfType<'a> {
     }
 
     /// Returns the entities of the type, of those that the directory holds only some.
-    fn all_of_which(&self, counts: impl Fn(&dyn HeldFacts, Place) -> bool) -> Vec<EntityUID> {
+    fn all_of_which(&self, counts: impl Fn(&dyn HeldFacts, HeldPlace) -> bool) -> Vec<EntityUID> {
         let few = self.not_held();
         let places = self.held.map(|held| (held, held.of_type(self.entity_type)));
         let held = places
@@ -107,7 +107,7 @@ impl<'a> EntitiesOfType<'a> {
     fn of_sources<'s>(
         &self,
         sources: &[CandidateSource<'s>],
-        facts: &Facts<'s>,
+        facts: &CompiledFacts<'s>,
     ) -> Option<Vec<EntityUID>> {
         let mut found = HashSet::default();
         let mut starts = Vec::new();
@@ -207,7 +207,11 @@ impl<'a> EntitiesOfType<'a> {
 
 /// Returns the scopes on which an entity has a role, by itself or by what it is in; nothing where Cedar
 /// has to tell.
-fn scopes<'s>(facts: &Facts<'s>, holder: &'s EntityUID, slot: &str) -> Option<HashSet<EntityUID>> {
+fn scopes<'s>(
+    facts: &CompiledFacts<'s>,
+    holder: &'s EntityUID,
+    slot: &str,
+) -> Option<HashSet<EntityUID>> {
     let mut scopes = HashSet::default();
     facts.closure(holder).ok()?.each_role(|role| {
         if role.slot == slot {

@@ -5,8 +5,8 @@ use serde_json::json;
 use super::{
     Endpoint,
     answer::{AuthzenAnswer, AuthzenCall},
+    error::AuthzenError,
     evaluation::message,
-    fault::Fault,
     form::{Action, AuthzenQuestion, Entity, Object, entity, object, required},
     input::ReadQuestion,
     page::SearchPage,
@@ -21,7 +21,10 @@ use crate::{
 ///
 /// # Errors
 /// The request does not have the form of one.
-pub(super) fn answer(call: &AuthzenCall<'_>, mut form: Object) -> Result<AuthzenAnswer, Fault> {
+pub(super) fn answer(
+    call: &AuthzenCall<'_>,
+    mut form: Object,
+) -> Result<AuthzenAnswer, AuthzenError> {
     let subject = required("subject", entity(&mut form, "subject")?)?;
     let resource = required("resource", entity(&mut form, "resource")?)?;
     let context = object(&mut form, "", "context")?;

@@ -28,7 +28,7 @@ pub(super) struct AuthzenAnswer {
 
 impl AuthzenAnswer {
     /// Adds the answer to one question and returns its JSON.
-    pub fn add(&mut self, evaluated: Evaluated) -> Evaluation {
+    pub fn add(&mut self, evaluated: EvaluatedQuestion) -> Evaluation {
         if evaluated.is_decided {
             let is_allowed = evaluated.evaluation.decision;
             self.allowed += usize::from(is_allowed);
@@ -48,14 +48,14 @@ pub(super) struct Evaluation {
 }
 
 /// The answer to a question, with its record for the decision log.
-pub(super) struct Evaluated {
+pub(super) struct EvaluatedQuestion {
     pub evaluation: Evaluation,
     /// False where the question could not be decided.
     pub is_decided: bool,
     pub record: Option<Record>,
 }
 
-impl Evaluated {
+impl EvaluatedQuestion {
     /// Returns the answer to a question that could not be decided.
     pub fn failed(status: u16, message: impl Into<String>) -> Self {
         let message: String = message.into();

@@ -19,8 +19,8 @@ use tonic::Code;
 use super::{
     Authzen, Endpoint, action_search,
     answer::AuthzenCall,
+    error::AuthzenError,
     evaluation, evaluations,
-    fault::Fault,
     form::{Object, kind},
     search,
     span::RequestSpan,
@@ -46,7 +46,7 @@ pub(super) async fn answer(
     let time = authzen.0.decider.options.request_timeout;
     let answered = authzen.answer(endpoint, store.unwrap_or_default(), request);
     let answered = tokio::time::timeout(time, answered).await;
-    let answered = answered.unwrap_or_else(|_| Err(Fault::timeout(time)));
+    let answered = answered.unwrap_or_else(|_| Err(AuthzenError::timeout(time)));
     let response = answered.unwrap_or_else(|fault| {
         // Here alone: a search that ends itself and the time that it has may both be over.
         if fault.code == Code::DeadlineExceeded {
@@ -65,8 +65,8 @@ impl Authzen {
         endpoint: Endpoint,
         store: String,
         request: Request,
-    ) -> Result<Response, Fault> {
-        let permit = self.0.grpc.call_limit().acquire().map_err(Fault::limit_reached)?;
+    ) -> Result<Response, AuthzenError> {
+        let permit = self.0.grpc.call_limit().acquire().map_err(AuthzenError::limit_reached)?;
         let (head, body) = request.into_parts();
         check_head(&head)?;
         let body = self.read(&head.headers, body, &permit).await?;
@@ -82,15 +82,15 @@ impl Authzen {
             }));
             decided.unwrap_or_else(|panic| {
                 tracing::error!(panic = panic_message(&*panic), "a request panicked");
-                Err(Fault::panicked())
+                Err(AuthzenError::panicked())
             })
         };
         let (context, body, records) = if is_long {
-            self.0.pool.run(async move { work() }).await.map_err(Fault::unavailable)??
+            self.0.pool.run(async move { work() }).await.map_err(AuthzenError::unavailable)??
         } else {
             work()?
         };
-        context.recording.submit(records).await.map_err(Fault::of_status)?;
+        context.recording.submit(records).await.map_err(AuthzenError::of_status)?;
         let mut response = ([(header::CONTENT_TYPE, "application/json")], body).into_response();
         versions::tell(response.headers_mut(), &decided_with);
         Ok(response)
@@ -102,23 +102,23 @@ impl Authzen {
         headers: &HeaderMap,
         mut body: Body,
         permit: &CallPermit,
-    ) -> Result<Vec<u8>, Fault> {
+    ) -> Result<Vec<u8>, AuthzenError> {
         let limit = self.0.decider.options.message_bytes;
         let length = headers.get(header::CONTENT_LENGTH).and_then(|text| text.to_str().ok());
         let length: usize = length.and_then(|text| text.parse().ok()).unwrap_or_default();
         if length > limit {
-            return Err(Fault::too_large(limit));
+            return Err(AuthzenError::too_large(limit));
         }
-        permit.hold(length).map_err(Fault::limit_reached)?;
+        permit.hold(length).map_err(AuthzenError::limit_reached)?;
         let mut bytes = Vec::with_capacity(length);
         while let Some(frame) = body.frame().await {
-            let frame =
-                frame.map_err(|error| Fault::form(format!("the body broke off: {error}")))?;
+            let frame = frame
+                .map_err(|error| AuthzenError::form(format!("the body broke off: {error}")))?;
             let Ok(data) = frame.into_data() else { continue };
             if bytes.len() + data.len() > limit {
-                return Err(Fault::too_large(limit));
+                return Err(AuthzenError::too_large(limit));
             }
-            permit.hold(bytes.len() + data.len()).map_err(Fault::limit_reached)?;
+            permit.hold(bytes.len() + data.len()).map_err(AuthzenError::limit_reached)?;
             bytes.extend_from_slice(&data);
         }
         Ok(bytes)
@@ -131,7 +131,7 @@ impl Authzen {
         in_force: &InForce,
         head: &Head,
         body: &[u8],
-    ) -> Result<(CallContext, Vec<u8>, Vec<Record>), Fault> {
+    ) -> Result<(CallContext, Vec<u8>, Vec<Record>), AuthzenError> {
         let decider = &self.0.decider;
         let log = self.0.grpc.decision_log();
         let context = CallContext::new(endpoint.rpc(), &head.headers, &head.extensions, log);
@@ -148,40 +148,44 @@ impl Authzen {
         decider.metrics.took(in_force.store.name(), endpoint.rpc(), context.started.elapsed());
         let answered = answered?;
         context.span.decisions(endpoint.rpc(), answered.allowed, answered.denied);
-        let body = serde_json::to_vec(&answered.body).map_err(|_| Fault::panicked())?;
+        let body = serde_json::to_vec(&answered.body).map_err(|_| AuthzenError::panicked())?;
         Ok((context, body, answered.records))
     }
 
-    fn parse(&self, body: &[u8]) -> Result<Object, Fault> {
+    fn parse(&self, body: &[u8]) -> Result<Object, AuthzenError> {
         if body.is_empty() {
-            return Err(Fault::form("the body is empty: send a JSON object"));
+            return Err(AuthzenError::form("the body is empty: send a JSON object"));
         }
         let text = std::str::from_utf8(body)
-            .map_err(|error| Fault::form(format!("the body is not UTF-8: {error}")))?;
+            .map_err(|error| AuthzenError::form(format!("the body is not UTF-8: {error}")))?;
         let limit = self.0.decider.options.message_parts;
         let parsed = json::parse_within(text, limit).map_err(|error| {
             if error.is_data() && text.len() > limit {
                 self.0.decider.metrics.limit_hit("message_parts");
             }
-            Fault::form(format!("the body is not JSON that can be read: {error}"))
+            AuthzenError::form(format!("the body is not JSON that can be read: {error}"))
         })?;
         match parsed {
             Json::Object(form) => Ok(form),
-            other => Err(Fault::form(format!("a JSON object is expected, not {}", kind(&other)))),
+            other => {
+                Err(AuthzenError::form(format!("a JSON object is expected, not {}", kind(&other))))
+            }
         }
     }
 }
 
 /// Refuses a body of another kind than AuthZEN's.
-fn check_head(head: &Head) -> Result<(), Fault> {
+fn check_head(head: &Head) -> Result<(), AuthzenError> {
     let kind = head.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let essence = kind.unwrap_or_default().split(';').next().unwrap_or_default();
     if !essence.trim().eq_ignore_ascii_case("application/json") {
-        return Err(Fault::form("send the header `Content-Type: application/json`"));
+        return Err(AuthzenError::form("send the header `Content-Type: application/json`"));
     }
     match head.headers.get(header::CONTENT_ENCODING).map(|coding| coding.as_bytes()) {
         None | Some(b"identity") => Ok(()),
-        Some(_) => Err(Fault::form("send the body uncompressed, without `Content-Encoding`")),
+        Some(_) => {
+            Err(AuthzenError::form("send the body uncompressed, without `Content-Encoding`"))
+        }
     }
 }
 

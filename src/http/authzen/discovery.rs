@@ -7,7 +7,7 @@ use axum::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{Authzen, Endpoint, fault::Fault};
+use super::{Authzen, Endpoint, error::AuthzenError};
 use crate::http::caller_base::CallerBase;
 
 /// The path of the metadata of the default store.
@@ -35,7 +35,7 @@ impl Authzen {
         // A store whose directory is away has its endpoints all the same.
         let stores = self.0.grpc.live().stores();
         if let Err(error) = stores.get(store) {
-            return Fault::not_in_force(error.into()).into_response();
+            return AuthzenError::not_in_force(error.into()).into_response();
         }
         let base = match &self.0.public_url {
             Some(url) => url.as_str(),

@@ -3,8 +3,8 @@
 use serde_json::{Value as Json, json};
 
 use super::{
-    answer::{AuthzenAnswer, AuthzenCall, Evaluated, Evaluation},
-    fault::Fault,
+    answer::{AuthzenAnswer, AuthzenCall, EvaluatedQuestion, Evaluation},
+    error::AuthzenError,
     form::{AuthzenQuestion, Object, Parts, mistyped, object},
     input::{CheckedQuestion, ReadQuestion},
 };
@@ -19,7 +19,10 @@ const SCHEMA_FAULT: u16 = 422;
 ///
 /// # Errors
 /// It does not have the form of one.
-pub(super) fn answer(call: &AuthzenCall<'_>, mut form: Object) -> Result<AuthzenAnswer, Fault> {
+pub(super) fn answer(
+    call: &AuthzenCall<'_>,
+    mut form: Object,
+) -> Result<AuthzenAnswer, AuthzenError> {
     let options = object(&mut form, "", "options")?.unwrap_or_default();
     answer_one(call, form, explains(&options)?)
 }
@@ -32,7 +35,7 @@ pub(super) fn answer_one(
     call: &AuthzenCall<'_>,
     mut form: Object,
     explain: bool,
-) -> Result<AuthzenAnswer, Fault> {
+) -> Result<AuthzenAnswer, AuthzenError> {
     let parts = Parts::take(&mut form)?;
     let none = Parts::default();
     let question = parts.question(&none)?;
@@ -46,7 +49,7 @@ pub(super) fn answer_one(
 ///
 /// # Errors
 /// `explain` is no boolean.
-pub(super) fn explains(options: &Object) -> Result<bool, Fault> {
+pub(super) fn explains(options: &Object) -> Result<bool, AuthzenError> {
     match options.get("explain") {
         None | Some(Json::Null) => Ok(false),
         Some(Json::Bool(explain)) => Ok(*explain),
@@ -60,14 +63,14 @@ pub(super) fn evaluate(
     question: &AuthzenQuestion<'_>,
     explain: bool,
     item: Option<usize>,
-) -> Evaluated {
+) -> EvaluatedQuestion {
     let limits = &call.decider.options.limits;
     let read = ReadQuestion::new(call.in_force, question, limits);
     match read.check(call.in_force, call.context.now, limits) {
         Ok(checked) => decide(call, checked, explain, item),
         Err(violations) => {
             call.decider.metrics.refused(&violations);
-            Evaluated::failed(SCHEMA_FAULT, message(&violations))
+            EvaluatedQuestion::failed(SCHEMA_FAULT, message(&violations))
         }
     }
 }
@@ -77,7 +80,7 @@ fn decide(
     question: CheckedQuestion,
     explain: bool,
     item: Option<usize>,
-) -> Evaluated {
+) -> EvaluatedQuestion {
     let CheckedQuestion { request, input, ignored } = question;
     let store = &call.in_force.store;
     let shadowed = call.decider.shadow.wants(store, 1).then(|| Box::new(input.clone()));
@@ -88,7 +91,7 @@ fn decide(
         let asked = Asked::One(input, answer.given(&request));
         call.decider.compare(call.in_force, asked, call.context);
     }
-    Evaluated {
+    EvaluatedQuestion {
         evaluation: Evaluation {
             decision: answer.decision.is_allow(),
             context: explain.then(|| context(call, &answer, &ignored)),

@@ -3,9 +3,9 @@
 use serde_json::{Value as Json, json};
 
 use super::{
-    answer::{AuthzenAnswer, AuthzenCall, Evaluated},
+    answer::{AuthzenAnswer, AuthzenCall, EvaluatedQuestion},
+    error::AuthzenError,
     evaluation,
-    fault::Fault,
     form::{Object, Parts, kind, mistyped, object},
 };
 
@@ -24,7 +24,10 @@ enum Semantic {
 ///
 /// # Errors
 /// It does not have the form of one, its defaults included.
-pub(super) fn answer(call: &AuthzenCall<'_>, mut form: Object) -> Result<AuthzenAnswer, Fault> {
+pub(super) fn answer(
+    call: &AuthzenCall<'_>,
+    mut form: Object,
+) -> Result<AuthzenAnswer, AuthzenError> {
     let items = match form.remove("evaluations") {
         None | Some(Json::Null) => Vec::new(),
         Some(Json::Array(items)) => items,
@@ -38,7 +41,7 @@ pub(super) fn answer(call: &AuthzenCall<'_>, mut form: Object) -> Result<Authzen
     let limit = call.decider.options.batch_items;
     if items.len() > limit {
         call.decider.metrics.limit_hit("batch_items");
-        return Err(Fault::form(format!(
+        return Err(AuthzenError::form(format!(
             "`evaluations`: {} elements, more than the limit of {limit}: send several requests",
             items.len()
         )));
@@ -47,8 +50,9 @@ pub(super) fn answer(call: &AuthzenCall<'_>, mut form: Object) -> Result<Authzen
     let mut answered = AuthzenAnswer::default();
     let mut evaluations = Vec::with_capacity(items.len());
     for (number, item) in items.into_iter().enumerate() {
-        let evaluated = evaluate(call, item, &defaults, explain, number)
-            .unwrap_or_else(|fault| Evaluated::failed(fault.status.as_u16(), fault.message));
+        let evaluated = evaluate(call, item, &defaults, explain, number).unwrap_or_else(|fault| {
+            EvaluatedQuestion::failed(fault.status.as_u16(), fault.message)
+        });
         let is_allowed = evaluated.evaluation.decision;
         evaluations.push(answered.add(evaluated));
         if semantic.stops_after(is_allowed) {
@@ -65,9 +69,9 @@ fn evaluate(
     defaults: &Parts,
     explain: bool,
     number: usize,
-) -> Result<Evaluated, Fault> {
+) -> Result<EvaluatedQuestion, AuthzenError> {
     let Json::Object(mut item) = item else {
-        return Err(Fault::form(format!("an object is expected, not {}", kind(&item))));
+        return Err(AuthzenError::form(format!("an object is expected, not {}", kind(&item))));
     };
     let parts = Parts::take(&mut item)?;
     let question = parts.question(defaults)?;
@@ -75,14 +79,14 @@ fn evaluate(
 }
 
 impl Semantic {
-    fn read(options: &Object) -> Result<Self, Fault> {
+    fn read(options: &Object) -> Result<Self, AuthzenError> {
         match options.get("evaluations_semantic") {
             None | Some(Json::Null) => Ok(Self::ExecuteAll),
             Some(Json::String(name)) => match name.as_str() {
                 "execute_all" => Ok(Self::ExecuteAll),
                 "deny_on_first_deny" => Ok(Self::DenyOnFirstDeny),
                 "permit_on_first_permit" => Ok(Self::PermitOnFirstPermit),
-                _ => Err(Fault::form(
+                _ => Err(AuthzenError::form(
                     "`options.evaluations_semantic`: write `execute_all`, `deny_on_first_deny` or \
                      `permit_on_first_permit`",
                 )),

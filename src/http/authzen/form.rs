@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::fault::Fault;
+use super::error::AuthzenError;
 use crate::model::Uid;
 
 /// A JSON object.
@@ -66,7 +66,7 @@ impl Parts {
     ///
     /// # Errors
     /// A part that is there is not complete, or something is of another type than AuthZEN says.
-    pub fn take(form: &mut Object) -> Result<Self, Fault> {
+    pub fn take(form: &mut Object) -> Result<Self, AuthzenError> {
         Ok(Self {
             subject: entity(form, "subject")?,
             action: action(form)?,
@@ -80,7 +80,7 @@ impl Parts {
     ///
     /// # Errors
     /// A part is missing in both.
-    pub fn question<'a>(&'a self, defaults: &'a Self) -> Result<AuthzenQuestion<'a>, Fault> {
+    pub fn question<'a>(&'a self, defaults: &'a Self) -> Result<AuthzenQuestion<'a>, AuthzenError> {
         Ok(AuthzenQuestion {
             subject: required("subject", self.subject.as_ref().or(defaults.subject.as_ref()))?,
             action: required("action", self.action.as_ref().or(defaults.action.as_ref()))?,
@@ -94,7 +94,7 @@ impl Parts {
 ///
 /// # Errors
 /// It is not complete, or of another type than AuthZEN says.
-pub(super) fn entity(form: &mut Object, name: &str) -> Result<Option<Entity>, Fault> {
+pub(super) fn entity(form: &mut Object, name: &str) -> Result<Option<Entity>, AuthzenError> {
     let Some(mut fields) = object(form, "", name)? else { return Ok(None) };
     Ok(Some(Entity {
         type_name: text(&mut fields, name, "type")?,
@@ -107,7 +107,7 @@ pub(super) fn entity(form: &mut Object, name: &str) -> Result<Option<Entity>, Fa
 ///
 /// # Errors
 /// It is not complete, or of another type than AuthZEN says.
-pub(super) fn action(form: &mut Object) -> Result<Option<Action>, Fault> {
+pub(super) fn action(form: &mut Object) -> Result<Option<Action>, AuthzenError> {
     let Some(mut fields) = object(form, "", "action")? else { return Ok(None) };
     Ok(Some(Action {
         name: text(&mut fields, "action", "name")?,
@@ -119,15 +119,19 @@ pub(super) fn action(form: &mut Object) -> Result<Option<Action>, Fault> {
 ///
 /// # Errors
 /// It is missing.
-pub(super) fn required<T>(name: &str, part: Option<T>) -> Result<T, Fault> {
-    part.ok_or_else(|| Fault::form(format!("`{name}`: missing")))
+pub(super) fn required<T>(name: &str, part: Option<T>) -> Result<T, AuthzenError> {
+    part.ok_or_else(|| AuthzenError::form(format!("`{name}`: missing")))
 }
 
 /// Takes an object, if it is there. `of` names what it is a member of.
 ///
 /// # Errors
 /// It is no object.
-pub(super) fn object(form: &mut Object, of: &str, name: &str) -> Result<Option<Object>, Fault> {
+pub(super) fn object(
+    form: &mut Object,
+    of: &str,
+    name: &str,
+) -> Result<Option<Object>, AuthzenError> {
     match form.remove(name) {
         None | Some(Json::Null) => Ok(None),
         Some(Json::Object(fields)) => Ok(Some(fields)),
@@ -139,18 +143,20 @@ pub(super) fn object(form: &mut Object, of: &str, name: &str) -> Result<Option<O
 ///
 /// # Errors
 /// It is missing, or no string.
-pub(super) fn text(form: &mut Object, of: &str, name: &str) -> Result<String, Fault> {
+pub(super) fn text(form: &mut Object, of: &str, name: &str) -> Result<String, AuthzenError> {
     match form.remove(name) {
-        None | Some(Json::Null) => Err(Fault::form(format!("`{}`: missing", path(of, name)))),
+        None | Some(Json::Null) => {
+            Err(AuthzenError::form(format!("`{}`: missing", path(of, name))))
+        }
         Some(Json::String(text)) => Ok(text),
         Some(other) => Err(mistyped(of, name, "a string", &other)),
     }
 }
 
 /// Returns 400 for something of the wrong type.
-pub(super) fn mistyped(of: &str, name: &str, expected: &str, found: &Json) -> Fault {
+pub(super) fn mistyped(of: &str, name: &str, expected: &str, found: &Json) -> AuthzenError {
     let (path, found) = (path(of, name), kind(found));
-    Fault::form(format!("`{path}`: {expected} is expected, not {found}"))
+    AuthzenError::form(format!("`{path}`: {expected} is expected, not {found}"))
 }
 
 fn path(of: &str, name: &str) -> String {

@@ -9,9 +9,9 @@ mod answer;
 mod call;
 mod discovery;
 mod endpoint;
+mod error;
 mod evaluation;
 mod evaluations;
-mod fault;
 mod form;
 mod input;
 mod openapi;
@@ -50,7 +50,7 @@ pub(super) fn routes(authzen: Authzen) -> Router {
             .route(&format!("/stores/{{store}}{}", endpoint.path()), post(of_store));
     }
     router
-        .fallback(fault::not_found)
-        .method_not_allowed_fallback(fault::not_allowed)
+        .fallback(error::not_found)
+        .method_not_allowed_fallback(error::not_allowed)
         .with_state(authzen)
 }

@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 use super::{
     Endpoint,
     answer::AuthzenCall,
-    fault::Fault,
+    error::AuthzenError,
     form::{Object, mistyped, object},
 };
 use crate::grpc::PageTokens;
@@ -40,7 +40,7 @@ impl SearchPage {
         call: &AuthzenCall<'_>,
         endpoint: Endpoint,
         parts: &Json,
-    ) -> Result<Self, Fault> {
+    ) -> Result<Self, AuthzenError> {
         let largest = call.decider.options.page_items;
         let store = call.in_force.store.name();
         let parts = sorted(parts.clone());
@@ -69,7 +69,7 @@ impl SearchPage {
             Ok(None) => (sent, None),
             Ok(Some((limit, after))) if sent.is_none() || sent == limit => (limit, after),
             _ => {
-                return Err(Fault::form(
+                return Err(AuthzenError::form(
                     "`page.token`: it is not of this question with this limit: begin without a token",
                 ));
             }

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::{
     Endpoint,
     answer::{AuthzenAnswer, AuthzenCall},
-    fault::Fault,
+    error::AuthzenError,
     form::{Action, AuthzenQuestion, Entity, Object, action, entity, object, required, text},
     input::ReadQuestion,
     page::SearchPage,
@@ -46,7 +46,7 @@ pub(super) fn answer(
     call: &AuthzenCall<'_>,
     open: Side,
     mut form: Object,
-) -> Result<AuthzenAnswer, Fault> {
+) -> Result<AuthzenAnswer, AuthzenError> {
     let search = Search::take(open, &mut form)?;
     let endpoint = match open {
         Side::Principal => Endpoint::SearchSubject,
@@ -75,7 +75,7 @@ fn id(uid: &EntityUID) -> &str {
 }
 
 impl Search {
-    fn take(open: Side, form: &mut Object) -> Result<Self, Fault> {
+    fn take(open: Side, form: &mut Object) -> Result<Self, AuthzenError> {
         let (name, other) = match open {
             Side::Principal => ("subject", "resource"),
             Side::Resource => ("resource", "subject"),
@@ -147,7 +147,7 @@ impl Search {
         call: &AuthzenCall<'_>,
         page: &SearchPage,
         input: &ListInput,
-    ) -> Result<ListedEntities, Fault> {
+    ) -> Result<ListedEntities, AuthzenError> {
         let schema = call.in_force.store.schema();
         let (Some(entity_type), Some(_)) =
             (schema.entity_type(&self.type_name), schema.action("", &self.action.name))
@@ -168,7 +168,7 @@ impl Search {
         });
         let (ids, next) = page.cut(allowed);
         if is_late {
-            return Err(Fault::timeout(time));
+            return Err(AuthzenError::timeout(time));
         }
         let uid = |id: String| EntityUID::from_components(entity_type.clone(), Eid::new(id), None);
         let allowed = ids.into_iter().map(uid).collect();

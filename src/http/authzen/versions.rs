@@ -2,7 +2,7 @@
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{Authzen, fault::Fault};
+use super::{Authzen, error::AuthzenError};
 use crate::{net::CallPermit, reload::InForce};
 
 /// The header of a request that names the version of the directory that must be in force.
@@ -16,39 +16,39 @@ impl Authzen {
     /// the caller asks for. All of a request is decided with what this returns.
     ///
     /// # Errors
-    /// There is no such store, it cannot decide, the version is none of its directory, or too many
-    /// wait already.
+    /// There is no such store, it cannot decide, the version is not one of its directory, or too many
+    /// calls wait already.
     pub(super) async fn in_force(
         &self,
         store: &str,
         headers: &HeaderMap,
         permit: &CallPermit,
-    ) -> Result<InForce, Fault> {
+    ) -> Result<InForce, AuthzenError> {
         let grpc = &self.0.grpc;
         let at_least = at_least_version(headers)?;
         let reached =
-            grpc.live().in_force_at_least(store, at_least).map_err(Fault::not_in_force)?;
+            grpc.live().in_force_at_least(store, at_least).map_err(AuthzenError::not_in_force)?;
         if let Some(in_force) = reached {
             return Ok(in_force);
         }
         let wait = grpc.live().wait_until_in_force(store, at_least);
         let waited = permit.release_while(grpc.waiting_limit(), wait).await;
-        waited.map_err(Fault::limit_reached)?.map_err(Fault::not_in_force)
+        waited.map_err(AuthzenError::limit_reached)?.map_err(AuthzenError::not_in_force)
     }
 }
 
 /// Returns the version that a request asks for; an empty text where it asks for none.
-fn at_least_version(headers: &HeaderMap) -> Result<&str, Fault> {
+fn at_least_version(headers: &HeaderMap) -> Result<&str, AuthzenError> {
     let mut asked = headers.get_all(AT_LEAST_VERSION).iter();
     let (first, more) = (asked.next(), asked.next());
     if more.is_some() {
-        return Err(Fault::form(format!("`{AT_LEAST_VERSION}`: send it once")));
+        return Err(AuthzenError::form(format!("`{AT_LEAST_VERSION}`: send it once")));
     }
     let Some(version) = first else { return Ok("") };
     match version.to_str() {
-        Ok("") | Err(_) => {
-            Err(Fault::form(format!("`{AT_LEAST_VERSION}`: send a version that an answer carried")))
-        }
+        Ok("") | Err(_) => Err(AuthzenError::form(format!(
+            "`{AT_LEAST_VERSION}`: send a version that an answer carried"
+        ))),
         Ok(version) => Ok(version),
     }
 }

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::{
     Console, Query,
     ask_copy::Copies,
-    ask_form::{Field, Form},
+    ask_form::{AskForm, FormField},
     respond,
     shell::{self, Shell, View},
 };
@@ -32,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[template(path = "ask.html")]
 struct AskPage {
     shell: Shell,
-    form: Form,
+    form: AskForm,
     /// Roles are held by the directory, and a question may not bring any.
     roles_are_held: bool,
     has_directory: bool,
@@ -51,7 +51,7 @@ struct ShownDecision {
     is_allow: bool,
     revision: String,
     directory_version: String,
-    policies: Vec<PolicyLine>,
+    policies: Vec<DecidingPolicy>,
     errors: Vec<(String, String)>,
     summary: String,
     carried_by: Vec<RoleLine>,
@@ -60,7 +60,7 @@ struct ShownDecision {
     clauses: Vec<PolicyClauses>,
 }
 
-struct PolicyLine {
+struct DecidingPolicy {
     id: String,
     doc: String,
     advice: String,
@@ -101,7 +101,7 @@ pub(super) async fn show(
         Ok(store) => store,
         Err(page) => return *page,
     };
-    let form = Form::new(store.schema(), &query);
+    let form = AskForm::new(store.schema(), &query);
     let has_directory = console.live().state().directories.contains_key(store.name());
     let mut page = AskPage {
         shell: Shell::new(&console, View::Try, store.name().as_str()),
@@ -181,7 +181,7 @@ impl ShownDecision {
         let annotation = |policy: &engine::PolicyNote, name| {
             policy.annotation(name).unwrap_or_default().to_owned()
         };
-        let policies = decision.determining.iter().map(|policy| PolicyLine {
+        let policies = decision.determining.iter().map(|policy| DecidingPolicy {
             id: policy.id().to_owned(),
             doc: annotation(policy, "doc"),
             advice: annotation(policy, "advice"),
@@ -285,7 +285,7 @@ impl ClauseLine {
 
 impl AskPage {
     /// Returns the groups of fields that the schema declares, each with its title.
-    fn groups(&self) -> Vec<(&'static str, &[Field])> {
+    fn groups(&self) -> Vec<(&'static str, &[FormField])> {
         [
             ("Context", self.form.context.as_slice()),
             ("Attributes of the principal", &self.form.principal),

@@ -21,45 +21,45 @@ const FIELDS: usize = 100;
 
 /// The form.
 #[derive(Debug)]
-pub(super) struct Form {
-    pub actions: Vec<Choice>,
-    pub principal_types: Vec<Choice>,
+pub(super) struct AskForm {
+    pub actions: Vec<FormChoice>,
+    pub principal_types: Vec<FormChoice>,
     pub principal_id: String,
-    pub resource_types: Vec<Choice>,
+    pub resource_types: Vec<FormChoice>,
     pub resource_id: String,
     /// The role slots of the resource's type.
-    pub roles: Vec<Choice>,
+    pub roles: Vec<FormChoice>,
     /// Further roles, one a line.
     pub more_roles: String,
-    pub context: Vec<Field>,
-    pub principal: Vec<Field>,
-    pub resource: Vec<Field>,
+    pub context: Vec<FormField>,
+    pub principal: Vec<FormField>,
+    pub resource: Vec<FormField>,
     /// Entities in Cedar's JSON.
     pub entities: String,
 }
 
 /// Something that may be chosen.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Choice {
+pub(super) struct FormChoice {
     pub value: String,
     pub is_chosen: bool,
 }
 
 /// A field of the context, or an attribute.
 #[derive(Debug)]
-pub(super) struct Field {
+pub(super) struct FormField {
     /// The name in the query.
     pub key: String,
     pub name: String,
     pub required: bool,
     pub value: String,
     /// The values that there are; empty where any may be written.
-    pub choices: Vec<Choice>,
+    pub choices: Vec<FormChoice>,
     /// The type, for the reader.
     pub hint: String,
 }
 
-impl Form {
+impl AskForm {
     /// Makes the form, with what the query says in it.
     pub fn new(schema: &Schema, query: &Query) -> Self {
         let mut actions: Vec<_> = schema
@@ -74,7 +74,7 @@ impl Form {
             types.sort_by_cached_key(|ty| (type_text(schema, ty) != "User", type_text(schema, ty)));
             let types: Vec<_> = types.into_iter().map(|ty| type_text(schema, ty)).collect();
             let is_there = types.iter().any(|ty| ty == chosen_type);
-            let choice = |(at, value): (usize, String)| Choice {
+            let choice = |(at, value): (usize, String)| FormChoice {
                 is_chosen: if is_there { value == chosen_type } else { at == 0 },
                 value,
             };
@@ -82,14 +82,14 @@ impl Form {
         };
         let principal_types = types(|action| &action.principals, query.get("principal_type"));
         let resource_types = types(|action| &action.resources, query.get("resource_type"));
-        let shape = |types: &[Choice]| {
+        let shape = |types: &[FormChoice]| {
             let chosen = types.iter().find(|choice| choice.is_chosen)?;
             schema.entity(schema.entity_type(&chosen.value)?)
         };
         let (principal, resource) = (shape(&principal_types), shape(&resource_types));
         let roles: BTreeSet<_> = query.all("role").collect();
         let slots = resource.into_iter().flat_map(|shape| shape.slots.keys());
-        let slots = slots.map(|slot| Choice {
+        let slots = slots.map(|slot| FormChoice {
             value: slot.to_string(),
             is_chosen: roles.contains(slot.as_str()),
         });
@@ -110,7 +110,7 @@ impl Form {
             actions: actions
                 .into_iter()
                 .take(ACTIONS)
-                .map(|action| Choice {
+                .map(|action| FormChoice {
                     is_chosen: chosen.is_some_and(|chosen| chosen.uid == action.uid),
                     value: action_text(schema, &action.uid),
                 })
@@ -130,7 +130,7 @@ impl Form {
     /// The fields that cannot be read.
     pub fn question(&self, schema: &Schema) -> Result<RequestInput, Vec<Violation>> {
         let mut reader = FactReader::default();
-        let chosen = |choices: &[Choice]| {
+        let chosen = |choices: &[FormChoice]| {
             let chosen = choices.iter().find(|choice| choice.is_chosen);
             chosen.map(|choice| choice.value.clone()).unwrap_or_default()
         };
@@ -213,7 +213,7 @@ fn add_attributes(entities: &mut Vec<EntityInput>, uid: &Uid, attributes: Vec<(S
 fn values(
     reader: &mut FactReader,
     path: &FieldPath<'_>,
-    fields: &[Field],
+    fields: &[FormField],
     shape: Option<&RecordShape>,
 ) -> Vec<(String, Value)> {
     let filled = fields.iter().filter(|field| !field.value.is_empty());
@@ -226,7 +226,12 @@ fn values(
     values.collect()
 }
 
-fn fields(schema: &Schema, query: &Query, prefix: &str, shape: Option<&RecordShape>) -> Vec<Field> {
+fn fields(
+    schema: &Schema,
+    query: &Query,
+    prefix: &str,
+    shape: Option<&RecordShape>,
+) -> Vec<FormField> {
     let declared = shape.into_iter().flat_map(|shape| &shape.fields);
     let mut fields: Vec<_> = declared
         .map(|(name, field)| {
@@ -239,7 +244,14 @@ fn fields(schema: &Schema, query: &Query, prefix: &str, shape: Option<&RecordSha
                 Shape::Record(_) => "record, as JSON".to_owned(),
                 other => other.to_string(),
             };
-            Field { key, name: name.to_string(), required: field.required, value, choices, hint }
+            FormField {
+                key,
+                name: name.to_string(),
+                required: field.required,
+                value,
+                choices,
+                hint,
+            }
         })
         .collect();
     fields.sort_by_key(|field| !field.required);
@@ -248,8 +260,8 @@ fn fields(schema: &Schema, query: &Query, prefix: &str, shape: Option<&RecordSha
 }
 
 /// Returns the values that there are of a type, if they are few.
-fn choices(schema: &Schema, shape: &Shape, chosen: &str) -> Vec<Choice> {
-    let choice = |value: String| Choice { is_chosen: value == chosen, value };
+fn choices(schema: &Schema, shape: &Shape, chosen: &str) -> Vec<FormChoice> {
+    let choice = |value: String| FormChoice { is_chosen: value == chosen, value };
     match shape {
         Shape::Bool => ["true", "false"].map(|value| choice(value.to_owned())).into(),
         Shape::Entity(ty) => {

@@ -12,7 +12,7 @@ use super::{
     matrix::PATIENCE,
     respond,
     shell::{self, Shell, View},
-    time::Moment,
+    time::TimeText,
 };
 use crate::{model::StoreName, reload::PastRevision};
 
@@ -27,7 +27,7 @@ struct ChangesPage {
 /// A revision in the history.
 struct RevisionLine {
     revision: String,
-    since: Moment,
+    since: TimeText,
     policies: usize,
     /// The revision before it, if that is kept.
     before: Option<String>,
@@ -91,7 +91,7 @@ fn lines(history: &[Arc<PastRevision>]) -> Vec<RevisionLine> {
     let lines = history.iter().zip(before).enumerate();
     let lines = lines.map(|(at, (past, before))| RevisionLine {
         revision: past.revision.to_string(),
-        since: Moment::of(past.since),
+        since: TimeText::of(past.since),
         policies: past.policies,
         before: before.map(|before| before.revision.to_string()),
         is_in_force: at + 1 == history.len(),

@@ -23,14 +23,14 @@ pub(super) struct Chart {
     pub title: &'static str,
     /// The meaning of the chart, in a sentence for those who do not see it.
     pub summary: String,
-    pub lines: Vec<Line>,
+    pub lines: Vec<ChartLine>,
     pub y_marks: Vec<(String, String)>,
     pub x_marks: Vec<(String, &'static str)>,
 }
 
 /// A line of a chart.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(super) struct ChartLine {
     pub name: &'static str,
     pub class: &'static str,
     /// The path of the line, in the words of SVG.
@@ -89,7 +89,7 @@ impl Chart {
                 (0..=decades).map(|power| low * 10f64.powi(power)).collect()
             }
         };
-        let lines = series.iter().map(|one| Line {
+        let lines = series.iter().map(|one| ChartLine {
             name: one.name,
             class: one.class,
             path: path(one.points, &y),

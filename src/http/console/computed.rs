@@ -28,13 +28,13 @@ pub(super) const KEPT: usize = 64;
 pub(super) struct Computed<V> {
     /// Values that are kept of one store.
     of_store: usize,
-    values: Mutex<VecDeque<(ComputedKey, Value<V>)>>,
+    values: Mutex<VecDeque<(ComputedKey, PendingValue<V>)>>,
 }
 
 /// A store, and the digest of its files or the two revisions that a value is made of.
 pub(super) type ComputedKey = (StoreName, String);
 
-type Value<V> = watch::Receiver<Option<Arc<V>>>;
+type PendingValue<V> = watch::Receiver<Option<Arc<V>>>;
 
 /// A value that was asked for.
 #[derive(Debug)]
@@ -87,7 +87,7 @@ impl<V: Send + Sync + 'static> Computed<V> {
         key: ComputedKey,
         turns: &Turns,
         compute: impl FnOnce() -> V + Send + 'static,
-    ) -> Value<V> {
+    ) -> PendingValue<V> {
         let mut values = self.values.lock().unwrap_or_else(PoisonError::into_inner);
         // A computation that broke off is tried again.
         values.retain(|(_, value)| value.has_changed().is_ok() || value.borrow().is_some());
@@ -96,7 +96,7 @@ impl<V: Send + Sync + 'static> Computed<V> {
         }
         let (sender, value) = watch::channel(None);
         tokio::spawn(compute_in_turn(turns.of(&key.0), sender, compute));
-        let is_of_store = |(known, _): &(ComputedKey, Value<V>)| known.0 == key.0;
+        let is_of_store = |(known, _): &(ComputedKey, PendingValue<V>)| known.0 == key.0;
         if values.iter().filter(|value| is_of_store(value)).count() >= self.of_store
             && let Some(oldest) = values.iter().position(is_of_store)
         {

@@ -36,7 +36,7 @@ struct DecisionsPage {
     shell: Shell,
     /// Decisions are kept.
     is_on: bool,
-    filter: Filter,
+    filter: DecisionFilter,
     stores: Vec<String>,
     decisions: Vec<Arc<RecentDecision>>,
     stream: String,
@@ -44,7 +44,7 @@ struct DecisionsPage {
 
 /// The decisions that the reader wants to see.
 #[derive(Debug, Clone)]
-struct Filter {
+struct DecisionFilter {
     store: String,
     decision: String,
     principal: String,
@@ -52,7 +52,7 @@ struct Filter {
 }
 
 pub(super) async fn show(State(console): State<Console>, query: Query) -> Response {
-    let filter = Filter::new(&query);
+    let filter = DecisionFilter::new(&query);
     let recent = console.0.grpc.decision_log().recent();
     let last = recent.map(|recent| recent.last()).unwrap_or_default();
     let stores = console.live().stores();
@@ -81,7 +81,7 @@ pub(super) async fn stream(State(console): State<Console>, query: Query) -> Resp
         return (StatusCode::SERVICE_UNAVAILABLE, message).into_response();
     };
     let (sender, events) = mpsc::channel(1);
-    tokio::spawn(follow(console, reader, Filter::new(&query), sender));
+    tokio::spawn(follow(console, reader, DecisionFilter::new(&query), sender));
     Sse::new(ReceiverStream::new(events)).keep_alive(KeepAlive::default()).into_response()
 }
 
@@ -89,7 +89,7 @@ pub(super) async fn stream(State(console): State<Console>, query: Query) -> Resp
 async fn follow(
     console: Console,
     mut reader: DecisionReader,
-    filter: Filter,
+    filter: DecisionFilter,
     sender: mpsc::Sender<Result<Event, Infallible>>,
 ) {
     let mut ticks = interval(INTERVAL);
@@ -120,7 +120,7 @@ async fn follow(
     }
 }
 
-impl Filter {
+impl DecisionFilter {
     fn new(query: &Query) -> Self {
         let text = |name| query.get(name).to_owned();
         Self {

@@ -7,7 +7,7 @@ const LINE_LENGTH: usize = 2_000;
 
 /// A part of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Part<'a> {
+pub(super) struct LinePart<'a> {
     pub text: &'a str,
     pub kind: PartKind,
 }
@@ -65,9 +65,9 @@ const KEYWORDS: &[&str] = &[
 ];
 
 /// Returns the lines of a text in their parts. What is no Cedar is coloured oddly at worst.
-pub(super) fn lines(text: &str) -> Vec<Vec<Part<'_>>> {
+pub(super) fn lines(text: &str) -> Vec<Vec<LinePart<'_>>> {
     let mut lines = Vec::new();
-    let mut line = Line::default();
+    let mut line = LineBuilder::default();
     let mut rest = text;
     while let Some((part, after)) =
         rest.split_at_checked(length_of_part(rest)).filter(|(part, _)| !part.is_empty())
@@ -90,12 +90,12 @@ pub(super) fn lines(text: &str) -> Vec<Vec<Part<'_>>> {
 
 /// A line that is being made, cut where it is too long.
 #[derive(Default)]
-struct Line<'a> {
-    parts: Vec<Part<'a>>,
+struct LineBuilder<'a> {
+    parts: Vec<LinePart<'a>>,
     length: usize,
 }
 
-impl<'a> Line<'a> {
+impl<'a> LineBuilder<'a> {
     fn push(&mut self, text: &'a str, kind: PartKind) {
         let text = text.strip_suffix('\r').unwrap_or(text);
         if text.is_empty() || self.length > LINE_LENGTH {
@@ -104,11 +104,11 @@ impl<'a> Line<'a> {
         let left = LINE_LENGTH - self.length;
         self.length += text.chars().count();
         match text.char_indices().nth(left) {
-            None => self.parts.push(Part { text, kind }),
+            None => self.parts.push(LinePart { text, kind }),
             Some((end, _)) => {
                 self.length = LINE_LENGTH + 1;
-                self.parts.push(Part { text: text.get(..end).unwrap_or_default(), kind });
-                self.parts.push(Part { text: " …", kind: PartKind::Comment });
+                self.parts.push(LinePart { text: text.get(..end).unwrap_or_default(), kind });
+                self.parts.push(LinePart { text: " …", kind: PartKind::Comment });
             }
         }
     }
@@ -183,7 +183,7 @@ mod tests {
     use super::*;
 
     fn shown(text: &str) -> Vec<String> {
-        let line = |parts: Vec<Part<'_>>| {
+        let line = |parts: Vec<LinePart<'_>>| {
             let parts = parts.iter().map(|part| match part.kind.class() {
                 "" => part.text.to_owned(),
                 class => format!("[{class} {}]", part.text),

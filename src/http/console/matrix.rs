@@ -38,20 +38,20 @@ const POLICIES: usize = 30;
 struct MatrixPage<'a> {
     shell: Shell,
     revision: String,
-    filter: Filter,
+    filter: MatrixFilter,
     scopes: Vec<&'a str>,
     all_columns: &'a [String],
     columns: Vec<&'a str>,
-    groups: Vec<Group<'a>>,
-    notes: Vec<Note<'a>>,
-    counts: Counts,
+    groups: Vec<ScopeRows<'a>>,
+    notes: Vec<CellNote<'a>>,
+    counts: CellCounts,
     /// Rows that the filter lets through.
     rows: usize,
     pages: Vec<PageLink>,
 }
 
 /// The filters of the reader.
-struct Filter {
+struct MatrixFilter {
     action: String,
     scope: String,
     columns: Vec<String>,
@@ -59,7 +59,7 @@ struct Filter {
 }
 
 /// The rows of one scope.
-struct Group<'a> {
+struct ScopeRows<'a> {
     scope: &'a str,
     rows: Vec<(&'a Row, Vec<Option<CellView<'a>>>)>,
 }
@@ -71,7 +71,7 @@ struct CellView<'a> {
 }
 
 /// The policies and conditions behind a cell.
-struct Note<'a> {
+struct CellNote<'a> {
     number: usize,
     title: &'static str,
     policies: &'a [CellPolicy],
@@ -80,7 +80,7 @@ struct Note<'a> {
 
 /// Cells of the whole matrix by their answer.
 #[derive(Default)]
-struct Counts {
+struct CellCounts {
     allow: usize,
     cond: usize,
     deny: usize,
@@ -144,7 +144,7 @@ async fn of_store(
 
 impl<'a> MatrixPage<'a> {
     fn new(shell: Shell, revision: String, matrix: &'a Matrix, query: &Query) -> Self {
-        let filter = Filter::new(query);
+        let filter = MatrixFilter::new(query);
         let is_wanted = |column: &&str| {
             filter.columns.is_empty() || filter.columns.iter().any(|wanted| wanted == column)
         };
@@ -154,7 +154,7 @@ impl<'a> MatrixPage<'a> {
         let of_page = (CELLS / columns.len().max(1)).max(1);
         let page = query.number("page", 1).clamp(1, wanted.len().div_ceil(of_page).max(1));
         let mut notes = Vec::new();
-        let mut groups: Vec<Group<'a>> = Vec::new();
+        let mut groups: Vec<ScopeRows<'a>> = Vec::new();
         for row in wanted.iter().skip((page - 1) * of_page).take(of_page) {
             let cells = columns.iter().map(|column| {
                 let cell = matrix.cell(row, column)?;
@@ -163,7 +163,7 @@ impl<'a> MatrixPage<'a> {
             let row = (*row, cells.collect());
             match groups.last_mut().filter(|group| group.scope == row.0.scope) {
                 Some(group) => group.rows.push(row),
-                None => groups.push(Group { scope: &row.0.scope, rows: vec![row] }),
+                None => groups.push(ScopeRows { scope: &row.0.scope, rows: vec![row] }),
             }
         }
         let pages = 1..=wanted.len().div_ceil(of_page);
@@ -180,7 +180,7 @@ impl<'a> MatrixPage<'a> {
             columns,
             groups,
             notes,
-            counts: Counts::of(matrix),
+            counts: CellCounts::of(matrix),
             rows: wanted.len(),
             pages: if *pages.end() > 1 { pages.map(link).collect() } else { Vec::new() },
             filter,
@@ -188,7 +188,7 @@ impl<'a> MatrixPage<'a> {
     }
 }
 
-impl Filter {
+impl MatrixFilter {
     fn new(query: &Query) -> Self {
         Self {
             action: query.get("action").to_owned(),
@@ -248,7 +248,7 @@ impl CellView<'_> {
     }
 }
 
-impl Counts {
+impl CellCounts {
     fn of(matrix: &Matrix) -> Self {
         let mut counts = Self { unexpected: matrix.unexpected().count(), ..Self::default() };
         for (_, _, cell) in matrix.cells() {
@@ -267,7 +267,7 @@ fn is_unexpected(cell: &Cell) -> bool {
 }
 
 /// Returns the number of the note of a cell, which is added where no cell has had it.
-fn note_of<'a>(notes: &mut Vec<Note<'a>>, cell: &'a Cell) -> Option<usize> {
+fn note_of<'a>(notes: &mut Vec<CellNote<'a>>, cell: &'a Cell) -> Option<usize> {
     if cell.policies.is_empty() && cell.restrictions.is_empty() {
         return None;
     }
@@ -276,7 +276,7 @@ fn note_of<'a>(notes: &mut Vec<Note<'a>>, cell: &'a Cell) -> Option<usize> {
         Expected::Cond => "Allowed if one of these applies",
         Expected::Deny => "Forbidden by",
     };
-    let is_same = |note: &&Note<'_>| {
+    let is_same = |note: &&CellNote<'_>| {
         note.title == title
             && note.policies == cell.policies.as_slice()
             && note.unless == cell.restrictions.as_slice()
@@ -285,11 +285,11 @@ fn note_of<'a>(notes: &mut Vec<Note<'a>>, cell: &'a Cell) -> Option<usize> {
         return Some(note.number);
     }
     let number = notes.len() + 1;
-    notes.push(Note { number, title, policies: &cell.policies, unless: &cell.restrictions });
+    notes.push(CellNote { number, title, policies: &cell.policies, unless: &cell.restrictions });
     Some(number)
 }
 
-impl Note<'_> {
+impl CellNote<'_> {
     /// Returns the two lists of policies, each with its title.
     fn lists(&self) -> Vec<(&'static str, &[CellPolicy], usize)> {
         [(self.title, self.policies), ("Unless one of these applies", self.unless)]

@@ -11,7 +11,7 @@ use axum::response::Response;
 use super::{
     Console, Query,
     coverage::{Coverage, file_of},
-    highlight::{self, Part},
+    highlight::{self, LinePart},
     respond,
     shell::Shell,
 };
@@ -45,14 +45,14 @@ struct TextPage<'a> {
 /// A file.
 struct Listing<'a> {
     path: String,
-    lines: Vec<Line<'a>>,
+    lines: Vec<ListingLine<'a>>,
     total: usize,
 }
 
 /// A line with what is said of it.
-struct Line<'a> {
+struct ListingLine<'a> {
     number: usize,
-    parts: Vec<Part<'a>>,
+    parts: Vec<LinePart<'a>>,
     marks: Vec<Mark>,
     /// The policy that was asked for begins here.
     is_first: bool,
@@ -70,7 +70,7 @@ struct Mark {
 
 type Marks = BTreeMap<usize, Vec<Mark>>;
 
-/// Returns the page of a file or policy; nothing where the store has none of that name.
+/// Returns the page of a file or policy; nothing where the store has no such file or policy.
 pub(super) fn file(
     shell: Shell,
     store: &PolicyStore,
@@ -91,7 +91,7 @@ pub(super) fn file(
     let total = lines.len();
     let wanted = if chosen.is_empty() { query.number("from", 1) } else { chosen.start };
     let first = wanted.saturating_sub(1) / LINES * LINES;
-    let lines = (1..).zip(lines).skip(first).take(LINES).map(|(number, parts)| Line {
+    let lines = (1..).zip(lines).skip(first).take(LINES).map(|(number, parts)| ListingLine {
         number,
         parts,
         marks: marks.get(&number).cloned().unwrap_or_default(),
@@ -150,7 +150,7 @@ pub(super) fn refused(console: &Console, shell: Shell, store: &PolicyStore) -> R
     respond::page(&page)
 }
 
-fn around<'a>(lines: Vec<Vec<Part<'a>>>, marks: &Marks) -> Vec<Line<'a>> {
+fn around<'a>(lines: Vec<Vec<LinePart<'a>>>, marks: &Marks) -> Vec<ListingLine<'a>> {
     let wanted: BTreeSet<usize> =
         marks.keys().flat_map(|line| line.saturating_sub(AROUND)..=line + AROUND).collect();
     let lines = (1..).zip(lines).filter(|(number, _)| wanted.contains(number)).take(LINES);
@@ -160,7 +160,7 @@ fn around<'a>(lines: Vec<Vec<Part<'a>>>, marks: &Marks) -> Vec<Line<'a>> {
         last = number;
         let marks = marks.get(&number).cloned().unwrap_or_default();
         let is_chosen = !marks.is_empty();
-        Line { number, parts, marks, is_first: false, is_chosen, after_gap }
+        ListingLine { number, parts, marks, is_first: false, is_chosen, after_gap }
     });
     lines.collect()
 }

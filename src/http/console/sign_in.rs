@@ -43,7 +43,7 @@ const OPEN: &[&str] = &[PATH, "/console.css", "/console.js"];
 #[template(path = "sign_in.html")]
 struct SignInPage {
     version: &'static str,
-    /// The token that was sent is none of those that count.
+    /// The token that was sent does not count.
     is_wrong: bool,
 }
 

@@ -6,12 +6,12 @@ use axum::{extract::State, response::Response};
 use super::{
     Console, respond,
     shell::{Shell, View},
-    time::{Moment, span},
+    time::{TimeText, span},
 };
 use crate::{
     model::{Problem, StoreName},
     reload::{LiveDirectory, StoreStatus},
-    shadow::{Direction, ShadowComparison},
+    shadow::{ShadowComparison, ShadowDirection},
 };
 
 /// Stores on the page.
@@ -29,8 +29,8 @@ struct StoresPage {
     folder_problem: Option<String>,
     watch_problem: Option<String>,
     unread: Vec<String>,
-    last_attempt: Option<Moment>,
-    last_change: Option<Moment>,
+    last_attempt: Option<TimeText>,
+    last_change: Option<TimeText>,
     reloads: u64,
     failures: u64,
     gates: Vec<(&'static str, u64)>,
@@ -44,7 +44,7 @@ struct StoreCard {
     name: String,
     state: Standing,
     revision: Option<String>,
-    loaded: Option<Moment>,
+    loaded: Option<TimeText>,
     policies: usize,
     problems: Vec<String>,
     more_problems: usize,
@@ -120,8 +120,8 @@ pub(super) async fn show(State(console): State<Console>) -> Response {
         folder_problem: status.folder_problem.clone(),
         watch_problem: status.watch_problem.clone(),
         unread: status.unread.iter().take(PROBLEMS).cloned().collect(),
-        last_attempt: status.last_attempt.map(Moment::of),
-        last_change: status.last_change.map(Moment::of),
+        last_attempt: status.last_attempt.map(TimeText::of),
+        last_change: status.last_change.map(TimeText::of),
         reloads: status.reloads,
         failures: status.failures,
         gates: status.gate_refusals.iter().map(|(gate, count)| (gate.as_str(), *count)).collect(),
@@ -150,7 +150,7 @@ impl StoreCard {
             name: store.name.to_string(),
             state,
             revision: store.revision.map(|revision| revision.to_string()),
-            loaded: store.loaded_at.map(Moment::of),
+            loaded: store.loaded_at.map(TimeText::of),
             policies: store.policies,
             problems: rendered(&store.problems),
             more_problems: store.problems.len().saturating_sub(PROBLEMS),
@@ -208,10 +208,10 @@ fn rendered(problems: &[Problem]) -> Vec<String> {
 }
 
 /// Returns the word for a difference.
-fn direction(direction: &Direction) -> &'static str {
+fn direction(direction: &ShadowDirection) -> &'static str {
     match direction {
-        Direction::Gain => "gains",
-        Direction::Loss => "loses",
-        Direction::Refused => "refused",
+        ShadowDirection::Gain => "gains",
+        ShadowDirection::Loss => "loses",
+        ShadowDirection::Refused => "refused",
     }
 }

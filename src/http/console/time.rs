@@ -6,14 +6,14 @@ use crate::model::Timestamp;
 
 /// A moment.
 #[derive(Debug, Clone)]
-pub(super) struct Moment {
+pub(super) struct TimeText {
     /// RFC 3339, in UTC, to the second.
     pub exact: String,
     /// E.g. `3 min ago`.
     pub ago: String,
 }
 
-impl Moment {
+impl TimeText {
     pub fn of(time: SystemTime) -> Self {
         let since_1970 = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let whole_seconds = Duration::from_secs(since_1970.as_secs());

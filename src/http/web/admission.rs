@@ -53,7 +53,7 @@ pub(super) async fn admit(
 }
 
 /// A request that is not answered.
-enum Refusal {
+enum AdmissionRefusal {
     /// It names no host, or several.
     NoHost,
     /// It names a host that the listener is not.
@@ -65,10 +65,10 @@ enum Refusal {
 }
 
 impl Admission {
-    fn check(&self, request: &Request) -> Result<CallerBase, Refusal> {
-        let authority = authority(request).ok_or(Refusal::NoHost)?;
+    fn check(&self, request: &Request) -> Result<CallerBase, AdmissionRefusal> {
+        let authority = authority(request).ok_or(AdmissionRefusal::NoHost)?;
         if !self.hosts.allows(&authority) {
-            return Err(Refusal::OtherHost(authority));
+            return Err(AdmissionRefusal::OtherHost(authority));
         }
         if let Some(tokens) = &self.tokens
             && !tokens.is_sent(request.headers())
@@ -78,13 +78,17 @@ impl Admission {
                 self.grpc.metrics().failed(rpc.name(), Code::Unauthenticated);
             }
             let is_page = console::is_page(request.method(), request.uri());
-            return Err(if is_page { Refusal::NotSignedIn } else { Refusal::NoToken });
+            return Err(if is_page {
+                AdmissionRefusal::NotSignedIn
+            } else {
+                AdmissionRefusal::NoToken
+            });
         }
         Ok(CallerBase(format!("{}://{authority}", self.scheme)))
     }
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for AdmissionRefusal {
     fn into_response(self) -> Response {
         match self {
             Self::NoHost => {

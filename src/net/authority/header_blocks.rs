@@ -6,11 +6,11 @@ use super::{
 };
 
 pub(super) const NAME: &[u8] = b":authority";
-pub(super) const NAME_IN_HUFFMAN: &[u8] = &[0xb8, 0x3b, 0x53, 0x39, 0xec, 0x32, 0x7d, 0x7f];
+const NAME_IN_HUFFMAN: &[u8] = &[0xb8, 0x3b, 0x53, 0x39, 0xec, 0x32, 0x7d, 0x7f];
 
 /// The indices of the static table; those of the dynamic one follow.
 pub(super) const STATIC_ENTRIES: usize = 61;
-pub(super) const STATIC_AUTHORITY: usize = 1;
+const STATIC_AUTHORITY: usize = 1;
 
 /// The header blocks of a connection, which share a dynamic table.
 #[derive(Debug, Default)]

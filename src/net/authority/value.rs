@@ -2,7 +2,7 @@
 
 /// One more than the last code of as many bits as the index (RFC 7541, appendix B). The same number of
 /// bits of a longer code are never less. Characters of an authority have codes of at most 15 bits.
-pub(super) const CODES_END: [u16; 16] =
+const CODES_END: [u16; 16] =
     [0, 0, 0, 0, 0, 0x0a, 0x2e, 0x7c, 0xfe, 0x1fc, 0x3fd, 0x7fd, 0xffc, 0x1ffe, 0x3ffe, 0x7fff];
 
 /// The way in which a value is rewritten.

@@ -10,7 +10,7 @@ use super::{TlsError, TlsOptions};
 use crate::regular_file;
 
 /// The content of all files.
-pub(super) struct Files {
+pub(super) struct TlsFiles {
     certificate: Vec<u8>,
     key: Vec<u8>,
     client_ca: Option<Vec<u8>>,
@@ -27,7 +27,7 @@ pub(super) struct Material {
     pub client_ca_expires: Option<i64>,
 }
 
-impl Files {
+impl TlsFiles {
     pub fn read(options: &TlsOptions) -> Result<Self, TlsError> {
         Ok(Self {
             certificate: read(&options.certificate)?,

@@ -9,7 +9,7 @@ use std::{
 use tokio::{net::TcpStream, sync::oneshot, time::timeout};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use super::{ServerTls, client_id, handshake_counts::Refusal};
+use super::{ServerTls, client_id, handshake_counts::HandshakeFailure};
 use crate::net::Face;
 
 /// The handshakes of one listener. They go on side by side, each on the runtime of its connection,
@@ -43,14 +43,14 @@ impl Handshakes {
                 }
                 Ok(Err(error)) => {
                     tracing::debug!(?peer, face = self.face.name(), %error, "a handshake failed");
-                    Refusal::of(&error)
+                    HandshakeFailure::of(&error)
                 }
                 Err(_) => {
                     tracing::debug!(?peer, face = self.face.name(), "a handshake took too long");
-                    Refusal::Timeout
+                    HandshakeFailure::Timeout
                 }
             },
-            _ = crowded_out => Refusal::CrowdedOut,
+            _ = crowded_out => HandshakeFailure::CrowdedOut,
         };
         counts.refuse(refusal);
         None

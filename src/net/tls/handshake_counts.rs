@@ -9,7 +9,7 @@ use rustls::{CertificateError, Error};
 
 /// A reason for which a handshake fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub(crate) enum HandshakeFailure {
     /// The client took too long.
     Timeout,
     /// Too many were shaking hands, and this one had taken longest.
@@ -36,7 +36,7 @@ pub(crate) enum Refusal {
     Other,
 }
 
-impl Refusal {
+impl HandshakeFailure {
     pub const ALL: [Self; 12] = [
         Self::Timeout,
         Self::CrowdedOut,
@@ -107,7 +107,7 @@ impl Refusal {
 #[derive(Debug, Default)]
 pub(crate) struct HandshakeCounts {
     completed: AtomicU64,
-    refused: [AtomicU64; Refusal::ALL.len()],
+    refused: [AtomicU64; HandshakeFailure::ALL.len()],
 }
 
 impl HandshakeCounts {
@@ -115,7 +115,7 @@ impl HandshakeCounts {
         self.completed.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub fn refuse(&self, refusal: Refusal) {
+    pub fn refuse(&self, refusal: HandshakeFailure) {
         if let Some(count) = self.refused.get(refusal as usize) {
             count.fetch_add(1, Ordering::Relaxed);
         }
@@ -126,9 +126,9 @@ impl HandshakeCounts {
     }
 
     /// Returns how many were refused for each reason.
-    pub fn refused(&self) -> impl Iterator<Item = (Refusal, u64)> {
+    pub fn refused(&self) -> impl Iterator<Item = (HandshakeFailure, u64)> {
         let counts = self.refused.iter().map(|count| count.load(Ordering::Relaxed));
-        Refusal::ALL.into_iter().zip(counts)
+        HandshakeFailure::ALL.into_iter().zip(counts)
     }
 }
 
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn every_reason_has_a_count_of_its_own() {
         let counted = HandshakeCounts::default();
-        for (times, refusal) in Refusal::ALL.into_iter().enumerate() {
+        for (times, refusal) in HandshakeFailure::ALL.into_iter().enumerate() {
             (0..times).for_each(|_| counted.refuse(refusal));
         }
         for (times, (_, count)) in counted.refused().enumerate() {

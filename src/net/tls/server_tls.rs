@@ -16,7 +16,7 @@ use rustls::{
 
 use super::{
     ClientId, TlsError, TlsOptions,
-    files::{self, Files},
+    files::{self, TlsFiles},
     handshake_counts::HandshakeCounts,
     server_config::{self, ServerConfigs},
 };
@@ -63,7 +63,7 @@ impl ServerTls {
     /// The files cannot be read, or TLS cannot be served with them.
     pub fn load(options: TlsOptions) -> Result<Self, TlsError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let files = Files::read(&options)?;
+        let files = TlsFiles::read(&options)?;
         let material = files.parse(&options)?;
         let status = TlsStatus {
             loaded_at: SystemTime::now(),
@@ -93,8 +93,8 @@ impl ServerTls {
         let inner = &self.inner;
         // Held all the while, so that two reloads cannot pass each other.
         let mut last_read = inner.last_read.lock().unwrap_or_else(PoisonError::into_inner);
-        let read = Files::read(&inner.options);
-        let digest = read.as_ref().ok().map(Files::digest);
+        let read = TlsFiles::read(&inner.options);
+        let digest = read.as_ref().ok().map(TlsFiles::digest);
         if digest.is_some() && *last_read == digest {
             return;
         }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Checker, Moment};
+use super::{Checker, TimedContext};
 use crate::{
     model::{Timestamp, Value},
     request::{Context, FieldPath, RequestInput, Violation},
@@ -16,7 +16,7 @@ impl Checker<'_> {
         input: &RequestInput,
         action: Option<&ActionSchema>,
         now: Timestamp,
-    ) -> Moment {
+    ) -> TimedContext {
         let (moment, missing) = self.sent_context(input, action, now);
         missing.into_iter().for_each(|violation| self.add(violation));
         moment
@@ -29,14 +29,14 @@ impl Checker<'_> {
         input: &RequestInput,
         action: Option<&ActionSchema>,
         now: Timestamp,
-    ) -> (Moment, Vec<Violation>) {
+    ) -> (TimedContext, Vec<Violation>) {
         let sent = now_of(input, action);
         if sent.is_some() && self.known.held.is_some() {
             self.add(now_with_directory());
         }
         let now = sent.unwrap_or(now);
         let (context, missing) = self.context(&input.context, action, now);
-        (Moment { context: Arc::new(context), now }, missing)
+        (TimedContext { context: Arc::new(context), now }, missing)
     }
 
     fn context(

@@ -5,18 +5,18 @@ mod context;
 mod entities;
 mod filter;
 mod list;
-mod moment;
 mod names;
 mod question;
 mod roles;
 mod side;
+mod timed_context;
 mod values;
 
 pub(crate) use context::now_with_directory;
 pub use filter::{FilterNames, check_filter};
 pub use list::{ListInput, ListRequest, check_list};
 pub use side::Side;
-pub(super) use {checker::Checker, moment::Moment};
+pub(super) use {checker::Checker, timed_context::TimedContext};
 
 use std::sync::Arc;
 

@@ -97,7 +97,7 @@ impl Checker<'_> {
         self.known.held.is_some_and(|held| held.request_facts == RequestFacts::Refuse)
     }
 
-    pub fn can_be_in(&self, child: &EntityType, parent: &EntityType) -> bool {
+    fn can_be_in(&self, child: &EntityType, parent: &EntityType) -> bool {
         self.schema().entity(child).is_some_and(|shape| shape.parents.contains(parent))
     }
 }

@@ -19,7 +19,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::{
     connection::{connect, create, data_version, flags, verified},
     error::DatabaseError,
-    files::{self, Lock, Seen},
+    files::{self, DatabaseFile, Lock},
     history,
     meta::Meta,
     rows,
@@ -39,7 +39,7 @@ pub(super) struct Database {
     /// Changes that the history keeps.
     history_limit: u64,
     /// The file at the path, after it was last written.
-    seen: Seen,
+    seen: DatabaseFile,
     /// SQLite's number of writes of others.
     data_version: i64,
     /// Why the file is not written any more, if so.
@@ -78,7 +78,7 @@ impl Database {
         if !files::exists(path)? {
             create(path)?;
         }
-        let seen = Seen::at(path)?;
+        let seen = DatabaseFile::at(path)?;
         let connection = connect(path)?;
         // Before all is read, so that what others write meanwhile is found later.
         let data_version = data_version(&connection)?;

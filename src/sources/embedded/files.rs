@@ -21,7 +21,7 @@ pub(super) struct Lock(#[allow(dead_code, reason = "open for as long as it is lo
 
 /// The file at the path of a database, as it was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Seen {
+pub(super) struct DatabaseFile {
     /// Its device and inode.
     file: (u64, u64),
     size: u64,
@@ -29,7 +29,7 @@ pub(super) struct Seen {
     changed: (i64, i64),
 }
 
-impl Seen {
+impl DatabaseFile {
     /// Looks at the path.
     pub fn at(path: &Path) -> Result<Self, DatabaseError> {
         match fs::metadata(path) {

@@ -34,7 +34,7 @@ use crate::{
     store::{PolicyStore, STACK_BYTES},
 };
 use write::{WAITING, Write};
-use writer::Writer;
+use writer::DatabaseWriter;
 
 /// Problems of rows that are kept.
 const KEPT: usize = 100;
@@ -61,7 +61,7 @@ pub(super) fn start(
     })?;
     let path = database_of(data, store);
     let (writes, received) = mpsc::channel(WAITING);
-    let writer = Writer::new(store.clone(), path, options, Arc::clone(live));
+    let writer = DatabaseWriter::new(store.clone(), path, options, Arc::clone(live));
     // Every directory applies changes here, and checks rows against a schema.
     let thread = thread::Builder::new().name("directory".to_owned()).stack_size(STACK_BYTES);
     thread.spawn(move || writer.run(received)).map_err(SourceStartError::Thread)?;

@@ -35,7 +35,7 @@ const BETWEEN_OPENS: Duration = Duration::from_secs(1);
 
 /// Reads and writes the database of a directory.
 #[derive(Debug)]
-pub(super) struct Writer {
+pub(super) struct DatabaseWriter {
     store: StoreName,
     path: PathBuf,
     limits: RequestLimits,
@@ -52,7 +52,7 @@ struct Accepted {
     version: DirectoryVersion,
 }
 
-impl Writer {
+impl DatabaseWriter {
     pub fn new(store: StoreName, path: PathBuf, options: &SourceOptions, live: Arc<Live>) -> Self {
         Self {
             store,

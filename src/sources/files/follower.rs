@@ -11,7 +11,7 @@ use super::{
     super::SourceOptions,
     known::{KnownFile, NewRows, UNKNOWN},
     problems,
-    read::{AT_REST, ReadFile, Unreadable, read_files, refuse_not_files},
+    read::{AT_REST, ReadFile, ReadFolderError, read_files, refuse_not_files},
 };
 use crate::{
     directory::{
@@ -101,14 +101,14 @@ impl Follower {
                 self.moving = None;
                 self.files.values().any(|file| file.seen.is_none()).then_some(AT_REST)
             }
-            Err(Unreadable::Moved) => {
+            Err(ReadFolderError::Moved) => {
                 let since = *self.moving.get_or_insert_with(Instant::now);
                 if since.elapsed() > AT_REST {
-                    self.failed(Unreadable::Moved.to_string());
+                    self.failed(ReadFolderError::Moved.to_string());
                 }
                 Some(RETRY)
             }
-            Err(Unreadable::Problem(problem)) => {
+            Err(ReadFolderError::Problem(problem)) => {
                 self.moving = None;
                 self.failed(problem);
                 // Half of a file may be a whole one in a moment.
@@ -123,7 +123,7 @@ impl Follower {
         seen: &SeenFiles,
         store: &Arc<PolicyStore>,
         last: Option<&Arc<PolicyStore>>,
-    ) -> Result<(), Unreadable> {
+    ) -> Result<(), ReadFolderError> {
         let begun = Instant::now();
         refuse_not_files(seen)?;
         let in_force = self.live.directory(&self.store);
@@ -149,7 +149,7 @@ impl Follower {
         }
         self.check_bound(&read, seen)?;
         if self.folder.list().ok().is_none_or(|now| !now.lie_where(seen)) {
-            return Err(Unreadable::Moved);
+            return Err(ReadFolderError::Moved);
         }
         let names: Vec<String> = read.files.keys().cloned().collect();
         self.note_not_files(seen);
@@ -177,7 +177,7 @@ impl Follower {
         seen: &SeenFiles,
         store: &PolicyStore,
         names: &[&str],
-    ) -> Result<Applied, Unreadable> {
+    ) -> Result<Applied, ReadFolderError> {
         let (limits, bounds) = (&self.options.limits, &self.options.bounds);
         let mut reader = RowReader::new(store.schema(), limits.text_bytes, bounds.rows);
         let mut files = read_files(seen, names.iter().copied(), &mut reader, bounds)?;
@@ -203,7 +203,7 @@ impl Follower {
         others.any(|(_, file)| file.has_any(&keys))
     }
 
-    fn check_bound(&self, read: &Applied, seen: &SeenFiles) -> Result<(), Unreadable> {
+    fn check_bound(&self, read: &Applied, seen: &SeenFiles) -> Result<(), ReadFolderError> {
         let others = self
             .files
             .iter()
@@ -212,7 +212,7 @@ impl Follower {
         let count = others + read.merged.files.iter().map(|file| file.keys.len()).sum::<usize>();
         let bound = self.options.bounds.rows;
         if count > bound {
-            return Err(Unreadable::Problem(format!(
+            return Err(ReadFolderError::Problem(format!(
                 "the directory has {count} rows, more than the bound of {bound} \
                  (`bounds.directory_rows`)"
             )));
@@ -221,9 +221,9 @@ impl Follower {
     }
 
     /// Makes the directory of all rows.
-    fn replace(&mut self, seen: &SeenFiles, read: Applied) -> Result<(), Unreadable> {
+    fn replace(&mut self, seen: &SeenFiles, read: Applied) -> Result<(), ReadFolderError> {
         let empty = self.live.empty_directory(&self.store, &self.options.limits);
-        let empty = empty.ok_or_else(|| Unreadable::Problem(NOT_LOADED.to_owned()))?;
+        let empty = empty.ok_or_else(|| ReadFolderError::Problem(NOT_LOADED.to_owned()))?;
         self.files.clear();
         let Applied { files, mut merged } = read;
         let mut rows = NewRows::default();

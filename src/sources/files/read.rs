@@ -35,7 +35,7 @@ const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(10);
 
 /// The files of a folder cannot be read together.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Unreadable {
+pub(super) enum ReadFolderError {
     /// A file cannot be read, for this reason.
     #[error("{0}")]
     Problem(String),
@@ -66,10 +66,10 @@ pub(super) fn follow_folder(folder: &Path, options: &SourceOptions) -> FollowFol
 /// Refuses a folder in which something is named as a file of entities and is no file. Mounting a
 /// file that is missing makes a folder of its name, and nobody knows what its entities would restrict. One
 /// that is named as a file of assignments only grants nothing.
-pub(super) fn refuse_not_files(seen: &SeenFiles) -> Result<(), Unreadable> {
+pub(super) fn refuse_not_files(seen: &SeenFiles) -> Result<(), ReadFolderError> {
     let is_of_entities = |name: &&String| RowFileKind::of(name) == Some(RowFileKind::Entities);
     match seen.not_files.iter().find(is_of_entities) {
-        Some(name) => Err(Unreadable::Problem(format!(
+        Some(name) => Err(ReadFolderError::Problem(format!(
             "`{name}` is not a regular file, so that nobody knows what its entities restrict: put the \
              file there, or remove it"
         ))),
@@ -83,7 +83,7 @@ pub(super) fn read_files<'a>(
     names: impl IntoIterator<Item = &'a str>,
     reader: &mut RowReader<'_>,
     bounds: &FileBounds,
-) -> Result<BTreeMap<String, ReadFile>, Unreadable> {
+) -> Result<BTreeMap<String, ReadFile>, ReadFolderError> {
     let mut files = BTreeMap::new();
     for name in names {
         let (Some(file), Some(kind)) = (seen.files.get(name), RowFileKind::of(name)) else {
@@ -100,18 +100,18 @@ fn read_file(
     kind: RowFileKind,
     reader: &mut RowReader<'_>,
     bounds: &FileBounds,
-) -> Result<ReadFile, Unreadable> {
+) -> Result<ReadFile, ReadFolderError> {
     let bytes = file.read(bounds.file_bytes as u64).map_err(|error| match error {
-        ReadError::Moved => Unreadable::Moved,
-        ReadError::TooLarge { .. } => Unreadable::Problem(format!(
+        ReadError::Moved => ReadFolderError::Moved,
+        ReadError::TooLarge { .. } => ReadFolderError::Problem(format!(
             "`{name}` {error} (`bounds.directory_file_bytes`): split the file, or raise the bound"
         )),
-        ReadError::Io(_) => Unreadable::Problem(format!("`{name}` {error}")),
+        ReadError::Io(_) => ReadFolderError::Problem(format!("`{name}` {error}")),
     })?;
     let whole = whole_lines(kind, &bytes, file.changed_within(AT_REST));
     let is_whole = whole.len() == bytes.len();
     let rows = reader.read(kind, whole);
-    let rows = rows.map_err(|error| Unreadable::Problem(format!("`{name}`: {error}")))?;
+    let rows = rows.map_err(|error| ReadFolderError::Problem(format!("`{name}`: {error}")))?;
     Ok(ReadFile { rows, is_whole })
 }
 
@@ -159,8 +159,8 @@ pub fn read_folder(
         let read = read_once(&follow, store, limits, bounds);
         let is_settled = match &read {
             Ok((_, files)) => files.values().all(|file| file.is_whole),
-            Err(Unreadable::Moved) => false,
-            Err(Unreadable::Problem(_)) => true,
+            Err(ReadFolderError::Moved) => false,
+            Err(ReadFolderError::Problem(_)) => true,
         };
         if is_settled || begun.elapsed() > PATIENCE {
             break read.map_err(|error| format!("`{}`: {error}", folder.display()))?;
@@ -185,14 +185,14 @@ fn read_once(
     store: &PolicyStore,
     limits: &RequestLimits,
     bounds: &FileBounds,
-) -> Result<(SeenFiles, BTreeMap<String, ReadFile>), Unreadable> {
-    let seen = follow.list().map_err(|error| Unreadable::Problem(error.to_string()))?;
+) -> Result<(SeenFiles, BTreeMap<String, ReadFile>), ReadFolderError> {
+    let seen = follow.list().map_err(|error| ReadFolderError::Problem(error.to_string()))?;
     refuse_not_files(&seen)?;
     let mut reader = RowReader::new(store.schema(), limits.text_bytes, bounds.rows);
     let files = read_files(&seen, seen.files.keys().map(String::as_str), &mut reader, bounds)?;
     match follow.list() {
         Ok(now) if now == seen => Ok((seen, files)),
-        _ => Err(Unreadable::Moved),
+        _ => Err(ReadFolderError::Moved),
     }
 }
 

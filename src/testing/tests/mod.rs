@@ -21,11 +21,11 @@ use crate::{
 pub(super) const SCHEMA: &str = r#"
 namespace Garden {
     @role entity Role;
-    entity Group in [Role];
-    entity User in [Role, Group] { trial_ends?: datetime };
+    entity CaseGroup in [Role];
+    entity User in [Role, CaseGroup] { trial_ends?: datetime };
     entity Team { owner: Role, active?: Bool };
     entity Site { viewer: Role, editor: Role, team?: Team, frozen?: Bool } tags String;
-    type Facts = {
+    type TestFacts = {
         now?: datetime,
         reason?: String,
         target?: User,
@@ -37,7 +37,7 @@ namespace Garden {
         place?: { room: Long, keeper?: User },
     };
     action "site.view", "site.edit", "site.rename" appliesTo {
-        principal: [User], resource: [Site], context: Facts,
+        principal: [User], resource: [Site], context: TestFacts,
     };
     action "team.close" appliesTo { principal: [User], resource: [Team], context: {} };
 }
@@ -95,7 +95,7 @@ pub(super) fn passing(files: &[(&str, &str)]) -> usize {
 
 /// The failures, each as `name: reason`.
 pub(super) fn failures(report: &TestReport) -> Vec<String> {
-    let text = |(case, failure): (&super::Case, &super::Failure)| {
+    let text = |(case, failure): (&super::Case, &super::CaseFailure)| {
         format!("{}: {}", case.name, failure.reason)
     };
     report.failures().map(text).collect()

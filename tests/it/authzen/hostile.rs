@@ -3,11 +3,11 @@
 use axum::body::{Body as AnyBody, Bytes};
 use http_body_util::BodyExt as _;
 use humbaba::{grpc::GrpcOptions, http::WebOptions, request::RequestLimits};
-use hyper::{Request, client::conn::http1};
+use hyper::{Request, Response, body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 use serde_json::{Value as Json, json};
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, sync::mpsc::Sender, task::JoinHandle};
 
 use super::web::{Web, entity, with};
 use crate::support::{http::get, random::Random, raw::slow_body, stores};
@@ -32,6 +32,18 @@ fn whole() -> Json {
         "options": {"evaluations_semantic": "execute_all", "explain": true},
         "page": {"limit": 2},
     })
+}
+
+/// Begins a question. Returns where the pieces of its body go, and its answer.
+async fn begin(web: &Web) -> (Sender<Vec<u8>>, JoinHandle<hyper::Result<Response<Incoming>>>) {
+    let stream = TokioIo::new(TcpStream::connect(web.address).await.unwrap());
+    let (mut sender, connection) = http1::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    let (pieces, body) = slow_body();
+    let request = Request::post(PATHS[0]).header("host", "localhost");
+    let request =
+        request.header("content-type", "application/json").body(AnyBody::new(body)).unwrap();
+    (pieces, tokio::spawn(async move { sender.send_request(request).await }))
 }
 
 fn odd(random: &mut Random) -> Json {
@@ -131,14 +143,7 @@ async fn bodies_are_bounded_by_bytes_and_by_values() {
     assert!(message.contains("the limit on the number of values"), "{message}");
 
     // A body of unknown length is cut off where it has become too long.
-    let stream = TokioIo::new(TcpStream::connect(web.address).await.unwrap());
-    let (mut sender, connection) = http1::handshake(stream).await.unwrap();
-    tokio::spawn(connection);
-    let (pieces, body) = slow_body();
-    let request = Request::post(PATHS[0]).header("host", "localhost");
-    let request =
-        request.header("content-type", "application/json").body(AnyBody::new(body)).unwrap();
-    let answer = tokio::spawn(async move { sender.send_request(request).await });
+    let (pieces, answer) = begin(&web).await;
     while pieces.send(vec![b' '; 4_000]).await.is_ok() && !answer.is_finished() {}
     let answer = answer.await.unwrap().unwrap();
     assert_eq!(answer.status(), 413);
@@ -158,14 +163,7 @@ async fn calls_beyond_the_limit_are_shed_and_slow_ones_end() {
         ..GrpcOptions::default()
     };
     let web = Web::with([stores::acme()], options, WebOptions::default()).await;
-    let stream = TokioIo::new(TcpStream::connect(web.address).await.unwrap());
-    let (mut sender, connection) = http1::handshake(stream).await.unwrap();
-    tokio::spawn(connection);
-    let (pieces, body) = slow_body();
-    let request = Request::post(PATHS[0]).header("host", "localhost");
-    let request =
-        request.header("content-type", "application/json").body(AnyBody::new(body)).unwrap();
-    let slow = tokio::spawn(async move { sender.send_request(request).await });
+    let (pieces, slow) = begin(&web).await;
     pieces.send(b"{".to_vec()).await.unwrap();
     crate::support::wait::until("a call is shed", async || {
         let answer = web.post_bytes(PATHS[0], Bytes::from_static(b"{}")).await;

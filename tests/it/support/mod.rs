@@ -6,6 +6,7 @@ pub mod console;
 pub mod directory;
 pub mod directory_client;
 pub mod followed;
+pub mod hidden;
 pub mod hostile;
 pub mod http;
 pub mod kubelet;

@@ -7,6 +7,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt::Debug,
     sync::Arc,
 };
 
@@ -15,6 +16,10 @@ use humbaba::{
     model::{OnForbidError, Timestamp, Uid, Value},
     request::{EntityInput, RequestInput, RequestLimits, RoleAssignmentInput},
     store::{Bounds, PolicyStore, embedded_stores},
+};
+use proptest::{
+    strategy::Strategy,
+    test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner},
 };
 
 /// A shipped store, with some of its files written by the test: a planted policy, or a guard taken
@@ -142,7 +147,26 @@ pub fn entities<'a>(uids: impl IntoIterator<Item = &'a Uid>) -> Value {
 }
 
 /// Random numbers that are the same in each run, so that a search finds what it found before.
-pub fn random() -> proptest::test_runner::TestRng {
-    let algorithm = proptest::test_runner::RngAlgorithm::ChaCha;
-    proptest::test_runner::TestRng::deterministic_rng(algorithm)
+pub fn random() -> TestRng {
+    TestRng::deterministic_rng(RngAlgorithm::ChaCha)
+}
+
+/// Looks among `cases` random `changes` for some after which somebody has a permission that was never
+/// given. `gain` describes it.
+///
+/// # Errors
+/// There are such changes.
+pub fn search<T: Debug>(
+    cases: u32,
+    changes: &impl Strategy<Value = T>,
+    gain: impl Fn(T) -> Option<String>,
+) -> Result<(), String> {
+    let config = Config { cases, failure_persistence: None, ..Config::default() };
+    let judge = |changes| match gain(changes) {
+        None => Ok(()),
+        Some(gain) => Err(TestCaseError::fail(gain)),
+    };
+    TestRunner::new_with_rng(config, random())
+        .run(changes, judge)
+        .map_err(|error| error.to_string())
 }

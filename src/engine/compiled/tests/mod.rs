@@ -11,7 +11,7 @@ mod shipped;
 
 use super::CompiledPolicies;
 use crate::{
-    engine::{Outcome, Slices, cedar_request, evaluate, request_entities},
+    engine::{CedarDecision, Slices, cedar_request, evaluate, request_entities},
     model::{Effect, OnForbidError},
     request::Request,
     store::PolicyStore,
@@ -28,7 +28,7 @@ struct Tally {
 }
 
 /// Returns the observable parts of an answer.
-fn seen(outcome: &Outcome) -> (Effect, bool, Vec<&str>, usize) {
+fn seen(outcome: &CedarDecision) -> (Effect, bool, Vec<&str>, usize) {
     (outcome.effect, outcome.permitted, outcome.determining().collect(), outcome.errors.len())
 }
 

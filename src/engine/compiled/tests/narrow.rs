@@ -4,7 +4,7 @@ use cedar_policy_core::ast::PolicySet;
 
 use super::{generated::STORE, sample};
 use crate::{
-    engine::compiled::{CandidateSource, CompiledPolicies, Facts, Narrowing},
+    engine::compiled::{CandidateSource, CompiledFacts, CompiledPolicies, Narrowing},
     model::{Uid, Value},
     request::{
         EntityInput, ListInput, RequestInput, RequestLimits, RoleAssignmentInput, Side, check_list,
@@ -61,7 +61,7 @@ fn narrowed(policies: &str, input: &ListInput) -> String {
     let compiled = CompiledPolicies::new(&slices, schema, stored).unwrap();
     let limits = RequestLimits::default();
     let list = check_list(STORE.known(None), input, DEFAULT_NOW, &limits).unwrap();
-    let facts = Facts::new(schema, stored, list.shared()).unwrap();
+    let facts = CompiledFacts::new(schema, stored, list.shared()).unwrap();
     let sources = match compiled.narrow(&slices, schema, &facts, &list) {
         Narrowing::All => return "all".to_owned(),
         Narrowing::Among(sources) => sources,

@@ -281,7 +281,7 @@ fn what_this_process_writes_is_not_taken_for_another_programs() {
     database.commit([&[put(100)][..]]).unwrap();
     assert_ne!(database.seen, seen, "the log is emptied into the file");
     assert_eq!(data_version(&database.connection).unwrap(), version);
-    assert_eq!(database.seen, Seen::at(&place.path).unwrap());
+    assert_eq!(database.seen, DatabaseFile::at(&place.path).unwrap());
 }
 
 #[test]

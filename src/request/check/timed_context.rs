@@ -6,7 +6,7 @@ use crate::{model::Timestamp, request::Context};
 
 /// The context of a request and the time of its decision.
 #[derive(Clone)]
-pub struct Moment {
+pub struct TimedContext {
     pub context: Arc<Context>,
     pub now: Timestamp,
 }

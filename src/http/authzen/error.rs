@@ -7,7 +7,8 @@ use axum::{
 use tonic::{Code, Status};
 
 use crate::{
-    directory::VersionError, net::LimitReachedError, reload::NotInForce, store::StoreLookupError,
+    directory::VersionError, grpc::PANICKED, net::LimitReachedError, reload::NotInForce,
+    store::StoreLookupError,
 };
 
 /// Seconds after which a shed caller should try again. HTTP has no shorter time.
@@ -15,7 +16,7 @@ const RETRY_AFTER: &str = "1";
 
 /// A request that gets no answer.
 #[derive(Debug)]
-pub(super) struct Fault {
+pub(super) struct AuthzenError {
     pub status: StatusCode,
     pub message: String,
     /// The code in metrics and spans, in the words of gRPC.
@@ -24,7 +25,7 @@ pub(super) struct Fault {
     retry: bool,
 }
 
-impl Fault {
+impl AuthzenError {
     fn new(status: StatusCode, code: Code, message: impl Into<String>) -> Self {
         Self { status, message: message.into(), code, retry: false }
     }
@@ -63,12 +64,11 @@ impl Fault {
 
     /// Returns 500: the work for this request panicked.
     pub fn panicked() -> Self {
-        let message = "the server failed to answer this request; the reason is in its log";
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, message)
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, PANICKED)
     }
 
     /// Returns 503 where nothing can decide yet, 412 where no version of a directory can be compared
-    /// with the one that is asked for, 400 where that is none, else 404.
+    /// with the one that is asked for, 400 where the text that is sent is not a version, else 404.
     pub fn not_in_force(error: NotInForce) -> Self {
         let error = match error {
             NotInForce::Store(error) => error,
@@ -99,7 +99,7 @@ impl Fault {
     }
 }
 
-impl IntoResponse for Fault {
+impl IntoResponse for AuthzenError {
     fn into_response(self) -> Response {
         let mut response = (self.status, self.message + "\n").into_response();
         if self.retry {
@@ -111,14 +111,16 @@ impl IntoResponse for Fault {
 }
 
 /// Answers a path that is not there.
-pub(super) async fn not_found(uri: Uri) -> Fault {
+pub(super) async fn not_found(uri: Uri) -> AuthzenError {
     let path: String = uri.path().chars().take(80).collect();
     let message = format!("nothing is at `{path}`: `/openapi.json` names the paths");
-    Fault::new(StatusCode::NOT_FOUND, Code::NotFound, message)
+    AuthzenError::new(StatusCode::NOT_FOUND, Code::NotFound, message)
 }
 
 /// Answers a method that a path does not have; the header `Allow` names those that it has.
-pub(super) async fn not_allowed(method: Method) -> Fault {
-    let message = format!("this path is not asked with `{method}`: the header `Allow` says how");
-    Fault::new(StatusCode::METHOD_NOT_ALLOWED, Code::Unimplemented, message)
+pub(super) async fn not_allowed(method: Method) -> AuthzenError {
+    let message = format!(
+        "this path does not take `{method}`: the header `Allow` names the methods that it takes"
+    );
+    AuthzenError::new(StatusCode::METHOD_NOT_ALLOWED, Code::Unimplemented, message)
 }
