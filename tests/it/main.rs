@@ -15,6 +15,7 @@ mod cli_fmt;
 mod cli_generate;
 mod cli_import;
 mod cli_init;
+mod cli_interrupt;
 mod cli_log;
 mod cli_man;
 mod cli_matrix;
