@@ -41,6 +41,7 @@ mod solver_flags;
 mod source;
 mod stores;
 mod test;
+mod text_file;
 mod tls_flags;
 mod token_flag;
 mod validate;

@@ -8,10 +8,7 @@ use std::{
 use cedar_policy_core::ast::UnreservedId;
 use csv::{ReaderBuilder, StringRecord, Trim};
 
-use crate::{
-    model::{Problem, Text},
-    store::decode,
-};
+use crate::model::{Problem, Text, decode};
 
 /// The most roles, actions and conditions of a spreadsheet, and the most bytes of a cell. Every
 /// cell becomes a test or several.
@@ -93,8 +90,8 @@ impl Sheet {
     /// # Errors
     /// Every problem of the spreadsheet.
     pub(super) fn read(file: &str, bytes: &[u8]) -> Result<Self, Vec<Problem>> {
-        let text = decode(bytes).map_err(|_| {
-            let problem = Problem::of_file(file, "the file is not UTF-8 text");
+        let text = decode(bytes).map_err(|error| {
+            let problem = Problem::of_file(file, format!("the file is {error}"));
             vec![problem.with_help("save the spreadsheet as \"CSV UTF-8\"")]
         })?;
         let mut reader = SheetReader::new(Text::new(file, text));

@@ -340,6 +340,6 @@ fn what_is_wrong_with_a_spreadsheet_is_told_with_its_line() {
     let bounds = Bounds::default();
     let problems = import::csv(name, "sheet.csv", b"action,\xFF\n", "Resource", &bounds);
     let problem = problems.unwrap_err().remove(0);
-    assert_eq!(problem.to_string(), "sheet.csv: the file is not UTF-8 text");
+    assert_eq!(problem.to_string(), "sheet.csv: the file is not UTF-8 text: byte 7 is not valid");
     assert_eq!(problem.help(), Some("save the spreadsheet as \"CSV UTF-8\""));
 }

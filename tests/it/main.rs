@@ -30,6 +30,7 @@ mod cli_stop;
 mod cli_tls;
 mod cli_validate;
 mod cli_watch;
+mod cli_windows_files;
 mod client;
 mod clients;
 mod console;
