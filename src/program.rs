@@ -1,4 +1,4 @@
-//! Runs other programs, within bounds on their time and on what they write.
+//! Runs other programs, within bounds on their time and on what they write, and ends them.
 
 use std::{
     io::{self, Read, Write as _},
@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 /// Bytes of the standard error that are kept, for messages.
 const ERROR_BYTES: u64 = 64 * 1024;
@@ -92,6 +92,24 @@ pub(crate) fn run(
     let errors = receive(&errors, deadline, limits)??;
     let status = running.end(deadline, limits)?;
     Ok(ProgramOutput { status, output, errors: String::from_utf8_lossy(&errors).into_owned() })
+}
+
+/// Ends all programs that this process has started and that still run, with the processes that those have
+/// started in a group of their own. Nothing may be started meanwhile.
+pub(crate) fn end_all() {
+    let own = rustix::process::getpid().as_raw_nonzero().get();
+    // Not by a list of what was started: some programs are started by libraries.
+    let Ok(all) = procfs::process::all_processes() else { return };
+    let stats = all.flatten().filter_map(|process| process.stat().ok());
+    for child in stats.filter(|stat| stat.ppid == own) {
+        let Some(id) = Pid::from_raw(child.pid) else { continue };
+        // What cannot be killed has ended.
+        let _ = if child.pgrp == child.pid {
+            kill_process_group(id, Signal::KILL)
+        } else {
+            kill_process(id, Signal::KILL)
+        };
+    }
 }
 
 /// A program that has been started. Dropping it kills it, unless it has ended.

@@ -7,7 +7,10 @@ use serde_json::{Map, Value as Json};
 use sha2::Sha256;
 
 use super::{LogOptions, OpenError, RecordField};
-use crate::{model::hex, regular_file};
+use crate::{
+    model::{DecodeError, decode, hex},
+    regular_file,
+};
 
 const MASK: &str = "[masked]";
 /// The least length of a key that a user gives: shorter ones can be guessed.
@@ -223,8 +226,12 @@ impl HiddenUid {
 /// Reads the key of hashes from its file.
 fn read_key(path: &Path) -> Result<Vec<u8>, OpenError> {
     let refused = |reason: String| OpenError::Key { path: path.to_owned(), reason };
-    let key = regular_file::read(path).map_err(|error| refused(error.to_string()))?;
-    let key = key.trim_ascii();
+    let bytes = regular_file::read(path).map_err(|error| refused(error.to_string()))?;
+    // A key may be any bytes. Of text, neither how a shell on Windows marks it nor its end is meant.
+    if let [0xff, 0xfe, _, 0, _, 0, ..] = *bytes {
+        return Err(refused(format!("it is {}", DecodeError::Utf16)));
+    }
+    let key = decode(&bytes).map_or(bytes.as_slice(), str::as_bytes).trim_ascii();
     if key.len() < MIN_KEY_BYTES {
         return Err(refused(format!("it is shorter than {MIN_KEY_BYTES} bytes")));
     }

@@ -1,7 +1,6 @@
 //! `humbaba check`: one decision.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
@@ -16,7 +15,7 @@ use super::{
     remote,
     server_address::ServerAddress,
     setting_flags::{SettingFlags, assignment, flag},
-    source,
+    source, text_file,
     tls_flags::TlsFlags,
     token_flag::TokenFlag,
     verdict::Verdict,
@@ -28,7 +27,7 @@ use crate::{
     request::{FieldPath, RequestInput, RoleTextError, Violation, json::FactReader},
     schema::{RecordShape, Schema},
     settings::Settings,
-    store::{PolicyStore, decode},
+    store::PolicyStore,
 };
 
 /// Make one decision
@@ -313,7 +312,6 @@ fn uid(reader: &mut FactReader, field: &str, text: &str) -> Option<Uid> {
 /// Reads a file of JSON.
 pub(super) fn json(path: &Path) -> Result<Json, CliError> {
     let bad = |error: String| CliError::Usage(format!("cannot read `{}`: {error}", path.display()));
-    let bytes = fs::read(path).map_err(|error| bad(error.to_string()))?;
-    let text = decode(&bytes).map_err(|error| bad(error.to_string()))?;
-    model::json::parse(text).map_err(|error| bad(error.to_string()))
+    let text = text_file::read(path).map_err(|error| bad(error.to_string()))?;
+    model::json::parse(&text).map_err(|error| bad(error.to_string()))
 }

@@ -151,9 +151,12 @@ fn find(again: &RecordedQuestion<'_>) -> Result<RecordedDecision, CliError> {
         again.decision_id.is_none_or(|wanted| id == Some(wanted))
             && again.item.is_none_or(|wanted| item == Some(wanted as u64))
     };
-    let found = recorded::read(again.file, wanted)?;
-    let count = found.len();
-    let [record] = <[RecordedDecision; 1]>::try_from(found).map_err(|_| {
+    let (mut found, mut count) = (None, 0_usize);
+    for record in recorded::read(again.file, wanted)? {
+        found = Some(record?);
+        count += 1;
+    }
+    found.filter(|_| count == 1).ok_or_else(|| {
         CliError::Usage(match count {
             0 => format!("`{name}` holds no such record"),
             _ => format!(
@@ -161,6 +164,5 @@ fn find(again: &RecordedQuestion<'_>) -> Result<RecordedDecision, CliError> {
                  batch, `--item`"
             ),
         })
-    })?;
-    Ok(record)
+    })
 }

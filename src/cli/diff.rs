@@ -162,6 +162,11 @@ fn compare(args: &DiffArgs, settings: &Settings) -> Result<Vec<Compared>, CliErr
     }
     old.retain(is_wanted);
     new.retain(is_wanted);
+    let is_in_both = |files: &&StoreFiles| old.iter().any(|other| other.name() == files.name());
+    if args.replay.as_deref() == Some(Path::new("-")) && new.iter().filter(is_in_both).count() > 1 {
+        let message = "the standard input can be replayed for one store: name it with `--store`";
+        return Err(CliError::Usage(message.to_owned()));
+    }
     let mut old: BTreeMap<_, _> =
         old.into_iter().map(|files| (files.name().as_str().to_owned(), files)).collect();
     let mut compared = Vec::new();
@@ -228,6 +233,7 @@ fn flips(
     };
     let mut flips: BTreeMap<(String, String, bool), usize> = BTreeMap::new();
     for record in recorded::read(log, of_store)? {
+        let record = record?;
         let input = record.input()?;
         let now: Timestamp = record.now.parse().map_err(|error| {
             CliError::Usage(format!("the record {} has no `now`: {error}", record.decision_id))
@@ -321,8 +327,12 @@ fn append(file: &Path, step: &str) -> std::io::Result<()> {
         Err(error) => return Err(error),
     };
     let beside = file.with_extension("toml.new");
-    fs::write(&beside, format!("{before}{step}"))?;
-    fs::rename(&beside, file)
+    let written = fs::write(&beside, format!("{before}{step}"));
+    let written = written.and_then(|()| fs::rename(&beside, file));
+    if written.is_err() {
+        let _ = fs::remove_file(&beside);
+    }
+    written
 }
 
 /// Writes the request of each gain and loss as a decision record of the new state.

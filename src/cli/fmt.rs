@@ -54,7 +54,8 @@ pub(super) fn run(args: &FmtArgs) -> Result<Exit, CliError> {
                     output::print(&format!("{}\n", path.display()))?;
                     exit = exit.max(Exit::Refused);
                 } else {
-                    replace(&path, &file.text)
+                    let old = store.get(&file.path).unwrap_or_default();
+                    replace(&path, old, &file.text)
                         .map_err(CliError::io(format!("cannot write `{}`", path.display())))?;
                     output::print(&format!("formatted {}\n", path.display()))?;
                 }
@@ -68,8 +69,9 @@ pub(super) fn run(args: &FmtArgs) -> Result<Exit, CliError> {
     Ok(exit)
 }
 
-/// Replaces the content of a file at once: who reads it meanwhile sees the old or the new one.
-fn replace(path: &Path, text: &str) -> io::Result<()> {
+/// Replaces the content of a file at once: who reads it meanwhile sees the old or the new one. A file that
+/// is not as it was read stays as somebody has left it since.
+fn replace(path: &Path, old: &[u8], text: &str) -> io::Result<()> {
     // A link stays a link.
     let path = fs::canonicalize(path)?;
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
@@ -78,7 +80,12 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
     // Hidden files are no part of a store.
     let new = folder.join(format!(".{}.{}.new", name.to_string_lossy(), process::id()));
     let mut file = OpenOptions::new().write(true).create_new(true).open(&new)?;
-    let written = fill(&mut file, &path, text).and_then(|()| fs::rename(&new, &path));
+    let written = fill(&mut file, &path, text).and_then(|()| {
+        if fs::read(&path)? != old {
+            return Err(io::Error::other("it was changed meanwhile; run `humbaba fmt` again"));
+        }
+        fs::rename(&new, &path)
+    });
     if written.is_err() {
         let _ = fs::remove_file(&new);
     }
@@ -89,4 +96,26 @@ fn fill(file: &mut File, old: &Path, text: &str) -> io::Result<()> {
     file.set_permissions(fs::metadata(old)?.permissions())?;
     file.write_all(text.as_bytes())?;
     file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_changed_since_it_was_read_stays_as_it_is() {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("a.cedar");
+        fs::write(&path, "edited").unwrap();
+        let error = replace(&path, b"read", "formatted").unwrap_err();
+        assert!(error.to_string().contains("changed meanwhile"), "{error}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "edited");
+        replace(&path, b"edited", "formatted").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "formatted");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+    }
 }

@@ -19,6 +19,7 @@ mod healthcheck;
 mod http_get;
 mod import;
 mod init;
+mod interrupt;
 mod man;
 mod matrix;
 mod new_store;
@@ -40,6 +41,7 @@ mod solver_flags;
 mod source;
 mod stores;
 mod test;
+mod text_file;
 mod tls_flags;
 mod token_flag;
 mod validate;
@@ -110,12 +112,30 @@ enum Command {
     Man(man::ManArgs),
 }
 
+impl Command {
+    /// Returns whether the command may start other programs. Of `serve`, which heeds signals by itself,
+    /// it says nothing.
+    fn starts_programs(&self) -> bool {
+        match self {
+            Self::Diff(_) | Self::Matrix(_) | Self::Doctor(_) => true,
+            #[cfg(feature = "prove")]
+            Self::Prove(_) => true,
+            _ => false,
+        }
+    }
+}
+
 /// Runs the command that the arguments name. `started` is when the process did.
 pub fn run(arguments: impl IntoIterator<Item = OsString>, started: Instant) -> ExitCode {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => return not_run(&error).into(),
     };
+    if cli.command.as_ref().is_some_and(Command::starts_programs)
+        && let Err(error) = interrupt::end_programs_on_signal()
+    {
+        return CliError::io("cannot wait for signals")(error).tell(&mut io::stderr()).into();
+    }
     let result = match cli.command {
         None => serve::run(&cli.serve, started),
         Some(Command::Serve(args)) => serve::run(&args, started),
@@ -140,6 +160,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, started: Instant) -> E
         Some(Command::Settings(args)) => settings_page::run(&args),
         Some(Command::Man(args)) => man::run(&args, command()),
     };
+    interrupt::wait_if_ending();
     result.unwrap_or_else(|error| error.tell(&mut io::stderr())).into()
 }
 

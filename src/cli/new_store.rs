@@ -1,8 +1,9 @@
 //! Writing a new policy store into a folder.
 
 use std::{
-    fs, io,
-    path::{Path, absolute},
+    fs::{self, File},
+    io::{self, Write as _},
+    path::{Path, PathBuf, absolute},
 };
 
 use super::CliError;
@@ -32,18 +33,19 @@ fn cannot_use(folder: &Path) -> String {
     format!("cannot make a policy store of `{}`", folder.display())
 }
 
-/// Writes a store's files into the folder, and returns words on what to do next.
+/// Writes a store's files into the folder, and returns words on what to do next. Where one of them cannot be
+/// written none stays: half of a store could allow what the whole forbids.
 pub(super) fn write(folder: &Path, files: &StoreFiles) -> Result<String, CliError> {
-    let mut count = 0;
+    let was_there = folder.is_dir();
+    let mut written = Vec::new();
     for (path, bytes) in files.iter() {
         let path = folder.join(path);
-        let written = path.parent().map_or(Ok(()), fs::create_dir_all);
-        written
-            .and_then(|()| fs::write(&path, bytes))
-            .map_err(CliError::io(format!("cannot write `{}`", path.display())))?;
-        count += 1;
+        if let Err(error) = write_new(&path, bytes, &mut written) {
+            remove(folder, &written, was_there);
+            return Err(CliError::io(format!("cannot write `{}`", path.display()))(error));
+        }
     }
-    let folder = folder.display();
+    let (count, folder) = (written.len(), folder.display());
     Ok(format!(
         "wrote {count} files to {folder}\n\n\
          Next:\n  \
@@ -51,4 +53,27 @@ pub(super) fn write(folder: &Path, files: &StoreFiles) -> Result<String, CliErro
          humbaba test {folder} --mutants\n  \
          humbaba serve --policies {folder}\n"
     ))
+}
+
+/// Writes a file that is not there yet, and adds its path to those that are to be removed if another one cannot
+/// be written.
+fn write_new(path: &Path, bytes: &[u8], written: &mut Vec<PathBuf>) -> io::Result<()> {
+    path.parent().map_or(Ok(()), fs::create_dir_all)?;
+    let mut file = File::create_new(path)?;
+    written.push(path.to_owned());
+    file.write_all(bytes)
+}
+
+/// Removes files of a folder, and the folders in it that are empty then; the folder itself too, unless it was
+/// there before. What cannot be removed stays.
+fn remove(folder: &Path, files: &[PathBuf], was_there: bool) {
+    for path in files {
+        let _ = fs::remove_file(path);
+        for within in path.ancestors().skip(1).take_while(|within| *within != folder) {
+            let _ = fs::remove_dir(within);
+        }
+    }
+    if !was_there {
+        let _ = fs::remove_dir(folder);
+    }
 }

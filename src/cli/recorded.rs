@@ -1,11 +1,11 @@
 //! Reading the records of a decision log.
 
-use std::{fs, io::Read as _, path::Path};
+use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 
-use super::CliError;
+use super::{CliError, text_file};
 use crate::{
     engine::RECORD_KIND,
     model::{self, Effect, OnForbidError, Uid},
@@ -45,37 +45,32 @@ pub(super) struct RecordedActions {
     pub(super) allowed: Vec<Json>,
 }
 
-/// Reads the wanted records of a file; `-` is the standard input. Of the others only the form as JSON
-/// matters.
+/// Reads the wanted records of a file, one when it is asked for; `-` is the standard input. Of the others only
+/// the form as JSON matters.
 pub(super) fn read(
     file: &Path,
     wanted: impl Fn(&Json) -> bool,
-) -> Result<Vec<RecordedDecision>, CliError> {
-    let name = file.display();
-    let text = if file == Path::new("-") {
-        let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).map(|_| text)
+) -> Result<impl Iterator<Item = Result<RecordedDecision, CliError>>, CliError> {
+    let name = file.display().to_string();
+    let text = text_file::open_or_stdin(file)
+        .map_err(|error| CliError::Usage(format!("cannot read `{name}`: {error}")))?;
+    let records = model::json::parse_each(text);
+    let records = records.filter(move |record| record.as_ref().map_or(true, &wanted));
+    Ok(records.map(move |record| {
+        record.map_err(|error| error.to_string()).and_then(recorded).map_err(|error| {
+            let what = "holds something that is no decision record";
+            CliError::Usage(format!("`{name}` {what}: {error}"))
+        })
+    }))
+}
+
+fn recorded(record: Json) -> Result<RecordedDecision, String> {
+    let record: RecordedDecision = serde_json::from_value(record).map_err(|error| error.to_string())?;
+    if record.record == RECORD_KIND {
+        Ok(record)
     } else {
-        fs::read_to_string(file)
-    };
-    let text = text.map_err(|error| CliError::Usage(format!("cannot read `{name}`: {error}")))?;
-    let bad = |error: &dyn std::fmt::Display| {
-        CliError::Usage(format!("`{name}` holds something that is no decision record: {error}"))
-    };
-    let mut records = Vec::new();
-    for record in model::json::parse_each(&text) {
-        let record = record.map_err(|error| bad(&error))?;
-        if !wanted(&record) {
-            continue;
-        }
-        let record: RecordedDecision =
-            serde_json::from_value(record).map_err(|error| bad(&error))?;
-        if record.record != RECORD_KIND {
-            return Err(bad(&format!("its kind is `{}` and not `{RECORD_KIND}`", record.record)));
-        }
-        records.push(record);
+        Err(format!("its kind is `{}` and not `{RECORD_KIND}`", record.record))
     }
-    Ok(records)
 }
 
 impl RecordedDecision {

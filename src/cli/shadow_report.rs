@@ -1,6 +1,6 @@
 //! `humbaba shadow-report`: what candidate policies would change.
 
-use std::{fmt::Write as _, fs, io, path::PathBuf, time::Duration};
+use std::{fmt::Write as _, path::PathBuf, time::Duration};
 
 use serde::Deserialize;
 
@@ -11,6 +11,7 @@ use super::{
     output::{self, Format},
     server_address::{self, ServerAddress},
     setting_flags::SettingFlags,
+    text_file,
     tls_flags::TlsFlags,
 };
 
@@ -143,12 +144,8 @@ pub(super) fn run(args: &ShadowReportArgs) -> Result<Exit, CliError> {
 }
 
 fn read(file: &PathBuf) -> Result<String, CliError> {
-    let text = if file.as_os_str() == "-" {
-        io::read_to_string(io::stdin())
-    } else {
-        fs::read_to_string(file)
-    };
-    text.map_err(CliError::io(format!("cannot read `{}`", file.display())))
+    text_file::read_or_stdin(file)
+        .map_err(CliError::io(format!("cannot read `{}`", file.display())))
 }
 
 impl ReportedShadow {

@@ -15,7 +15,7 @@ use rustls::{
 use tokio_rustls::TlsConnector;
 
 use super::CliError;
-use crate::client::Tls;
+use crate::{client::Tls, regular_file};
 
 /// The flags for an address that begins with `https://`.
 #[derive(Debug, Default, Clone, clap::Args)]
@@ -107,5 +107,7 @@ fn unusable(path: &Path, error: impl Display) -> CliError {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, CliError> {
-    fs::read(path).map_err(CliError::io(format!("cannot read `{}`", path.display())))
+    fs::read(path)
+        .and_then(regular_file::pem)
+        .map_err(CliError::io(format!("cannot read `{}`", path.display())))
 }

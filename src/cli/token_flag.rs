@@ -1,8 +1,8 @@
 //! The flag of a client that sends a token.
 
-use std::{fs, path::PathBuf};
+use std::path::PathBuf;
 
-use super::CliError;
+use super::{CliError, text_file};
 
 /// The flag for a server that asks for a token.
 #[derive(Debug, Default, Clone, clap::Args)]
@@ -18,7 +18,7 @@ impl TokenFlag {
     pub(super) fn read(&self) -> Result<Option<String>, CliError> {
         let Some(file) = &self.token_file else { return Ok(None) };
         let named = file.display();
-        let token = fs::read_to_string(file);
+        let token = text_file::read(file);
         let token = token.map_err(CliError::io(format!("cannot read `{named}`")))?;
         let token = token.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
         if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {

@@ -9,8 +9,8 @@ use cedar_policy_core::ast::UnreservedId;
 use csv::{ReaderBuilder, StringRecord, Trim};
 
 use crate::{
-    model::{Problem, Text},
-    store::decode,
+    model::{Problem, Text, decode},
+    store::Problems,
 };
 
 /// The most roles, actions and conditions of a spreadsheet, and the most bytes of a cell. Every
@@ -93,8 +93,8 @@ impl Sheet {
     /// # Errors
     /// Every problem of the spreadsheet.
     pub(super) fn read(file: &str, bytes: &[u8]) -> Result<Self, Vec<Problem>> {
-        let text = decode(bytes).map_err(|_| {
-            let problem = Problem::of_file(file, "the file is not UTF-8 text");
+        let text = decode(bytes).map_err(|error| {
+            let problem = Problem::of_file(file, format!("the file is {error}"));
             vec![problem.with_help("save the spreadsheet as \"CSV UTF-8\"")]
         })?;
         let mut reader = SheetReader::new(Text::new(file, text));
@@ -104,9 +104,14 @@ impl Sheet {
             .has_headers(false)
             .trim(Trim::All)
             .from_reader(text.as_bytes());
-        let mut columns = None;
+        let mut columns: Option<SheetColumns> = None;
         let mut rows = Vec::new();
+        // Those beyond the bound are only counted.
+        let mut actions = 0;
         for record in records.records() {
+            if reader.problems.leaves_rest(file) {
+                break;
+            }
             let record = match record {
                 Ok(record) => record,
                 Err(error) => {
@@ -115,8 +120,20 @@ impl Sheet {
                 }
             };
             match &columns {
-                None => columns = Some(reader.columns(&record)),
-                Some(columns) => rows.extend(reader.row(columns, &record)),
+                None => {
+                    let found = reader.columns(&record);
+                    if found.role_count > ROLES {
+                        break;
+                    }
+                    columns = Some(found);
+                }
+                Some(_) if record.iter().all(str::is_empty) => {}
+                Some(columns) => {
+                    actions += 1;
+                    if actions <= ACTIONS {
+                        rows.extend(reader.row(columns, &record));
+                    }
+                }
             }
         }
         if reader.problems.is_empty() && rows.is_empty() {
@@ -124,9 +141,14 @@ impl Sheet {
             let problem = Problem::of_file(file, "the spreadsheet has no action");
             reader.problems.push(problem.with_help(help));
         }
-        reader.name_actions(&mut rows);
+        if actions > ACTIONS {
+            let message = format!("the spreadsheet has {actions} actions, more than {ACTIONS}");
+            reader.problem(None, message);
+        } else {
+            reader.name_actions(&mut rows);
+        }
         if !reader.problems.is_empty() {
-            return Err(reader.problems);
+            return Err(reader.problems.into_vec());
         }
         let roles = columns.map(|columns| columns.roles).unwrap_or_default();
         let roles = roles.into_iter().map(|(_, role)| role).collect();
@@ -160,7 +182,9 @@ struct SheetColumns {
     action: usize,
     /// The places of [`OTHER_COLUMNS`].
     others: [Option<usize>; OTHER_COLUMNS.len()],
+    /// The roles with their places, no more than [`ROLES`].
     roles: Vec<(usize, Renamed)>,
+    role_count: usize,
 }
 
 /// A place in the text: of a record.
@@ -168,7 +192,7 @@ type RecordPosition = Option<csv::Position>;
 
 struct SheetReader {
     text: Text,
-    problems: Vec<Problem>,
+    problems: Problems,
     conditions: Vec<String>,
     /// The places of conditions by their words.
     by_words: HashMap<String, usize>,
@@ -176,13 +200,17 @@ struct SheetReader {
 
 impl SheetReader {
     fn new(text: Text) -> Self {
-        Self { text, problems: Vec::new(), conditions: Vec::new(), by_words: HashMap::new() }
+        Self {
+            text,
+            problems: Problems::default(),
+            conditions: Vec::new(),
+            by_words: HashMap::new(),
+        }
     }
 
     fn problem(&mut self, position: Option<&csv::Position>, message: impl Into<String>) {
         let start = self.start(position);
-        let problem = Problem::of_file(self.text.name(), message).or_at(&self.text, (start, 0));
-        self.problems.push(problem);
+        self.problems.add(self.text.name(), || Problem::at(&self.text, (start, 0), message));
     }
 
     /// Returns the byte at which a record begins.
@@ -206,6 +234,9 @@ impl SheetReader {
         };
         let mut written = HashSet::new();
         for (place, header) in headers.iter().enumerate() {
+            if self.problems.leaves_rest(self.text.name()) {
+                return columns;
+            }
             let is_role = place != columns.action && !header.is_empty() && other(header).is_none();
             if let Some(slot) = other(header).and_then(|other| columns.others.get_mut(other)) {
                 *slot = Some(place);
@@ -216,16 +247,20 @@ impl SheetReader {
             } else if header.len() > CELL_BYTES {
                 self.too_long(headers, place);
             } else if is_role {
+                columns.role_count += 1;
+                if columns.role_count > ROLES {
+                    continue;
+                }
                 let name = slot(header, columns.roles.len() + 1, &columns.roles);
                 columns.roles.push((place, Renamed { written: header.to_owned(), name }));
             }
         }
-        if columns.roles.is_empty() {
+        let count = columns.role_count;
+        if count == 0 {
             let message = "the first line names no role: write the roles in it, each in a column";
             self.problem(headers.position(), message);
-        } else if columns.roles.len() > ROLES {
-            let message =
-                format!("the spreadsheet has {} roles, more than {ROLES}", columns.roles.len());
+        } else if count > ROLES {
+            let message = format!("the spreadsheet has {count} roles, more than {ROLES}");
             self.problem(headers.position(), message);
         }
         columns
@@ -237,9 +272,6 @@ impl SheetReader {
         record: &StringRecord,
     ) -> Option<(RecordPosition, SheetRow)> {
         let position = record.position().cloned();
-        if record.iter().all(str::is_empty) {
-            return None;
-        }
         if let Some(place) = record.iter().position(|cell| cell.len() > CELL_BYTES) {
             self.too_long(record, place);
             return None;
@@ -312,12 +344,6 @@ impl SheetReader {
 
     /// Gives each action an id of its own: an action of several scopes has the scope in front.
     fn name_actions(&mut self, rows: &mut [(RecordPosition, SheetRow)]) {
-        if rows.len() > ACTIONS {
-            let message =
-                format!("the spreadsheet has {} actions, more than {ACTIONS}", rows.len());
-            self.problem(None, message);
-            return;
-        }
         let mut scopes: HashMap<String, HashSet<String>> = HashMap::new();
         for (_, row) in &*rows {
             let of_action = scopes.entry(row.action.written.clone()).or_default();

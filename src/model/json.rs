@@ -1,7 +1,7 @@
 //! Reads JSON without losing anything: a repeated name is an error, where `serde_json` alone would
 //! keep the last one.
 
-use std::{cell::Cell, collections::BTreeMap, fmt, ops::Range};
+use std::{cell::Cell, collections::BTreeMap, fmt, io::Read, ops::Range};
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value, value::RawValue};
@@ -37,9 +37,9 @@ pub fn parse_from(text: &str, values: &mut usize) -> Result<Value, serde_json::E
     reader.end().map(|()| value)
 }
 
-/// Parses JSON values that stand one after the other, as in a file of records.
-pub fn parse_each(text: &str) -> impl Iterator<Item = Result<Value, serde_json::Error>> {
-    let values = serde_json::Deserializer::from_str(text).into_iter::<Unique>();
+/// Parses JSON values that stand one after the other, as in a file of records. Nothing comes after an error.
+pub fn parse_each(text: impl Read) -> impl Iterator<Item = Result<Value, serde_json::Error>> {
+    let values = serde_json::Deserializer::from_reader(text).into_iter::<Unique>();
     values.map(|value| value.map(|Unique(value)| value))
 }
 

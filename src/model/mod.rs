@@ -1,5 +1,6 @@
 //! The words that every other module speaks: names, revisions, moments, values, answers, problems.
 
+mod decode;
 mod effect;
 mod escapes;
 pub(crate) mod extension;
@@ -16,6 +17,7 @@ mod timestamp;
 mod uid;
 mod value;
 
+pub use decode::{DecodeError, decode, decode_owned};
 pub use effect::{Effect, OnForbidError};
 pub use escapes::unknown_escape;
 pub use hex::{hex, unhex};

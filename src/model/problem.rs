@@ -98,6 +98,18 @@ impl Text {
         self.line(offset).0 + 1
     }
 
+    /// Returns whether a line in which a place is, or one beside it, is longer than [`LONGEST_LINE`]. Only
+    /// the beginnings of lines are looked at, for a line can be as long as the file.
+    fn is_near_long(&self, span: &SourceSpan) -> bool {
+        let (first, _) = self.line(span.offset());
+        let (last, _) = self.line(span.offset() + span.len());
+        let is_long = |line: usize| {
+            let end = self.lines().get(line + 1).map_or(self.text().len(), |next| next - 1);
+            self.lines().get(line).is_some_and(|start| end - start > LONGEST_LINE)
+        };
+        (first.saturating_sub(1)..=last + 1).any(is_long)
+    }
+
     fn location(&self, offset: usize) -> Option<Location> {
         let (line, start) = self.line(offset);
         let column = self.text().get(start..offset)?.chars().count() + 1;
@@ -269,12 +281,8 @@ impl Problem {
     /// panics at a column beyond 65,535.
     fn has_long_line(&self) -> bool {
         let source = self.source.as_ref();
-        self.labels.iter().any(|label| {
-            let shown = source.and_then(|source| source.read_span(label.inner(), 1, 1).ok());
-            shown.is_some_and(|shown| {
-                shown.data().split(|byte| *byte == b'\n').any(|line| line.len() > LONGEST_LINE)
-            })
-        })
+        let is_near_long = |span: &SourceSpan| source.is_some_and(|text| text.is_near_long(span));
+        self.labels.iter().any(|label| is_near_long(label.inner()))
     }
 }
 
@@ -341,6 +349,27 @@ mod tests {
         assert_eq!(rendered, "main/a.cedar:1:100001: wrong\n  help: mend it\n");
         let problem = Problem::at(&Text::new("main/a.cedar", "permit x"), (7, 1), "wrong");
         assert!(problem.render().contains("permit x"));
+    }
+
+    #[test]
+    fn a_problem_beside_a_long_line_is_shown_without_lines() {
+        let long = |length| "x".repeat(length);
+        let at = |text: &str, place: usize| {
+            Problem::at(&Text::new("a", text), (place, 1), "wrong").has_long_line()
+        };
+        for (length, is_long) in [(LONGEST_LINE, false), (LONGEST_LINE + 1, true)] {
+            let last = format!("1\n2\n3\n{}", long(length));
+            let first = format!("{}\n2\n3", long(length));
+            for text in [last.clone(), format!("{last}\n"), format!("{last}\r\n4")] {
+                let is_long = is_long || text.contains('\r');
+                assert_eq!(at(&text, 4), is_long, "above a line of {length}");
+                assert_eq!(at(&text, 6), is_long, "in a line of {length}");
+                assert!(!at(&text, 0) && !at(&text, 2), "apart from a line of {length}");
+            }
+            assert_eq!(at(&first, length + 1), is_long, "below a line of {length}");
+            assert!(!at(&first, length + 3));
+        }
+        assert!(!at("", 0));
     }
 
     #[test]

@@ -137,9 +137,9 @@ impl BearerTokens {
 /// Returns the digests of the tokens of a file.
 fn read(path: &Path) -> Result<Vec<Vec<u8>>, TokenError> {
     let unreadable = |error| TokenError::Unreadable { path: path.to_owned(), error };
-    let bytes = regular_file::read(path).map_err(unreadable)?;
+    let text = regular_file::read_text(path).map_err(unreadable)?;
     let mut digests = Vec::new();
-    for (index, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
+    for (index, line) in text.as_bytes().split(|byte| *byte == b'\n').enumerate() {
         let token = line.trim_ascii();
         if token.is_empty() {
             continue;
@@ -248,6 +248,20 @@ mod tests {
         tokens.reload();
         assert!(!tokens.has(TOKEN.as_bytes()) && tokens.has(new.as_bytes()));
         assert!(tokens.problem().unwrap().contains("line 3 of"));
+    }
+
+    #[test]
+    fn a_file_as_windows_writes_it_holds_the_token_that_was_meant_or_is_refused_by_name() {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("token");
+        fs::write(&path, format!("\u{feff}{TOKEN}\r\n")).unwrap();
+        let tokens = BearerTokens::load(&path).unwrap();
+        assert!(tokens.has(TOKEN.as_bytes()) && tokens.count() == 1);
+        let marked = format!("\u{feff}{TOKEN}");
+        let utf16: Vec<_> = marked.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        fs::write(&path, utf16).unwrap();
+        let error = BearerTokens::load(&path).unwrap_err().to_string();
+        assert!(error.ends_with("it is not UTF-8 text: it looks like UTF-16"), "{error}");
     }
 
     #[test]

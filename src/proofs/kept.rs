@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     model::StoreName,
+    regular_file,
     store::{Bounds, PolicyStore, SETTINGS_FILE, StoreFiles},
 };
 
@@ -31,6 +32,9 @@ const RETRY: Duration = Duration::from_secs(5);
 /// Time that stores wait to be written before they come in force: a disk that does not answer must not hold up
 /// a revocation.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Bytes of a kept store beside those of its files.
+const MORE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// A folder with one file for each store that is, or was last, in force. One thread writes them, in the order
 /// in which they come in force.
@@ -79,7 +83,9 @@ impl KeptStores {
     pub fn read(&self, name: &StoreName, bounds: &Bounds) -> Result<Option<PolicyStore>, String> {
         let path = path(&self.folder, name);
         let failed = |error: &dyn std::fmt::Display| format!("`{}`: {error}", path.display());
-        let text = match fs::read(&path) {
+        // A byte becomes six where JSON escapes it.
+        let most = (bounds.store_bytes as u64).saturating_mul(6).saturating_add(MORE_BYTES);
+        let text = match regular_file::read_within(&path, most) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(failed(&error)),
@@ -171,4 +177,29 @@ fn write(folder: &Path, store: &PolicyStore) -> io::Result<()> {
 
 fn path(folder: &Path, name: &StoreName) -> PathBuf {
     folder.join(format!("{name}.json"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::process::Command;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    #[test]
+    fn a_pipe_in_the_place_of_a_kept_store_does_not_hold_up_the_start() {
+        let data = TempDir::new().unwrap();
+        let folder = data.path().join("in-force");
+        fs::create_dir(&folder).unwrap();
+        let made = Command::new("mkfifo").arg(folder.join("main.json")).status().unwrap();
+        assert!(made.success());
+        let kept = KeptStores::below(data.path());
+        let (name, other) = ("main".parse().unwrap(), "other".parse().unwrap());
+        let error = kept.read(&name, &Bounds::default()).unwrap_err();
+        assert!(error.ends_with("it is not a regular file"), "{error}");
+        assert!(kept.read(&other, &Bounds::default()).unwrap().is_none());
+    }
 }

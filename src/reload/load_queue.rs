@@ -46,6 +46,9 @@ impl From<Vec<Problem>> for Refused {
 /// Loads stores on threads of its own, the smallest first, so that a store that takes long holds up no
 /// change of another. Of one store two states are loaded at a time at most: a newer one does not wait
 /// for one that nobody wants any more. What is said of a job, `T`, stays with it.
+///
+/// A load that has begun is not ended before its time: where a store changes faster than it loads, the older
+/// state has to come in force while the newer one is loaded, or none ever would.
 #[derive(Debug)]
 pub(super) struct LoadQueue<T> {
     shared: Arc<Shared<T>>,

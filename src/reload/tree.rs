@@ -325,6 +325,15 @@ impl<'a> StoreWalk<'a> {
             self.flaw(shown, "the name is not UTF-8 text", "give it another name");
         } else if entry.name.to_str().is_none() && metadata.is_dir() {
             self.ignore(&relative, "the name is not UTF-8 text; nothing in it counts");
+        } else if metadata.is_dir() && is_needed {
+            // Mounting a file that is missing makes a folder of its name: nobody knows what it would forbid.
+            self.flaw(
+                shown,
+                "is a folder and not a file",
+                "put the file there, or rename the folder",
+            );
+        } else if metadata.is_dir() && kind.is_some() {
+            self.ignore(&relative, "is a folder and not a file; nothing in it counts");
         } else if metadata.is_dir() {
             self.folder(&real, &format!("{relative}/"));
         } else if kind.is_some() {

@@ -5,13 +5,10 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 use super::{
-    bounds::APPROVALS_BYTES,
-    file_kind::APPROVED_GAINS,
-    files::{StoreFiles, decode},
-    problems::Problems,
+    bounds::APPROVALS_BYTES, file_kind::APPROVED_GAINS, files::StoreFiles, problems::Problems,
     settings::toml_problem,
 };
-use crate::model::{Problem, Timestamp};
+use crate::model::{Problem, Timestamp, decode};
 
 /// The content of the file.
 #[derive(Debug, Deserialize)]
@@ -52,8 +49,9 @@ pub struct ApprovedStep {
 pub fn approved_steps(files: &StoreFiles) -> Result<Vec<ApprovedStep>, Box<Problem>> {
     let Some(bytes) = files.get(APPROVED_GAINS) else { return Ok(Vec::new()) };
     let path = files.path(APPROVED_GAINS);
-    let text = decode(bytes)
-        .map_err(|_| Box::new(Problem::of_file(path.as_str(), "the file is not UTF-8 text")))?;
+    let text = decode(bytes).map_err(|error| {
+        Box::new(Problem::of_file(path.as_str(), format!("the file is {error}")))
+    })?;
     if text.len() > APPROVALS_BYTES {
         let message = format!("the file has more than {APPROVALS_BYTES} bytes");
         return Err(Box::new(Problem::of_file(path, message)));

@@ -61,7 +61,7 @@ pub(super) fn read(
         TCComputation::AssumeAlreadyComputed,
     );
     let mut reader = Reader { schema, parser, entities: HashMap::new(), problems };
-    written.into_iter().for_each(|element| reader.element(element));
+    reader.elements(written);
     let entities = reader.entities;
     if problems.len() > found {
         return StoredEntities::default();
@@ -176,14 +176,20 @@ struct Reader<'a, 's> {
 }
 
 impl Reader<'_, '_> {
+    /// Reads entities, and of each file no more once nobody would see what is wrong with them.
+    fn elements(&mut self, elements: Vec<Element>) {
+        for element in elements {
+            if !self.problems.leaves_rest(element.text.name()) {
+                self.element(element);
+            }
+        }
+    }
+
     fn element(&mut self, element: Element) {
         let mut filled = element.json.clone();
         fill_slots(&mut filled, self.schema);
         match self.parser.single_from_json_value(filled) {
             Ok(entity) => self.entity(entity, element),
-            Err(_) if !self.problems.has_room(element.text.name()) => {
-                self.problems.add(element.text.name(), || element.problem(String::new()));
-            }
             Err(error) => {
                 let faults = faults(&element.json, self.schema);
                 if faults.is_empty() {

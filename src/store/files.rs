@@ -8,7 +8,7 @@ use std::{
 use sha2::{Digest, Sha256};
 
 use super::{Bounds, FileKind, bounds::more_than, looks_like_policies, problems::Problems};
-use crate::model::{Problem, Revision, StoreName, Text, hex};
+use crate::model::{Problem, Revision, StoreName, Text, decode, hex};
 
 /// The files of one policy store, read as one consistent state. Paths are relative to the store's
 /// folder and use `/`.
@@ -207,13 +207,8 @@ impl StoreFiles {
         match decode(bytes) {
             Ok(text) => Some(text),
             Err(error) => {
-                problems.push(Problem::of_file(
-                    self.path(path),
-                    format!(
-                        "the file is not UTF-8 text: byte {} is not valid",
-                        error.valid_up_to()
-                    ),
-                ));
+                let problem = Problem::of_file(self.path(path), format!("the file is {error}"));
+                problems.push(problem.with_help("save it as UTF-8"));
                 None
             }
         }
@@ -240,24 +235,5 @@ impl StoreFiles {
     #[must_use]
     pub fn path(&self, file: &str) -> String {
         format!("{}/{file}", self.name)
-    }
-}
-
-/// Decodes a text file. A byte order mark at its start is no part of the text.
-pub(crate) fn decode(bytes: &[u8]) -> Result<&str, std::str::Utf8Error> {
-    let text = std::str::from_utf8(bytes)?;
-    Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use super::*;
-
-    #[test]
-    fn a_byte_order_mark_is_no_part_of_the_text() {
-        assert_eq!(decode(b"\xEF\xBB\xBFa").unwrap(), "a");
-        assert_eq!(decode("a\u{feff}".as_bytes()).unwrap(), "a\u{feff}");
     }
 }

@@ -65,10 +65,14 @@ pub(super) struct Filled {
     pub span: Range<usize>,
 }
 
-/// Reads the links of a TOML file.
-pub(super) fn toml_links(text: &str, uids: &mut Uids) -> Result<Vec<Link>, toml::de::Error> {
+/// Reads the links of a TOML file, each when it is asked for: Cedar's parser takes long for an entity that is
+/// not well written.
+pub(super) fn toml_links(
+    text: &str,
+    uids: &mut Uids,
+) -> Result<impl Iterator<Item = Link>, toml::de::Error> {
     let file = toml::from_str::<LinksFile>(text)?;
-    Ok(file.link.into_iter().map(|link| toml_link(link, uids)).collect())
+    Ok(file.link.into_iter().map(|link| toml_link(link, uids)))
 }
 
 fn toml_link(link: Spanned<TomlLink>, uids: &mut Uids) -> Link {

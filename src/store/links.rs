@@ -30,6 +30,9 @@ pub(super) fn link(
                 let file = LinksPlace { files, path };
                 let mut linker = Linker { file, bounds, parsed: &mut parsed, problems };
                 for link in links {
+                    if linker.leaves_rest() {
+                        break;
+                    }
                     linker.add(link);
                 }
             }
@@ -53,6 +56,9 @@ pub(super) fn link(
         let file = LinksPlace { files, path: links.path() };
         let mut linker = Linker { file, bounds, parsed: &mut parsed, problems };
         for link in links.read(&mut uids) {
+            if linker.leaves_rest() {
+                break;
+            }
             match link {
                 Ok(link) => linker.add(link),
                 Err((span, error)) => {
@@ -103,6 +109,14 @@ impl LinksPlace<'_> {
 }
 
 impl Linker<'_, '_> {
+    /// Returns whether no more links of the file are to be made, for nobody would see what is wrong
+    /// with them.
+    fn leaves_rest(&mut self) -> bool {
+        // The name of the file is not written for each link of a store without problems.
+        !self.problems.is_empty()
+            && self.problems.leaves_rest(&self.file.files.path(self.file.path))
+    }
+
     fn add(&mut self, link: Link) {
         let Self { file, bounds, parsed, problems } = self;
         if parsed.linked_bytes > bounds.linked_bytes {

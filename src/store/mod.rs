@@ -39,7 +39,6 @@ pub(crate) use file_kind::FileKind;
 pub(crate) use file_kind::SETTINGS_FILE;
 pub use file_kind::looks_like_policies;
 pub use files::StoreFiles;
-pub(crate) use files::decode;
 pub use format::{FormattedFile, FormattedFiles, format_policies};
 pub(crate) use parsed_policies::ParsedPolicies;
 pub use policy_store::PolicyStore;

@@ -153,7 +153,11 @@ impl<'a> PolicyReader<'a, '_> {
                     let place = json::place(self.text, &[Step::Name(group.to_owned())]);
                     let mut places: HashMap<_, _> =
                         json::children(self.text, place).into_iter().collect();
+                    let file = self.files.path(self.path);
                     for (id, policy) in policies {
+                        if self.problems.leaves_rest(&file) {
+                            break;
+                        }
                         let new_id = PolicyId::new(&id);
                         let span = places.remove(&Step::Name(id)).unwrap_or_default();
                         read(self, new_id, policy, span);

@@ -80,7 +80,7 @@ fn tls(variables: &Variables, signal: Signal) -> Result<ClientTlsConfig, String>
     let read = |setting: &str| {
         let path = variables.of(signal, setting);
         let read = |path| {
-            let bytes = regular_file::read(Path::new(path));
+            let bytes = regular_file::read_pem(Path::new(path));
             bytes.map_err(|error| format!("cannot read `{path}`: {error}"))
         };
         path.map(read).transpose()

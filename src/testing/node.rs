@@ -6,7 +6,7 @@ use std::{ops::Range, sync::Arc};
 use toml::de::{DeTable, DeValue};
 
 use crate::{
-    model::{Problem, Text},
+    model::{Problem, Text, decode},
     store::{Problems, StoreFiles},
 };
 
@@ -27,17 +27,14 @@ impl TestFile {
         bytes: &[u8],
         problems: &mut Problems,
     ) -> Option<Arc<Self>> {
-        match crate::store::decode(bytes) {
+        match decode(bytes) {
             Ok(text) => Some(Arc::new(Self {
                 path: path.to_owned(),
                 text: Text::new(files.path(path), text),
             })),
             Err(error) => {
-                let message = format!(
-                    "the file is not UTF-8 text: byte {} is not valid",
-                    error.valid_up_to()
-                );
-                problems.push(Problem::of_file(files.path(path), message));
+                let problem = Problem::of_file(files.path(path), format!("the file is {error}"));
+                problems.push(problem.with_help("save it as UTF-8"));
                 None
             }
         }

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, fs, path::Path};
 use humbaba::store::embedded_stores;
 use tempfile::TempDir;
 
-use crate::cli::{command, end, run};
+use crate::{
+    cli::{command, end, run},
+    faults::under,
+};
 
 /// The files below a folder, by their path in it.
 fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
@@ -104,4 +107,22 @@ fn what_cannot_be_done_is_told_before_anything_is_written() {
         assert!(ended.err.contains(part), "{args:?}: {}", ended.err);
     }
     assert_eq!(files(place.path()).keys().collect::<Vec<_>>(), ["file"]);
+}
+
+#[test]
+fn a_store_that_cannot_be_written_as_a_whole_leaves_nothing_behind() {
+    let place = TempDir::new().unwrap();
+    let was_there = place.path().join("was-there");
+    fs::create_dir(&was_there).unwrap();
+    for folder in [&was_there, &place.path().join("new")] {
+        // No file may be longer, which is an error like that of a full disk.
+        let mut init = under("trap '' XFSZ; ulimit -f 40");
+        let ended = end(init.args(["init", "hitkeep"]).arg(folder));
+        assert_eq!(ended.code, 1, "{ended:?}");
+        assert!(ended.err.contains("cannot write `"), "{ended:?}");
+        assert!(!folder.exists() || fs::read_dir(folder).unwrap().next().is_none(), "{ended:?}");
+    }
+    assert!(was_there.is_dir(), "the folder is not the command's");
+    let ended = end(command(&["init", "hitkeep"]).arg(&was_there));
+    assert_eq!(ended.code, 0, "it can be tried again: {ended:?}");
 }

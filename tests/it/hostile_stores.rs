@@ -119,6 +119,8 @@ fn links(count: usize, id: impl Fn(usize) -> String, template: &str) -> String {
     })
 }
 
+const NOT_TO_ITS_END: &str = "the file is not checked to its end";
+
 /// A store: its name, its files, and a word of its refusal.
 type CostlyStore = (&'static str, Vec<(&'static str, String)>, &'static str);
 
@@ -154,12 +156,26 @@ fn costly() -> Vec<CostlyStore> {
                 ("p.cedar", format!("{TEMPLATE};")),
                 ("l.links.toml", links(20_000, |n| format!("l{n}"), "none")),
             ],
-            "there is no template `none`",
+            NOT_TO_ITS_END,
         ),
         (
             "JSON policies",
             vec![("p.cedar.json", format!("{{\"staticPolicies\":{{{wrong}}}}}"))],
-            "9900 more are not shown",
+            NOT_TO_ITS_END,
+        ),
+        (
+            "entities of no type",
+            vec![(
+                "e.cedarentities.json",
+                format!(
+                    "[{}]",
+                    many(20_000, |n| {
+                        let comma = if n == 0 { "" } else { "," };
+                        format!(r#"{comma}{{"uid":{{"type":"Nobody","id":"{n}"}}}}"#)
+                    })
+                ),
+            )],
+            NOT_TO_ITS_END,
         ),
         (
             "types in two files",

@@ -336,10 +336,25 @@ fn what_is_wrong_with_a_spreadsheet_is_told_with_its_line() {
         refused(&format!("action,{}\nview,x\n", wide.join(","))),
         [at(1, "the spreadsheet has 51 roles, more than 50")]
     );
+    let wide: Vec<_> = (0..100_000).map(|number| format!("r{number}")).collect();
+    assert_eq!(
+        refused(&format!("action,{}\nview,x\n", wide.join(","))),
+        [at(1, "the spreadsheet has 100000 roles, more than 50")]
+    );
+    let alike = vec!["owner"; 100_000].join(",");
+    let problems = refused(&format!("action,{alike}\nview,x\n"));
+    assert_eq!(problems.len(), 101);
+    assert_eq!(problems[100], "sheet.csv: the file is not checked to its end");
+    let many: String = (0..500_000).map(|number| format!("a{number},x\n")).collect();
+    let problem = "sheet.csv:1:1: the spreadsheet has 500000 actions, more than 2000";
+    assert_eq!(refused(&format!("action,owner\n{many}")), [problem]);
+    let problems = refused(&format!("action,owner\n{}", ",x\n".repeat(1_500)));
+    assert_eq!(problems.len(), 101);
+    assert_eq!(problems[100], "sheet.csv: the file is not checked to its end");
     let name = "sheet".parse().unwrap();
     let bounds = Bounds::default();
     let problems = import::csv(name, "sheet.csv", b"action,\xFF\n", "Resource", &bounds);
     let problem = problems.unwrap_err().remove(0);
-    assert_eq!(problem.to_string(), "sheet.csv: the file is not UTF-8 text");
+    assert_eq!(problem.to_string(), "sheet.csv: the file is not UTF-8 text: byte 7 is not valid");
     assert_eq!(problem.help(), Some("save the spreadsheet as \"CSV UTF-8\""));
 }

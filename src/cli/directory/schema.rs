@@ -1,9 +1,9 @@
 //! `humbaba directory schema`: the SQL of a directory in PostgreSQL.
 
-use std::{fs, path::PathBuf};
+use std::path::PathBuf;
 
 use crate::{
-    cli::{CliError, Exit, output},
+    cli::{CliError, Exit, output, text_file},
     sources::postgres_schema::{DEFAULT_SCHEMA, Mapping, SchemaOptions, schema_sql},
 };
 
@@ -67,7 +67,7 @@ pub(super) fn run(args: &SchemaArgs) -> Result<Exit, CliError> {
         None => Mapping::default(),
         Some(path) => {
             let shown = path.display().to_string();
-            let text = fs::read_to_string(path)
+            let text = text_file::read(path)
                 .map_err(|error| CliError::Usage(format!("cannot read `{shown}`: {error}")))?;
             Mapping::read(&shown, &text).map_err(|error| CliError::Usage(error.to_string()))?
         }

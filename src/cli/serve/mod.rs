@@ -22,7 +22,7 @@ pub use stop_times::longest_stop;
 use std::{path::PathBuf, time::Instant};
 
 use super::{CliError, Exit, output};
-use crate::{settings::print, store::STACK_BYTES};
+use crate::{program, settings::print, store::STACK_BYTES};
 use flags::ServeFlags;
 use stop_times::LOG_LINES;
 
@@ -78,6 +78,8 @@ pub(super) fn run(args: &ServeArgs, started: Instant) -> Result<Exit, CliError> 
     ));
     // Not waiting for a load that was interrupted.
     runtime.shutdown_background();
+    // Nor for a proof: a solver that is busy would outlive this process.
+    program::end_all();
     // An error goes the way of the log, for nobody may read the standard error.
     let exit = result.unwrap_or_else(|error| error.tell(&mut log_writer));
     log_writer.finish(LOG_LINES);

@@ -1,11 +1,13 @@
 //! Why a file of rows cannot be read.
 
+use crate::model::DecodeError;
+
 /// A file of rows cannot be read as a whole.
 #[derive(Debug, thiserror::Error)]
 pub enum RowFileError {
     /// It is not UTF-8.
-    #[error("the file is not UTF-8 text: save it as UTF-8")]
-    NotText,
+    #[error("the file is {0}; save it as UTF-8")]
+    NotText(#[from] DecodeError),
     /// It has no first line.
     #[error(
         "the file has no header: its first line names the columns, e.g. `principal_type,principal_id,role,scope_type,scope_id`"

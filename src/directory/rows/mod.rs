@@ -20,7 +20,7 @@ pub use merge::{MergedFile, MergedRows, merge};
 pub use renamed::renamed;
 pub use row_reader::{COLUMNS, RowReader};
 
-use crate::store::decode;
+use crate::model::decode;
 
 /// The kinds of files that hold rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +55,7 @@ impl RowReader<'_> {
     /// # Errors
     /// The file cannot be read as a whole.
     pub fn read(&mut self, kind: RowFileKind, bytes: &[u8]) -> Result<FileRows, RowFileError> {
-        let text = decode(bytes).map_err(|_| RowFileError::NotText)?;
+        let text = decode(bytes)?;
         match kind {
             RowFileKind::Csv => csv::read(self, text),
             RowFileKind::JsonLines => json_lines::read(self, text),

@@ -107,7 +107,7 @@ fn a_header_that_is_not_one_is_a_problem_of_the_file() {
         assert!(error.to_string().contains(said), "{header}: {error}");
     }
     let error = read_bytes("assignments.csv", b"principal_type,\xff").unwrap_err();
-    assert!(matches!(error, RowFileError::NotText));
+    assert!(matches!(error, RowFileError::NotText(_)));
 }
 
 #[test]

@@ -64,7 +64,8 @@ impl TlsFiles {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
-    regular_file::read(path).map_err(|error| TlsError::Unreadable { path: path.to_owned(), error })
+    regular_file::read_pem(path)
+        .map_err(|error| TlsError::Unreadable { path: path.to_owned(), error })
 }
 
 /// Parses all certificates of a file, and returns when the first of them ends.

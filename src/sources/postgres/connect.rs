@@ -113,7 +113,7 @@ fn tls(root_cert: Option<&Path>) -> Result<MakeRustlsConnect, String> {
     let fault =
         |error: &dyn std::fmt::Display| format!("sslrootcert `{}`: {error}", path.display());
     let mut roots = RootCertStore::empty();
-    let text = regular_file::read(path).map_err(|error| fault(&error))?;
+    let text = regular_file::read_pem(path).map_err(|error| fault(&error))?;
     for cert in CertificateDer::pem_slice_iter(&text) {
         let cert = cert.map_err(|error| fault(&error))?;
         roots.add(cert).map_err(|error| fault(&error))?;

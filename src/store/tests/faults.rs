@@ -165,3 +165,45 @@ fn nine_faults_in_nine_files_are_reported_in_one_run() {
         assert!(named, "{file}: {problems:#?}");
     }
 }
+
+#[test]
+fn a_file_in_which_everything_is_wrong_is_not_read_to_its_end() {
+    let template = "@id(\"t\") permit (principal == ?principal, action, resource);";
+    let many = |one: &dyn Fn(usize) -> String, between: &str| {
+        (0..5_000).map(one).collect::<Vec<_>>().join(between)
+    };
+    let entities = many(&|n| format!(r#"{{"uid": {{"type": "Nobody", "id": "{n}"}}}}"#), ",");
+    let toml = many(&|n| format!("[[link]]\nid = \"l{n}\"\ntemplate = \"none\"\n"), "");
+    let cli = |n| format!(r#"{{"template_id": "none", "link_id": "l{n}", "args": {{}}}}"#);
+    let unfit = many(&|n| format!(r#"{{"template_id": {n}}}"#), ",");
+    let policies = many(&|n| format!(r#""{n}": {{"effect": "perhaps"}}"#), ",");
+    for (file, text) in [
+        ("e.cedarentities.json", format!("[{entities}]")),
+        ("l.links.toml", toml),
+        ("l.links.json", format!("[{}]", many(&cli, ","))),
+        ("u.links.json", format!("[{unfit}]")),
+        ("p.cedar.json", format!("{{\"staticPolicies\": {{{policies}}}}}")),
+    ] {
+        let problems = refused(&[("s.cedarschema", SCHEMA), ("p.cedar", template), (file, &text)]);
+        let last = problems.last().unwrap();
+        assert_eq!(last.to_string(), format!("main/{file}: the file is not checked to its end"));
+        assert_eq!(problems.len(), 101, "{file}");
+    }
+}
+
+#[test]
+fn the_rest_of_a_file_that_is_not_read_hides_no_problem_of_another_file() {
+    let wrong = |n| format!(r#"{{"uid": {{"type": "Nobody", "id": "{n}"}}}}"#);
+    let wrong: Vec<_> = (0..100).map(wrong).collect();
+    let alice = r#"{"uid": {"type": "User", "id": "alice"}, "attrs": {"name": 1}, "parents": []}"#;
+    let problems = refused(&[
+        ("s.cedarschema", SCHEMA),
+        ("a.cedarentities.json", &format!("[{}]", wrong.join(","))),
+        ("b.cedarentities.json", &format!("[{alice}]")),
+        ("c.links.toml", "[[link]]\nid = \"l\"\ntemplate = \"none\"\n"),
+    ]);
+    check(&problems, "b.cedarentities.json", 1, "name");
+    check(&problems, "c.links.toml", 1, "there is no template `none`");
+    // All of the first file was checked, so nothing says otherwise.
+    assert_eq!(problems.len(), 102, "{problems:?}");
+}

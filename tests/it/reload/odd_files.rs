@@ -146,10 +146,38 @@ fn a_name_that_is_not_text() {
 fn a_file_that_is_not_text() {
     let problems = refused_for(options(), |lab| {
         let draft = lab.root.join("main/binary.draft");
-        fs::write(&draft, b"\xff\xfe").unwrap();
+        fs::write(&draft, b"\xfe\xfe").unwrap();
         fs::rename(draft, lab.root.join("main/binary.cedar")).unwrap();
     });
     assert_eq!(problems, ["main/binary.cedar: the file is not UTF-8 text: byte 0 is not valid"]);
+}
+
+#[test]
+fn a_folder_in_the_place_of_a_file_that_counts() {
+    for name in ["forbid.cedar", "store.toml"] {
+        let problems = refused_for(options(), |lab| {
+            fs::create_dir(lab.root.join("main").join(name)).unwrap();
+        });
+        assert_eq!(problems, [format!("main/{name}: is a folder and not a file")]);
+    }
+}
+
+#[test]
+fn a_folder_in_the_place_of_a_file_that_decides_nothing_is_warned_of() {
+    let lab = Lab::watched();
+    for name in ["matrix.csv", "approved-gains.toml", "tests/cases.toml"] {
+        fs::create_dir_all(lab.root.join("main").join(name)).unwrap();
+    }
+    lab.write("main/policies.cedar", &permit("second"));
+    lab.until_decides("main", "second");
+    for name in ["matrix.csv", "approved-gains.toml", "tests/cases.toml"] {
+        let said = format!("main/{name}: is a folder and not a file; nothing in it counts");
+        lab.until(&said, |lab| {
+            let stores = lab.live.stores();
+            let mut warnings = stores.get("main").unwrap().warnings().iter();
+            warnings.any(|warning| warning.to_string() == said)
+        });
+    }
 }
 
 #[test]
