@@ -65,7 +65,8 @@ pub(super) fn read(
 }
 
 fn recorded(record: Json) -> Result<RecordedDecision, String> {
-    let record: RecordedDecision = serde_json::from_value(record).map_err(|error| error.to_string())?;
+    let record: RecordedDecision =
+        serde_json::from_value(record).map_err(|error| error.to_string())?;
     if record.record == RECORD_KIND {
         Ok(record)
     } else {

@@ -1,6 +1,10 @@
 //! `humbaba shadow-report`: what candidate policies would change.
 
-use std::{fmt::Write as _, path::PathBuf, time::Duration};
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use serde::Deserialize;
 
@@ -143,7 +147,7 @@ pub(super) fn run(args: &ShadowReportArgs) -> Result<Exit, CliError> {
     Ok(report.exit())
 }
 
-fn read(file: &PathBuf) -> Result<String, CliError> {
+fn read(file: &Path) -> Result<String, CliError> {
     text_file::read_or_stdin(file)
         .map_err(CliError::io(format!("cannot read `{}`", file.display())))
 }
