@@ -86,7 +86,7 @@ pub(super) fn request_like(world: &World<'_>, engine: &Engine, example: &Request
     let of_principal = world.ancestors(engine, &world.request.principal);
     // What is known of the principal's memberships is all that there is.
     let may_join = |uid: &EntityUID, of: &EntityUID| {
-        world.is_in(engine, uid, of).is_none() && !of_principal.contains(uid)
+        world.may_join(engine, uid, of) && !of_principal.contains(uid)
     };
     let entity = |uid: &Option<Uid>| uid.as_ref().and_then(|uid| entity_named(schema, uid));
     for like in &example.entities {

@@ -2,7 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     sync::Arc,
 };
 
@@ -257,7 +257,8 @@ impl<'a> World<'a> {
         record_in(self.schema, &self.request.action, place)
     }
 
-    /// Returns every entity that is spoken of: of the request, its facts and the choices.
+    /// Returns every entity that is spoken of: of the request, its facts and the choices. In place of a role
+    /// stands its scope.
     pub(super) fn entities(&self) -> Vec<EntityUID> {
         let mut found = vec![self.request.principal.clone(), self.request.resource.clone()];
         for entity in self.request.facts.entities.iter() {
@@ -286,8 +287,14 @@ impl<'a> World<'a> {
                 entities_in(&candidate.known, &mut found);
             }
         }
-        let mut seen = BTreeMap::new();
-        found.retain(|uid| !self.schema.is_role(uid) && seen.insert(uid.clone(), ()).is_none());
+        for uid in &mut found {
+            if let Some((scope, _)) = self.schema.scope_of(uid).filter(|_| self.schema.is_role(uid))
+            {
+                *uid = scope;
+            }
+        }
+        let mut seen = BTreeSet::new();
+        found.retain(|uid| !self.schema.is_role(uid) && seen.insert(uid.clone()));
         found
     }
 }

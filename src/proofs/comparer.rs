@@ -267,7 +267,7 @@ impl Comparer<'_> {
             let (allows, denies) = sides(facts)?;
             let example = session.counterexample(&implies_asserts(&allows, &denies))?;
             Ok::<_, String>(example.map(|example| {
-                let witness = counterexample::witness(store.schema(), &example, &named, sent)?;
+                let witness = counterexample::witness(store, &example, &named, sent)?;
                 self.shrunk(way, store, witness)
             }))
         };

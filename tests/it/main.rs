@@ -69,6 +69,7 @@ mod examples;
 mod faults;
 mod faults_folder;
 mod fuzz_targets;
+mod gains_by_roles;
 mod gains_unseen;
 mod gates;
 mod gates_random;
