@@ -15,7 +15,7 @@ use super::{
     fact::{Base, Choice, Fact, Place},
 };
 use crate::{
-    model::Timestamp,
+    model::{OnForbidError, Timestamp},
     request::{self, Request, RequestInput, RequestLimits, Violation},
     schema::{ActionSchema, RecordShape, Schema, Shape, Slot, StoredEntities},
     store::AuthzenRules,
@@ -64,6 +64,8 @@ pub(super) struct World<'a> {
     pub stored: Option<&'a StoredEntities>,
     /// The values that questions in the form of AuthZEN may lay over them.
     pub authzen: Option<&'a AuthzenRules>,
+    /// The rule for a forbid whose evaluation fails.
+    pub on_forbid_error: OnForbidError,
     choices: Vec<(Fact, Choice)>,
     /// The choices that were looked at, by their places, since [`Self::forget_consulted`].
     consulted: Cell<u128>,
@@ -104,6 +106,7 @@ impl<'a> World<'a> {
             change: None,
             stored: None,
             authzen: None,
+            on_forbid_error: OnForbidError::default(),
             choices: Vec::new(),
             consulted: Cell::new(0),
             evaluated: Cell::new(0),

@@ -10,6 +10,7 @@ mod cli_check;
 mod cli_decision_log;
 mod cli_diff;
 mod cli_diff_settled;
+mod cli_diff_skip;
 mod cli_doctor;
 mod cli_fmt;
 mod cli_generate;

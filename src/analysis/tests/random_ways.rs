@@ -205,7 +205,7 @@ proptest! {
         (before, after) in two_states(),
     ) {
         let (old, new) = (store(&before), store(&after));
-        let found = diff(&old, &new).unwrap();
+        let found = diff(&old, &new, OnForbidError::Deny).unwrap();
         prop_assert!(found.unknown.is_empty(), "{:?}", found.unknown);
         let is_all_told = found.has_gains() && found.has_losses();
         let untold = if is_all_told { &[][..] } else { &*REQUESTS };
