@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     engine::Engine,
-    model::{OnForbidError, Uid, Value},
+    model::{Uid, Value},
     request::{EntityInput, RequestInput, RoleAssignmentInput},
     schema::{Schema, Shape},
 };
@@ -56,7 +56,7 @@ pub(super) fn request_of(world: &World<'_>) -> Witness {
     }
     let now = world.request.now;
     let (input, _) = completed(schema, &input, now);
-    Witness { input, now, on_forbid_error: OnForbidError::default() }
+    Witness { input, now, on_forbid_error: world.on_forbid_error }
 }
 
 /// Returns the request of a world that is most like an example: open facts are as they are there, what
@@ -86,7 +86,7 @@ pub(super) fn request_like(world: &World<'_>, engine: &Engine, example: &Request
     let of_principal = world.ancestors(engine, &world.request.principal);
     // What is known of the principal's memberships is all that there is.
     let may_join = |uid: &EntityUID, of: &EntityUID| {
-        world.is_in(engine, uid, of).is_none() && !of_principal.contains(uid)
+        world.may_join(engine, uid, of) && !of_principal.contains(uid)
     };
     let entity = |uid: &Option<Uid>| uid.as_ref().and_then(|uid| entity_named(schema, uid));
     for like in &example.entities {
@@ -115,7 +115,7 @@ pub(super) fn request_like(world: &World<'_>, engine: &Engine, example: &Request
     }
     let now = world.request.now;
     let (input, _) = completed(schema, &input, now);
-    Witness { input, now, on_forbid_error: OnForbidError::default() }
+    Witness { input, now, on_forbid_error: world.on_forbid_error }
 }
 
 /// Returns a value without its optional fields, at every depth.

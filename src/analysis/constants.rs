@@ -237,6 +237,9 @@ impl Constants {
         let spoken_of = world.entities();
         let mut found: Vec<_> =
             spoken_of.iter().filter(|uid| uid.entity_type() == ty).cloned().collect();
+        if world.schema.is_role_type(ty) {
+            found.extend(self.roles(world.schema, ty, &spoken_of));
+        }
         found.push(self.fresh(ty, &spoken_of));
         found.extend(self.entities_of(ty).cloned());
         found.extend(self.reached_of(ty).cloned());
@@ -244,6 +247,28 @@ impl Constants {
         let mut seen = BTreeSet::new();
         found.retain(|uid| seen.insert(uid.clone()));
         found
+    }
+
+    /// Returns the roles of a type on the scopes that are spoken of, on those that are named, and on one
+    /// more of each type.
+    fn roles(&self, schema: &Schema, ty: &EntityType, spoken_of: &[EntityUID]) -> Vec<EntityUID> {
+        let mut shapes: Vec<_> = schema.entities().collect();
+        shapes.sort_unstable_by(|a, b| a.entity_type.cmp(&b.entity_type));
+        let roles = shapes.into_iter().flat_map(|shape| {
+            let slots = shape.slots.iter().filter(|(_, role_type)| *role_type == ty);
+            let slots: Vec<_> = slots.map(|(slot, _)| slot).collect();
+            let of_type = |scope: &&EntityUID| *scope.entity_type() == shape.entity_type;
+            let mut scopes: Vec<_> = spoken_of.iter().filter(of_type).cloned().collect();
+            if !slots.is_empty() {
+                scopes.push(self.fresh(&shape.entity_type, spoken_of));
+                scopes.extend(self.entities_of(&shape.entity_type).cloned());
+            }
+            let roles = scopes.into_iter().flat_map(move |scope| {
+                slots.clone().into_iter().filter_map(move |slot| schema.role(&scope, slot))
+            });
+            roles.collect::<Vec<_>>()
+        });
+        roles.collect()
     }
 
     fn extension(&self, world: &World<'_>, name: &str) -> Vec<Candidate> {

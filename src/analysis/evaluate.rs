@@ -28,11 +28,13 @@ use super::{
 };
 use crate::{
     engine::{PreparedPolicy, Scope},
+    model::OnForbidError,
     schema::Shape,
 };
 
 impl<'a> Evaluation<'a> {
-    /// Returns whether a policy applies. One that fails does not permit, and forbids.
+    /// Returns whether a policy applies. One that fails does not permit, and forbids unless the rule for
+    /// such a forbid is to skip it.
     pub(super) fn applies(self, policy: &'a PreparedPolicy) -> Truth {
         self.world.count_evaluated();
         let request = &self.world.request;
@@ -43,21 +45,16 @@ impl<'a> Evaluation<'a> {
         match (scope, policy.condition()) {
             (Truth::False, _) => Truth::False,
             (scope, None) => scope,
-            (scope, Some(condition)) => {
-                let condition = self.of(policy).condition(condition, policy.is_forbid());
-                Truth::all([scope, condition])
-            }
+            (scope, Some(condition)) => Truth::all([scope, self.holds(policy, condition)]),
         }
     }
 
     /// Returns whether a condition of a policy holds, the whole or a part of it.
     pub(super) fn holds(self, policy: &'a PreparedPolicy, condition: &Expr) -> Truth {
-        self.of(policy).condition(condition, policy.is_forbid())
-    }
-
-    fn condition(self, condition: &Expr, if_it_fails: bool) -> Truth {
         self.world.forget_failures();
-        self.truth(condition).unwrap_or_else(|Fails| if_it_fails.into())
+        let denies = self.world.on_forbid_error == OnForbidError::Deny;
+        let truth = self.of(policy).truth(condition);
+        truth.unwrap_or_else(|Fails| (policy.is_forbid() && denies).into())
     }
 
     /// Returns whether an entity meets a scope clause.

@@ -1,10 +1,10 @@
 //! The store and the world in which its policies are evaluated.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use cedar_policy_core::ast::{EntityUID, SlotEnv};
 
-use super::{fact::Fact, truth::Truth, world::World};
+use super::{truth::Truth, world::World};
 use crate::engine::{Engine, PreparedPolicy};
 
 /// Evaluates a store's policies in a world.
@@ -31,12 +31,6 @@ impl<'a> Evaluation<'a> {
 
     /// Returns whether an entity is in another.
     pub(super) fn is_in(self, uid: &EntityUID, of: &EntityUID) -> Truth {
-        match self.world.is_in(self.engine, uid, of) {
-            Some(is_in) => is_in.into(),
-            None => {
-                let first = self.world.bridge(self.engine, uid, of).unwrap_or(of);
-                Truth::Open(Some(Arc::new(Fact::Member(uid.clone(), first.clone()))))
-            }
-        }
+        self.world.is_in(self.engine, uid, of)
     }
 }

@@ -15,7 +15,11 @@ use super::{
     world::{Optional, StateChange, World},
 };
 use crate::{
-    engine::Engine, model::Uid, request::RequestInput, store::PolicyStore, testing::DEFAULT_NOW,
+    engine::Engine,
+    model::{OnForbidError, Uid},
+    request::RequestInput,
+    store::PolicyStore,
+    testing::DEFAULT_NOW,
 };
 
 /// Principals that are tried for one kind of requests, and as many resources.
@@ -41,6 +45,7 @@ pub struct Finder<'a> {
     constants: Constants,
     change: Option<&'a StateChange>,
     is_partly_sent: bool,
+    on_forbid_error: OnForbidError,
 }
 
 impl<'a> Finder<'a> {
@@ -48,7 +53,8 @@ impl<'a> Finder<'a> {
     /// that are asked.
     pub fn new<'e>(store: &'a PolicyStore, engines: impl IntoIterator<Item = &'e Engine>) -> Self {
         let constants = Constants::of(engines);
-        Self { store, constants, change: None, is_partly_sent: false }
+        let on_forbid_error = OnForbidError::default();
+        Self { store, constants, change: None, is_partly_sent: false, on_forbid_error }
     }
 
     /// Prepares a search of requests to two states of a store, whose engines these are, in the schema of
@@ -59,7 +65,15 @@ impl<'a> Finder<'a> {
         change: &'a StateChange,
     ) -> Self {
         let constants = Constants::of_named(engines, change.changed.iter().cloned());
-        Self { store, constants, change: Some(change), is_partly_sent: true }
+        let on_forbid_error = OnForbidError::default();
+        Self { store, constants, change: Some(change), is_partly_sent: true, on_forbid_error }
+    }
+
+    /// Decides requests in which the evaluation of a forbid fails by that rule.
+    #[must_use]
+    pub fn on_forbid_error(mut self, rule: OnForbidError) -> Self {
+        self.on_forbid_error = rule;
+        self
     }
 
     /// Searches requests, too, that refer to entities of which nothing is sent.
@@ -152,6 +166,7 @@ impl<'a> Finder<'a> {
         world.change = self.change;
         world.stored = self.change.map(|_| self.store.stored());
         world.authzen = Some(self.store.authzen());
+        world.on_forbid_error = self.on_forbid_error;
         let search = Search { constants: &self.constants, engine: self.store.engine() };
         let found = search.settle(world, goal);
         let witness = matches!(found, Ok(true)).then(|| build::request_of(world));

@@ -41,6 +41,7 @@ mod projection;
 mod reach;
 mod review;
 mod role_uses;
+mod role_ways;
 mod search;
 mod seen_schema_change;
 mod settled;
@@ -61,12 +62,16 @@ pub use find::{Finder, Kind};
 pub use invariants::{Claim, Invariant, read_invariants};
 pub use matrix::{Matrix, Row};
 pub use matrix_error::MatrixError;
+#[cfg(feature = "prove")]
+pub(crate) use names::entity_named;
 pub use open_cell::{Answered, OpenCell};
 pub use people::{PersonChange, StoreWithDirectory, people};
 #[cfg(any(feature = "prove", test))]
 pub(crate) use projection::taken_by;
 pub use reach::{Reach, Reaches};
 pub use review::{Finding, FindingKind, Review, ReviewRow, RowState};
+#[cfg(feature = "prove")]
+pub(crate) use role_ways::RoleWays;
 pub use seen_schema_change::{not_comparable, seen_schema_change};
 pub use show::{
     Colours, matrix_as_csv, matrix_as_html, matrix_as_json, matrix_as_markdown, matrix_as_table,

@@ -13,7 +13,7 @@ pub(super) fn name_of(schema: &Schema, uid: &EntityUID) -> Uid {
 }
 
 /// Returns the entity of a name as it was written.
-pub(super) fn entity_named(schema: &Schema, uid: &Uid) -> Option<EntityUID> {
+pub(crate) fn entity_named(schema: &Schema, uid: &Uid) -> Option<EntityUID> {
     let entity_type = schema.entity_type(&uid.type_name)?.clone();
     Some(EntityUID::from_components(entity_type, Eid::new(uid.id.as_str()), None))
 }

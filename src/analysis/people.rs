@@ -48,7 +48,9 @@ pub fn people(
     diff: &Diff,
     now: Timestamp,
     limits: &RequestLimits,
+    on_forbid_error: OnForbidError,
 ) -> Vec<PersonChange> {
+    let asked = Asked { now, limits, on_forbid_error };
     let mut changes = Vec::new();
     let actions = touched(old.store, new.store, diff);
     let schema = new.store.schema();
@@ -57,9 +59,7 @@ pub fn people(
         for principal in places.filter_map(|place| new.held.facts.uid(place)) {
             let may = |state| -> BTreeSet<_> {
                 let types = action.resources.iter();
-                types
-                    .flat_map(|of| allowed(state, &principal, &action.uid, of, now, limits))
-                    .collect()
+                types.flat_map(|of| allowed(state, &principal, &action.uid, of, asked)).collect()
             };
             let (before, after) = (may(old), may(new));
             for (is_loss, one, other) in [(false, &after, &before), (true, &before, &after)] {
@@ -98,6 +98,14 @@ fn touched(old: &PolicyStore, new: &PolicyStore, diff: &Diff) -> BTreeSet<Entity
     actions.filter(|uid| all_may_be || is_touched(old, uid) || is_touched(new, uid)).collect()
 }
 
+/// The way in which each is asked about.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    now: Timestamp,
+    limits: &'a RequestLimits,
+    on_forbid_error: OnForbidError,
+}
+
 /// Returns the resources of a type on which a principal may do an action; none where the state does
 /// not know the question.
 fn allowed(
@@ -105,9 +113,9 @@ fn allowed(
     principal: &EntityUID,
     action: &EntityUID,
     resource_type: &EntityType,
-    now: Timestamp,
-    limits: &RequestLimits,
+    asked: Asked<'_>,
 ) -> BTreeSet<EntityUID> {
+    let Asked { now, limits, on_forbid_error } = asked;
     let input = ListInput {
         question: RequestInput {
             principal: Some(Uid::from(principal)),
@@ -117,7 +125,6 @@ fn allowed(
         open: Side::Resource,
         entity_type: resource_type.to_string(),
     };
-    let on_forbid_error = OnForbidError::Deny;
     let options = ListOptions { held: Some(state.held), now, limits, on_forbid_error };
     let engine = state.store.engine();
     let mut all = BTreeSet::new();

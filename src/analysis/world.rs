@@ -2,7 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     sync::Arc,
 };
 
@@ -15,7 +15,7 @@ use super::{
     fact::{Base, Choice, Fact, Place},
 };
 use crate::{
-    model::Timestamp,
+    model::{OnForbidError, Timestamp},
     request::{self, Request, RequestInput, RequestLimits, Violation},
     schema::{ActionSchema, RecordShape, Schema, Shape, Slot, StoredEntities},
     store::AuthzenRules,
@@ -64,6 +64,8 @@ pub(super) struct World<'a> {
     pub stored: Option<&'a StoredEntities>,
     /// The values that questions in the form of AuthZEN may lay over them.
     pub authzen: Option<&'a AuthzenRules>,
+    /// The rule for a forbid whose evaluation fails.
+    pub on_forbid_error: OnForbidError,
     choices: Vec<(Fact, Choice)>,
     /// The choices that were looked at, by their places, since [`Self::forget_consulted`].
     consulted: Cell<u128>,
@@ -104,6 +106,7 @@ impl<'a> World<'a> {
             change: None,
             stored: None,
             authzen: None,
+            on_forbid_error: OnForbidError::default(),
             choices: Vec::new(),
             consulted: Cell::new(0),
             evaluated: Cell::new(0),
@@ -257,7 +260,8 @@ impl<'a> World<'a> {
         record_in(self.schema, &self.request.action, place)
     }
 
-    /// Returns every entity that is spoken of: of the request, its facts and the choices.
+    /// Returns every entity that is spoken of: of the request, its facts and the choices. In place of a role
+    /// stands its scope.
     pub(super) fn entities(&self) -> Vec<EntityUID> {
         let mut found = vec![self.request.principal.clone(), self.request.resource.clone()];
         for entity in self.request.facts.entities.iter() {
@@ -286,8 +290,14 @@ impl<'a> World<'a> {
                 entities_in(&candidate.known, &mut found);
             }
         }
-        let mut seen = BTreeMap::new();
-        found.retain(|uid| !self.schema.is_role(uid) && seen.insert(uid.clone(), ()).is_none());
+        for uid in &mut found {
+            if let Some((scope, _)) = self.schema.scope_of(uid).filter(|_| self.schema.is_role(uid))
+            {
+                *uid = scope;
+            }
+        }
+        let mut seen = BTreeSet::new();
+        found.retain(|uid| !self.schema.is_role(uid) && seen.insert(uid.clone()));
         found
     }
 }

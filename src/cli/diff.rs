@@ -195,10 +195,11 @@ fn both(
     let old = stores::load(Arc::new(old), &settings.bounds)?;
     let new = stores::load(Arc::new(new), &settings.bounds)?;
     #[cfg_attr(not(feature = "prove"), expect(unused_mut, reason = "the solver adds to it"))]
-    let mut found = diff(&old, &new).map_err(|error| matrix::cannot(&new, error))?;
+    let mut found =
+        diff(&old, &new, settings.on_forbid_error).map_err(|error| matrix::cannot(&new, error))?;
     drop(progress);
     #[cfg(feature = "prove")]
-    diff_solver::settle(&mut found, &old, &new, &args.quiet)?;
+    diff_solver::settle(&mut found, &old, &new, settings.on_forbid_error, &args.quiet)?;
     let flips = match &args.replay {
         Some(log) => flips(log, &old, &new, settings)?,
         None => Vec::new(),

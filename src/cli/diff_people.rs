@@ -74,7 +74,8 @@ fn between(
     let before = StoreWithDirectory { store: old, held: &held_before };
     let now = StoreWithDirectory { store: new, held: &held_now };
     let moment = Timestamp::after_1970(SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default());
-    let changes = people(before, now, diff, moment, &settings.limits.request);
+    let (limits, on_forbid_error) = (&settings.limits.request, settings.on_forbid_error);
+    let changes = people(before, now, diff, moment, limits, on_forbid_error);
     People { changes, versions: None, ignored }
 }
 

@@ -3,6 +3,7 @@
 use super::{CliError, progress::QuietFlag};
 use crate::{
     analysis::{Diff, Direction, OtherChange, Witness},
+    model::OnForbidError,
     proofs::{Difference, ProofOptions, Solver, compare},
     store::PolicyStore,
 };
@@ -13,6 +14,7 @@ pub(super) fn settle(
     diff: &mut Diff,
     old: &PolicyStore,
     new: &PolicyStore,
+    on_forbid_error: OnForbidError,
     quiet: &QuietFlag,
 ) -> Result<(), CliError> {
     // The solver takes held entities as unknown, and compares no policies that do not fit.
@@ -22,7 +24,8 @@ pub(super) fn settle(
     let Ok(solver) = Solver::find() else { return Ok(()) };
     let progress = quiet.progress(format!("proving what is not settled of {}", new.name()));
     let told = |done, all| progress.set(done, all);
-    let comparison = compare(old, new, &solver, &ProofOptions::default(), &told);
+    let options = ProofOptions { on_forbid_error, ..ProofOptions::default() };
+    let comparison = compare(old, new, &solver, &options, &told);
     let comparison = comparison.map_err(CliError::Failure)?;
     let ways = [(Direction::Gain, comparison.gains), (Direction::Loss, comparison.losses)];
     for (direction, differences) in ways {

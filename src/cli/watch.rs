@@ -14,7 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{CliError, Exit, diff_report, matrix, output, setting_flags::SettingFlags};
 use crate::{
     analysis,
-    model::{Problem, StoreName},
+    model::{OnForbidError, Problem, StoreName},
     reload::{FolderError, FolderStores, WatchFolder},
     store::{Bounds, PolicyStore, StoreFiles},
     testing::{self, TestReport},
@@ -52,7 +52,7 @@ pub(super) fn run(args: &WatchArgs) -> Result<Exit, CliError> {
         settle: settings.reload.settle,
         interval: INTERVAL,
     };
-    let mut watched = Watched::new(settings.bounds);
+    let mut watched = Watched::new(settings.bounds, settings.on_forbid_error);
     let is_terminal = io::stdout().is_terminal();
     let watching = watch.start(move |read| {
         let Some(text) = watched.look(read) else { return };
@@ -83,6 +83,7 @@ fn until_ended() -> io::Result<()> {
 /// The stores of a folder that is being watched.
 struct Watched {
     bounds: Bounds,
+    on_forbid_error: OnForbidError,
     /// The first valid state of each store, with which later ones are compared.
     first: BTreeMap<StoreName, PolicyStore>,
     /// The state seen last: a digest of each store, and the errors of the rest.
@@ -90,8 +91,8 @@ struct Watched {
 }
 
 impl Watched {
-    fn new(bounds: Bounds) -> Self {
-        Self { bounds, first: BTreeMap::new(), last: None }
+    fn new(bounds: Bounds, on_forbid_error: OnForbidError) -> Self {
+        Self { bounds, on_forbid_error, first: BTreeMap::new(), last: None }
     }
 
     /// Returns the report on a folder; `None` if nothing has changed.
@@ -150,7 +151,7 @@ impl Watched {
             }
         }
         match self.first.get(&name) {
-            Some(first) => text.push_str(&changed_cells(first, &store)),
+            Some(first) => text.push_str(&changed_cells(first, &store, self.on_forbid_error)),
             None => drop(self.first.insert(name, store)),
         }
         text
@@ -179,8 +180,12 @@ fn invalid(name: &StoreName, problems: &[Problem]) -> String {
 }
 
 /// Writes who gains and who loses what between two states of a store.
-fn changed_cells(first: &PolicyStore, store: &PolicyStore) -> String {
-    let found = match analysis::diff(first, store) {
+fn changed_cells(
+    first: &PolicyStore,
+    store: &PolicyStore,
+    on_forbid_error: OnForbidError,
+) -> String {
+    let found = match analysis::diff(first, store, on_forbid_error) {
         Ok(found) => found,
         Err(error) => return format!("{}\n", matrix::cannot(store, error)),
     };

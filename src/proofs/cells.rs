@@ -69,7 +69,7 @@ impl Asker<'_> {
                 let mut named = named_entities(&policies);
                 named.extend(question.entities());
                 let example =
-                    counterexample::witness(schema, &example, &named, &counterexample::all_of);
+                    counterexample::witness(self.store, &example, &named, &counterexample::all_of);
                 let witness = example.and_then(|example| question.witness(&example.input));
                 witness.map_or_else(not_replayed, Answered::Some)
             }

@@ -130,7 +130,7 @@ impl Comparer<'_> {
         let mut found = Found::default();
         for &way in self.ways {
             let store = if way == Way::Gain { self.new } else { self.old };
-            let finder = Finder::new(store, [self.old.engine(), self.new.engine()]).partly_sent();
+            let finder = self.finder(store);
             let shows = |witness: &Witness| self.shows(way, store, witness);
             let searched =
                 envs.iter().take(KINDS_SEARCHED).take_while(|_| session.is_over().is_none());
@@ -151,13 +151,17 @@ impl Comparer<'_> {
         found
     }
 
+    fn finder<'s>(&self, store: &'s PolicyStore) -> Finder<'s> {
+        let finder = Finder::new(store, [self.old.engine(), self.new.engine()]);
+        finder.partly_sent().on_forbid_error(self.on_forbid_error)
+    }
+
     /// Searches for a witness without the solver, which is often sooner.
     fn found(&self, way: Way, group: &Group<'_, '_>) -> Option<Box<Witness>> {
         let (old, new) = (self.old.engine(), self.new.engine());
         let (allows, denies) = way.sides(old, new);
-        let finder = Finder::new(self.new, [old, new]).partly_sent();
-        let mut witness = finder.allowed_by_one_alone(group.env.kind(), allows, denies)?;
-        witness.on_forbid_error = self.on_forbid_error;
+        let finder = self.finder(self.new);
+        let witness = finder.allowed_by_one_alone(group.env.kind(), allows, denies)?;
         self.shows(way, self.new, &witness).then(|| Box::new(witness))
     }
 
@@ -267,7 +271,7 @@ impl Comparer<'_> {
             let (allows, denies) = sides(facts)?;
             let example = session.counterexample(&implies_asserts(&allows, &denies))?;
             Ok::<_, String>(example.map(|example| {
-                let witness = counterexample::witness(store.schema(), &example, &named, sent)?;
+                let witness = counterexample::witness(store, &example, &named, sent)?;
                 self.shrunk(way, store, witness)
             }))
         };

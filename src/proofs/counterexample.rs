@@ -10,24 +10,27 @@ use cedar_policy_core::ast::{self, EntityUID, Literal, PartialValue, ValueKind};
 use cedar_policy_symcc::Env;
 
 use crate::{
-    analysis::Witness,
+    analysis::{RoleWays, Witness, entity_named},
     model::{OnForbidError, Timestamp, Uid, Value},
     request::{EntityInput, RequestInput, RoleAssignmentInput},
     schema::{Schema, Slot},
+    store::PolicyStore,
 };
 
 /// The time of a witness, unless its context has another. `now` is a fact like others to the solver.
 const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
 /// Makes a request of a counterexample. `named` are the entities that the policies name; those keep
-/// their ids. `sent` returns of an entity what is sent of it, if anything is. Nothing where the solver left
+/// their ids. `sent` returns of an entity what is sent of it, if anything is. One of which nothing is sent, or
+/// that the store holds, may be in something all the same, by a role. Nothing where the solver left
 /// something out.
 pub(super) fn witness(
-    schema: &Schema,
+    store: &PolicyStore,
     counterexample: &Env,
     named: &BTreeSet<EntityUID>,
     sent: &dyn Fn(&ast::Entity) -> Option<ast::Entity>,
 ) -> Option<Witness> {
+    let schema = store.schema();
     let request: &ast::Request = counterexample.request.as_ref();
     let principal = request.principal().uid()?;
     let resource = request.resource().uid()?;
@@ -40,35 +43,44 @@ pub(super) fn witness(
     };
     let entities: Vec<&ast::Entity> = counterexample.entities.iter().map(AsRef::as_ref).collect();
     let roles = Roles::new(schema, &entities);
-    let mut inputs = Vec::new();
+    let mut inputs: Vec<EntityInput> = Vec::new();
     let mut role_assignments = Vec::new();
+    let mut not_described = Vec::new();
     for entity in &entities {
         let uid = entity.uid();
-        if schema.is_role(uid) || uid.is_action() {
+        if uid.is_action() {
             continue;
         }
         let (held, parents): (Vec<_>, Vec<_>) =
             entity.ancestors().partition(|ancestor| schema.is_role(ancestor));
-        for role in held {
-            for (scope, slot) in roles.filled_by(role) {
-                role_assignments.push(RoleAssignmentInput {
-                    principal: Some(Uid::from(uid)),
-                    role: slot.to_string(),
-                    scope: Some(Uid::from(&scope)),
-                    expires_at: None,
-                });
+        for own in roles.named(uid) {
+            for (scope, slot) in held.iter().flat_map(|role| roles.filled_by(role)) {
+                role_assignments.push(assignment(&own, &scope, &slot));
+            }
+            let is_held = store.stored().contains(&own);
+            match sent(entity).filter(|_| !is_held) {
+                Some(sent) => inputs.extend(described(schema, &own, &sent, &parents)?),
+                // Of a role no more may be known than what it is in.
+                None if schema.is_role(&own) && !is_held && !parents.is_empty() => {
+                    inputs.push(member(Uid::from(&own), &parents));
+                }
+                None => not_described.push((own, parents.clone())),
             }
         }
-        let Some(entity) = sent(entity) else { continue };
-        let slots = schema.entity(uid.entity_type()).map(|shape| &shape.slots);
-        let is_slot = |name: &str| slots.is_some_and(|slots| slots.contains_key(name));
-        inputs.push(EntityInput {
-            uid: Some(Uid::from(uid)),
-            attributes: values(entity.attrs().filter(|(name, _)| !is_slot(name)))?,
-            parents: parents.into_iter().map(Uid::from).collect(),
-            tags: values(entity.tags())?,
-            overrides: false,
-        });
+    }
+    let mut named = named.clone();
+    for (uid, of) in not_described.iter().flat_map(|(uid, all)| all.iter().map(move |of| (uid, of)))
+    {
+        let Some(way) = way_between(store, uid, of) else { continue };
+        match schema.scope_of(&way).filter(|_| schema.is_role(&way)) {
+            Some((scope, slot)) => role_assignments.push(assignment(uid, &scope, &slot)),
+            None => drop(named.insert(way.clone())),
+        }
+        let way = Uid::from(&way);
+        match inputs.iter_mut().find(|input| input.uid.as_ref() == Some(&way)) {
+            Some(input) => input.parents.push(Uid::from(*of)),
+            None => inputs.push(member(way, &[*of])),
+        }
     }
     let input = RequestInput {
         principal: Some(Uid::from(principal)),
@@ -78,8 +90,58 @@ pub(super) fn witness(
         entities: inputs,
         role_assignments,
     };
-    let input = Names::new(schema, named, principal).rename(&input);
+    let input = Names::new(schema, &named, principal).rename(&input);
     Some(Witness { input, now: NOW, on_forbid_error: OnForbidError::default() })
+}
+
+fn assignment(principal: &EntityUID, scope: &EntityUID, slot: &Slot) -> RoleAssignmentInput {
+    RoleAssignmentInput {
+        principal: Some(Uid::from(principal)),
+        role: slot.to_string(),
+        scope: Some(Uid::from(scope)),
+        expires_at: None,
+    }
+}
+
+fn member(uid: Uid, parents: &[&EntityUID]) -> EntityInput {
+    let parents = parents.iter().map(|parent| Uid::from(*parent)).collect();
+    EntityInput { uid: Some(uid), parents, ..EntityInput::default() }
+}
+
+/// Returns the description of an entity. Of a role nothing is sent that says nothing.
+fn described(
+    schema: &Schema,
+    uid: &EntityUID,
+    entity: &ast::Entity,
+    parents: &[&EntityUID],
+) -> Option<Option<EntityInput>> {
+    let slots = schema.entity(uid.entity_type()).map(|shape| &shape.slots);
+    let is_slot = |name: &str| slots.is_some_and(|slots| slots.contains_key(name));
+    let input = EntityInput {
+        attributes: values(entity.attrs().filter(|(name, _)| !is_slot(name)))?,
+        tags: values(entity.tags())?,
+        ..member(Uid::from(uid), parents)
+    };
+    let is_plain = input.attributes.is_empty() && input.parents.is_empty() && input.tags.is_empty();
+    Some((!is_plain || !schema.is_role(uid)).then_some(input))
+}
+
+/// Returns a role or a group by which an entity that nobody describes may be in another: the store may hold it
+/// in a group that the store does not hold.
+fn way_between(store: &PolicyStore, uid: &EntityUID, of: &EntityUID) -> Option<EntityUID> {
+    let schema = store.schema();
+    if let Some(role) = RoleWays::between(schema, uid, of, false).roles.into_iter().next() {
+        return Some(role);
+    }
+    let stored = store.stored();
+    let may_lead = |above: &&EntityUID| {
+        let parents = schema.entity(above.entity_type()).map(|shape| &shape.parents);
+        !stored.contains(above) && parents.is_some_and(|types| types.contains(of.entity_type()))
+    };
+    let held = stored.get(uid)?;
+    // What it is in is no news.
+    let is_new = !held.ancestors().any(|above| above == of);
+    held.ancestors().filter(may_lead).min().filter(|_| is_new).cloned()
 }
 
 /// Returns all of an entity, where all of it is sent.
@@ -188,6 +250,16 @@ impl<'a> Roles<'a> {
             }
         }
         Self { schema, slots }
+    }
+
+    /// Returns an entity by the names that a request has for it. A role has the name of each slot that it
+    /// fills.
+    fn named(&self, uid: &EntityUID) -> Vec<EntityUID> {
+        if !self.schema.is_role(uid) {
+            return vec![uid.clone()];
+        }
+        let slots = self.filled_by(uid);
+        slots.iter().filter_map(|(scope, slot)| self.schema.role(scope, slot)).collect()
     }
 
     /// Returns the slots that a role fills: that which its id names, else those in which the solver
@@ -301,6 +373,13 @@ impl<'a> Names<'a> {
         if self.is_named(uid) {
             return uid.clone();
         }
+        // A role is named after its scope.
+        if let Some((scope, slot)) = self.slot(uid) {
+            let scope = self.full(&Uid::from(&scope));
+            let scope = entity_named(self.schema, &scope);
+            let role = scope.and_then(|scope| self.schema.role(&scope, &slot));
+            return role.map_or_else(|| uid.clone(), |role| Uid::from(&role));
+        }
         if let Some(given) = self.given.get(uid) {
             return given.clone();
         }
@@ -315,6 +394,12 @@ impl<'a> Names<'a> {
         let fresh = fresh.unwrap_or_else(|| uid.clone());
         self.given.insert(uid.clone(), fresh.clone());
         fresh
+    }
+
+    /// Returns the scope and the slot of a role.
+    fn slot(&self, uid: &Uid) -> Option<(EntityUID, Slot)> {
+        let uid = entity_named(self.schema, uid)?;
+        self.schema.is_role(&uid).then(|| self.schema.scope_of(&uid))?
     }
 
     /// Returns whether an entity must keep its id.

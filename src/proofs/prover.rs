@@ -226,12 +226,8 @@ impl<'a> Prover<'a> {
         shows: impl Fn(&Witness) -> bool,
     ) -> Option<Box<Witness>> {
         let named = named_entities(policies);
-        let witness = counterexample::witness(
-            self.store.schema(),
-            counterexample,
-            &named,
-            &counterexample::all_of,
-        )?;
+        let witness =
+            counterexample::witness(self.store, counterexample, &named, &counterexample::all_of)?;
         counterexample::shrunk(witness, shows).map(Box::new)
     }
 }

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     analysis::{self, not_comparable},
+    model::OnForbidError,
     store::PolicyStore,
 };
 
@@ -153,7 +154,7 @@ fn compare_ways(
     };
     if !analysis::same_entities(old, new) {
         comparison.unknown.push(ENTITIES_DIFFER.to_owned());
-        search_differences(ways, old, new, &mut comparison)?;
+        search_differences(ways, old, new, on_forbid_error, &mut comparison)?;
     }
     for Found { gain, loss, unknown } in found {
         comparison.gains.extend(gain);
@@ -186,9 +187,11 @@ fn search_differences(
     ways: &[Way],
     old: &PolicyStore,
     new: &PolicyStore,
+    on_forbid_error: OnForbidError,
     comparison: &mut StateComparison,
 ) -> Result<(), String> {
-    let found = analysis::diff(old, new).map_err(|_| "the expected matrix is broken".to_owned())?;
+    let found = analysis::diff(old, new, on_forbid_error);
+    let found = found.map_err(|_| "the expected matrix is broken".to_owned())?;
     let of_cells = found.cells.into_iter().flat_map(|cell| {
         let environment = format!("{} asks for {}", cell.column, cell.action);
         let gain = cell.gain.map(|witness| (Way::Gain, environment.clone(), witness));

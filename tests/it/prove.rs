@@ -601,7 +601,7 @@ fn no_request_has_a_moment_before_the_year_1_or_after_9999() {
         let store = |policies: &str| {
             stores::store("docs", &[("s.cedarschema", DOCS), ("p.cedar", policies)])
         };
-        let found = diff(&store(&old), &store(&new)).unwrap();
+        let found = diff(&store(&old), &store(&new), OnForbidError::Deny).unwrap();
         assert!(found.cells.is_empty() && found.others.is_empty(), "{condition}: {found:#?}");
     }
     // One that a request may have is found.

@@ -23,7 +23,7 @@ use super::{
     seen_schema_change::all_not_comparable,
     world::{StateChange, World},
 };
-use crate::{schema::ActionSchema, store::PolicyStore};
+use crate::{model::OnForbidError, schema::ActionSchema, store::PolicyStore};
 
 pub use self::{
     changes::{
@@ -32,11 +32,15 @@ pub use self::{
     differing::same_entities,
 };
 
-/// Compares two states of a store.
+/// Compares two states of a store. A forbid whose evaluation fails counts by that rule.
 ///
 /// # Errors
 /// The problems of the files of the expected matrix, of either state.
-pub fn diff(old: &PolicyStore, new: &PolicyStore) -> Result<Diff, MatrixError> {
+pub fn diff(
+    old: &PolicyStore,
+    new: &PolicyStore,
+    on_forbid_error: OnForbidError,
+) -> Result<Diff, MatrixError> {
     let same_schema = old.has_schema_of(new);
     let changed_entities = changed_entities(old, new);
     let mut diff = Diff {
@@ -53,7 +57,10 @@ pub fn diff(old: &PolicyStore, new: &PolicyStore) -> Result<Diff, MatrixError> {
         changed: changed_entities.iter().cloned().collect(),
         bridges: bridges(old, new, &changed_entities),
     };
-    let finder = |store| Finder::of_two(store, [old.engine(), new.engine()], &states);
+    let finder = |store| {
+        Finder::of_two(store, [old.engine(), new.engine()], &states)
+            .on_forbid_error(on_forbid_error)
+    };
     let pair = StatePair {
         old,
         new,
@@ -71,7 +78,8 @@ pub fn diff(old: &PolicyStore, new: &PolicyStore) -> Result<Diff, MatrixError> {
     pair.cells(&mut diff)?;
     pair.others(&mut diff);
     if !same_schema {
-        lost_with_their_kind(old, new, &mut diff);
+        let finder = Finder::new(old, [old.engine()]).on_forbid_error(on_forbid_error);
+        lost_with_their_kind(&finder, old, new, &mut diff);
     }
     diff.cells.sort_by_key(|cell| !cell.direction.is_gain());
     diff.others.sort_by_key(|other| !other.direction.is_gain());
@@ -79,8 +87,12 @@ pub fn diff(old: &PolicyStore, new: &PolicyStore) -> Result<Diff, MatrixError> {
 }
 
 /// Adds what is lost because the new schema knows no such kind of requests.
-fn lost_with_their_kind(old: &PolicyStore, new: &PolicyStore, diff: &mut Diff) {
-    let finder = Finder::new(old, [old.engine()]);
+fn lost_with_their_kind(
+    finder: &Finder<'_>,
+    old: &PolicyStore,
+    new: &PolicyStore,
+    diff: &mut Diff,
+) {
     let mut actions: Vec<&ActionSchema> = old.schema().actions().collect();
     actions.sort_by(|a, b| a.uid.cmp(&b.uid));
     for action in actions {

@@ -4,6 +4,7 @@ use std::{sync::Arc, thread};
 
 use crate::{
     analysis::{Matrix, diff},
+    model::OnForbidError,
     store::{Bounds, PolicyStore, STACK_BYTES, StoreFiles},
 };
 
@@ -41,9 +42,9 @@ fn the_longest_chains_and_deepest_brackets_fit_the_stack() {
         let done = thread.spawn(move || {
             let store = store(&condition);
             assert_eq!(Matrix::of(&store).unwrap().rows.len(), 1);
-            assert!(!diff(&store, &store).unwrap().has_gains());
+            assert!(!diff(&store, &store, OnForbidError::Deny).unwrap().has_gains());
             let other = super::deep::store("principal.n == 3");
-            assert!(diff(&store, &other).is_ok());
+            assert!(diff(&store, &other, OnForbidError::Deny).is_ok());
         });
         done.unwrap().join().unwrap();
     }

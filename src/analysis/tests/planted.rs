@@ -3,7 +3,7 @@
 use super::support::{changed, shipped};
 use crate::{
     analysis::{Direction, Finder, Kind, PolicyChange, PolicyChangeKind, diff, read_invariants},
-    model::Effect,
+    model::{Effect, OnForbidError},
     store::{Bounds, PolicyStore},
     testing::{self, Expected},
 };
@@ -23,7 +23,7 @@ when { principal in resource.editor };"#,
 fn a_planted_permit_changes_exactly_its_cells_and_each_gain_replays() {
     let old = shipped("hitkeep");
     let new = editors_add_members(&old);
-    let diff = diff(&old, &new).unwrap();
+    let diff = diff(&old, &new, OnForbidError::Deny).unwrap();
     let cells: Vec<_> = diff
         .cells
         .iter()
@@ -53,7 +53,7 @@ fn a_planted_permit_changes_exactly_its_cells_and_each_gain_replays() {
 fn the_same_change_backwards_loses_the_same_cells() {
     let new = shipped("hitkeep");
     let old = editors_add_members(&new);
-    let diff = diff(&old, &new).unwrap();
+    let diff = diff(&old, &new, OnForbidError::Deny).unwrap();
     assert!(!diff.has_gains() && diff.has_losses());
     assert_eq!(diff.cells.len(), 2);
 }
@@ -68,7 +68,7 @@ fn what_changes_no_answer_changes_no_cell() {
 permit (principal is HitKeep::User, action == HitKeep::Action::"site.view", resource)
 when { principal in resource.owner };"#,
     );
-    let diff = diff(&old, &new).unwrap();
+    let diff = diff(&old, &new, OnForbidError::Deny).unwrap();
     assert!(
         diff.cells.is_empty() && diff.others.is_empty() && diff.unknown.is_empty(),
         "{:?}",
@@ -87,7 +87,7 @@ fn a_change_that_no_test_notices_is_found() {
 permit (principal == HitKeep::User::"mallory", action == HitKeep::Action::"site.delete", resource);"#,
     );
     assert_eq!(testing::run(&new).unwrap().failed(), 0, "a test notices it");
-    let diff = diff(&old, &new).unwrap();
+    let diff = diff(&old, &new, OnForbidError::Deny).unwrap();
     assert!(diff.cells.is_empty() && diff.has_gains());
     let [other] = diff.others.as_slice() else { panic!("{:?}", diff.others) };
     let witness = other.witness.to_string();

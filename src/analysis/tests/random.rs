@@ -225,7 +225,7 @@ proptest! {
         new in policies(),
     ) {
         let (old, new) = (store(&old), store(&new));
-        let found = diff(&old, &new).unwrap();
+        let found = diff(&old, &new, OnForbidError::Deny).unwrap();
         prop_assert!(found.unknown.is_empty(), "{:?}", found.unknown);
         prop_assert!(found.not_comparable.is_empty());
         let (mut gain, mut loss) = (false, false);

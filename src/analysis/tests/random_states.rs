@@ -216,7 +216,7 @@ proptest! {
         (before, after) in two_states(),
     ) {
         let (old, new) = (store(&before), store(&after));
-        let mut found = diff(&old, &new).unwrap();
+        let mut found = diff(&old, &new, OnForbidError::Deny).unwrap();
         let is_regrouped = before.edit_reads != after.edit_reads;
         prop_assert!(found.not_comparable.is_empty() || is_regrouped);
         // A step that cannot be compared is searched all the same.

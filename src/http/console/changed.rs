@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::words::{describe, word};
 use crate::{
     analysis::{CellChange, Diff, Direction, OtherChange, PolicyChangeKind, Witness, diff},
-    model::Problem,
+    model::{OnForbidError, Problem},
     reload::PastRevision,
     store::{Bounds, PolicyStore},
 };
@@ -55,6 +55,7 @@ impl Changed {
         from: &PastRevision,
         to: &PastRevision,
         bounds: &Bounds,
+        on_forbid_error: OnForbidError,
     ) -> Result<Self, String> {
         let load = |past: &PastRevision| {
             PolicyStore::load(Arc::new(past.files.clone()), bounds).map_err(|problems| {
@@ -62,7 +63,8 @@ impl Changed {
                 problems.collect::<Vec<_>>().join("\n")
             })
         };
-        let diff = diff(&load(from)?, &load(to)?).map_err(|error| describe(&error))?;
+        let diff = diff(&load(from)?, &load(to)?, on_forbid_error);
+        let diff = diff.map_err(|error| describe(&error))?;
         Ok(Self::of(diff))
     }
 

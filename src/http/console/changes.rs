@@ -111,7 +111,8 @@ async fn compare(
     let key = (name.clone(), format!("{old} {new}"));
     let (turns, comparisons) = (&console.0.turns, &console.0.comparisons);
     let bounds = console.0.bounds.clone();
-    let work = move || Changed::between(&from, &to, &bounds);
+    let on_forbid_error = console.0.grpc.options().on_forbid_error;
+    let work = move || Changed::between(&from, &to, &bounds, on_forbid_error);
     let changed = match comparisons.get(key, turns, PATIENCE, work).await {
         Lookup::Ready(changed) => Ok(changed),
         Lookup::Working => Err("The comparison takes longer than usual: load the page again."),
