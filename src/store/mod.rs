@@ -13,6 +13,7 @@ mod hierarchy;
 mod link_forms;
 mod links;
 mod misplaced;
+mod open_text;
 mod parsed_policies;
 mod policies;
 mod policy_checks;
