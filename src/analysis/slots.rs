@@ -1,5 +1,5 @@
-//! The cells of a matrix that nobody has written down: one column for each role slot, one row for
-//! each action and type of resource.
+//! The cells of a matrix that nobody has written down: one column for each role slot and type of principal
+//! that can hold it, one row for each action and type of resource.
 
 use cedar_policy_core::ast::{Eid, EntityType, EntityUID};
 
@@ -63,8 +63,9 @@ pub(super) fn questions(store: &PolicyStore) -> Vec<MatrixCell> {
     cells
 }
 
-/// Returns a column for each slot with the first type of principal that can hold it, and one for
-/// each type of principal that can hold none.
+/// Returns a column for each slot and type of principal that can hold it, and one for each type of
+/// principal that can hold none. A policy may be for one of the types alone, so that none of them stands for
+/// the others.
 fn columns(schema: &Schema) -> Vec<Column> {
     let mut shapes: Vec<&EntityShape> = schema.entities().collect();
     shapes.sort_by(|a, b| a.entity_type.cmp(&b.entity_type));
@@ -76,12 +77,22 @@ fn columns(schema: &Schema) -> Vec<Column> {
         schema.entity(principal).is_some_and(|shape| shape.parents.contains(role_type))
     };
     let of_slots = shapes.iter().flat_map(|shape| {
-        shape.slots.iter().filter_map(|(slot, role_type)| {
-            let principal = principals.iter().find(|principal| can_hold(principal, role_type))?;
+        shape.slots.iter().flat_map(|(slot, role_type)| {
+            let holders: Vec<_> =
+                principals.iter().filter(|principal| can_hold(principal, role_type)).collect();
+            let is_only = holders.len() == 1;
             let scope_type = shape.entity_type.clone();
-            let name = format!("{}.{slot}", scope_type.name().basename());
-            let role = Some((scope_type, slot.as_str().to_owned()));
-            Some(Column { name, principal: (**principal).clone(), role })
+            let slot_name = format!("{}.{slot}", scope_type.name().basename());
+            let column = move |principal: &&EntityType| Column {
+                name: if is_only {
+                    slot_name.clone()
+                } else {
+                    format!("{} as {slot_name}", principal.name().basename())
+                },
+                principal: (*principal).clone(),
+                role: Some((scope_type.clone(), slot.as_str().to_owned())),
+            };
+            holders.into_iter().map(column).collect::<Vec<_>>()
         })
     });
     let mut columns: Vec<_> = of_slots.collect();

@@ -198,14 +198,24 @@ fn decide_here(
     settings: &Settings,
     store: &PolicyStore,
 ) -> Result<CheckAnswer, CliError> {
-    let input = match args.read(Some(store.schema()))? {
-        Ok(input) => input,
-        Err(violations) => return Ok(Err(violations)),
-    };
+    let (input, mut violations) = args.read(Some(store.schema()))?;
     let now = args.now.unwrap_or_else(system_time);
     let request = match store.check(&input, now, &settings.limits.request) {
-        Ok(request) => request,
-        Err(violations) => return Ok(Err(violations)),
+        Ok(request) if violations.is_empty() => request,
+        checked => {
+            // What cannot be read is missing in the rest, and moves the places of lists.
+            let others = checked.err().into_iter().flatten();
+            let is_new = |one: &Violation| {
+                let list = one.field.split_once('[').map(|(list, _)| list);
+                violations.iter().all(|unread| {
+                    let is_of_list = list.is_some_and(|list| unread.field.starts_with(list));
+                    unread.field != one.field && !is_of_list
+                })
+            };
+            let others: Vec<_> = others.filter(is_new).collect();
+            violations.extend(others);
+            return Ok(Err(args.with_advice(violations)));
+        }
     };
     let decision = decide(store.engine(), &request, settings.on_forbid_error);
     let explanation =
@@ -214,10 +224,10 @@ fn decide_here(
 }
 
 fn ask(args: &CheckArgs, server: &ServerAddress) -> Result<CheckAnswer, CliError> {
-    let mut input = match args.read(None)? {
-        Ok(input) => input,
-        Err(violations) => return Ok(Err(violations)),
-    };
+    let (mut input, violations) = args.read(None)?;
+    if !violations.is_empty() {
+        return Ok(Err(violations));
+    }
     if let Some(now) = args.now {
         input.context.retain(|(name, _)| name != "now");
         input.context.push(("now".to_owned(), model::Value::Datetime(now)));
@@ -225,7 +235,21 @@ fn ask(args: &CheckArgs, server: &ServerAddress) -> Result<CheckAnswer, CliError
     let store = args.store.clone().unwrap_or_default();
     let question =
         proto::IsAuthorizedRequest { policy_store: store, explain: args.explain, ..input.into() };
-    remote::ask(server, (&args.tls, &args.token), args.timeout, question)
+    let answer = remote::ask(server, (&args.tls, &args.token), args.timeout, question)?;
+    Ok(answer.map_err(|violations| args.with_advice(violations)))
+}
+
+/// Types of values that a server cannot tell from texts, with the functions that make them.
+const EXTENSIONS: [(&str, &str); 4] =
+    [("datetime", "datetime"), ("decimal", "decimal"), ("duration", "duration"), ("ipaddr", "ip")];
+
+/// Returns how a value is written for a server, where a violation is that it is only a text.
+fn written_for_server(violation: &Violation) -> Option<String> {
+    let (_, function) = EXTENSIONS
+        .iter()
+        .find(|(ty, _)| violation.description.contains(&format!("{ty} is expected here, not a")))?;
+    let value = format!(r#"{{"__extn": {{"fn": "{function}", "arg": "…"}}}}"#);
+    Some(format!(": write `{value}`"))
 }
 
 fn system_time() -> Timestamp {
@@ -234,11 +258,26 @@ fn system_time() -> Timestamp {
 }
 
 impl CheckArgs {
-    /// The question, as far as it can be told without checking it against the schema.
-    fn read(
-        &self,
-        schema: Option<&Schema>,
-    ) -> Result<Result<RequestInput, Vec<Violation>>, CliError> {
+    /// Adds to violations how what they miss is written on the command line.
+    fn with_advice(&self, mut violations: Vec<Violation>) -> Vec<Violation> {
+        let bare = self.roles.iter().find(|role| !role.contains('@'));
+        for violation in &mut violations {
+            let advice = match bare {
+                Some(role) if violation.description.starts_with("no role can be held on a") => {
+                    let role = role.split('=').next().unwrap_or_default();
+                    Some(format!("; write the scope, as in `{role}@Type::\"id\"`"))
+                }
+                _ if self.server.is_some() => written_for_server(violation),
+                _ => None,
+            };
+            violation.description.extend(advice);
+        }
+        violations
+    }
+
+    /// The question, as far as it can be told without checking it against the schema, and what of it cannot be
+    /// read.
+    fn read(&self, schema: Option<&Schema>) -> Result<(RequestInput, Vec<Violation>), CliError> {
         let mut reader = FactReader::default();
         // The arguments are required, but not beside a record.
         let text = |argument: &Option<String>| argument.clone().unwrap_or_default();
@@ -263,11 +302,10 @@ impl CheckArgs {
                 }
             }
         }
-        if !reader.violations.is_empty() {
-            return Ok(Err(reader.violations));
-        }
         let action = Some(action);
-        Ok(Ok(RequestInput { principal, action, resource, context, entities, role_assignments }))
+        let input =
+            RequestInput { principal, action, resource, context, entities, role_assignments };
+        Ok((input, reader.violations))
     }
 
     fn context(

@@ -144,6 +144,14 @@ fn now() -> Timestamp {
 }
 
 fn compare(args: &DiffArgs, settings: &Settings) -> Result<Vec<Compared>, CliError> {
+    let real = |written: &str| fs::canonicalize(written).ok();
+    if real(&args.old).is_some_and(|old| real(&args.new) == Some(old)) {
+        return Err(CliError::Usage(format!(
+            "OLD and NEW are the same folder, `{}`: to compare it with the last commit, write \
+             `humbaba diff git:HEAD`",
+            args.new
+        )));
+    }
     let usual = Path::new("policies");
     let read = |written: &str| folder_at::stores(written, usual, &settings.bounds);
     let (mut old, mut new) = (read(&args.old)?, read(&args.new)?);

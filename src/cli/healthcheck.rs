@@ -82,10 +82,15 @@ pub(super) async fn ask(
     let connected = address.connect(tls, None, timeout).await?;
     let mut client = HealthClient::new(connected.channel());
     let response = client.check(HealthCheckRequest { service: service.to_owned() }).await;
-    response.map(|response| response.into_inner().status()).map_err(|status| {
-        CliError::Failure(match status.code() {
-            tonic::Code::NotFound => format!("no service is called `{service}`"),
-            _ => format!("the health check failed: {}", chain(&status)),
-        })
-    })
+    let status = match response {
+        Ok(response) => return Ok(response.into_inner().status()),
+        Err(status) => status,
+    };
+    if status.code() == tonic::Code::NotFound {
+        return Err(CliError::Failure(format!("no service is called `{service}`")));
+    }
+    let causes = std::error::Error::source(&status).map(chain);
+    let causes = causes.map(|causes| format!(": {causes}")).unwrap_or_default();
+    let failure = format!("the health check failed: {}{causes}", status.message());
+    Err(address.explained(failure).await)
 }

@@ -11,7 +11,7 @@ use crate::{
         Colours, Matrix, MatrixError, matrix_as_csv, matrix_as_html, matrix_as_json,
         matrix_as_markdown, matrix_as_table,
     },
-    model::{Problem, StoreName},
+    model::{Problem, StoreName, nearest},
     store::PolicyStore,
     testing::Expected,
 };
@@ -20,7 +20,7 @@ use crate::{
 ///
 /// Each cell is `allow`, `deny` or a condition, with the policies that decide it. Rows and columns
 /// are those of the store's matrix.csv and matrix.toml; without them there is a column for each
-/// role slot and a row for each action. Cells that evaluation and search leave open are settled by the
+/// role slot and type of principal that can hold it, and a row for each action. Cells that evaluation and search leave open are settled by the
 /// solver cvc5; without it they are `computed, not proved`.
 #[derive(Debug, clap::Args)]
 pub(super) struct MatrixArgs {
@@ -36,7 +36,8 @@ pub(super) struct MatrixArgs {
     /// The form of the matrix
     #[arg(long, value_enum, default_value_t)]
     format: MatrixFormat,
-    /// Compare with matrix.csv instead: exit with 2 where a cell is not as it says, or there is none
+    /// Compare with matrix.csv instead: exit with 2 where a cell is not as it says, a row is of no action
+    /// of the schema, or there is no such file; actions without a row are named
     #[arg(long, conflicts_with_all = ["format", "action"])]
     check: bool,
     #[command(flatten)]
@@ -161,6 +162,29 @@ fn check(store: &PolicyStore, matrix: &Matrix) -> Result<bool, CliError> {
             if ids.is_empty() { String::new() } else { format!(" ({ids})") },
         );
     }
+    let ids = action_ids(store);
+    let mut unknown = 0;
+    for row in matrix.rows.iter().filter(|row| !ids.contains(&row.action)) {
+        unknown += 1;
+        let near = nearest(&row.action, ids.iter().cloned());
+        let near = near.map(|near| format!("; the nearest is `{near}`")).unwrap_or_default();
+        let _ = writeln!(
+            text,
+            "{}: {} / {}: matrix.csv has a row for it, and the schema no such action{near}",
+            store.name(),
+            row.scope,
+            row.action,
+        );
+    }
+    let missing = ids.iter().filter(|id| matrix.rows.iter().all(|row| row.action != **id));
+    let missing: Vec<_> = missing.map(String::as_str).collect();
+    if !missing.is_empty() {
+        let _ = writeln!(text, "{}: not in matrix.csv: {}", store.name(), missing.join(", "));
+    }
+    let unknown_rows = match unknown {
+        0 => String::new(),
+        count => format!(", {} of no action", output::counted(count, "row", "rows")),
+    };
     let compared = matrix.cells().filter(|(_, _, cell)| cell.expected.is_some()).count();
     let exempt = matrix.cells().filter(|(_, _, cell)| cell.exempt.is_some()).count();
     let not_proved = matrix.cells().filter(|(_, _, cell)| !cell.is_proved()).count();
@@ -168,11 +192,20 @@ fn check(store: &PolicyStore, matrix: &Matrix) -> Result<bool, CliError> {
         if not_proved == 0 { String::new() } else { format!(", {not_proved} not proved") };
     let _ = writeln!(
         text,
-        "{}: {compared} cells, {exempt} of them exempt, {count} differ{not_proved}",
+        "{}: {compared} cells, {exempt} of them exempt, {count} differ{unknown_rows}{not_proved}",
         store.name(),
     );
     output::print(&text)?;
-    Ok(count == 0)
+    Ok(count == 0 && unknown == 0)
+}
+
+/// Returns the ids of the actions that can be asked for, without groups of actions.
+fn action_ids(store: &PolicyStore) -> BTreeSet<String> {
+    let actions = store.schema().actions();
+    let asked = actions
+        .filter(|action| !action.principals.is_empty() && !action.resources.is_empty())
+        .map(|action| AsRef::<str>::as_ref(action.uid.eid()).to_owned());
+    asked.collect()
 }
 
 /// Returns why a matrix cannot be computed.

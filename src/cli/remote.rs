@@ -26,25 +26,30 @@ pub(super) fn ask(
     timeout: Duration,
     request: proto::IsAuthorizedRequest,
 ) -> Result<Result<Verdict, Vec<Violation>>, CliError> {
-    let token = token.read()?;
+    let sent = token.read()?;
     server_address::run(timeout, async {
-        let client = server.connect(tls, token, timeout).await?;
+        let client = server.connect(tls, sent, timeout).await?;
         match client.is_authorized(request.into()).await {
             Ok(decision) => Ok(Ok(verdict(decision))),
-            Err(error) => refusal(error).map(Err),
+            Err(error @ (Error::Failed { .. } | Error::Unavailable(_))) => {
+                let failure = format!("the server does not decide: {error}");
+                Err(server.explained(failure).await)
+            }
+            Err(error) => refusal(error, token).map(Err),
         }
     })
 }
 
-fn refusal(error: Error) -> Result<Vec<Violation>, CliError> {
+fn refusal(error: Error, token: &TokenFlag) -> Result<Vec<Violation>, CliError> {
     match error {
         Error::InvalidInput { violations, .. } if !violations.is_empty() => Ok(violations),
         Error::InvalidInput { message, .. } | Error::UnknownStore(message) => {
             Err(CliError::Usage(message))
         }
-        Error::NotAccepted(message) => {
-            Err(CliError::Usage(format!("{message}: name its file with `--token-file`")))
+        Error::NotAccepted(message) if message.contains("token") => {
+            Err(CliError::Usage(token.advice()))
         }
+        Error::NotAccepted(message) => Err(CliError::Usage(message)),
         error => Err(CliError::Failure(format!("the server does not decide: {error}"))),
     }
 }

@@ -89,7 +89,7 @@ enum ReviewFormat {
     /// For a terminal
     #[default]
     Table,
-    /// The assignments, each with the kinds of its findings
+    /// The assignments, each with the kinds of its findings; a finding of no row has a line of its own
     Csv,
     /// For programs
     Json,

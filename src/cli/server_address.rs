@@ -2,9 +2,14 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
 use super::{CliError, tls_flags::TlsFlags};
 use crate::{
-    client::{Client, Retry},
+    client::{Client, ConnectError, Retry},
     settings::{HttpListen, ListenAddress, Settings, TcpAddress},
 };
 
@@ -91,8 +96,68 @@ impl ServerAddress {
         if let Some(token) = token {
             client = client.bearer_token(token);
         }
-        client.connect().await.map_err(|error| CliError::Failure(error.to_string()))
+        match client.connect().await {
+            Ok(client) => Ok(client),
+            Err(error @ ConnectError::Unreachable { .. }) => {
+                Err(self.explained(error.to_string()).await)
+            }
+            Err(error) => Err(CliError::Failure(error.to_string())),
+        }
     }
+
+    /// Returns the failure of a conversation: where another protocol is spoken at the address, or a client
+    /// certificate is asked for, in words that say so.
+    pub(super) async fn explained(&self, failure: String) -> CliError {
+        let spoken = match &self.0 {
+            ListenAddress::Tcp(address) => spoken_at(address).await,
+            ListenAddress::Unix(_) => None,
+        };
+        let advice = match (spoken, self.speaks_tls()) {
+            (Some(Spoken::Tls), false) => "TLS is spoken there: write `https://`",
+            (Some(Spoken::Http | Spoken::Other), true) => "no TLS is spoken there: write `http://`",
+            (Some(Spoken::Http), false) => {
+                "no gRPC is spoken there, but HTTP: gRPC is at an address of `listen`, by default port \
+                 8180"
+            }
+            (Some(Spoken::Tls), true) => {
+                return CliError::Failure(format!(
+                    "{failure}; where the server asks for a certificate of the client, name one with \
+                     `--cert` and `--key` that it accepts"
+                ));
+            }
+            _ => return CliError::Failure(failure),
+        };
+        CliError::Failure(format!("`{self}`: {advice}"))
+    }
+}
+
+/// The protocol that a server answers in.
+enum Spoken {
+    Tls,
+    Http,
+    Other,
+}
+
+/// Time for an answer that tells the protocol.
+const PROBE_TIME: Duration = Duration::from_millis(500);
+
+/// Asks a server in HTTP/1.1 without TLS; nothing where it does not answer.
+async fn spoken_at(address: &TcpAddress) -> Option<Spoken> {
+    let asked = async {
+        let host = address.host.as_str();
+        let mut stream = TcpStream::connect((host, address.port)).await?;
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
+        let mut begin = [0; 5];
+        stream.read_exact(&mut begin).await?;
+        std::io::Result::Ok(begin)
+    };
+    let begin = tokio::time::timeout(PROBE_TIME, asked).await.ok()?.ok()?;
+    // An alert of TLS begins with its type, 21, and the major version 3.
+    Some(match &begin {
+        [21, 3, ..] => Spoken::Tls,
+        b"HTTP/" => Spoken::Http,
+        _ => Spoken::Other,
+    })
 }
 
 impl fmt::Display for ServerAddress {

@@ -30,7 +30,7 @@ pub(super) struct TestArgs {
     /// Only the store of this name; may be given several times
     #[arg(long, value_name = "NAME")]
     store: Vec<StoreName>,
-    /// Only the cases whose file or name contains this text
+    /// Only the cases whose file or name contains this text; exit with 2 where there is none
     #[arg(long, value_name = "TEXT", conflicts_with = "mutants")]
     filter: Option<String>,
     /// Change the policies in every small way and see that a case fails on each change
@@ -77,6 +77,12 @@ pub(super) fn run(args: &TestArgs) -> Result<Exit, CliError> {
     if let Some(path) = &args.junit {
         write_junit(path, &all)?;
     }
+    if let Some(filter) = &args.filter
+        && all.iter().all(Tested::has_no_case)
+    {
+        eprintln!("no case has `{filter}` in its file or its name");
+        return Ok(Exit::Refused);
+    }
     let is = |exit| all.iter().any(|tested| tested.exit(args) == exit);
     let worst = [Exit::InvalidPolicies, Exit::Refused].into_iter().find(|exit| is(*exit));
     Ok(worst.unwrap_or(Exit::Ok))
@@ -120,6 +126,13 @@ fn coverage(store: &PolicyStore, args: &TestArgs) -> Result<Option<CoverageRepor
 }
 
 impl Tested {
+    fn has_no_case(&self) -> bool {
+        match self {
+            Self::Ran { tests, .. } => tests.results.is_empty(),
+            Self::Invalid { .. } => false,
+        }
+    }
+
     fn exit(&self, args: &TestArgs) -> Exit {
         match self {
             Self::Invalid { .. } => Exit::InvalidPolicies,

@@ -13,6 +13,17 @@ pub(super) struct TokenFlag {
 }
 
 impl TokenFlag {
+    /// Says what to do where a server asks for another token than was sent, or for one at all.
+    pub(super) fn advice(&self) -> String {
+        match &self.token_file {
+            Some(file) => {
+                let file = file.display();
+                format!("the token in `{file}` is none of those of this listener")
+            }
+            None => "this listener asks for a token: name its file with `--token-file`".to_owned(),
+        }
+    }
+
     /// Reads the token, if a file is named: the first one, where it holds several as the server's own
     /// does. Blanks around it are left out.
     pub(super) fn read(&self) -> Result<Option<String>, CliError> {

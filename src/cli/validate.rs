@@ -11,12 +11,13 @@ use crate::{
     model::Problem,
     reload::{FolderStores, StoresPlace},
     store::{Bounds, PolicyStore, StoreFiles},
+    testing,
 };
 
 /// Check policy stores and show every problem of every file
 ///
-/// Parses, links and validates each store as `serve` would before it decides with it, and its
-/// invariants, which `prove` proves. Warnings are of what is valid and looks like a mistake: a policy
+/// Parses, links and validates each store as `serve` would before it decides with it, its invariants,
+/// which `prove` proves, and the tests and the matrix, which `test` runs. Warnings are of what is valid and looks like a mistake: a policy
 /// that can never apply, letters that look like others, a file that is not read.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -117,8 +118,14 @@ impl StoreReport {
     fn of(files: StoreFiles, bounds: &Bounds, place: StoresPlace) -> Self {
         let name = files.name().to_string();
         let loaded = PolicyStore::load(Arc::new(files), bounds).and_then(|store| {
-            // They decide nothing, and `serve` does not read them.
-            analysis::read_invariants(&store, bounds).map(|invariants| (store, invariants.len()))
+            // These decide nothing, and `serve` reads them for gates alone.
+            match (analysis::read_invariants(&store, bounds), testing::cases(&store)) {
+                (Ok(invariants), Ok(_)) => Ok((store, invariants.len())),
+                (invariants, cases) => {
+                    let problems = [invariants.err(), cases.err()];
+                    Err(problems.into_iter().flatten().flatten().collect())
+                }
+            }
         });
         match loaded {
             Ok((store, invariants)) => Self {

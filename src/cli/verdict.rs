@@ -151,6 +151,12 @@ impl Verdict {
         }
         for PolicyError { policy_id, message } in &self.errors {
             let _ = writeln!(text, "  error in {policy_id}: {message}");
+            // The policies fit the schema, so that such an entity was not sent, or not all of it.
+            if message.contains("` does not exist")
+                || message.contains("does not have the attribute")
+            {
+                text.push_str("    send the entity with its attributes: `--entities FILE`\n");
+            }
         }
         if let Some(reasons) = &self.explanation {
             let _ = writeln!(text, "  why: {}", reasons.summary);

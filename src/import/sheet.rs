@@ -98,6 +98,12 @@ impl Sheet {
             vec![problem.with_help("save the spreadsheet as \"CSV UTF-8\"")]
         })?;
         let mut reader = SheetReader::new(Text::new(file, text));
+        if let Some(quote) = unclosed_quote(text, delimiter(text)) {
+            let message = "a quote is not closed: the lines below it would be part of its cell";
+            let problem = Problem::at(&reader.text, quote..quote + 1, message);
+            let help = "close it at the end of the cell; a quote within a quoted cell is `\"\"`";
+            return Err(vec![problem.with_help(help)]);
+        }
         let mut records = ReaderBuilder::new()
             .delimiter(delimiter(text))
             .flexible(true)
@@ -155,6 +161,35 @@ impl Sheet {
         let rows = rows.into_iter().map(|(_, row)| row).collect();
         Ok(Self { roles, rows, conditions: reader.conditions })
     }
+}
+
+/// Returns the byte of a quote that begins a cell of several lines and does not end with it: at the end of the
+/// file, or before other text.
+fn unclosed_quote(text: &str, delimiter: u8) -> Option<usize> {
+    let mut bytes = text.bytes().enumerate().peekable();
+    let mut is_begin = true;
+    while let Some((at, byte)) = bytes.next() {
+        if byte != b'"' || !is_begin {
+            is_begin = byte == delimiter || byte == b'\n' || byte == b'\r';
+            continue;
+        }
+        let (mut is_closed, mut is_long) = (false, false);
+        while let Some((_, byte)) = bytes.next() {
+            is_long |= byte == b'\n';
+            if byte == b'"' && bytes.next_if(|(_, next)| *next == b'"').is_none() {
+                is_closed = true;
+                break;
+            }
+        }
+        let ends_cell = bytes
+            .peek()
+            .is_none_or(|(_, next)| *next == delimiter || matches!(next, b'\n' | b'\r' | b' '));
+        if !is_closed || is_long && !ends_cell {
+            return Some(at);
+        }
+        is_begin = false;
+    }
+    None
 }
 
 /// The character between the cells: the one that the first line has most of, outside of quotes.

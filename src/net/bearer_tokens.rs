@@ -84,7 +84,12 @@ impl BearerTokens {
         let problem = read.as_ref().err().map(ToString::to_string);
         let before = self.problem.swap(problem.clone().map(Arc::new));
         match read {
-            Ok(new) if new == **self.digests.load() => {}
+            Ok(new) if new == **self.digests.load() => {
+                if before.is_some() {
+                    let file = self.path.display();
+                    tracing::info!(%file, tokens = new.len(), "the file of tokens is in order again");
+                }
+            }
             Ok(new) => {
                 let tokens = new.len();
                 self.digests.store(Arc::new(new));

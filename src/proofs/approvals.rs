@@ -16,6 +16,8 @@ pub(super) enum Approval {
     Given,
     /// The approval has ended; the text says when, and by whom it was.
     Ended(String),
+    /// Another step to this state or from the old one is approved; the text says which.
+    OfOther(String),
 }
 
 /// Reads whether exactly this step is approved now, with exactly this trust in callers.
@@ -31,6 +33,16 @@ pub(super) fn of_step(
     let mut approval = Approval::None;
     for step in approved_steps(new.files())? {
         let is_step = step.from == old.revision().as_str() && step.to == new.revision().as_str();
+        let is_near = step.from == old.revision().as_str() || step.to == new.revision().as_str();
+        if !is_step && is_near && approval == Approval::None {
+            approval = Approval::OfOther(format!(
+                "`{APPROVED_GAINS}` approves the step from {} to {}, and this one is from {} to {}",
+                step.from,
+                step.to,
+                old.revision(),
+                new.revision()
+            ));
+        }
         if !is_step || !step.trust.iter().eq(trust.iter().collect::<BTreeSet<_>>()) {
             continue;
         }

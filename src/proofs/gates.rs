@@ -103,6 +103,8 @@ impl SolverGates {
             Err(problems) => return problems,
         };
         if invariants.is_empty() {
+            let gate = Gate::Invariants;
+            tracing::warn!(store = %store.name(), gate = %gate, "{}", gate.nothing_to_judge());
             return Vec::new();
         }
         let proofs = match hold(store, &invariants, &self.solver, options) {
@@ -175,12 +177,28 @@ impl SolverGates {
         match self.baseline(candidate) {
             Ok(None) if !self.trust_first => {
                 let message = "there is nothing to compare the store with";
-                let help = "name a folder with `reload.baseline`, keep what is in force with `data`, \
-                            or set `reload.first = \"trust\"`";
+                let keeping = match (&self.kept, &self.baseline) {
+                    (None, None) => ", with `data`, so that the next start knows what was in force",
+                    _ => "",
+                };
+                let help = format!(
+                    "set `reload.first = \"trust\"` for this one start{keeping}, or name a folder that \
+                     has the store with `reload.baseline`"
+                );
                 Err(Box::new(not_passed(candidate, Gate::NoGains, message).with_help(help)))
             }
             Ok(found) => Ok(found),
-            Err(message) => Err(Box::new(not_passed(candidate, Gate::NoGains, &message))),
+            Err(message) => {
+                let help = match &self.baseline {
+                    Some(_) => "correct `reload.baseline`, or what it names",
+                    None => {
+                        "restore the file, or name a folder that has the store with \
+                         `reload.baseline`; to trust the store as it is now, remove the file and set \
+                         `reload.first = \"trust\"` for this one start"
+                    }
+                };
+                Err(Box::new(not_passed(candidate, Gate::NoGains, &message).with_help(help)))
+            }
         }
     }
 
@@ -205,10 +223,14 @@ impl SolverGates {
     }
 }
 
-/// Adds to the refusals of a step that it was approved once.
+/// Adds to the refusals of a step that it was approved once, or that another one is.
 fn ended(approval: Approval, candidate: &PolicyStore, mut refusals: Vec<Problem>) -> Vec<Problem> {
-    if let (Approval::Ended(words), false) = (approval, refusals.is_empty()) {
-        let message = format!("the approval of this step {words}");
+    let message = match approval {
+        Approval::Ended(words) => format!("the approval of this step {words}"),
+        Approval::OfOther(words) => words,
+        Approval::None | Approval::Given => return refusals,
+    };
+    if !refusals.is_empty() {
         refusals.push(not_passed(candidate, Gate::NoGains, &message));
     }
     refusals

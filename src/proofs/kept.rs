@@ -7,7 +7,7 @@
 //! with that one, which passed the gates and is what the folder holds.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File},
     io::{self, Write as _},
     path::{Path, PathBuf},
@@ -127,6 +127,7 @@ impl KeptStores {
 /// Writes stores as they come, and those that cannot be written again, until nobody keeps any more.
 fn write_all(folder: &Path, coming: &Receiver<Coming>) {
     let mut unwritten: BTreeMap<StoreName, Arc<PolicyStore>> = BTreeMap::new();
+    let mut failing: BTreeSet<StoreName> = BTreeSet::new();
     loop {
         let next = if unwritten.is_empty() {
             coming.recv().map_err(RecvTimeoutError::from)
@@ -143,9 +144,12 @@ fn write_all(folder: &Path, coming: &Receiver<Coming>) {
         };
         unwritten.retain(|name, store| {
             let written = write(folder, store);
+            let (store, folder) = (name.as_str(), folder.display());
             if let Err(error) = &written {
-                let (store, folder) = (name.as_str(), folder.display());
                 tracing::error!(store, %folder, %error, "the state in force is not kept");
+                failing.insert(name.clone());
+            } else if failing.remove(name) {
+                tracing::info!(store, %folder, "the state in force is kept again");
             }
             written.is_err()
         });

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::Gate;
 use crate::{
     model::{Problem, Revision, StoreName},
     store::PolicyStore,
@@ -50,10 +51,18 @@ pub(super) fn removed(name: &StoreName, in_force: Option<&PolicyStore>) {
     tracing::info!(store = %name, old_revision, "policy store removed: its folder is gone");
 }
 
-pub(super) fn refused(name: &StoreName, in_force: Option<&PolicyStore>, problems: &[Problem]) {
-    let consequence = match in_force {
-        Some(_) => "policy store refused, the last good state stays in force",
-        None => "policy store refused, it was never valid",
+pub(super) fn refused(
+    name: &StoreName,
+    in_force: Option<&PolicyStore>,
+    gate: Option<Gate>,
+    problems: &[Problem],
+) {
+    let consequence = match (in_force, gate) {
+        (Some(_), _) => "policy store refused, the last good state stays in force".to_owned(),
+        (None, Some(gate)) => {
+            format!("policy store refused by the gate `{gate}`, it was never in force")
+        }
+        (None, None) => "policy store refused, it was never valid".to_owned(),
     };
     let revision = in_force.map(|store| store.revision().as_str());
     for problem in problems.iter().take(MAX_PROBLEMS) {
@@ -71,6 +80,11 @@ pub(super) fn refused(name: &StoreName, in_force: Option<&PolicyStore>, problems
     if let Some(more) = problems.len().checked_sub(MAX_PROBLEMS).filter(|more| *more > 0) {
         tracing::error!(store = %name, revision, "{consequence}: {more} problems more");
     }
+}
+
+/// Warns of a gate that lets a store pass because the store has nothing that the gate looks at.
+pub(super) fn nothing_to_judge(store: &PolicyStore, gate: Gate) {
+    tracing::warn!(store = %store.name(), gate = %gate, "{}", gate.nothing_to_judge());
 }
 
 /// Logs that a solver judges a store, which goes on beside everything else.

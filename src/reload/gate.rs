@@ -32,6 +32,20 @@ impl Gate {
             Self::NoGains => "no-gains",
         }
     }
+
+    /// Says that a store passes the gate because it has nothing that the gate looks at.
+    #[must_use]
+    pub fn nothing_to_judge(self) -> &'static str {
+        match self {
+            Self::Tests => {
+                "the gate `tests` has no case to run: cases are read from `tests/` and `matrix.csv`"
+            }
+            Self::Invariants => {
+                "the gate `invariants` has nothing to prove: invariants are read from `invariants/`"
+            }
+            Self::NoGains => "the gate `no-gains` has nothing to compare",
+        }
+    }
 }
 
 impl fmt::Display for Gate {

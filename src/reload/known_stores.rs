@@ -175,7 +175,7 @@ impl KnownStores {
             StoreState::Flawed(flaws) => flaws.iter().map(Flaw::problem).collect(),
             StoreState::NeverSettles | StoreState::Unsettled => vec![unsettled(&name)],
         };
-        self.refuse(&name, problems, outcome);
+        self.refuse(&name, problems.into(), outcome);
         self.stores.entry(name).or_default().seen = Some(seen);
     }
 
@@ -236,11 +236,11 @@ impl KnownStores {
         match loaded.result {
             _ if is_left_alone => {}
             Ok(store) => self.judge(&name, store, loaded.took, outcome),
-            Err(Refused { gate, problems }) => {
-                if let Some(gate) = gate {
+            Err(refused) => {
+                if let Some(gate) = refused.gate {
                     *self.gate_refusals.entry(gate).or_default() += 1;
                 }
-                self.refuse(&name, problems, outcome);
+                self.refuse(&name, refused, outcome);
             }
         }
         self.stores.entry(name).or_default().seen = Some(seen);
@@ -296,6 +296,7 @@ impl KnownStores {
             for gate in refusals.iter().map(|refusal| refusal.gate).collect::<BTreeSet<_>>() {
                 *self.gate_refusals.entry(gate).or_default() += 1;
             }
+            let gate = refusals.first().map(|refusal| refusal.gate);
             let problems: Vec<_> = refusals.into_iter().map(|refusal| refusal.problem).collect();
             let candidate = Arc::clone(proving.candidate());
             let is_in_force =
@@ -306,7 +307,7 @@ impl KnownStores {
                 announce::not_passed(&candidate, &problems);
                 self.stores.entry(name).or_default().problems = problems;
             } else {
-                self.refuse(&name, problems, outcome);
+                self.refuse(&name, Refused { gate, problems }, outcome);
             }
         }
     }
@@ -320,7 +321,7 @@ impl KnownStores {
             let message = format!("the store is still being loaded after {LONG_LOAD:?}");
             let problem = Problem::of_file(name.as_str(), message);
             let problem = problem.with_help("make the store smaller, or split it into several");
-            self.refuse(&name, vec![problem], outcome);
+            self.refuse(&name, vec![problem].into(), outcome);
             // Where the state before comes back, its own report takes the place of this one.
             self.stores.entry(name).or_default().seen = Some(Seen::Superseded);
         }
@@ -349,11 +350,12 @@ impl KnownStores {
         self.retired.store(old.filter(|old| !Arc::ptr_eq(old, &store)));
     }
 
-    fn refuse(&mut self, name: &StoreName, problems: Vec<Problem>, outcome: &mut LoadOutcome) {
+    fn refuse(&mut self, name: &StoreName, refused: Refused, outcome: &mut LoadOutcome) {
+        let Refused { gate, problems } = refused;
         let known = self.stores.entry(name.clone()).or_default();
         // After a start the same problems are told again only if the files changed.
         if known.seen.is_some() || texts(&problems) != texts(&known.problems) {
-            announce::refused(name, known.in_force.as_deref(), &problems);
+            announce::refused(name, known.in_force.as_deref(), gate, &problems);
             outcome.refused = true;
         }
         known.problems = problems;

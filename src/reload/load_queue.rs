@@ -8,10 +8,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Gate, Options, signal::Signal};
+use super::{Gate, Options, announce, signal::Signal};
 use crate::{
     model::{Problem, StoreName, panic_message},
     store::{PolicyStore, STACK_BYTES, StoreFiles},
+    testing,
 };
 
 /// A store to load from its files.
@@ -226,6 +227,9 @@ fn load(
         }
         let failing = if options.require_tests { (options.run_tests)(&store) } else { Vec::new() };
         if failing.is_empty() {
+            if options.require_tests && testing::cases(&store).is_ok_and(|cases| cases.is_empty()) {
+                announce::nothing_to_judge(&store, Gate::Tests);
+            }
             Ok(store)
         } else {
             let told = |problem: Problem| problem.found_by(Gate::Tests.as_str());

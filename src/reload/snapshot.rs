@@ -13,7 +13,8 @@ use super::{
 };
 use crate::{
     model::{StoreName, StoreNameError},
-    store::{Bounds, FileKind, StoreFiles},
+    regular_file,
+    store::{Bounds, FileKind, StoreFiles, holds_policies},
 };
 
 /// The content of a policies folder, or why there is none.
@@ -238,6 +239,12 @@ fn read(name: &StoreName, tree: &StoreTree, bounds: &Bounds, needed_only: bool) 
         // Their names are enough for a warning.
         for relative in &tree.unread {
             files = files.with_file(relative, &[][..]);
+        }
+        for (relative, path) in &tree.texts {
+            // That it holds policies is enough, so that the words around them make no other store.
+            if regular_file::read(path).is_ok_and(|text| holds_policies(&text)) {
+                files = files.with_file(relative, &b"permit ()"[..]);
+            }
         }
     }
     if flaws.is_empty() { Read::Files(files) } else { Read::Flawed(flaws) }

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     model::{Problem, StoreName, StoreNameError},
-    store::{Bounds, FileKind, looks_like_policies},
+    store::{Bounds, FileKind, is_misplaced, looks_like_policies, may_hold_policies},
 };
 
 /// The folder that some file systems have at their root, and that only root can read.
@@ -24,6 +24,9 @@ const LOST_AND_FOUND: &str = "lost+found";
 
 /// Levels to which the folders of a store may nest.
 const MAX_DEPTH: usize = 16;
+
+/// Texts of a store that are looked through for policies.
+const MAX_TEXTS: usize = 100;
 
 /// The layout of a policies folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +63,8 @@ pub(super) struct StoreTree {
     pub files: BTreeMap<String, FileAt>,
     /// The files that look as if they were, by their path in it.
     pub unread: BTreeSet<String>,
+    /// The texts that are no part of the store, unless they hold policies: their real paths by their path in it.
+    pub texts: BTreeMap<String, PathBuf>,
     /// The reasons why it cannot be read as a whole.
     pub flaws: Vec<Flaw>,
     /// Files and folders without a part in decisions that cannot be read, by their path in it.
@@ -305,8 +310,10 @@ impl<'a> StoreWalk<'a> {
         let kind = FileKind::of(&relative);
         let is_needed = kind.is_some_and(FileKind::is_needed);
         if kind.is_none() && !entry.is_link && !entry.is_folder {
-            if looks_like_policies(&relative).is_some() {
+            if looks_like_policies(&relative).is_some() || is_misplaced(&relative) {
                 self.tree.unread.insert(relative);
+            } else if may_hold_policies(&relative) && self.tree.texts.len() < MAX_TEXTS {
+                self.tree.texts.insert(relative, entry.path.clone());
             }
             return;
         }

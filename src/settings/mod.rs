@@ -24,6 +24,7 @@ mod settle;
 mod shadow;
 mod tls;
 mod values;
+mod without_effect;
 
 pub use address::{HttpListen, ListenAddress, ListenAddressError, TcpAddress};
 pub use authzen::{AuthzenSettings, HttpHost, HttpHostError};

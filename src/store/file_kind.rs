@@ -130,6 +130,7 @@ pub fn looks_like_policies(path: &str) -> Option<&'static str> {
         Some("policies under `tests/` do not decide: move the file out of it, or delete it")
     } else if name.contains(".cedar")
         || matches!(extension, "policy" | "policies")
+        || strsim::damerau_levenshtein(extension, "cedar") == 1
         || is_of(&POLICY_WORDS)
     {
         Some("name policies `*.cedar`, or `*.cedar.json` in Cedar's JSON form")
@@ -181,6 +182,8 @@ mod tests {
             ("forbids.json", "name policies"),
             ("guard.policy", "name policies"),
             ("x.cedarpolicy", "name policies"),
+            ("hold.cedr", "name policies"),
+            ("hold.ceder", "name policies"),
             ("template_links.json", "name links"),
             ("my-entities.json", "name entities"),
             ("data.entities.json", "name entities"),

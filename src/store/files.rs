@@ -7,7 +7,13 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use super::{Bounds, FileKind, bounds::more_than, looks_like_policies, problems::Problems};
+use super::{
+    Bounds, FileKind,
+    bounds::more_than,
+    file_place::{holds_policies, may_hold_policies, nearly_in},
+    looks_like_policies,
+    problems::Problems,
+};
 use crate::model::{Problem, Revision, StoreName, Text, decode, hex};
 
 /// The files of one policy store, read as one consistent state. Paths are relative to the store's
@@ -225,8 +231,16 @@ impl StoreFiles {
 
     /// Names the files that look as if they should decide and are not read.
     pub(super) fn unread(&self) -> impl Iterator<Item = Problem> {
-        self.iter().filter_map(|(path, _)| {
-            let advice = looks_like_policies(path)?;
+        self.iter().filter_map(|(path, bytes)| {
+            // Of its folder there is one warning for all of its files.
+            let by_name = looks_like_policies(path).filter(|_| nearly_in(path).is_none());
+            let by_content = || {
+                let holds = may_hold_policies(path) && holds_policies(bytes);
+                holds.then_some(
+                    "it holds policies: name it `*.cedar`, or `*.md` if it is for readers",
+                )
+            };
+            let advice = by_name.or_else(by_content)?;
             Some(Problem::of_file(self.path(path), "the file is not read").with_help(advice))
         })
     }

@@ -6,11 +6,14 @@ mod embedded;
 mod entities;
 mod entity_faults;
 mod file_kind;
+mod file_place;
 mod files;
 mod format;
 mod hierarchy;
 mod link_forms;
 mod links;
+mod misplaced;
+mod open_text;
 mod parsed_policies;
 mod policies;
 mod policy_checks;
@@ -38,6 +41,8 @@ pub(crate) use file_kind::FileKind;
 #[cfg(feature = "prove")]
 pub(crate) use file_kind::SETTINGS_FILE;
 pub use file_kind::looks_like_policies;
+#[cfg(feature = "server")]
+pub(crate) use file_place::{holds_policies, is_misplaced, may_hold_policies};
 pub use files::StoreFiles;
 pub use format::{FormattedFile, FormattedFiles, format_policies};
 pub(crate) use parsed_policies::ParsedPolicies;

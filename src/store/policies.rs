@@ -7,8 +7,9 @@ use miette::Diagnostic;
 use serde_json::{Map, Value};
 
 use super::{
-    Bounds, FileKind, StoreFiles, link_forms::JsonLinks, parsed_policies::ParsedPolicies,
-    policy_checks, problems::Problems, text_bounds, unchanged::Unchanged,
+    Bounds, FileKind, StoreFiles, link_forms::JsonLinks, open_text::open_text,
+    parsed_policies::ParsedPolicies, policy_checks, problems::Problems, text_bounds,
+    unchanged::Unchanged,
 };
 use crate::{
     model::{
@@ -46,7 +47,11 @@ fn read_texts(files: &StoreFiles, kind: FileKind, problems: &mut Problems) -> Pa
     for (path, text) in files.texts(kind, problems) {
         match PolicySet::from_str(text) {
             Ok(set) => PolicyReader { files, path, text, parsed: &mut parsed, problems }.text(&set),
-            Err(error) => problems.extend(Problem::of_diagnostic(&files.shared_text(path), &error)),
+            Err(error) => {
+                let text = files.shared_text(path);
+                problems.extend(open_text(&text));
+                problems.extend(Problem::of_diagnostic(&text, &error));
+            }
         }
     }
     parsed

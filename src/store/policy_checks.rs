@@ -106,12 +106,16 @@ pub(super) fn too_many_places(
 }
 
 /// The texts in which policies are written.
-struct PolicyTexts<'a> {
+pub(super) struct PolicyTexts<'a> {
     files: &'a StoreFiles,
     parsed: &'a ParsedPolicies,
 }
 
-impl PolicyTexts<'_> {
+impl<'a> PolicyTexts<'a> {
+    pub(super) fn new(files: &'a StoreFiles, parsed: &'a ParsedPolicies) -> Self {
+        Self { files, parsed }
+    }
+
     /// Reports what Cedar finds. It tells a mistake once for each kind of request in which it shows.
     fn report<'d>(
         &self,
@@ -159,11 +163,12 @@ impl PolicyTexts<'_> {
     }
 
     /// A problem at the place of a policy, template or link.
-    fn problem(&self, id: &PolicyId, message: String) -> Problem {
+    pub(super) fn problem(&self, id: &PolicyId, message: String) -> Problem {
         let text = self.text(id);
         let place = self.parsed.places.get(id).cloned().or_else(|| {
-            let policy = self.parsed.set.policy(id);
-            let loc = policy.and_then(|policy| policy.as_ref().loc())?;
+            let policy = self.parsed.set.policy(id).and_then(|policy| policy.as_ref().loc());
+            let template = || self.parsed.set.template(id)?.as_ref().loc();
+            let loc = policy.or_else(template)?;
             Some(loc.start()..loc.end())
         });
         let problem = Problem::of_file(text.name(), message);

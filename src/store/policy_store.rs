@@ -6,7 +6,7 @@ use cedar_policy::{PolicyId, PolicySet};
 
 use super::{
     AuthzenRules, Bounds, FileKind, ParsedPolicies, StoreFiles, approved_gains, entities, links,
-    policies, policy_checks, problems::Problems, schema, settings, text_bounds,
+    misplaced, policies, policy_checks, problems::Problems, schema, settings, text_bounds,
     unchanged::Unchanged,
 };
 use crate::{
@@ -72,10 +72,13 @@ impl PolicyStore {
         }
         let mut warnings = Problems::default();
         warnings.extend(files.unread().chain(files.unreadable(|_| true)));
+        warnings.extend(misplaced::nearly_named_folders(&files));
+        problems.extend(misplaced::nested_stores(&files));
         approved_gains::check(&files, &mut warnings);
         let settings = settings::read(&files, problems);
         let schema = schema::read(&files, bounds, &mut warnings, problems);
         let (parsed, links) = policies::read(&files, problems);
+        misplaced::invariants_that_decide(&files, &parsed, problems);
         let parsed = links::link(&files, parsed, links, bounds, problems);
         let schema = schema?;
         settings::check(&settings, &files, &schema, problems);

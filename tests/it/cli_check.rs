@@ -286,6 +286,63 @@ fn all_that_is_wrong_is_listed() {
 }
 
 #[test]
+fn what_cannot_be_read_and_what_does_not_fit_are_told_together() {
+    let folder = policies(&["guard"]);
+    let more = ["--role", "editr", "--context", "since=soon", "--context", "colour=red"];
+    let ended = check(&folder, "edit", &more);
+    assert_eq!(ended.code, 64, "{ended:?}");
+    for field in ["context.since:", "context.colour:", "role_assignments[0].role:"] {
+        assert_eq!(ended.err.matches(field).count(), 1, "no single `{field}` in\n{}", ended.err);
+    }
+}
+
+#[test]
+fn a_role_without_a_scope_is_told_how_one_is_written() {
+    let folder = policies(&["guard"]);
+    let store = folder.path().join("guard");
+    std::fs::write(store.join("schema.cedarschema"), crate::cli::SCHEMA.replace(
+        "  action \"view\"",
+        "  entity Ticket;\n  action \"close\" appliesTo { principal: [User], resource: [Ticket] };\n  \
+         action \"view\"",
+    ))
+    .unwrap();
+    let ended = run(&[
+        "check",
+        "--policies",
+        folder.path().to_str().unwrap(),
+        "--principal",
+        "User::\"a\"",
+        "--resource",
+        "Ticket::\"1\"",
+        "--action",
+        "close",
+        "--role",
+        "owner",
+    ]);
+    assert_eq!(ended.code, 64, "{ended:?}");
+    assert!(ended.err.contains("roles are held on"), "{}", ended.err);
+    assert!(ended.err.contains("write the scope, as in `owner@Type::\"id\"`"), "{}", ended.err);
+}
+
+#[test]
+fn an_entity_that_is_not_sent_is_told_to_be_sent() {
+    let schema = crate::cli::SCHEMA
+        .replace("team?: Team", "team: Team")
+        .replace("active?: Bool", "active: Bool")
+        .replace("email?: String", "email: String");
+    for condition in ["resource.team.active", "principal.email == \"a\""] {
+        let folder = policies(&[]);
+        let policy = format!("permit (principal, action, resource) when {{ {condition} }};");
+        write_store(folder.path(), "guard", &policy);
+        std::fs::write(folder.path().join("guard/schema.cedarschema"), &schema).unwrap();
+        let ended = check(&folder, "edit", &[]);
+        assert_eq!(ended.code, 2, "{ended:?}");
+        let told = "send the entity with its attributes: `--entities FILE`";
+        assert!(ended.out.contains(told), "{condition}: {}", ended.out);
+    }
+}
+
+#[test]
 fn files_that_are_no_json_are_bad_input() {
     let folder = policies(&["guard"]);
     let file = folder.path().join("no.json");

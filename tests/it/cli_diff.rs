@@ -49,11 +49,23 @@ fn a_loss_exits_with_0_unless_losses_are_denied() {
 
 #[test]
 fn what_is_equal_says_so() {
-    let folder = policies(&["one", "two"]);
-    let ended = run(&["diff", path(&folder), path(&folder)]);
+    let (folder, copy) = (policies(&["one", "two"]), policies(&["one", "two"]));
+    let ended = run(&["diff", path(&folder), path(&copy)]);
     assert_eq!(ended.code, 0, "{ended:?}");
     let nothing = "nobody gains or loses anything";
     assert_eq!(ended.out, format!("one\n  {nothing}\ntwo\n  {nothing}\n"));
+}
+
+#[test]
+fn a_folder_is_not_compared_with_itself() {
+    let folder = TempDir::new().unwrap();
+    crate::cli::write_store(&folder.path().join("policies"), "one", POLICIES);
+    for args in [&["diff", "policies"][..], &["diff", "./policies/../policies", "policies"]] {
+        let ended = end(command(args).current_dir(folder.path()));
+        assert_eq!(ended.code, 64, "{ended:?}");
+        assert!(ended.err.contains("same folder, `policies`"), "{}", ended.err);
+        assert!(ended.err.contains("humbaba diff git:HEAD"), "{}", ended.err);
+    }
 }
 
 #[test]

@@ -410,6 +410,22 @@ fn a_data_folder_that_cannot_be_made_is_a_problem() {
     let data = files.path().join("new/data");
     assert_eq!(doctor(folder.path(), &["--data", data.to_str().unwrap()]).code, 0);
     assert!(!data.exists());
+    // It allows root to write, and nobody to make a folder.
+    let ended = doctor(folder.path(), &["--data", "/proc/data"]);
+    finds(&ended, "problem", "the folder of `data`, `/proc/data`, cannot be written");
+}
+
+#[test]
+fn a_group_that_there_is_not_is_the_fault_of_its_setting() {
+    let (folder, files) = (policies(&["one"]), TempDir::new().unwrap());
+    let socket = format!("unix:{}", files.path().join("x.sock").display());
+    let set = ["--listen", &socket, "--set", "socket_group=nobody-is-in-it"];
+    let ended =
+        run(&[&["doctor", "--policies", folder.path().to_str().unwrap()], &FREE[2..], &set]
+            .concat());
+    finds(&ended, "problem", "`socket_group`: no group is called `nobody-is-in-it`");
+    assert!(ended.out.contains("name a group of which the account"), "{}", ended.out);
+    assert!(!ended.out.contains("make the folder of the socket"), "{}", ended.out);
 }
 
 /// Settings with which a start ends, and words that it says.

@@ -58,10 +58,16 @@ fn what_cannot_be_done_is_told_before_anything_is_written() {
     let place = TempDir::new().unwrap();
     fs::write(place.path().join("roles.csv"), SHEET).unwrap();
     fs::write(place.path().join("bad.csv"), "action,owner\nview,x\nview,x\n").unwrap();
+    let open = "action,owner\nview,x\n\"edit,x\nshare,x\ndelete,x\n";
+    fs::write(place.path().join("open.csv"), open).unwrap();
+    let late = open.replace("delete", "\"delete\"");
+    fs::write(place.path().join("late.csv"), late).unwrap();
     fs::create_dir(place.path().join("full")).unwrap();
     fs::write(place.path().join("full/file"), "").unwrap();
     for (args, part) in [
         ("import csv bad.csv new", "bad.csv:3:1"),
+        ("import csv open.csv new", "open.csv:3:1: a quote is not closed"),
+        ("import csv late.csv new", "late.csv:3:1: a quote is not closed"),
         ("import csv nowhere.csv new", "cannot read `nowhere.csv`"),
         ("import csv roles.csv full", "it is not empty"),
         ("import csv roles.csv new --scope Role", "`Role` is the name of another type"),

@@ -142,3 +142,24 @@ fn an_error_at_the_start_ends_it_though_nobody_reads_the_log() {
     let status = until("the end", || child.try_wait().unwrap());
     assert_eq!(status.code(), Some(3));
 }
+
+#[test]
+fn a_swap_of_a_configmap_is_no_warning() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let mut mount = crate::support::kubelet::Mount::new(&folder.path().join("guard"));
+    let files = |policies: &str| {
+        let schema = ("schema.cedarschema", crate::cli::SCHEMA.to_owned());
+        [schema, ("policies.cedar", policies.to_owned())]
+    };
+    mount.put(&files(crate::cli::POLICIES));
+    let sidecar = Sidecar::start(folder.path(), &[]);
+    for swap in 0..3 {
+        mount.put(&files(&format!("{}\n// {swap}\n", crate::cli::POLICIES)));
+        until("the swap", || {
+            let count = sidecar.log().matches("policy store reloaded").count();
+            (count > swap).then_some(())
+        });
+    }
+    let log = sidecar.log();
+    assert!(!log.contains("notify::") && !log.contains("watch descriptor"), "{log}");
+}

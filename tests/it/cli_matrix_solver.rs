@@ -176,7 +176,7 @@ fn the_check_holds_what_the_solver_says_against_the_file() {
         let ended = matrix(folder.path(), &["--check"]);
         assert_eq!(
             (ended.code, &*ended.out),
-            (0, "lab: 8 cells, 0 of them exempt, 0 differ\n"),
+            (0, "lab: not in matrix.csv: trade\nlab: 8 cells, 0 of them exempt, 0 differ\n"),
             "{ended:?}"
         );
     }

@@ -186,3 +186,28 @@ fn healthcheck_fails_where_nobody_serves() {
     server.set_serving(true);
     assert_eq!(run(&["healthcheck", "--address", &not_serving]).code, 0);
 }
+
+#[test]
+fn a_port_at_which_no_grpc_is_spoken_is_told_as_one() {
+    let folder = policies(&["guard"]);
+    let sidecar = Sidecar::start(folder.path(), &[]);
+    let address = |key: &str| sidecar.addresses[key].as_str().unwrap().to_owned();
+    let grpc = sidecar.tcp().replace("http://", "");
+    let ca = crate::support::pki::Authority::new("anybody");
+    let file = folder.path().join("ca.crt");
+    fs::write(&file, &ca.pem).unwrap();
+    let ca = ["--ca", file.to_str().unwrap()];
+    for (address, more, told) in [
+        (format!("http://{}", address("http")), &[][..], "no gRPC is spoken there, but HTTP"),
+        (format!("http://{}", address("web")), &[], "no gRPC is spoken there, but HTTP"),
+        (format!("https://{grpc}"), &ca, "no TLS is spoken there: write `http://`"),
+    ] {
+        let asked = sidecar.check(&address, &[&["--action", "view"], more].concat());
+        let health = end(command(&["healthcheck", "--address", &address]).args(more));
+        for ended in [asked, health] {
+            assert_eq!(ended.code, 1, "{address}: {ended:?}");
+            assert!(ended.err.contains(told), "{address}: {ended:?}");
+            assert!(!ended.err.contains("source:"), "{address}: {ended:?}");
+        }
+    }
+}

@@ -181,6 +181,22 @@ fn a_row_that_cannot_be_read_or_does_not_fit_is_found() {
 }
 
 #[test]
+fn a_bad_row_is_in_every_form_of_the_review() {
+    let rows = format!("{GOOD}User,carol,boss,Site,1,,,,\nUser,dave\n");
+    for more in [&["--format", "csv"][..], &["--format", "csv", "--problems-only"]] {
+        let ended = review(&rows, more);
+        assert_eq!(ended.code, 0, "{ended:?}");
+        let lines: Vec<_> = ended.out.lines().collect();
+        assert!(lines.contains(&"User,carol,boss,Site,1,,,,,does not fit,bad-row"), "{lines:?}");
+        let unread = "bad-row: a.assignments.csv:5: the row has 2 values, and the header 9 columns";
+        let unread = format!(",,,,,,,,,,\"{unread}\"");
+        assert!(lines.contains(&unread.as_str()), "{lines:?}");
+        let mut widths = csv::Reader::from_reader(ended.out.as_bytes());
+        assert!(widths.records().all(|record| record.is_ok()), "{lines:?}");
+    }
+}
+
+#[test]
 fn a_past_that_nobody_kept_cannot_be_reviewed() {
     let ended = review(GOOD, &["--as-of", "2020-01-01"]);
     assert_eq!(ended.code, 64);

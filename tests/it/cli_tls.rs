@@ -260,3 +260,25 @@ fn http_is_served_on_a_unix_socket_too() {
     child.wait().unwrap();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }
+
+#[test]
+fn a_client_that_speaks_no_tls_or_shows_no_certificate_is_told_so() {
+    let (files, folder) = (Files::new(), policies(&["guard"]));
+    let clients = files.path("clients.crt");
+    let args = files.serving(&["--listen", "tls:127.0.0.1:0", "--tls-client-ca", &clients]);
+    let sidecar = start(folder.path(), &args);
+    let https = https(&sidecar);
+    let plain = https.replace("https://", "http://");
+    for (address, client, told) in [
+        (&plain, Vec::new(), "TLS is spoken there: write `https://`"),
+        (&https, files.asking(""), "name one with `--cert` and `--key`"),
+    ] {
+        let client: Vec<_> = client.iter().map(String::as_str).collect();
+        let asked = sidecar.check(address, &[&["--action", "view"], &client[..]].concat());
+        let health = end(command(&["healthcheck", "--address", address]).args(&client));
+        for ended in [asked, health] {
+            assert_eq!(ended.code, 1, "{address}: {ended:?}");
+            assert!(ended.err.contains(told), "{address}: {ended:?}");
+        }
+    }
+}

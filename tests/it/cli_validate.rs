@@ -137,3 +137,43 @@ fn approved_gains_that_cannot_be_read_are_a_warning_with_their_place() {
     assert!(ended.out.contains("approves no step until it can be read"), "{}", ended.out);
     assert_eq!(run(&["validate", path, "--deny-warnings"]).code, 3);
 }
+
+#[test]
+fn tests_and_the_matrix_that_cannot_be_read_are_problems_with_their_places() {
+    let meaning = "[scopes.Site]\nresource = 'Site::\"1\"'\n[columns.owner]\n\
+        principal = 'User::\"a\"'\nroles = [{ role = \"owner\" }]\n";
+    let csv = "scope,action,owner\nSite,view,cond\n";
+    for (files, place, words) in [
+        (&[("tests/a.toml", "[[case]]\nname = \"x\n")][..], "guard/tests/a.toml:2", ""),
+        (&[("tests/b.toml", "[[case]]\nnam = \"x\"\n")], "guard/tests/b.toml:2", "nam"),
+        (&[("matrix.csv", csv), ("matrix.toml", "[\n")], "guard/matrix.toml:1", ""),
+        (&[("matrix.csv", csv), ("matrix.toml", meaning)], "guard/matrix.csv:2", "no `[[cond]]`"),
+    ] {
+        let folder = policies(&["guard"]);
+        for (file, text) in files {
+            let file = folder.path().join("guard").join(file);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, text).unwrap();
+        }
+        let path = folder.path().to_str().unwrap();
+        let ended = run(&["validate", path]);
+        assert_eq!(ended.code, 3, "{place}: {ended:?}");
+        assert!(ended.out.contains(place) && ended.out.contains(words), "{place}: {}", ended.out);
+        // They decide nothing.
+        let question = ["check", "--policies", path, "--action", "view", "--role", "owner"];
+        let who = ["--principal", "User::\"a\"", "--resource", "Site::\"1\""];
+        assert_eq!(run(&[&question[..], &who].concat()).code, 0, "{place}");
+    }
+}
+
+#[test]
+fn a_text_without_an_end_is_told_where_it_begins() {
+    let folder = policies(&[]);
+    let text = "@id(\"a\")\n@doc(\"Everybody reads)\npermit (principal, action, resource);\n\n\
+                @id(\"b\")\n@doc(\"The owner's rule.\")\nforbid (principal, action, resource);\n";
+    write_store(folder.path(), "guard", text);
+    let ended = run(&["validate", folder.path().to_str().unwrap()]);
+    assert_eq!(ended.code, 3, "{ended:?}");
+    let told = "guard/policies.cedar:2:6: a text begins here and does not end in this line";
+    assert!(ended.out.contains(told), "{}", ended.out);
+}

@@ -181,8 +181,8 @@ async fn a_change_is_judged_with_the_people_of_a_running_directory() {
     let both = run(&[&args[..], &["--directory", path(old.path())]].concat());
     assert_eq!(both.code, 64, "{both:?}");
     // A store that has no directory there is not judged without people.
-    let other = policies(&["other"]);
-    let ended = run(&["diff", path(other.path()), path(other.path()), "--server", &server]);
+    let (other, copy) = (policies(&["other"]), policies(&["other"]));
+    let ended = run(&["diff", path(other.path()), path(copy.path()), "--server", &server]);
     assert_eq!(ended.code, 64, "{ended:?}");
     assert!(ended.err.contains("other"), "{}", ended.err);
 }

@@ -200,6 +200,25 @@ fn an_approval_past_its_time_approves_nothing() {
 }
 
 #[test]
+fn a_refusal_names_the_approval_of_another_step() {
+    let Some(_) = solver() else { return };
+    let folder = folder();
+    let args = ["--require", "no-gains", "--set=reload.first=trust"];
+    let sidecar = Sidecar::start(folder.path(), &args);
+    let old = status(&sidecar)["stores"][0]["revision"].as_str().unwrap().to_owned();
+    refused(&sidecar, folder.path(), &planted());
+    let text = format!(
+        "[[approved]]\nfrom = \"{old}\"\nto = \"0123\"\nby = \"carol\"\nreason = \"one edit ago\"\n"
+    );
+    fs::write(folder.path().join("guard/approved-gains.toml"), text).unwrap();
+    let told = format!("approves the step from {old} to 0123, and this one is from {old} to ");
+    until("the approval of another step", || {
+        status(&sidecar)["stores"][0]["problems"].to_string().contains(&told).then_some(())
+    });
+    assert!(!may(&sidecar, "edit", "viewer"));
+}
+
+#[test]
 fn an_approval_holds_for_a_time_that_can_be_read() {
     let before = policies(&["guard"]);
     let path = before.path().to_str().unwrap();
@@ -209,7 +228,9 @@ fn an_approval_holds_for_a_time_that_can_be_read() {
         assert_eq!(ended.code, 64, "{time}: {ended:?}");
         assert!(ended.err.contains("`7d`"), "{time}: {ended:?}");
     }
-    assert_eq!(run(&["diff", path, path, "--for", "7d"]).code, 64, "it approves nothing");
+    let copy = policies(&["guard"]);
+    let copy = copy.path().to_str().unwrap();
+    assert_eq!(run(&["diff", path, copy, "--for", "7d"]).code, 64, "it approves nothing");
 }
 
 #[test]
@@ -280,6 +301,18 @@ fn gates_hold_at_start() {
     let ended = serve(&["--require", "no-gains"]);
     assert_eq!(ended.code, 3, "{ended:?}");
     assert!(ended.err.contains("nothing to compare the store with"), "{ended:?}");
+    let told = "policy store refused by the gate `no-gains`, it was never in force";
+    assert!(ended.err.contains(told) && !ended.err.contains("never valid"), "{ended:?}");
+    // `data` alone leads nowhere at a first start.
+    let data = TempDir::new().unwrap();
+    let ended = serve(&["--require", "no-gains", "--data", data.path().to_str().unwrap()]);
+    let told = ended.err.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(told.contains("set `reload.first = \"trust\"` for this one start"), "{told}");
+    assert!(!told.contains("with `data`"), "{told}");
+    fs::create_dir_all(data.path().join("in-force")).unwrap();
+    fs::write(data.path().join("in-force/guard.json"), "{").unwrap();
+    let ended = serve(&["--require", "no-gains", "--data", data.path().to_str().unwrap()]);
+    assert!(ended.err.contains("cannot be read") && ended.err.contains("help:"), "{ended:?}");
     let set = format!("--set=reload.baseline={}", baseline.path().display());
     drop(Sidecar::start(folder.path(), &["--require", "no-gains", &set]));
     write_store(folder.path(), "guard", &planted());
@@ -435,4 +468,32 @@ fn gates_that_take_a_solver_need_one() {
         assert_eq!(ended.code, 64, "{ended:?}");
         assert!(ended.err.contains("apt-get install cvc5"), "{ended:?}");
     }
+}
+
+#[test]
+fn a_gate_that_has_nothing_to_judge_says_so() {
+    let folder = policies(&["guard"]);
+    let store = folder.path().join("guard");
+    // Neither is read.
+    for file in ["test/a.toml", "tests/a.tml"] {
+        fs::create_dir_all(store.join(file).parent().unwrap()).unwrap();
+        fs::write(store.join(file), "[[case]]").unwrap();
+    }
+    let told = "the gate `tests` has no case to run";
+    let sidecar = Sidecar::start(folder.path(), &["--require", "tests"]);
+    assert!(sidecar.log().contains(told), "{}", sidecar.log());
+    let path = folder.path().to_str().unwrap();
+    let doctor = ["doctor", "--policies", path, "--listen", "127.0.0.1:0", "--http-listen", "off"];
+    let doctor = |more: &[&str]| run(&[&doctor[..], &["--web-listen", "off"], more].concat());
+    let ended = doctor(&["--require", "tests"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let line = ended.out.lines().find(|line| line.contains(told)).unwrap();
+    assert!(line.starts_with("warning"), "{line}");
+    assert!(!doctor(&[]).out.contains(told));
+
+    let Some(_) = solver() else { return };
+    let told = "the gate `invariants` has nothing to prove";
+    assert!(doctor(&["--require", "invariants"]).out.contains(told));
+    let sidecar = Sidecar::start(folder.path(), &["--require", "invariants"]);
+    assert!(sidecar.log().contains(told), "{}", sidecar.log());
 }

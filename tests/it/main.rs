@@ -86,6 +86,7 @@ mod hostility_web_http2;
 mod import_csv;
 mod left_out;
 mod list_entities;
+mod misplaced;
 mod nobody_gains_clicky;
 mod nobody_gains_hitkeep;
 mod nobody_gains_kissmetrics;

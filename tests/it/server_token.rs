@@ -214,10 +214,10 @@ async fn the_command_line_and_the_client_send_it() {
             |file: &[&str]| guarded.sidecar.check(&address, &[&question[..], file].concat());
         for (file, code, said) in [
             (&["--token-file", &right][..], 0, ""),
-            (&["--token-file", &wrong], 64, "name its file with `--token-file`"),
+            (&["--token-file", &wrong], 64, "is none of those of this listener"),
             (&["--token-file", &empty], 64, "holds no token"),
             (&["--token-file", "/nowhere"], 1, "cannot read `/nowhere`"),
-            (&[], 64, "send the token of this listener"),
+            (&[], 64, "asks for a token: name its file with `--token-file`"),
         ] {
             let ended = check(file);
             assert_eq!(ended.code, code, "{file:?}: {ended:?}");
@@ -275,4 +275,18 @@ fn a_file_without_a_token_keeps_the_process_from_starting() {
         assert_eq!(ended.code, 64, "{ended:?}");
         assert!(ended.err.contains(said) && ended.err.contains("auth.token_file"), "{ended:?}");
     }
+}
+
+#[tokio::test]
+async fn a_file_of_tokens_that_is_put_back_is_told_to_be_in_order() {
+    let guarded = Guarded::start(&[]);
+    guarded.file("token", "short");
+    let refused = "the tokens stay as they were";
+    crate::cli_sidecar::until("the refusal", || {
+        guarded.sidecar.log().contains(refused).then_some(())
+    });
+    guarded.file("token", &format!("{TOKEN}\n"));
+    let again = "the file of tokens is in order again";
+    crate::cli_sidecar::until(again, || guarded.sidecar.log().contains(again).then_some(()));
+    assert!(guarded.asked(Some(TOKEN)).await.unwrap());
 }

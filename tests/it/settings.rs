@@ -477,3 +477,28 @@ fn what_is_printed_is_a_file_that_says_the_same() {
     let values = |text: &str| -> BTreeMap<String, toml::Value> { toml::from_str(text).unwrap() };
     assert_eq!(values(&print(&again)), values(&printed));
 }
+
+#[test]
+fn a_setting_without_effect_is_warned_of_at_the_start_and_by_doctor() {
+    let folder = crate::cli::policies(&["one"]);
+    let log = folder.path().join("decisions.jsonl");
+    let log = log.to_str().unwrap();
+    for (set, key, without) in [
+        (["--decision-log-file", log], "decision_log.file", &["--decision-log=on"][..]),
+        (["--set", "reload.first=trust"], "reload.first", &["--require", "no-gains"]),
+    ] {
+        let sidecar = crate::cli_sidecar::Sidecar::start(folder.path(), &set);
+        let told = sidecar.log();
+        let told = told.lines().find(|line| line.contains("a setting has no effect"));
+        let told = told.unwrap_or_else(|| panic!("{}", sidecar.log()));
+        assert!(told.contains("WARN") && told.contains(key), "{told}");
+        let policies = ["doctor", "--policies", folder.path().to_str().unwrap()];
+        let listen = ["--listen", "127.0.0.1:0", "--http-listen", "off", "--web-listen", "off"];
+        let doctor =
+            |more: &[&str]| crate::cli::run(&[&policies[..], &listen, &set, more].concat()).out;
+        let found = doctor(&[]);
+        let line = found.lines().find(|line| line.contains(&format!("`{key}` has no effect")));
+        assert!(line.is_some_and(|line| line.starts_with("warning")), "{found}");
+        assert!(!doctor(without).contains("has no effect"));
+    }
+}

@@ -112,6 +112,17 @@ fn a_filter_picks_cases() {
 }
 
 #[test]
+fn a_filter_that_picks_no_case_of_any_store_fails() {
+    let folder = policies(CASES);
+    let (code, _, err) = run(&folder, &["--filter", "vewer"]);
+    assert_eq!((code, err.as_str()), (2, "no case has `vewer` in its file or its name\n"));
+    // Another store may have cases.
+    write(folder.path(), "policies/weeds/schema.cedarschema", SCHEMA);
+    write(folder.path(), "policies/weeds/site.cedar", POLICIES);
+    assert_eq!(run(&folder, &["--filter", "viewer"]).0, 0);
+}
+
+#[test]
 fn an_invalid_store_or_test_file_is_shown_with_its_place() {
     let folder = policies(&CASES.replace("use = ", "uses = "));
     let garden = folder.path().join("policies/garden");

@@ -55,11 +55,13 @@ impl Review {
         self.findings.iter().filter(move |finding| finding.rows.contains(&row))
     }
 
-    /// Leaves only the rows of findings.
+    /// Leaves only the rows of findings, and those that do not fit.
     #[must_use]
     pub fn of_findings_only(mut self) -> Self {
-        let kept: BTreeSet<usize> =
-            self.findings.iter().flat_map(|finding| finding.rows.iter().copied()).collect();
+        let of_findings = self.findings.iter().flat_map(|finding| finding.rows.iter().copied());
+        let rows = self.rows.iter().enumerate();
+        let unfit = rows.filter(|(_, row)| row.state == RowState::Unfit).map(|(at, _)| at);
+        let kept: BTreeSet<usize> = of_findings.chain(unfit).collect();
         let places: BTreeMap<usize, usize> =
             kept.iter().enumerate().map(|(now, before)| (*before, now)).collect();
         for finding in &mut self.findings {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Value as Json, json};
 
 use crate::{
-    analysis::{Finding, Review, ReviewRow},
+    analysis::{Finding, FindingKind, Review, ReviewRow, RowState},
     directory::rows::COLUMNS,
     model::Timestamp,
 };
@@ -77,8 +77,9 @@ pub(super) fn sentence(finding: &Finding) -> String {
 }
 
 /// Writes the rows of a review as CSV for a spreadsheet: the columns of an assignment, what it grants,
-/// and the kinds of findings of which it is one. A cell that a spreadsheet would take for a formula has
-/// `'` before it, and control characters are escaped.
+/// and the kinds of findings of which it is one. A finding of no row, such as one that cannot be read, has a
+/// line of its own with the finding in words. A cell that a spreadsheet would take for a formula has `'`
+/// before it, and control characters are escaped.
 ///
 /// # Errors
 /// Those of the writer, of which none is expected.
@@ -86,9 +87,16 @@ pub fn review_as_csv(review: &Review) -> Result<String, csv::Error> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(COLUMNS.iter().chain(&["state", "findings"]))?;
     for (at, row) in review.rows.iter().enumerate() {
-        let findings: Vec<_> = review.findings_of(at).map(|finding| finding.kind.word()).collect();
+        let unfit = (row.state == RowState::Unfit).then_some(FindingKind::BadRow);
+        let findings = review.findings_of(at).map(|finding| finding.kind).chain(unfit);
+        let findings: Vec<_> = findings.map(FindingKind::word).collect();
         let state = row.state.word().to_owned();
         let cells = columns(row).into_iter().chain([state, findings.join(" ")]);
+        writer.write_record(cells.map(|cell| for_spreadsheet(&cell)))?;
+    }
+    for finding in review.findings.iter().filter(|finding| finding.rows.is_empty()) {
+        let empty = [const { String::new() }; COLUMNS.len() + 1];
+        let cells = empty.into_iter().chain([sentence(finding)]);
         writer.write_record(cells.map(|cell| for_spreadsheet(&cell)))?;
     }
     let bytes = writer.into_inner().map_err(|error| error.into_error())?;

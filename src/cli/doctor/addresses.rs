@@ -10,7 +10,7 @@ use crate::{
     cli::{
         CliError, healthcheck,
         http_get::{HttpPage, get, get_any},
-        serve::listeners::{TriedAddress, cannot_listen, try_listen},
+        serve::listeners::{SOCKET_GROUP, TriedAddress, cannot_listen, try_listen},
         server_address::{self, ServerAddress},
         tls_flags::TlsFlags,
     },
@@ -139,6 +139,9 @@ fn stranger(shown: &str, address: &ListenAddress, why: &str, findings: &mut Doct
 }
 
 fn advice(error: &io::Error) -> &'static str {
+    if error.to_string().starts_with(SOCKET_GROUP) {
+        return "name a group of which the account of the process is a member, or leave it out";
+    }
     match error.kind() {
         io::ErrorKind::PermissionDenied => {
             "name a port of 1024 or more, or a folder that the account of the process may write"

@@ -1,12 +1,11 @@
 //! The sources of directories.
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
-
-use rustix::fs::{Access, access};
 
 use super::{finding::DoctorFindings, policies::LoadedStores};
 use crate::{
@@ -67,7 +66,9 @@ fn data_folder(data: &Path, findings: &mut DoctorFindings) {
         );
         return;
     }
-    match access(nearest, Access::WRITE_OK | Access::EXEC_OK) {
+    // Nothing else tells of every file system whether a folder can be made in it, for root too.
+    let probe = nearest.join(format!(".humbaba-doctor-{}", std::process::id()));
+    match fs::create_dir(&probe).and_then(|()| fs::remove_dir(&probe)) {
         Ok(()) => {
             findings.ok(DIRECTORIES, format!("the folder of `data`, `{shown}`, can be written"));
         }

@@ -29,7 +29,8 @@ use finding::{DoctorFindings, Severity};
 /// the clock, the decision log and the solver. What a start refuses is a problem here, in the same
 /// words; the gates `invariants` and `no-gains` are not proved, which `humbaba prove` does. Where a Humbaba
 /// runs with them it is asked for its state. No data is changed. An address that is free is listened on
-/// for a moment, in which nothing else can; the socket that a killed process left is removed.
+/// for a moment, in which nothing else can, and an empty folder is made for a moment where `data` is to be; the
+/// socket that a killed process left is removed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Each line is `ok`, `warning` (it serves all the same) or `problem`, with what to do below it.
@@ -84,6 +85,10 @@ pub(super) fn run(args: &DoctorArgs) -> Result<Exit, CliError> {
 
 fn look(settled: &Settled, args: &DoctorArgs, findings: &mut DoctorFindings) {
     findings.ok("settings", origins(settled));
+    for (key, why) in settled.settings.without_effect() {
+        let advice = "set what it needs, or remove it";
+        findings.warning("settings", format!("`{key}` has no effect: {why}"), advice);
+    }
     let (settings, timeout) = (Arc::new(settled.settings.clone()), args.timeout);
     let opened = files::look(&settings, timeout, findings);
     let stores = policies::look(&settings, opened.slow_gates.as_ref(), timeout, findings);

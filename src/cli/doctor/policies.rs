@@ -4,15 +4,17 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::finding::DoctorFindings;
 use crate::{
+    analysis,
     cli::{
         output::counted,
         serve::options::{gated_options, reload_options},
         source,
     },
     model::{Problem, StoreName},
-    reload::{self, Live, Options, SlowGates, Source},
+    reload::{self, Gate, Live, Options, SlowGates, Source},
     settings::Settings,
     store::PolicyStore,
+    testing,
 };
 
 /// Problems of one store that are shown.
@@ -51,6 +53,7 @@ pub(super) fn look(
             format!("`default_store` must name one of them: {}", there_are.join(", ")),
         );
     }
+    loaded.values().for_each(|store| nothing_to_judge(settings, store, findings));
     if let Some(gates) = slow_gates {
         loaded.values().for_each(|store| gate(gates, store, timeout, findings));
     }
@@ -111,6 +114,23 @@ fn gate(
         }
         let advice = "a Humbaba that has the store in force already goes on with it";
         findings.problem(POLICIES, message, advice);
+    }
+}
+
+/// Warns of gates that let a store pass because it has nothing that they look at.
+fn nothing_to_judge(settings: &Settings, store: &PolicyStore, findings: &mut DoctorFindings) {
+    let has_none = |gate: &Gate| match gate {
+        Gate::Tests => testing::cases(store).is_ok_and(|cases| cases.is_empty()),
+        Gate::Invariants => {
+            let invariants = analysis::read_invariants(store, &settings.bounds);
+            invariants.is_ok_and(|invariants| invariants.is_empty())
+        }
+        Gate::NoGains => false,
+    };
+    for gate in settings.reload.require.iter().filter(|gate| has_none(gate)) {
+        let message = format!("`{}`: {}", store.name(), gate.nothing_to_judge());
+        let advice = "add some, or see that the folder and its files have the right names";
+        findings.warning(POLICIES, message, advice);
     }
 }
 

@@ -38,7 +38,7 @@ pub(in crate::cli) struct ServeFlags {
     /// The file with the tokens of which callers of `DirectoryService` send one
     #[arg(long, value_name = "FILE")]
     directory_token_file: Option<String>,
-    /// The folder in which embedded directories are kept
+    /// The folder in which embedded directories are kept, and for `no-gains` what is in force
     #[arg(long, value_name = "DIR")]
     data: Option<String>,
     /// The store that decides requests which name none

@@ -113,7 +113,8 @@ impl Listeners {
                 Ok(listened)
             }
             ListenAddress::Unix(path) => {
-                let group = settings.socket_group.as_ref().map(SocketGroup::number).transpose()?;
+                let group = settings.socket_group.as_ref().map(SocketGroup::number).transpose();
+                let group = group.map_err(of_group)?;
                 let listener = unix(path, settings.socket_mode.bits(), group)?;
                 self.sockets.push(SocketFile(path.clone()));
                 Ok((Listener::Unix(listener), address.to_string()))
@@ -185,7 +186,8 @@ fn unix(path: &Path, mode: u32, group: Option<u32>) -> io::Result<UnixListener> 
     let listener = listener?;
     let owned = group.map_or(Ok(()), |group| {
         chown(path, None, Some(group)).map_err(|error| {
-            io::Error::new(error.kind(), format!("cannot give it to group {group}: {error}"))
+            let message = format!("cannot give it to group {group}: {error}");
+            of_group(io::Error::new(error.kind(), message))
         })
     });
     let permissions = || fs::set_permissions(path, fs::Permissions::from_mode(mode));
@@ -194,6 +196,13 @@ fn unix(path: &Path, mode: u32, group: Option<u32>) -> io::Result<UnixListener> 
         return Err(error);
     }
     Ok(listener)
+}
+
+/// The setting that errors of the group of a socket begin with.
+pub(in crate::cli) const SOCKET_GROUP: &str = "`socket_group`";
+
+fn of_group(error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{SOCKET_GROUP}: {error}"))
 }
 
 /// Removes the socket that a process left behind when it was killed, but nothing else: neither a

@@ -7,6 +7,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use tracing::{Level, Metadata};
 use tracing_subscriber::{
     EnvFilter, Layer as _, Registry,
     filter::filter_fn,
@@ -40,7 +41,9 @@ pub(super) fn init(settings: &LogSettings) -> io::Result<(Arc<dyn LogControl>, L
         LogFormat::Json => layer.json().flatten_event(true).boxed(),
     };
     let (filter, handle) = reload::Layer::new(settings.filter.to_env_filter());
-    let layer = layer.with_filter(filter_fn(|metadata| !SdkEvents::replaces(metadata)));
+    let layer = layer.with_filter(filter_fn(|metadata| {
+        !SdkEvents::replaces(metadata) && !is_of_vanished_watch(metadata)
+    }));
     let subscriber = tracing_subscriber::registry().with(filter).with(layer).with(SdkEvents);
     // It fails only where something logs already, which then goes on to do so.
     let _ = subscriber.try_init();
@@ -48,6 +51,13 @@ pub(super) fn init(settings: &LogSettings) -> io::Result<(Arc<dyn LogControl>, L
     panic::set_hook(Box::new(log_panic));
     let now = Mutex::new(settings.filter.clone());
     Ok((Arc::new(Log { handle, settled: settings.filter.clone(), now }), writer))
+}
+
+/// Returns whether an event may be of a watch that the kernel removed with its folder, as with each change of a
+/// ConfigMap. The library warns of it, and nothing is wrong; what is wrong with watching it returns as an error.
+fn is_of_vanished_watch(metadata: &Metadata<'_>) -> bool {
+    let is_shown = [Level::WARN, Level::INFO].contains(metadata.level());
+    is_shown && metadata.target().starts_with("notify::")
 }
 
 fn log_panic(panic: &PanicHookInfo<'_>) {

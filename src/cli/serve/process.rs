@@ -80,6 +80,9 @@ impl<'a> Process<'a> {
         log_writer: &LogWriter,
         address_file: Option<&Path>,
     ) -> Result<Self, CliError> {
+        for (setting, why) in settings.without_effect() {
+            tracing::warn!(setting, "a setting has no effect: {why}");
+        }
         let signals = Signals::listen().map_err(CliError::io("cannot listen for signals"))?;
         let opened = Prerequisites::open_all(settings)?;
         let Listeners { grpc, http, web, directory, addresses, sockets } =
