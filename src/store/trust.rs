@@ -1,4 +1,4 @@
-//! How a store understands what callers say, compared with another state of it.
+//! Differences between two states of a store in how they understand what callers say.
 
 use std::collections::BTreeSet;
 

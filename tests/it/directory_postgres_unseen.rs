@@ -330,7 +330,7 @@ async fn changes_do_not_wait_while_all_rows_are_compared() {
     }
 }
 
-/// What is held is the same until the other row goes, too.
+/// The role is held either way, until the other row goes too.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_of_two_rows_of_a_role_that_went_unrecorded_is_found_by_comparing_all() {
     let Some(lab) = Lab::new().await else { return };

@@ -61,9 +61,9 @@ fn policy() -> impl Strategy<Value = String> {
 #[derive(Debug, Clone)]
 struct State {
     policies: Vec<String>,
-    /// Whether the store holds a user in a group that it does not hold.
+    /// True where the store holds a user in a group that it does not hold.
     holds_root: bool,
-    /// Whether it holds a role, which is in a permission.
+    /// True where it holds a role, which is in a permission.
     holds_role: bool,
 }
 

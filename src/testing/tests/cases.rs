@@ -102,7 +102,7 @@ fn fixtures_are_laid_from_first_to_last_and_the_case_over_them() {
         principal = 'User::"alice"'
         resource = 'Site::"1"'
         context = { reason = "base", level = 1 }
-        groups = ['CaseGroup::"a"']
+        groups = ['Group::"a"']
         roles = [{ role = "viewer" }]
         entities = [{ uid = 'Site::"1"', attributes = { frozen = true, team = 'Team::"t"' }, tags = { a = "1" } }]
     "#;
@@ -110,7 +110,7 @@ fn fixtures_are_laid_from_first_to_last_and_the_case_over_them() {
         [fixtures.more]
         resource = 'Site::"2"'
         context = { reason = "more" }
-        groups = ['CaseGroup::"b"']
+        groups = ['Group::"b"']
         entities = [{ uid = 'Garden::Site::"1"', attributes = { frozen = false }, tags = { b = "2" } }]
         [[case]]
         name = "merged"

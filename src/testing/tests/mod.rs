@@ -21,8 +21,8 @@ use crate::{
 pub(super) const SCHEMA: &str = r#"
 namespace Garden {
     @role entity Role;
-    entity CaseGroup in [Role];
-    entity User in [Role, CaseGroup] { trial_ends?: datetime };
+    entity Group in [Role];
+    entity User in [Role, Group] { trial_ends?: datetime };
     entity Team { owner: Role, active?: Bool };
     entity Site { viewer: Role, editor: Role, team?: Team, frozen?: Bool } tags String;
     type TestFacts = {

@@ -14,7 +14,7 @@ roles = [
   { role = "viewer", expires_at = "2027-01-01T00:00:00Z" },
   { principal = 'User::"bob"', role = "editor", scope = 'Site::"1"' },
 ]
-groups = ['CaseGroup::"g"']
+groups = ['Group::"g"']
 entities = [{ uid = 'Site::"42"', attributes = { frozen = false, team = 'Team::"t"' }, tags = { a = "b" } }]
 context = { reason = "x < y", level = 3, labels = ["a"], place = { room = 1 }, wait = "1s", price = "1.5" }
 action = "site.edit"
@@ -61,7 +61,7 @@ fn a_failure_says_what_was_asked_expected_and_answered() {
         role      User::"bob" is editor on Site::"1"
         context   reason = "x < y", level = 3, labels = ["a"], place = { room = 1 }, wait = 1000ms, price = 1.5
         entity    Site::"42" { frozen = false, team = Team::"t" } tags { a = "b" }
-        entity    User::"alice" in CaseGroup::"g"
+        entity    User::"alice" in Group::"g"
         expected  allow by `site-edit`
         got       deny by no policy
         why       Denied. No policy allows this without the role `editor` on Garden::Site::"42".
