@@ -8,13 +8,15 @@ use crate::{
     store::PolicyStore,
 };
 
-/// Returns a request to one state of a store as another can be asked it: without the facts that its schema
-/// does not declare, or declares of another type, and without descriptions of entities that it holds itself.
+/// Returns a request to one state of a store as another can be asked it: about the same types, without the
+/// facts that its schema does not declare, or declares of another type, and without descriptions of entities
+/// that it holds itself.
 pub(crate) fn taken_by(state: &PolicyStore, of: &PolicyStore, witness: &Witness) -> Witness {
     let mut witness = witness.clone();
     if std::ptr::eq(state, of) {
         return witness;
     }
+    spell_out(&mut witness.input, of.schema(), state.schema());
     let is_held = |entity: &EntityInput| {
         let uid = entity.uid.as_ref().and_then(|uid| entity_named(state.schema(), uid));
         uid.is_some_and(|uid| state.stored().contains(&uid))
@@ -25,6 +27,41 @@ pub(crate) fn taken_by(state: &PolicyStore, of: &PolicyStore, witness: &Witness)
         projection.narrow(&mut witness.input);
     }
     witness
+}
+
+/// Writes the types of a request in full where another schema may understand them otherwise, because it
+/// leaves out another namespace.
+pub(super) fn spell_out(input: &mut RequestInput, schema: &Schema, other: &Schema) {
+    if schema.namespace() == other.namespace() {
+        return;
+    }
+    let full = |uid: &mut Uid| uid.type_name = schema.full_type_name(&uid.type_name).to_string();
+    if let Some(uid) = &mut input.action
+        && let Some(action) = schema.action(&uid.type_name, &uid.id)
+    {
+        uid.type_name = action.uid.entity_type().to_string();
+    }
+    input.principal.iter_mut().chain(&mut input.resource).for_each(full);
+    input.context.iter_mut().for_each(|(_, value)| spell_out_value(value, &full));
+    for entity in &mut input.entities {
+        entity.uid.iter_mut().chain(&mut entity.parents).for_each(full);
+        let values = entity.attributes.iter_mut().chain(&mut entity.tags);
+        values.for_each(|(_, value)| spell_out_value(value, &full));
+    }
+    for role in &mut input.role_assignments {
+        role.principal.iter_mut().chain(&mut role.scope).for_each(full);
+    }
+}
+
+fn spell_out_value(value: &mut Value, full: &impl Fn(&mut Uid)) {
+    match value {
+        Value::Entity(uid) => full(uid),
+        Value::Set(values) => values.iter_mut().for_each(|one| spell_out_value(one, full)),
+        Value::Record(fields) => {
+            fields.iter_mut().for_each(|(_, field)| spell_out_value(field, full));
+        }
+        _ => {}
+    }
 }
 
 struct Projection<'a> {

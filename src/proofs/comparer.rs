@@ -58,8 +58,8 @@ pub(super) struct Comparer<'a> {
     pub old: &'a PolicyStore,
     pub new: &'a PolicyStore,
     pub on_forbid_error: OnForbidError,
-    /// The schema of the new state in which what is sent of an entity is optional.
-    pub partly_sent: OnceLock<Result<Schema, String>>,
+    /// The schemas of the old and the new state in which what is sent of an entity is optional.
+    pub partly_sent: [OnceLock<Result<Schema, String>>; 2],
 }
 
 /// The policies that allow a request and those that deny it, compiled.
@@ -95,7 +95,7 @@ impl Comparer<'_> {
             Ok((set(&policies)?, set(&[])?))
         };
         let asked = match self.ask(session, way, group, store, &sides, &counterexample::all_of) {
-            Ok(None) => self.differ_partly_sent(session, group, way),
+            Ok(None) => self.differ_partly_sent(session, way, group, store),
             asked => asked,
         };
         let mut found = Found::default();
@@ -108,7 +108,7 @@ impl Comparer<'_> {
         let mut found = Found::default();
         for &way in self.ways {
             let asked = match self.differ(session, group, way) {
-                Ok(None) => self.differ_partly_sent(session, group, way),
+                Ok(None) => self.differ_partly_sent(session, way, group, self.new),
                 asked => asked,
             };
             found.take(way, group, asked);
@@ -196,24 +196,29 @@ impl Comparer<'_> {
     }
 
     /// Asks for a request allowed by one state only that refers to entities of which nothing is sent.
+    /// `store` has its schema.
     fn differ_partly_sent(
         &self,
         session: &mut Session<'_>,
-        group: &Group<'_, '_>,
         way: Way,
+        group: &Group<'_, '_>,
+        store: &PolicyStore,
     ) -> Result<Option<Difference>, String> {
         let (old, new) = match (group.policies.as_slice(), way) {
             ([old, new], _) => (&**old, &**new),
-            // A kind that only the new state knows.
+            // A kind that only one state knows.
             ([new], Way::Gain) => (&[][..], &**new),
-            _ => return Ok(None),
+            ([old], Way::Loss) => (&**old, &[][..]),
+            _ => return Err("the policies of a kind of requests are not known".to_owned()),
         };
-        let rewriter = Rewriter::new(self.new.schema(), &group.env, self.on_forbid_error);
+        let rewriter = Rewriter::new(store.schema(), &group.env, self.on_forbid_error);
         let all = group.policies.concat();
         if !all.iter().any(|policy| rewriter.can_tell(policy)) {
             return Ok(None);
         }
-        let schema = self.partly_sent.get_or_init(|| partly_sent::schema(self.new.schema()));
+        let [of_old, of_new] = &self.partly_sent;
+        let schema = if std::ptr::eq(store, self.old) { of_old } else { of_new };
+        let schema = schema.get_or_init(|| partly_sent::schema(store.schema()));
         let schema = schema.as_ref().map_err(Clone::clone)?;
         for policy in all.iter().filter(|policy| rewriter.may_revive(policy)) {
             never_fails(session, policy, &rewriter, schema, &group.env)?;
@@ -231,7 +236,7 @@ impl Comparer<'_> {
             };
             Ok(way.sides(set(old)?, set(new)?))
         };
-        self.ask(session, way, group, self.new, &sides, &partly_sent::sent)
+        self.ask(session, way, group, store, &sides, &partly_sent::sent)
     }
 
     /// Returns the facts that something is sent of the entities that policies name and both states hold.

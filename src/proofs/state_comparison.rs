@@ -98,7 +98,8 @@ fn compare_ways(
 ) -> Result<StateComparison, String> {
     let (before, after) = (Prover::new(old)?, Prover::new(new)?);
     let on_forbid_error = options.on_forbid_error;
-    let comparer = Comparer { ways, old, new, on_forbid_error, partly_sent: OnceLock::new() };
+    let partly_sent = [OnceLock::new(), OnceLock::new()];
+    let comparer = Comparer { ways, old, new, on_forbid_error, partly_sent };
     let knows = |prover: &Prover<'_>, env: &Environment<'_>| {
         prover.environments.iter().any(|other| other.is(env))
     };

@@ -96,6 +96,7 @@ mod observe_otlp;
 mod observe_stop;
 mod policies_ci;
 mod prove;
+mod prove_losses;
 mod readme_tables;
 mod reload;
 mod server_batch;

@@ -78,7 +78,8 @@ pub fn diff(
     pair.cells(&mut diff)?;
     pair.others(&mut diff);
     if !same_schema {
-        let finder = Finder::new(old, [old.engine()]).on_forbid_error(on_forbid_error);
+        let finder = Finder::new(old, [old.engine()]).partly_sent();
+        let finder = finder.on_forbid_error(on_forbid_error);
         lost_with_their_kind(&finder, old, new, &mut diff);
     }
     diff.cells.sort_by_key(|cell| !cell.direction.is_gain());

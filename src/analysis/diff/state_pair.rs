@@ -59,7 +59,8 @@ impl<'a> StatePair<'a> {
                 diff.cells.extend(self.cell(question, world, &mut diff.unknown)?);
             }
         }
-        for question in matrix::questions(self.old)? {
+        for mut question in matrix::questions(self.old)? {
+            projection::spell_out(&mut question.input, self.old.schema(), self.new.schema());
             if question.exempt.is_some() || known.contains(&key(&question)) {
                 continue;
             }
@@ -119,6 +120,9 @@ impl<'a> StatePair<'a> {
     fn gone(&self, question: MatrixCell, diff: &mut Diff) -> Result<(), MatrixError> {
         if !diff.gone.contains(&question.column) {
             diff.gone.push(question.column.clone());
+        }
+        if !cell_world::applies(self.old, &question) {
+            return Ok(());
         }
         let mut world = cell_world::world(self.old, &question, Optional::Open)?;
         let request = &world.request;
