@@ -14,6 +14,7 @@
 //! | looks at tags | other tags |
 //! | asks what an entity is in | other types that the entity may be in, other types of roles |
 //! | names a role | another role slot, or none |
+//! | reaches a role by something else than its slot or name | other role slots of such roles |
 //! | may meet an entity of an enumerated type | other ids |
 //! | looks at entities of a type | a declaration that what a directory holds may not fit any more, or another meaning of the type's name without its namespace |
 //!
@@ -106,6 +107,7 @@ impl<'a> SeenSchemas<'a> {
             .or_else(|| self.context())
             .or_else(|| values.iter().find_map(|ty| self.fields(ty)))
             .or_else(|| around.iter().find_map(|ty| self.parents(ty, &values)))
+            .or_else(|| self.slots(&values))
             .or_else(|| around.iter().find_map(|ty| self.ids(ty)))
             .or_else(|| around.iter().find_map(|ty| self.spelling(ty)))
             .or_else(|| around.iter().find_map(|ty| self.rows(ty, &values)))
@@ -147,26 +149,38 @@ impl<'a> SeenSchemas<'a> {
             let scopes = self.schemas().into_iter().filter_map(|schema| schema.scope_of(uid));
             pending.extend(scopes.map(|(scope, _)| scope.entity_type().clone()));
         }
-        for (name, field) in self.contexts().into_iter().flatten().flat_map(|record| &record.fields)
-        {
-            if self.reads_of_context(name) {
-                add_types(&field.shape, &mut pending);
-            }
-        }
+        self.add_types_of_context(&mut pending);
         let mut values = BTreeSet::new();
         while let Some(ty) = pending.pop() {
             if !values.insert(ty.clone()) {
                 continue;
             }
-            for shape in self.shapes(&ty).into_iter().flatten() {
-                let named = self.names(&ty).filter_map(|name| field(Some(shape), name));
-                named.for_each(|field| add_types(&field.shape, &mut pending));
-                if let Some(tags) = shape.tags.as_ref().filter(|_| self.reads.tags) {
-                    add_types(tags, &mut pending);
-                }
-            }
+            self.add_types_of_entities(&ty, field, &mut pending);
         }
         values
+    }
+
+    /// Adds the types to which the context refers.
+    fn add_types_of_context(&self, types: &mut Vec<EntityType>) {
+        let fields = self.contexts().into_iter().flatten().flat_map(|record| &record.fields);
+        let read = fields.filter(|(name, _)| self.reads_of_context(name));
+        read.for_each(|(_, field)| add_types(&field.shape, types));
+    }
+
+    /// Adds the types to which entities of a type refer, by the fields that `of` returns and by tags.
+    fn add_types_of_entities(
+        &self,
+        ty: &EntityType,
+        of: impl Fn(&'a EntityShape, &SmolStr) -> Option<&'a FieldShape>,
+        types: &mut Vec<EntityType>,
+    ) {
+        for shape in self.shapes(ty).into_iter().flatten() {
+            let named = self.names(ty).filter_map(|name| of(shape, name));
+            named.for_each(|field| add_types(&field.shape, types));
+            if let Some(tags) = shape.tags.as_ref().filter(|_| self.reads.tags) {
+                add_types(tags, types);
+            }
+        }
     }
 
     /// Adds the types of all entities that one of those types may be in.
@@ -216,6 +230,34 @@ impl<'a> SeenSchemas<'a> {
         Some(format!("{how} role slot for `{role}`"))
     }
 
+    /// Compares the role slots of all types, where the policy may ask for a role otherwise than by its slot
+    /// or its name: a request can have a role only where there is a slot for it.
+    fn slots(&self, values: &BTreeSet<EntityType>) -> Option<String> {
+        if !self.reads.entities_in {
+            return None;
+        }
+        let slots = |schema: &'a Schema| -> BTreeSet<_> {
+            let of = |shape: &'a EntityShape| {
+                let slots = shape.slots.iter();
+                slots.map(|(slot, role)| (&shape.entity_type, slot.as_str(), role))
+            };
+            schema.entities().flat_map(of).collect()
+        };
+        let [old, new] = self.schemas().map(slots);
+        let mut other = old.symmetric_difference(&new).peekable();
+        other.peek()?;
+        let mut referred = vec![self.kind.principal.clone(), self.kind.resource.clone()];
+        self.add_types_of_context(&mut referred);
+        for ty in values {
+            self.add_types_of_entities(ty, own_field, &mut referred);
+        }
+        let slot =
+            other.find(|(.., role)| referred.contains(role) || self.is_in_one_of(role, values))?;
+        let how = if new.contains(slot) { "has a" } else { "has no" };
+        let (ty, slot, _) = slot;
+        Some(format!("{how} role slot `{slot}` of `{ty}`"))
+    }
+
     fn context(&self) -> Option<String> {
         let [old, new] = self.contexts();
         let fields = |record: Option<&'a RecordShape>| record.into_iter().flat_map(|it| &it.fields);
@@ -233,7 +275,8 @@ impl<'a> SeenSchemas<'a> {
         let [old, new] = self.shapes(ty);
         let attribute = self.names(ty).find_map(|name| {
             let slot = |shape: Option<&EntityShape>| Some(shape?.slots.get(name.as_str())?.clone());
-            let how = how_declared(field(old, name), field(new, name))
+            let [before, now] = [old, new].map(|shape| field(shape?, name));
+            let how = how_declared(before, now)
                 .or_else(|| (slot(old) != slot(new)).then_some("declares otherwise"))?;
             Some(format!("{how} `{name}` of `{ty}`"))
         });
@@ -262,8 +305,13 @@ impl<'a> SeenSchemas<'a> {
 
     /// Returns whether to be in an entity of that type may be to be in one that is asked about.
     fn leads_to(&self, ty: &EntityType, values: &BTreeSet<EntityType>) -> bool {
+        values.contains(ty) || self.is_in_one_of(ty, values)
+    }
+
+    /// Returns whether an entity of that type may be in one of those types.
+    fn is_in_one_of(&self, ty: &EntityType, types: &BTreeSet<EntityType>) -> bool {
         let shapes = self.shapes(ty).into_iter().flatten();
-        values.contains(ty) || shapes.flat_map(|shape| &shape.parents).any(|ty| values.contains(ty))
+        shapes.flat_map(|shape| &shape.parents).any(|ty| types.contains(ty))
     }
 
     fn ids(&self, ty: &EntityType) -> Option<String> {
@@ -352,13 +400,13 @@ fn how_declared(old: Option<&FieldShape>, new: Option<&FieldShape>) -> Option<&'
     }
 }
 
-fn field<'a>(shape: Option<&'a EntityShape>, name: &SmolStr) -> Option<&'a FieldShape> {
-    shape?.attributes.fields.get(name)
+fn field<'a>(shape: &'a EntityShape, name: &SmolStr) -> Option<&'a FieldShape> {
+    shape.attributes.fields.get(name)
 }
 
 /// Returns an attribute that is no role slot.
 fn own_field<'a>(shape: &'a EntityShape, name: &SmolStr) -> Option<&'a FieldShape> {
-    field(Some(shape), name).filter(|_| !shape.slots.contains_key(name.as_str()))
+    field(shape, name).filter(|_| !shape.slots.contains_key(name.as_str()))
 }
 
 fn parents_of(shape: Option<&EntityShape>) -> BTreeSet<&EntityType> {

@@ -75,6 +75,7 @@ mod gains_unseen;
 mod gates;
 mod gates_random;
 mod gates_schema;
+mod gates_slots;
 mod gates_trust;
 mod gates_unsent;
 mod hostile_stores;

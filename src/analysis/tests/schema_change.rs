@@ -187,6 +187,45 @@ fn a_name_that_means_another_type_is_seen() {
 }
 
 #[test]
+fn a_role_slot_is_seen_where_roles_are_reached_otherwise_than_by_slots() {
+    let schema = "@role entity Role in [Grp]; entity Grp; entity Team; entity User in [Role];
+        entity Doc { owner: Role, viewer: Role } tags Role;
+        action see appliesTo {
+            principal: User, resource: Doc, context: { as?: Role, to?: Doc, by?: { role?: Role } }
+        };";
+    let edits =
+        [("viewer: Role", "viewer: Role, editor: Role"), ("Team;", "Team { editor: Role };")];
+    for (condition, is_seen) in [
+        ("context has as && principal in context.as", true),
+        ("context has as && principal in [resource.owner, context.as]", true),
+        ("context has by && context.by has role && principal in context.by.role", true),
+        ("resource.hasTag(\"x\") && principal in resource.getTag(\"x\")", true),
+        ("principal in Grp::\"staff\"", true),
+        ("principal in resource.owner", false),
+        ("context has to && principal in context.to.owner", false),
+        ("principal in Role::\"Doc::1#owner\"", false),
+        // To refer to a role is not to ask who has it.
+        ("context has as && context.as == resource.owner", false),
+    ] {
+        for (from, to) in edits {
+            let other = schema.replace(from, to);
+            for (old, new, how) in [(schema, &*other, "has a"), (&other, schema, "has no")] {
+                let (old, new) = (store(old, &when(condition)), store(new, ""));
+                let kind = Kind {
+                    action: &old.schema().action("", "see").unwrap().uid,
+                    principal: old.schema().entity_type("User").unwrap(),
+                    resource: old.schema().entity_type("Doc").unwrap(),
+                };
+                let seen = seen_schema_change(old.schema(), new.schema(), kind, policies_of(&old));
+                let told = format!("the new schema {how} role slot `editor` of `");
+                assert_eq!(seen.is_some(), is_seen, "{condition}, {to}: {seen:?}");
+                assert!(seen.is_none_or(|seen| seen.starts_with(&told)), "{condition}, {to}");
+            }
+        }
+    }
+}
+
+#[test]
 fn the_scope_is_looked_at_too() {
     let edit = [("User in [Role, Group]", "User in [Role]")];
     for scope in ["principal in Group::\"staff\"", "principal is User in Group::\"staff\""] {

@@ -22,9 +22,19 @@ pub async fn get(address: SocketAddr, path: &str) -> HttpAnswer {
 
 /// Gets a path with more header lines.
 pub async fn get_with(address: SocketAddr, path: &str, headers: &str) -> HttpAnswer {
+    ask(address, &format!("GET {path}"), headers, "").await
+}
+
+/// Posts JSON to a path.
+pub async fn post_json(address: SocketAddr, path: &str, json: &str) -> HttpAnswer {
+    let head = format!("Content-Type: application/json\r\nContent-Length: {}\r\n", json.len());
+    ask(address, &format!("POST {path}"), &head, json).await
+}
+
+async fn ask(address: SocketAddr, what: &str, headers: &str, body: &str) -> HttpAnswer {
     let mut connection = TcpStream::connect(address).await.unwrap();
     let request =
-        format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{headers}\r\n");
+        format!("{what} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{headers}\r\n{body}");
     connection.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     connection.read_to_string(&mut answer).await.unwrap();
