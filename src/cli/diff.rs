@@ -73,7 +73,7 @@ pub(super) struct DiffArgs {
     connection: ConnectionFlags,
     /// Approve the gains: append this step to `approved-gains.toml` of each store in NEW in which
     /// somebody gains, or in which that is not settled, so that the gate `no-gains` lets exactly this
-    /// step in
+    /// step in. With the solver it is asked, too, what the gate asks
     #[arg(long, requires_all = ["by", "reason"])]
     approve: bool,
     /// The name of the one who approves
@@ -207,7 +207,12 @@ fn both(
         diff(&old, &new, settings.on_forbid_error).map_err(|error| matrix::cannot(&new, error))?;
     drop(progress);
     #[cfg(feature = "prove")]
-    diff_solver::settle(&mut found, &old, &new, settings.on_forbid_error, &args.quiet)?;
+    {
+        diff_solver::settle(&mut found, &old, &new, settings.on_forbid_error, &args.quiet)?;
+        if args.approve {
+            diff_solver::ask_like_gate(&mut found, &old, &new, settings, &args.quiet)?;
+        }
+    }
     let flips = match &args.replay {
         Some(log) => flips(log, &old, &new, settings)?,
         None => Vec::new(),

@@ -1,10 +1,17 @@
 //! Questions that the search of `diff` leaves open, asked of the solver.
 
+use std::{
+    io::{Write as _, stderr},
+    time::Instant,
+};
+
 use super::{CliError, progress::QuietFlag};
 use crate::{
     analysis::{Diff, Direction, OtherChange, Witness},
     model::OnForbidError,
-    proofs::{Difference, ProofOptions, Solver, compare},
+    proofs::{Difference, ProofOptions, Solver, compare, compare_gains},
+    reload,
+    settings::Settings,
     store::PolicyStore,
 };
 
@@ -36,6 +43,48 @@ pub(super) fn settle(
             add(diff, direction, *witness);
         }
     }
+    Ok(())
+}
+
+/// Asks what the gate `no-gains` asks of a step in which the search finds no gain, so that all that it would
+/// refuse can be approved. Where there is no solver, a note says that this is not known.
+pub(super) fn ask_like_gate(
+    diff: &mut Diff,
+    old: &PolicyStore,
+    new: &PolicyStore,
+    settings: &Settings,
+    quiet: &QuietFlag,
+) -> Result<(), CliError> {
+    let is_approved_anyway =
+        diff.has_gains() || diff.entities_differ || !new.understands_otherwise_than(old).is_empty();
+    let passes = old.revision() == new.revision() || reload::only_narrows(new, old);
+    if is_approved_anyway || passes {
+        return Ok(());
+    }
+    let solver = match Solver::find() {
+        Ok(solver) => solver,
+        Err(missing) => {
+            if !quiet.quiet {
+                let name = new.name();
+                let _ = writeln!(
+                    stderr(),
+                    "note: {name}: what the gate `no-gains` would refuse is not known: {missing}"
+                );
+            }
+            return Ok(());
+        }
+    };
+    let _progress = quiet.progress(format!("proving that nobody gains in {}", new.name()));
+    let options = ProofOptions {
+        deadline: Instant::now().checked_add(settings.reload.gate_timeout),
+        on_forbid_error: settings.on_forbid_error,
+        ..ProofOptions::default()
+    };
+    let comparison = compare_gains(old, new, &solver, &options).map_err(CliError::Failure)?;
+    for Difference { witness, .. } in comparison.gains {
+        add(diff, Direction::Gain, *witness);
+    }
+    diff.not_proved = comparison.unknown;
     Ok(())
 }
 

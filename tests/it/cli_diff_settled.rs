@@ -389,3 +389,43 @@ fn the_solver_settles_what_the_search_leaves_open() {
     assert_eq!(ended.code, 0, "{ended:?}");
     assert!(ended.out.contains("nobody gains or loses anything"), "{}", ended.out);
 }
+
+#[test]
+fn what_the_gate_would_refuse_can_be_approved_though_nobody_gains() {
+    let schema = "entity User { x?: Bool }; entity Team { lead: User, deputy: User, flag: Bool };
+        entity Doc { team: Team }; action read appliesTo { principal: User, resource: Doc };";
+    let one =
+        "principal == (if resource.team.flag then resource.team.lead else resource.team.deputy)";
+    let when = |condition: &str| {
+        format!("@id(\"p\") permit (principal, action, resource) when {{ {condition} }};\n")
+    };
+    let narrower = when(&format!("principal has x && principal.x && {one}"));
+    let folders = states([schema, &when(one), ""], [schema, &narrower, ""]);
+    let file = folders.1.path().join("m/approved-gains.toml");
+    let by = ["--approve", "--by", "carol", "--reason", "narrower"];
+    // Without a solver it is not known.
+    let ended = diff(&folders, &by);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(ended.out.contains("there is nothing to approve"), "{}", ended.out);
+    assert!(ended.err.contains("what the gate `no-gains` would refuse is not known"), "{ended:?}");
+    assert!(!file.exists());
+
+    let Some(_) = solver() else { return };
+    assert_eq!(against(&folders).code, 2, "the gate refuses it");
+    let (old, new) = (folders.0.path().to_str().unwrap(), folders.1.path().to_str().unwrap());
+    let ended = end(command(&["diff", old, new]).args(by));
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(ended.out.contains("approved in"), "{}", ended.out);
+    assert!(!ended.out.contains("nobody gains"), "{}", ended.out);
+    let approved = fs::read_to_string(&file).unwrap();
+    assert!(approved.contains("not settled: `resource.team."), "{approved}");
+
+    // What is proved needs no approval.
+    let wide = when("resource.team.flag || principal has x");
+    let narrow = when("resource.team.flag");
+    let folders = states([schema, &wide, ""], [schema, &narrow, ""]);
+    let (old, new) = (folders.0.path().to_str().unwrap(), folders.1.path().to_str().unwrap());
+    let ended = end(command(&["diff", old, new]).args(by));
+    assert!(ended.out.contains("there is nothing to approve"), "{ended:?}");
+    assert!(!folders.1.path().join("m/approved-gains.toml").exists());
+}

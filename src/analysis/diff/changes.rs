@@ -15,6 +15,8 @@ pub struct Diff {
     pub others: Vec<OtherChange>,
     /// Kinds of requests of which the search does not settle that they are decided as before.
     pub unknown: Vec<NotSettled>,
+    /// What the gate `no-gains` asks and the solver does not prove, where the search finds no gain.
+    pub not_proved: Vec<String>,
     /// Why the two states cannot be compared as a whole, where they cannot. What can be is compared.
     pub not_comparable: Vec<String>,
     /// Columns of the old matrix that the new schema knows no more.
@@ -144,6 +146,7 @@ impl Diff {
         self.cells.iter().any(|cell| cell.direction.is_gain())
             || self.others.iter().any(|other| other.direction.is_gain())
             || !self.not_comparable.is_empty()
+            || !self.not_proved.is_empty()
             || self.unknown.iter().any(|unknown| unknown.direction.is_gain())
     }
 

@@ -33,6 +33,9 @@ pub(in crate::cli) fn github(compared: &[Compared]) -> String {
             let kind = if one.direction.is_gain() { "error" } else { "notice" };
             line(kind, &format!("not settled: {one}"));
         }
+        for one in &diff.not_proved {
+            line("error", &format!("not settled: {one}"));
+        }
         for column in &diff.gone {
             line("notice", &format!("the column {column} is gone"));
         }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use super::{Compared, Flip, What};
+use super::{Compared, Flip, What, not_settled};
 use crate::{
     analysis::{
         CellChange, Direction, OtherChange, PersonChange, PolicyChange, PolicyChangeKind, Witness,
@@ -36,7 +36,7 @@ impl Compared {
             "recorded": list(&mut flips.iter().map(flip)),
             "people": list(&mut people.changes.iter().map(person)),
             "directory_versions": people.versions.as_ref().map(ListedVersions::as_list),
-            "unknown": diff.unknown.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "unknown": not_settled(diff).collect::<Vec<_>>(),
             "columns_gone": diff.gone,
             "entities_differ": diff.entities_differ,
             "not_comparable": diff.not_comparable,

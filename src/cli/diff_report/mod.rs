@@ -83,6 +83,7 @@ impl Compared {
         gains
             .map(|(_, sentence, _)| sentence)
             .chain(may_gain.map(|one| format!("not settled: {one}")))
+            .chain(diff.not_proved.iter().map(|one| format!("not settled: {one}")))
             .chain(not_comparable)
             .chain(diff.entities_differ.then_some(entities))
             .collect()
@@ -173,11 +174,16 @@ const NOTHING: &str = "nobody gains or loses anything";
 pub(super) fn not_known(diff: &Diff) -> Vec<String> {
     let gone = diff.gone.iter().map(|column| format!("the column {column} is gone"));
     let not_comparable = diff.not_comparable.iter().map(|one| format!("not comparable: {one}"));
-    let not_settled = diff.unknown.iter().map(|one| format!("not settled: {one}"));
+    let not_settled = not_settled(diff).map(|one| format!("not settled: {one}"));
     let advice = "`humbaba prove --against` tells what is not settled".to_owned();
     let advice = (!diff.unknown.is_empty()).then_some(advice);
     let entities = diff.entities_differ.then(|| ENTITIES_DIFFER.to_owned());
     gone.chain(not_comparable).chain(not_settled).chain(advice).chain(entities).collect()
+}
+
+/// Returns what neither the search nor the solver settles, in words.
+fn not_settled(diff: &Diff) -> impl Iterator<Item = String> {
+    diff.unknown.iter().map(ToString::to_string).chain(diff.not_proved.iter().cloned())
 }
 
 /// The words for a change of the entities that the store holds.
@@ -193,7 +199,7 @@ pub(super) fn summary(diff: &Diff) -> String {
         count => format!(", {count} changes outside the matrix"),
     };
     if gains + losses + diff.others.len() == 0 {
-        let is_known = diff.unknown.is_empty() && diff.not_comparable.is_empty();
+        let is_known = not_settled(diff).next().is_none() && diff.not_comparable.is_empty();
         let nothing = if is_known {
             NOTHING
         } else {
