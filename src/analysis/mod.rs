@@ -46,6 +46,7 @@ mod search;
 mod seen_schema_change;
 mod settled;
 mod show;
+mod singletons;
 mod slots;
 pub(crate) mod terms;
 mod texts;

@@ -3,7 +3,11 @@
 
 use cedar_policy_core::ast::{Eid, EntityType, EntityUID};
 
-use super::{constants::Constants, names::name_of};
+use super::{
+    constants::Constants,
+    names::name_of,
+    singletons::{Singletons, singletons},
+};
 use crate::{
     model::Uid,
     request::{RequestInput, RoleAssignmentInput},
@@ -22,18 +26,20 @@ struct Column {
 pub(super) fn questions(store: &PolicyStore) -> Vec<MatrixCell> {
     let schema = store.schema();
     let constants = Constants::of([store.engine()]);
+    let singletons = singletons(store);
+    let example = |ty: &EntityType| example(schema, &constants, &singletons, ty);
     let columns = columns(schema);
     let mut actions: Vec<_> = schema.actions().collect();
     actions.sort_by(|a, b| a.uid.cmp(&b.uid));
     let mut cells = Vec::new();
     for action in actions {
         for resource_type in &action.resources {
-            let resource = example(schema, &constants, resource_type);
+            let resource = example(resource_type);
             for column in &columns {
                 let role = column.role.as_ref().map(|(scope_type, slot)| RoleAssignmentInput {
                     principal: None,
                     role: slot.clone(),
-                    scope: Some(name_of(schema, &example(schema, &constants, scope_type))),
+                    scope: Some(name_of(schema, &example(scope_type))),
                     expires_at: None,
                 });
                 let action_type = action.uid.entity_type().to_string();
@@ -105,10 +111,15 @@ fn columns(schema: &Schema) -> Vec<Column> {
     columns
 }
 
-/// Returns the scope or resource of a type that stands in the matrix: a singleton that policies
-/// name, else any.
-pub(super) fn example(schema: &Schema, constants: &Constants, ty: &EntityType) -> EntityUID {
-    constants.scopes_of(schema, ty).unwrap_or_else(|| {
+/// Returns the scope or resource of a type that stands in the matrix: its singleton, else one that no policy
+/// names, so that what is said of one entity alone is not told of all.
+fn example(
+    schema: &Schema,
+    constants: &Constants,
+    singletons: &Singletons,
+    ty: &EntityType,
+) -> EntityUID {
+    singletons.get(ty).cloned().unwrap_or_else(|| {
         let one = any(schema, constants, ty);
         // It is not the one who asks.
         let is_free = schema.entity(ty).is_some_and(|shape| shape.ids.is_none());

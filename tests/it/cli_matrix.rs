@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 
-use crate::cli::{policies, run};
+use crate::cli::{command, end, policies, run};
 
 fn shipped(store: &str) -> String {
     format!("{}/policies/{store}", env!("CARGO_MANIFEST_DIR"))
@@ -41,6 +41,59 @@ fn a_cell_that_is_not_as_written_is_named_with_its_policies() {
                 the policies allow (instance-owner-manages)\n";
     assert!(ended.out.starts_with(said), "{}", ended.out);
     assert!(ended.out.ends_with(", 1 differ\n"), "{}", ended.out);
+}
+
+/// Computes the matrix of a store with one type of resource and an instance, without `matrix.csv`.
+fn computed(policies: &str) -> String {
+    let folder = tempfile::TempDir::new().unwrap();
+    let store = folder.path().join("m");
+    std::fs::create_dir(&store).unwrap();
+    let schema = "@role entity Role; entity User in [Role]; entity Instance { admin: Role };
+        entity Doc { owner: Role, banned: Role };
+        action read appliesTo { principal: User, resource: Doc };
+        action manage appliesTo { principal: User, resource: Instance };";
+    std::fs::write(store.join("s.cedarschema"), schema).unwrap();
+    std::fs::write(store.join("p.cedar"), policies).unwrap();
+    let args = ["matrix", folder.path().to_str().unwrap(), "--format", "csv"];
+    let ended = end(command(&args).env("CVC5", "none"));
+    assert_eq!(ended.code, 0, "{ended:?}");
+    ended.out
+}
+
+#[test]
+fn an_exception_for_one_entity_is_told_of_no_other() {
+    let owners = "permit (principal, action == Action::\"read\", resource)
+        when { principal in resource.owner };";
+    let head = "scope,action,label,Doc.banned,Doc.owner,Instance.admin\n";
+    let expected = format!("{head}Doc,read,,deny,allow,deny\nInstance,manage,,deny,deny,deny\n");
+    for exception in [
+        "",
+        "permit (principal, action == Action::\"read\", resource == Doc::\"welcome\");",
+        "permit (principal, action, resource) when { resource == Doc::\"welcome\" };",
+        "permit (principal in Role::\"Doc::welcome#banned\", action == Action::\"read\", resource);",
+    ] {
+        let told = computed(&format!("{owners}{exception}"));
+        assert_eq!(sorted(&told), sorted(&expected), "{exception}");
+    }
+}
+
+#[test]
+fn roles_that_policies_name_alone_are_those_of_a_singleton() {
+    for policy in [
+        "permit (principal in Role::\"Instance::main#admin\", action, resource);",
+        "permit (principal, action, resource) when { principal in Instance::\"main\".admin };",
+        "permit (principal, action == Action::\"manage\", resource == Instance::\"main\")
+         when { principal in resource.admin };",
+    ] {
+        let told = computed(policy);
+        assert!(told.contains("Instance,manage,,deny,deny,allow\n"), "{policy}: {told}");
+    }
+}
+
+fn sorted(table: &str) -> Vec<&str> {
+    let mut lines: Vec<_> = table.lines().collect();
+    lines.sort_unstable();
+    lines
 }
 
 #[test]
