@@ -7,7 +7,7 @@ use crate::{
     directory::{Assignment, AssignmentFilter, AssignmentKey, Change, EntityRow, RowCounts},
     model::{Timestamp, Uid},
     request::{
-        EntityFacts, Known, RequestInput, RequestLimits, RoleAssignmentInput, check_facts,
+        EntityFacts, Grant, Known, RequestInput, RequestLimits, RoleAssignmentInput, check_facts,
         json::FactReader,
     },
 };
@@ -65,18 +65,30 @@ impl Model {
         }
     }
 
+    /// Of assignments that have one name now the one counts that ends first; entities that differ cannot be
+    /// read.
     pub(super) fn with(&self, store: &Store) -> Self {
         let mut next = Self::new(store, &self.limits);
-        let is_short = |uid: &Uid| !uid.type_name.contains("::");
-        let rows = self.assignments.values().cloned().map(Change::Put);
-        let entities = self.rows.values().cloned().map(Change::PutEntity);
-        let (first, then): (Vec<_>, Vec<_>) = rows.chain(entities).partition(|row| match row {
-            Change::Put(row) => is_short(&row.key.principal) || is_short(&row.key.scope),
-            Change::PutEntity(row) => is_short(&row.uid),
-            _ => false,
-        });
-        for change in first.iter().chain(&then) {
-            next.apply(change);
+        let rank = |row: &Assignment| {
+            let Grant { granted_at, granted_by, reason } = row.grant.clone();
+            (row.expires_at.is_none(), row.expires_at, granted_at, granted_by, reason)
+        };
+        let mut rows: Vec<_> = self.assignments.values().cloned().collect();
+        rows.sort_by_key(|row| std::cmp::Reverse(rank(row)));
+        for row in rows {
+            next.apply(&Change::Put(row));
+        }
+        for row in self.rows.values() {
+            let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
+            let other = next.rows.get(&next.full(&row.uid));
+            let differs = other.is_some_and(|other| {
+                other.json != row.json
+                    && (json(&row.json).is_none() || json(&other.json) != json(&row.json))
+            });
+            if other.is_none() || differs {
+                let json = if differs { String::new() } else { row.json.clone() };
+                next.apply(&Change::PutEntity(EntityRow { uid: row.uid.clone(), json }));
+            }
         }
         next
     }
