@@ -42,7 +42,8 @@ fn told_otherwise(
     let all = asked.rows.iter_mut().flat_map(|row| &mut row.cells);
     all.step_by(stride.max(1)).for_each(|cell| cell.forget(store));
     let count = asked.open_cells().count();
-    let options = ProofOptions { query_timeout: Duration::from_secs(5), ..ProofOptions::default() };
+    let options =
+        ProofOptions { query_timeout: Duration::from_secs(20), ..ProofOptions::default() };
     settle(&mut asked, store, solver, &options, &|_, _| ()).unwrap();
     let mut unsettled = 0;
     for (row, column, cell) in asked.cells().filter(|(.., cell)| !cell.is_proved()) {
