@@ -1,4 +1,4 @@
-//! What is lost with the kind of requests that a schema no longer knows: `prove --against` and `diff` tell it.
+//! Losses with a kind of requests that a schema no longer knows: `prove --against` and `diff` tell them.
 
 use std::{fs, path::Path};
 

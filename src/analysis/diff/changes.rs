@@ -15,7 +15,7 @@ pub struct Diff {
     pub others: Vec<OtherChange>,
     /// Kinds of requests of which the search does not settle that they are decided as before.
     pub unknown: Vec<NotSettled>,
-    /// What the gate `no-gains` asks and the solver does not prove, where the search finds no gain.
+    /// Questions of the gate `no-gains` that the solver does not prove, where the search finds no gain.
     pub not_proved: Vec<String>,
     /// Why the two states cannot be compared as a whole, where they cannot. What can be is compared.
     pub not_comparable: Vec<String>,

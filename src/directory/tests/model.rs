@@ -65,7 +65,7 @@ impl Model {
         }
     }
 
-    /// Of assignments that have one name now the one counts that ends first; entities that differ cannot be
+    /// Among assignments that have one name now the first to end counts; entities that differ cannot be
     /// read.
     pub(super) fn with(&self, store: &Store) -> Self {
         let mut next = Self::new(store, &self.limits);
