@@ -1,7 +1,7 @@
 //! Files that lie where they are read as something else, or not at all: invariants that would decide,
 //! a store within a store, a folder whose name is nearly one that is read.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cedar_policy::PolicyId;
 
@@ -55,9 +55,14 @@ pub(super) fn nested_stores(files: &StoreFiles) -> Vec<Problem> {
     });
     let folders: BTreeSet<&str> =
         schemas.filter_map(|(path, _)| Some(path.rsplit_once('/')?.0)).collect();
+    let mut parts: BTreeMap<&str, &str> = BTreeMap::new();
+    for (path, _) in files.iter() {
+        for folder in nested_part(path) {
+            parts.entry(folder).or_insert(path);
+        }
+    }
     let nested = folders.into_iter().filter_map(|folder| {
-        let mut paths = files.iter().map(|(path, _)| path);
-        let part = paths.find(|path| nested_part(path).any(|of| of == folder))?;
+        let part = parts.get(folder)?;
         let problem = Problem::of_file(
             files.path(folder),
             format!(
