@@ -8,8 +8,9 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::{self, File},
+    fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Write as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -169,10 +170,11 @@ fn write(folder: &Path, store: &PolicyStore) -> io::Result<()> {
         revision: store.revision().to_string(),
         files: files.map(|(path, bytes)| (path.to_owned(), text(bytes))).collect(),
     };
-    fs::create_dir_all(folder)?;
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let path = path(folder, store.name());
     let beside = path.with_extension("json.new");
-    let mut file = File::create(&beside)?;
+    let mut options = OpenOptions::new();
+    let mut file = options.create(true).truncate(true).write(true).mode(0o600).open(&beside)?;
     file.write_all(&serde_json::to_vec(&kept)?)?;
     file.sync_all()?;
     fs::rename(&beside, &path)?;
@@ -187,11 +189,26 @@ fn path(folder: &Path, name: &StoreName) -> PathBuf {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use std::process::Command;
+    use std::{os::unix::fs::PermissionsExt as _, process::Command};
 
     use tempfile::TempDir;
 
     use super::*;
+
+    #[test]
+    fn nobody_else_reads_what_is_kept() {
+        let data = TempDir::new().unwrap();
+        let schema = "entity User; action see appliesTo { principal: User, resource: User };";
+        let files = [("s.cedarschema".to_owned(), Arc::from(schema.as_bytes()))];
+        let files = StoreFiles::new("main".parse().unwrap(), files);
+        let store = PolicyStore::load(Arc::new(files), &Bounds::default()).unwrap();
+        let folder = data.path().join("data/in-force");
+        write(&folder, &store).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&data.path().join("data")), 0o700);
+        assert_eq!(mode(&folder), 0o700);
+        assert_eq!(mode(&folder.join("main.json")), 0o600);
+    }
 
     #[test]
     fn a_pipe_in_the_place_of_a_kept_store_does_not_hold_up_the_start() {
